@@ -1,0 +1,36 @@
+"""gnnrec: inductive graph-neural-network recommendations for movies.
+
+Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never change
+(`Dataset`, `Split`, `Config`, `NewUser`, `RecGraph`).
+"""
+
+from gnnrec.config import Config
+from gnnrec.data import Dataset, Split, load_dataset
+from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
+from gnnrec.evaluate import evaluate
+from gnnrec.fit import fit
+from gnnrec.graph import Graph, NewUser
+from gnnrec.recgraph import RecGraph, load
+from gnnrec.recommend import Recommender, recommend, similar_movies
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "DownloadError",
+    "GnnrecError",
+    "Graph",
+    "NewUser",
+    "RecGraph",
+    "Recommender",
+    "Split",
+    "evaluate",
+    "fit",
+    "load",
+    "load_dataset",
+    "recommend",
+    "similar_movies",
+]

@@ -1,0 +1,17 @@
+"""The honest comparison: simple models that any trained network has to beat, asked in the same way."""
+
+from collections.abc import Callable
+
+from gnnrec.baselines.ease import EASE
+from gnnrec.baselines.itemknn import ItemKNN
+from gnnrec.baselines.popularity import Popularity
+from gnnrec.recommend import Recommender
+
+BASELINES: dict[str, Callable[..., Recommender]] = {
+    "popularity": Popularity.fit,
+    "itemknn": ItemKNN.fit,
+    "ease": EASE.fit,
+}
+"""How to fit each baseline on a `gnnrec.graph.Graph`, by name; settings are keyword arguments."""
+
+__all__ = ["BASELINES", "EASE", "ItemKNN", "Popularity"]

@@ -1,0 +1,64 @@
+"""How often movies were watched, alone and by the same people: what all baselines are computed from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph
+
+MAX_MOVIES = 30_000
+"""Movie-to-movie matrices are dense: this many movies make 3.6 GB each."""
+
+CHUNK = 2048
+"""Users whose rows are made dense at once."""
+
+
+def times_watched(graph: Graph) -> Tensor:
+    """Return the number of ratings of each movie, ``[num_movies]`` float32."""
+    return torch.bincount(graph.users.movie, minlength=graph.num_movies).float()
+
+
+def watched_together(graph: Graph) -> Tensor:
+    """Return how many people rated both movies of each pair.
+
+    Parameters
+    ----------
+    graph : Graph
+        Ratings of any value count as 1.
+
+    Returns
+    -------
+    Tensor
+        ``[num_movies, num_movies]`` float32, on the diagonal the number of ratings; ``X.T @ X`` of the binary
+        user-movie matrix ``X``.
+
+    Raises
+    ------
+    DataError
+        There are more than `MAX_MOVIES` movies.
+    """
+    size = graph.num_movies
+    if size > MAX_MOVIES:
+        raise DataError(
+            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; item-to-item baselines take at most "
+            f"{MAX_MOVIES:,} movies, so leave out the rarely rated ones"
+        )
+    together = torch.zeros(size, size)
+    for start in range(0, graph.num_users, CHUNK):
+        users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
+        watched = torch.zeros(users.num_users, size)
+        watched[users.row, users.movie] = 1.0
+        together.addmm_(watched.T, watched)
+    return together
+
+
+def padded(values: Tensor, num_movies: int) -> Tensor:
+    """Return `values` with every dimension grown to `num_movies` by zeros, for movies added after the fit."""
+    more = num_movies - values.size(0)
+    if more == 0:
+        return values
+    if more < 0:
+        raise DataError(f"the graph has {num_movies:,} movies but the model was fitted on {values.size(0):,}")
+    return torch.nn.functional.pad(values, (0, more) * values.dim())

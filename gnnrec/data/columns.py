@@ -1,0 +1,194 @@
+"""One column at a time: from whatever a file or a frame holds to the one type the library works with.
+
+Each function names the first row that cannot be converted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.errors import DataError
+
+ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
+    "ratings": {
+        "user_id": ("userid", "user", "uid"),
+        "movie_id": ("movieid", "movie", "itemid", "item", "iid", "mid"),
+        "rating": ("rating", "score", "stars"),
+        "timestamp": ("timestamp", "time", "datetime", "date", "ts"),
+    },
+    "movies": {
+        "movie_id": ("movieid", "movie", "itemid", "item", "iid", "mid", "id"),
+        "title": ("title", "movietitle", "name"),
+        "genres": ("genres", "genre"),
+        "year": ("year", "releaseyear"),
+    },
+    "users": {
+        "user_id": ("userid", "user", "uid", "id"),
+        "age": ("age",),
+        "gender": ("gender", "sex"),
+        "occupation": ("occupation", "job"),
+    },
+}
+"""Spellings of each column, lower case and without punctuation, best first."""
+
+UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
+"""Texts that mean "not known" in optional columns. Not "none": ML-100k has people of that occupation."""
+
+LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; beyond it the unit is wrong
+_LARGEST = float(np.finfo(np.float32).max)  # ratings are kept as float32, where more is infinite
+_YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
+
+
+def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
+    """Map the columns that are known under another name to our name, e.g. ``{"userId": "user_id"}``."""
+    plain = {name: re.sub(r"[\W_]", "", str(name).lower()) for name in names}
+    renamed: dict[object, str] = {}
+    for ours, spellings in ALIASES[table].items():
+        if ours in plain:
+            continue
+        found = [name for spelling in spellings for name, text in plain.items() if text == spelling]
+        found = [name for name in found if name not in renamed]
+        if found:
+            renamed[found[0]] = ours
+    return renamed
+
+
+def to_ids(values: pd.Series, table: str) -> pd.Series:
+    """Return ids as int64 or as text, never a mixture; a missing id is an error."""
+    column = str(values.name)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    missing = values.isna()
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        missing |= (values == "").fillna(False).astype(bool)
+    _stop_at(missing, table, lambda row: f"{column} is missing; every row needs one")
+    if pd.api.types.is_bool_dtype(values.dtype):
+        raise DataError(f"{column} holds truth values; ids are whole numbers or text", at=(table, None))
+    if pd.api.types.is_float_dtype(values.dtype):
+        _stop_at(
+            values % 1 != 0,
+            table,
+            lambda row: f"{column} {values.iloc[row]} is not a whole number",
+        )
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.astype("int64")
+    kind = pd.api.types.infer_dtype(values, skipna=False)
+    if kind == "integer":
+        return values.astype("int64")
+    if kind not in ("string", "empty"):
+        text = values.map(lambda value: isinstance(value, str)).astype(bool)
+        odd = text if not text.iloc[0] else ~text
+        row = int(np.argmax(odd))
+        one, other = shown(values.iloc[row]), shown(values.iloc[0])
+        problem = f"{column} {one} is of another type than {other}; make all ids whole numbers or all text"
+        raise DataError(problem, at=(table, row))
+    return values.astype(str)
+
+
+def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.Series:
+    """Return float64; not finite or not a number is an error, unless missing and `optional`."""
+    column = str(values.name)
+    raw, missing = values, values.isna()
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        if optional:
+            missing = missing | values.astype("string").str.strip().isin(UNKNOWN).fillna(False).astype(bool)
+        values = pd.to_numeric(values.astype(object).where(~missing, None), errors="coerce")
+        _stop_at(
+            values.isna() & ~missing & ~_spells_nan(raw),
+            table,
+            lambda row: f"{column} {raw.iloc[row]!r} is not a number",
+        )
+    numbers = pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index, name=column)
+    infinite = ~numbers.abs().le(_LARGEST) & ~(numbers.isna() & optional)
+    _stop_at(infinite, table, lambda row: f"{column} {numbers.iloc[row]} is not finite; correct or drop the row")
+    return numbers
+
+
+def to_timestamps(values: pd.Series, table: str) -> pd.Series:
+    """Return int64 seconds since 1970 from whole numbers, datetimes or ISO texts."""
+    if len(values) and not pd.api.types.is_numeric_dtype(values.dtype):
+        values = _parse_times(values, table)
+    numbers = values if pd.api.types.is_integer_dtype(values.dtype) else to_numbers(values, table)
+    if not pd.api.types.is_integer_dtype(numbers.dtype):
+        _stop_at(
+            numbers % 1 != 0,
+            table,
+            lambda row: f"timestamp {numbers.iloc[row]} is not whole seconds",
+        )
+    _stop_at(numbers.isna(), table, lambda row: "timestamp is missing; give every row one, or drop the column")
+    _stop_at(numbers < 0, table, lambda row: f"timestamp {numbers.iloc[row]} is negative")
+    late = numbers > LATEST_TIMESTAMP
+    _stop_at(late, table, lambda row: f"timestamp {numbers.iloc[row]} is no time in seconds; convert it to seconds")
+    return numbers.astype("int64")
+
+
+def to_genres(values: pd.Series) -> pd.Series:
+    """Return each movie's genres as ``"Comedy|Drama"``, empty where none are known."""
+    return pd.Series([_join_genres(value) for value in values], index=values.index, dtype=str, name=values.name)
+
+
+def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
+    """Return nullable text; blanks and other spellings of "unknown" become `pandas.NA`."""
+    if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # codes that met a missing value on their way: 4, not "4.0"
+    text = values.astype("string").str.strip()
+    return text.mask(text.isin(unknown))
+
+
+def years_in(titles: pd.Series) -> pd.Series:
+    """Return the year at the end of each title as Int64, missing where there is none.
+
+    >>> years_in(pd.Series(["Toy Story (1995)", "Babylon 5"])).tolist()
+    [1995, <NA>]
+    """
+    found = [_YEAR_IN_TITLE.search(title) for title in titles]
+    return pd.Series([int(match[1]) if match else pd.NA for match in found], index=titles.index, dtype="Int64")
+
+
+def shown(value: object) -> str:
+    """Return a value as an error should show it: 5, not ``np.int64(5)``."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _join_genres(value: object) -> str:
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+        parts = [str(part) for part in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    else:
+        parts = str(value).split("|") if isinstance(value, str) else []
+    parts = [part.strip() for part in parts]
+    return "|".join(dict.fromkeys(part for part in parts if part not in ("", "(no genres listed)")))
+
+
+def _parse_times(values: pd.Series, table: str) -> pd.Series:
+    """Turn datetimes or texts into whole seconds; the first value decides what a column of texts holds."""
+    raw = values
+    if pd.api.types.infer_dtype(values, skipna=True) == "string":
+        if pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
+            return to_numbers(values, table)
+        values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
+    elif not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        values = pd.to_datetime(values, utc=True, errors="coerce")
+    _stop_at(
+        values.isna(),
+        table,
+        lambda row: f"timestamp {raw.iloc[row]!r} is no time; give seconds since 1970 or ISO text (2001-03-09T12:00)",
+    )
+    if values.dt.tz is not None:
+        values = values.dt.tz_convert(None)
+    return values.astype("datetime64[s]").astype("int64")
+
+
+def _spells_nan(values: pd.Series) -> pd.Series:
+    return values.astype("string").str.strip().str.lower().isin({"nan", "+nan", "-nan"})
+
+
+def _stop_at(bad: pd.Series, table: str, problem: Callable[[int], str]) -> None:
+    """Raise for the first row where `bad` holds; `problem` makes its text from the row."""
+    flags = bad.to_numpy(dtype=bool, na_value=False)
+    if flags.any():
+        row = int(np.argmax(flags))
+        raise DataError(problem(row), at=(table, row))

@@ -1,0 +1,62 @@
+"""The arithmetic of splits: which row goes to which part. Knows arrays of ids and times, not `Split`.
+
+Parts are codes: 0 train, 1 valid, 2 test, 3 support.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.errors import ConfigError
+
+
+def ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's place among its user's rows by time, from 0, and its user's number of rows.
+
+    Ratings entered on one page share a second, so the sort must be stable: equal times keep their order.
+    """
+    codes, _ = pd.factorize(users)
+    counts = np.bincount(codes)
+    order = np.lexsort((times, codes))
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    rank = np.empty(len(codes), dtype=np.int64)
+    rank[order] = np.arange(len(codes)) - np.repeat(starts, counts)
+    return rank, counts[codes]
+
+
+def by_fractions(users: pd.Series, times: np.ndarray, fractions: tuple[float, float, float]) -> np.ndarray:
+    """Return a part per row: each user's first rows train, the last test; shares are rounded down."""
+    _check_fractions(fractions)
+    rank, size = ranks(users, times)
+    # 0.29 * 100 is 28.999999999999996: without the nudge a share that fits exactly would lose a row.
+    num_valid, num_test = (np.floor(share * size + 1e-9).astype(np.int64) for share in fractions[1:])
+    return np.select([rank >= size - num_test, rank >= size - num_test - num_valid], [2, 1], default=0)
+
+
+def hold_out(ids: pd.Series, population: int, fraction: float, seed: int, what: str) -> tuple[list, list]:
+    """Choose `fraction` of `population` among `ids` for valid and as many for test, by a hash of the id."""
+    if not 0 < fraction < 0.5:
+        raise ConfigError(f"fraction of held-out {what} must be between 0 and 0.5, not {fraction}")
+    count = max(1, round(fraction * population))
+    candidates = sorted(ids.unique(), key=lambda one: (hashlib.blake2b(f"{seed}:{one}".encode()).digest(), str(one)))
+    if 2 * count > len(candidates):
+        raise ConfigError(
+            f"only {len(candidates)} {what} can be held out, {2 * count} are asked for; lower the fraction"
+        )
+    return candidates[count : 2 * count], candidates[:count]
+
+
+def shares(fractions: tuple[float, float, float]) -> str:
+    """Return fractions as text for reports, e.g. ``0.8/0.1/0.1``."""
+    return "/".join(f"{share:g}" for share in fractions)
+
+
+def _check_fractions(fractions: tuple[float, float, float]) -> None:
+    if len(fractions) != 3 or min(fractions) < 0 or fractions[0] <= 0 or not math.isclose(sum(fractions), 1):
+        raise ConfigError(
+            f"fractions must be the shares of train (above 0), valid and test and sum to 1, not {fractions}"
+        )

@@ -1,0 +1,153 @@
+"""`load_dataset`: one call for a generated sample, a MovieLens set by name, and files of one's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gnnrec.data import movielens
+from gnnrec.data.dataset import Dataset
+from gnnrec.data.download import CHECKSUMS, cached
+from gnnrec.data.download import download as fetch
+from gnnrec.data.files import SUFFIXES, Table, find_table, places, read_files, read_folder
+from gnnrec.data.sample import make_sample
+from gnnrec.errors import ConfigError, DataError
+
+NAMES = ("sample", *CHECKSUMS)
+"""What `load_dataset` knows by name."""
+
+_RATINGS_FILE = {"ml-100k": "u.data", "ml-1m": "ratings.dat", "ml-10m": "ratings.dat"}
+_FOLDER_NAMES = {"ml-10m": "ml-10M100K"}
+_FORMATS = (
+    "a folder with ratings.csv (or .tsv, .parquet; movies and users beside it), ratings.dat (ML-1M) or "
+    "u.data (ML-100k), or one file of ratings"
+)
+
+
+def load_dataset(
+    name_or_path: str | Path, *, data_dir: str | Path | None = None, download: bool = True, **options: Any
+) -> Dataset:
+    """Load a dataset by name or from files.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        "sample", the name of a MovieLens set ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m",
+        "ml-latest-small", "ml-latest"), or a path: a folder, whose format is recognised by its files, or a
+        single file of ratings. Files of your own are UTF-8 with a first line of column names; only user
+        and movie ids are required, usual other column names are understood, ids may be text.
+    data_dir : str or Path, optional
+        Where to look first for a named set: its folder, or the folder that contains it. Then follow
+        ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.
+    download : bool
+        Fetch a named set that is found nowhere.
+    **options
+        For "sample": the parameters of `make_sample`.
+
+    Returns
+    -------
+    Dataset
+        Rows in file order.
+
+    Raises
+    ------
+    DataError
+        The files are missing or wrong; the message names file and line.
+    DownloadError
+        The set cannot be fetched.
+    ConfigError
+        Options that the dataset does not have.
+
+    Examples
+    --------
+    >>> load_dataset("sample", n_users=100, n_movies=80)
+    Dataset('sample': 100 users, 80 movies, 3,755 ratings)
+    """
+    name = str(name_or_path)
+    if name == "sample":
+        return make_sample(**options)
+    if options:
+        raise ConfigError(f"options {', '.join(options)} are for the sample only, {name!r} has none")
+    if name in CHECKSUMS and isinstance(name_or_path, str):
+        folder = find_dataset(name, data_dir)
+        if folder is None and not download:
+            raise DataError(
+                f"{name} is not on this machine; put it in data/{name}, set GNNREC_DATA, or allow downloading"
+            )
+        return _build(_read_folder(folder or fetch(name)), name)
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return _build(_read_folder(path), path.resolve().name)
+    if path.is_file():
+        return _build(_read_file(path), path.stem)
+    raise DataError(f"{name!r} is neither a known name ({', '.join(NAMES)}) nor an existing path; give {_FORMATS}")
+
+
+def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
+    """Return the folder on this machine that holds a named MovieLens set, or None.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_dataset`.
+    data_dir : str or Path, optional
+        Looked at first, then ``$GNNREC_DATA``, ``data/<name>`` in the working directory, the cache.
+
+    Returns
+    -------
+    Path or None
+        The folder with the rating file.
+
+    Examples
+    --------
+    >>> find_dataset("ml-1m", "no/such/folder") is None  # doctest: +SKIP
+    True
+    """
+    if name not in CHECKSUMS:
+        raise ConfigError(f"{name!r} is no MovieLens set; known are {', '.join(CHECKSUMS)}")
+    roots = [data_dir, os.environ.get("GNNREC_DATA"), Path("data") / name]
+    for root in (Path(root).expanduser() for root in roots if root):
+        for folder in (root, root / name, root / _FOLDER_NAMES.get(name, name)):
+            if (folder / _RATINGS_FILE.get(name, "ratings.csv")).is_file() and _may_be(folder, name):
+                return folder
+    return cached(name)
+
+
+def _may_be(folder: Path, name: str) -> bool:
+    """Tell sets of one format apart by the folder: only ML-1M and ML-100k have files of their own kind."""
+    called = folder.resolve().name
+    if called in (name, _FOLDER_NAMES.get(name)):
+        return True
+    others = {*CHECKSUMS, *_FOLDER_NAMES.values()}
+    return name in ("ml-1m", "ml-100k") and called not in others
+
+
+def _read_folder(folder: Path) -> dict[str, Table]:
+    if (folder / "ratings.dat").is_file():
+        return movielens.read_1m(folder)
+    if (folder / "u.data").is_file():
+        return movielens.read_100k(folder)
+    if find_table(folder, "ratings") is None:
+        raise DataError(f"{folder} holds no ratings; expected {_FORMATS}")
+    kinds = {kind: kind for kind in ("ratings", "movies", "users")}
+    return read_folder(folder, kinds, required=("ratings",))
+
+
+def _read_file(path: Path) -> dict[str, Table]:
+    suffix = path.suffix.lower()
+    if suffix == ".dat":
+        return {"ratings": movielens.read_ratings(path, "::")}
+    if suffix in (".data", ".base", ".test"):
+        return {"ratings": movielens.read_ratings(path, "\t")}
+    if suffix in (*SUFFIXES, ".txt"):
+        return read_files({"ratings": path}, {"ratings": "ratings"})
+    raise DataError(f"{path} is of no known kind; expected {_FORMATS}")
+
+
+def _build(tables: dict[str, Table], name: str) -> Dataset:
+    frames = {table: read.frame for table, read in tables.items()}
+    try:
+        return Dataset(**frames, name=name)
+    except DataError as error:
+        raise error.moved(places(tables)) from None

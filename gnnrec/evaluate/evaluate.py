@@ -1,0 +1,185 @@
+"""`evaluate`: rank all movies for every test user, hide what they have seen, and measure the lists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gnnrec.data import Split
+from gnnrec.errors import ConfigError
+from gnnrec.evaluate import lists as of_lists
+from gnnrec.evaluate.bootstrap import intervals
+from gnnrec.evaluate.metrics import ACCURACY
+from gnnrec.evaluate.ranking import Ranking, rank
+from gnnrec.evaluate.task import task_of
+from gnnrec.graph import Graph
+from gnnrec.recommend import Recommender
+
+METRICS = (*ACCURACY, "coverage", "novelty", "diversity")
+"""Everything that `evaluate` can report, in the order in which it does."""
+
+COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
+
+
+def evaluate(
+    model: Recommender,
+    test: pd.DataFrame | Split,
+    *,
+    ks: Sequence[int] = (10, 20),
+    mask: pd.DataFrame | None = None,
+    history: pd.DataFrame | None = None,
+    candidates: Iterable[Any] | None = None,
+    metrics: Sequence[str] | None = None,
+    per_user: bool = False,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure a model on ratings it has not seen.
+
+    Every candidate movie is ranked for every user who has test rows; nothing is sampled. Movies in the user's
+    history in the graph are left out. Every test row counts as relevant, whatever its rating. Equal scores
+    are ranked in the order of the movie table.
+
+    Parameters
+    ----------
+    model : Recommender
+        A trained `RecGraph`, or a baseline.
+    test : pandas.DataFrame or Split
+        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, its ``catalogue`` as
+        candidates and its ``support`` as history, each unless given here.
+    ks : sequence of int
+        Lengths of the lists.
+    mask : pandas.DataFrame, optional
+        More rows of ``user_id, movie_id`` to leave out, such as the validation rows. Users without test rows
+        do not matter in it.
+    history : pandas.DataFrame, optional
+        Ratings the model takes in first, with `Recommender.add_ratings`: what is known of people it was not
+        trained on. They are left out of the lists, too.
+    candidates : iterable of movie ids, optional
+        Rank these only; all movies of the graph when not given.
+    metrics : sequence of str, optional
+        Some of `METRICS`; all when not given.
+    per_user : bool
+        Return one row per user instead of the means.
+    confidence : float
+        Level of the interval around each mean, between 0 and 1.
+    seed : int
+        Of the bootstrap behind the interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``metric, k, value, ci_low, ci_high, num_users``. The interval is from a percentile bootstrap over
+        users (Efron & Tibshirani 1993, ch. 13; 1,000 resamples); `coverage`, which is no mean, has none
+        (NaN). `num_users` is how many users the mean is over. `novelty` is in bits, all others are in [0, 1];
+        the formulas are in `gnnrec.evaluate.metrics` and `gnnrec.evaluate.lists`. With `per_user` instead
+        ``user_id`` and a column such as ``recall@10`` for each metric but `coverage`, in the order in which
+        the users occur in `test`.
+
+    Raises
+    ------
+    DataError
+        `test` is empty, names an unknown user or movie, a movie that is no candidate, a pair twice, or a pair
+        that is left out because it was seen before; or the model scores with NaN.
+    ConfigError
+        An unknown metric, a `k` below 1, or a `confidence` outside of 0 to 1.
+
+    Examples
+    --------
+    >>> from gnnrec.baselines import EASE
+    >>> from gnnrec.data import Split, make_sample
+    >>> split = Split.random(make_sample(300, 200))
+    >>> model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
+    >>> evaluate(model, split, ks=[10], metrics=["recall", "ndcg"]).columns.tolist()
+    ['metric', 'k', 'value', 'ci_low', 'ci_high', 'num_users']
+    """
+    wanted, sizes = _checked_metrics(metrics), _checked_ks(ks)
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence must be between 0 and 1, not {confidence}")
+    if isinstance(test, Split):
+        candidates = test.catalogue if candidates is None else candidates
+        history = test.support if history is None else history
+        test = test.test
+    facts = _Facts.of(model.graph)  # before the history: novelty is a matter of what the model was trained on
+    if history is not None and len(history):
+        model = model.add_ratings(history)
+    task = task_of(model.graph, test, mask, candidates)
+    ranking = rank(model, task, max(sizes))
+    keys = [(metric, k) for metric in wanted if metric != "coverage" for k in sizes]
+    values = {key: _per_user(*key, ranking, facts).numpy() for key in keys}
+    if per_user:
+        ids = model.graph.ids["user"][task.users.numpy()]
+        return pd.DataFrame({"user_id": ids, **{f"{metric}@{k}": own for (metric, k), own in values.items()}})
+    rows = _means(values, confidence, seed)
+    if "coverage" in wanted:
+        for k in sizes:
+            share = of_lists.coverage(ranking.lists[:, :k], len(task.candidates))
+            rows["coverage", k] = share, np.nan, np.nan, len(task.users)
+    in_order = [(metric, k) for metric in wanted for k in sizes]
+    return pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS))
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What the metrics of lists need to know about the movies."""
+
+    counts: Tensor  # [num_movies], ratings in training
+    num_users: int  # with a rating in training
+    genres: Tensor  # [num_movies, num_genres]
+
+    @classmethod
+    def of(cls, graph: Graph) -> _Facts:
+        genres = torch.zeros(graph.num_movies, len(graph.genres))
+        genres[graph.movie_genres] = 1.0
+        counts = torch.bincount(graph.users.movie, minlength=graph.num_movies)
+        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.row))), genres)
+
+
+def _per_user(metric: str, k: int, ranking: Ranking, facts: _Facts) -> Tensor:
+    """Return one value per user, ``[n]``; NaN where it is not defined."""
+    lists = ranking.lists[:, :k]
+    if metric == "novelty":
+        return of_lists.novelty(lists, facts.counts, facts.num_users)
+    if metric == "diversity":
+        return of_lists.genre_diversity(lists, facts.genres)
+    return ACCURACY[metric](ranking.hits[:, :k], ranking.num_relevant)
+
+
+def _means(
+    values: dict[tuple[str, int], np.ndarray], confidence: float, seed: int
+) -> dict[tuple[str, int], tuple[float, float, float, int]]:
+    """Return mean, bounds and number of users of each column; users for whom it is NaN do not count."""
+    if not values:
+        return {}
+    table = np.column_stack(list(values.values())).astype(np.float64)  # [n, num_columns]
+    number = (~np.isnan(table)).sum(axis=0)
+    mean = np.where(number > 0, np.nansum(table, axis=0) / np.maximum(number, 1), np.nan)
+    low, high = intervals(table, confidence, seed)
+    return {key: (mean[i], low[i], high[i], int(number[i])) for i, key in enumerate(values)}
+
+
+def _checked_ks(ks: Sequence[int]) -> list[int]:
+    sizes = sorted(set(ks))
+    for k in sizes:
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise ConfigError(f"each k must be a whole number of at least 1, not {k!r}")
+    if not sizes:
+        raise ConfigError("ks is empty; name at least one list length")
+    return [int(k) for k in sizes]
+
+
+def _checked_metrics(names: Sequence[str] | None) -> list[str]:
+    chosen = METRICS if names is None else [names] if isinstance(names, str) else list(names)
+    for name in chosen:
+        if name not in METRICS:
+            close = difflib.get_close_matches(str(name), METRICS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"metric {name!r} is not one of {', '.join(METRICS)}{hint}")
+    return [name for name in METRICS if name in chosen]

@@ -1,0 +1,113 @@
+"""Ranking metrics as plain functions of tensors; no model, no frame, no loop over users.
+
+Accuracy metrics take ``hits [n, k]`` (1.0 or true where the movie at that rank is relevant, best rank first;
+a list that is shorter than `k` is filled up with 0) and ``num_relevant [n]`` (relevant movies of each user,
+at least 1) and return one value per user, ``[n]`` float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the share of the relevant movies that are in the list: hits / `num_relevant`.
+
+    As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which is
+    larger.
+
+    Examples
+    --------
+    >>> recall(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([4]))
+    tensor([0.5000])
+    """
+    return hits.float().sum(1) / num_relevant
+
+
+def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return the share of the `k` places that hold a relevant movie; empty places count as misses.
+
+    Examples
+    --------
+    >>> precision(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.tensor([2]))
+    tensor([0.5000])
+    """
+    return hits.float().mean(1)
+
+
+def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return 1 where at least one relevant movie is in the list, else 0.
+
+    Examples
+    --------
+    >>> hit_rate(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), torch.tensor([3, 1]))
+    tensor([1., 0.])
+    """
+    return hits.bool().any(1).float()
+
+
+def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return 1 / rank of the first relevant movie, 0 where there is none in the list (Voorhees, TREC-8, 1999).
+
+    Examples
+    --------
+    >>> mrr(torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), torch.tensor([2, 1]))
+    tensor([0.5000, 0.0000])
+    """
+    return (hits.float() / _ranks(hits)).amax(1)
+
+
+def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the normalised discounted cumulative gain (Järvelin & Kekäläinen, TOIS 2002) of binary relevance.
+
+    .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
+
+    The ideal list is as long as it can be, so a list of hits only scores 1 whether `k` or `n` is larger.
+
+    Examples
+    --------
+    >>> ndcg(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([5, 1]))
+    tensor([0.6131, 0.6309])
+    """
+    discount = 1 / torch.log2(_ranks(hits) + 1)  # [k]
+    return (hits.float() @ discount) / discount.cumsum(0)[_ideal_length(hits, num_relevant) - 1]
+
+
+def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the average precision, whose mean over users is MAP.
+
+    .. math:: \frac{1}{\min(k, n)} \sum_{r \le k} h_r \cdot \frac{1}{r} \sum_{q \le r} h_q
+
+    Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
+    where a user has more relevant movies than places.
+
+    Examples
+    --------
+    >>> average_precision(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([2]))
+    tensor([0.8333])
+    """
+    hits = hits.float()
+    precisions = hits.cumsum(1) / _ranks(hits)  # [n, k]
+    return (hits * precisions).sum(1) / _ideal_length(hits, num_relevant)
+
+
+ACCURACY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "hit_rate": hit_rate,
+    "mrr": mrr,
+    "map": average_precision,
+    "precision": precision,
+}
+"""The accuracy metrics by the name they are reported under."""
+
+
+def _ranks(hits: Tensor) -> Tensor:
+    return torch.arange(1, hits.size(1) + 1, dtype=torch.float32, device=hits.device)
+
+
+def _ideal_length(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    return num_relevant.clamp(max=hits.size(1))

@@ -1,0 +1,134 @@
+"""What an evaluation asks for, as tensors: whom, among which movies, leaving out what, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gnnrec.data import Dataset
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Test users and their movies. Pairs are numbered ``user row * num_movies + movie`` and sorted.
+
+    Attributes
+    ----------
+    users : Tensor
+        ``[n]`` int64, nodes of the users with test rows, in the order in which they occur.
+    candidates : Tensor
+        ``[num_candidates]`` int64, movie nodes in ascending order.
+    relevant : tuple of Tensor
+        Row (into `users`) and movie of every test pair, sorted by row.
+    hidden : tuple of Tensor
+        The same of the pairs that are left out of the lists.
+    """
+
+    users: Tensor
+    candidates: Tensor
+    relevant: tuple[Tensor, Tensor]
+    hidden: tuple[Tensor, Tensor]
+
+
+def task_of(
+    graph: Graph,
+    test: pd.DataFrame,
+    mask: pd.DataFrame | None = None,
+    candidates: Iterable[Any] | None = None,
+) -> Task:
+    """Check the frames against the graph and turn them into a `Task`; see `gnnrec.evaluate.evaluate`."""
+    rows = _cleaned(test, "test")
+    nodes = _user_nodes(graph, rows["user_id"])
+    movies = graph.movie_nodes(rows["movie_id"])
+    users, row = _numbered(nodes)
+    allowed = _candidates(graph, candidates)
+    _check_candidates(rows, movies, allowed, graph.num_movies)
+    batch = graph.known_users(users)
+    hidden = batch.row * graph.num_movies + batch.movie
+    if mask is not None and len(mask):
+        hidden = torch.cat([hidden, _masked(graph, users, mask)])
+    hidden = hidden.sort().values
+    pairs = row * graph.num_movies + movies
+    _check_unseen(rows, pairs, hidden)
+    relevant = pairs.sort().values
+    return Task(users, allowed, _split(relevant, graph.num_movies), _split(hidden, graph.num_movies))
+
+
+def _cleaned(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the pairs of a frame after the checks that all ratings go through."""
+    if isinstance(frame, pd.DataFrame) and frame.empty:
+        raise DataError(f"{name} is empty; evaluating needs at least one row of user_id and movie_id")
+    try:
+        return Dataset(frame).ratings
+    except DataError as error:
+        raise error.moved(lambda table, row: (name, row)) from None
+
+
+def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
+    nodes = graph.ids["user"].get_indexer(pd.Index(ids))
+    if (nodes < 0).any():
+        row = int((nodes < 0).argmax())
+        raise DataError(
+            f"user {ids.iloc[row]!r} is not in the graph; pass their known ratings as history, or list them in the "
+            "users table of the dataset the graph is built from",
+            at=("test", row),
+        )
+    return torch.from_numpy(nodes.astype("int64"))
+
+
+def _numbered(nodes: Tensor) -> tuple[Tensor, Tensor]:
+    codes, firsts = pd.factorize(nodes.numpy())  # in the order of first occurrence
+    return torch.from_numpy(firsts), torch.from_numpy(codes.astype("int64"))
+
+
+def _candidates(graph: Graph, candidates: Iterable[Any] | None) -> Tensor:
+    if candidates is None:
+        return torch.arange(graph.num_movies)
+    nodes = torch.unique(graph.movie_nodes(candidates))
+    if len(nodes) == 0:
+        raise DataError("candidates is empty; there is no movie to rank")
+    return nodes
+
+
+def _check_candidates(rows: pd.DataFrame, movies: Tensor, allowed: Tensor, num_movies: int) -> None:
+    outside = torch.ones(num_movies, dtype=torch.bool)
+    outside[allowed] = False
+    if (wrong := outside[movies]).any():
+        row = int(wrong.int().argmax())
+        raise DataError(
+            f"movie {rows['movie_id'].iloc[row]!r} is not among the candidates and could never be found; add it to "
+            "them or drop the row",
+            at=("test", row),
+        )
+
+
+def _check_unseen(rows: pd.DataFrame, pairs: Tensor, hidden: Tensor) -> None:
+    place = torch.searchsorted(hidden, pairs).clamp(max=max(len(hidden) - 1, 0))
+    if len(hidden) and (seen := hidden[place] == pairs).any():
+        row = int(seen.int().argmax())
+        user, movie = rows["user_id"].iloc[row], rows["movie_id"].iloc[row]
+        raise DataError(
+            f"user {user!r} has movie {movie!r} in the history or the mask already; what was seen is not recommended, "
+            "so it cannot be tested on",
+            at=("test", row),
+        )
+
+
+def _masked(graph: Graph, users: Tensor, mask: pd.DataFrame) -> Tensor:
+    rows = _cleaned(mask, "mask")
+    movies = graph.movie_nodes(rows["movie_id"])
+    row_of = torch.full((graph.num_users + 1,), -1)  # the last entry stands for users the graph does not know
+    row_of[users] = torch.arange(len(users))
+    row = row_of[torch.from_numpy(graph.ids["user"].get_indexer(pd.Index(rows["user_id"])).astype("int64"))]
+    return (row * graph.num_movies + movies)[row >= 0]
+
+
+def _split(pairs: Tensor, num_movies: int) -> tuple[Tensor, Tensor]:
+    return pairs // num_movies, pairs % num_movies

@@ -1,0 +1,71 @@
+"""What is known about a user or a movie besides the ratings, as fixed-width rows of zeros and ones.
+
+The widths do not depend on the data (except the genders found in it), so a person or movie that arrives
+later is described in the same columns. What is not known is a row of zeros.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+AGE_BINS = (18, 25, 35, 45, 50, 56)
+"""Lower ends of the age groups after the first; the groups of MovieLens-1M."""
+
+DECADES = tuple(range(1920, 2030, 10))
+"""Decades of release; earlier movies count as the first, later ones as the last."""
+
+
+def age_features(ages: pd.Series) -> Tensor:
+    """Return ``[n, 7]``, one column per age group."""
+    years = ages.to_numpy(dtype="float64", na_value=np.nan)
+    return _one_hot(np.digitize(years, AGE_BINS), ~np.isnan(years), len(AGE_BINS) + 1)
+
+
+def gender_features(genders: pd.Series, known: pd.Index) -> Tensor:
+    """Return ``[n, len(known)]``; a gender that is not in `known` counts as unknown."""
+    codes = known.get_indexer(pd.Index(genders.astype(object)))
+    return _one_hot(codes, codes >= 0, len(known))
+
+
+def decade_features(years: pd.Series) -> Tensor:
+    """Return ``[n, 11]``, one column per decade of release."""
+    values = years.to_numpy(dtype="float64", na_value=np.nan)
+    known = ~np.isnan(values)
+    codes = np.clip((np.where(known, values, 0) - DECADES[0]) // 10, 0, len(DECADES) - 1)
+    return _one_hot(codes, known, len(DECADES))
+
+
+def links(values: pd.Series, known: pd.Index, separator: str | None = None) -> tuple[Tensor, Tensor]:
+    """Return the edges ``(row, node)`` from each row to the values it names.
+
+    Parameters
+    ----------
+    values : pandas.Series of str
+        One text per row; with a `separator`, several values in one text.
+    known : pandas.Index
+        The nodes. A value that is not among them makes no edge.
+    separator : str, optional
+        For example ``"|"`` in ``"Comedy|Drama"``.
+    """
+    texts = values.reset_index(drop=True).fillna("").astype(object)
+    parts = texts.str.split(separator, regex=False).explode() if separator else texts
+    node = known.get_indexer(pd.Index(parts))
+    row = parts.index.to_numpy()
+    return torch.from_numpy(row[node >= 0].astype(np.int64)), torch.from_numpy(node[node >= 0].astype(np.int64))
+
+
+def distinct(values: pd.Series, separator: str | None = None) -> pd.Index:
+    """Return the sorted values that occur, as the nodes of a node type."""
+    texts = values.dropna().astype(object)
+    parts = texts.str.split(separator, regex=False).explode() if separator else texts
+    return pd.Index(sorted(set(parts) - {""}), dtype=object)
+
+
+def _one_hot(codes: np.ndarray, known: np.ndarray, width: int) -> Tensor:
+    x = torch.zeros(len(codes), width)
+    rows = np.flatnonzero(known)
+    x[torch.from_numpy(rows), torch.from_numpy(np.asarray(codes)[rows].astype(np.int64))] = 1.0
+    return x

@@ -1,0 +1,23 @@
+"""The encoders, what they are trained with and where they start."""
+
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
+from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.graphsage import GraphSAGE
+from gnnrec.nn.initialise import start_from_svd
+from gnnrec.nn.lightgcn import LightGCN
+from gnnrec.nn.losses import LOSSES
+
+ENCODERS: dict[str, type[LightGCN] | type[GraphSAGE]] = {"lightgcn": LightGCN, "graphsage": GraphSAGE}
+"""The encoders by the name they have in a config."""
+
+__all__ = [
+    "ENCODERS",
+    "LOSSES",
+    "Encoder",
+    "GraphSAGE",
+    "GraphTensors",
+    "LightGCN",
+    "MovieStates",
+    "NodeEncoder",
+    "start_from_svd",
+]

@@ -1,0 +1,114 @@
+"""The one interface of all encoders: movies to states, then people to vectors.
+
+People only read from movies. A person's vector is made from their profile and the states of the movies they watched, by
+the same function in training, for stored users and for someone who arrives later.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, device, nn
+
+from gnnrec.graph import Graph, UserBatch
+from gnnrec.nn.features import NodeEncoder
+from gnnrec.propagate import Adjacency
+
+
+@dataclass(frozen=True, eq=False)
+class GraphTensors:
+    """What an encoder needs of a graph, on one device.
+
+    Attributes
+    ----------
+    movie_x : Tensor
+        ``[num_movies, num_features]``.
+    genres : Adjacency
+        Genres to movies.
+    users : UserBatch
+        Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
+    movie_degree : Tensor
+        ``[num_movies]`` ratings of each movie.
+    """
+
+    movie_x: Tensor
+    genres: Adjacency
+    users: UserBatch
+    movie_degree: Tensor
+
+    @classmethod
+    def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
+        """Take the tensors of a graph."""
+        users = graph.users.to(on)
+        movie, genre = (ends.to(on) for ends in graph.movie_genres)
+        return cls(
+            movie_x=graph.movie_x.to(on),
+            genres=Adjacency(movie, genre, graph.num_movies, len(graph.genres)),
+            users=users,
+            movie_degree=users.watched.degrees()[1],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MovieStates:
+    """All movies after propagation.
+
+    Attributes
+    ----------
+    messages : list of Tensor
+        Each ``[num_movies, dim]``: what a person who watched the movie receives, by layer.
+    targets : Tensor
+        ``[num_movies, dim]``: what a person's vector is compared with.
+    degree : Tensor
+        ``[num_movies]`` ratings of each movie.
+    """
+
+    messages: list[Tensor]
+    targets: Tensor
+    degree: Tensor
+
+
+class Encoder(nn.Module, ABC):
+    """Computes movie states from a graph, and people's vectors from movie states.
+
+    Attributes
+    ----------
+    message, target, profile : NodeEncoder
+        First vectors: what a movie tells its viewers, whom it is for, and what is known of a person.
+    """
+
+    message: NodeEncoder
+    target: NodeEncoder
+    profile: NodeEncoder
+
+    @abstractmethod
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+        """Propagate through the graph.
+
+        Parameters
+        ----------
+        graph : GraphTensors
+        keep : Tensor, optional
+            ``[num_edges]`` float, 1 for ratings that may carry messages. In training the others are to be
+            predicted and must not be seen.
+        drop_id : Tensor, optional
+            ``[num_movies]`` bool, true where a movie has to do without its id vector.
+        """
+
+    @abstractmethod
+    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """Return ``[batch.num_users, dim]``.
+
+        Parameters
+        ----------
+        batch : UserBatch
+        movies : MovieStates
+        keep : Tensor, optional
+            ``[num_edges of the batch]`` float, see `movies`.
+        """
+
+    def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
+        """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""
+        movies = self.movies(graph)
+        return {"user": self.users(graph.users, movies), "movie": movies.targets}

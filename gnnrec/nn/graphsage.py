@@ -1,0 +1,82 @@
+"""GraphSAGE: neighbours are averaged, mixed by learned weights and passed through a non-linearity, layer by layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric import EdgeIndex
+from torch_geometric.nn import SAGEConv
+
+from gnnrec.graph import UserBatch
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
+from gnnrec.nn.features import NodeEncoder
+
+
+class GraphSAGE(Encoder):
+    r"""GraphSAGE on the graph of users and movies (Hamilton et al. 2017, https://arxiv.org/abs/1706.02216, alg. 1).
+
+    .. math:: u^{(k)} = \sigma(W_k \, \mathrm{agg}_{i \in N(u)} m_i^{(k-1)} + V_k u^{(k-1)})
+
+    and the same from people to movies, with PyG's `SAGEConv` for each direction. :math:`u^{(0)}` is the profile,
+    :math:`m^{(0)}` the movie's content and id. The non-linearity is left out in the last layer.
+
+    Parameters
+    ----------
+    num_movies, num_movie_features, num_genres, num_user_features, num_occupations : int
+        Sizes of the graph.
+    dim : int
+        Width of all vectors.
+    num_layers : int
+        Number of times that people gather from their movies.
+    aggregation : str
+        Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_movies: int,
+        num_movie_features: int,
+        num_genres: int,
+        num_user_features: int,
+        num_occupations: int,
+        dim: int = 128,
+        num_layers: int = 2,
+        aggregation: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
+        self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
+        self.profile = NodeEncoder(num_user_features, num_occupations, dim)
+        self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
+        self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
+
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+        """See `Encoder.movies`."""
+        m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
+        targets = self.target(graph.movie_x, graph.genres, drop_id)
+        messages = [m]
+        for to_movies in self.to_movies:
+            states = MovieStates(messages, targets, graph.movie_degree)
+            u = self.users(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
+            watchers = _edges(graph.users.row, graph.users.movie, graph.users.num_users, len(m), keep)
+            m = to_movies((u, m), watchers).relu()
+            messages = [*messages, m]
+        return MovieStates(messages, targets, graph.movie_degree)
+
+    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """See `Encoder.users`."""
+        u = self.profile(batch.x, batch.works_as)  # [num_users, dim]
+        watched = _edges(batch.movie, batch.row, batch.num_movies, batch.num_users, keep)
+        for k, m in enumerate(movies.messages):
+            u = self.to_users[k]((m, u), watched)
+            if k < len(movies.messages) - 1:
+                u = u.relu()
+        return u
+
+
+def _edges(source: Tensor, target: Tensor, num_sources: int, num_targets: int, keep: Tensor | None) -> EdgeIndex:
+    edges = torch.stack([source, target])
+    if keep is not None:
+        edges = edges[:, keep > 0]
+    return EdgeIndex(edges, sparse_size=(num_sources, num_targets)).sort_by("col").values

@@ -1,0 +1,83 @@
+"""LightGCN without a user table: nothing but normalised sums, started from people's histories."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnrec.graph import UserBatch
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
+from gnnrec.nn.features import NodeEncoder
+from gnnrec.propagate import Adjacency, symmetric_norm
+
+
+class LightGCN(Encoder):
+    r"""Inductive LightGCN (after He et al. 2020, https://arxiv.org/abs/2002.02126).
+
+    LightGCN's propagation has no weights and no non-linearity. Here users have no id vector to start from; a layer
+    carries the movies' vectors to the people who watched them and from there back to the movies:
+
+    .. math::
+        u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u} \sqrt{d_i}}, \qquad
+        m_i^{(k)} = \sum_{u \in N(i)} \frac{u^{(k)}}{\sqrt{d_i} \sqrt{d_u}}
+
+    .. math:: z_u = p_u + \sum_{k=1}^{K} \alpha_k u^{(k)}, \qquad z_i = t_i + \sum_{k=1}^{K-1} \beta_k m_i^{(k)}
+
+    :math:`m_i^{(0)}` (what a movie says of those who watched it), :math:`t_i` (who the movie is for) and :math:`p_u`
+    (the profile) come from a `NodeEncoder` each; :math:`\alpha, \beta` are learned. Two movie vectors instead of one
+    make the model asymmetric, as item-to-item models are, and cost nothing at serving time.
+
+    Parameters
+    ----------
+    num_movies, num_movie_features, num_genres, num_user_features, num_occupations : int
+        Sizes of the graph.
+    dim : int
+        Width of all vectors.
+    num_layers : int
+        :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_movies: int,
+        num_movie_features: int,
+        num_genres: int,
+        num_user_features: int,
+        num_occupations: int,
+        dim: int = 128,
+        num_layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
+        self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
+        self.profile = NodeEncoder(num_user_features, num_occupations, dim)
+        self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
+        self.beta = nn.Parameter(torch.zeros(num_layers - 1))
+
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+        """See `Encoder.movies`."""
+        m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
+        targets = self.target(graph.movie_x, graph.genres, drop_id)
+        message = self.alpha[0] * m
+        if len(self.beta):
+            weight = _norm(graph.users.watched, graph.movie_degree, keep)
+        for k, beta in enumerate(self.beta):
+            u = graph.users.watched.matmul(weight, m)  # [num_users, dim]
+            m = graph.users.watched.matmul_transposed(weight, u)  # [num_movies, dim]
+            targets = targets + beta * m
+            message = message + self.alpha[k + 1] * m
+        # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
+        return MovieStates([message], targets, graph.movie_degree)
+
+    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """See `Encoder.users`."""
+        weight = _norm(batch.watched, movies.degree, keep)
+        return self.profile(batch.x, batch.works_as) + batch.watched.matmul(weight, movies.messages[0])
+
+
+def _norm(watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
+    """Weigh each rating by degrees; the movie's is the whole graph's, so that a newcomer changes nobody's vector."""
+    user_degree, _ = watched.degrees(keep)
+    weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
+    return weight if keep is None else weight * keep

@@ -1,0 +1,98 @@
+"""Losses over the whole catalogue: of all movies, which are the ones a person went on to watch.
+
+All take the same arguments, so that one config word swaps them. A rating is a message or a question (see `fit`); a
+movie that carried a message is neither right nor wrong for that person and takes no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from gnnrec.propagate import Adjacency
+
+Loss = Callable[..., Tensor]
+
+
+def weighted_squared_error(
+    z: Tensor,
+    targets: Tensor,
+    watched: Adjacency,
+    question: Tensor,
+    generator: Generator | None = None,
+    negative_weight: float = 0.3,
+) -> Tensor:
+    r"""Squared error on every movie of the catalogue, averaged over people.
+
+    .. math:: L_u = \sum_{i \in P} (1 - s_{ui})^2 + w \sum_{i \notin P \cup M} s_{ui}^2
+
+    (Hu, Koren & Volinsky 2008, eq. 3, with constant confidences; P questions, M messages.) Scores of all pairs are never
+    made: :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns watched
+    movies only.
+
+    Parameters
+    ----------
+    z : Tensor
+        ``[num_users, dim]``, people.
+    targets : Tensor
+        ``[num_movies, dim]``; rows of zeros for movies that take no part.
+    watched : Adjacency
+        From movies to these people.
+    question : Tensor
+        ``[num_edges]`` bool, true for ratings to be predicted, false for messages.
+    generator : Generator, optional
+        Not used: this loss draws nothing.
+    negative_weight : float
+        :math:`w`, what an unwatched movie counts.
+    """
+    everywhere = ((z.T @ z) * (targets.T @ targets)).sum()
+    scores = watched.edge_scores(z, targets)  # [num_edges]
+    of_questions = (question * (1 - scores).square()).sum()
+    return (of_questions + negative_weight * (everywhere - scores.square().sum())) / len(z)
+
+
+def softmax(
+    z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None
+) -> Tensor:
+    r"""Cross entropy of a softmax over the catalogue, averaged over questions (Liang et al. 2018, eq. 2).
+
+    .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}{\sum_{j \notin M_u} e^{s_{uj}}}
+
+    Parameters are those of `weighted_squared_error`. Movies whose target is zero take no part.
+    """
+    row, movie = watched.row, watched.col
+    out = (targets == 0).all(dim=1).expand(len(z), -1).clone()  # [num_users, num_movies]
+    out[row[~question], movie[~question]] = True
+    log_p = (z @ targets.T).masked_fill(out, -torch.inf).log_softmax(dim=1)
+    return -log_p[row[question], movie[question]].sum() / question.sum().clamp(min=1)
+
+
+def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None) -> Tensor:
+    r"""Bayesian personalised ranking: each question against one unwatched movie drawn at random.
+
+    .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \sigma(s_{ui} - s_{uj})
+
+    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_squared_error`. A draw that hits a watched movie, or
+    one whose target is zero, is drawn again a few times and then left out.
+    """
+    row, movie = watched.row[question], watched.col[question]
+    taken = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)
+    taken[watched.row, watched.col] = True
+    taken |= (targets == 0).all(dim=1)
+    drawn = torch.randint(len(targets), (len(row),), generator=generator).to(z.device)
+    for _ in range(20):
+        wrong = torch.nonzero(taken[row, drawn]).squeeze(1)
+        if not len(wrong):
+            break
+        drawn[wrong] = torch.randint(len(targets), (len(wrong),), generator=generator).to(z.device)
+    fair = ~taken[row, drawn]
+    row, movie, drawn = row[fair], movie[fair], drawn[fair]
+    positive, negative = (Adjacency(row, col, len(z), len(targets)).edge_scores(z, targets) for col in (movie, drawn))
+    return -F.logsigmoid(positive - negative).sum() / max(len(row), 1)
+
+
+LOSSES: dict[str, Loss] = {"weighted_squared_error": weighted_squared_error, "softmax": softmax, "bpr": bpr}
+"""The losses by the name they have in a config."""

@@ -1,0 +1,39 @@
+"""Pictures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+def training_curve(history: list[dict[str, Any]], title: str, path: str | Path) -> None:
+    """Draw loss and validation metric by epoch.
+
+    Parameters
+    ----------
+    history : list of dict
+        Of a `RecGraph`.
+    title : str
+    path : str or Path
+        Where the PNG goes.
+    """
+    metric = next((key for key in history[0] if key not in ("epoch", "loss", "seconds")), None)
+    epochs = [entry["epoch"] for entry in history]
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    left = figure.subplots()
+    left.plot(epochs, [entry["loss"] for entry in history], color="tab:gray", label="training loss")
+    left.set(xlabel="epoch", ylabel="training loss", title=f"Training on {title}")
+    lines = left.get_lines()
+    if metric:
+        right = left.twinx()
+        values = [entry[metric] for entry in history]
+        right.plot(epochs, values, color="tab:blue", marker="o", markersize=4, label=f"validation {metric}")
+        best = max(range(len(values)), key=values.__getitem__)
+        right.annotate(f"{values[best]:.4f}", (epochs[best], values[best]), xytext=(0, -14), textcoords="offset points")
+        right.set_ylabel(f"validation {metric}")
+        lines = [*lines, *right.get_lines()]
+    left.legend(handles=lines, loc="center right", frameon=False)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,151 @@
+"""`RecGraph`: a graph, a trained encoder and the movies' vectors. What `fit` returns and `load` reads back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gnnrec import storage
+from gnnrec.config import Config
+from gnnrec.graph import Graph, UserBatch, batch_of
+from gnnrec.nn import ENCODERS, Encoder, GraphTensors, MovieStates
+from gnnrec.recommend import Recommender
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RecGraph(Recommender):
+    """A trained recommender. It is never changed: what adds to it returns a new one.
+
+    Attributes
+    ----------
+    graph : Graph
+        Everything it may look at: the training ratings and what was added since.
+    config : Config
+        How it was made.
+    encoder : Encoder
+        The trained network, in evaluation mode.
+    history : list of dict
+        One entry per epoch of training: ``epoch, loss, <metric>, seconds``.
+    report : dict
+        Metrics and facts that were recorded with it, as plain JSON values.
+    """
+
+    graph: Graph
+    config: Config
+    encoder: Encoder
+    history: list[dict[str, Any]] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+    name: str = "gnn"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.encoder.parameters()).device
+
+    @cached_property
+    def states(self) -> MovieStates:
+        """All movies after propagation through the whole graph; computed once."""
+        with torch.inference_mode():
+            return self.encoder.movies(GraphTensors.of(self.graph, self.device))
+
+    def score(self, users: UserBatch) -> Tensor:
+        """Return ``[num_users, num_movies]``, each the inner product of a person's and a movie's vector."""
+        with torch.inference_mode():
+            return self.encoder.users(users.to(self.device), self.states) @ self.states.targets.T
+
+    def user_vectors(self, who: Any) -> Tensor:
+        """Return the vectors ``[num_people, dim]`` of known or new people; `who` as in `recommend`."""
+        users, _ = batch_of(self.graph, who)
+        with torch.inference_mode():
+            return self.encoder.users(users.to(self.device), self.states)
+
+    def movie_vectors(self) -> Tensor:
+        """Return the vectors ``[num_movies, dim]`` that people are compared with."""
+        return self.states.targets
+
+    def with_graph(self, graph: Graph) -> Self:
+        """Return the same network on another graph that begins with the same movies; nothing is trained."""
+        return dataclasses.replace(self, graph=graph)
+
+    def with_report(self, **entries: Any) -> Self:
+        """Return the same model with more entries in its report."""
+        return dataclasses.replace(self, report={**self.report, **entries})
+
+    def save(self, path: str | Path) -> Path:
+        """Write a folder that `load` reads back; it appears whole or not at all.
+
+        It holds ``config.yaml``, ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json`` (ratings and
+        tables), ``training.json`` and, where there is a history, ``training.png``. Nothing in it is pickled.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder. If it exists it must be a saved run, which is replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        return storage.write_run(
+            path,
+            self.config,
+            self.graph,
+            self.encoder.state_dict(),
+            {"history": self.history, "report": self.report},
+        )
+
+    def __repr__(self) -> str:
+        model = self.config.model
+        return f"RecGraph({model.encoder}, {model.embedding_dim} dimensions, {self.graph!r})"
+
+
+def load(path: str | Path, device: str = "cpu") -> RecGraph:
+    """Read a folder that `RecGraph.save` or `fit` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        Where the network shall run; ``"auto"`` takes a GPU when there is one.
+
+    Raises
+    ------
+    DataError
+        The folder is not a saved run, or a file in it is damaged.
+    """
+    run = storage.read_run(path)
+    encoder = make_encoder(run.config, run.graph, num_ids=run.num_ids)
+    storage.load_weights(encoder, run.weights, path)
+    encoder.to(storage.pick_device(device)).eval().requires_grad_(False)
+    return RecGraph(run.graph, run.config, encoder, run.records["history"], run.records["report"])
+
+
+def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> Encoder:
+    """Return an untrained encoder of the right size for a graph.
+
+    Parameters
+    ----------
+    config : Config
+    graph : Graph
+    num_ids : int, optional
+        Number of movies with an id vector; all by default. Fewer when movies were added after training.
+    """
+    model = config.model
+    options = {"aggregation": model.aggregation} if model.encoder == "graphsage" else {}
+    return ENCODERS[model.encoder](
+        num_movies=graph.num_movies if num_ids is None else num_ids,
+        num_movie_features=graph.movie_x.size(1),
+        num_genres=len(graph.genres),
+        num_user_features=graph.users.x.size(1),
+        num_occupations=len(graph.occupations),
+        dim=model.embedding_dim,
+        num_layers=model.num_layers,
+        **options,
+    )

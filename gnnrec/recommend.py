@@ -1,0 +1,191 @@
+"""What every model can do once it can score: recommend movies, list similar ones, take in new ratings.
+
+A model is a graph plus a way to score all movies for a `UserBatch`. The trained network and each baseline derive
+from `Recommender` and inherit everything else, so they are asked, evaluated and compared in the same way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, Self
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph, UserBatch, batch_of
+
+CHUNK = 1024
+"""People scored at once; bounds memory to ``CHUNK * num_movies`` floats."""
+
+
+class Recommender(ABC):
+    """A graph and a way to score its movies for people."""
+
+    name: str
+    graph: Graph
+
+    @abstractmethod
+    def score(self, users: UserBatch) -> Tensor:
+        """Return ``[num_users, num_movies]`` float32; a higher score is a better recommendation."""
+
+    @abstractmethod
+    def with_graph(self, graph: Graph) -> Self:
+        """Return the same model on a graph that holds more users, ratings or movies; nothing is trained."""
+
+    @abstractmethod
+    def movie_vectors(self) -> Tensor:
+        """Return ``[num_movies, any width]`` whose cosine says how alike two movies are."""
+
+    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
+        """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
+        return self.with_graph(self.graph.add_ratings(ratings, users))
+
+    def add_movies(self, movies: pd.DataFrame) -> Self:
+        """Return the model on a graph with more movies; see `Graph.add_movies`."""
+        return self.with_graph(self.graph.add_movies(movies))
+
+
+def recommend(
+    model: Recommender,
+    who: Any,
+    k: int = 10,
+    *,
+    exclude_seen: bool = True,
+    candidates: Iterable[Any] | None = None,
+) -> pd.DataFrame:
+    """Recommend movies to known or new people.
+
+    Parameters
+    ----------
+    model : Recommender
+        A trained `RecGraph`, or a baseline.
+    who : id, NewUser, mapping, list of these, or DataFrame
+        A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
+        frame, see `gnnrec.graph.batch_of`.
+    k : int
+        How many movies each; fewer come back where fewer are left.
+    exclude_seen : bool
+        Leave out what the person has rated.
+    candidates : iterable, optional
+        Recommend only from these movies (ids or titles).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``movie_id, title, score, rank``, best first; in front ``user_id`` when `who` is more than one person
+        (a list or a frame). Equal scores are in the order of the movie table.
+
+    Raises
+    ------
+    DataError
+        An unknown user or movie, or `k` below 1.
+
+    Examples
+    --------
+    >>> recommend(graph, {"Toy Story (1995)": 5}, k=3)  # doctest: +SKIP
+    """
+    if not isinstance(k, int) or k < 1:
+        raise DataError(f"k must be a whole number of at least 1, not {k!r}")
+    users, names = batch_of(model.graph, who)
+    allowed = _mask(model.graph, candidates)
+    parts = []
+    for start, batch in _chunks(users):
+        scores = model.score(batch).cpu()
+        scores = scores.clone() if exclude_seen or allowed is not None else scores
+        if exclude_seen:
+            scores[batch.row, batch.movie] = -torch.inf
+        if allowed is not None:
+            scores[:, ~allowed] = -torch.inf
+        # A stable sort, not topk: equal scores must come in the same order every time.
+        values, movies = top(scores, k)
+        row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
+        parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
+    row, movie, score, rank = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    table = model.graph.dataset.movies
+    frame = pd.DataFrame(
+        {
+            "movie_id": table["movie_id"].to_numpy()[movie],
+            "title": table["title"].to_numpy()[movie],
+            "score": score,
+            "rank": rank,
+        }
+    )
+    if _is_many(who):
+        frame.insert(0, "user_id", names.to_numpy()[row])
+    return frame
+
+
+def similar_movies(
+    model: Recommender, movie: Any, k: int = 10, *, candidates: Iterable[Any] | None = None
+) -> pd.DataFrame:
+    """List the movies that are most like one movie.
+
+    Parameters
+    ----------
+    model : Recommender
+        A trained `RecGraph`, or a baseline.
+    movie : id or title
+    k : int
+        How many.
+    candidates : iterable, optional
+        Only these movies (ids or titles).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
+    """
+    node = model.graph.movie_node(movie)
+    vectors = torch.nn.functional.normalize(model.movie_vectors().cpu(), dim=1)
+    similarity = vectors @ vectors[node]
+    similarity[node] = -torch.inf
+    if (allowed := _mask(model.graph, candidates)) is not None:
+        similarity[~allowed] = -torch.inf
+    values, nodes = (found.squeeze(0) for found in top(similarity.unsqueeze(0), k))
+    kept = values > -torch.inf
+    table = model.graph.dataset.movies.iloc[nodes[kept].numpy()]
+    return pd.DataFrame(
+        {
+            "movie_id": table["movie_id"].to_numpy(),
+            "title": table["title"].to_numpy(),
+            "similarity": values[kept].numpy(),
+            "rank": range(1, int(kept.sum()) + 1),
+        }
+    )
+
+
+def top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the `k` best values and columns of each row, ties by the lower column.
+
+    `torch.topk` alone leaves the order of ties open. It finds the value of the k-th place quickly; only what is at
+    or above it is then sorted, stably.
+    """
+    k = min(k, scores.size(1))
+    limit = scores.topk(k, dim=1).values[:, -1:]
+    width = int((scores >= limit).sum(1).max())
+    # The wider net holds every column tied with the last place. Putting it in column order makes the sort stable in it.
+    columns = scores.topk(width, dim=1).indices.sort(dim=1).values
+    values, order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True)
+    return values[:, :k], columns.gather(1, order)[:, :k]
+
+
+def _chunks(users: UserBatch) -> Iterable[tuple[int, UserBatch]]:
+    for start in range(0, users.num_users, CHUNK):
+        yield start, users.slice(start, min(start + CHUNK, users.num_users))
+
+
+def _mask(graph: Graph, candidates: Iterable[Any] | None) -> Tensor | None:
+    if candidates is None:
+        return None
+    mask = torch.zeros(graph.num_movies, dtype=torch.bool)
+    mask[[graph.movie_node(movie) for movie in candidates]] = True
+    return mask
+
+
+def _is_many(who: Any) -> bool:
+    return (not isinstance(who, (str, bytes)) and hasattr(who, "__len__") and not hasattr(who, "keys")) or isinstance(
+        who, pd.DataFrame
+    )

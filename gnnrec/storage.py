@@ -1,0 +1,204 @@
+"""Runs on disk: a folder one can read, written whole or not at all, without pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gnnrec.config import Config
+from gnnrec.data import Dataset
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import Graph
+
+FORMAT = 1
+"""Version of the folder's layout; raised when an older reader could not make sense of it."""
+HEADER = "run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run folder holds, before an encoder is made of it."""
+
+    config: Config
+    graph: Graph
+    weights: dict[str, Tensor]
+    records: dict[str, Any]
+
+    @property
+    def num_ids(self) -> int:
+        """Number of movies that have an id vector."""
+        return self.weights["target.ids"].size(0)
+
+
+def write_run(
+    path: str | Path,
+    config: Config,
+    graph: Graph,
+    weights: Mapping[str, Tensor],
+    records: Mapping[str, Any],
+) -> Path:
+    """Write config, weights, graph and records to a new folder and move it into place."""
+    with new_folder(path) as folder:
+        config.to_yaml(folder / "config.yaml")
+        save_file(
+            {name: t.detach().cpu().contiguous() for name, t in weights.items()},
+            folder / "weights.safetensors",
+        )
+        _write_graph(graph, folder)
+        _write_json(folder / "metrics.json", {"history": list(records["history"]), "report": dict(records["report"])})
+        if records["history"]:
+            from gnnrec.plots import training_curve  # matplotlib is slow to import
+
+            training_curve(records["history"], title=graph.dataset.name, path=folder / "training.png")
+        _write_json(folder / HEADER, {"format": FORMAT, "dataset": graph.dataset.name, "graph": repr(graph)})
+    return Path(path)
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run folder; a `DataError` says what is missing or damaged."""
+    folder = Path(path)
+    if not (folder / HEADER).is_file():
+        raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
+    try:
+        header = _read_json(folder / HEADER)
+        if header["format"] != FORMAT:
+            raise DataError(f"{folder} has layout {header['format']}; this version of gnnrec reads layout {FORMAT}")
+        config = Config.from_yaml(folder / "config.yaml")
+        graph = _read_graph(folder)
+        weights = load_file(folder / "weights.safetensors")
+        return Run(config, graph, weights, _read_json(folder / "metrics.json"))
+    except (OSError, SafetensorError, json.JSONDecodeError, KeyError, ConfigError) as error:
+        raise DataError(f"the saved run {folder} is damaged: {error}") from error
+
+
+def load_weights(encoder: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Copy weights into an encoder that must have just these."""
+    try:
+        encoder.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise DataError(f"the weights of {path} do not fit its config: {error}") from None
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a config: ``auto`` is a GPU when there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` at the end, replacing an earlier run but nothing else.
+
+    Entries of the earlier run that were not written anew are kept: a run's checkpoint outlives the saving of its model.
+    """
+    target = Path(path)
+    if target.exists() and not (target.is_dir() and ((target / HEADER).exists() or not any(target.iterdir()))):
+        raise DataError(f"{target} exists and is not a saved run; choose another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if target.exists():
+            for kept in target.iterdir():
+                if not (temporary / kept.name).exists():
+                    shutil.move(kept, temporary / kept.name)
+            old = temporary.with_name(temporary.name + ".old")
+            target.rename(old)
+            temporary.rename(target)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_graph(graph: Graph, folder: Path) -> None:
+    dataset = graph.dataset
+    codes = {
+        "user": pd.Index(dataset.users["user_id"]).get_indexer(pd.Index(dataset.ratings["user_id"])),
+        "movie": pd.Index(dataset.movies["movie_id"]).get_indexer(pd.Index(dataset.ratings["movie_id"])),
+    }
+    columns = {
+        **codes,
+        **{c: dataset.ratings[c].to_numpy() for c in ("rating", "timestamp") if c in dataset.ratings},
+    }
+    save_file({name: torch.from_numpy(np.array(v)) for name, v in columns.items()}, folder / "graph.safetensors")
+    nodes = {
+        "name": dataset.name,
+        "genres": list(graph.genres),
+        "occupations": list(graph.occupations),
+        "genders": list(graph.genders),
+        "movies": _columns(dataset.movies),
+        "users": _columns(dataset.users),
+    }
+    _write_json(folder / "nodes.json", nodes)
+
+
+def _read_graph(folder: Path) -> Graph:
+    nodes = _read_json(folder / "nodes.json")
+    edges = load_file(folder / "graph.safetensors")
+    movies, users = pd.DataFrame(nodes["movies"]), pd.DataFrame(nodes["users"])
+    ratings = pd.DataFrame(
+        {
+            "user_id": users["user_id"].to_numpy()[edges["user"].numpy()],
+            "movie_id": movies["movie_id"].to_numpy()[edges["movie"].numpy()],
+            **{c: edges[c].numpy() for c in ("rating", "timestamp") if c in edges},
+        }
+    )
+    known = {what: pd.Index(nodes[what], dtype=object) for what in ("genres", "occupations", "genders")}
+    return Graph.from_dataset(Dataset(ratings, movies, users, name=nodes["name"]), known=known)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a frame as JSON values: numbers stay numbers, text stays text, unknown is null."""
+    return {str(name): [_plain(v) for v in frame[name].tolist()] for name in frame.columns}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, bool, int, list)):
+        return value
+    if value is None or pd.isna(value):
+        return None
+    return value if isinstance(value, float) else str(value)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(
+        json.dumps(value, ensure_ascii=False, indent=None if path.name == "nodes.json" else 2),
+        encoding="utf-8",
+    )
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
