@@ -4,10 +4,17 @@ Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `eval
 (`Dataset`, `Split`, `Config`, `NewUser`, `RecGraph`).
 """
 
+import os
+
+# PyTorch's threads otherwise wait by spinning, which makes training many times slower as soon as another program wants
+# the same cores. It has to be set before PyTorch is loaded; a value of your own wins.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
 from gnnrec.evaluate import evaluate
+from gnnrec.explain import explain
 from gnnrec.fit import fit
 from gnnrec.graph import Graph, NewUser
 from gnnrec.recgraph import RecGraph, load
@@ -28,6 +35,7 @@ __all__ = [
     "Recommender",
     "Split",
     "evaluate",
+    "explain",
     "fit",
     "load",
     "load_dataset",

@@ -38,8 +38,8 @@ def fit(
     Parameters
     ----------
     data : Dataset or Split
-        A split is trained on its train rows and watched on its valid rows; the graph holds the train rows. Of a dataset,
-        a tenth of each person's ratings is held back to know when to stop; then the graph gets all of it.
+        A split is trained on its train rows and watched on its valid rows; the graph holds the train rows. Of a
+        dataset, a tenth of each person's ratings is held back to know when to stop; then the graph gets all of it.
     config : Config, optional
         Defaults are good for MovieLens-1M.
     run_dir : str or Path, optional

@@ -99,7 +99,10 @@ class Adjacency:
         return rows, ones.new_zeros(self.num_cols).index_add_(0, self.col, ones)
 
     def csr(self, transposed: bool) -> CSR:
-        """Return row pointers, columns and, unless sorted already, the edge at each place; the transposed form is made when first used."""
+        """Return row pointers, columns and, unless sorted already, the edge at each place.
+
+        The transposed form is made when it is first asked for.
+        """
         if not transposed:
             return self._forward
         if self._backward is None:

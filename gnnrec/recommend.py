@@ -7,7 +7,8 @@ from `Recommender` and inherit everything else, so they are asked, evaluated and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import pandas as pd
@@ -87,8 +88,7 @@ def recommend(
     --------
     >>> recommend(graph, {"Toy Story (1995)": 5}, k=3)  # doctest: +SKIP
     """
-    if not isinstance(k, int) or k < 1:
-        raise DataError(f"k must be a whole number of at least 1, not {k!r}")
+    _check_k(k)
     users, names = batch_of(model.graph, who)
     allowed = _mask(model.graph, candidates)
     parts = []
@@ -103,18 +103,18 @@ def recommend(
         values, movies = top(scores, k)
         row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
         parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
-    row, movie, score, rank = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    person, movie, score, place = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     table = model.graph.dataset.movies
     frame = pd.DataFrame(
         {
             "movie_id": table["movie_id"].to_numpy()[movie],
             "title": table["title"].to_numpy()[movie],
             "score": score,
-            "rank": rank,
+            "rank": place,
         }
     )
     if _is_many(who):
-        frame.insert(0, "user_id", names.to_numpy()[row])
+        frame.insert(0, "user_id", names.to_numpy()[person])
     return frame
 
 
@@ -138,6 +138,7 @@ def similar_movies(
     pandas.DataFrame
         ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
     """
+    _check_k(k)
     node = model.graph.movie_node(movie)
     vectors = torch.nn.functional.normalize(model.movie_vectors().cpu(), dim=1)
     similarity = vectors @ vectors[node]
@@ -181,11 +182,17 @@ def _mask(graph: Graph, candidates: Iterable[Any] | None) -> Tensor | None:
     if candidates is None:
         return None
     mask = torch.zeros(graph.num_movies, dtype=torch.bool)
-    mask[[graph.movie_node(movie) for movie in candidates]] = True
+    wanted = list(candidates)
+    # Ids in one look-up, which matters for thousands of them; what is no id is a title or an error.
+    nodes = graph.ids["movie"].get_indexer(pd.Index(wanted, dtype=object)).tolist()
+    mask[[node if node >= 0 else graph.movie_node(movie) for node, movie in zip(nodes, wanted, strict=True)]] = True
     return mask
 
 
 def _is_many(who: Any) -> bool:
-    return (not isinstance(who, (str, bytes)) and hasattr(who, "__len__") and not hasattr(who, "keys")) or isinstance(
-        who, pd.DataFrame
-    )
+    return isinstance(who, Iterable) and not isinstance(who, (str, bytes, Mapping))
+
+
+def _check_k(k: Any) -> None:
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise DataError(f"k must be a whole number of at least 1, not {k!r}")

@@ -6,7 +6,6 @@ ratings and stored users take the same path.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -22,9 +21,6 @@ PRIOR = 1e-6
 
 BLOCK = 256
 """Columns multiplied at once: rows of this length stay in the cache, which more than doubles the speed."""
-
-# PyTorch says so at the first product; the tests compare this one with a dense product.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -76,7 +76,7 @@ def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
     if (nodes < 0).any():
         row = int((nodes < 0).argmax())
         raise DataError(
-            f"user {ids.iloc[row]!r} is not in the graph; pass their known ratings as history, or list them in the "
+            f"user {_value(ids, row)!r} is not in the graph; pass their known ratings as history, or list them in the "
             "users table of the dataset the graph is built from",
             at=("test", row),
         )
@@ -103,7 +103,7 @@ def _check_candidates(rows: pd.DataFrame, movies: Tensor, allowed: Tensor, num_m
     if (wrong := outside[movies]).any():
         row = int(wrong.int().argmax())
         raise DataError(
-            f"movie {rows['movie_id'].iloc[row]!r} is not among the candidates and could never be found; add it to "
+            f"movie {_value(rows['movie_id'], row)!r} is not among the candidates and could never be found; add it to "
             "them or drop the row",
             at=("test", row),
         )
@@ -113,7 +113,7 @@ def _check_unseen(rows: pd.DataFrame, pairs: Tensor, hidden: Tensor) -> None:
     place = torch.searchsorted(hidden, pairs).clamp(max=max(len(hidden) - 1, 0))
     if len(hidden) and (seen := hidden[place] == pairs).any():
         row = int(seen.int().argmax())
-        user, movie = rows["user_id"].iloc[row], rows["movie_id"].iloc[row]
+        user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
         raise DataError(
             f"user {user!r} has movie {movie!r} in the history or the mask already; what was seen is not recommended, "
             "so it cannot be tested on",
@@ -128,6 +128,11 @@ def _masked(graph: Graph, users: Tensor, mask: pd.DataFrame) -> Tensor:
     row_of[users] = torch.arange(len(users))
     row = row_of[torch.from_numpy(graph.ids["user"].get_indexer(pd.Index(rows["user_id"])).astype("int64"))]
     return (row * graph.num_movies + movies)[row >= 0]
+
+
+def _value(column: pd.Series, row: int) -> Any:
+    """Return one value as Python's own type: messages should say 7, not np.int64(7)."""
+    return column.iloc[[row]].tolist()[0]
 
 
 def _split(pairs: Tensor, num_movies: int) -> tuple[Tensor, Tensor]:

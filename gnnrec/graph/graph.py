@@ -218,7 +218,7 @@ class Graph:
         """
         known = self.ids[MOVIE]
         if "movie_id" in movies and (again := movies["movie_id"].isin(known)).any():
-            raise DataError(f"movie {movies['movie_id'][again].iloc[0]!r} is already in the graph")
+            raise DataError(f"movie {movies['movie_id'][again].tolist()[0]!r} is already in the graph")
         return self._with(movies=pd.concat([self.dataset.movies, movies], ignore_index=True))
 
     def __repr__(self) -> str:
@@ -253,7 +253,7 @@ class Graph:
             ids = ", ".join(str(self.ids[MOVIE][node]) for node in found)
             raise DataError(f"{len(found)} movies are called {title!r} (ids {ids}); name one by its id")
         if title.isdecimal() and self.ids[MOVIE].dtype.kind == "i" and int(title) in self.ids[MOVIE]:
-            return int(self.ids[MOVIE].get_loc(int(title)))
+            return int(self.movie_nodes([int(title)])[0])
         close = difflib.get_close_matches(title.casefold(), self._titles, n=3, cutoff=0.6)
         names = ", ".join(repr(self.dataset.movies["title"].iloc[self._titles[c][0]]) for c in close)
         raise DataError(f"movie {title!r} is not known" + (f"; did you mean {names}?" if names else ""))
@@ -262,10 +262,10 @@ class Graph:
         wanted = pd.Index(list(ids)) if not isinstance(ids, pd.Index) else ids
         nodes = self.ids[node_type].get_indexer(wanted)
         if (nodes < 0).any():
-            raise DataError(f"{node_type} {wanted[int(np.argmin(nodes))]!r} is not in the graph; {hint}")
+            raise DataError(f"{node_type} {wanted.tolist()[int(np.argmin(nodes))]!r} is not in the graph; {hint}")
         return torch.from_numpy(nodes.astype(np.int64))
 
-    def _with(self, **frames: pd.DataFrame) -> Graph:
+    def _with(self, **frames: Any) -> Graph:
         return Graph.from_dataset(dataclasses.replace(self.dataset, **frames), self.known)
 
 

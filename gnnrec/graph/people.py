@@ -156,8 +156,13 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     new = [isinstance(person, (NewUser, Mapping)) for person in people]
     if not any(new):
         return graph.known_users(graph.user_nodes(people)), pd.Index(people)
-    batches = [_new_batch(graph, p) if n else graph.known_users(graph.user_nodes([p])) for p, n in zip(people, new)]
-    names = [_name(person, i, len(people)) if n else person for i, (person, n) in enumerate(zip(people, new))]
+    batches = [
+        _new_batch(graph, p) if n else graph.known_users(graph.user_nodes([p]))
+        for p, n in zip(people, new, strict=True)
+    ]
+    names = [
+        _name(person, i, len(people)) if n else person for i, (person, n) in enumerate(zip(people, new, strict=True))
+    ]
     return _concatenate(batches), pd.Index(names, dtype=None if not any(map(_is_text, names)) else object)
 
 
@@ -179,6 +184,16 @@ def _people_in(frame: pd.DataFrame) -> list[Any]:
         )
     if "movie_id" not in frame:
         return list(frame["user_id"])
+    pairs = frame[["user_id", "movie_id"]]
+    for wrong, problem in (
+        (pairs.isna().any(axis=1), "is missing an id"),
+        (pairs.duplicated(), "repeats an earlier one"),
+    ):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            user, movie = (pairs[column].tolist()[row] for column in pairs)
+            raise DataError(f"the row of user {user!r} and movie {movie!r} {problem}; drop it", at=("users", row))
+    order = {user_id: i for i, user_id in enumerate(dict.fromkeys(frame["user_id"]))}
     if "timestamp" in frame:
         frame = frame.sort_values("timestamp", kind="stable")
     people = []
@@ -186,8 +201,7 @@ def _people_in(frame: pd.DataFrame) -> list[Any]:
         rated = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
         profile = {c: rows[c].iloc[0] for c in ("age", "gender", "occupation") if c in rows}
         profile = {c: None if pd.isna(v) else v for c, v in profile.items()}
-        people.append(NewUser(ratings=dict(zip(rows["movie_id"], rated)), name=user_id, **profile))
-    order = {user_id: i for i, user_id in enumerate(dict.fromkeys(frame.sort_index()["user_id"]))}
+        people.append(NewUser(ratings=dict(zip(rows["movie_id"], rated, strict=True)), name=user_id, **profile))
     return sorted(people, key=lambda person: order[person.name])
 
 
@@ -200,7 +214,7 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     rated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
     nodes = [graph.movie_node(movie) for movie in rated]
     if len(set(nodes)) < len(nodes):
-        twice = next(movie for movie, node in zip(rated, nodes) if nodes.count(node) > 1)
+        twice = next(movie for movie, node in zip(rated, nodes, strict=True) if nodes.count(node) > 1)
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [_rating(movie, value) for movie, value in rated.items()]
     profile = pd.DataFrame(
@@ -257,9 +271,9 @@ def _known(value: str | None, known: pd.Index, what: str) -> str | None:
 
 
 def _concatenate(batches: list[UserBatch]) -> UserBatch:
-    starts = np.cumsum([0] + [batch.num_users for batch in batches])
-    rows = [b.row + int(s) for b, s in zip(batches, starts)]
-    works = [b.occupation[0] + int(s) for b, s in zip(batches, starts)]
+    starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
+    rows = [b.row + int(s) for b, s in zip(batches, starts, strict=True)]
+    works = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
     return dataclasses.replace(
         batches[0],
         x=torch.cat([b.x for b in batches]),

@@ -29,9 +29,9 @@ def weighted_squared_error(
 
     .. math:: L_u = \sum_{i \in P} (1 - s_{ui})^2 + w \sum_{i \notin P \cup M} s_{ui}^2
 
-    (Hu, Koren & Volinsky 2008, eq. 3, with constant confidences; P questions, M messages.) Scores of all pairs are never
-    made: :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns watched
-    movies only.
+    (Hu, Koren & Volinsky 2008, eq. 3, with constant confidences; P questions, M messages.) Scores of all pairs are
+    never made: :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns
+    watched movies only.
 
     Parameters
     ----------

@@ -1,0 +1,192 @@
+"""The graph of four people, edge by edge; and that nothing moves when something is added."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from gnnrec.data import Dataset, make_sample
+from gnnrec.errors import DataError
+from gnnrec.graph import AGE_BINS, DECADES, Graph, UserBatch
+
+RATINGS = pd.DataFrame(
+    [
+        # user, movie, rating, time: bob watched 20 and 10 in the same second, in this order
+        ("ann", 10, 5, 300),
+        ("bob", 20, 2, 100),
+        ("ann", 30, 3, 100),
+        ("bob", 10, 4, 100),
+        ("cat", 30, 1, 500),
+        ("ann", 20, 4, 200),
+    ],
+    columns=["user_id", "movie_id", "rating", "timestamp"],
+)
+MOVIES = pd.DataFrame(
+    {
+        "movie_id": [10, 20, 30, 40],
+        "title": ["Heat (1995)", "Alien (1979)", "Clue (1899)", "Nameless"],
+        "genres": ["Crime|Action", "Horror", "", "Action"],
+    }
+)
+USERS = pd.DataFrame(
+    {
+        "user_id": ["ann", "bob", "cat", "dan"],
+        "age": [17, 25, None, 80],
+        "gender": ["F", "M", None, "M"],
+        "occupation": ["artist", None, "nurse", "artist"],
+    }
+)
+USER, MOVIE = "user", "movie"
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return Graph.from_dataset(Dataset(RATINGS, MOVIES, USERS, "toy"))
+
+
+def edges(pair: tuple[torch.Tensor, torch.Tensor] | torch.Tensor) -> list[tuple[int, int]]:
+    return list(zip(pair[0].tolist(), pair[1].tolist(), strict=True))
+
+
+def assert_equal(found: UserBatch, expected: UserBatch) -> None:
+    for field in ("x", "row", "movie", "rating", "time"):
+        assert torch.equal(getattr(found, field), getattr(expected, field)), field
+    assert edges(found.occupation) == edges(expected.occupation)
+
+
+def test_nodes(graph):
+    assert (graph.num_users, graph.num_movies) == (4, 4)
+    assert graph.genres.tolist() == ["Action", "Crime", "Horror"]
+    assert graph.occupations.tolist() == ["artist", "nurse"]
+    assert graph.genders.tolist() == ["F", "M"]
+    assert {kind: ids.tolist() for kind, ids in graph.ids.items()} == {
+        "user": ["ann", "bob", "cat", "dan"],
+        "movie": [10, 20, 30, 40],
+        "genre": ["Action", "Crime", "Horror"],
+        "occupation": ["artist", "nurse"],
+    }
+    assert repr(graph) == "Graph(4 users, 4 movies, 3 genres, 2 occupations, 6 ratings)"
+
+
+def test_ratings_by_user_then_time_then_file(graph):
+    users = graph.users
+    assert users.row.tolist() == [0, 0, 0, 1, 1, 2]
+    assert users.movie.tolist() == [2, 1, 0, 1, 0, 2]
+    assert users.rating.tolist() == [3, 4, 5, 2, 4, 1]
+    assert users.time.tolist() == [100, 200, 300, 100, 100, 500]
+
+
+def test_features(graph):
+    ages, genders = graph.users.x.split([len(AGE_BINS) + 1, 2], dim=1)
+    assert [row.nonzero().flatten().tolist() for row in ages] == [[0], [2], [], [6]]
+    assert genders.tolist() == [[1, 0], [0, 1], [0, 0], [0, 1]]
+    decades = [[DECADES[i] for i in row.nonzero().flatten()] for row in graph.movie_x]
+    assert decades == [[1990], [1970], [1920], []]
+
+
+def test_hetero_data(graph):
+    data = graph.data
+    assert data.validate(raise_on_error=True)
+    assert {kind: data[kind].num_nodes for kind in data.node_types} == {USER: 4, MOVIE: 4, "genre": 3, "occupation": 2}
+    expected = {
+        (USER, "rated", MOVIE): [(0, 2), (0, 1), (0, 0), (1, 1), (1, 0), (2, 2)],
+        (MOVIE, "has", "genre"): [(0, 1), (0, 0), (1, 2), (3, 0)],
+        (USER, "works_as", "occupation"): [(0, 0), (2, 1), (3, 0)],
+    }
+    both = set(expected) | {(target, f"rev_{relation}", source) for source, relation, target in expected}
+    assert set(data.edge_types) == both
+    for (source, relation, target), pairs in expected.items():
+        assert edges(data[source, relation, target].edge_index) == pairs
+        assert edges(data[target, f"rev_{relation}", source].edge_index) == [pair[::-1] for pair in pairs]
+    for store in (data[USER, "rated", MOVIE], data[MOVIE, "rev_rated", USER]):
+        assert store.rating.tolist() == [3, 4, 5, 2, 4, 1]
+        assert store.time.tolist() == [100, 200, 300, 100, 100, 500]
+
+
+def test_known_users_are_slices_in_the_order_asked_for(graph):
+    found = graph.known_users(torch.tensor([2, 3, 0]))
+    assert found.num_users == 3
+    assert edges((found.row, found.movie)) == [(0, 2), (2, 2), (2, 1), (2, 0)]
+    assert found.rating.tolist() == [1, 3, 4, 5]
+    assert found.time.tolist() == [500, 100, 200, 300]
+    assert edges(found.occupation) == [(0, 1), (1, 0), (2, 0)]
+    assert torch.equal(found.x, graph.users.x[[2, 3, 0]])
+
+
+def test_known_users_equal_manual_slicing():
+    graph = Graph.from_dataset(make_sample(80, 40))
+    assert_equal(graph.known_users(torch.arange(80)), graph.users)
+    assert_equal(graph.known_users(torch.arange(20, 50)), graph.users.slice(20, 50))
+    nodes = torch.tensor([7, 70, 7])
+    found = graph.known_users(nodes)
+    for row, node in enumerate(nodes.tolist()):
+        own = graph.users.row == node
+        assert torch.equal(found.movie[found.row == row], graph.users.movie[own])
+        assert_equal(found.slice(row, row + 1), graph.users.slice(node, node + 1))
+
+
+def test_only_ids():
+    graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [7, 5], "movie_id": ["x", "y"]})))
+    assert graph.ids[USER].tolist() == [5, 7]
+    assert edges((graph.users.row, graph.users.movie)) == [(0, 1), (1, 0)]
+    assert graph.users.rating.isfinite().all()
+    assert graph.users.time.tolist() == [0, 0]
+    assert graph.data.validate(raise_on_error=True)
+
+
+def test_add_ratings_keeps_what_was_there(graph):
+    rows = pd.DataFrame({"user_id": ["eve", "ann", "eve"], "movie_id": [40, 40, 10], "rating": [2, 5, 3]})
+    people = pd.DataFrame({"user_id": ["eve"], "age": [30], "gender": ["F"], "occupation": ["nurse"]})
+    larger = graph.add_ratings(rows, people)
+    assert larger.ids[USER].tolist() == ["ann", "bob", "cat", "dan", "eve"]
+    assert larger.ids[MOVIE].equals(graph.ids[MOVIE])
+    # Without a time of its own an added rating is the latest.
+    assert edges((larger.users.row, larger.users.movie)) == [
+        (0, 2), (0, 1), (0, 0), (0, 3), (1, 1), (1, 0), (2, 2), (4, 3), (4, 0),
+    ]  # fmt: skip
+    assert edges(larger.users.occupation) == [(0, 0), (2, 1), (3, 0), (4, 1)]
+    assert torch.equal(larger.users.x[:4], graph.users.x)
+    assert larger.users.x[4].tolist() == [0, 0, 1, 0, 0, 0, 0, 1, 0]
+    assert graph.num_users == 4
+    assert larger.data.validate(raise_on_error=True)
+
+
+def test_add_ratings_in_order_of_time(graph):
+    rows = pd.DataFrame({"user_id": ["ann"], "movie_id": [40], "rating": [5], "timestamp": [250]})
+    assert graph.add_ratings(rows).users.movie[:4].tolist() == [2, 1, 3, 0]
+
+
+def test_add_movies_keeps_what_was_there(graph):
+    new = pd.DataFrame({"movie_id": [5], "title": ["Brazil (1985)"], "genres": ["Crime"]})
+    larger = graph.add_movies(new)
+    assert larger.ids[MOVIE].tolist() == [10, 20, 30, 40, 5]
+    assert edges(larger.movie_genres) == [*edges(graph.movie_genres), (4, 1)]
+    assert torch.equal(larger.movie_x[:4], graph.movie_x)
+    assert DECADES[int(larger.movie_x[4].argmax())] == 1980
+    assert_equal(larger.users, graph.users)
+    assert larger.movie_node("brazil (1985)") == 4
+    assert graph.num_movies == 4
+
+
+def test_add_movies_of_a_new_genre_warns(graph):
+    with pytest.warns(UserWarning, match="genre 'Opera' was not seen in training"):
+        larger = graph.add_movies(pd.DataFrame({"movie_id": [5], "genres": ["Opera|Crime"]}))
+    assert larger.genres.equals(graph.genres)
+    assert edges(larger.movie_genres)[-1] == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [99]})), "movie 99 is not in the graph"),
+        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})), "'ann' rated movie 10 before"),
+        (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is already in the graph"),
+        (lambda g: g.add_movies(pd.DataFrame({"title": ["X"]})), "movie_id is missing|no column movie_id"),
+        (lambda g: g.user_nodes(["ann", "zoe"]), "user 'zoe' is not in the graph; pass a NewUser"),
+        (lambda g: g.movie_nodes([10, 11]), "movie 11 is not in the graph; add it with add_movies"),
+    ],
+)
+def test_errors(graph, call, message):
+    with pytest.raises(DataError, match=message):
+        call(graph)
