@@ -100,6 +100,8 @@ class Config(_Section):
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"there is no config file {path}") from None
+        except OSError as error:
+            raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not YAML: {error}") from None
         if values is not None and not isinstance(values, dict):
@@ -120,7 +122,10 @@ class Config(_Section):
                 raise ConfigError(f"cannot read {assignment!r}; write section.key=value, as in model.num_layers=2")
             if not isinstance(values.get(section), dict):
                 raise ConfigError(f"there is no config section {section!r}; there are {', '.join(values)}")
-            values[section][name] = yaml.safe_load(text)
+            try:
+                values[section][name] = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         return type(self).from_mapping(values)
 
 

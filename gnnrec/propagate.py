@@ -183,5 +183,6 @@ def _multiply(adjacency: Adjacency, weight: Tensor, x: Tensor, transposed: bool)
     if adjacency.num_edges == 0:  # some sparse kernels refuse a matrix without entries
         return x.new_zeros(size[0], x.size(1))
     pointers, columns, order = adjacency.csr(transposed)
-    matrix = torch.sparse_csr_tensor(pointers, columns, weight[order].to(x.dtype), size, check_invariants=False)
+    values = (weight if order is None else weight[order]).to(x.dtype)
+    matrix = torch.sparse_csr_tensor(pointers, columns, values, size, check_invariants=False)
     return matrix @ x.contiguous()

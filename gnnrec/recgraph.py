@@ -81,7 +81,7 @@ class RecGraph(Recommender):
         """Write a folder that `load` reads back; it appears whole or not at all.
 
         It holds ``config.yaml``, ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json`` (ratings and
-        tables), ``training.json`` and, where there is a history, ``training.png``. Nothing in it is pickled.
+        tables), ``metrics.json`` and, where there is a history, ``training.png``. Nothing in it is pickled.
 
         Parameters
         ----------

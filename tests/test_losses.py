@@ -43,7 +43,9 @@ def cases(draw: st.DrawFn, absent: bool = True) -> Case:
     kind = torch.tensor(
         draw(
             st.lists(
-                st.lists(st.sampled_from(["no", "no", "message", "question"]), min_size=num_movies, max_size=num_movies),
+                st.lists(
+                    st.sampled_from(["no", "no", "message", "question"]), min_size=num_movies, max_size=num_movies
+                ),
                 min_size=num_users,
                 max_size=num_users,
             ).map(lambda rows: [[("no", "message", "question").index(k) for k in row] for row in rows])
@@ -124,7 +126,7 @@ def test_bpr_by_brute_force(case: Case, seed: int) -> None:
 
 
 def test_bpr_never_draws_a_watched_or_absent_movie() -> None:
-    """Only movie 3 of 40 is fair game; against it alone every question loses by exactly 1."""
+    """Only movie 3 of 6 is fair game; against it every question loses by exactly 1."""
     num_movies = 6
     z = torch.ones(200, 1)
     targets = torch.tensor([[1.0], [1.0], [1.0], [2.0], [0.0], [50.0]])

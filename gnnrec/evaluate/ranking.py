@@ -58,7 +58,7 @@ def rank(model: Recommender, task: Task, k: int) -> Ranking:
         scores = scores[:, task.candidates] if narrowed else scores.clone()  # [chunk, num_candidates]
         # One NaN makes its row's sum NaN; so do opposite infinities, hence the second look.
         if scores.sum(1).isnan().any() and (wrong := scores.isnan().any(1)).any():
-            user = model.graph.ids["user"][int(users[int(wrong.int().argmax())])]
+            user = model.graph.ids["user"].tolist()[int(users[int(wrong.int().argmax())])]
             raise DataError(f"{model.name} scores movies for user {user!r} with NaN; the model is broken")
         row, column = _of_chunk(task.hidden, start, column_of)
         scores[row, column] = -torch.inf

@@ -17,7 +17,7 @@ from gnnrec.graph import Graph
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Test users and their movies. Pairs are numbered ``user row * num_movies + movie`` and sorted.
+    """Test users and their movies.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def task_of(
     allowed = _candidates(graph, candidates)
     _check_candidates(rows, movies, allowed, graph.num_movies)
     batch = graph.known_users(users)
-    hidden = batch.row * graph.num_movies + batch.movie
+    hidden = batch.row * graph.num_movies + batch.movie  # one number per pair, so that pairs sort and compare
     if mask is not None and len(mask):
         hidden = torch.cat([hidden, _masked(graph, users, mask)])
     hidden = hidden.sort().values

@@ -1,0 +1,139 @@
+"""Settings are checked where they come in, and an error names the key, what is wrong and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gnnrec import Config, ConfigError
+from gnnrec.config import ModelConfig, TrainConfig
+
+CONFIGS = st.builds(
+    Config,
+    model=st.builds(
+        ModelConfig,
+        encoder=st.sampled_from(["lightgcn", "graphsage"]),
+        embedding_dim=st.integers(1, 1024),
+        aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
+        init_scale=st.floats(0, exclude_min=True, allow_infinity=False),
+    ),
+    train=st.builds(
+        TrainConfig,
+        learning_rate=st.floats(0, exclude_min=True, allow_infinity=False),
+        edge_dropout=st.floats(0, 1, exclude_min=True, exclude_max=True),
+        seed=st.integers(0, 2**62),
+        device=st.sampled_from(["auto", "cpu", "cuda:1", "no", "1", "é"]),
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=CONFIGS)
+def test_yaml_round_trip(config: Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    config.to_yaml(path)
+    assert Config.from_yaml(path) == config
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == config.model_dump()
+
+
+def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("model:\n  num_layers: 2\ntrain: {learning_rate: 1e-3}\n")  # YAML 1.1 reads 1e-3 as text
+    config = Config.from_yaml(path)
+    assert config == Config(model=ModelConfig(num_layers=2), train=TrainConfig(learning_rate=0.001))
+    path.write_text("# nothing but a comment\n")
+    assert Config.from_yaml(path) == Config()
+
+
+def test_it_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().model.num_layers = 3
+    config = Config()
+    config.override(["model.num_layers=2"])
+    assert config == Config()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": {"num_layer": 2}}, "  model.num_layer: there is no such key"),
+        ({"modle": {}}, "  modle: there is no such key"),
+        ({"model": {"encoder": "gcn"}}, "  model.encoder: Input should be 'lightgcn' or 'graphsage' (got 'gcn')"),
+        ({"model": {"num_layers": 0}}, "  model.num_layers: Input should be greater than or equal to 1 (got 0)"),
+        ({"model": {"num_layers": 1.5}}, "(got 1.5)"),
+        ({"train": {"edge_dropout": 1.0}}, "  train.edge_dropout: Input should be less than 1 (got 1.0)"),
+        ({"train": {"edge_dropout": 0}}, "  train.edge_dropout: Input should be greater than 0 (got 0)"),
+        ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: Input should be greater than 0 (got nan)"),
+        ({"train": {"loss": "hinge"}}, "'weighted_squared_error', 'softmax' or 'bpr' (got 'hinge')"),
+        ({"train": 3}, "(got 3)"),
+    ],
+)
+def test_wrong_values(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping(values, "my.yaml")
+    assert str(caught.value).startswith("my.yaml is not valid:\n  ")
+    assert message in str(caught.value)
+
+
+def test_every_wrong_key_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping({"model": {"depth": 1, "num_layers": "many"}, "train": {"epochs": -1}})
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
+        "model.num_layers",
+        "model.depth",
+        "train.epochs",
+    ]
+
+
+def test_files_that_are_no_config(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    with pytest.raises(ConfigError, match=r"there is no config file .*a\.yaml"):
+        Config.from_yaml(path)
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        Config.from_yaml(tmp_path)
+    path.write_text("model: [1, 2\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml is not YAML: .*line 2"):
+        Config.from_yaml(path)
+    path.write_bytes(b"model: \xff\xfe")
+    with pytest.raises(ConfigError, match=r"a\.yaml is not YAML"):
+        Config.from_yaml(path)
+    path.write_text("- model\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml must hold keys and values, not list"):
+        Config.from_yaml(path)
+    path.write_text("model:\n  dim: 3\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml is not valid:\n  model\.dim: there is no such key"):
+        Config.from_yaml(path)
+
+
+def test_overrides() -> None:
+    config = Config().override(
+        ["model.num_layers=2", " train.loss =bpr", "train.learning_rate=1e-4", "train.device=cuda:1", "train.epochs=3"]
+    )
+    assert config.model == ModelConfig(num_layers=2)
+    assert config.train == TrainConfig(loss="bpr", learning_rate=1e-4, device="cuda:1", epochs=3)
+    assert Config().override([]) == Config()
+    assert Config().override(["train.epochs=1", "train.epochs=2"]).train.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("epochs=3", "cannot read 'epochs=3'; write section.key=value, as in model.num_layers=2"),
+        ("train.epochs", "cannot read 'train.epochs'; write section.key=value, as in model.num_layers=2"),
+        ("optimiser.epochs=3", "there is no config section 'optimiser'; there are model, train"),
+        ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key"),
+        ("train.epochs.x=3", "config is not valid:\n  train.epochs.x: there is no such key"),
+        ("train.epochs=many", "(got 'many')"),
+        ("train.epochs=", "(got None)"),
+        ("train.epochs=[1", "cannot read the value in 'train.epochs=[1'; it is not YAML"),
+    ],
+)
+def test_wrong_overrides(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config().override([assignment])
+    assert message in str(caught.value)
