@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -49,11 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     graph = gnnrec.Graph.from_dataset(split.dataset)
     show_graph(graph)
 
-    model, seconds = timed(lambda: gnnrec.fit(split, config, run_dir=out))
+    model, seconds = timed(partial(gnnrec.fit, split, config, run_dir=out))
     models: dict[str, gnnrec.Recommender] = {"gnnrec": model}
     fit_seconds = {"gnnrec": seconds}
     for name, fit_baseline in reversed(BASELINES.items()):
-        models[name], fit_seconds[name] = timed(lambda fit_baseline=fit_baseline: fit_baseline(graph))
+        models[name], fit_seconds[name] = timed(partial(fit_baseline, graph))
     results = compare(models, split, fit_seconds=fit_seconds)
     console.print(table(results, f"Test ratings of {split.name} ({split.protocol}), everything ranked"))
 

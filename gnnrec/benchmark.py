@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from statistics import mean, stdev
 from typing import Any, TypeVar
 
@@ -81,7 +82,7 @@ def benchmark(
     for name in models:
         runs = []
         for i in range(seeds if name == "gnn" else 1):
-            model, seconds = timed(lambda name=name, i=i: _fit(name, split, config, i, progress))
+            model, seconds = timed(partial(_fit, name, split, config, i, progress))
             runs += compare({name: model}, split, ks=ks, mask=mask, fit_seconds={name: seconds})
         results += _over_seeds(runs)
     return results
@@ -99,7 +100,7 @@ def compare(
     hidden = split.valid if mask == "train+valid" else None
     rows = []
     for name, model in models.items():
-        table, seconds = timed(lambda model=model: evaluate(model, split, ks=ks, mask=hidden))
+        table, seconds = timed(partial(evaluate, model, split, ks=ks, mask=hidden))
         for metric, k, value in zip(table["metric"], table["k"], table["value"], strict=True):
             rows.append(
                 {

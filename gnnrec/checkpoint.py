@@ -83,11 +83,12 @@ class State:
         path = Path(run_dir) / FILE
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
+            found = content["fingerprint"]
         except FileNotFoundError:
             raise DataError(f"nothing to resume: there is no {path}") from None
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
             raise DataError(f"{path} is damaged: {error}") from None
-        if content["fingerprint"] != fingerprint:
+        if found != fingerprint:
             raise ConfigError(f"{path} was made with another config or other data; resume with the same ones")
         self.encoder.load_state_dict(content["encoder"])
         self.optimiser.load_state_dict(content["optimiser"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +36,7 @@ console = Console()
 if not console.is_terminal:
     console = Console(width=120)  # in a pipe or a log there is no width to keep to
 
-PROTOCOLS = {
+PROTOCOLS: dict[str, Callable[[Dataset], Split]] = {
     "random": Split.random,
     "chronological": Split.chronological,
     "leave-last-out": Split.leave_last_out,
@@ -89,11 +89,12 @@ def train(
         if protocol and protocol not in PROTOCOLS:
             raise ConfigError(f"there is no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
         settings = _settings(config, set_)
-        data: Dataset | Split = load_dataset(dataset, data_dir=data_dir)
+        loaded = load_dataset(dataset, data_dir=data_dir)
+        data: Dataset | Split = loaded
         if split:
-            data = Split.from_folder(split, data)
+            data = Split.from_folder(split, loaded)
         elif protocol:
-            data = PROTOCOLS[protocol](data)
+            data = PROTOCOLS[protocol](loaded)
         console.print(repr(data), highlight=False)
         try:
             model = fit(data, settings, run_dir=out, resume=resume)

@@ -51,7 +51,7 @@ class TrainConfig(_Section):
     """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the people whose age, gender and occupation are hidden at each step."""
-    epochs: int = Field(16, ge=1)
+    epochs: int = Field(30, ge=1)
     """Passes over all users, at the most."""
     batch_size: int = Field(512, ge=1)
     """Users per step."""
@@ -59,7 +59,7 @@ class TrainConfig(_Section):
     """Of Adam."""
     weight_decay: float = Field(0.0, ge=0)
     """Of Adam, decoupled (AdamW)."""
-    patience: int = Field(4, ge=1)
+    patience: int = Field(6, ge=1)
     """Stop after so many epochs without a better validation metric."""
     metric: Literal["ndcg", "recall", "hit_rate", "mrr", "map", "precision"] = "ndcg"
     """What is watched on the validation ratings."""

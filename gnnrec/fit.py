@@ -201,6 +201,10 @@ def _fingerprint(config: Config, split: Split) -> str:
     for free in ("epochs", "patience", "device"):
         settings["train"].pop(free)
     digest = hashlib.sha256(repr(settings).encode())
-    for frame in (split.train, split.valid):
+    movies, users = (
+        split.movies[["movie_id", "genres", "year"]],
+        split.users[["user_id", "age", "gender", "occupation"]],
+    )
+    for frame in (split.train, split.valid, movies, users):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()

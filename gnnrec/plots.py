@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def training_curve(history: list[dict[str, Any]], title: str, path: str | Path) -> None:
@@ -31,9 +32,9 @@ def training_curve(history: list[dict[str, Any]], title: str, path: str | Path) 
         values = [entry[metric] for entry in history]
         right.plot(epochs, values, color="tab:blue", marker="o", markersize=4, label=f"validation {metric}")
         best = max(range(len(values)), key=values.__getitem__)
-        right.annotate(f"{values[best]:.4f}", (epochs[best], values[best]), xytext=(0, -14), textcoords="offset points")
+        right.plot(epochs[best], values[best], "o", color="tab:orange", markersize=8, label=f"best: {values[best]:.4f}")
         right.set_ylabel(f"validation {metric}")
         lines = [*lines, *right.get_lines()]
     left.legend(handles=lines, loc="center right", frameon=False)
-    left.xaxis.get_major_locator().set_params(integer=True)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path, dpi=120)

@@ -143,7 +143,7 @@ class _SparseProduct(torch.autograd.Function):
         return _multiply(adjacency, weight, x, transposed)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:
         return None, None, _multiply(ctx.adjacency, ctx.weight, grad, not ctx.transposed), None
 
 
@@ -159,7 +159,7 @@ class _EdgeScores(torch.autograd.Function):
         return scores if order is None else torch.empty_like(scores).index_copy_(0, order, scores)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
         rows, cols = ctx.saved_tensors
         return (
             None,

@@ -64,6 +64,8 @@ def write_run(
             from gnnrec.plots import training_curve  # matplotlib is slow to import
 
             training_curve(records["history"], title=graph.dataset.name, path=folder / "training.png")
+        for file in folder.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone
         _write_json(folder / HEADER, {"format": FORMAT, "dataset": graph.dataset.name, "graph": repr(graph)})
     return Path(path)
 
@@ -145,20 +147,16 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def _write_graph(graph: Graph, folder: Path) -> None:
     dataset = graph.dataset
-    codes = {
-        "user": pd.Index(dataset.users["user_id"]).get_indexer(pd.Index(dataset.ratings["user_id"])),
-        "movie": pd.Index(dataset.movies["movie_id"]).get_indexer(pd.Index(dataset.ratings["movie_id"])),
+    ratings = dataset.ratings
+    edges: dict[str, np.ndarray] = {
+        "user": graph.user_nodes(pd.Index(ratings["user_id"])).numpy(),
+        "movie": graph.movie_nodes(pd.Index(ratings["movie_id"])).numpy(),
     }
-    columns = {
-        **codes,
-        **{c: dataset.ratings[c].to_numpy() for c in ("rating", "timestamp") if c in dataset.ratings},
-    }
-    save_file({name: torch.from_numpy(np.array(v)) for name, v in columns.items()}, folder / "graph.safetensors")
+    edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
+    save_file({name: torch.from_numpy(np.array(v)) for name, v in edges.items()}, folder / "graph.safetensors")
     nodes = {
         "name": dataset.name,
-        "genres": list(graph.genres),
-        "occupations": list(graph.occupations),
-        "genders": list(graph.genders),
+        **{what: values.tolist() for what, values in graph.known.items()},
         "movies": _columns(dataset.movies),
         "users": _columns(dataset.users),
     }
@@ -173,9 +171,11 @@ def _read_graph(folder: Path) -> Graph:
         {
             "user_id": users["user_id"].to_numpy()[edges["user"].numpy()],
             "movie_id": movies["movie_id"].to_numpy()[edges["movie"].numpy()],
-            **{c: edges[c].numpy() for c in ("rating", "timestamp") if c in edges},
         }
     )
+    for column in ("rating", "timestamp"):
+        if column in edges:
+            ratings[column] = edges[column].numpy()
     known = {what: pd.Index(nodes[what], dtype=object) for what in ("genres", "occupations", "genders")}
     return Graph.from_dataset(Dataset(ratings, movies, users, name=nodes["name"]), known=known)
 

@@ -97,7 +97,7 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         Config.from_yaml(tmp_path)
     path.write_text("model: [1, 2\n")
-    with pytest.raises(ConfigError, match=r"a\.yaml is not YAML: .*line 2"):
+    with pytest.raises(ConfigError, match=r"(?s)a\.yaml is not YAML: .*line 2"):
         Config.from_yaml(path)
     path.write_bytes(b"model: \xff\xfe")
     with pytest.raises(ConfigError, match=r"a\.yaml is not YAML"):

@@ -14,7 +14,7 @@ import gnnrec
 
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
-    "errors", "config", "data", "propagate", "graph", "nn", "storage", "recommend", "recgraph", "baselines",
+    "errors", "config", "data", "propagate", "graph", "nn", "storage", "recommend", "explain", "recgraph", "baselines",
     "evaluate", "checkpoint", "progress", "plots", "fit", "benchmark", "cli",
 )  # fmt: skip
 ALLOWED = {

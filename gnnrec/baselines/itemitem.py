@@ -19,8 +19,6 @@ from gnnrec.recommend import Recommender
 PRIOR = 1e-6
 """Score of a movie that everyone has watched, where the matrix says nothing."""
 
-BLOCK = 256
-"""Columns multiplied at once: rows of this length stay in the cache, which more than doubles the speed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,16 +47,8 @@ class ItemItem(Recommender):
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32 from the histories in `users`, and nothing else of them."""
-        scores = (PRIOR * self.share).repeat(users.num_users, 1)
-        if users.row.numel() == 0:  # sparse kernels may refuse a matrix without entries
-            return scores
-        start = torch.searchsorted(users.row, torch.arange(users.num_users + 1))
         ones = torch.ones(users.row.numel())
-        size = users.num_users, self.graph.num_movies
-        history = torch.sparse_csr_tensor(start, users.movie, ones, size, check_invariants=False)
-        for first in range(0, size[1], BLOCK):
-            scores[:, first : first + BLOCK] += history @ self.weights[:, first : first + BLOCK]
-        return scores
+        return users.watched.matmul(ones, self.weights) + PRIOR * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """Return the same weights on a larger graph; a movie added later has none."""

@@ -128,7 +128,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = _with_our_names(frame, "ratings", ("user_id", "movie_id"))
+    frame = with_our_names(frame, "ratings", ("user_id", "movie_id"))
     if frame.empty:
         raise DataError("no rows; at least one rating is needed", at=("ratings", None))
     clean = {column: columns.to_ids(frame[column], "ratings") for column in ("user_id", "movie_id")}
@@ -140,7 +140,7 @@ def _clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = _with_our_names(frame, "movies", ("movie_id",))
+    frame = with_our_names(frame, "movies", ("movie_id",))
     ids = _unique(columns.to_ids(frame["movie_id"], "movies"), "movies")
     given = (
         columns.to_text(frame["title"], unknown=[""])
@@ -157,7 +157,7 @@ def _clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _clean_users(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = _with_our_names(frame, "users", ("user_id",))
+    frame = with_our_names(frame, "users", ("user_id",))
     ids = _unique(columns.to_ids(frame["user_id"], "users"), "users")
     unknown = pd.Series(pd.NA, index=ids.index)
     ages = columns.to_numbers(frame["age"] if "age" in frame else unknown.rename("age"), "users", optional=True)
@@ -192,7 +192,11 @@ def _check_ratings(ratings: pd.DataFrame, movies: pd.DataFrame, users: pd.DataFr
         )
 
 
-def _with_our_names(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:
+def with_our_names(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:
+    """Return a frame with a fresh index and the usual other column names replaced by ours.
+
+    A missing required column, or one that is there twice, is a `DataError`.
+    """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{table} must be a pandas DataFrame, not {type(frame).__name__}")
     renamed = frame.rename(columns=columns.canonical_names(frame.columns, table)).reset_index(drop=True)

@@ -94,7 +94,7 @@ def download(
         try:
             unpacked = unpack(archive, Path(scratch) / "files")
         except DataError as error:
-            raise DownloadError(f"{url}: {error}") from error
+            raise DownloadError(f"{url}: {error}") from None
         if not _is_whole(unpacked):
             raise DownloadError(f"{url} holds none of {', '.join(_RATINGS_FILES)}; it is no MovieLens set")
         _install(unpacked, target)
@@ -134,7 +134,7 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
                 return Path(pooch.retrieve(url, known_hash, "archive.zip", scratch, downloader=downloader))
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or not _may_pass(error):
-                    raise DownloadError(f"{url} cannot be fetched: {_cause(error)}") from error
+                    raise DownloadError(f"{url} cannot be fetched: {_cause(error)}") from None
             except ValueError as error:  # pooch's word for a wrong checksum; it has removed the file
                 raise DownloadError(
                     f"{url} does not have the checksum {known_hash}; it is damaged or was replaced, try again"
@@ -151,7 +151,7 @@ def _published_md5(url: str, timeout: float) -> str | None:
             return None
         answer.raise_for_status()
     except requests.RequestException as error:
-        raise DownloadError(f"{url}.md5 cannot be fetched: {_cause(error)}") from error
+        raise DownloadError(f"{url}.md5 cannot be fetched: {_cause(error)}") from None
     found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
     if found is None:
         raise DownloadError(f"{url}.md5 holds no MD5 sum; check the base URL")

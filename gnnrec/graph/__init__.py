@@ -2,6 +2,7 @@
 
 from gnnrec.graph.features import AGE_BINS, DECADES
 from gnnrec.graph.graph import Graph
-from gnnrec.graph.people import NewUser, UserBatch, batch_of
+from gnnrec.graph.people import NewUser, batch_of
+from gnnrec.graph.users import UserBatch
 
 __all__ = ["AGE_BINS", "DECADES", "Graph", "NewUser", "UserBatch", "batch_of"]

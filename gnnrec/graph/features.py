@@ -18,24 +18,29 @@ DECADES = tuple(range(1920, 2030, 10))
 """Decades of release; earlier movies count as the first, later ones as the last."""
 
 
-def age_features(ages: pd.Series) -> Tensor:
-    """Return ``[n, 7]``, one column per age group."""
-    years = ages.to_numpy(dtype="float64", na_value=np.nan)
-    return _one_hot(np.digitize(years, AGE_BINS), ~np.isnan(years), len(AGE_BINS) + 1)
+def age_features(ages: np.ndarray) -> Tensor:
+    """Return ``[n, 7]``, one column per age group; `ages` in years, NaN where not known."""
+    codes = np.where(np.isnan(ages), -1, np.digitize(ages, AGE_BINS))
+    return one_hot(codes, len(AGE_BINS) + 1)
 
 
 def gender_features(genders: pd.Series, known: pd.Index) -> Tensor:
-    """Return ``[n, len(known)]``; a gender that is not in `known` counts as unknown."""
-    codes = known.get_indexer(pd.Index(genders.astype(object)))
-    return _one_hot(codes, codes >= 0, len(known))
+    """Return ``[n, len(known)]``; a gender that is not in `known` counts as not known."""
+    return one_hot(known.get_indexer(pd.Index(genders.astype(object))), len(known))
 
 
-def decade_features(years: pd.Series) -> Tensor:
-    """Return ``[n, 11]``, one column per decade of release."""
-    values = years.to_numpy(dtype="float64", na_value=np.nan)
-    known = ~np.isnan(values)
-    codes = np.clip((np.where(known, values, 0) - DECADES[0]) // 10, 0, len(DECADES) - 1)
-    return _one_hot(codes, known, len(DECADES))
+def decade_features(years: np.ndarray) -> Tensor:
+    """Return ``[n, 11]``, one column per decade of release; NaN where not known."""
+    decades = np.clip((np.nan_to_num(years) - DECADES[0]) // 10, 0, len(DECADES) - 1)
+    return one_hot(np.where(np.isnan(years), -1, decades), len(DECADES))
+
+
+def one_hot(codes: np.ndarray, width: int) -> Tensor:
+    """Return ``[len(codes), width]`` with a one in the column of each code; zeros for -1."""
+    x = torch.zeros(len(codes), width)
+    rows = np.flatnonzero(codes >= 0)
+    x[torch.from_numpy(rows), torch.from_numpy(codes[rows].astype(np.int64))] = 1.0
+    return x
 
 
 def links(values: pd.Series, known: pd.Index, separator: str | None = None) -> tuple[Tensor, Tensor]:
@@ -62,10 +67,3 @@ def distinct(values: pd.Series, separator: str | None = None) -> pd.Index:
     texts = values.dropna().astype(object)
     parts = texts.str.split(separator, regex=False).explode() if separator else texts
     return pd.Index(sorted(set(parts) - {""}), dtype=object)
-
-
-def _one_hot(codes: np.ndarray, known: np.ndarray, width: int) -> Tensor:
-    x = torch.zeros(len(codes), width)
-    rows = np.flatnonzero(known)
-    x[torch.from_numpy(rows), torch.from_numpy(np.asarray(codes)[rows].astype(np.int64))] = 1.0
-    return x

@@ -7,7 +7,6 @@ so that a trained encoder can go on with it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
+from gnnrec.data.dataset import with_our_names
 from gnnrec.errors import DataError
-from gnnrec.graph import features
-from gnnrec.graph.people import UserBatch
+from gnnrec.graph import edges, features
+from gnnrec.graph.names import Names
+from gnnrec.graph.users import DEFAULT_RATING, UserBatch
 
 USER, MOVIE, GENRE, OCCUPATION = "user", "movie", "genre", "occupation"
 
@@ -71,14 +72,12 @@ class Graph:
             _warn_of_new(dataset.movies["genres"], genres, "genre", "|")
             _warn_of_new(dataset.users["occupation"], occupations, "occupation")
             _warn_of_new(dataset.users["gender"], genders, "gender")
-        profile = (
-            features.age_features(dataset.users["age"]),
-            features.gender_features(dataset.users["gender"], genders),
-        )
+        ages = dataset.users["age"].to_numpy(dtype="float64", na_value=np.nan)
+        profile = features.age_features(ages), features.gender_features(dataset.users["gender"], genders)
         users = UserBatch(
             x=torch.cat(profile, dim=1),
             occupation=features.links(dataset.users["occupation"], occupations),
-            **_rating_edges(dataset),
+            **edges.of_ratings(dataset),
             num_movies=dataset.num_movies,
             num_occupations=len(occupations),
         )
@@ -112,7 +111,7 @@ class Graph:
     @cached_property
     def movie_x(self) -> Tensor:
         """``[num_movies, 11]``, the decade of release."""
-        return features.decade_features(self.dataset.movies["year"])
+        return features.decade_features(self.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan))
 
     @cached_property
     def movie_genres(self) -> tuple[Tensor, Tensor]:
@@ -125,21 +124,21 @@ class Graph:
         data = HeteroData()
         data[USER].x, data[MOVIE].x = self.users.x, self.movie_x
         data[GENRE].num_nodes, data[OCCUPATION].num_nodes = len(self.genres), len(self.occupations)
-        _add_relation(
+        edges.add_relation(
             data, (USER, "rated", MOVIE), (self.users.row, self.users.movie),
             rating=self.users.rating, time=self.users.time,
         )  # fmt: skip
-        _add_relation(data, (MOVIE, "has", GENRE), self.movie_genres)
-        _add_relation(data, (USER, "works_as", OCCUPATION), self.users.occupation)
+        edges.add_relation(data, (MOVIE, "has", GENRE), self.movie_genres)
+        edges.add_relation(data, (USER, "works_as", OCCUPATION), self.users.occupation)
         return data
 
     def edges_of(self, nodes: Tensor) -> Tensor:
         """Return which of the graph's ratings belong to these users, in the order of `known_users`."""
-        return _ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])[0]
+        return edges.ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])[0]
 
     def known_users(self, nodes: Tensor) -> UserBatch:
         """Return some of the graph's users, in the order of `nodes` ``[n]`` int64."""
-        edge, row = _ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])
+        edge, row = edges.ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])
         occupation = self._occupation_of[nodes]
         works = torch.nonzero(occupation >= 0).squeeze(1)
         return dataclasses.replace(
@@ -152,28 +151,17 @@ class Graph:
             time=self.users.time[edge],
         )
 
-    def describe_users(self, profiles: pd.DataFrame) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the features ``[n, num_features]`` and occupation edges of people with these profiles."""
-        parts = (
-            features.age_features(profiles["age"]),
-            features.gender_features(profiles["gender"], self.genders),
-        )
-        return torch.cat(parts, dim=1), features.links(profiles["occupation"], self.occupations)
-
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each user id; an unknown one is a `DataError`."""
-        return self._nodes(USER, user_ids, "pass a NewUser, or add their ratings with add_ratings")
+        """Return the node of each user id, ``[n]`` int64; an unknown one is a `DataError`."""
+        return self._users_by_name.nodes(user_ids)
 
     def movie_nodes(self, movie_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each movie id; an unknown one is a `DataError`."""
-        return self._nodes(MOVIE, movie_ids, "add it with add_movies")
+        """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""
+        return self._movies_by_name.nodes(movie_ids)
 
     def movie_node(self, movie: Any) -> int:
         """Return the node of one movie, given by id or by title."""
-        ids = self.ids[MOVIE]
-        if isinstance(movie, str) and movie not in ids:
-            return self._node_of_title(movie)
-        return int(self.movie_nodes([movie])[0])
+        return self._movies_by_name.node(movie)
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Graph:
         """Return a graph with more ratings; ids not seen before become new users.
@@ -188,25 +176,27 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is unknown, or a user rated one of the movies before.
+            A movie is unknown, a user rated one of the movies before, or `users` names one who is in the graph.
         """
         old = self.dataset
-        # Only a frame of its own can tell which row of the caller's is wrong.
-        everyone = pd.Index(old.users["user_id"])
-        fresh = Dataset(ratings, name="added ratings")
-        self.movie_nodes(fresh.ratings["movie_id"].unique())
-        names = fresh.ratings["user_id"] if users is None else pd.concat([users["user_id"], fresh.ratings["user_id"]])
-        names = names[~names.isin(everyone)].drop_duplicates()
-        people = pd.DataFrame({"user_id": names})
+        added = Dataset(ratings, name="added ratings").ratings
+        self.movie_nodes(added["movie_id"].unique())
+        # What the new rows lack and the old ones have: the movie was liked, just now.
+        if "rating" in old.ratings and "rating" not in added:
+            added = added.assign(rating=DEFAULT_RATING)
+        if "timestamp" in old.ratings and "timestamp" not in added:
+            added = added.assign(timestamp=old.ratings["timestamp"].max())
+        people = pd.DataFrame({"user_id": added["user_id"].unique()})
+        people = people[~people["user_id"].isin(self.ids[USER])]
         if users is not None:
-            people = people.merge(users, on="user_id", how="left")
-        added = fresh.ratings
-        for column, default in (("rating", DEFAULT_RATING_OF_ADDED), ("timestamp", None)):
-            if column in old.ratings and column not in added:
-                latest = old.ratings[column].max() if default is None else default
-                added = added.assign(**{column: latest})
-        rows = pd.concat([old.ratings, added[old.ratings.columns]], ignore_index=True)
-        return self._with(ratings=rows, users=pd.concat([old.users, people], ignore_index=True))
+            users = with_our_names(users, "users", ("user_id",))
+            if (again := users["user_id"].isin(self.ids[USER])).any():
+                raise DataError(f"user {users['user_id'][again].tolist()[0]!r} is already in the graph")
+            people = pd.concat([users, people[~people["user_id"].isin(users["user_id"])]])
+        return self._with(
+            ratings=pd.concat([old.ratings, added[old.ratings.columns]], ignore_index=True),
+            users=pd.concat([old.users, people], ignore_index=True),
+        )
 
     def add_movies(self, movies: pd.DataFrame) -> Graph:
         """Return a graph with more movies, described by ``movie_id[, title][, genres][, year]``.
@@ -216,8 +206,8 @@ class Graph:
         DataError
             A movie is already there.
         """
-        known = self.ids[MOVIE]
-        if "movie_id" in movies and (again := movies["movie_id"].isin(known)).any():
+        movies = with_our_names(movies, "movies", ("movie_id",))
+        if (again := movies["movie_id"].isin(self.ids[MOVIE])).any():
             raise DataError(f"movie {movies['movie_id'][again].tolist()[0]!r} is already in the graph")
         return self._with(movies=pd.concat([self.dataset.movies, movies], ignore_index=True))
 
@@ -239,73 +229,15 @@ class Graph:
         return nodes
 
     @cached_property
-    def _titles(self) -> dict[str, list[int]]:
-        titles: dict[str, list[int]] = {}
-        for node, title in enumerate(self.dataset.movies["title"]):
-            titles.setdefault(title.casefold(), []).append(node)
-        return titles
+    def _users_by_name(self) -> Names:
+        return Names(USER, self.ids[USER], "pass a NewUser, or add their ratings with add_ratings")
 
-    def _node_of_title(self, title: str) -> int:
-        found = self._titles.get(title.strip().casefold(), [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(str(self.ids[MOVIE][node]) for node in found)
-            raise DataError(f"{len(found)} movies are called {title!r} (ids {ids}); name one by its id")
-        if title.isdecimal() and self.ids[MOVIE].dtype.kind == "i" and int(title) in self.ids[MOVIE]:
-            return int(self.movie_nodes([int(title)])[0])
-        close = difflib.get_close_matches(title.casefold(), self._titles, n=3, cutoff=0.6)
-        names = ", ".join(repr(self.dataset.movies["title"].iloc[self._titles[c][0]]) for c in close)
-        raise DataError(f"movie {title!r} is not known" + (f"; did you mean {names}?" if names else ""))
-
-    def _nodes(self, node_type: str, ids: Iterable[Any], hint: str) -> Tensor:
-        wanted = pd.Index(list(ids)) if not isinstance(ids, pd.Index) else ids
-        nodes = self.ids[node_type].get_indexer(wanted)
-        if (nodes < 0).any():
-            raise DataError(f"{node_type} {wanted.tolist()[int(np.argmin(nodes))]!r} is not in the graph; {hint}")
-        return torch.from_numpy(nodes.astype(np.int64))
+    @cached_property
+    def _movies_by_name(self) -> Names:
+        return Names(MOVIE, self.ids[MOVIE], "add it with add_movies", self.dataset.movies["title"])
 
     def _with(self, **frames: Any) -> Graph:
         return Graph.from_dataset(dataclasses.replace(self.dataset, **frames), self.known)
-
-
-DEFAULT_RATING_OF_ADDED = 5.0
-
-
-def _rating_edges(dataset: Dataset) -> dict[str, Tensor]:
-    """Return the edges sorted by user, then by time; equal times stay in the order of the file."""
-    ratings = dataset.ratings
-    row = pd.Index(dataset.users["user_id"]).get_indexer(pd.Index(ratings["user_id"]))
-    movie = pd.Index(dataset.movies["movie_id"]).get_indexer(pd.Index(ratings["movie_id"]))
-    time = ratings["timestamp"].to_numpy() if "timestamp" in ratings else np.zeros(len(row), np.int64)
-    rating = ratings["rating"].to_numpy() if "rating" in ratings else np.ones(len(row), np.float32)
-    order = np.lexsort((time, row))
-    columns = {
-        "row": (row, np.int64),
-        "movie": (movie, np.int64),
-        "rating": (rating, np.float32),
-        "time": (time, np.int64),
-    }
-    return {name: torch.from_numpy(values[order].astype(dtype)) for name, (values, dtype) in columns.items()}
-
-
-def _add_relation(
-    data: HeteroData, name: tuple[str, str, str], edges: tuple[Tensor, Tensor], **attributes: Tensor
-) -> None:
-    source, relation, target = name
-    data[name].edge_index = torch.stack(edges)
-    data[target, f"rev_{relation}", source].edge_index = torch.stack(edges[::-1])
-    for key, values in attributes.items():
-        data[name][key] = values
-        data[target, f"rev_{relation}", source][key] = values
-
-
-def _ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Return every integer of the ranges ``[start, end)`` in turn, and the range each is from."""
-    length = end - start
-    row = torch.repeat_interleave(torch.arange(len(start)), length)
-    offset = torch.arange(int(length.sum())) - torch.repeat_interleave(length.cumsum(0) - length, length)
-    return start[row] + offset, row
 
 
 def _warn_of_new(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:

@@ -1,31 +1,23 @@
-"""People as every model sees them: a profile and a history, whether they were trained on or arrived just now.
-
-`UserBatch` is that view. `batch_of` makes one from whatever a caller has: known ids, a `NewUser`, a mapping of
-ratings, a list of these, or a frame.
-"""
+"""From whatever a caller has to a `UserBatch`: known ids, a `NewUser`, ratings by movie, a list of these, a frame."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
+from gnnrec.data.columns import canonical_names
 from gnnrec.errors import DataError
-from gnnrec.propagate import Adjacency
+from gnnrec.graph import features
+from gnnrec.graph.users import DEFAULT_RATING, UserBatch
 
 if TYPE_CHECKING:
     from gnnrec.graph.graph import Graph
-
-DEFAULT_RATING = 5.0
-"""Rating of a movie that is only named as liked."""
 
 
 @dataclass(frozen=True)
@@ -54,79 +46,6 @@ class NewUser:
     occupation: str | None = None
     ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
     name: Hashable | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class UserBatch:
-    """Some people as tensors; the only form in which a model ever sees a user.
-
-    Attributes
-    ----------
-    x : Tensor
-        ``[num_users, num_features]`` float32, age group and gender; zeros where not known.
-    occupation : tuple of Tensor
-        Edges ``(row, occupation node)``, both ``[num_known]`` int64.
-    row, movie : Tensor
-        ``[num_edges]`` int64: who watched what. Sorted by row, then oldest first.
-    rating : Tensor
-        ``[num_edges]`` float32.
-    time : Tensor
-        ``[num_edges]`` int64, seconds since 1970, 0 where not known.
-    num_movies, num_occupations : int
-        Number of nodes that the edges may lead to.
-    """
-
-    x: Tensor
-    occupation: tuple[Tensor, Tensor]
-    row: Tensor
-    movie: Tensor
-    rating: Tensor
-    time: Tensor
-    num_movies: int
-    num_occupations: int
-
-    @property
-    def num_users(self) -> int:
-        """Number of people."""
-        return self.x.size(0)
-
-    @cached_property
-    def watched(self) -> Adjacency:
-        """Movies to the people who watched them."""
-        return Adjacency(self.row, self.movie, self.num_users, self.num_movies)
-
-    @cached_property
-    def works_as(self) -> Adjacency:
-        """Occupations to people."""
-        return Adjacency(*self.occupation, self.num_users, self.num_occupations)
-
-    def slice(self, start: int, end: int) -> UserBatch:
-        """Return the people ``start`` to ``end - 1``."""
-        first, last = torch.searchsorted(self.row, torch.tensor([start, end], device=self.row.device)).tolist()
-        row, node = self.occupation
-        works = (row >= start) & (row < end)
-        return dataclasses.replace(
-            self,
-            x=self.x[start:end],
-            occupation=(row[works] - start, node[works]),
-            row=self.row[first:last] - start,
-            movie=self.movie[first:last],
-            rating=self.rating[first:last],
-            time=self.time[first:last],
-        )
-
-    def without_profile(self, hidden: Tensor) -> UserBatch:
-        """Return the batch with nothing known about some people but their history; `hidden` ``[num_users]`` bool."""
-        row, node = self.occupation
-        occupation = (row[~hidden[row]], node[~hidden[row]])
-        return dataclasses.replace(self, x=self.x.masked_fill(hidden.unsqueeze(1), 0.0), occupation=occupation)
-
-    def to(self, device: torch.device | str) -> UserBatch:
-        """Return the batch on another device."""
-        tensors = ("x", "row", "movie", "rating", "time")
-        moved = {name: getattr(self, name).to(device) for name in tensors}
-        row, node = self.occupation
-        return dataclasses.replace(self, **moved, occupation=(row.to(device), node.to(device)))
 
 
 def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
@@ -163,7 +82,7 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     names = [
         _name(person, i, len(people)) if n else person for i, (person, n) in enumerate(zip(people, new, strict=True))
     ]
-    return _concatenate(batches), pd.Index(names, dtype=None if not any(map(_is_text, names)) else object)
+    return UserBatch.concatenate(batches), pd.Index(names, dtype=None if not any(map(_is_text, names)) else object)
 
 
 def _is_text(name: Any) -> bool:
@@ -178,10 +97,12 @@ def _name(person: NewUser | Mapping, position: int, of: int) -> Hashable:
 
 
 def _people_in(frame: pd.DataFrame) -> list[Any]:
+    frame = frame.rename(
+        columns={**canonical_names(frame.columns, "users"), **canonical_names(frame.columns, "ratings")}
+    )
     if "user_id" not in frame:
-        raise DataError(
-            f"a frame of users needs a user_id column; found {', '.join(map(str, frame.columns)) or 'none'}"
-        )
+        found = ", ".join(map(str, frame.columns)) or "none"
+        raise DataError(f"a frame of users needs a user_id column; found {found}")
     if "movie_id" not in frame:
         return list(frame["user_id"])
     pairs = frame[["user_id", "movie_id"]]
@@ -217,17 +138,18 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
         twice = next(movie for movie, node in zip(rated, nodes, strict=True) if nodes.count(node) > 1)
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [_rating(movie, value) for movie, value in rated.items()]
-    profile = pd.DataFrame(
-        {
-            "age": pd.Series([_age(person.age)], dtype="Float64"),
-            "gender": [_known(person.gender, graph.genders, "gender")],
-            "occupation": [_known(person.occupation, graph.occupations, "occupation")],
-        }
+    x = torch.cat(
+        [
+            features.age_features(np.array([_age(person.age)])),
+            features.one_hot(_codes(person.gender, graph.genders, "gender"), len(graph.genders)),
+        ],
+        dim=1,
     )
-    x, occupation = graph.describe_users(profile)
+    occupation = torch.from_numpy(_codes(person.occupation, graph.occupations, "occupation"))
+    occupation = occupation[occupation >= 0]
     return UserBatch(
         x=x,
-        occupation=occupation,
+        occupation=(torch.zeros_like(occupation), occupation),
         row=torch.zeros(len(nodes), dtype=torch.int64),
         movie=torch.tensor(nodes, dtype=torch.int64),
         rating=torch.tensor(values, dtype=torch.float32),
@@ -247,39 +169,26 @@ def _rating(movie: Any, value: Any) -> float:
     return rating
 
 
-def _age(value: Any) -> float | None:
-    if value is None:
-        return None
+def _age(value: Any) -> float:
+    """Return years, NaN when not given."""
+    if value is None or value is pd.NA:
+        return float("nan")
     try:
         age = float(value)
     except (TypeError, ValueError):
-        age = float("nan")
-    if not 0 <= age <= 150:
+        age = -1.0
+    if age < 0 or age > 150:
         raise DataError(f"age {value!r} is not an age in years")
     return age
 
 
-def _known(value: str | None, known: pd.Index, what: str) -> str | None:
+def _codes(value: str | None, known: pd.Index, what: str) -> np.ndarray:
+    """Return ``[1]`` int64, the place of a value among the known ones, -1 when not given."""
     if value is None:
-        return None
-    for candidate in known:
+        return np.array([-1])
+    for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():
-            return candidate
+            return np.array([code])
     close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
     hint = f"known are, for example: {', '.join(close)}" if close else f"the training data names no {what} at all"
     raise DataError(f"{what} {value!r} is not known; {hint}")
-
-
-def _concatenate(batches: list[UserBatch]) -> UserBatch:
-    starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
-    rows = [b.row + int(s) for b, s in zip(batches, starts, strict=True)]
-    works = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
-    return dataclasses.replace(
-        batches[0],
-        x=torch.cat([b.x for b in batches]),
-        occupation=(torch.cat(works), torch.cat([b.occupation[1] for b in batches])),
-        row=torch.cat(rows),
-        movie=torch.cat([b.movie for b in batches]),
-        rating=torch.cat([b.rating for b in batches]),
-        time=torch.cat([b.time for b in batches]),
-    )

@@ -50,6 +50,14 @@ class GraphSAGE(Encoder):
         self.profile = NodeEncoder(num_user_features, num_occupations, dim)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start each layer at the plain aggregate plus the node itself, so that what the SVD found goes through."""
+        for conv in (*self.to_users, *self.to_movies):
+            nn.init.eye_(conv.lin_l.weight)
+            nn.init.zeros_(conv.lin_l.bias)
+            nn.init.eye_(conv.lin_r.weight)
 
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
         """See `Encoder.movies`."""

@@ -1,0 +1,106 @@
+"""`UserBatch`: people as every model sees them, a profile and a history, whether trained on or just arrived."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnnrec.propagate import Adjacency
+
+DEFAULT_RATING = 5.0
+"""Rating of a movie that is only named as liked."""
+
+
+@dataclass(frozen=True, eq=False)
+class UserBatch:
+    """Some people as tensors; the only form in which a model ever sees a user.
+
+    Attributes
+    ----------
+    x : Tensor
+        ``[num_users, num_features]`` float32, age group and gender; zeros where not known.
+    occupation : tuple of Tensor
+        Edges ``(row, occupation node)``, both ``[num_known]`` int64.
+    row, movie : Tensor
+        ``[num_edges]`` int64: who watched what. Sorted by row, then oldest first.
+    rating : Tensor
+        ``[num_edges]`` float32.
+    time : Tensor
+        ``[num_edges]`` int64, seconds since 1970, 0 where not known.
+    num_movies, num_occupations : int
+        Number of nodes that the edges may lead to.
+    """
+
+    x: Tensor
+    occupation: tuple[Tensor, Tensor]
+    row: Tensor
+    movie: Tensor
+    rating: Tensor
+    time: Tensor
+    num_movies: int
+    num_occupations: int
+
+    @property
+    def num_users(self) -> int:
+        """Number of people."""
+        return self.x.size(0)
+
+    @cached_property
+    def watched(self) -> Adjacency:
+        """Movies to the people who watched them."""
+        return Adjacency(self.row, self.movie, self.num_users, self.num_movies)
+
+    @cached_property
+    def works_as(self) -> Adjacency:
+        """Occupations to people."""
+        return Adjacency(*self.occupation, self.num_users, self.num_occupations)
+
+    def slice(self, start: int, end: int) -> UserBatch:
+        """Return the people ``start`` to ``end - 1``."""
+        first, last = torch.searchsorted(self.row, torch.tensor([start, end], device=self.row.device)).tolist()
+        row, node = self.occupation
+        works = (row >= start) & (row < end)
+        return dataclasses.replace(
+            self,
+            x=self.x[start:end],
+            occupation=(row[works] - start, node[works]),
+            row=self.row[first:last] - start,
+            movie=self.movie[first:last],
+            rating=self.rating[first:last],
+            time=self.time[first:last],
+        )
+
+    def without_profile(self, hidden: Tensor) -> UserBatch:
+        """Return the batch with nothing known about some people but their history; `hidden` ``[num_users]`` bool."""
+        row, node = self.occupation
+        occupation = (row[~hidden[row]], node[~hidden[row]])
+        return dataclasses.replace(self, x=self.x.masked_fill(hidden.unsqueeze(1), 0.0), occupation=occupation)
+
+    def to(self, device: torch.device | str) -> UserBatch:
+        """Return the batch on another device."""
+        tensors = ("x", "row", "movie", "rating", "time")
+        moved = {name: getattr(self, name).to(device) for name in tensors}
+        row, node = self.occupation
+        return dataclasses.replace(self, **moved, occupation=(row.to(device), node.to(device)))
+
+    @staticmethod
+    def concatenate(batches: Sequence[UserBatch]) -> UserBatch:
+        """Return the people of several batches as one, in order."""
+        starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
+        rows = [b.row + int(s) for b, s in zip(batches, starts, strict=True)]
+        works = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
+        return dataclasses.replace(
+            batches[0],
+            x=torch.cat([b.x for b in batches]),
+            occupation=(torch.cat(works), torch.cat([b.occupation[1] for b in batches])),
+            row=torch.cat(rows),
+            movie=torch.cat([b.movie for b in batches]),
+            rating=torch.cat([b.rating for b in batches]),
+            time=torch.cat([b.time for b in batches]),
+        )
