@@ -77,7 +77,8 @@ def load(data_dir: Path | None, *, allow_sample: bool) -> gnnrec.Dataset:
         if not allow_sample:
             raise
         console.rule("[bold yellow]MovieLens-1M is not here and could not be downloaded")
-        console.print(f"{error}\nGoing on with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.")
+        console.print(str(error), markup=False)
+        console.print("Going on with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.")
         console.rule(style="bold yellow")
         return gnnrec.load_dataset("sample")
 

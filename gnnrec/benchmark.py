@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any, TypeVar
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from gnnrec.baselines import BASELINES
@@ -64,7 +65,8 @@ def benchmark(
     -------
     list of dict
         ``model, metric, k, mean, std, seeds, fit_seconds, evaluate_seconds``; std is the sample standard deviation over
-        seeds (0 for one seed), seconds are means over seeds.
+        seeds (0 for one seed), seconds are means over seeds. A metric without a value (diversity where no genre is
+        known) has no row.
 
     Raises
     ------
@@ -96,12 +98,16 @@ def compare(
     mask: str = "train",
     fit_seconds: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate fitted models on the same test rows; the rows are those of `benchmark` with one seed."""
+    """Evaluate fitted models on the same test rows; the rows are those of `benchmark` with one seed.
+
+    Where `fit_seconds` does not name a model, that entry is None.
+    """
     hidden = split.valid if mask == "train+valid" else None
     rows = []
     for name, model in models.items():
         table, seconds = timed(partial(evaluate, model, split, ks=ks, mask=hidden))
-        for metric, k, value in zip(table["metric"], table["k"], table["value"], strict=True):
+        known = table.dropna(subset="value")
+        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True):
             rows.append(
                 {
                     "model": name,
@@ -110,7 +116,7 @@ def compare(
                     "mean": float(value),
                     "std": 0.0,
                     "seeds": 1,
-                    "fit_seconds": float((fit_seconds or {}).get(name, float("nan"))),
+                    "fit_seconds": (fit_seconds or {}).get(name),
                     "evaluate_seconds": seconds,
                 }
             )
@@ -128,7 +134,7 @@ def table(results: list[dict[str, Any]], title: str) -> Table:
     """Lay out results for the terminal: a row per model, the usual metrics, mean and spread."""
     frame = pd.DataFrame(results)
     shown = [key for key in SHOWN if ((frame["metric"] == key[0]) & (frame["k"] == key[1])).any()]
-    grid = Table(title=title, title_justify="left", header_style="bold")
+    grid = Table(title=escape(title), title_justify="left", header_style="bold")
     grid.add_column("model")
     for metric, k in shown:
         grid.add_column(f"{metric.replace('_', ' ')}@{k}", justify="right")
@@ -140,7 +146,8 @@ def table(results: list[dict[str, Any]], title: str) -> Table:
             row = rows[(rows["metric"] == metric) & (rows["k"] == k)].iloc[0]
             spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
             cells.append(f"{row['mean']:.4f}{spread}")
-        seconds = [f"{rows[column].iloc[0]:.1f}" for column in ("fit_seconds", "evaluate_seconds")]
+        first = rows[["fit_seconds", "evaluate_seconds"]].iloc[0].astype("float64")
+        seconds = ["" if pd.isna(value) else f"{value:.1f}" for value in first]
         grid.add_row(str(name), *cells, *seconds)
     return grid
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.benchmark import MASKS, MODELS, compare, table
+from gnnrec.benchmark import MASKS, MODELS, compare, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
@@ -62,7 +65,7 @@ def download(
 ) -> None:
     """Fetch a MovieLens dataset from GroupLens."""
     with errors():
-        console.print(f"{name} is in {fetch(name, to)}")
+        console.print(f"{name} is in {fetch(name, to)}", markup=False)
 
 
 @app.command()
@@ -95,18 +98,23 @@ def train(
             data = Split.from_folder(split, loaded)
         elif protocol:
             data = PROTOCOLS[protocol](loaded)
-        console.print(repr(data), highlight=False)
-        try:
-            model = fit(data, settings, run_dir=out, resume=resume)
-        except KeyboardInterrupt:
-            console.print(f"\n[yellow]stopped[/]; the best epoch so far is in {out}, --resume goes on from there")
-            raise typer.Exit(130) from None
+        console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
-            data.to_folder(out / "split")
-            results = compare({"gnn": model}, data)
+            _check_test_rows(data)
+        try:
+            model, seconds = timed(partial(fit, data, settings, run_dir=out, resume=resume))
+        except (KeyboardInterrupt, FloatingPointError) as stop:
+            _keep_split(data, out)
+            if isinstance(stop, FloatingPointError):
+                raise
+            console.print(f"\n[yellow]stopped[/]; the best epoch so far is in {escape(str(out))}, --resume goes on")
+            raise typer.Exit(130) from None
+        _keep_split(data, out)
+        if isinstance(data, Split):
+            results = compare({"gnn": model}, data, fit_seconds={"gnn": seconds})
             model.with_report(test=results).save(out)
             console.print(table(results, f"{data.name}, {data.protocol}"))
-        console.print(f"saved in {out}")
+        console.print(f"saved in {out}", markup=False)
 
 
 @app.command()
@@ -120,7 +128,7 @@ def evaluate(
     with errors():
         model = load(run)
         folder = split or run / "split"
-        if not folder.is_dir():
+        if split is None and not folder.is_dir():
             raise ConfigError(f"{run} was trained on all ratings; give the folder of a split with --split")
         if mask not in MASKS:
             raise ConfigError(f"mask must be one of {', '.join(MASKS)}, not {mask!r}")
@@ -173,7 +181,8 @@ def benchmark(
     with errors():
         data = load_dataset(dataset, data_dir=data_dir)
         rows = Split.from_folder(split, data) if split else Split.random(data)
-        console.print(repr(rows), highlight=False)
+        console.print(repr(rows), highlight=False, markup=False)
+        _check_test_rows(rows)
         names = [name.strip() for name in models.split(",") if name.strip()]
         results = run_benchmark(rows, _settings(config, set_), models=names, seeds=seeds, mask=mask)
         _write(out, results)
@@ -182,11 +191,14 @@ def benchmark(
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Turn the library's own errors into one line and exit status 1."""
+    """Turn the library's own errors, and the system's about files, into one line and exit status 1."""
     try:
         yield
-    except (GnnrecError, FloatingPointError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+    except (GnnrecError, FloatingPointError, OSError) as error:
+        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+        line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
+        # A title or a path may hold [brackets], which are no markup.
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(line)}", highlight=False)
         raise typer.Exit(1) from None
 
 
@@ -197,12 +209,27 @@ def recommendations(frame: pd.DataFrame, reasons: pd.DataFrame) -> Table:
         grid.add_column(name, justify="right" if name in ("#", "score") else "left")
     for movie_id, title, score, rank in frame[["movie_id", "title", "score", "rank"]].itertuples(index=False):
         why = reasons.loc[reasons["movie_id"] == movie_id, "because"]
-        grid.add_row(str(rank), title, f"{score:.3f}", ", ".join(why) or "liked by many")
+        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(why)) or "liked by many")
     return grid
 
 
 def _settings(config: Path | None, assignments: list[str] | None) -> Config:
     return (Config.from_yaml(config) if config else Config()).override(assignments or [])
+
+
+def _check_test_rows(split: Split) -> None:
+    if split.test.empty:
+        raise ConfigError(
+            f"{split.protocol} leaves no test rows: people with few ratings are for training only; "
+            "choose another --protocol, or give a --split of your own"
+        )
+
+
+def _keep_split(data: Dataset | Split, run: Path) -> None:
+    """Keep the rows a run is tested on beside it, in place of those of an earlier run in that folder."""
+    shutil.rmtree(run / "split", ignore_errors=True)
+    if isinstance(data, Split):
+        data.to_folder(run / "split")
 
 
 def _liked(text: str) -> tuple[str, float]:
@@ -218,7 +245,7 @@ def _write(path: Path | None, results: list[dict[str, Any]]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(results, indent=2) + "\n").encode())
+    write_whole(path, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class TrainConfig(_Section):
     """What an unwatched movie counts in the weighted squared error."""
     edge_dropout: float = Field(0.5, gt=0, lt=1)
     """Share of the ratings that, at each step, carry no message but are predicted."""
-    id_dropout: float = Field(0.0, ge=0, lt=1)
+    id_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the movies that, at each step, must do without their id vector."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
     """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
@@ -102,6 +102,9 @@ class Config(_Section):
             raise ConfigError(f"there is no config file {path}") from None
         except OSError as error:
             raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else "?"
+            raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not YAML: {error}") from None
         if values is not None and not isinstance(values, dict):

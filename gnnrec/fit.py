@@ -71,18 +71,9 @@ def fit(
     train = config.train
     split = data if isinstance(data, Split) else Split.random(data, (0.9, 0.1, 0.0), seed=train.seed)
 
-    # Seeds, graph, network
-    device = storage.pick_device(train.device)
-    generator = torch.Generator().manual_seed(train.seed)
-    torch.manual_seed(train.seed)
     graph = Graph.from_dataset(split.dataset)
-    tensors = GraphTensors.of(graph, device)
-    encoder = make_encoder(config, graph).to(device)
-    _mark_trained_movies(encoder, tensors)
-    if config.model.init == "svd":
-        start_from_svd(encoder.message, encoder.target, tensors, generator, config.model.init_scale)
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
-    state = checkpoint.State(encoder, optimiser, generator)
+    tensors, state = start(graph, config, storage.pick_device(train.device))
+    encoder, optimiser, generator = state.encoder, state.optimiser, state.generator
 
     # Resume
     fingerprint = _fingerprint(config, split)
@@ -90,7 +81,7 @@ def fit(
         if run_dir is None:
             raise ConfigError("resume needs the run_dir of the run to go on with")
         state.read(run_dir, fingerprint)
-    model = RecGraph(graph, config, encoder.eval(), state.history)
+    model = RecGraph(graph, config, encoder.settled(tensors), state.history)
     if run_dir is not None:
         model.save(run_dir)  # whole and loadable before the first epoch
 
@@ -102,10 +93,10 @@ def fit(
             while state.epoch < train.epochs and state.waited < train.patience:
                 started = time.perf_counter()
                 encoder.train()
-                total = torch.zeros((), device=device)
+                total = torch.zeros((), device=tensors.movie_degree.device)
                 order = active[torch.randperm(len(active), generator=generator)]
                 for nodes in order.split(train.batch_size):
-                    loss = _step_loss(encoder, graph, tensors, nodes, train, generator)
+                    loss = step_loss(encoder, graph, tensors, nodes, train, generator)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()
@@ -124,7 +115,9 @@ def fit(
                     "seconds": time.perf_counter() - started,
                 }
                 if len(split.valid):
-                    entry[f"{train.metric}@{train.k}"] = _validate(graph, config, encoder.eval(), split)
+                    entry[f"{train.metric}@{train.k}"] = _validate(
+                        RecGraph(graph, config, encoder.settled(tensors)), split
+                    )
                 state.record(entry)
                 bar.epoch(entry)
                 if run_dir is not None:
@@ -132,16 +125,29 @@ def fit(
     finally:
         # Also on Ctrl-C: what is best so far becomes the run.
         state.load_best()
-        encoder.eval().requires_grad_(False)
-        if isinstance(data, Dataset):
-            graph = Graph.from_dataset(data, graph.known)
-        model = RecGraph(graph, config, encoder, state.history)
+        whole = Graph.from_dataset(data, graph.known) if isinstance(data, Dataset) else graph
+        model = RecGraph(whole, config, encoder.settled(tensors), state.history)
         if run_dir is not None:
             model.save(run_dir)
     return model
 
 
-def _step_loss(
+def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, checkpoint.State]:
+    """Return the graph's tensors and everything that training changes, seeded and at its starting point."""
+    generator = torch.Generator().manual_seed(config.train.seed)
+    torch.manual_seed(config.train.seed)
+    tensors = GraphTensors.of(graph, device)
+    encoder = make_encoder(config, graph).to(device)
+    _mark_trained_movies(encoder, tensors)
+    if config.model.init == "svd":
+        start_from_svd(encoder.message, encoder.target, tensors, generator, config.model.init_scale)
+    optimiser = torch.optim.AdamW(
+        encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
+    )
+    return tensors, checkpoint.State(encoder, optimiser, generator)
+
+
+def step_loss(
     encoder: Encoder,
     graph: Graph,
     tensors: GraphTensors,
@@ -174,9 +180,8 @@ def _coins(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(n, generator=generator) < probability).float()
 
 
-def _validate(graph: Graph, config: Config, encoder: Encoder, split: Split) -> float:
-    train = config.train
-    model = RecGraph(graph, config, encoder)
+def _validate(model: RecGraph, split: Split) -> float:
+    train = model.config.train
     per_user = evaluate(
         model,
         split.valid,

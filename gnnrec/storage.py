@@ -76,15 +76,15 @@ def read_run(path: str | Path) -> Run:
     if not (folder / HEADER).is_file():
         raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
     try:
-        header = _read_json(folder / HEADER)
-        if header["format"] != FORMAT:
-            raise DataError(f"{folder} has layout {header['format']}; this version of gnnrec reads layout {FORMAT}")
-        config = Config.from_yaml(folder / "config.yaml")
-        graph = _read_graph(folder)
-        weights = load_file(folder / "weights.safetensors")
-        return Run(config, graph, weights, _read_json(folder / "metrics.json"))
-    except (OSError, SafetensorError, json.JSONDecodeError, KeyError, ConfigError) as error:
+        layout = _read_json(folder / HEADER)["format"]
+        if layout == FORMAT:
+            config = Config.from_yaml(folder / "config.yaml")
+            graph = _read_graph(folder)
+            weights = load_file(folder / "weights.safetensors")
+            return Run(config, graph, weights, _read_json(folder / "metrics.json"))
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"the saved run {folder} is damaged: {error}") from error
+    raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}")
 
 
 def load_weights(encoder: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> None:
@@ -186,6 +186,8 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if isinstance(value, (str, bool, int, list)):
         return value
     if value is None or pd.isna(value):

@@ -13,7 +13,6 @@ import pytest
 import torch
 from conftest import FAST
 
-import gnnrec.fit
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
 from gnnrec.baselines import Popularity
 from gnnrec.data import make_sample
@@ -54,14 +53,14 @@ class Stopped(Exception):  # noqa: N818
 
 
 def stop_at_step(monkeypatch: pytest.MonkeyPatch, step: int, with_what: BaseException) -> None:
-    honest, steps = LOOP._step_loss, iter(range(1, step + 1))
+    honest, steps = LOOP.step_loss, iter(range(1, step + 1))
 
     def step_loss(*args: Any) -> torch.Tensor:
         if next(steps) == step:
             raise with_what
         return honest(*args)
 
-    monkeypatch.setattr(LOOP, "_step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "step_loss", step_loss)
 
 
 # It learns
@@ -131,8 +130,8 @@ def test_patience(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.25, 0.9])
     weights = []
 
-    def validate(graph: Any, config: Config, encoder: torch.nn.Module, split: Split) -> float:
-        weights.append(encoder.target.ids.clone())
+    def validate(model: RecGraph, split: Split) -> float:
+        weights.append(model.encoder.target.ids.clone())
         return next(scores)
 
     monkeypatch.setattr(LOOP, "_validate", validate)
@@ -206,14 +205,15 @@ def test_a_killed_process_leaves_a_run(small: Split, tmp_path: Path) -> None:
 import os, sys
 import gnnrec
 loop, steps = sys.modules["gnnrec.fit"], iter(range(1, 100))
-honest = loop._step_loss
+honest = loop.step_loss
 def step_loss(*args):
     if next(steps) == 8:
         os._exit(9)
     return honest(*args)
-loop._step_loss = step_loss
+loop.step_loss = step_loss
 config = gnnrec.Config.from_yaml({str(tmp_path / "config.yaml")!r})
-gnnrec.fit(gnnrec.Split.from_folder({str(tmp_path / "split")!r}), config, run_dir={str(tmp_path / "run")!r}, progress=False)
+split = gnnrec.Split.from_folder({str(tmp_path / "split")!r})
+gnnrec.fit(split, config, run_dir={str(tmp_path / "run")!r}, progress=False)
 """
     QUICK.to_yaml(tmp_path / "config.yaml")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9

@@ -19,6 +19,8 @@ from gnnrec.recommend import Recommender
 PRIOR = 1e-6
 """Score of a movie that everyone has watched, where the matrix says nothing."""
 
+BLOCK = 256
+"""Columns of the matrix at a time; so many of its rows stay in the processor's cache, which is several times faster."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +50,8 @@ class ItemItem(Recommender):
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32 from the histories in `users`, and nothing else of them."""
         ones = torch.ones(users.row.numel())
-        return users.watched.matmul(ones, self.weights) + PRIOR * self.share
+        blocks = [users.watched.matmul(ones, block) for block in self.weights.split(BLOCK, dim=1)]
+        return torch.cat(blocks, dim=1) + PRIOR * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """Return the same weights on a larger graph; a movie added later has none."""

@@ -6,6 +6,7 @@ the same function in training, for stored users and for someone who arrives late
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -112,3 +113,13 @@ class Encoder(nn.Module, ABC):
         """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""
         movies = self.movies(graph)
         return {"user": self.users(graph.users, movies), "movie": movies.targets}
+
+    def settled(self, graph: GraphTensors) -> Encoder:
+        """Return a copy in evaluation mode whose movie vectors rest on content first; see `NodeEncoder.settle`.
+
+        Rated movies keep their vectors, movies without an id vector get better ones.
+        """
+        encoder = copy.deepcopy(self).eval().requires_grad_(False)
+        for movies in (encoder.message, encoder.target):
+            movies.settle(graph.movie_x, graph.genres, graph.movie_degree)
+        return encoder

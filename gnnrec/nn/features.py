@@ -75,3 +75,37 @@ class NodeEncoder(nn.Module):
         # Nodes added after training lie behind the table and have no id vector.
         ids = self.ids * use.unsqueeze(1)
         return h + nn.functional.pad(ids, (0, 0, 0, x.size(0) - ids.size(0)))
+
+    @torch.no_grad()
+    def settle(self, x: Tensor, side: Adjacency, weight: Tensor, reg: float = 10.0) -> None:
+        r"""Let content carry as much of every vector as it can, without changing a vector that has an id.
+
+        Training divides each vector between content and id in no particular way, and an unseen node has only the
+        content part. So content is refitted to the whole vectors of the nodes with an id, by weighted ridge
+        regression, and their id vectors become what is left over:
+
+        .. math:: C = (X^T D X + \lambda I)^{-1} X^T D H, \qquad e_v = h_v - C^T x_v
+
+        Parameters
+        ----------
+        x, side
+            As in `forward`.
+        weight : Tensor
+            ``[num_nodes]``, :math:`D`, how well each vector is known: its number of ratings.
+        reg : float
+            :math:`\lambda`, against a weight of mean 1.
+        """
+        if self.ids is None or not self.has_id.any():
+            return
+        degree, _ = side.degrees()
+        links = x.new_zeros(side.num_rows, side.num_cols)
+        links[side.row, side.col] = 1 / degree[side.row]
+        content = torch.cat([x, links], dim=1)[: self.ids.size(0)]  # [num_ids, num_features + num_side]
+        whole = self(x, side)[: self.ids.size(0)]  # [num_ids, dim]
+        d = (weight[: self.ids.size(0)] * self.has_id).unsqueeze(1)
+        d = d / d.sum() * self.has_id.sum()
+        gram = (content * d).T @ content + reg * torch.eye(content.size(1), device=x.device)
+        solution = torch.linalg.solve(gram, (content * d).T @ whole)  # [num_features + num_side, dim]
+        self.features.weight.copy_(solution[: x.size(1)].T)
+        self.side.copy_(solution[x.size(1) :])
+        self.ids.copy_(whole - content @ solution)

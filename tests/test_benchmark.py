@@ -1,0 +1,132 @@
+"""A benchmark adds nothing to fitting and evaluating: its numbers are theirs."""
+
+from __future__ import annotations
+
+import io
+from statistics import mean, stdev
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from gnnrec import Config, Split, evaluate, fit
+from gnnrec.baselines import BASELINES, EASE
+from gnnrec.benchmark import MODELS, benchmark, compare, table, timed
+from gnnrec.data import Dataset, make_sample
+from gnnrec.errors import ConfigError
+from gnnrec.graph import Graph
+
+TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
+KEYS = ["model", "metric", "k", "mean", "std", "seeds", "fit_seconds", "evaluate_seconds"]
+
+
+@pytest.fixture(scope="module")
+def small() -> Split:
+    return Split.random(make_sample(60, 40))
+
+
+@pytest.fixture(scope="module")
+def results(small: Split) -> list[dict[str, Any]]:
+    return benchmark(small, TINY, seeds=2, progress=False)
+
+
+def value(results: list[dict[str, Any]], model: str, metric: str, k: int) -> float:
+    (row,) = [r for r in results if (r["model"], r["metric"], r["k"]) == (model, metric, k)]
+    return row["mean"]
+
+
+def as_dict(frame: pd.DataFrame) -> dict[tuple[str, int], float]:
+    return {(m, k): v for m, k, v in zip(frame["metric"], frame["k"], frame["value"], strict=True)}
+
+
+def test_every_model_and_metric_once(results: list[dict[str, Any]]) -> None:
+    assert list(dict.fromkeys(row["model"] for row in results)) == ["gnn", "ease", "itemknn", "popularity"]
+    assert set(MODELS) == {"gnn", *BASELINES}
+    assert all(list(row) == KEYS for row in results)
+    metrics = ["recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"]
+    assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [(m, k) for m in metrics for k in (10, 20)]
+    assert all(row["fit_seconds"] > 0 and row["evaluate_seconds"] > 0 for row in results)
+
+
+def test_baselines_are_as_if_fitted_by_hand(small: Split, results: list[dict[str, Any]]) -> None:
+    by_hand = as_dict(evaluate(EASE.fit(Graph.from_dataset(small.dataset)), small))
+    rows = [row for row in results if row["model"] == "ease"]
+    assert {(row["metric"], row["k"]): row["mean"] for row in rows} == by_hand
+    assert {(row["std"], row["seeds"]) for row in rows} == {(0.0, 1)}
+
+
+def test_the_network_is_fitted_once_per_seed(small: Split, results: list[dict[str, Any]]) -> None:
+    runs = [as_dict(evaluate(fit(small, TINY.override([f"train.seed={s}"]), progress=False), small)) for s in (5, 6)]
+    rows = [row for row in results if row["model"] == "gnn"]
+    assert {row["seeds"] for row in rows} == {2}
+    assert any(row["std"] > 0 for row in rows)
+    for row in rows:
+        own = [run[row["metric"], row["k"]] for run in runs]
+        assert row["mean"] == pytest.approx(mean(own), abs=1e-6)
+        assert row["std"] == pytest.approx(stdev(own), abs=1e-6)
+
+
+def test_mask(small: Split) -> None:
+    both = {m: benchmark(small, models=["ease"], mask=m, progress=False) for m in ("train", "train+valid")}
+    ease = EASE.fit(Graph.from_dataset(small.dataset))
+    by_hand = as_dict(evaluate(ease, small, mask=small.valid))
+    assert {(row["metric"], row["k"]): row["mean"] for row in both["train+valid"]} == by_hand
+    # What is hidden makes room: everybody's test movies move up or stay.
+    assert value(both["train+valid"], "ease", "recall", 10) > value(both["train"], "ease", "recall", 10)
+
+
+def test_other_list_lengths(small: Split) -> None:
+    rows = benchmark(small, models=["popularity"], ks=[1, 3], progress=False)
+    assert {row["k"] for row in rows} == {1, 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": ["gnn", "svd++"]}, r"unknown model 'svd\+\+'; there are gnn, ease, itemknn, popularity"),
+        ({"mask": "test"}, "mask must be one of train, train\\+valid, not 'test'"),
+        ({"seeds": 0}, "at least one seed is needed, not 0"),
+    ],
+)
+def test_wrong_arguments(small: Split, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        benchmark(small, **options)
+
+
+def test_what_has_no_value_has_no_row() -> None:
+    # No genres: no diversity. Nobody timed the fit: no seconds.
+    split = Split.random(Dataset(make_sample(60, 40).ratings, name="bare"))
+    rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])
+    assert "diversity" not in {row["metric"] for row in rows}
+    assert {row["fit_seconds"] for row in rows} == {None}
+    assert "nan" not in printed(table(rows, "bare"))
+
+
+def test_compare_takes_the_seconds_it_is_told(small: Split) -> None:
+    ease = EASE.fit(Graph.from_dataset(small.dataset))
+    assert {row["fit_seconds"] for row in compare({"x": ease}, small, fit_seconds={"x": 1.5})} == {1.5}
+
+
+def printed(grid: Any) -> str:
+    console = Console(width=160, file=io.StringIO(), color_system=None)
+    console.print(grid)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_table_shows_the_numbers(results: list[dict[str, Any]]) -> None:
+    lines = printed(table(results, "the [best] of all")).splitlines()
+    assert lines[0].strip() == "the [best] of all"
+    assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == list(MODELS)
+    gnn = next(line for line in lines if line.startswith("│ gnn"))
+    ease = next(line for line in lines if line.startswith("│ ease"))
+    row = next(r for r in results if (r["model"], r["metric"], r["k"]) == ("gnn", "ndcg", 10))
+    assert f"{row['mean']:.4f} ± {row['std']:.4f}" in gnn
+    assert f"{value(results, 'ease', 'recall', 20):.4f}" in ease
+    assert "±" not in ease
+
+
+def test_timed() -> None:
+    result, seconds = timed(lambda: 7)
+    assert result == 7
+    assert seconds >= 0
