@@ -146,8 +146,8 @@ def recommend(
         list[str] | None, typer.Option("--likes", help='Title or id, "Heat (1995)" or "Heat (1995)=4". Repeatable.')
     ] = None,
     age: Annotated[float | None, typer.Option(help="In years.")] = None,
-    gender: Annotated[str | None, typer.Option()] = None,
-    occupation: Annotated[str | None, typer.Option()] = None,
+    gender: Annotated[str | None, typer.Option(help="As the training data spells it.")] = None,
+    occupation: Annotated[str | None, typer.Option(help="As the training data spells it.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many movies.")] = 10,
 ) -> None:
     """Recommend movies to a known user, or to someone new."""

@@ -22,6 +22,7 @@ from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
 from gnnrec.nn import LOSSES, Encoder, GraphTensors, start_from_svd
 from gnnrec.progress import training_bar
+from gnnrec.propagate import Adjacency
 from gnnrec.recgraph import RecGraph, make_encoder
 
 
@@ -114,14 +115,15 @@ def fit(
                     "loss": mean_loss,
                     "seconds": time.perf_counter() - started,
                 }
+                model = RecGraph(graph, config, encoder.settled(tensors))
                 if len(split.valid):
-                    entry[f"{train.metric}@{train.k}"] = _validate(
-                        RecGraph(graph, config, encoder.settled(tensors)), split
-                    )
+                    entry[f"{train.metric}@{train.k}"] = _validate(model, split)
                 state.record(entry)
                 bar.epoch(entry)
                 if run_dir is not None:
                     state.write(run_dir, fingerprint)
+                    if state.waited == 0:  # should this process be killed, the run has its best epoch
+                        storage.write_weights(run_dir, model.encoder.state_dict())
     finally:
         # Also on Ctrl-C: what is best so far becomes the run.
         state.load_best()
@@ -169,10 +171,12 @@ def step_loss(
     batch, keep, edges = batch.to(device), keep.to(device), edges.to(device)
     movies = encoder.movies(tensors, keep, drop_id.to(device))
     z = encoder.users(batch, movies, keep[edges])  # [batch, dim]
-    # A movie nobody rated is not a movie nobody likes: it must not be learned as a negative.
-    targets = movies.targets * (tensors.movie_degree > 0).unsqueeze(1)  # [num_movies, dim]
+    # A movie nobody rated is not a movie nobody likes: only rated ones are there to be chosen from.
+    rated = tensors.movie_degree > 0
+    column = rated.cumsum(0) - 1
+    watched = Adjacency(batch.row, column[batch.movie], batch.num_users, int(rated.sum()))
     options = {"negative_weight": train.negative_weight} if train.loss == "weighted_squared_error" else {}
-    return LOSSES[train.loss](z, targets, batch.watched, keep[edges] == 0, generator, **options)
+    return LOSSES[train.loss](z, movies.targets[rated], watched, keep[edges] == 0, generator, **options)
 
 
 def _coins(n: int, probability: float, generator: torch.Generator) -> Tensor:

@@ -54,6 +54,14 @@ class RecGraph(Recommender):
         with torch.inference_mode():
             return self.encoder.movies(GraphTensors.of(self.graph, self.device))
 
+    @cached_property
+    def _spread(self) -> Tensor:
+        """The symmetric root ``[dim, dim]`` of the second moments of the users' vectors."""
+        with torch.inference_mode():
+            z = self.encoder.users(self.graph.users.to(self.device), self.states)
+            values, directions = torch.linalg.eigh(z.T @ z / len(z))
+            return (directions * values.clamp(min=0).sqrt()) @ directions.T
+
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]``, each the inner product of a person's and a movie's vector."""
         with torch.inference_mode():
@@ -66,8 +74,13 @@ class RecGraph(Recommender):
             return self.encoder.users(users.to(self.device), self.states)
 
     def movie_vectors(self) -> Tensor:
-        """Return the vectors ``[num_movies, dim]`` that people are compared with."""
-        return self.states.targets
+        r"""Return vectors ``[num_movies, dim]`` whose inner product compares the scores that all users give two movies.
+
+        With :math:`Z` the vectors of the graph's users and :math:`t_i` those that users are compared with, it is
+        :math:`t_i^T Z^T Z \, t_j / n`: movies are alike when the same people are shown them. Directions in which people
+        do not differ count for nothing. The :math:`t_i` themselves are ``states.targets``.
+        """
+        return self.states.targets @ self._spread
 
     def with_graph(self, graph: Graph) -> Self:
         """Return the same network on another graph that begins with the same movies; nothing is trained."""

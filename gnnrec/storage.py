@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from gnnrec.config import Config
@@ -133,6 +133,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
+    """Write or replace the weights of a run."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_whole(Path(folder) / "weights.safetensors", save(plain))
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -45,7 +45,9 @@ def test_every_model_and_metric_once(results: list[dict[str, Any]]) -> None:
     assert set(MODELS) == {"gnn", *BASELINES}
     assert all(list(row) == KEYS for row in results)
     metrics = ["recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"]
-    assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [(m, k) for m in metrics for k in (10, 20)]
+    assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [
+        (m, k) for m in metrics for k in (10, 20)
+    ]
     assert all(row["fit_seconds"] > 0 and row["evaluate_seconds"] > 0 for row in results)
 
 

@@ -324,7 +324,16 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
 def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
     means = {}
     for mask in ("train", "train+valid"):
-        arguments = ("--split", files[1], "--models", " ease ,popularity", "--mask", mask, "--json", tmp_path / "x.json")
+        arguments = (
+            "--split",
+            files[1],
+            "--models",
+            " ease ,popularity",
+            "--mask",
+            mask,
+            "--json",
+            tmp_path / "x.json",
+        )
         assert f"{mask} masked" in succeeds("benchmark", "--dataset", files[0], *arguments)
         rows = json.loads((tmp_path / "x.json").read_text())
         means[mask] = {(row["model"], row["metric"], row["k"]): row["mean"] for row in rows}
@@ -446,7 +455,10 @@ def test_mistakes_in_the_config(tmp_path: Path) -> None:
 Mistake = Callable[[Path, tuple[Path, Path]], tuple[object, ...]]
 MISTAKES: dict[str, tuple[Mistake, str]] = {
     "both": (lambda run, f: ("train", "--split", "x", "--protocol", "random"), "give --split or --protocol, not both"),
-    "protocol": (lambda run, f: ("train", "--protocol", "fair"), "there is no protocol 'fair'; there are random, chron"),
+    "protocol": (
+        lambda run, f: ("train", "--protocol", "fair"),
+        "there is no protocol 'fair'; there are random, chron",
+    ),
     "not a run": (lambda run, f: ("train", "--dataset", f[0], "--out", f[0]), "exists and is not a saved run; choose"),
     "no checkpoint": (lambda run, f: ("train", "--dataset", f[0], "--out", "new", "--resume"), "nothing to resume"),
     "other config": (

@@ -214,11 +214,11 @@ def test_ids_of_movies_that_nobody_rated_are_never_used(name: str) -> None:
     rated = torch.bincount(model.graph.users.movie, minlength=32) > 0
     assert torch.equal(model.encoder.target.has_id, rated)
     assert not rated[-2:].any()
-    before = model.movie_vectors().clone()
+    before = model.states.targets.clone()
     with torch.no_grad():
         for movies_encoder in (model.encoder.message, model.encoder.target):
             movies_encoder.ids[~rated] = 1e6
-    after = dataclasses.replace(model).movie_vectors()
+    after = dataclasses.replace(model).states.targets
     assert torch.equal(before, after)
     assert torch.equal(after[-1], torch.zeros(8))
 
@@ -275,7 +275,7 @@ def train_on_noise(noise: Split, name: str, num_layers: int) -> tuple[float, flo
         "model": {"encoder": name, "num_layers": num_layers, "embedding_dim": 48, "init": "random"},
         "train": {
             "loss": "softmax", "metric": "recall", "k": K, "batch_size": 64, "learning_rate": 0.03,
-            "epochs": 7, "patience": 7, "history_dropout": 0.0,
+            "epochs": 7, "patience": 7, "history_dropout": 0.0, "id_dropout": 0.0,
         },
     }  # fmt: skip
     last = fit(noise, Config.from_mapping(settings), progress=False).history[-1]

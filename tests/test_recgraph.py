@@ -252,7 +252,7 @@ def test_devices(model: RecGraph, tmp_path: Path) -> None:
 def test_scores_are_inner_products(model: RecGraph) -> None:
     users = model.user_vectors([1, 2, {3: 5}])
     scores = everything(model, [1, 2, {3: 5}]).pivot(index="user_id", columns="movie_id", values="score")
-    expected = users @ model.movie_vectors().T
+    expected = users @ model.states.targets.T
     np.testing.assert_allclose(scores.loc[[1, 2, "new user 3"]], expected, atol=1e-5)
 
 

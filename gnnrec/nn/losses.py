@@ -38,7 +38,7 @@ def weighted_squared_error(
     z : Tensor
         ``[num_users, dim]``, people.
     targets : Tensor
-        ``[num_movies, dim]``; rows of zeros for movies that take no part.
+        ``[num_movies, dim]``, the movies that can be watched.
     watched : Adjacency
         From movies to these people.
     question : Tensor
@@ -61,12 +61,12 @@ def softmax(
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}{\sum_{j \notin M_u} e^{s_{uj}}}
 
-    Parameters are those of `weighted_squared_error`. Movies whose target is zero take no part.
+    Parameters are those of `weighted_squared_error`.
     """
     row, movie = watched.row, watched.col
-    out = (targets == 0).all(dim=1).expand(len(z), -1).clone()  # [num_users, num_movies]
-    out[row[~question], movie[~question]] = True
-    log_p = (z @ targets.T).masked_fill(out, -torch.inf).log_softmax(dim=1)
+    messages = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)  # [num_users, num_movies]
+    messages[row[~question], movie[~question]] = True
+    log_p = (z @ targets.T).masked_fill(messages, -torch.inf).log_softmax(dim=1)
     return -log_p[row[question], movie[question]].sum() / question.sum().clamp(min=1)
 
 
@@ -75,13 +75,12 @@ def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, genera
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \sigma(s_{ui} - s_{uj})
 
-    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_squared_error`. A draw that hits a watched movie, or
-    one whose target is zero, is drawn again a few times and then left out.
+    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_squared_error`. A draw that hits a watched movie
+    is drawn again a few times and then left out.
     """
     row, movie = watched.row[question], watched.col[question]
     taken = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)
     taken[watched.row, watched.col] = True
-    taken |= (targets == 0).all(dim=1)
     drawn = torch.randint(len(targets), (len(row),), generator=generator).to(z.device)
     for _ in range(20):
         wrong = torch.nonzero(taken[row, drawn]).squeeze(1)

@@ -1,0 +1,60 @@
+"""Sphinx settings. Builds without a network, and the pages need none either."""
+
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import make_reference  # noqa: E402
+
+import gnnrec  # noqa: E402
+
+# The pages of settings and of the command line are written from the code, so they cannot be out of date.
+make_reference.write(HERE / "_build" / "generated")
+
+project = "gnnrec"
+author = copyright = "The gnnrec authors"
+version = release = gnnrec.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+smartquotes = False  # "--split" is an option, not a dash
+
+# `name` in a docstring is a link where there is such an object, and plain code where there is none.
+default_role = "py:obj"
+autodoc_typehints = "none"  # the docstrings give types, with shapes and units
+autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
+napoleon_google_docstring = False
+napoleon_custom_sections = [("Attributes", "params_style")]  # as a list, like parameters
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+
+html_theme = "furo"
+html_title = "gnnrec"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_math_renderer = "mathml"
+
+
+def _inline(translator, node: nodes.math) -> None:
+    translator.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _block(translator, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    """Write formulas as MathML, which browsers draw by themselves."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -1,0 +1,92 @@
+"""Write the reference of settings and of the command line, in Markdown, from the code itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+
+from gnnrec.cli import app
+from gnnrec.config import Config
+
+SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def write(folder: Path) -> None:
+    """Write ``config.md`` and ``cli.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.md").write_text(config_reference(), encoding="utf-8")
+    (folder / "cli.md").write_text(cli_reference(), encoding="utf-8")
+
+
+def config_reference() -> str:
+    """Return a table for each section of `Config`."""
+    parts = []
+    for section, field in Config.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        rows = [
+            (f"`{section}.{name}`", f"`{_plain(key.default)}`", f"{key.description} *{_values(key)}*")
+            for name, key in model.model_fields.items()
+        ]
+        parts += [f"## {section}", model.__doc__ or "", _table(("key", "default", "meaning"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def cli_reference() -> str:
+    """Return a section for each command of the typer app, with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    parts = []
+    for name, command in group.commands.items():
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = " ".join(["gnnrec", name, *(p.name.upper() for p in arguments), "[OPTIONS]"])
+        rows = [(_called(p), _default(p), _help(p)) for p in command.params if p.name != "help"]
+        parts += [
+            f"## {name}",
+            f"```text\n{usage}\n```",
+            " ".join((command.help or "").split()),
+            _table(("option", "default", "meaning"), rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _values(field: Any) -> str:
+    """Return what a setting may be, in words."""
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(get_args(field.annotation))
+    bounds = [
+        f"{word} {_plain(limit)}"
+        for rule in field.metadata
+        for sign, word in SIGNS.items()
+        if (limit := getattr(rule, sign, None)) is not None
+    ]
+    kind = {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(field.annotation, "")
+    return ", ".join(filter(None, (kind, " and ".join(bounds))))
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _called(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.name.upper()}`"
+    return ", ".join(f"`{option}`" for option in parameter.opts)
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    return "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
+
+
+def _help(parameter: Any) -> str:
+    return " ".join((parameter.help or "").split()).replace("|", "\\|")
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
