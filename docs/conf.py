@@ -24,7 +24,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-smartquotes = False  # "--split" is an option, not a dash
 
 # `name` in a docstring is a link where there is such an object, and plain code where there is none.
 default_role = "py:obj"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -29,7 +30,7 @@ def config_reference() -> str:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         rows = [
-            (f"`{section}.{name}`", f"`{_plain(key.default)}`", f"{key.description} *{_values(key)}*")
+            (f"`{section}.{name}`", f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
             for name, key in model.model_fields.items()
         ]
         parts += [f"## {section}", model.__doc__ or "", _table(("key", "default", "meaning"), rows)]
@@ -43,28 +44,28 @@ def cli_reference() -> str:
     for name, command in group.commands.items():
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         usage = " ".join(["gnnrec", name, *(p.name.upper() for p in arguments), "[OPTIONS]"])
-        rows = [(_called(p), _default(p), _help(p)) for p in command.params if p.name != "help"]
+        rows = [(_called(p), _default(p), _prose(p.help)) for p in command.params if p.name != "help"]
         parts += [
             f"## {name}",
             f"```text\n{usage}\n```",
-            " ".join((command.help or "").split()),
+            _prose(command.help),
             _table(("option", "default", "meaning"), rows),
         ]
     return "\n\n".join(parts) + "\n"
 
 
 def _values(field: Any) -> str:
-    """Return what a setting may be, in words."""
+    """Return what a setting may be, in italics; nothing for free text."""
     if get_origin(field.annotation) is Literal:
-        return ", ".join(get_args(field.annotation))
+        return f"*{', '.join(get_args(field.annotation))}*"
     bounds = [
         f"{word} {_plain(limit)}"
         for rule in field.metadata
         for sign, word in SIGNS.items()
         if (limit := getattr(rule, sign, None)) is not None
     ]
-    kind = {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(field.annotation, "")
-    return ", ".join(filter(None, (kind, " and ".join(bounds))))
+    kind = {int: "whole number", float: "number", bool: "true or false"}.get(field.annotation, "")
+    return f"*{', '.join(filter(None, (kind, ' and '.join(bounds))))}*" if kind else ""
 
 
 def _plain(value: Any) -> str:
@@ -83,8 +84,9 @@ def _default(parameter: Any) -> str:
     return "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
 
 
-def _help(parameter: Any) -> str:
-    return " ".join((parameter.help or "").split()).replace("|", "\\|")
+def _prose(text: str | None) -> str:
+    """Return a help text on one line, options in it as code: two hyphens would become a dash."""
+    return re.sub(r"(--[a-z-]+)", r"`\1`", " ".join((text or "").split())).replace("|", "\\|")
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 console = Console()
 if not console.is_terminal:
-    console = Console(width=120)  # in a pipe or a log there is no width to keep to
+    console = Console(width=144)  # in a pipe or a log there is no width to keep to
 
 PROTOCOLS: dict[str, Callable[[Dataset], Split]] = {
     "random": Split.random,

@@ -34,11 +34,11 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     """Run the blocks of a page one after the other, as a reader would who types them in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GNNREC_BASE_URL", "http://127.0.0.1:9")  # a page must not need a download
-    namespace: dict[str, object] = {"__name__": "page"}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     for language, line, text in blocks(page):
         if language == "python":
             # Empty lines first, so that an error names the line of the page.
-            exec(compile("\n" * line + text, str(page), "exec"), namespace)
+            exec(compile("\n" * line + text, str(page), "exec", dont_inherit=True), namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -91,7 +91,8 @@ def test_every_option_is_explained() -> None:
         (section,) = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
         for parameter in command.params:
             called = parameter.name.upper() if parameter.param_type_name == "argument" else parameter.opts[0]
-            (row,) = [line for line in section.splitlines() if line.startswith(f"| `{called}`")]
+            rows = [line for line in section.splitlines() if line.startswith(f"| `{called}`")]
+            assert len(rows) == 1
             assert parameter.help, f"{name} {called} has no help"
     assert "gnnrec recommend RUN [OPTIONS]" in text
 
