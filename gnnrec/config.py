@@ -30,6 +30,8 @@ class ModelConfig(_Section):
     """How often people gather from movies; each layer after the first goes two hops further."""
     aggregation: Literal["mean", "max", "min", "sum"] = "mean"
     """How GraphSAGE joins neighbours; LightGCN always takes the normalised sum."""
+    degree_smoothing: float = Field(0.25, ge=0)
+    """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
     init: Literal["svd", "random"] = "svd"
     """Where the movies' id vectors start: at an SVD of the ratings, or small and random."""
     init_scale: float = Field(0.3, gt=0)

@@ -140,9 +140,9 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
     torch.manual_seed(config.train.seed)
     tensors = GraphTensors.of(graph, device)
     encoder = make_encoder(config, graph).to(device)
-    _mark_trained_movies(encoder, tensors)
+    encoder.prepare(tensors)
     if config.model.init == "svd":
-        start_from_svd(encoder.message, encoder.target, tensors, generator, config.model.init_scale)
+        start_from_svd(encoder, tensors, generator, config.model.init_scale)
     optimiser = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
@@ -196,12 +196,6 @@ def _validate(model: RecGraph, split: Split) -> float:
         per_user=True,
     )
     return float(per_user[f"{train.metric}@{train.k}"].mean())
-
-
-def _mark_trained_movies(encoder: Encoder, tensors: GraphTensors) -> None:
-    """Give id vectors to rated movies only; the others are what an unseen movie will be."""
-    for movies in (encoder.message, encoder.target):
-        movies.has_id.copy_(tensors.movie_degree > 0)
 
 
 def _fingerprint(config: Config, split: Split) -> str:

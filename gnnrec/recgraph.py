@@ -160,5 +160,6 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
         num_occupations=len(graph.occupations),
         dim=model.embedding_dim,
         num_layers=model.num_layers,
+        degree_smoothing=model.degree_smoothing,
         **options,
     )

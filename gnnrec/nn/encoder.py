@@ -10,6 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, device, nn
 
 from gnnrec.graph import Graph, UserBatch
@@ -62,7 +63,7 @@ class MovieStates:
     targets : Tensor
         ``[num_movies, dim]``: what a person's vector is compared with.
     degree : Tensor
-        ``[num_movies]`` ratings of each movie.
+        ``[num_movies]``, the degree that normalises each movie.
     """
 
     messages: list[Tensor]
@@ -77,11 +78,28 @@ class Encoder(nn.Module, ABC):
     ----------
     message, target, profile : NodeEncoder
         First vectors: what a movie tells its viewers, whom it is for, and what is known of a person.
+    extra_degree : Tensor
+        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalise. Dividing by the
+        root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
     """
 
     message: NodeEncoder
     target: NodeEncoder
     profile: NodeEncoder
+    extra_degree: Tensor
+
+    def __init__(self, degree_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.degree_smoothing = degree_smoothing
+        self.register_buffer("extra_degree", torch.zeros(()))
+
+    @torch.no_grad()
+    def prepare(self, graph: GraphTensors) -> None:
+        """Take from the training graph what is fixed before training: which movies have an id, and `extra_degree`."""
+        rated = graph.movie_degree > 0
+        for movies in (self.message, self.target):
+            movies.has_id.copy_(rated)
+        self.extra_degree.copy_(self.degree_smoothing * graph.movie_degree[rated].mean())
 
     @abstractmethod
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:

@@ -30,6 +30,8 @@ class GraphSAGE(Encoder):
         Number of times that people gather from their movies.
     aggregation : str
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
+    degree_smoothing : float
+        Matters to the start only, see `start_from_svd`.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class GraphSAGE(Encoder):
         dim: int = 128,
         num_layers: int = 2,
         aggregation: str = "mean",
+        degree_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(degree_smoothing)
         self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.profile = NodeEncoder(num_user_features, num_occupations, dim)

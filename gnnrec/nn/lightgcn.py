@@ -18,8 +18,8 @@ class LightGCN(Encoder):
     carries the movies' vectors to the people who watched them and from there back to the movies:
 
     .. math::
-        u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u} \sqrt{d_i}}, \qquad
-        m_i^{(k)} = \sum_{u \in N(i)} \frac{u^{(k)}}{\sqrt{d_i} \sqrt{d_u}}
+        u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u} \sqrt{d_i + c}}, \qquad
+        m_i^{(k)} = \sum_{u \in N(i)} \frac{u^{(k)}}{\sqrt{d_i + c} \sqrt{d_u}}
 
     .. math:: z_u = p_u + \sum_{k=1}^{K} \alpha_k u^{(k)}, \qquad z_i = t_i + \sum_{k=1}^{K-1} \beta_k m_i^{(k)}
 
@@ -35,6 +35,8 @@ class LightGCN(Encoder):
         Width of all vectors.
     num_layers : int
         :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
+    degree_smoothing : float
+        :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class LightGCN(Encoder):
         num_occupations: int,
         dim: int = 128,
         num_layers: int = 1,
+        degree_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(degree_smoothing)
         self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.profile = NodeEncoder(num_user_features, num_occupations, dim)
@@ -59,16 +62,17 @@ class LightGCN(Encoder):
         """See `Encoder.movies`."""
         m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
         targets = self.target(graph.movie_x, graph.genres, drop_id)
+        degree = graph.movie_degree + self.extra_degree
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = _norm(graph.users.watched, graph.movie_degree, keep)
+            weight = _norm(graph.users.watched, degree, keep)
         for k, beta in enumerate(self.beta):
             u = graph.users.watched.matmul(weight, m)  # [num_users, dim]
             m = graph.users.watched.matmul_transposed(weight, u)  # [num_movies, dim]
             targets = targets + beta * m
             message = message + self.alpha[k + 1] * m
         # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
-        return MovieStates([message], targets, graph.movie_degree)
+        return MovieStates([message], targets, degree)
 
     def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.users`."""
