@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from gnnrec import storage
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.files import write_whole
 from gnnrec.nn import Encoder
 
 FILE = "checkpoint.pt"
@@ -68,7 +68,7 @@ class State:
             "best_weights": self.best_weights,
         }
         torch.save(content, buffer)
-        storage.write_whole(Path(run_dir) / FILE, buffer.getvalue())
+        write_whole(Path(run_dir) / FILE, buffer.getvalue())
 
     def read(self, run_dir: str | Path, fingerprint: str) -> None:
         """Go back to the state in a run folder.

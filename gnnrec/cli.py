@@ -23,11 +23,11 @@ from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
 from gnnrec.errors import ConfigError, GnnrecError
 from gnnrec.explain import explain
+from gnnrec.files import write_whole
 from gnnrec.fit import fit
 from gnnrec.graph import NewUser
 from gnnrec.recgraph import load
 from gnnrec.recommend import recommend as recommend_to
-from gnnrec.storage import write_whole
 
 app = typer.Typer(
     help="Inductive graph-neural-network recommendations for movies.",
@@ -107,12 +107,16 @@ def train(
             _keep_split(data, out)
             if isinstance(stop, FloatingPointError):
                 raise
-            console.print(f"\n[yellow]stopped[/]; the best epoch so far is in {escape(str(out))}, --resume goes on")
+            begun = (out / "checkpoint.pt").exists()
+            where = (
+                f"the best epoch so far is in {escape(str(out))}, --resume goes on" if begun else "nothing was learned"
+            )
+            console.print(f"\n[yellow]stopped[/]; {where}")
             raise typer.Exit(130) from None
         _keep_split(data, out)
         if isinstance(data, Split):
             results = compare({"gnn": model}, data, fit_seconds={"gnn": seconds})
-            model.with_report(test=results).save(out)
+            model.with_report(test=results).save(out, keep=["checkpoint.pt", "split"])
             console.print(table(results, f"{data.name}, {data.protocol}"))
         console.print(f"saved in {out}", markup=False)
 
@@ -209,7 +213,7 @@ def recommendations(frame: pd.DataFrame, reasons: pd.DataFrame) -> Table:
         grid.add_column(name, justify="right" if name in ("#", "score") else "left")
     for movie_id, title, score, rank in frame[["movie_id", "title", "score", "rank"]].itertuples(index=False):
         why = reasons.loc[reasons["movie_id"] == movie_id, "because"]
-        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(why)) or "liked by many")
+        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(why)) or "—")
     return grid
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from pathlib import Path
+from types import NoneType
 
 import pandas as pd
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from gnnrec import checkpoint, storage
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset, Split
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
 from gnnrec.nn import LOSSES, Encoder, GraphTensors, start_from_svd
@@ -68,6 +70,10 @@ def fit(
     >>> fit(load_dataset("sample", n_users=60, n_movies=40), progress=False)  # doctest: +ELLIPSIS
     RecGraph(lightgcn, 128 dimensions, Graph(60 users, ...
     """
+    if not isinstance(data, (Dataset, Split)):
+        raise DataError(f"fit takes a Dataset or a Split, not {type(data).__name__}; load_dataset makes one")
+    if not isinstance(config, (Config, NoneType)):
+        raise ConfigError(f"config must be a Config, not {type(config).__name__}; Config.from_yaml reads a file")
     config = config or Config()
     train = config.train
     split = data if isinstance(data, Split) else Split.random(data, (0.9, 0.1, 0.0), seed=train.seed)
@@ -82,9 +88,10 @@ def fit(
         if run_dir is None:
             raise ConfigError("resume needs the run_dir of the run to go on with")
         state.read(run_dir, fingerprint)
-    model = RecGraph(graph, config, encoder.settled(tensors), state.history)
-    if run_dir is not None:
-        model.save(run_dir)  # whole and loadable before the first epoch
+    elif run_dir is not None:  # whole and loadable before the first epoch; nothing of an earlier run stays
+        RecGraph(graph, config, encoder.settled(tensors)).save(run_dir)
+    if split.valid.empty:
+        warnings.warn("no validation ratings: training takes all epochs, and the last one is kept", stacklevel=2)
 
     # Epochs
     active = torch.nonzero(torch.bincount(graph.users.row, minlength=graph.num_users)).squeeze(1)
@@ -130,16 +137,17 @@ def fit(
         whole = Graph.from_dataset(data, graph.known) if isinstance(data, Dataset) else graph
         model = RecGraph(whole, config, encoder.settled(tensors), state.history)
         if run_dir is not None:
-            model.save(run_dir)
+            model.save(run_dir, keep=[checkpoint.FILE])
     return model
 
 
 def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, checkpoint.State]:
     """Return the graph's tensors and everything that training changes, seeded and at its starting point."""
     generator = torch.Generator().manual_seed(config.train.seed)
-    torch.manual_seed(config.train.seed)
     tensors = GraphTensors.of(graph, device)
-    encoder = make_encoder(config, graph).to(device)
+    with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
+        torch.manual_seed(config.train.seed)
+        encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":
         start_from_svd(encoder, tensors, generator, config.model.init_scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -90,29 +91,31 @@ class RecGraph(Recommender):
         """Return the same model with more entries in its report."""
         return dataclasses.replace(self, report={**self.report, **entries})
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
         """Write a folder that `load` reads back; it appears whole or not at all.
 
         It holds ``config.yaml``, ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json`` (ratings and
-        tables), ``metrics.json`` and, where there is a history, ``training.png``. Nothing in it is pickled.
+        tables), ``metrics.json``, ``run.json`` and, where there is a history, ``training.png``. Nothing is pickled.
 
         Parameters
         ----------
         path : str or Path
             The folder. If it exists it must be a saved run, which is replaced.
+        keep : iterable of str
+            What to keep of the replaced run: ``"checkpoint.pt"``, ``"split"``. Files that are not a run's always stay.
 
         Returns
         -------
         Path
             The folder.
+
+        Raises
+        ------
+        DataError
+            The folder exists and is not a saved run.
         """
-        return storage.write_run(
-            path,
-            self.config,
-            self.graph,
-            self.encoder.state_dict(),
-            {"history": self.history, "report": self.report},
-        )
+        records = {"history": self.history, "report": self.report}
+        return storage.write_run(path, self.config, self.graph, self.encoder.state_dict(), records, keep)
 
     def __repr__(self) -> str:
         model = self.config.model
@@ -150,16 +153,11 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id vector; all by default. Fewer when movies were added after training.
     """
-    model = config.model
-    options = {"aggregation": model.aggregation} if model.encoder == "graphsage" else {}
-    return ENCODERS[model.encoder](
+    return ENCODERS[config.model.encoder].build(
+        config.model,
         num_movies=graph.num_movies if num_ids is None else num_ids,
         num_movie_features=graph.movie_x.size(1),
         num_genres=len(graph.genres),
         num_user_features=graph.users.x.size(1),
         num_occupations=len(graph.occupations),
-        dim=model.embedding_dim,
-        num_layers=model.num_layers,
-        degree_smoothing=model.degree_smoothing,
-        **options,
     )

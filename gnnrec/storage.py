@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,14 @@ from torch import Tensor, nn
 from gnnrec.config import Config
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.files import write_whole
 from gnnrec.graph import Graph
 
 FORMAT = 1
 """Version of the folder's layout; raised when an older reader could not make sense of it."""
 HEADER = "run.json"
+OF_A_RUN = ("checkpoint.pt", "split", "training.png")
+"""What belongs to a run besides what is always written; it means nothing to the run that takes its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +52,10 @@ def write_run(
     graph: Graph,
     weights: Mapping[str, Tensor],
     records: Mapping[str, Any],
+    keep: Iterable[str] = (),
 ) -> Path:
-    """Write config, weights, graph and records to a new folder and move it into place."""
-    with new_folder(path) as folder:
+    """Write config, weights, graph and records to a new folder and move it into place; `keep` as in `new_folder`."""
+    with new_folder(path, keep) as folder:
         config.to_yaml(folder / "config.yaml")
         save_file(
             {name: t.detach().cpu().contiguous() for name, t in weights.items()},
@@ -108,30 +111,38 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` at the end, replacing an earlier run but nothing else.
+def new_folder(path: str | Path, keep: Iterable[str] = ()) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` at the end, replacing an earlier run.
 
-    Entries of the earlier run that were not written anew are kept: a run's checkpoint outlives the saving of its model.
+    Files that are not a run's stay.
+
+    Parameters
+    ----------
+    path : str or Path
+    keep : iterable of str
+        Names from `OF_A_RUN` that stay, too, unless they are written anew.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link to a folder stays a link
     if target.exists() and not (target.is_dir() and ((target / HEADER).exists() or not any(target.iterdir()))):
-        raise DataError(f"{target} exists and is not a saved run; choose another folder")
+        raise DataError(f"{path} exists and is not a saved run; choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    old = temporary.with_name(temporary.name + ".old")
     try:
         temporary.chmod(0o755)
         yield temporary
+        for entry in target.iterdir() if target.exists() else ():
+            stays = entry.name in keep or entry.name not in OF_A_RUN
+            if stays and not (temporary / entry.name).exists():
+                copy = shutil.copytree if entry.is_dir() else shutil.copy2
+                copy(entry, temporary / entry.name)
         if target.exists():
-            for kept in target.iterdir():
-                if not (temporary / kept.name).exists():
-                    shutil.move(kept, temporary / kept.name)
-            old = temporary.with_name(temporary.name + ".old")
             target.rename(old)
-            temporary.rename(target)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(target)
+        temporary.rename(target)
     finally:
+        if old.exists() and not target.exists():  # stopped between the two renames: nothing has happened
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -139,16 +150,6 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
     """Write or replace the weights of a run."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     write_whole(Path(folder) / "weights.safetensors", save(plain))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_graph(graph: Graph, folder: Path) -> None:

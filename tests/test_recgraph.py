@@ -152,11 +152,38 @@ def test_a_model_that_took_in_more_survives(encoder: str, tmp_path: Path) -> Non
 
 def test_an_earlier_run_is_replaced(model: RecGraph, tmp_path: Path) -> None:
     model.save(tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"state")
-    model.with_report(second=True).save(tmp_path / "run")
+    for name in ("checkpoint.pt", "notes.txt"):
+        (tmp_path / "run" / name).write_bytes(b"state")
+    model.with_report(second=True).save(tmp_path / "run", keep=["checkpoint.pt"])
     assert load(tmp_path / "run").report == {"second": True}
-    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"checkpoint.pt"}
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"checkpoint.pt", "notes.txt"}
+    model.save(tmp_path / "run")  # another model has nothing to do with the checkpoint; the notes are not ours
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"notes.txt"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_stopped_between_two_renames(model: RecGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model.with_report(first=True).save(tmp_path / "run")
+    rename, calls = Path.rename, iter(range(10))
+
+    def stop(self: Path, target: Path) -> Path:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stop)
+    with pytest.raises(KeyboardInterrupt):
+        model.save(tmp_path / "run")
+    assert load(tmp_path / "run").report == {"first": True}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_link_to_a_run_stays_a_link(model: RecGraph, tmp_path: Path) -> None:
+    model.save(tmp_path / "run")
+    (tmp_path / "latest").symlink_to("run")
+    model.with_report(second=True).save(tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink()
+    assert load(tmp_path / "run").report == {"second": True}
 
 
 def test_an_empty_folder_may_be_filled(model: RecGraph, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from gnnrec.nn.initialise import start_from_svd
 from gnnrec.nn.lightgcn import LightGCN
 from gnnrec.nn.losses import LOSSES
 
-ENCODERS: dict[str, type[LightGCN] | type[GraphSAGE]] = {"lightgcn": LightGCN, "graphsage": GraphSAGE}
+ENCODERS: dict[str, type[Encoder]] = {"lightgcn": LightGCN, "graphsage": GraphSAGE}
 """The encoders by the name they have in a config."""
 
 __all__ = [

@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, device, nn
 
+from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.nn.features import NodeEncoder
 from gnnrec.propagate import Adjacency
@@ -81,25 +83,36 @@ class Encoder(nn.Module, ABC):
     extra_degree : Tensor
         Scalar, ratings that every movie is taken to have besides its own wherever degrees normalise. Dividing by the
         root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
+    typical_degree : Tensor
+        Scalar, the mean degree of a rated movie, `extra_degree` included.
     """
 
     message: NodeEncoder
     target: NodeEncoder
     profile: NodeEncoder
     extra_degree: Tensor
+    typical_degree: Tensor
 
     def __init__(self, degree_smoothing: float = 0.0) -> None:
         super().__init__()
         self.degree_smoothing = degree_smoothing
         self.register_buffer("extra_degree", torch.zeros(()))
+        self.register_buffer("typical_degree", torch.zeros(()))
+
+    @classmethod
+    @abstractmethod
+    def build(cls, model: ModelConfig, **sizes: int) -> Self:
+        """Return an encoder with the settings it understands; `sizes` are those of the graph."""
 
     @torch.no_grad()
     def prepare(self, graph: GraphTensors) -> None:
-        """Take from the training graph what is fixed before training: which movies have an id, and `extra_degree`."""
+        """Take from the training graph what is fixed before training: ids and typical degrees."""
         rated = graph.movie_degree > 0
         for movies in (self.message, self.target):
             movies.has_id.copy_(rated)
-        self.extra_degree.copy_(self.degree_smoothing * graph.movie_degree[rated].mean())
+        mean = graph.movie_degree[rated].mean()
+        self.extra_degree.copy_(self.degree_smoothing * mean)
+        self.typical_degree.copy_(mean + self.extra_degree)
 
     @abstractmethod
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch_geometric import EdgeIndex
 from torch_geometric.nn import SAGEConv
 
+from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
 from gnnrec.nn.features import NodeEncoder
@@ -54,6 +57,17 @@ class GraphSAGE(Encoder):
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()
+
+    @classmethod
+    def build(cls, model: ModelConfig, **sizes: int) -> Self:
+        """See `Encoder.build`."""
+        return cls(
+            dim=model.embedding_dim,
+            num_layers=model.num_layers,
+            aggregation=model.aggregation,
+            degree_smoothing=model.degree_smoothing,
+            **sizes,
+        )
 
     def reset_parameters(self) -> None:
         """Start each layer at the plain aggregate plus the node itself, so that what the SVD found goes through."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
+from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
 from gnnrec.nn.features import NodeEncoder
@@ -58,11 +61,18 @@ class LightGCN(Encoder):
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
+    @classmethod
+    def build(cls, model: ModelConfig, **sizes: int) -> Self:
+        """See `Encoder.build`."""
+        return cls(
+            dim=model.embedding_dim, num_layers=model.num_layers, degree_smoothing=model.degree_smoothing, **sizes
+        )
+
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
         """See `Encoder.movies`."""
         m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
         targets = self.target(graph.movie_x, graph.genres, drop_id)
-        degree = graph.movie_degree + self.extra_degree
+        degree = self.degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
             weight = _norm(graph.users.watched, degree, keep)
@@ -74,6 +84,16 @@ class LightGCN(Encoder):
         # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
         return MovieStates([message], targets, degree)
 
+    def degrees(self, graph: GraphTensors) -> Tensor:
+        """Return the degree that normalises each movie, ``[num_movies]``.
+
+        A movie without an id vector is taken for one with the mean number of ratings: it has only its content to tell,
+        and must not drown what is known of a person because nobody else has seen it.
+        """
+        degree = graph.movie_degree + self.extra_degree
+        has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
+        return torch.where(has_id, degree, degree.clamp(min=self.typical_degree.item()))
+
     def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.users`."""
         weight = _norm(batch.watched, movies.degree, keep)
@@ -81,7 +101,7 @@ class LightGCN(Encoder):
 
 
 def _norm(watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
-    """Weigh each rating by degrees; the movie's is the whole graph's, so that a newcomer changes nobody's vector."""
+    """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
     user_degree, _ = watched.degrees(keep)
     weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
     return weight if keep is None else weight * keep
