@@ -17,7 +17,7 @@ from rich.table import Table
 
 import gnnrec
 from gnnrec.baselines import BASELINES
-from gnnrec.benchmark import compare, table, timed
+from gnnrec.benchmark import compare, fit_baseline, table, timed
 from gnnrec.cli import console, recommendations
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -36,7 +36,7 @@ def main() -> None:
     except (gnnrec.GnnrecError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("\nstopped; the run folder holds the best epoch so far")
+        sys.exit("\nstopped; what was learned so far is in the run folder")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
     model, seconds = timed(partial(gnnrec.fit, split, config, run_dir=out))
     models: dict[str, gnnrec.Recommender] = {"gnnrec": model}
     fit_seconds = {"gnnrec": seconds}
-    for name, fit_baseline in reversed(BASELINES.items()):
-        models[name], fit_seconds[name] = timed(partial(fit_baseline, graph))
+    for name in reversed(BASELINES):
+        models[name], fit_seconds[name] = timed(partial(fit_baseline, name, split))
     results = compare(models, split, fit_seconds=fit_seconds)
     console.print(table(results, f"Test ratings of {split.name} ({split.protocol}), everything ranked"))
 
@@ -65,7 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(recommendations(frame, gnnrec.explain(model, someone, frame["movie_id"])))
 
     split.to_folder(out / "split")
-    model.with_report(dataset=dataset.name, protocol=split.protocol, test=results).save(out)
+    model.with_report(dataset=dataset.name, protocol=split.protocol, test=results).save(
+        out, keep=["checkpoint.pt", "split"]
+    )
     console.print(f"\nThe run on {dataset.name} is saved in {out} (training curve: {out / 'training.png'})")
 
 

@@ -53,6 +53,12 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
     ['movie_id', 'title', 'because', 'effect']
     """
+    if not isinstance(model, Recommender):
+        raise DataError(f"an explanation needs a model, such as fit or load returns, not {type(model).__name__}")
+    if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
+        raise DataError(f"movies must be a list of movies, not {movies!r}")
+    if k < 1:
+        raise DataError(f"k must be at least 1, not {k}")
     users, _ = batch_of(model.graph, who)
     if users.num_users != 1:
         raise DataError(f"explain takes one person at a time, not {users.num_users}")

@@ -88,7 +88,7 @@ def recommend(
     --------
     >>> recommend(graph, {"Toy Story (1995)": 5}, k=3)  # doctest: +SKIP
     """
-    _check_k(k)
+    _check(model, k)
     users, names = batch_of(model.graph, who)
     allowed = _mask(model.graph, candidates)
     parts = []
@@ -138,7 +138,7 @@ def similar_movies(
     pandas.DataFrame
         ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
     """
-    _check_k(k)
+    _check(model, k)
     node = model.graph.movie_node(movie)
     vectors = torch.nn.functional.normalize(model.movie_vectors().cpu(), dim=1)
     similarity = vectors @ vectors[node]
@@ -182,6 +182,8 @@ def _mask(graph: Graph, candidates: Iterable[Any] | None) -> Tensor | None:
     if candidates is None:
         return None
     mask = torch.zeros(graph.num_movies, dtype=torch.bool)
+    if isinstance(candidates, (str, bytes)) or not isinstance(candidates, Iterable):
+        raise DataError(f"candidates must be a list of movies, not {candidates!r}")
     wanted = list(candidates)
     # Ids in one look-up, which matters for thousands of them; what is no id is a title or an error.
     nodes = graph.ids["movie"].get_indexer(pd.Index(wanted, dtype=object)).tolist()
@@ -193,6 +195,8 @@ def _is_many(who: Any) -> bool:
     return isinstance(who, Iterable) and not isinstance(who, (str, bytes, Mapping))
 
 
-def _check_k(k: Any) -> None:
+def _check(model: Any, k: Any) -> None:
+    if not isinstance(model, Recommender):
+        raise DataError(f"recommendations need a model, such as fit or load returns, not {type(model).__name__}")
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise DataError(f"k must be a whole number of at least 1, not {k!r}")

@@ -19,9 +19,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gnnrec import Config, NewUser, Split, cli, evaluate, fit, load, load_dataset, recommend
-from gnnrec.baselines import EASE
+from gnnrec.benchmark import fit_baseline
 from gnnrec.data import make_sample
-from gnnrec.graph import Graph
 
 QUICK = ("--set", "model.embedding_dim=8", "--set", "train.batch_size=32", "--set", "train.epochs=2")
 TINY = Config().override(QUICK[1::2])
@@ -312,7 +311,7 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
         ("gnn", 2), ("ease", 1), ("itemknn", 1), ("popularity", 1),
     }  # fmt: skip
     parts = Split.from_folder(split, load_dataset(dataset))
-    frame = evaluate(EASE.fit(Graph.from_dataset(parts.dataset)), parts)
+    frame = evaluate(fit_baseline("ease", parts), parts)
     assert [row["mean"] for row in rows if row["model"] == "ease"] == frame["value"].tolist()
     recall = {(row["model"], row["k"]): row for row in rows if row["metric"] == "recall"}
     table = {row[0]: row for row in cells(output)}

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, load_dataset
+from gnnrec.data import Dataset, columns, load_dataset
 from gnnrec.errors import ConfigError, DataError, GnnrecError
+from gnnrec.files import write_whole
+from gnnrec.graph import Graph, NewUser, batch_of
 
 RATINGS = pd.DataFrame({"user_id": [2, 1, 2], "movie_id": [20, 10, 10], "rating": [5, 3, 4], "timestamp": [9, 9, 8]})
 
@@ -89,6 +91,60 @@ def test_user_columns() -> None:
     assert cleaned["occupation"].tolist() == ["4", pd.NA]
 
 
+def test_spellings_become_one() -> None:
+    users = pd.DataFrame(
+        {
+            "user_id": [1, 2, 3, 4],
+            "gender": ["F", "f ", None, "f"],
+            "occupation": ["Artist", " artist", "", "Nurse"],
+        }
+    )
+    cleaned = Dataset(RATINGS, users=users).users
+    assert cleaned["gender"].tolist() == ["f", "f", pd.NA, "f"]  # seen most often
+    assert cleaned["occupation"].tolist() == ["Artist", "Artist", pd.NA, "Nurse"]  # seen first
+    assert str(cleaned["gender"].dtype) == "string"
+    assert columns.to_categories(users["gender"], known=["F"]).tolist() == ["F", "F", pd.NA, "F"]
+
+
+def test_a_new_user_is_like_a_stored_one() -> None:
+    users = pd.DataFrame({"user_id": [1, 2], "gender": ["F", "f "], "occupation": ["Artist", "artist"]})
+    graph = Graph.from_dataset(Dataset(RATINGS, users=users))
+    batch, _ = batch_of(graph, [1, 2, NewUser(gender=" f", occupation="ARTIST")])
+    assert (batch.x == batch.x[0]).all()
+    assert batch.occupation[1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([2, 2**63 - 1, 2], dtype=np.uint64),
+        [2.0, 2.0**53 - 1, 2.0],
+        pd.Series([2, 1 - 2**63, 2], dtype=object),
+        np.array([2, 2**24 - 1, 2], dtype=np.float32),
+    ],
+)
+def test_large_ids(ids: object) -> None:
+    assert Dataset(RATINGS.assign(user_id=ids)).ratings["user_id"].tolist() == [int(one) for one in ids]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([2, 2**63, 2], dtype=np.uint64),
+        pd.array([2, 2**64 - 1, 2], dtype="UInt64"),
+        pd.Series([2, 2**70, 2], dtype=object),
+        pd.Series([2, -(2**63) - 1, 2], dtype=object),
+        [2.0, 2.0**53, 2.0],
+        [2.0, -1e300, 2.0],
+        pd.array([2.0, 2.0**60, 2.0], dtype="Float64"),
+        np.array([2, 2**24, 2], dtype=np.float32),
+    ],
+)
+def test_too_large_ids(ids: object) -> None:
+    with pytest.raises(DataError, match=r"^ratings row 1: user_id .* is too large for an id; use text$"):
+        Dataset(RATINGS.assign(user_id=ids))
+
+
 @pytest.mark.parametrize(
     "times",
     [
@@ -155,6 +211,9 @@ REFUSED = [
     ({"ratings": RATINGS, "movies": pd.DataFrame({"movie_id": [10, 20, 10]})}, "movies row 2: movie_id 10 is"),
     ({"ratings": RATINGS, "users": pd.DataFrame({"user_id": [1, 1]})}, "users row 1: user_id 1 is listed twice"),
     ({"ratings": RATINGS, "movies": MOVIES.assign(year=[1990, "soon"])}, "movies row 1: year 'soon' is not a number"),
+    ({"ratings": RATINGS.assign(rating=["1", " ", "3"])}, "ratings row 1: rating is missing; give every row one"),
+    ({"ratings": RATINGS, "users": USERS.assign(age=[0, -3])}, "users row 1: age -3 is not between 0 and 150 years"),
+    ({"ratings": RATINGS, "users": USERS.assign(age=[150, "1995"])}, "users row 1: age 1995 is not between 0 and 150"),
     ({"ratings": RATINGS, "users": USERS.assign(age=[np.inf, 3])}, "users row 0: age inf is not finite"),
 ]  # fmt: skip
 
@@ -177,3 +236,13 @@ def test_text_ids_survive_a_folder(tmp_path: Path) -> None:
     again = load_dataset(dataset.to_folder(tmp_path))
     pd.testing.assert_frame_equal(again.ratings, dataset.ratings)
     pd.testing.assert_frame_equal(again.users, dataset.users)
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_whole(path := tmp_path / "file", b"old")
+    with pytest.raises(TypeError):
+        write_whole(path, None)  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

@@ -107,6 +107,21 @@ def test_ids_keep_their_zeros_in_all_files(tmp_path: Path) -> None:
     assert dataset.ratings["movie_id"].tolist() == [1, 2]
 
 
+def test_blanks_around_text_ids_do_not_count(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "ratings.csv": 'user_id,movie_id\nann , m1\n" bob","m2 "\n',
+            "users.csv": "user_id,age\nbob,3\n ann,4\n",
+            "movies.csv": "movie_id\nm2 \nm1\n",
+        },
+    )
+    dataset = load_dataset(tmp_path)
+    assert rows(dataset.ratings) == [["ann", "m1"], ["bob", "m2"]]
+    assert dataset.users["user_id"].tolist() == ["bob", "ann"]
+    assert dataset.movies["movie_id"].tolist() == ["m2", "m1"]
+
+
 def test_zeros_elsewhere_do_not_make_ids_text(tmp_path: Path) -> None:
     write(tmp_path, {"ratings.csv": "user_id,movie_id,rating\n7,1,05\n8,2,0.5\n"})
     assert rows(load_dataset(tmp_path).ratings) == [[7, 1, 5], [8, 2, 0.5]]
@@ -187,3 +202,11 @@ def test_a_folder_of_another_set_is_not_taken(tmp_path: Path, monkeypatch: pytes
 
 def test_sample_by_name() -> None:
     assert isinstance(load_dataset("sample", n_users=5, n_movies=20, seed=3), Dataset)
+    with pytest.raises(ConfigError, match="sample has no option users; known are n_users, n_movies, seed, ratings_per"):
+        load_dataset("sample", users=5, seed=3)
+
+
+@pytest.mark.parametrize("wrong", [None, 1, b"sample", ["sample"], pd.DataFrame({"user_id": [1]})])
+def test_neither_name_nor_path(wrong: object) -> None:
+    with pytest.raises(DataError, match=f"a dataset is a name or a path, not {type(wrong).__name__};"):
+        load_dataset(wrong)  # type: ignore[arg-type]

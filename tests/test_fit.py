@@ -179,6 +179,40 @@ def test_resuming_equals_never_having_stopped(
     assert {path.name for path in tmp_path.iterdir()} == {"run", "whole"}
 
 
+def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The saved run holds the best epoch, the checkpoint the last one; only a better epoch may replace the former."""
+    run, seen = tmp_path / "run", []
+    qualities = iter([0.3, 0.2, 0.1])
+    monkeypatch.setattr(LOOP, "_validate", lambda *args: next(qualities))
+    quick(small, "train.epochs=3", run_dir=run)
+    best = (run / "weights.safetensors").read_bytes()
+
+    def step_loss(*args: Any) -> torch.Tensor:
+        seen.append((run / "weights.safetensors").read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    with pytest.raises(KeyboardInterrupt):
+        quick(small, "train.epochs=9", run_dir=run, resume=True)
+    assert seen == [best]
+    assert (run / "weights.safetensors").read_bytes() == best
+
+
+def test_the_callers_random_numbers_are_left_alone(small: Split) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    quick(small, "train.epochs=1")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_is_no_data_or_no_config(small: Split) -> None:
+    with pytest.raises(DataError, match="fit takes a Dataset or a Split, not str; load_dataset makes one"):
+        fit("sample")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"config must be a Config, not dict; Config\.from_yaml reads a file"):
+        fit(small, {})  # type: ignore[arg-type]
+
+
 def test_ctrl_c_before_the_first_epoch_is_over(small: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_at_step(monkeypatch, 2, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):

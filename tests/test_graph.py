@@ -157,6 +157,16 @@ def test_add_ratings_in_order_of_time(graph):
     assert graph.add_ratings(rows).users.movie[:4].tolist() == [2, 1, 3, 0]
 
 
+def test_added_people_are_spelled_like_the_known(graph):
+    people = pd.DataFrame(
+        {"user_id": ["eve", "fay", "gus", "hal"], "gender": ["f ", "F", "m", None], "occupation": ["ARTIST"] * 4}
+    )
+    larger = graph.add_ratings(pd.DataFrame({"user_id": ["eve"], "movie_id": [40]}), people)
+    assert larger.dataset.users["gender"].tolist()[4:] == ["F", "F", "M", pd.NA]
+    assert larger.dataset.users["occupation"].tolist()[3:] == ["artist"] * 5
+    assert torch.equal(larger.users.x[:4], graph.users.x)
+
+
 def test_add_movies_keeps_what_was_there(graph):
     new = pd.DataFrame({"movie_id": [5], "title": ["Brazil (1985)"], "genres": ["Crime"]})
     larger = graph.add_movies(new)
@@ -167,6 +177,76 @@ def test_add_movies_keeps_what_was_there(graph):
     assert_equal(larger.users, graph.users)
     assert larger.movie_node("brazil (1985)") == 4
     assert graph.num_movies == 4
+
+
+def frame(**columns):
+    return pd.DataFrame(columns, index=range(7, 7 + len(columns[next(iter(columns))])))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve", "ann"], movie_id=[10, 10])),
+            "added ratings row 1: user 'ann' rated movie 10 before",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve", "eve"], movie_id=[10, 10])),
+            "added ratings row 1: user 'eve' rated movie 10 before; keep one of the two rows (first at added",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve", "ann"], movie_id=[10, 99])),
+            "added ratings row 1: movie 99 is not in the graph; add it with add_movies",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve", "fay"], movie_id=[10, 10], rating=[1, "x"])),
+            "added ratings row 1: rating 'x' is not a number",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=[1], movie_id=[10])),
+            "added ratings: user_id is whole numbers but text in the graph; use the same type",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=["10"])),
+            "added ratings: movie_id is text but whole numbers in the graph",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "bob"])),
+            "added users row 1: user 'bob' is already in the graph",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "eve"])),
+            "added users row 1: user_id 'eve' is listed twice; keep one row of each (first at added users row 0)",
+        ),
+        (
+            lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve"], age=[-1])),
+            "added users row 0: age -1 is not between 0 and 150",
+        ),
+        (lambda g: g.add_movies(frame(movie_id=[5, 10])), "added movies row 1: movie 10 is already in the graph"),
+        (lambda g: g.add_movies(frame(movie_id=[5, 5])), "added movies row 1: movie_id 5 is listed twice"),
+        (lambda g: g.add_movies(frame(movie_id=[5, 6], year=[1, "x"])), "added movies row 1: year 'x' is not a number"),
+        (lambda g: g.add_movies(frame(movie_id=["x"])), "added movies: movie_id is text but whole numbers"),
+        (lambda g: g.add_movies(frame(title=["X"])), "added movies: no column movie_id"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_row_of_the_frame_given(graph, call, message):
+    with pytest.raises(DataError) as caught:
+        call(graph)
+    assert str(caught.value).startswith(message)
+
+
+def test_movies_without_titles():
+    hint = "; the movies have no titles; name them by id, or give a movies table"
+    for ids, name, close in (([10, 20], "Heat (1995)", ""), (["heat", "clue"], "haet", "; did you mean 'heat'?")):
+        graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [7, 5], "movie_id": ids})))
+        with pytest.raises(DataError) as caught:
+            graph.movie_node(name)
+        assert str(caught.value) == f"movie '{name}' is not known{hint}{close}"
+
+
+def test_an_unknown_title_of_movies_with_titles(graph):
+    with pytest.raises(DataError, match=r"^movie 'Heet \(1995\)' is not known; did you mean 'Heat \(1995\)'"):
+        graph.movie_node("Heet (1995)")
 
 
 def test_add_movies_of_a_new_genre_warns(graph):

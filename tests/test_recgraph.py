@@ -365,6 +365,18 @@ def test_new_movies_are_shown_to_those_who_like_their_genre(trained: RecGraph) -
     assert found.loc[of_favourite, "rank"].mean() < 4.5
 
 
+def test_one_rating_of_a_new_movie_does_not_drown_a_history(trained: RecGraph) -> None:
+    """Nobody else has seen it, so a plain degree normalisation would let it shout."""
+    ratings = trained.graph.dataset.ratings
+    model = trained.add_movies(pd.DataFrame({"movie_id": [9001], "genres": ["Horror"]}))
+    shared = []
+    for user in range(1, 41):
+        history = dict(ratings.loc[ratings["user_id"] == user, ["movie_id", "rating"]].itertuples(index=False))
+        before, after = (set(recommend(model, h, k=20)["movie_id"]) for h in (history, {**history, 9001: 5}))
+        shared.append(len(before & after))
+    assert sum(shared) / len(shared) > 16
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_held_out_movies_find_their_audience(encoder: str) -> None:
     """40 movies are unknown in training; by chance 10 of 40 hold a quarter of what people watched."""

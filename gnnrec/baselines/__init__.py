@@ -14,4 +14,11 @@ BASELINES: dict[str, Callable[..., Recommender]] = {
 }
 """How to fit each baseline on a `gnnrec.graph.Graph`, by name; settings are keyword arguments."""
 
-__all__ = ["BASELINES", "EASE", "ItemKNN", "Popularity"]
+GRIDS: dict[str, list[dict[str, float]]] = {
+    "popularity": [{}],
+    "itemknn": [{"neighbours": 50}, {"neighbours": 200}],
+    "ease": [{"reg": 200.0}, {"reg": 1000.0}, {"reg": 5000.0}],
+}
+"""Settings worth trying: what suits a million ratings does not suit a few thousand."""
+
+__all__ = ["BASELINES", "EASE", "GRIDS", "ItemKNN", "Popularity"]

@@ -6,6 +6,7 @@ Each function names the first row that cannot be converted.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -39,6 +40,10 @@ UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
 """Texts that mean "not known" in optional columns. Not "none": ML-100k has people of that occupation."""
 
 LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; beyond it the unit is wrong
+OLDEST = 150
+"""Years; a higher age is a slip. `NewUser` has the same bound."""
+
+_LARGEST_ID = 2**63 - 1
 _LARGEST = float(np.finfo(np.float32).max)  # ratings are kept as float32, where more is infinite
 _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
 
@@ -74,10 +79,16 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
             table,
             lambda row: f"{column} {values.iloc[row]} is not a whole number",
         )
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return values.astype("int64")
     kind = pd.api.types.infer_dtype(values, skipna=False)
-    if kind == "integer":
+    if pd.api.types.is_numeric_dtype(values.dtype) or kind == "integer":
+        largest = _LARGEST_ID
+        if pd.api.types.is_float_dtype(values.dtype):  # beyond this they skip whole numbers, so two ids may be one
+            largest = 2 ** (np.finfo(values.to_numpy().dtype).nmant + 1) - 1
+        _stop_at(
+            (values > largest) | (values < -largest),
+            table,
+            lambda row: f"{column} {shown(values.iloc[row])} is too large for an id; use text",
+        )
         return values.astype("int64")
     if kind not in ("string", "empty"):
         text = values.map(lambda value: isinstance(value, str)).astype(bool)
@@ -90,12 +101,14 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
 
 
 def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.Series:
-    """Return float64; not finite or not a number is an error, unless missing and `optional`."""
+    """Return float64; missing (unless `optional`), not finite or not a number is an error."""
     column = str(values.name)
     raw, missing = values, values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         if optional:
             missing = missing | values.astype("string").str.strip().isin(UNKNOWN).fillna(False).astype(bool)
+        else:
+            _stop_at_blank(values, table)
         values = pd.to_numeric(values.astype(object).where(~missing, None), errors="coerce")
         _stop_at(
             values.isna() & ~missing & ~_spells_nan(raw),
@@ -106,6 +119,17 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
     infinite = ~numbers.abs().le(_LARGEST) & ~(numbers.isna() & optional)
     _stop_at(infinite, table, lambda row: f"{column} {numbers.iloc[row]} is not finite; correct or drop the row")
     return numbers
+
+
+def to_ages(values: pd.Series, table: str) -> pd.Series:
+    """Return years as Float64, missing where not known."""
+    ages = to_numbers(values, table, optional=True)
+    _stop_at(
+        (ages < 0) | (ages > OLDEST),
+        table,
+        lambda row: f"age {ages.iloc[row]:g} is not between 0 and {OLDEST} years; correct it or leave it out",
+    )
+    return ages.astype("Float64")
 
 
 def to_timestamps(values: pd.Series, table: str) -> pd.Series:
@@ -139,6 +163,22 @@ def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
     return text.mask(text.isin(unknown))
 
 
+def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
+    """Return nullable text in which spellings that differ only in case or surrounding blanks have become one.
+
+    A `known` spelling wins, else the most frequent, of several the first.
+
+    >>> to_categories(pd.Series(["artist", "Nurse", " Artist", "Artist"])).tolist()
+    ['Artist', 'Nurse', 'Artist', 'Artist']
+    """
+    text = to_text(values)
+    found = [spelling for spelling, _ in Counter(text.dropna()).most_common()]
+    chosen: dict[str, str] = {}
+    for spelling in (*known, *found):
+        chosen.setdefault(spelling.casefold(), spelling)
+    return text.map({spelling: chosen[spelling.casefold()] for spelling in found}).astype("string")
+
+
 def years_in(titles: pd.Series) -> pd.Series:
     """Return the year at the end of each title as Int64, missing where there is none.
 
@@ -167,6 +207,7 @@ def _parse_times(values: pd.Series, table: str) -> pd.Series:
     """Turn datetimes or texts into whole seconds; the first value decides what a column of texts holds."""
     raw = values
     if pd.api.types.infer_dtype(values, skipna=True) == "string":
+        _stop_at_blank(values, table)
         if pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
             return to_numbers(values, table)
         values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
@@ -184,6 +225,11 @@ def _parse_times(values: pd.Series, table: str) -> pd.Series:
 
 def _spells_nan(values: pd.Series) -> pd.Series:
     return values.astype("string").str.strip().str.lower().isin({"nan", "+nan", "-nan"})
+
+
+def _stop_at_blank(values: pd.Series, table: str) -> None:
+    blank = values.astype("string").str.strip() == ""
+    _stop_at(blank, table, lambda row: f"{values.name} is missing; give every row one, or drop the column")
 
 
 def _stop_at(bad: pd.Series, table: str, problem: Callable[[int], str]) -> None:

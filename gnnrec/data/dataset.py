@@ -6,7 +6,6 @@ every rating of a known movie by a known user, no pair twice.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from gnnrec.data import columns
 from gnnrec.errors import DataError
+from gnnrec.files import write_whole
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -34,8 +34,9 @@ class Dataset:
         (else taken from a title that ends in it) and any columns of your own. Movies without ratings stay:
         they can be recommended too. Derived from the ratings when not given.
     users : pandas.DataFrame, optional
-        ``user_id`` and optionally ``age`` (years), ``gender``, ``occupation`` and any columns of your own.
-        Derived from the ratings when not given.
+        ``user_id`` and optionally ``age`` (years), ``gender``, ``occupation`` (upper and lower case do not
+        matter, the most frequent spelling is kept) and any columns of your own. Derived from the ratings when
+        not given.
     name : str
         Shown in reports.
 
@@ -43,8 +44,8 @@ class Dataset:
     ------
     DataError
         A required column is missing, there are no ratings, an id is missing or of the wrong type, a rating
-        is not finite, a timestamp is no time, a user rated a movie twice, a movie or user is listed twice,
-        or a rating names a movie or user that its table lacks.
+        is not finite, a timestamp is no time, an age is not between 0 and 150, a user rated a movie twice, a
+        movie or user is listed twice, or a rating names a movie or user that its table lacks.
 
     Examples
     --------
@@ -68,8 +69,8 @@ class Dataset:
         name: str = "custom",
     ) -> None:
         ratings = _clean_ratings(ratings)
-        movies = _clean_movies(_given_or_derived(movies, ratings, "movie_id"))
-        users = _clean_users(_given_or_derived(users, ratings, "user_id"))
+        movies = clean_movies(_given_or_derived(movies, ratings, "movie_id"))
+        users = clean_users(_given_or_derived(users, ratings, "user_id"))
         _check_ratings(ratings, movies, users)
         for field, value in {"ratings": ratings, "movies": movies, "users": users, "name": name}.items():
             object.__setattr__(self, field, value)
@@ -98,7 +99,8 @@ class Dataset:
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
-        Text ids that all look like whole numbers ("12") come back as whole numbers.
+        Text ids that all look like whole numbers ("12") come back as whole numbers, and those with blanks
+        around them without these.
 
         Parameters
         ----------
@@ -119,12 +121,7 @@ class Dataset:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        frame.to_csv(partial, index=False, encoding="utf-8", lineterminator="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -139,7 +136,8 @@ def _clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(clean)
 
 
-def _clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
+def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return movies as they stand in a `Dataset`; rows keep their order."""
     frame = with_our_names(frame, "movies", ("movie_id",))
     ids = _unique(columns.to_ids(frame["movie_id"], "movies"), "movies")
     given = (
@@ -156,14 +154,15 @@ def _clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
     return _with_extras({"movie_id": ids, "title": titles, "genres": genres, "year": years}, frame)
 
 
-def _clean_users(frame: pd.DataFrame) -> pd.DataFrame:
+def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return users as they stand in a `Dataset`; rows keep their order."""
     frame = with_our_names(frame, "users", ("user_id",))
     ids = _unique(columns.to_ids(frame["user_id"], "users"), "users")
     unknown = pd.Series(pd.NA, index=ids.index)
-    ages = columns.to_numbers(frame["age"] if "age" in frame else unknown.rename("age"), "users", optional=True)
-    clean = {"user_id": ids, "age": ages.astype("Float64")}
+    ages = columns.to_ages(frame["age"] if "age" in frame else unknown.rename("age"), "users")
+    clean = {"user_id": ids, "age": ages}
     for column in ("gender", "occupation"):
-        clean[column] = columns.to_text(frame.get(column, unknown))
+        clean[column] = columns.to_categories(frame.get(column, unknown))
     return _with_extras(clean, frame)
 
 

@@ -120,13 +120,13 @@ def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
     short = not isinstance(frame.index, pd.RangeIndex) or _has_gaps(frame.iloc[:, -1])
     if short:  # pandas fills short lines up and takes long first lines for an index; both are faults
         checks.find_fault(path, separator, len(header))
-    loses_zeros = [
-        column
-        for column in ("user_id", "movie_id")
-        if column in frame and column not in text_ids and pd.api.types.is_numeric_dtype(frame[column].dtype)
-    ]
+    ids = [column for column in ("user_id", "movie_id") if column in frame]
+    as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
+    loses_zeros = [column for column in as_numbers if column not in text_ids]
     if loses_zeros and checks.has_leading_zeros(path, separator, [ours.index(column) for column in loses_zeros]):
         return _read(path, kind, {*text_ids, *loses_zeros})
+    for column in set(ids).difference(as_numbers):
+        frame[column] = frame[column].str.strip()  # "ann " is not somebody else
     return Table(path, frame, lambda row: checks.line_of_row(path, separator, row))
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from gnnrec.data.dataset import Dataset, write_csv
 from gnnrec.data.files import places, read_folder
 from gnnrec.errors import DataError, Place
+from gnnrec.files import write_whole
 
 PARTS = ("train", "valid", "test", "support")
 NOTE = "split.json"
@@ -70,7 +71,7 @@ def write_parts(folder: Path, frames: dict[str, pd.DataFrame | None], note: dict
             path.unlink(missing_ok=True)
         else:
             write_csv(frame, path)
-    (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / NOTE, (json.dumps(note, indent=2) + "\n").encode())
 
 
 def _read_note(path: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def load_dataset(
         "sample", the name of a MovieLens set ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m",
         "ml-latest-small", "ml-latest"), or a path: a folder, whose format is recognised by its files, or a
         single file of ratings. Files of your own are UTF-8 with a first line of column names; only user
-        and movie ids are required, usual other column names are understood, ids may be text.
+        and movie ids are required, usual other column names are understood, ids may be text (blanks around
+        them do not count).
     data_dir : str or Path, optional
         Where to look first for a named set: its folder, or the folder that contains it. Then follow
         ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.
@@ -64,8 +66,15 @@ def load_dataset(
     >>> load_dataset("sample", n_users=100, n_movies=80)
     Dataset('sample': 100 users, 80 movies, 3,755 ratings)
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise DataError(
+            f"a dataset is a name or a path, not {type(name_or_path).__name__}; frames go into Dataset(ratings, ...)"
+        )
     name = str(name_or_path)
     if name == "sample":
+        known = inspect.signature(make_sample).parameters
+        if unknown := [option for option in options if option not in known]:
+            raise ConfigError(f"the sample has no option {', '.join(unknown)}; known are {', '.join(known)}")
         return make_sample(**options)
     if options:
         raise ConfigError(f"options {', '.join(options)} are for the sample only, {name!r} has none")

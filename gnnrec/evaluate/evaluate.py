@@ -166,6 +166,8 @@ def _means(
 
 
 def _checked_ks(ks: Sequence[int]) -> list[int]:
+    if not isinstance(ks, Iterable):
+        raise ConfigError(f"ks must be a list of list lengths, such as [10, 20], not {ks!r}")
     sizes = sorted(set(ks))
     for k in sizes:
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:

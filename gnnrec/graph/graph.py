@@ -20,8 +20,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
-from gnnrec.data.dataset import with_our_names
-from gnnrec.errors import DataError
+from gnnrec.data.added import added_movies, added_ratings, added_users
 from gnnrec.graph import edges, features
 from gnnrec.graph.names import Names
 from gnnrec.graph.users import DEFAULT_RATING, UserBatch
@@ -176,11 +175,11 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is unknown, a user rated one of the movies before, or `users` names one who is in the graph.
+            A movie is unknown, a user rated one of the movies before, or `users` names one who is in the graph. The
+            message names the row of the frame given.
         """
         old = self.dataset
-        added = Dataset(ratings, name="added ratings").ratings
-        self.movie_nodes(added["movie_id"].unique())
+        added = added_ratings(ratings, old)
         # What the new rows lack and the old ones have: the movie was liked, just now.
         if "rating" in old.ratings and "rating" not in added:
             added = added.assign(rating=DEFAULT_RATING)
@@ -189,9 +188,7 @@ class Graph:
         people = pd.DataFrame({"user_id": added["user_id"].unique()})
         people = people[~people["user_id"].isin(self.ids[USER])]
         if users is not None:
-            users = with_our_names(users, "users", ("user_id",))
-            if (again := users["user_id"].isin(self.ids[USER])).any():
-                raise DataError(f"user {users['user_id'][again].tolist()[0]!r} is already in the graph")
+            users = added_users(users, old, self.known)
             people = pd.concat([users, people[~people["user_id"].isin(users["user_id"])]])
         return self._with(
             ratings=pd.concat([old.ratings, added[old.ratings.columns]], ignore_index=True),
@@ -204,12 +201,10 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is already there.
+            A movie is already there, or its row is wrong; the message names the row of the frame given.
         """
-        movies = with_our_names(movies, "movies", ("movie_id",))
-        if (again := movies["movie_id"].isin(self.ids[MOVIE])).any():
-            raise DataError(f"movie {movies['movie_id'][again].tolist()[0]!r} is already in the graph")
-        return self._with(movies=pd.concat([self.dataset.movies, movies], ignore_index=True))
+        movies = pd.concat([self.dataset.movies, added_movies(movies, self.dataset)], ignore_index=True)
+        return self._with(movies=movies)
 
     def __repr__(self) -> str:
         return (

@@ -62,7 +62,13 @@ class Names:
             return self._by_id[int(name)]
         close = difflib.get_close_matches(name.casefold(), self._by_title, n=3, cutoff=0.6)
         names = ", ".join(repr(self.titles[self._by_title[match][0]]) for match in close)
-        raise DataError(f"{self.node_type} {name!r} is not known" + (f"; did you mean {names}?" if names else ""))
+        problem = [f"{self.node_type} {name!r} is not known"]
+        if self.titles == [str(one) for one in self.ids]:
+            what = f"{self.node_type}s"
+            problem.append(f"the {what} have no titles; name them by id, or give a {what} table")
+        if names:
+            problem.append(f"did you mean {names}?")
+        raise DataError("; ".join(problem))
 
     @cached_property
     def _by_id(self) -> dict[Any, int]:

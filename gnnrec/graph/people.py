@@ -56,9 +56,9 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     graph : Graph
         Knows the stored users, the movies and their titles.
     who : NewUser, mapping, id, list of these, array, or DataFrame
-        A mapping is ``{movie id or title: rating}``. A frame with ``user_id`` alone names known users; with
-        ``movie_id`` (and optionally ``rating``, ``timestamp``, ``age``, ``gender``, ``occupation``) every
-        distinct ``user_id`` in it is a new person with just that history.
+        A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
+        or, if unknown, a new person with that ``age``, ``gender`` and ``occupation``. With ``movie_id`` (and optionally
+        ``rating`` and ``timestamp``) every distinct ``user_id`` is a new person with just that history.
 
     Raises
     ------
@@ -66,10 +66,14 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
         An unknown user, movie, gender or occupation, a rating that is not finite, or nobody at all.
     """
     if isinstance(who, pd.DataFrame):
-        who = _people_in(who)
+        who = _people_in(graph, who)
     elif isinstance(who, (NewUser, Mapping, str, bytes)) or np.isscalar(who):
         who = [who]
+    if who is None or not isinstance(who, Iterable):
+        raise DataError(f"cannot recommend to {who!r}; give a user id, a NewUser, ratings by movie, or a list of these")
     people = list(who)
+    if wrong := [p for p in people if not isinstance(p, (NewUser, Mapping, Hashable))]:
+        raise DataError(f"cannot recommend to {wrong[0]!r}; each must be a user id, a NewUser or ratings by movie")
     if not people:
         raise DataError("nobody to recommend to: the list of users is empty")
     new = [isinstance(person, (NewUser, Mapping)) for person in people]
@@ -96,7 +100,7 @@ def _name(person: NewUser | Mapping, position: int, of: int) -> Hashable:
     return "new user" if of == 1 else f"new user {position + 1}"
 
 
-def _people_in(frame: pd.DataFrame) -> list[Any]:
+def _people_in(graph: Graph, frame: pd.DataFrame) -> list[Any]:
     frame = frame.rename(
         columns={**canonical_names(frame.columns, "users"), **canonical_names(frame.columns, "ratings")}
     )
@@ -104,7 +108,11 @@ def _people_in(frame: pd.DataFrame) -> list[Any]:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError(f"a frame of users needs a user_id column; found {found}")
     if "movie_id" not in frame:
-        return list(frame["user_id"])
+        known = frame["user_id"].isin(graph.ids["user"])
+        return [
+            user_id if stored else NewUser(**_profile(frame.iloc[[row]]), name=user_id)
+            for row, (user_id, stored) in enumerate(zip(frame["user_id"], known, strict=True))
+        ]
     pairs = frame[["user_id", "movie_id"]]
     for wrong, problem in (
         (pairs.isna().any(axis=1), "is missing an id"),
@@ -120,18 +128,25 @@ def _people_in(frame: pd.DataFrame) -> list[Any]:
     people = []
     for user_id, rows in frame.groupby("user_id", sort=False):
         rated = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
-        profile = {c: rows[c].iloc[0] for c in ("age", "gender", "occupation") if c in rows}
-        profile = {c: None if pd.isna(v) else v for c, v in profile.items()}
-        people.append(NewUser(ratings=dict(zip(rows["movie_id"], rated, strict=True)), name=user_id, **profile))
+        history = dict(zip(rows["movie_id"], rated, strict=True))
+        people.append(NewUser(**_profile(rows), ratings=history, name=user_id))
     return sorted(people, key=lambda person: order[person.name])
+
+
+def _profile(rows: pd.DataFrame) -> dict[str, Any]:
+    given = {column: rows[column].iloc[0] for column in ("age", "gender", "occupation") if column in rows}
+    return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 
 def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     if not isinstance(person, NewUser):
         person = NewUser(ratings=person)
     given = person.ratings
-    if isinstance(given, str):
-        raise DataError("ratings must be a mapping {movie: rating} or a list of movies, not one text")
+    if isinstance(given, pd.Series):
+        given = given.to_dict()
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        what = "one text" if isinstance(given, str) else repr(given)
+        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {what}")
     rated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
     nodes = [graph.movie_node(movie) for movie in rated]
     if len(set(nodes)) < len(nodes):

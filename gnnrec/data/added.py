@@ -1,0 +1,76 @@
+"""Rows that join a dataset later, checked before they do: an error names the caller's row, not one of the whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.data import columns
+from gnnrec.data.dataset import Dataset, clean_movies, clean_users
+from gnnrec.errors import DataError
+
+
+def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:
+    """Return ratings of `old`'s movies, clean, none of a pair that is in `old`; users may be new."""
+    with _named_added():
+        added = Dataset(ratings).ratings
+    for column, table in (("user_id", old.users), ("movie_id", old.movies)):
+        _check_type(added[column], table[column], "added ratings")
+    _stop_at(
+        ~added["movie_id"].isin(old.movies["movie_id"]),
+        added,
+        "ratings",
+        "movie {movie_id} is not in the graph; add it with add_movies",
+    )
+    pair = ["user_id", "movie_id"]
+    theirs = old.ratings.loc[old.ratings["user_id"].isin(added["user_id"]), pair]
+    again = pd.MultiIndex.from_frame(added[pair]).isin(pd.MultiIndex.from_frame(theirs))
+    _stop_at(again, added, "ratings", "user {user_id} rated movie {movie_id} before; drop the row")
+    return added
+
+
+def added_users(users: pd.DataFrame, old: Dataset, known: Mapping[str, pd.Index]) -> pd.DataFrame:
+    """Return users who are not in `old`, clean; genders and occupations are spelled as the `known` ones."""
+    with _named_added():
+        added = clean_users(users)
+    _check_type(added["user_id"], old.users["user_id"], "added users")
+    _stop_at(added["user_id"].isin(old.users["user_id"]), added, "users", "user {user_id} is already in the graph")
+    return added.assign(
+        **{column: columns.to_categories(added[column], known[f"{column}s"]) for column in ("gender", "occupation")}
+    )
+
+
+def added_movies(movies: pd.DataFrame, old: Dataset) -> pd.DataFrame:
+    """Return movies that are not in `old`, clean."""
+    with _named_added():
+        added = clean_movies(movies)
+    _check_type(added["movie_id"], old.movies["movie_id"], "added movies")
+    _stop_at(
+        added["movie_id"].isin(old.movies["movie_id"]), added, "movies", "movie {movie_id} is already in the graph"
+    )
+    return added
+
+
+@contextlib.contextmanager
+def _named_added() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise error.moved(lambda table, row: (f"added {table}", row)) from None
+
+
+def _check_type(ids: pd.Series, known: pd.Series, table: str) -> None:
+    if len(ids) and (ids.dtype == "int64") != (known.dtype == "int64"):
+        one, other = ("whole numbers", "text") if ids.dtype == "int64" else ("text", "whole numbers")
+        raise DataError(f"{ids.name} is {one} but {other} in the graph; use the same type", at=(table, None))
+
+
+def _stop_at(bad: pd.Series | np.ndarray, added: pd.DataFrame, table: str, problem: str) -> None:
+    """Raise for the first row where `bad` holds; `problem` may name columns in braces."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        shown = {str(column): columns.shown(added[column].iloc[row]) for column in added.filter(like="_id")}
+        raise DataError(problem.format(**shown), at=(f"added {table}", row))
