@@ -24,7 +24,7 @@ NODES = {
     "m3": ("movie", 470, 240, "Toy Story", ""),
     "m4": ("movie", 470, 330, "unseen", "no rating yet"),
     "g1": ("genre", 660, 105, "Thriller", ""),
-    "g2": ("genre", 660, 285, "Drama", ""),
+    "g2": ("genre", 660, 285, "Comedy", ""),
 }
 WORKS = [("artist", "u1"), ("nurse", "u2"), ("artist", "new")]
 RATED = [("u1", "m1", "5"), ("u1", "m2", "4"), ("u2", "m2", "5"), ("u2", "m3", "3")]
