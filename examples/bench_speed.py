@@ -21,7 +21,8 @@ from torch_geometric.nn.models import LightGCN as StockLightGCN
 
 import gnnrec
 from gnnrec.cli import console
-from gnnrec.fit import start, step_loss
+from gnnrec.fit import start
+from gnnrec.questions import step_loss
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from gnnrec.evaluate import evaluate
 from gnnrec.explain import explain
 from gnnrec.fit import fit
 from gnnrec.graph import Graph, NewUser
+from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
 
@@ -31,14 +32,20 @@ __all__ = [
     "GnnrecError",
     "Graph",
     "NewUser",
+    "RatingConfig",
+    "RatingModel",
     "RecGraph",
     "Recommender",
     "Split",
     "evaluate",
+    "evaluate_ratings",
     "explain",
     "fit",
+    "fit_ratings",
     "load",
     "load_dataset",
+    "load_ratings",
+    "predict_rating",
     "recommend",
     "similar_movies",
 ]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gnnrec.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
@@ -32,8 +34,24 @@ class ModelConfig(_Section):
     """How GraphSAGE joins neighbours; LightGCN always takes the normalised sum."""
     degree_smoothing: float = Field(0.25, ge=0)
     """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
-    init: Literal["svd", "random"] = "svd"
-    """Where the movies' id vectors start: at an SVD of the ratings, or small and random."""
+    time: bool = False
+    """Whether people's vectors know the order and the dates of what they watched; the next seven keys say how."""
+    rank_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
+    """Views of a history in which a rating fades with the number of later ones; each fades to 1/e after so many."""
+    day_decays: tuple[Positive, ...] = ()
+    """Views in which a rating fades with the days between it and the person's last one."""
+    rated_decays: tuple[Positive, ...] = ()
+    """Views by rank in which a movie counts by how far above or below the person's mean it was rated."""
+    date_context: bool = False
+    """Whether the network is told the date of the person's last rating."""
+    hidden_dim: int = Field(256, ge=0)
+    """Width of the hidden layer that reads all views together; 0 for none."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Share of the hidden layer, and of the vector made of the views, that is dropped in training."""
+    followed_window: int = Field(10, ge=1)
+    """How many places later in a history a movie still counts as "followed by", for ``init: followed``."""
+    init: Literal["svd", "followed", "random"] = "svd"
+    """Start of the movies' id vectors: an SVD of the ratings, an SVD of what followed what, or small and random."""
     init_scale: float = Field(0.3, gt=0)
     """Size of the first scores when starting from the SVD; 1 would be the SVD's own."""
 
@@ -45,8 +63,16 @@ class TrainConfig(_Section):
     """What is minimised."""
     negative_weight: float = Field(0.3, gt=0)
     """What an unwatched movie counts in the weighted squared error."""
+    questions: Literal["random", "next"] = "random"
+    """What is asked at each step: a random share of the ratings, or what somebody rated next at some moment."""
+    moments: int = Field(10, ge=1)
+    """With ``questions: next``, how many moments of each person are asked about in an epoch."""
+    late_moments: float = Field(2.0, ge=1)
+    """How much late moments are preferred, as in time they are nearest to what will be asked; 1 draws all alike."""
+    horizon: int = Field(1, ge=1)
+    """With ``questions: next``, how many of the following ratings are asked for at each moment."""
     edge_dropout: float = Field(0.5, gt=0, lt=1)
-    """Share of the ratings that, at each step, carry no message but are predicted."""
+    """Share of the ratings that, at each step, carry no message; with ``questions: random`` they are the questions."""
     id_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the movies that, at each step, must do without their id vector."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
@@ -56,9 +82,11 @@ class TrainConfig(_Section):
     epochs: int = Field(30, ge=1)
     """Passes over all users, at the most."""
     batch_size: int = Field(512, ge=1)
-    """Users per step."""
+    """People per step; with ``questions: next``, moments."""
     learning_rate: float = Field(0.002, gt=0)
     """Of Adam."""
+    learning_rate_end: float = Field(1.0, gt=0, le=1)
+    """What is left of the learning rate after the last epoch; it falls evenly. 1 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
     """Of Adam, decoupled (AdamW)."""
     patience: int = Field(6, ge=1)

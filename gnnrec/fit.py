@@ -1,7 +1,6 @@
 """`fit`: the training loop, top to bottom.
 
-At every step each rating in the graph is either a message or a question. Messages are propagated; questions must be
-answered from them. So nothing a person is asked about ever reaches their vector, at any number of layers.
+What a step asks and what it may look at is in `gnnrec.questions`.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ from types import NoneType
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from gnnrec import checkpoint, storage
-from gnnrec.config import Config, TrainConfig
+from gnnrec.config import Config
 from gnnrec.data import Dataset, Split
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
-from gnnrec.nn import LOSSES, Encoder, GraphTensors, start_from_svd
+from gnnrec.nn import GraphTensors, start_from_followed, start_from_svd
 from gnnrec.progress import training_bar
-from gnnrec.propagate import Adjacency
+from gnnrec.questions import draw, step_loss
 from gnnrec.recgraph import RecGraph, make_encoder
 
 
@@ -94,17 +92,19 @@ def fit(
         warnings.warn("no validation ratings: training takes all epochs, and the last one is kept", stacklevel=2)
 
     # Epochs
-    active = torch.nonzero(torch.bincount(graph.users.row, minlength=graph.num_users)).squeeze(1)
-    num_batches = -(-len(active) // train.batch_size)
+    num_active = len(torch.unique(graph.users.row))
+    num_batches = -(-num_active * (train.moments if train.questions == "next" else 1) // train.batch_size)
     try:
         with training_bar(train.epochs, num_batches, enabled=progress) as bar:
             while state.epoch < train.epochs and state.waited < train.patience:
                 started = time.perf_counter()
                 encoder.train()
                 total = torch.zeros((), device=tensors.movie_degree.device)
-                order = active[torch.randperm(len(active), generator=generator)]
-                for nodes in order.split(train.batch_size):
-                    loss = step_loss(encoder, graph, tensors, nodes, train, generator)
+                for i, drawn in enumerate(draw(graph, train, generator)):
+                    done = (state.epoch + i / num_batches) / train.epochs
+                    for group in optimiser.param_groups:
+                        group["lr"] = train.learning_rate * (1 - done * (1 - train.learning_rate_end))
+                    loss = step_loss(encoder, graph, tensors, drawn, train, generator)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()
@@ -151,45 +151,13 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
     encoder.prepare(tensors)
     if config.model.init == "svd":
         start_from_svd(encoder, tensors, generator, config.model.init_scale)
+    elif config.model.init == "followed":
+        window = config.model.followed_window
+        start_from_followed(encoder, tensors, generator, config.model.init_scale, window)
     optimiser = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
     return tensors, checkpoint.State(encoder, optimiser, generator)
-
-
-def step_loss(
-    encoder: Encoder,
-    graph: Graph,
-    tensors: GraphTensors,
-    nodes: Tensor,
-    train: TrainConfig,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return the loss of one batch of users."""
-    device = tensors.movie_degree.device
-    # Each rating of the whole graph: message (1) or question (0)?
-    keep = _coins(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
-    batch, edges = graph.known_users(nodes), graph.edges_of(nodes)
-    # Some people come with no history at all, some without a profile: so will newcomers.
-    has_history = _coins(len(nodes), 1 - train.history_dropout, generator)
-    keep[edges] *= has_history[batch.row]
-    batch = batch.without_profile(_coins(len(nodes), train.profile_dropout, generator).bool())
-    drop_id = _coins(graph.num_movies, train.id_dropout, generator).bool()
-
-    batch, keep, edges = batch.to(device), keep.to(device), edges.to(device)
-    movies = encoder.movies(tensors, keep, drop_id.to(device))
-    z = encoder.users(batch, movies, keep[edges])  # [batch, dim]
-    # A movie nobody rated is not a movie nobody likes: only rated ones are there to be chosen from.
-    rated = tensors.movie_degree > 0
-    column = rated.cumsum(0) - 1
-    watched = Adjacency(batch.row, column[batch.movie], batch.num_users, int(rated.sum()))
-    options = {"negative_weight": train.negative_weight} if train.loss == "weighted_squared_error" else {}
-    return LOSSES[train.loss](z, movies.targets[rated], watched, keep[edges] == 0, generator, **options)
-
-
-def _coins(n: int, probability: float, generator: torch.Generator) -> Tensor:
-    """Return ``[n]`` ones and zeros; always drawn on the CPU, so that every device trains on the same."""
-    return (torch.rand(n, generator=generator) < probability).float()
 
 
 def _validate(model: RecGraph, split: Split) -> float:
@@ -209,8 +177,9 @@ def _validate(model: RecGraph, split: Split) -> float:
 def _fingerprint(config: Config, split: Split) -> str:
     """Return a digest of what must not change between a run and its resumption."""
     settings = config.model_dump()
-    for free in ("epochs", "patience", "device"):
-        settings["train"].pop(free)
+    free = ("epochs", "patience", "device")
+    for name in free if config.train.learning_rate_end == 1 else free[1:]:  # a falling rate looks at the last epoch
+        settings["train"].pop(name)
     digest = hashlib.sha256(repr(settings).encode())
     movies, users = (
         split.movies[["movie_id", "genres", "year"]],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 
 import numpy as np
 import pandas as pd
@@ -61,15 +61,25 @@ def text_ids() -> Graph:
     )
 
 
+def reversed_users() -> Dataset:
+    """Return the sample's data with its users from last to first."""
+    data = sample().dataset
+    return Dataset(data.ratings, data.movies, data.users.iloc[::-1].reset_index(drop=True), "other")
+
+
 @dataclass(frozen=True)
 class Subject:
     """A model under test, built when a check first needs it.
 
-    `personal` is false for models that tell everyone the same: they cannot complete the checkerboard.
+    `personal` is false for models that tell everyone the same, or that learn something else than who watched what
+    (ratings, an order): they cannot complete the checkerboard. `strangers` is false for models with a table of users,
+    which must refuse new people clearly. `needs_ratings` is true for models that must refuse data without ratings.
     """
 
     build: Build
     personal: bool = True
+    strangers: bool = True
+    needs_ratings: bool = False
 
     @cached_property
     def on_checkerboard(self) -> Recommender:
@@ -83,6 +93,22 @@ class Subject:
     def on_text_ids(self) -> Recommender:
         return self.build(text_ids())
 
+    @property
+    def people(self) -> list[int]:
+        """Users of the sample; 7001 has no ratings."""
+        return [1, 42, 7001, 150] if self.strangers else [1, 42, 150]
+
+
+def with_strangers(check: Callable[[Subject], None]) -> Callable[[Subject], None]:
+    """Mark a check that models with a table of users need not pass; see `check_strangers_are_refused`."""
+
+    @wraps(check)
+    def checked(subject: Subject) -> None:
+        if subject.strangers:
+            check(subject)
+
+    return checked
+
 
 def check_checkerboard(subject: Subject) -> None:
     if not subject.personal:
@@ -93,6 +119,7 @@ def check_checkerboard(subject: Subject) -> None:
     assert firsts["movie_id"].tolist() == list(range(500, 500 + SIDE))
 
 
+@with_strangers
 def check_checkerboard_for_strangers(subject: Subject) -> None:
     if not subject.personal:
         return
@@ -102,18 +129,20 @@ def check_checkerboard_for_strangers(subject: Subject) -> None:
 
 
 def check_one_equals_batch(subject: Subject) -> None:
-    model, users = subject.on_sample, [1, 42, 7001, 150]
+    model, users = subject.on_sample, subject.people
     together = ranked(model, users)
     for user in users:
         assert_same(ranked(model, user), together[together["user_id"] == user])
 
 
+@with_strangers
 def check_stored_equals_new(subject: Subject) -> None:
     model = subject.on_sample
     for user in (1, 42, 77, 7001):
         assert_same(ranked(model, user), ranked(model, stranger_like(model.graph, user)))
 
 
+@with_strangers
 def check_frame_equals_stored(subject: Subject) -> None:
     model, ratings = subject.on_sample, sample().dataset.ratings
     rows = ratings[ratings["user_id"].isin([5, 6])].merge(sample().dataset.users, on="user_id")
@@ -131,6 +160,7 @@ def check_seen_is_left_out(subject: Subject) -> None:
     assert set(ranked(model, 42, exclude_seen=False)["movie_id"]) == everything
 
 
+@with_strangers
 def check_candidates(subject: Subject) -> None:
     model = subject.on_sample
     title = model.graph.dataset.movies["title"].iloc[9]
@@ -142,10 +172,11 @@ def check_candidates(subject: Subject) -> None:
 
 
 def check_deterministic(subject: Subject) -> None:
-    who = [1, NewUser(age=30, ratings={3: 4}), 2]
+    who = [1, NewUser(age=30, ratings={3: 4}), 2] if subject.strangers else [1, 2]
     pd.testing.assert_frame_equal(ranked(subject.on_sample, who), ranked(subject.on_sample, who))
 
 
+@with_strangers
 def check_nothing_known(subject: Subject) -> None:
     model = subject.on_sample
     first = recommend(model, NewUser(), k=10)
@@ -156,6 +187,7 @@ def check_nothing_known(subject: Subject) -> None:
     assert_same(ranked(model, 7001), ranked(model, {}))
 
 
+@with_strangers
 def check_profile_only(subject: Subject) -> None:
     found = recommend(subject.on_sample, NewUser(age=25, gender="F", occupation="artist"), k=10)
     assert len(found) == 10
@@ -164,13 +196,16 @@ def check_profile_only(subject: Subject) -> None:
 
 def check_scores(subject: Subject) -> None:
     model = subject.on_sample
-    scores = model.score(model.graph.users)
-    assert tuple(scores.shape) == (model.graph.num_users, model.graph.num_movies)
+    nodes = model.graph.user_nodes(subject.people)
+    everyone = model.graph.users if subject.strangers else model.graph.known_users(nodes)
+    scores = model.score(everyone)
+    assert tuple(scores.shape) == (everyone.num_users, model.graph.num_movies)
     assert bool(scores.isfinite().all())
     found = ranked(model, [1, 2, 3])
     assert (found.groupby("user_id")["score"].diff().dropna() <= 0).all()
 
 
+@with_strangers
 def check_add_ratings(subject: Subject) -> None:
     model = subject.on_sample
     rows = pd.DataFrame({"user_id": 9999, "movie_id": [4, 9, 1, 7], "rating": [5.0, 4.0, 1.0, 3.0]})
@@ -182,6 +217,7 @@ def check_add_ratings(subject: Subject) -> None:
         recommend(model, 9999)
 
 
+@with_strangers
 def check_new_ratings_count(subject: Subject) -> None:
     if not subject.personal:
         return
@@ -195,7 +231,7 @@ def check_add_movies(subject: Subject) -> None:
     model = subject.on_sample
     new = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A (1990)", "B (2000)"], "genres": ["Comedy", ""]})
     larger = model.add_movies(new)
-    found = ranked(larger, [1, 7001])
+    found = ranked(larger, subject.people[:3])
     assert {9001, 9002} <= set(found["movie_id"])
     assert np.isfinite(found["score"]).all()
     assert recommend(larger, 1, candidates=["A (1990)"])["movie_id"].tolist() == [9001]
@@ -217,11 +253,36 @@ def check_similar_movies(subject: Subject) -> None:
 
 
 def check_text_ids(subject: Subject) -> None:
-    found = recommend(subject.on_text_ids, ["u104", {"m500": 5, "m502": 4}], k=3)
-    assert found["user_id"].tolist() == ["u104"] * 3 + ["new user 2"] * 3
+    if subject.needs_ratings:
+        with pytest.raises(DataError, match="predicts ratings, but custom has no column rating"):
+            subject.build(text_ids())
+        return
+    second = {"m500": 5, "m502": 4} if subject.strangers else "u105"
+    found = recommend(subject.on_text_ids, ["u104", second], k=3)
+    assert found["user_id"].tolist() == ["u104"] * 3 + ["new user 2" if subject.strangers else "u105"] * 3
     assert found["movie_id"].map(lambda movie: isinstance(movie, str) and movie.startswith("m")).all()
     if subject.personal:
         assert found["movie_id"].iloc[0] == "m504"
+
+
+def check_strangers_are_refused(subject: Subject) -> None:
+    """A model that knows only the people it was trained on says so, in one line, whoever else is in the list."""
+    if subject.strangers:
+        return
+    model = subject.on_sample
+    for stranger, named in ({1: 5}, "someone new"), (NewUser(age=30), "someone new"), (7001, "user 7001"):
+        for who in (stranger, [1, stranger]):
+            with pytest.raises(DataError, match=f"{model.name} learns a vector for each person .* {named}") as error:
+                recommend(model, who)
+            assert "\n" not in str(error.value)
+    rows = pd.DataFrame({"user_id": [9999, 9999, 7001], "movie_id": [4, 9, 4], "rating": 5.0})
+    larger = model.add_ratings(rows)
+    for user in (9999, 7001):  # ratings are not training
+        with pytest.raises(DataError, match=f"user {user}"):
+            recommend(larger, user)
+    assert_same(ranked(larger, 42), ranked(model, 42))
+    with pytest.raises(DataError, match="was trained on other users"):
+        model.with_graph(Graph.from_dataset(reversed_users()))
 
 
 def check_named(subject: Subject) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+from dataclasses import replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -13,13 +15,16 @@ from rich.console import Console
 
 from gnnrec import Config, Split, evaluate, fit
 from gnnrec.baselines import BASELINES, EASE, GRIDS
-from gnnrec.benchmark import MODELS, benchmark, compare, fit_baseline, table, timed
+from gnnrec.benchmark import FAST, MODELS, benchmark, compare, fit_baseline, table, timed
 from gnnrec.data import Dataset, make_sample
 from gnnrec.errors import ConfigError
+from gnnrec.evaluate import Fingerprint
 from gnnrec.graph import Graph
 
+module = importlib.import_module("gnnrec.benchmark")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
-KEYS = ["model", "metric", "k", "mean", "std", "seeds", "fit_seconds", "evaluate_seconds"]
+KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
+KEYS += ["fingerprint", "protocol"]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,7 @@ def as_dict(frame: pd.DataFrame) -> dict[tuple[str, int], float]:
 def test_every_model_and_metric_once(results: list[dict[str, Any]]) -> None:
     assert list(dict.fromkeys(row["model"] for row in results)) == ["gnn", "ease", "itemknn", "popularity"]
     assert set(MODELS) == {"gnn", *BASELINES}
+    assert set(FAST) <= set(MODELS)
     assert all(list(row) == KEYS for row in results)
     metrics = ["recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"]
     assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [
@@ -83,6 +89,7 @@ def test_the_network_is_fitted_once_per_seed(small: Split, results: list[dict[st
     assert any(row["std"] > 0 for row in rows)
     for row in rows:
         own = [run[row["metric"], row["k"]] for run in runs]
+        assert row["values"] == pytest.approx(own, abs=1e-6)
         assert row["mean"] == pytest.approx(mean(own), abs=1e-6)
         assert row["std"] == pytest.approx(stdev(own), abs=1e-6)
 
@@ -103,8 +110,9 @@ def test_other_list_lengths(small: Split) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"models": ["gnn", "svd++"]}, r"unknown model 'svd\+\+'; there are gnn, ease, itemknn, popularity"),
+        ({"models": ["gnn", "svd++"]}, r"unknown model 'svd\+\+'; there are gnn, "),
         ({"mask": "test"}, "mask must be one of train, train\\+valid, not 'test'"),
+        ({"history": "valid"}, "history must be one of train, train\\+valid, not 'valid'"),
         ({"seeds": 0}, "at least one seed is needed, not 0"),
     ],
 )
@@ -136,13 +144,64 @@ def printed(grid: Any) -> str:
 def test_table_shows_the_numbers(results: list[dict[str, Any]]) -> None:
     lines = printed(table(results, "the [best] of all")).splitlines()
     assert lines[0].strip() == "the [best] of all"
-    assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == list(MODELS)
+    assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == list(FAST)
     gnn = next(line for line in lines if line.startswith("│ gnn"))
     ease = next(line for line in lines if line.startswith("│ ease"))
     row = next(r for r in results if (r["model"], r["metric"], r["k"]) == ("gnn", "ndcg", 10))
     assert f"{row['mean']:.4f} ± {row['std']:.4f}" in gnn
     assert f"{value(results, 'ease', 'recall', 20):.4f}" in ease
     assert "±" not in ease
+
+
+def test_history_is_one_argument(small: Split) -> None:
+    rows = benchmark(small, models=["ease"], history="train+valid", progress=False)
+    frame = evaluate(ease_by_hand(small), small, history=small.valid)
+    assert {(row["metric"], row["k"]): row["mean"] for row in rows} == as_dict(frame)
+    # The split can say so itself.
+    own = benchmark(replace(small, history="train+valid"), models=["ease"], progress=False)
+    assert [row["mean"] for row in own] == [row["mean"] for row in rows]
+    assert {row["fingerprint"] for row in own} == {row["fingerprint"] for row in rows}
+    assert value(rows, "ease", "recall", 10) > value(
+        benchmark(small, models=["ease"], progress=False), "ease", "recall", 10
+    )
+
+
+def test_a_baseline_that_draws_is_fitted_once_per_seed(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def drawn(graph: Graph, *, reg: float = 1.0, seed: int = 0) -> EASE:
+        seeds.append(seed)
+        return EASE.fit(graph, reg=100.0 * (seed + 1))
+
+    monkeypatch.setitem(BASELINES, "drawn", drawn)
+    monkeypatch.setattr(module, "MODELS", (*MODELS, "drawn"))
+    rows = benchmark(small, TINY, models=["drawn"], seeds=2, progress=False)
+    assert seeds == [5, 6]  # the config's seed is the first
+    assert {(row["seeds"], len(row["values"])) for row in rows} == {(2, 2)}
+    assert any(row["std"] > 0 for row in rows)
+
+
+def test_every_row_has_the_fingerprint_of_its_protocol(small: Split, results: list[dict[str, Any]]) -> None:
+    fingerprint = Fingerprint.of(small)
+    assert {(row["fingerprint"], row["protocol"]) for row in results} == {(fingerprint.digest, str(fingerprint))}
+    lines = printed(table(results, "t"))
+    assert f"{fingerprint.digest} = sample, random per user 0.8/0.1/0.1, seed 0" in lines
+    assert f"test {fingerprint.parts['test']}" in lines
+    assert "history train" in lines
+    assert "recall / n" in lines
+
+
+def test_a_table_of_two_protocols_is_refused(small: Split, results: list[dict[str, Any]]) -> None:
+    ease = {"ease": ease_by_hand(small)}
+    for other in ({"mask": "train+valid"}, {"history": "train+valid"}):
+        rows = compare(ease, small, **other)
+        with pytest.raises(ConfigError, match=f"results of different protocols.*{rows[0]['fingerprint']} = sample"):
+            table([*results, *rows], "mixed")
+    old = [{key: v for key, v in row.items() if key not in ("fingerprint", "protocol")} for row in results]
+    with pytest.raises(ConfigError, match="a protocol that was not recorded"):
+        table([*results, *old], "mixed")
+    table([*results, *compare(ease, small)], "the same")
+    assert "= sample" not in printed(table(old, "what an older version wrote"))
 
 
 def test_timed() -> None:

@@ -9,6 +9,7 @@ import json
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,16 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, NewUser, Split, cli, evaluate, fit, load, load_dataset, recommend
 from gnnrec.benchmark import fit_baseline
-from gnnrec.data import make_sample
+from gnnrec.cli import options
+from gnnrec.data import PROTOCOLS, make_sample
+from gnnrec.evaluate import Fingerprint
 
 QUICK = ("--set", "model.embedding_dim=8", "--set", "train.batch_size=32", "--set", "train.epochs=2")
 TINY = Config().override(QUICK[1::2])
 BRACKETS = "Heat [director's cut] (1995)"
+
+
+PLAIN = [name for name, steps in PROTOCOLS.items() if not steps.core and not steps.negatives]
 
 
 def call(*arguments: object) -> Any:
@@ -99,7 +105,7 @@ def test_train_on_everything(files: tuple[Path, Path], tmp_path: Path) -> None:
     expected = fit(load_dataset(files[0]), TINY, progress=False)
     pd.testing.assert_frame_equal(recommend(model, [1, 2]), recommend(expected, [1, 2]))
     assert fails("evaluate", tmp_path / "run").endswith(
-        "was trained on all ratings; give the folder of a split with --split"
+        "was trained on all ratings; give the folder of a split with --split, or a --protocol"
     )
 
 
@@ -129,11 +135,11 @@ def test_evaluate_on_another_folder_and_mask(run: Path, files: tuple[Path, Path]
         assert [row["mean"] for row in rows] == frame["value"].tolist()
 
 
-@pytest.mark.parametrize("protocol", list(cli.PROTOCOLS))
+@pytest.mark.parametrize("protocol", [*PLAIN, "next-movie"])
 def test_protocols(protocol: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     output = succeeds("train", "--dataset", files[0], "--protocol", protocol, "--out", folder, *QUICK)
-    expected = cli.PROTOCOLS[protocol](load_dataset(files[0]))
+    expected = Split.by_protocol(protocol, load_dataset(files[0]))
     assert repr(expected) in output
     kept = Split.from_folder(folder / "split")
     pd.testing.assert_frame_equal(kept.test, expected.test)
@@ -246,7 +252,7 @@ def test_a_title_with_brackets_as_a_reason(run: Path) -> None:
     ],
 )
 def test_liked(text: str, expected: tuple[str, float]) -> None:
-    assert cli._liked(text) == expected
+    assert options.liked(text) == expected
 
 
 def test_text_ids(tmp_path: Path) -> None:
@@ -303,8 +309,8 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     common = ("benchmark", "--dataset", dataset, "--split", split, *QUICK, "--seeds", 2)
     output = succeeds(*common, "--json", tmp_path / "a.json")
     rows = json.loads((tmp_path / "a.json").read_text())
-    keys = ["model", "metric", "k", "mean", "std", "seeds", "fit_seconds", "evaluate_seconds"]
-    assert all(list(row) == keys for row in rows)
+    keys = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
+    assert all(list(row) == [*keys, "fingerprint", "protocol"] for row in rows)
     assert {row["metric"] for row in rows} >= {"recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage"}
     assert {row["k"] for row in rows} == {10, 20}
     assert {(row["model"], row["seeds"]) for row in rows} == {
@@ -312,6 +318,8 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     }  # fmt: skip
     parts = Split.from_folder(split, load_dataset(dataset))
     frame = evaluate(fit_baseline("ease", parts), parts)
+    assert {row["fingerprint"] for row in rows} == {frame.attrs["fingerprint"]}
+    assert frame.attrs["fingerprint"] in output
     assert [row["mean"] for row in rows if row["model"] == "ease"] == frame["value"].tolist()
     recall = {(row["model"], row["k"]): row for row in rows if row["metric"] == "recall"}
     table = {row[0]: row for row in cells(output)}
@@ -333,7 +341,7 @@ def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
             "--json",
             tmp_path / "x.json",
         )
-        assert f"{mask} masked" in succeeds("benchmark", "--dataset", files[0], *arguments)
+        assert f"masked {mask} " in succeeds("benchmark", "--dataset", files[0], *arguments)
         rows = json.loads((tmp_path / "x.json").read_text())
         means[mask] = {(row["model"], row["metric"], row["k"]): row["mean"] for row in rows}
     assert {key[0] for key in means["train"]} == {"ease", "popularity"}
@@ -355,6 +363,62 @@ def test_benchmark_config_and_set(files: tuple[Path, Path], tmp_path: Path) -> N
 def test_benchmark_without_a_split(files: tuple[Path, Path]) -> None:
     expected = Split.random(load_dataset(files[0]))
     assert repr(expected) in succeeds("benchmark", "--dataset", files[0], "--models", "popularity")
+
+
+def test_benchmark_protocol(files: tuple[Path, Path], tmp_path: Path) -> None:
+    common = ("benchmark", "--dataset", files[0], "--models", "popularity", "--json", tmp_path / "x.json")
+    whole = load_dataset(files[0])
+    cases = {
+        (): Split.random(whole),
+        ("--protocol", "recbole"): Split.by_protocol("recbole", whole),
+        ("--protocol", "chronological", "--min-rating", 3, "--core", 5): Split.chronological(whole.filtered(3, 5)),
+        ("--protocol", "leave-last-out", "--history", "train+valid"): replace(
+            Split.leave_last_out(whole), history="train+valid"
+        ),
+        ("--protocol", "next-movie", "--negatives", 5): Split.by_protocol("next-movie", whole).with_negatives(5),
+        ("--split", files[1], "--mask", "train+valid"): replace(Split.from_folder(files[1], whole), mask="train+valid"),
+    }
+    seen = set()
+    for options_, split in cases.items():
+        output = succeeds(*common, *options_)
+        assert repr(split) in output
+        rows = json.loads((tmp_path / "x.json").read_text())
+        fingerprint = Fingerprint.of(split)
+        assert {(row["fingerprint"], row["protocol"]) for row in rows} == {(fingerprint.digest, str(fingerprint))}
+        assert f"{fingerprint.digest} = mine" in output
+        seen.add(fingerprint.digest)
+    assert len(seen) == len(cases)
+
+
+def test_negatives_of_a_file(run: Path, world: Split, tmp_path: Path) -> None:
+    drawn = world.with_negatives(4, seed=3).negatives
+    drawn.to_csv(tmp_path / "n.csv", index=False)
+    succeeds("evaluate", run, "--negatives", tmp_path / "n.csv", "--json", tmp_path / "x.json")
+    rows = json.loads((tmp_path / "x.json").read_text())
+    frame = evaluate(load(run), world, negatives=drawn)
+    assert [row["mean"] for row in rows] == frame["value"].tolist()
+    assert {row["fingerprint"] for row in rows} == {frame.attrs["fingerprint"]}
+
+
+def test_what_a_run_was_trained_for_stays_with_it(files: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, whole = tmp_path / "run", load_dataset(files[0])
+    arguments = ("--dataset", files[0], "--protocol", "next-movie", "--negatives", 5)
+    succeeds("train", *arguments, "--out", folder, *QUICK)
+    expected = Split.by_protocol("next-movie", whole).with_negatives(5)
+    frame = evaluate(load(folder), expected)
+    trained = load(folder).report["test"]
+    # Neither the split kept in the run nor the protocol asked for by name is another one.
+    for again in ((), arguments):
+        succeeds("evaluate", folder, *again, "--json", tmp_path / "x.json")
+        rows = json.loads((tmp_path / "x.json").read_text())
+        assert {row["fingerprint"] for row in (*trained, *rows)} == {Fingerprint.of(expected).digest}
+        assert [row["mean"] for row in rows] == frame["value"].tolist()
+
+
+def test_train_on_filtered_ratings(files: tuple[Path, Path], tmp_path: Path) -> None:
+    succeeds("train", "--dataset", files[0], "--min-rating", 4, "--out", tmp_path / "run", *QUICK)
+    expected = load_dataset(files[0]).filtered(4)
+    pd.testing.assert_frame_equal(load(tmp_path / "run").graph.dataset.ratings, expected.ratings)
 
 
 # download
@@ -456,7 +520,36 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "both": (lambda run, f: ("train", "--split", "x", "--protocol", "random"), "give --split or --protocol, not both"),
     "protocol": (
         lambda run, f: ("train", "--protocol", "fair"),
-        "there is no protocol 'fair'; there are random, chron",
+        "there is no protocol 'fair'; there are random, recb",
+    ),
+    "both again": (
+        lambda run, f: ("evaluate", run, "--split", f[1], "--protocol", "random"),
+        "give --split or --protocol, not both",
+    ),
+    "filtered split": (
+        lambda run, f: ("benchmark", "--dataset", f[0], "--split", f[1], "--core", "5"),
+        "the rows of --split are divided already",
+    ),
+    "mask of nothing": (
+        lambda run, f: ("train", "--dataset", f[0], "--mask", "train"),
+        "--mask, --history and --negatives are about test rows; give --split or --protocol, too",
+    ),
+    "history": (
+        lambda run, f: ("benchmark", "--dataset", f[0], "--protocol", "random", "--history", "test"),
+        "history must be one of train, train+valid, not 'test'",
+    ),
+    "negatives": (
+        lambda run, f: ("benchmark", "--dataset", f[0], "--negatives", "40"),
+        "negatives cannot be drawn; ask for fewer",
+    ),
+    "no negatives": (
+        lambda run, f: ("benchmark", "--dataset", f[0], "--negatives", "nowhere.csv"),
+        "nowhere.csv is not a file; negatives are a number, or a file",
+    ),
+    "core": (lambda run, f: ("train", "--dataset", f[0], "--core", "99"), "no rating of mine is left after 99-core"),
+    "already trained on": (
+        lambda run, f: ("evaluate", run, "--dataset", f[0], "--protocol", "chronological"),
+        "in the history or the mask already",
     ),
     "not a run": (lambda run, f: ("train", "--dataset", f[0], "--out", f[0]), "exists and is not a saved run; choose"),
     "no checkpoint": (lambda run, f: ("train", "--dataset", f[0], "--out", "new", "--resume"), "nothing to resume"),

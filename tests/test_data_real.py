@@ -75,3 +75,37 @@ def test_published_split(ml_1m: Dataset) -> None:
     assert (len(split.train), len(split.valid), len(split.test)) == (796_244, 99_455, 99_455)
     assert (len(split.catalogue), len(split.movies), split.name) == (3_043, 3_883, "ml-1m")
     assert split.train["user_id"].nunique() == 6_022
+
+
+@pytest.mark.real
+def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
+    # 20-core is what the published split was made of; ratings of 3 and more are those RecBole counts.
+    assert repr(ml_1m.filtered(core=20)) == "Dataset('ml-1m', 20-core: 6,022 users, 3,043 movies, 995,154 ratings)"
+    assert repr(ml_1m.filtered(3)) == "Dataset('ml-1m', rating >= 3: 6,039 users, 3,628 movies, 836,478 ratings)"
+    assert ml_1m.filtered(3, 10).num_ratings == 834_449
+    assert (ml_1m.filtered(4, 10).num_users, ml_1m.filtered(4, 10).num_movies) == (5_949, 2_810)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "sizes", "movies"),
+    [
+        ("recbole", (673_059, 80_695, 80_695), 3_123),
+        ("chronological-10core", (405_155, 54_459, 111_917), 2_810),
+        ("global-time", (800_169, 100_020, 100_020), 3_706),
+        ("next-movie", (988_129, 6_040, 6_040), 3_706),
+    ],
+)
+def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, int], movies: int) -> None:
+    split = Split.by_protocol(name, ml_1m)
+    assert (len(split.train), len(split.valid), len(split.test)) == sizes
+    assert len(split.catalogue) == movies
+
+
+@pytest.mark.real
+def test_negatives_on_ml_1m(ml_1m: Dataset) -> None:
+    split = Split.by_protocol("next-movie-99", ml_1m)
+    assert split.negatives is not None
+    assert len(split.negatives) == 99 * 6040
+    pairs = ml_1m.ratings["user_id"] * 10_000 + ml_1m.ratings["movie_id"]
+    assert not (split.negatives["user_id"] * 10_000 + split.negatives["movie_id"]).isin(pairs).any()

@@ -125,6 +125,134 @@ def test_history_makes_people_known_and_is_left_out(model):
     assert result["num_users"].tolist() == [2, 2]
 
 
+def test_negatives_are_all_that_is_ranked(model):
+    # Scores fall from 10 to 50. cat: 20 of {20, 40}; ann: 30 and 50 of {30, 40, 50}.
+    negatives = pd.DataFrame({"user_id": ["ann", "cat", "bob", "zoe"], "movie_id": [40, 40, 40, 10]})
+    result = evaluate(model, TEST, ks=[1, 2, 9], metrics=["recall", "mrr"], negatives=negatives, per_user=True)
+    assert result.set_index("user_id")["recall@1"].to_dict() == {"cat": 1.0, "ann": 0.5}
+    assert result.set_index("user_id")["recall@2"].to_dict() == {"cat": 1.0, "ann": 0.5}
+    assert result.set_index("user_id")["recall@9"].to_dict() == {"cat": 1.0, "ann": 1.0}
+    first = negatives.replace({"movie_id": {40: 10}})[1:]
+    first = pd.concat([first, pd.DataFrame({"user_id": ["ann"], "movie_id": [40]})])
+    assert evaluate(model, TEST, ks=[2], metrics=["mrr"], negatives=first, per_user=True)["mrr@2"].tolist() == [
+        0.5,
+        1.0,
+    ]
+    # A ranking of two movies shows two, however long the list: ann's three are the longest.
+    assert evaluate(model, TEST, ks=[9], metrics=["precision"], negatives=negatives, per_user=True)[
+        "precision@9"
+    ].tolist() == pytest.approx([1 / 9, 2 / 9])
+
+
+@pytest.mark.parametrize(
+    ("negatives", "message"),
+    [
+        ([("ann", 40)], "user 'cat' has test rows but no negatives"),
+        (
+            [("bob", 40), ("cat", 40), ("ann", 20)],
+            "negatives row 2: user 'ann' has movie 20 in the history or the mask",
+        ),
+        ([("cat", 40), ("ann", 30)], "negatives row 1: user 'ann' has movie 30 in the test rows, so it is no negative"),
+        (
+            [("cat", 10), ("ann", 40)],
+            "negatives row 0: user 'cat' has movie 10 as a negative, but it is not among the c",
+        ),
+        ([("cat", 40), ("ann", 99)], "movie 99 is not in the graph"),
+        ([("cat", 40), ("cat", 40)], "negatives row 1: user 'cat' rated movie 40 before"),
+    ],
+)
+def test_negatives_it_refuses(model, negatives, message):
+    frame = rows(*negatives)
+    with pytest.raises(DataError, match=message):
+        evaluate(model, TEST, negatives=frame, candidates=[20, 30, 40, 50])
+
+
+def test_leave_one_out_is_what_the_field_calls_it():
+    # The test movie of user u is at rank u + 1 of 100: HR@10 = 10/12, NDCG@10 = mean of 1 / log2(rank + 1).
+    users, movies = range(12), range(101)
+    train = pd.DataFrame({"user_id": users, "movie_id": 100})
+    graph = Graph.from_dataset(Dataset(train, pd.DataFrame({"movie_id": movies})))
+    test = pd.DataFrame({"user_id": users, "movie_id": users})
+    model = Fixed(graph, tuple(-float(m) for m in movies))
+    negatives = pd.DataFrame([(u, m) for u in users for m in range(100) if m != u], columns=["user_id", "movie_id"])
+    for options in ({}, {"negatives": negatives}):
+        result = evaluate(model, test, ks=[10], **options).set_index("metric")["value"]
+        assert result["hit_rate"] == result["recall"] == pytest.approx(10 / 12)
+        assert result["ndcg"] == pytest.approx(sum(1 / np.log2(r + 1) for r in range(1, 11)) / 12)
+        assert result["mrr"] == result["map"] == pytest.approx(sum(1 / r for r in range(1, 11)) / 12)
+        assert result["precision"] == pytest.approx(10 / 12 / 10)
+    few = negatives[negatives["movie_id"] >= 90]
+    assert evaluate(model, test, ks=[1], metrics=["hit_rate"], negatives=few)["value"].item() == 1.0
+
+
+def test_a_split_says_how_it_is_judged():
+    split = Split.leave_last_out(make_sample(120, 60, seed=1))
+    model = EASE.fit(Graph.from_dataset(split.dataset), reg=20.0)
+    by_hand = evaluate(model, split.test, candidates=split.catalogue, history=split.valid)
+    for asked in (
+        evaluate(model, replace(split, history="train+valid")),
+        evaluate(model, split, history="train+valid"),
+        evaluate(model, split, history=split.valid, mask="train+valid"),
+        evaluate(model, replace(split, history="train+valid", mask="train+valid")),
+    ):
+        pd.testing.assert_frame_equal(asked, by_hand)
+    masked = evaluate(model, split.test, candidates=split.catalogue, mask=split.valid)
+    pd.testing.assert_frame_equal(evaluate(model, replace(split, mask="train+valid")), masked)
+    plain = evaluate(model, split.test, candidates=split.catalogue)
+    both = replace(split, mask="train+valid", history="train+valid")
+    pd.testing.assert_frame_equal(evaluate(model, both, mask="train", history="train"), plain)
+    drawn = split.with_negatives(7)
+    given = evaluate(model, split.test, candidates=split.catalogue, negatives=drawn.negatives)
+    pd.testing.assert_frame_equal(evaluate(model, drawn), given)
+    assert given["value"][0] > plain["value"][0]
+
+
+def test_support_and_valid_rows_are_both_known():
+    split = Split.held_out_users(make_sample(120, 60, seed=1), fraction=0.2, support=5)
+    model = EASE.fit(Graph.from_dataset(split.dataset), reg=20.0)
+    both = pd.concat([split.support, split.valid])
+    by_hand = evaluate(model, split.test, candidates=split.catalogue, history=both)
+    pd.testing.assert_frame_equal(evaluate(model, split, history="train+valid"), by_hand)
+
+
+@dataclass(frozen=True, eq=False)
+class Newest(Recommender):
+    """Knows one movie per person, the last of the history; keeps what it was asked with."""
+
+    graph: Graph
+    seen: list
+    name = "newest"
+
+    def score(self, users: UserBatch) -> torch.Tensor:
+        self.seen.append(users)
+        return torch.zeros(users.num_users, self.graph.num_movies)
+
+    def with_graph(self, graph: Graph) -> Newest:
+        return replace(self, graph=graph)
+
+    def movie_vectors(self) -> torch.Tensor:
+        return torch.ones(self.graph.num_movies, 1)
+
+
+@pytest.mark.parametrize("protocol", ["next-movie", "chronological", "global-time"])
+def test_history_at_test_time_is_in_time_order(protocol):
+    # Many ratings of one second; the rating says which row of the file it is.
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame([(u, m) for u in range(12) for m in range(30)], columns=["user_id", "movie_id"])
+    frame = frame.sample(frac=0.7, random_state=0, ignore_index=True)
+    frame = frame.assign(timestamp=rng.integers(0, 6, len(frame)), rating=np.arange(len(frame)))
+    split = Split.by_protocol(protocol, Dataset(frame))
+    model = Newest(Graph.from_dataset(split.dataset), [])
+    evaluate(model, split, history="train+valid", ks=[5], metrics=["ndcg"])
+    (users,) = model.seen
+    known = pd.concat([split.train, split.valid]).sort_values(["timestamp", "rating"])
+    for row, user in enumerate(dict.fromkeys(split.test["user_id"])):
+        mine = users.row == row
+        expected = known.loc[known["user_id"] == user]
+        assert users.rating[mine].tolist() == expected["rating"].tolist()
+        assert users.time[mine].tolist() == expected["timestamp"].tolist()
+
+
 def test_known_user_without_ratings_is_evaluated():
     users = pd.DataFrame({"user_id": ["ann", "bob", "cat", "eve"]})
     graph = Graph.from_dataset(Dataset(TRAIN, MOVIES, users))
@@ -193,9 +321,11 @@ def test_equal_to_ranking_in_plain_python(case):
 def test_chunks_do_not_matter(monkeypatch):
     split = Split.random(make_sample(100, 60, seed=1), seed=2)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=20.0)
-    whole = evaluate(model, split, mask=split.valid, per_user=True)
+    few = split.with_negatives(5)
+    whole = [evaluate(model, rows, mask=split.valid, per_user=True) for rows in (split, few)]
     monkeypatch.setattr(ranking, "CHUNK", 7)
-    pd.testing.assert_frame_equal(evaluate(model, split, mask=split.valid, per_user=True), whole)
+    for rows, expected in zip((split, few), whole, strict=True):
+        pd.testing.assert_frame_equal(evaluate(model, rows, mask=split.valid, per_user=True), expected)
 
 
 def test_same_result_every_time_and_for_every_order_of_rows():
@@ -269,11 +399,21 @@ def test_data_it_refuses(model, test, options, message):
         ({"ks": [2.5]}, "whole number of at least 1, not 2.5"),
         ({"ks": []}, "ks is empty"),
         ({"confidence": 95}, "confidence must be between 0 and 1, not 95"),
+        ({"mask": "train+valid"}, "a mask or a history by name.*needs a Split"),
+        ({"history": "train"}, "a mask or a history by name.*needs a Split"),
     ],
 )
 def test_settings_it_refuses(model, options, message):
     with pytest.raises(ConfigError, match=message):
         evaluate(model, TEST, **options)
+
+
+def test_names_it_refuses():
+    split = Split.random(make_sample(60, 40))
+    model = Popularity.fit(Graph.from_dataset(split.dataset))
+    for options in ({"mask": "valid"}, {"history": "test"}):
+        with pytest.raises(ConfigError, match=r"must be one of train, train\+valid, not"):
+            evaluate(model, split, **options)
 
 
 def test_nan_scores_are_an_error(model):

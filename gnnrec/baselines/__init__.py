@@ -1,10 +1,15 @@
-"""The honest comparison: simple models that any trained network has to beat, asked in the same way."""
+"""The honest comparison: simple models that any trained network has to beat, asked in the same way.
+
+`BASELINES` need seconds and nothing else. `PEERS` are the well-known models of others, which take longer.
+"""
 
 from collections.abc import Callable
 
 from gnnrec.baselines.ease import EASE
 from gnnrec.baselines.itemknn import ItemKNN
+from gnnrec.baselines.peers import PEERS, Peer, Watch, fit_peer
 from gnnrec.baselines.popularity import Popularity
+from gnnrec.baselines.slim import SLIM
 from gnnrec.recommend import Recommender
 
 BASELINES: dict[str, Callable[..., Recommender]] = {
@@ -21,4 +26,4 @@ GRIDS: dict[str, list[dict[str, float]]] = {
 }
 """Settings worth trying: what suits a million ratings does not suit a few thousand."""
 
-__all__ = ["BASELINES", "EASE", "GRIDS", "ItemKNN", "Popularity"]
+__all__ = ["BASELINES", "EASE", "GRIDS", "PEERS", "SLIM", "ItemKNN", "Peer", "Popularity", "Watch", "fit_peer"]

@@ -56,9 +56,12 @@ def watched_together(graph: Graph) -> Tensor:
 
 def padded(values: Tensor, num_movies: int) -> Tensor:
     """Return `values` with every dimension grown to `num_movies` by zeros, for movies added after the fit."""
+    check_grown(values.size(0), num_movies)
     more = num_movies - values.size(0)
-    if more == 0:
-        return values
-    if more < 0:
-        raise DataError(f"the graph has {num_movies:,} movies but the model was fitted on {values.size(0):,}")
-    return torch.nn.functional.pad(values, (0, more) * values.dim())
+    return values if more == 0 else torch.nn.functional.pad(values, (0, more) * values.dim())
+
+
+def check_grown(fitted: int, now: int, what: str = "movies") -> None:
+    """Raise a `DataError` if a graph has fewer movies (or users) than a model was fitted on."""
+    if now < fitted:
+        raise DataError(f"the graph has {now:,} {what} but the model was fitted on {fitted:,}")

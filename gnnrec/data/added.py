@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import columns
-from gnnrec.data.dataset import Dataset, clean_movies, clean_users
+from gnnrec.data.clean import clean_movies, clean_users
+from gnnrec.data.dataset import Dataset
 from gnnrec.errors import DataError
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from gnnrec.data import columns
+from gnnrec.data.clean import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived
+from gnnrec.data.filters import at_least, in_core
 from gnnrec.errors import DataError
 from gnnrec.files import write_whole
 
@@ -39,6 +39,8 @@ class Dataset:
         not given.
     name : str
         Shown in reports.
+    filters : str
+        What was left out of the whole dataset, for reports; `filtered` writes it.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Dataset:
     movies: pd.DataFrame
     users: pd.DataFrame
     name: str
+    filters: str
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -67,12 +70,14 @@ class Dataset:
         movies: pd.DataFrame | None = None,
         users: pd.DataFrame | None = None,
         name: str = "custom",
+        filters: str = "",
     ) -> None:
-        ratings = _clean_ratings(ratings)
-        movies = clean_movies(_given_or_derived(movies, ratings, "movie_id"))
-        users = clean_users(_given_or_derived(users, ratings, "user_id"))
-        _check_ratings(ratings, movies, users)
-        for field, value in {"ratings": ratings, "movies": movies, "users": users, "name": name}.items():
+        ratings = clean_ratings(ratings)
+        movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
+        users = clean_users(given_or_derived(users, ratings, "user_id"))
+        check_ratings(ratings, movies, users)
+        values = {"ratings": ratings, "movies": movies, "users": users, "name": name, "filters": filters}
+        for field, value in values.items():
             object.__setattr__(self, field, value)
 
     @property
@@ -91,10 +96,52 @@ class Dataset:
         return len(self.ratings)
 
     def __repr__(self) -> str:
-        return (
-            f"Dataset({self.name!r}: {self.num_users:,} users, {self.num_movies:,} movies, "
-            f"{self.num_ratings:,} ratings)"
-        )
+        called = ", ".join(filter(None, (repr(self.name), self.filters)))
+        return f"Dataset({called}: {self.num_users:,} users, {self.num_movies:,} movies, {self.num_ratings:,} ratings)"
+
+    def filtered(self, min_rating: float | None = None, core: int | None = None) -> Dataset:
+        """Return the dataset with fewer ratings; users and movies that have none left go, too.
+
+        Parameters
+        ----------
+        min_rating : float, optional
+            Keep ratings of at least this.
+        core : int, optional
+            Then keep the largest part in which every user and every movie has at least this many ratings (the
+            k-core), as in "10-core".
+
+        Returns
+        -------
+        Dataset
+            Rows keep their order. What was done stands in `filters`, and from there in the protocol of a `Split`.
+
+        Raises
+        ------
+        DataError
+            There is no column ``rating`` to go by, or nothing is left.
+        ConfigError
+            `min_rating` is no finite number, or `core` is not a whole number of at least 1.
+
+        Examples
+        --------
+        >>> ratings = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [7, 8, 7, 8, 7], "rating": [5, 3, 4, 3, 2]})
+        >>> Dataset(ratings).filtered(min_rating=3, core=2)
+        Dataset('custom', rating >= 3, 2-core: 2 users, 2 movies, 4 ratings)
+        """
+        if min_rating is None and core is None:
+            return self
+        ratings, done = self.ratings, [self.filters] if self.filters else []
+        if min_rating is not None:
+            ratings = ratings[at_least(ratings, min_rating, self.name)]
+            done.append(f"rating >= {min_rating:g}")
+        if core is not None:
+            ratings = ratings[in_core(ratings, core)]
+            done.append(f"{core}-core")
+        if ratings.empty:
+            raise DataError(f"no rating of {self.name} is left after {', '.join(done)}; ask for less")
+        movies = self.movies[self.movies["movie_id"].isin(ratings["movie_id"])]
+        users = self.users[self.users["user_id"].isin(ratings["user_id"])]
+        return Dataset(ratings, movies, users, self.name, ", ".join(done))
 
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
@@ -122,108 +169,3 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
-
-
-def _clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = with_our_names(frame, "ratings", ("user_id", "movie_id"))
-    if frame.empty:
-        raise DataError("no rows; at least one rating is needed", at=("ratings", None))
-    clean = {column: columns.to_ids(frame[column], "ratings") for column in ("user_id", "movie_id")}
-    if "rating" in frame:
-        clean["rating"] = columns.to_numbers(frame["rating"], "ratings").astype("float32")
-    if "timestamp" in frame:
-        clean["timestamp"] = columns.to_timestamps(frame["timestamp"], "ratings")
-    return pd.DataFrame(clean)
-
-
-def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return movies as they stand in a `Dataset`; rows keep their order."""
-    frame = with_our_names(frame, "movies", ("movie_id",))
-    ids = _unique(columns.to_ids(frame["movie_id"], "movies"), "movies")
-    given = (
-        columns.to_text(frame["title"], unknown=[""])
-        if "title" in frame
-        else pd.Series(pd.NA, index=ids.index, dtype="string")
-    )
-    titles = given.fillna(ids.astype("string")).astype(str)
-    genres = columns.to_genres(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
-    years = columns.years_in(titles)
-    if "year" in frame:
-        numbers = columns.to_numbers(frame["year"], "movies", optional=True)
-        years = numbers.round().astype("Int64").fillna(years)
-    return _with_extras({"movie_id": ids, "title": titles, "genres": genres, "year": years}, frame)
-
-
-def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return users as they stand in a `Dataset`; rows keep their order."""
-    frame = with_our_names(frame, "users", ("user_id",))
-    ids = _unique(columns.to_ids(frame["user_id"], "users"), "users")
-    unknown = pd.Series(pd.NA, index=ids.index)
-    ages = columns.to_ages(frame["age"] if "age" in frame else unknown.rename("age"), "users")
-    clean = {"user_id": ids, "age": ages}
-    for column in ("gender", "occupation"):
-        clean[column] = columns.to_categories(frame.get(column, unknown))
-    return _with_extras(clean, frame)
-
-
-def _check_ratings(ratings: pd.DataFrame, movies: pd.DataFrame, users: pd.DataFrame) -> None:
-    codes = {}
-    for table, frame, column in (("movies", movies, "movie_id"), ("users", users, "user_id")):
-        ids, known = ratings[column], frame[column]
-        if len(known) and (ids.dtype == "int64") != (known.dtype == "int64"):
-            one, other = ("text", "whole numbers") if known.dtype == "int64" else ("whole numbers", "text")
-            raise DataError(f"{column} is {one} in ratings but {other} in {table}; use the same type in both")
-        codes[column] = pd.Index(known).get_indexer(pd.Index(ids))
-        if (codes[column] < 0).any():
-            row = int(np.argmax(codes[column] < 0))
-            raise DataError(
-                f"{column} {columns.shown(ids.iloc[row])} is not in the {table} table; add it there or drop the rating",
-                at=("ratings", row),
-            )
-    pairs = pd.Series(codes["user_id"] * np.int64(len(movies)) + codes["movie_id"])
-    if (again := pairs.duplicated().to_numpy()).any():
-        row = int(np.argmax(again))
-        user, movie = (columns.shown(ratings[column].iloc[row]) for column in ("user_id", "movie_id"))
-        raise DataError(
-            f"user {user} rated movie {movie} before; keep one of the two rows",
-            at=("ratings", row),
-            earlier=("ratings", int(np.argmax(pairs.to_numpy() == pairs.iloc[row]))),
-        )
-
-
-def with_our_names(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:
-    """Return a frame with a fresh index and the usual other column names replaced by ours.
-
-    A missing required column, or one that is there twice, is a `DataError`.
-    """
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"{table} must be a pandas DataFrame, not {type(frame).__name__}")
-    renamed = frame.rename(columns=columns.canonical_names(frame.columns, table)).reset_index(drop=True)
-    for column in required:
-        if column not in renamed:
-            found = ", ".join(map(str, frame.columns)) or "none"
-            raise DataError(f"no column {column}; columns found: {found}", at=(table, None))
-    for column in columns.ALIASES[table]:
-        if isinstance(renamed.get(column), pd.DataFrame):
-            raise DataError(f"two columns {column}; keep one of them", at=(table, None))
-    return renamed
-
-
-def _with_extras(clean: dict[str, pd.Series], frame: pd.DataFrame) -> pd.DataFrame:
-    extras = {column: frame[column] for column in frame.columns if column not in clean}
-    return pd.DataFrame({**clean, **extras})
-
-
-def _given_or_derived(given: pd.DataFrame | None, ratings: pd.DataFrame, column: str) -> pd.DataFrame:
-    return given if given is not None else pd.DataFrame({column: np.sort(ratings[column].unique())})
-
-
-def _unique(ids: pd.Series, table: str) -> pd.Series:
-    if (again := ids.duplicated().to_numpy()).any():
-        row = int(np.argmax(again))
-        raise DataError(
-            f"{ids.name} {columns.shown(ids.iloc[row])} is listed twice; keep one row of each",
-            at=(table, row),
-            earlier=(table, int(np.argmax((ids == ids.iloc[row]).to_numpy()))),
-        )
-    return ids

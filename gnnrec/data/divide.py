@@ -29,12 +29,32 @@ def ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_fractions(users: pd.Series, times: np.ndarray, fractions: tuple[float, float, float]) -> np.ndarray:
-    """Return a part per row: each user's first rows train, the last test; shares are rounded down."""
+    """Return a part per row: each user's first rows train, the last test; shares are rounded down.
+
+    With 10 rows or more of each user, and shares of a tenth, these are the counts of RecBole's `split_by_ratio`.
+    It differs for smaller users, to whose shares below one row it gives a whole one.
+    """
     _check_fractions(fractions)
     rank, size = ranks(users, times)
     # 0.29 * 100 is 28.999999999999996: without the nudge a share that fits exactly would lose a row.
     num_valid, num_test = (np.floor(share * size + 1e-9).astype(np.int64) for share in fractions[1:])
     return np.select([rank >= size - num_test, rank >= size - num_test - num_valid], [2, 1], default=0)
+
+
+def by_time(times: np.ndarray, fractions: tuple[float, float, float]) -> tuple[np.ndarray, list[int]]:
+    """Return a part per row, and the times at which valid and test begin (only of those that have a share).
+
+    Shares are rounded down; rows of the same second are never torn apart, so the later part may be larger.
+    """
+    _check_fractions(fractions)
+    ordered = np.sort(times)
+    num_valid, num_test = (math.floor(share * len(times) + 1e-9) for share in fractions[1:])
+    codes, begin = np.zeros(len(times), dtype=np.int64), []
+    for first, code, rows in ((num_test + num_valid, 1, num_valid), (num_test, 2, num_test)):
+        if rows:
+            begin.append(int(ordered[len(times) - first]))
+            codes[times >= begin[-1]] = code
+    return codes, begin
 
 
 def hold_out(ids: pd.Series, population: int, fraction: float, seed: int, what: str) -> tuple[list, list]:

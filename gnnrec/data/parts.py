@@ -16,6 +16,8 @@ from gnnrec.files import write_whole
 
 PARTS = ("train", "valid", "test", "support")
 NOTE = "split.json"
+NOTED = ("name", "protocol", "mask", "history")
+"""What the note beside the parts says."""
 
 
 def checked_whole(
@@ -47,7 +49,7 @@ def checked_whole(
 
 def read_parts(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any], Callable[[str, int | None], Place]]:
     """Return the arguments of a `Split` that lies in a folder, and the function that names file and line of a row."""
-    wanted = dict.fromkeys(PARTS, "ratings")
+    wanted = dict.fromkeys((*PARTS, "negatives"), "ratings")
     text_ids: set[str] = set()
     if dataset is None:
         wanted |= {"movies": "movies", "users": "users"}
@@ -79,6 +81,6 @@ def _read_note(path: Path) -> dict[str, str]:
         return {}
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
-        return {key: str(note[key]) for key in ("name", "protocol") if key in note}
+        return {key: str(note[key]) for key in NOTED if key in note}
     except (ValueError, TypeError) as error:
         raise DataError(f"no JSON object ({error}); correct or remove the file", at=str(path)) from None

@@ -155,7 +155,7 @@ def _read_file(path: Path) -> dict[str, Table]:
 
 
 def _build(tables: dict[str, Table], name: str) -> Dataset:
-    frames = {table: read.frame for table, read in tables.items()}
+    frames: dict[str, Any] = {table: read.frame for table, read in tables.items()}
     try:
         return Dataset(**frames, name=name)
     except DataError as error:

@@ -1,25 +1,29 @@
-"""`Split`: which ratings train, which choose the model, which judge it.
+"""`Split`: which ratings train, which choose the model, which judge it, and how they do.
 
-A split is three frames of ratings and nothing else, so anyone can build one; the class methods are the usual
+A split is three frames of ratings and little else, so anyone can build one; the class methods are the usual
 protocols. No pair of user and movie may be in two parts: that is how test ratings leak into training.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gnnrec.data import divide
 from gnnrec.data.dataset import Dataset
-from gnnrec.data.parts import PARTS, checked_whole, read_parts, write_parts
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.data.divisions import Divisions
+from gnnrec.data.negatives import checked, found
+from gnnrec.data.parts import NOTED, PARTS, checked_whole, read_parts, write_parts
+from gnnrec.data.protocols import check_scope, find_protocol
+from gnnrec.errors import DataError
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Split:
+class Split(Divisions):
     """Train, validation and test ratings of one dataset.
 
     Parameters
@@ -32,14 +36,25 @@ class Split:
     name : str
         Name of the dataset.
     protocol : str
-        One line for reports: how the rows were divided.
+        One line for reports: what was left out, and how the rows were divided.
     support : pandas.DataFrame, optional
         Ratings of held-out people that may serve as their history at test time, never in training.
+    negatives : pandas.DataFrame, optional
+        ``user_id, movie_id``: among these and the test movies alone each test user's list is made; see
+        `with_negatives`. All movies are ranked when not given.
+    mask : str
+        What is left out of the lists: ``"train"`` rows, or ``"train+valid"``.
+    history : str
+        What is known of the people at test time: ``"train"`` rows, or ``"train+valid"`` (nothing is trained again;
+        what is known is also left out of the lists).
 
     Raises
     ------
     DataError
-        As for `Dataset`, and when a user and movie occur in two parts; the message names both rows.
+        As for `Dataset`, when a user and movie occur in two parts (the message names both rows), and for `negatives`
+        as in `with_negatives`.
+    ConfigError
+        Another `mask` or `history`.
 
     Examples
     --------
@@ -56,6 +71,9 @@ class Split:
     name: str
     protocol: str
     support: pd.DataFrame | None
+    negatives: pd.DataFrame | None
+    mask: str
+    history: str
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -68,21 +86,27 @@ class Split:
         name: str = "custom",
         protocol: str = "as given",
         support: pd.DataFrame | None = None,
+        negatives: pd.DataFrame | None = None,
+        mask: str = "train",
+        history: str = "train",
     ) -> None:
         given = {"train": train, "valid": valid, "test": test, "support": support}
         parts = {part: frame for part, frame in given.items() if frame is not None}
         whole = checked_whole(parts, movies, users, name)
-        values = {
+        values: dict[str, Any] = {
             "support": None,
             "movies": whole.movies,
             "users": whole.users,
             "name": name,
             "protocol": protocol,
+            "mask": check_scope(mask, "mask"),
+            "history": check_scope(history, "history"),
         }
         start = 0
         for part, frame in parts.items():
             values[part] = whole.ratings.iloc[start : start + len(frame)].reset_index(drop=True)
             start += len(frame)
+        values["negatives"] = None if negatives is None else checked(negatives, whole, values["test"])
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -102,135 +126,69 @@ class Split:
         return pd.Index(np.sort(pd.concat(parts).unique()), name="movie_id")
 
     @classmethod
-    def random(cls, dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0) -> Split:
-        """Divide each user's ratings at random.
+    def by_protocol(cls, name: str, dataset: Dataset, seed: int = 0) -> Split:
+        """Filter and divide a dataset as a named protocol says.
 
-        Shares are rounded down for valid and test and the rest trains, so every user keeps a train row, and
-        users with few ratings (fewer than 10 for a share of 0.1) stay in train as a whole.
+        The split also knows how that protocol makes its lists (`mask`, `history`, `negatives`), so `evaluate` and
+        `benchmark` need not be told.
 
         Parameters
         ----------
+        name : str
+            ``random``, ``recbole``, ``chronological``, ``chronological-10core``, ``global-time``,
+            ``leave-last-out``, ``next-movie``, ``next-movie-99``, ``held-out-users`` or ``held-out-movies``;
+            `gnnrec.data.PROTOCOLS` holds what each of them means.
         dataset : Dataset
-            What to divide.
-        fractions : tuple of float
-            Shares of train, valid and test; they sum to 1.
+            The whole of it.
         seed : int
-            The same seed gives the same parts.
+            Of what is drawn: the division, where it is random, and the negatives.
 
-        Returns
-        -------
-        Split
-            Rows keep the order they have in the dataset.
+        Raises
+        ------
+        ConfigError
+            There is no such protocol.
+        DataError
+            The dataset lacks what the protocol goes by, ratings or timestamps.
+
+        Examples
+        --------
+        >>> from gnnrec.data import make_sample
+        >>> Split.by_protocol("recbole", make_sample(50, 40))
+        Split('sample', rating >= 3, 10-core, random per user 0.8/0.1/0.1, seed 0: 718 train, 53 valid, 53 test)
         """
-        shuffled = np.random.default_rng(seed).permutation(dataset.num_ratings)
-        codes = divide.by_fractions(dataset.ratings["user_id"], shuffled, fractions)
-        return _from_codes(dataset, codes, f"random per user {divide.shares(fractions)}, seed {seed}")
+        steps = find_protocol(name)
+        options = {**steps.options, "seed": seed} if steps.seeded else steps.options
+        whole = dataset.filtered(steps.min_rating, steps.core)
+        split = getattr(cls, steps.division)(whole, **options)._with(mask=steps.mask, history=steps.history)
+        return split.with_negatives(steps.negatives, seed) if steps.negatives else split
 
-    @classmethod
-    def chronological(cls, dataset: Dataset, fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)) -> Split:
-        """Divide each user's ratings by time: the oldest train, the newest test.
-
-        Ratings of the same second keep their order in the file. Small users are treated as in `random`.
+    def with_negatives(self, negatives: int | str | Path | pd.DataFrame, seed: int = 0) -> Split:
+        """Return the split with a few movies per test user, among which alone the test movies are ranked.
 
         Parameters
         ----------
-        dataset : Dataset
-            What to divide; it needs timestamps.
-        fractions : tuple of float
-            Shares of train, valid and test; they sum to 1.
-
-        Returns
-        -------
-        Split
-            Rows keep the order they have in the dataset.
-        """
-        codes = divide.by_fractions(dataset.ratings["user_id"], _times(dataset, "chronological"), fractions)
-        return _from_codes(dataset, codes, f"chronological per user {divide.shares(fractions)}")
-
-    @classmethod
-    def leave_last_out(cls, dataset: Dataset) -> Split:
-        """Test on each user's last rating, validate on the one before it.
-
-        Users with fewer than 3 ratings stay in train. Ratings of the same second keep their file order.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            What to divide; it needs timestamps.
-
-        Returns
-        -------
-        Split
-            Rows keep the order they have in the dataset.
-        """
-        rank, size = divide.ranks(dataset.ratings["user_id"], _times(dataset, "leave_last_out"))
-        left = size - rank  # 1 is the last rating
-        codes = np.select([(size >= 3) & (left == 1), (size >= 3) & (left == 2)], [2, 1], default=0)
-        return _from_codes(dataset, codes, "leave last out")
-
-    @classmethod
-    def held_out_users(cls, dataset: Dataset, fraction: float = 0.1, support: int = 5, seed: int = 0) -> Split:
-        """Hold out people: none of their ratings train.
-
-        The first `support` ratings of each (by time; in file order without timestamps) become the part
-        `support`, the history a model may look at when it is tested; the others are valid or test. Only
-        people with more than `support` ratings are held out.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            What to divide.
-        fraction : float
-            Share of the people that is held out for test; as many more are for valid.
-        support : int
-            Ratings per held-out person to be known; 0 tests people of whom only the profile is known.
+        negatives : int, path or pandas.DataFrame
+            How many to draw for each user, from the `catalogue` without what the user has rated in any part; or those
+            of a file or frame of ``user_id, movie_id``; or a file as published with NCF, of lines
+            ``(user,movie)<tab>negative<tab>negative...`` with the ids of the dataset.
         seed : int
-            People are chosen by a hash of this and their id, whatever the order of the rows.
+            Of the drawing.
 
-        Returns
-        -------
-        Split
-            With `support` set.
+        Raises
+        ------
+        DataError
+            A movie is unknown or was rated by that user, or a test user has no negatives.
+        ConfigError
+            So many cannot be drawn.
         """
-        if support < 0:
-            raise ConfigError(f"support must be 0 or more, not {support}")
-        times = dataset.ratings.get("timestamp", pd.Series(0, index=dataset.ratings.index))
-        ids = dataset.ratings["user_id"]
-        rank, size = divide.ranks(ids, times.to_numpy())
-        valid, test = divide.hold_out(ids[size > support], ids.nunique(), fraction, seed, "users")
-        codes = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        codes = np.where((codes > 0) & (rank < support), 3, codes)
-        line = f"held-out users {fraction:g}+{fraction:g}, first {support} ratings known, seed {seed}"
-        return _from_codes(dataset, codes, line, with_support=True)
-
-    @classmethod
-    def held_out_movies(cls, dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Split:
-        """Hold out movies with all their ratings, to test recommending what nobody has seen.
-
-        People who rated held-out movies only have no train row.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            What to divide.
-        fraction : float
-            Share of the rated movies that is held out for test; as many more are for valid.
-        seed : int
-            Movies are chosen by a hash of this and their id, whatever the order of the rows.
-
-        Returns
-        -------
-        Split
-            Rows keep the order they have in the dataset.
-        """
-        ids = dataset.ratings["movie_id"]
-        valid, test = divide.hold_out(ids, ids.nunique(), fraction, seed, "movies")
-        codes = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        return _from_codes(dataset, codes, f"held-out movies {fraction:g}+{fraction:g}, seed {seed}")
+        parts = [getattr(self, part) for part in PARTS if getattr(self, part) is not None]
+        whole = Dataset(pd.concat(parts), self.movies, self.users, self.name)
+        frame, line = found(negatives, whole, self.test, seed)
+        return self._with(negatives=frame, protocol=f"{self.protocol}, {line}")
 
     @classmethod
     def from_folder(cls, path: str | Path, dataset: Dataset | None = None) -> Split:
-        """Read ``train``, ``valid`` and ``test`` (and ``support`` if there) as .csv, .tsv or .parquet.
+        """Read ``train``, ``valid`` and ``test`` (``support`` and ``negatives`` if there) as .csv, .tsv or .parquet.
 
         Parameters
         ----------
@@ -257,7 +215,7 @@ class Split:
             raise error.moved(place) from None
 
     def to_folder(self, path: str | Path) -> Path:
-        """Write each part, movies and users as CSV, and name and protocol as ``split.json``.
+        """Write each part, movies and users as CSV; name, protocol, mask and history as ``split.json``.
 
         Parameters
         ----------
@@ -270,18 +228,19 @@ class Split:
             The folder, which `from_folder` reads back.
         """
         folder = Path(path)
-        frames = {table: getattr(self, table) for table in (*PARTS, "movies", "users")}
-        write_parts(folder, frames, {"name": self.name, "protocol": self.protocol})
+        frames = {table: getattr(self, table) for table in (*PARTS, "negatives", "movies", "users")}
+        write_parts(folder, frames, {key: getattr(self, key) for key in NOTED})
         return folder
 
+    @classmethod
+    def _from_codes(cls, dataset: Dataset, codes: np.ndarray, line: str, *, with_support: bool = False) -> Split:
+        parts = {part: dataset.ratings[codes == code] for code, part in enumerate(PARTS[: 4 if with_support else 3])}
+        line = f"{dataset.filters}, {line}" if dataset.filters else line
+        return cls(**parts, movies=dataset.movies, users=dataset.users, name=dataset.name, protocol=line)
 
-def _from_codes(dataset: Dataset, codes: np.ndarray, protocol: str, *, with_support: bool = False) -> Split:
-    """Build a split from a part code per rating."""
-    parts = {part: dataset.ratings[codes == code] for code, part in enumerate(PARTS[: 4 if with_support else 3])}
-    return Split(**parts, movies=dataset.movies, users=dataset.users, name=dataset.name, protocol=protocol)
-
-
-def _times(dataset: Dataset, protocol: str) -> np.ndarray:
-    if "timestamp" not in dataset.ratings:
-        raise DataError(f"{dataset.name} has no timestamps, which {protocol} needs; use Split.random")
-    return dataset.ratings["timestamp"].to_numpy()
+    def _with(self, **fields: Any) -> Split:
+        """Return the split with other fields, which need no check against the rest."""
+        made = copy.copy(self)
+        for field, value in fields.items():
+            object.__setattr__(made, field, value)
+        return made

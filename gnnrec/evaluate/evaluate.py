@@ -15,6 +15,7 @@ from torch import Tensor
 from gnnrec.data import Split
 from gnnrec.errors import ConfigError
 from gnnrec.evaluate import lists as of_lists
+from gnnrec.evaluate.asked import Asked
 from gnnrec.evaluate.bootstrap import intervals
 from gnnrec.evaluate.metrics import ACCURACY
 from gnnrec.evaluate.ranking import Ranking, rank
@@ -33,9 +34,10 @@ def evaluate(
     test: pd.DataFrame | Split,
     *,
     ks: Sequence[int] = (10, 20),
-    mask: pd.DataFrame | None = None,
-    history: pd.DataFrame | None = None,
+    mask: pd.DataFrame | str | None = None,
+    history: pd.DataFrame | str | None = None,
     candidates: Iterable[Any] | None = None,
+    negatives: pd.DataFrame | None = None,
     metrics: Sequence[str] | None = None,
     per_user: bool = False,
     confidence: float = 0.95,
@@ -43,27 +45,30 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure a model on ratings it has not seen.
 
-    Every candidate movie is ranked for every user who has test rows; nothing is sampled. Movies in the user's
-    history in the graph are left out. Every test row counts as relevant, whatever its rating. Equal scores
-    are ranked in the order of the movie table.
+    Every candidate movie is ranked for every user who has test rows; nothing is sampled, unless `negatives` says so.
+    Movies in the user's history in the graph are left out. Every test row counts as relevant, whatever its rating.
+    Equal scores are ranked in the order of the movie table.
 
     Parameters
     ----------
     model : Recommender
         A trained `RecGraph`, or a baseline.
     test : pandas.DataFrame or Split
-        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, its ``catalogue`` as
-        candidates and its ``support`` as history, each unless given here.
+        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, its ``catalogue`` as candidates, its
+        ``support`` as history, and its own `mask`, `history` and `negatives`, each unless given here.
     ks : sequence of int
         Lengths of the lists.
-    mask : pandas.DataFrame, optional
-        More rows of ``user_id, movie_id`` to leave out, such as the validation rows. Users without test rows
-        do not matter in it.
-    history : pandas.DataFrame, optional
-        Ratings the model takes in first, with `Recommender.add_ratings`: what is known of people it was not
-        trained on. They are left out of the lists, too.
+    mask : pandas.DataFrame or str, optional
+        More rows of ``user_id, movie_id`` to leave out. Users without test rows do not matter in it. Of a `Split` also
+        ``"train+valid"``, or ``"train"`` for nothing more.
+    history : pandas.DataFrame or str, optional
+        Ratings the model takes in first, with `Recommender.add_ratings`, and without training: what is known of
+        people at test time. They are left out of the lists, too. Of a `Split` also ``"train+valid"``, or
+        ``"train"`` for nothing more than its ``support``.
     candidates : iterable of movie ids, optional
         Rank these only; all movies of the graph when not given.
+    negatives : pandas.DataFrame, optional
+        Rows of ``user_id, movie_id``: of each user rank these and the test movies only.
     metrics : sequence of str, optional
         Some of `METRICS`; all when not given.
     per_user : bool
@@ -81,15 +86,17 @@ def evaluate(
         (NaN). `num_users` is how many users the mean is over. `novelty` is in bits, all others are in [0, 1];
         the formulas are in `gnnrec.evaluate.metrics` and `gnnrec.evaluate.lists`. With `per_user` instead
         ``user_id`` and a column such as ``recall@10`` for each metric but `coverage`, in the order in which
-        the users occur in `test`.
+        the users occur in `test`. For a `Split`, ``attrs["fingerprint"]`` is the digest of the protocol that was
+        followed, and ``attrs["protocol"]`` says which that is.
 
     Raises
     ------
     DataError
         `test` is empty, names an unknown user or movie, a movie that is no candidate, a pair twice, or a pair
-        that is left out because it was seen before; or the model scores with NaN.
+        that is left out because it was seen before; a test user has no negatives, or one that is a test row, no
+        candidate, or left out; or the model scores with NaN.
     ConfigError
-        An unknown metric, a `k` below 1, or a `confidence` outside of 0 to 1.
+        An unknown metric, mask or history, a `k` below 1, or a `confidence` outside of 0 to 1.
 
     Examples
     --------
@@ -103,27 +110,30 @@ def evaluate(
     wanted, sizes = _checked_metrics(metrics), _checked_ks(ks)
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence}")
-    if isinstance(test, Split):
-        candidates = test.catalogue if candidates is None else candidates
-        history = test.support if history is None else history
-        test = test.test
+    asked = Asked.of(test, mask, history, candidates, negatives, model.graph.dataset.ratings)
     facts = _Facts.of(model.graph)  # before the history: novelty is a matter of what the model was trained on
-    if history is not None and len(history):
-        model = model.add_ratings(history)
-    task = task_of(model.graph, test, mask, candidates)
+    if asked.history is not None and len(asked.history):
+        model = model.add_ratings(asked.history)
+    task = task_of(model.graph, asked.test, asked.mask, asked.candidates, asked.negatives)
     ranking = rank(model, task, max(sizes))
     keys = [(metric, k) for metric in wanted if metric != "coverage" for k in sizes]
     values = {key: _per_user(*key, ranking, facts).numpy() for key in keys}
     if per_user:
         ids = model.graph.ids["user"][task.users.numpy()]
-        return pd.DataFrame({"user_id": ids, **{f"{metric}@{k}": own for (metric, k), own in values.items()}})
+        columns = {f"{metric}@{k}": own for (metric, k), own in values.items()}
+        return _with_attrs(pd.DataFrame({"user_id": ids, **columns}), asked)
     rows = _means(values, confidence, seed)
     if "coverage" in wanted:
         for k in sizes:
             share = of_lists.coverage(ranking.lists[:, :k], len(task.candidates))
             rows["coverage", k] = share, np.nan, np.nan, len(task.users)
     in_order = [(metric, k) for metric in wanted for k in sizes]
-    return pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS))
+    return _with_attrs(pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS)), asked)
+
+
+def _with_attrs(frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+    frame.attrs.update(asked.attrs)
+    return frame
 
 
 @dataclass(frozen=True, eq=False)

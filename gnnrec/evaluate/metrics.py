@@ -12,6 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
+"""Stands in every fingerprint; `n` is how many test movies a user has. A change of any formula changes it."""
+
 
 def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the share of the relevant movies that are in the list: hits / `num_relevant`.
@@ -39,7 +42,9 @@ def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
 
 def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
-    """Return 1 where at least one relevant movie is in the list, else 0.
+    """Return 1 where at least one relevant movie is in the list, else 0: HR@k.
+
+    With one relevant movie per user, as when the last one is left out, it equals `recall`.
 
     Examples
     --------
@@ -65,7 +70,8 @@ def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
     .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
 
-    The ideal list is as long as it can be, so a list of hits only scores 1 whether `k` or `n` is larger.
+    The ideal list is as long as it can be, so a list of hits only scores 1 whether `k` or `n` is larger. With one
+    relevant movie per user it is :math:`1 / \log_2(r + 1)` at rank `r`, 0 where that is below `k`.
 
     Examples
     --------

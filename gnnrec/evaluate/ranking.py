@@ -62,6 +62,10 @@ def rank(model: Recommender, task: Task, k: int) -> Ranking:
             raise DataError(f"{model.name} scores movies for user {user!r} with NaN; the model is broken")
         row, column = _of_chunk(task.hidden, start, column_of)
         scores[row, column] = -torch.inf
+        if task.offered is not None:
+            others = torch.ones(scores.shape, dtype=torch.bool)
+            others[_of_chunk(task.offered, start, column_of)] = False
+            scores[others] = -torch.inf
         values, found = top(scores, k)
         relevant = torch.zeros(scores.shape, dtype=torch.bool)
         relevant[_of_chunk(task.relevant, start, column_of)] = True

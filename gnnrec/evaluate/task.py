@@ -29,12 +29,15 @@ class Task:
         Row (into `users`) and movie of every test pair, sorted by row.
     hidden : tuple of Tensor
         The same of the pairs that are left out of the lists.
+    offered : tuple of Tensor, optional
+        The same of the only pairs that may be listed, where users have candidates of their own.
     """
 
     users: Tensor
     candidates: Tensor
     relevant: tuple[Tensor, Tensor]
     hidden: tuple[Tensor, Tensor]
+    offered: tuple[Tensor, Tensor] | None = None
 
 
 def task_of(
@@ -42,6 +45,7 @@ def task_of(
     test: pd.DataFrame,
     mask: pd.DataFrame | None = None,
     candidates: Iterable[Any] | None = None,
+    negatives: pd.DataFrame | None = None,
 ) -> Task:
     """Check the frames against the graph and turn them into a `Task`; see `gnnrec.evaluate.evaluate`."""
     rows = _cleaned(test, "test")
@@ -53,12 +57,16 @@ def task_of(
     batch = graph.known_users(users)
     hidden = batch.row * graph.num_movies + batch.movie  # one number per pair, so that pairs sort and compare
     if mask is not None and len(mask):
-        hidden = torch.cat([hidden, _masked(graph, users, mask)])
+        hidden = torch.cat([hidden, _pairs(graph, users, mask, "mask")[0]])
     hidden = hidden.sort().values
     pairs = row * graph.num_movies + movies
     _check_unseen(rows, pairs, hidden)
     relevant = pairs.sort().values
-    return Task(users, allowed, _split(relevant, graph.num_movies), _split(hidden, graph.num_movies))
+    offered = None
+    if negatives is not None:
+        others = _negatives(graph, users, negatives, allowed, hidden, relevant)
+        offered = _split(torch.cat([relevant, others]).sort().values, graph.num_movies)
+    return Task(users, allowed, _split(relevant, graph.num_movies), _split(hidden, graph.num_movies), offered)
 
 
 def _cleaned(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -110,8 +118,7 @@ def _check_candidates(rows: pd.DataFrame, movies: Tensor, allowed: Tensor, num_m
 
 
 def _check_unseen(rows: pd.DataFrame, pairs: Tensor, hidden: Tensor) -> None:
-    place = torch.searchsorted(hidden, pairs).clamp(max=max(len(hidden) - 1, 0))
-    if len(hidden) and (seen := hidden[place] == pairs).any():
+    if (seen := _among(pairs, hidden)).any():
         row = int(seen.int().argmax())
         user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
         raise DataError(
@@ -121,13 +128,43 @@ def _check_unseen(rows: pd.DataFrame, pairs: Tensor, hidden: Tensor) -> None:
         )
 
 
-def _masked(graph: Graph, users: Tensor, mask: pd.DataFrame) -> Tensor:
-    rows = _cleaned(mask, "mask")
+def _negatives(
+    graph: Graph, users: Tensor, negatives: pd.DataFrame, allowed: Tensor, hidden: Tensor, relevant: Tensor
+) -> Tensor:
+    """Return the pairs of test users and their negatives, none of which may be a candidate in name only."""
+    pairs, rows = _pairs(graph, users, negatives, "negatives")
+    of_nobody = torch.ones(len(users), dtype=torch.bool)
+    of_nobody[pairs // graph.num_movies] = False
+    if of_nobody.any():
+        user = graph.ids["user"].tolist()[int(users[int(of_nobody.int().argmax())])]
+        raise DataError(f"user {user!r} has test rows but no negatives; give every test user some")
+    for bad, problem in (
+        (_among(pairs, hidden), "in the history or the mask already, so it cannot be ranked"),
+        (_among(pairs, relevant), "in the test rows, so it is no negative"),
+        (~_among(pairs % graph.num_movies, allowed), "as a negative, but it is not among the candidates"),
+    ):
+        if bad.any():
+            row = int(bad.int().argmax())
+            user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
+            raise DataError(f"user {user!r} has movie {movie!r} {problem}; drop it", at=("negatives", rows.index[row]))
+    return pairs
+
+
+def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
+    """Return the pairs of a frame that are of test users as numbers, and their rows."""
+    rows = _cleaned(frame, name)
     movies = graph.movie_nodes(rows["movie_id"])
     row_of = torch.full((graph.num_users + 1,), -1)  # the last entry stands for users the graph does not know
     row_of[users] = torch.arange(len(users))
     row = row_of[torch.from_numpy(graph.ids["user"].get_indexer(pd.Index(rows["user_id"])).astype("int64"))]
-    return (row * graph.num_movies + movies)[row >= 0]
+    return (row * graph.num_movies + movies)[row >= 0], rows[(row >= 0).numpy()]
+
+
+def _among(values: Tensor, ordered: Tensor) -> Tensor:
+    """Return which values are in a sorted tensor."""
+    if len(ordered) == 0:
+        return torch.zeros(len(values), dtype=torch.bool)
+    return ordered[torch.searchsorted(ordered, values).clamp(max=len(ordered) - 1)] == values
 
 
 def _value(column: pd.Series, row: int) -> Any:

@@ -77,6 +77,7 @@ class Graph:
             x=torch.cat(profile, dim=1),
             occupation=features.links(dataset.users["occupation"], occupations),
             **edges.of_ratings(dataset),
+            node=torch.arange(dataset.num_users),
             num_movies=dataset.num_movies,
             num_occupations=len(occupations),
         )
@@ -131,13 +132,22 @@ class Graph:
         edges.add_relation(data, (USER, "works_as", OCCUPATION), self.users.occupation)
         return data
 
-    def edges_of(self, nodes: Tensor) -> Tensor:
-        """Return which of the graph's ratings belong to these users, in the order of `known_users`."""
-        return edges.ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])[0]
+    def edges_of(self, nodes: Tensor, until: Tensor | None = None) -> Tensor:
+        """Return which of the graph's ratings `known_users` gives these users, in its order."""
+        return edges.ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)[0]
 
-    def known_users(self, nodes: Tensor) -> UserBatch:
-        """Return some of the graph's users, in the order of `nodes` ``[n]`` int64."""
-        edge, row = edges.ranges(self._user_ptr[nodes], self._user_ptr[nodes + 1])
+    def known_users(self, nodes: Tensor, until: Tensor | None = None) -> UserBatch:
+        """Return some of the graph's users, as they are or as they once were.
+
+        Parameters
+        ----------
+        nodes : Tensor
+            ``[n]`` int64, who, in this order; the same user may be asked for several times.
+        until : Tensor, optional
+            ``[n]`` int64, the place among the graph's ratings before which each history ends: a user as they were just
+            before they made that rating. Whole histories by default.
+        """
+        edge, row = edges.ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)
         occupation = self._occupation_of[nodes]
         works = torch.nonzero(occupation >= 0).squeeze(1)
         return dataclasses.replace(
@@ -148,6 +158,7 @@ class Graph:
             movie=self.users.movie[edge],
             rating=self.users.rating[edge],
             time=self.users.time[edge],
+            node=nodes,
         )
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
@@ -213,7 +224,8 @@ class Graph:
         )
 
     @cached_property
-    def _user_ptr(self) -> Tensor:
+    def first_edge(self) -> Tensor:
+        """``[num_users + 1]`` int64, where the ratings of each user begin in `users`; they end where the next begin."""
         counts = torch.bincount(self.users.row, minlength=self.num_users)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 

@@ -169,6 +169,7 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
         movie=torch.tensor(nodes, dtype=torch.int64),
         rating=torch.tensor(values, dtype=torch.float32),
         time=torch.zeros(len(nodes), dtype=torch.int64),
+        node=torch.tensor([-1]),
         num_movies=graph.num_movies,
         num_occupations=len(graph.occupations),
     )

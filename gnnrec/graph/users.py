@@ -33,6 +33,9 @@ class UserBatch:
         ``[num_edges]`` float32.
     time : Tensor
         ``[num_edges]`` int64, seconds since 1970, 0 where not known.
+    node : Tensor
+        ``[num_users]`` int64, the user's node in the graph, -1 for someone new. For models with a table of users;
+        one that reads histories has no use for it.
     num_movies, num_occupations : int
         Number of nodes that the edges may lead to.
     """
@@ -43,6 +46,7 @@ class UserBatch:
     movie: Tensor
     rating: Tensor
     time: Tensor
+    node: Tensor
     num_movies: int
     num_occupations: int
 
@@ -61,6 +65,24 @@ class UserBatch:
         """Occupations to people."""
         return Adjacency(*self.occupation, self.num_users, self.num_occupations)
 
+    def ranks(self, keep: Tensor | None = None) -> Tensor:
+        """Return how many later ratings the same person has, ``[num_edges]`` float32: 0 for the last one.
+
+        Parameters
+        ----------
+        keep : Tensor, optional
+            ``[num_edges]``, count only ratings where it is 1.
+        """
+        ones = torch.ones(len(self.row), device=self.row.device) if keep is None else keep.float()
+        so_far = ones.cumsum(0, dtype=torch.float64)  # float32 cannot count beyond 16 million
+        at_end = so_far.new_zeros(self.num_users).scatter_reduce(0, self.row, so_far, "amax", include_self=False)
+        return (at_end[self.row] - so_far).float()
+
+    def last_times(self, keep: Tensor | None = None) -> Tensor:
+        """Return the time of each person's last rating, ``[num_users]`` int64, 0 where not known; `keep` as above."""
+        time = self.time if keep is None else self.time * (keep > 0)
+        return time.new_zeros(self.num_users).scatter_reduce(0, self.row, time, "amax", include_self=False)
+
     def slice(self, start: int, end: int) -> UserBatch:
         """Return the people ``start`` to ``end - 1``."""
         first, last = torch.searchsorted(self.row, torch.tensor([start, end], device=self.row.device)).tolist()
@@ -74,6 +96,7 @@ class UserBatch:
             movie=self.movie[first:last],
             rating=self.rating[first:last],
             time=self.time[first:last],
+            node=self.node[start:end],
         )
 
     def without_profile(self, hidden: Tensor) -> UserBatch:
@@ -84,7 +107,7 @@ class UserBatch:
 
     def to(self, device: torch.device | str) -> UserBatch:
         """Return the batch on another device."""
-        tensors = ("x", "row", "movie", "rating", "time")
+        tensors = ("x", "row", "movie", "rating", "time", "node")
         moved = {name: getattr(self, name).to(device) for name in tensors}
         row, node = self.occupation
         return dataclasses.replace(self, **moved, occupation=(row.to(device), node.to(device)))
@@ -103,4 +126,5 @@ class UserBatch:
             movie=torch.cat([b.movie for b in batches]),
             rating=torch.cat([b.rating for b in batches]),
             time=torch.cat([b.time for b in batches]),
+            node=torch.cat([b.node for b in batches]),
         )

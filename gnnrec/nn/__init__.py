@@ -3,9 +3,10 @@
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
 from gnnrec.nn.features import NodeEncoder
 from gnnrec.nn.graphsage import GraphSAGE
-from gnnrec.nn.initialise import start_from_svd
+from gnnrec.nn.initialise import start_from_followed, start_from_svd
 from gnnrec.nn.lightgcn import LightGCN
 from gnnrec.nn.losses import LOSSES
+from gnnrec.nn.views import HistoryViews
 
 ENCODERS: dict[str, type[Encoder]] = {"lightgcn": LightGCN, "graphsage": GraphSAGE}
 """The encoders by the name they have in a config."""
@@ -16,8 +17,10 @@ __all__ = [
     "Encoder",
     "GraphSAGE",
     "GraphTensors",
+    "HistoryViews",
     "LightGCN",
     "MovieStates",
     "NodeEncoder",
+    "start_from_followed",
     "start_from_svd",
 ]

@@ -17,6 +17,7 @@ from torch import Tensor, device, nn
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.views import HistoryViews
 from gnnrec.propagate import Adjacency
 
 
@@ -85,6 +86,8 @@ class Encoder(nn.Module, ABC):
         root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
     typical_degree : Tensor
         Scalar, the mean degree of a rated movie, `extra_degree` included.
+    views : HistoryViews or None
+        What reads the order and the dates of a history; None for an encoder to which a history is a set.
     """
 
     message: NodeEncoder
@@ -93,9 +96,10 @@ class Encoder(nn.Module, ABC):
     extra_degree: Tensor
     typical_degree: Tensor
 
-    def __init__(self, degree_smoothing: float = 0.0) -> None:
+    def __init__(self, degree_smoothing: float = 0.0, views: HistoryViews | None = None) -> None:
         super().__init__()
         self.degree_smoothing = degree_smoothing
+        self.views = views
         self.register_buffer("extra_degree", torch.zeros(()))
         self.register_buffer("typical_degree", torch.zeros(()))
 
@@ -113,6 +117,8 @@ class Encoder(nn.Module, ABC):
         mean = graph.movie_degree[rated].mean()
         self.extra_degree.copy_(self.degree_smoothing * mean)
         self.typical_degree.copy_(mean + self.extra_degree)
+        if self.views is not None and self.views.dates is not None:
+            self.views.dates.prepare(graph.users.time)
 
     @abstractmethod
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
@@ -129,8 +135,11 @@ class Encoder(nn.Module, ABC):
         """
 
     @abstractmethod
+    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """Return what `users` does, of the history as a set: without its order and dates."""
+
     def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
-        """Return ``[batch.num_users, dim]``.
+        """Return the vectors of people, ``[batch.num_users, dim]``.
 
         Parameters
         ----------
@@ -139,6 +148,10 @@ class Encoder(nn.Module, ABC):
         keep : Tensor, optional
             ``[num_edges of the batch]`` float, see `movies`.
         """
+        z = self.aggregate(batch, movies, keep)
+        if self.views is None:
+            return z
+        return z + self.views(batch, movies.messages[0], movies.degree, self.typical_degree, keep)
 
     def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
         """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""

@@ -13,6 +13,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
 from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.views import HistoryViews
 
 
 class GraphSAGE(Encoder):
@@ -35,6 +36,8 @@ class GraphSAGE(Encoder):
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
     degree_smoothing : float
         Matters to the start only, see `start_from_svd`.
+    views : HistoryViews, optional
+        Adds to people's vectors what the order and the dates of the history say.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class GraphSAGE(Encoder):
         num_layers: int = 2,
         aggregation: str = "mean",
         degree_smoothing: float = 0.0,
+        views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing)
+        super().__init__(degree_smoothing, views)
         self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.profile = NodeEncoder(num_user_features, num_occupations, dim)
@@ -66,6 +70,7 @@ class GraphSAGE(Encoder):
             num_layers=model.num_layers,
             aggregation=model.aggregation,
             degree_smoothing=model.degree_smoothing,
+            views=HistoryViews.build(model),
             **sizes,
         )
 
@@ -83,14 +88,14 @@ class GraphSAGE(Encoder):
         messages = [m]
         for to_movies in self.to_movies:
             states = MovieStates(messages, targets, graph.movie_degree)
-            u = self.users(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
+            u = self.aggregate(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
             watchers = _edges(graph.users.row, graph.users.movie, graph.users.num_users, len(m), keep)
             m = to_movies((u, m), watchers).relu()
             messages = [*messages, m]
         return MovieStates(messages, targets, graph.movie_degree)
 
-    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
-        """See `Encoder.users`."""
+    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """See `Encoder.aggregate`."""
         u = self.profile(batch.x, batch.works_as)  # [num_users, dim]
         watched = _edges(batch.movie, batch.row, batch.num_movies, batch.num_users, keep)
         for k, m in enumerate(movies.messages):

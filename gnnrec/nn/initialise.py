@@ -1,39 +1,55 @@
-"""Where training starts: at a truncated SVD of the ratings, which one propagation turns into scores."""
+"""Where training starts: at a truncated SVD of the graph, which one propagation turns into scores."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from gnnrec.graph import followed_by
 from gnnrec.nn.encoder import Encoder, GraphTensors
-from gnnrec.propagate import symmetric_norm
+from gnnrec.propagate import Adjacency, symmetric_norm
+
+RARE = 20.0
+"""Counts added to every movie when "followed by" is normalised: what was hardly ever watched says little."""
 
 
-def factorise(graph: GraphTensors, dim: int, generator: torch.Generator, extra_degree: Tensor) -> Tensor:
-    r"""Return the first right singular vectors of :math:`D_u^{-1/2} A (D_i + c)^{-1/2}`, ``[num_movies, dim]``.
+def factorise(adjacency: Adjacency, weight: Tensor, dim: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the first singular vectors and values of a sparse matrix, by randomised subspace iteration.
 
-    By randomised subspace iteration (Halko et al. 2011, alg. 4.4). Where the rank is below `dim` the rest is zero.
+    (Halko et al. 2011, alg. 4.4.) Where the rank is below `dim` the rest is zero.
+
+    Parameters
+    ----------
+    adjacency : Adjacency
+    weight : Tensor
+        ``[num_edges]``, the entries.
+    dim : int
+    generator : torch.Generator
+
+    Returns
+    -------
+    u, s, v : Tensor
+        ``[num_rows, dim]``, ``[dim]`` and ``[num_cols, dim]``.
     """
-    watched = graph.users.watched
-    user_degree, movie_degree = watched.degrees()
-    weight = symmetric_norm(user_degree, movie_degree + extra_degree, watched.row, watched.col)
-    width = min(dim + 16, watched.num_rows, watched.num_cols)
-    q = torch.randn(watched.num_cols, width, generator=generator).to(weight.device)
+    width = min(dim + 16, adjacency.num_rows, adjacency.num_cols)
+    q = torch.randn(adjacency.num_cols, width, generator=generator).to(weight.device)
     q = torch.linalg.qr(q).Q
     for _ in range(4):
-        q = torch.linalg.qr(watched.matmul_transposed(weight, watched.matmul(weight, q))).Q  # [num_movies, width]
-    _, _, vh = torch.linalg.svd(watched.matmul(weight, q), full_matrices=False)  # of [num_users, width]
-    v = q @ vh.T[:, :dim]  # [num_movies, <= dim]
-    return nn.functional.pad(v, (0, dim - v.size(1)))
+        q = torch.linalg.qr(adjacency.matmul_transposed(weight, adjacency.matmul(weight, q))).Q  # [num_cols, width]
+    u, s, vh = torch.linalg.svd(adjacency.matmul(weight, q), full_matrices=False)  # of [num_rows, width]
+    u, s, v = u[:, :dim], s[:dim], q @ vh.T[:, :dim]
+    missing = dim - len(s)
+    pad = nn.functional.pad
+    return pad(u, (0, missing)), pad(s, (0, missing)), pad(v, (0, missing))
 
 
 @torch.no_grad()
-def start_from_svd(encoder: Encoder, graph: GraphTensors, generator: torch.Generator, scale: float) -> None:
+def start_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, scale: float) -> None:
     r"""Set the movies' id vectors so that one propagation gives the SVD's reconstruction of the ratings.
 
-    With :math:`V` from `factorise`, messages :math:`V` and targets :math:`(D_i + c)^{1/2} V \bar d_u^{1/2}` make the
-    score :math:`z_u \cdot t_i` about 1 for a watched movie. `scale` damps this: training from a fraction of the
-    solution does better than from the solution itself.
+    With :math:`V` the right singular vectors of :math:`D_u^{-1/2} A (D_i + c)^{-1/2}`, messages :math:`V` and targets
+    :math:`(D_i + c)^{1/2} V \bar d_u^{1/2}` make the score :math:`z_u \cdot t_i` about 1 for a watched movie. `scale`
+    damps this: training from a fraction of the solution does better than from the solution itself.
 
     Parameters
     ----------
@@ -45,10 +61,57 @@ def start_from_svd(encoder: Encoder, graph: GraphTensors, generator: torch.Gener
     scale : float
         Of the initial scores.
     """
-    message, target = encoder.message, encoder.target
-    if message.ids is None or target.ids is None:
+    message, target = _ids(encoder)
+    watched = graph.users.watched
+    user_degree, _ = watched.degrees()
+    degree = graph.movie_degree + encoder.extra_degree
+    weight = symmetric_norm(user_degree, degree, watched.row, watched.col)
+    _, _, v = factorise(watched, weight, message.size(1), generator)
+    per_user = max(watched.num_edges / max(int((user_degree > 0).sum()), 1), 1.0)
+    message.copy_(v * (scale * per_user**0.5))
+    target.copy_(v * degree.sqrt().unsqueeze(1))
+
+
+@torch.no_grad()
+def start_from_followed(
+    encoder: Encoder, graph: GraphTensors, generator: Generator, scale: float, window: int = 10
+) -> None:
+    r"""Set the movies' id vectors so that a message scores the movies that people watch next.
+
+    With :math:`U S V^T` the truncated SVD of the normalised counts of `gnnrec.graph.followed_by`,
+    :math:`(R + r)^{-1/2} F (C + r)^{-1/2}` (:math:`R, C` their row and column sums), messages are
+    :math:`U S^{1/2}` and targets :math:`V S^{1/2}`, enlarged for scores of a size that suits a softmax. The profile of
+    somebody of whom nothing is known starts at what is popular, as far as targets can say it.
+
+    Parameters
+    ----------
+    encoder, graph, generator, scale
+        As in `start_from_svd`.
+    window : int
+        See `gnnrec.graph.followed_by`.
+    """
+    message, target = _ids(encoder)
+    num_movies, dim = message.shape
+    source, following, count = followed_by(graph.users, window)
+    pairs = Adjacency(source, following, num_movies, num_movies)
+    before = count.new_zeros(num_movies).index_add_(0, source, count) + RARE
+    after = count.new_zeros(num_movies).index_add_(0, following, count) + RARE
+    weight = count * before.rsqrt()[source] * after.rsqrt()[following]
+    u, s, v = factorise(pairs, weight, dim, generator)
+    size = (scale * s * num_movies / dim**0.5).sqrt()
+    relative = (graph.movie_degree + encoder.extra_degree).clamp(min=1) / encoder.typical_degree.clamp(min=1)
+    message.copy_(u * size * relative.sqrt().unsqueeze(1))  # undone by the normalisation of `HistoryViews`
+    target.copy_(v * size)
+    popularity = (graph.movie_degree + 1).log()
+    rated = graph.movie_degree > 0
+    known = target[rated] * graph.movie_degree[rated].sqrt().unsqueeze(1)
+    wanted = (popularity - popularity[rated].mean())[rated] * graph.movie_degree[rated].sqrt()
+    gram = known.T @ known + graph.movie_degree.mean() * torch.eye(dim, device=known.device)
+    encoder.profile.features.bias.copy_(torch.linalg.solve(gram, known.T @ wanted))
+
+
+def _ids(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    message, target = encoder.message.ids, encoder.target.ids
+    if message is None or target is None:
         raise ValueError("both movie encoders need id vectors")
-    v = factorise(graph, message.ids.size(1), generator, encoder.extra_degree)
-    per_user = max(graph.users.watched.num_edges / max(int((graph.users.watched.degrees()[0] > 0).sum()), 1), 1.0)
-    message.ids.copy_(v * (scale * per_user**0.5))
-    target.ids.copy_(v * (graph.movie_degree + encoder.extra_degree).sqrt().unsqueeze(1))
+    return message, target

@@ -11,6 +11,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
 from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.views import HistoryViews
 from gnnrec.propagate import Adjacency, symmetric_norm
 
 
@@ -40,6 +41,8 @@ class LightGCN(Encoder):
         :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
     degree_smoothing : float
         :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
+    views : HistoryViews, optional
+        Adds to :math:`z_u` what the order and the dates of the history say.
     """
 
     def __init__(
@@ -53,8 +56,9 @@ class LightGCN(Encoder):
         dim: int = 128,
         num_layers: int = 1,
         degree_smoothing: float = 0.0,
+        views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing)
+        super().__init__(degree_smoothing, views)
         self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
         self.profile = NodeEncoder(num_user_features, num_occupations, dim)
@@ -65,7 +69,11 @@ class LightGCN(Encoder):
     def build(cls, model: ModelConfig, **sizes: int) -> Self:
         """See `Encoder.build`."""
         return cls(
-            dim=model.embedding_dim, num_layers=model.num_layers, degree_smoothing=model.degree_smoothing, **sizes
+            dim=model.embedding_dim,
+            num_layers=model.num_layers,
+            degree_smoothing=model.degree_smoothing,
+            views=HistoryViews.build(model),
+            **sizes,
         )
 
     def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
@@ -94,8 +102,8 @@ class LightGCN(Encoder):
         has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
         return torch.where(has_id, degree, degree.clamp(min=self.typical_degree.item()))
 
-    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
-        """See `Encoder.users`."""
+    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+        """See `Encoder.aggregate`."""
         weight = _norm(batch.watched, movies.degree, keep)
         return self.profile(batch.x, batch.works_as) + batch.watched.matmul(weight, movies.messages[0])
 

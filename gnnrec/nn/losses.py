@@ -64,10 +64,10 @@ def softmax(
     Parameters are those of `weighted_squared_error`.
     """
     row, movie = watched.row, watched.col
-    messages = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)  # [num_users, num_movies]
-    messages[row[~question], movie[~question]] = True
-    log_p = (z @ targets.T).masked_fill(messages, -torch.inf).log_softmax(dim=1)
-    return -log_p[row[question], movie[question]].sum() / question.sum().clamp(min=1)
+    scores = z @ targets.T  # [num_users, num_movies]
+    scores = scores.index_put((row[~question], movie[~question]), scores.new_tensor(-torch.inf))
+    row, movie = row[question], movie[question]
+    return (scores.logsumexp(dim=1)[row] - scores[row, movie]).sum() / max(len(row), 1)
 
 
 def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None) -> Tensor:

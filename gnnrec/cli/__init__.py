@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.benchmark import MASKS, MODELS, compare, table, timed
+from gnnrec.benchmark import FAST, MODELS, compare, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
+from gnnrec.cli import options as given
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
@@ -39,24 +40,6 @@ console = Console()
 if not console.is_terminal:
     console = Console(width=144)  # in a pipe or a log there is no width to keep to
 
-PROTOCOLS: dict[str, Callable[[Dataset], Split]] = {
-    "random": Split.random,
-    "chronological": Split.chronological,
-    "leave-last-out": Split.leave_last_out,
-    "held-out-users": Split.held_out_users,
-    "held-out-movies": Split.held_out_movies,
-}
-
-DatasetOption = Annotated[
-    str, typer.Option("--dataset", help="A name (sample, ml-1m, ml-100k, ...), a folder, or a file of ratings.")
-]
-DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Where to look for a named dataset first.")]
-SplitOption = Annotated[Path | None, typer.Option("--split", help="Folder with train.csv, valid.csv and test.csv.")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file, for example configs/ml1m.yaml.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
-]
-
 
 @app.command()
 def download(
@@ -70,16 +53,19 @@ def download(
 
 @app.command()
 def train(
-    dataset: DatasetOption = "ml-1m",
-    split: SplitOption = None,
-    protocol: Annotated[
-        str | None, typer.Option("--protocol", help=f"Hold out test rows: {', '.join(PROTOCOLS)}.")
-    ] = None,
-    config: ConfigOption = None,
-    set_: SetOption = None,
+    dataset: given.DatasetOption = "ml-1m",
+    split: given.SplitOption = None,
+    protocol: given.ProtocolOption = None,
+    min_rating: given.MinRatingOption = None,
+    core: given.CoreOption = None,
+    mask: given.MaskOption = None,
+    history: given.HistoryOption = None,
+    negatives: given.NegativesOption = None,
+    config: given.ConfigOption = None,
+    set_: given.SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
-    data_dir: DataDirOption = None,
+    data_dir: given.DataDirOption = None,
 ) -> None:
     """Train a model and save it.
 
@@ -87,17 +73,9 @@ def train(
     end, and kept in the run for `gnnrec evaluate`.
     """
     with errors():
-        if split and protocol:
-            raise ConfigError("give --split or --protocol, not both")
-        if protocol and protocol not in PROTOCOLS:
-            raise ConfigError(f"there is no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
         settings = _settings(config, set_)
-        loaded = load_dataset(dataset, data_dir=data_dir)
-        data: Dataset | Split = loaded
-        if split:
-            data = Split.from_folder(split, loaded)
-        elif protocol:
-            data = PROTOCOLS[protocol](loaded)
+        source = given.Source(split, protocol, min_rating, core, mask, history, negatives)
+        data = source.rows(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
             _check_test_rows(data)
@@ -124,22 +102,37 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a saved run.")],
-    split: SplitOption = None,
-    mask: Annotated[str, typer.Option("--mask", help=f"Rows left out of the lists: {' or '.join(MASKS)}.")] = "train",
+    split: given.SplitOption = None,
+    protocol: given.ProtocolOption = None,
+    min_rating: given.MinRatingOption = None,
+    core: given.CoreOption = None,
+    mask: given.MaskOption = None,
+    history: given.HistoryOption = None,
+    negatives: given.NegativesOption = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="What --protocol divides; the run's own dataset by its name.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
+    data_dir: given.DataDirOption = None,
 ) -> None:
-    """Measure a saved run on test rows: those it was trained beside, or another split folder."""
+    """Measure a saved run on test rows: those it was trained beside, or of another split folder or protocol.
+
+    How the lists are made is as the run was trained for, unless options say otherwise.
+    """
     with errors():
         model = load(run)
-        folder = split or run / "split"
-        if split is None and not folder.is_dir():
-            raise ConfigError(f"{run} was trained on all ratings; give the folder of a split with --split")
-        if mask not in MASKS:
-            raise ConfigError(f"mask must be one of {', '.join(MASKS)}, not {mask!r}")
-        rows = Split.from_folder(folder, model.graph.dataset)
-        results = compare({"gnn": model}, rows, mask=mask)
+        folder = None if protocol and not split else split or run / "split"
+        if folder and not split and not folder.is_dir():
+            raise ConfigError(
+                f"{run} was trained on all ratings; give the folder of a split with --split, or a --protocol"
+            )
+        source = given.Source(folder, protocol, min_rating, core, mask, history, negatives)
+        whole = model.graph.dataset
+        rows = source.split(load_dataset(dataset or whole.name, data_dir=data_dir) if protocol else whole)
+        _check_test_rows(rows)
+        results = compare({"gnn": model}, rows)
         _write(out, results)
-        console.print(table(results, f"{run} on {folder}"))
+        console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
 @app.command()
@@ -159,7 +152,7 @@ def recommend(
         model = load(run)
         person: Any
         if user is None:
-            person = NewUser(age, gender, occupation, ratings=dict(map(_liked, likes or [])))
+            person = NewUser(age, gender, occupation, ratings=dict(map(given.liked, likes or [])))
         elif likes or age is not None or gender or occupation:
             raise ConfigError("--user is a known person; --likes, --age, --gender and --occupation describe a new one")
         else:
@@ -171,26 +164,36 @@ def recommend(
 
 @app.command()
 def benchmark(
-    dataset: DatasetOption = "ml-1m",
-    split: SplitOption = None,
-    models: Annotated[str, typer.Option("--models", help="Comma-separated.")] = ",".join(MODELS),
-    seeds: Annotated[int, typer.Option("--seeds", help="How often the network is trained.")] = 3,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-    mask: Annotated[str, typer.Option("--mask", help=f"Rows left out of the lists: {' or '.join(MASKS)}.")] = "train",
+    dataset: given.DatasetOption = "ml-1m",
+    split: given.SplitOption = None,
+    protocol: given.ProtocolOption = None,
+    min_rating: given.MinRatingOption = None,
+    core: given.CoreOption = None,
+    mask: given.MaskOption = None,
+    history: given.HistoryOption = None,
+    negatives: given.NegativesOption = None,
+    models: Annotated[str, typer.Option("--models", help=f"Comma-separated, or all: {', '.join(MODELS)}.")] = ",".join(
+        FAST
+    ),
+    seeds: Annotated[int, typer.Option("--seeds", help="How often a model that draws at random is trained.")] = 3,
+    config: given.ConfigOption = None,
+    set_: given.SetOption = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
-    data_dir: DataDirOption = None,
+    data_dir: given.DataDirOption = None,
 ) -> None:
-    """Compare models on the same test rows; without --split, on a random 8:1:1 split."""
+    """Compare models on the same test rows; without --split or --protocol, on a random 8:1:1 split."""
     with errors():
-        data = load_dataset(dataset, data_dir=data_dir)
-        rows = Split.from_folder(split, data) if split else Split.random(data)
+        source = given.Source(
+            split, protocol or (None if split else "random"), min_rating, core, mask, history, negatives
+        )
+        rows = source.split(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(rows), highlight=False, markup=False)
         _check_test_rows(rows)
         names = [name.strip() for name in models.split(",") if name.strip()]
-        results = run_benchmark(rows, _settings(config, set_), models=names, seeds=seeds, mask=mask)
+        names = list(MODELS) if names == ["all"] else names
+        results = run_benchmark(rows, _settings(config, set_), models=names, seeds=seeds)
         _write(out, results)
-        console.print(table(results, f"{rows.name}, {rows.protocol}, {mask} masked"))
+        console.print(table(results, f"{rows.name}, {rows.protocol}"))
 
 
 @contextlib.contextmanager
@@ -236,21 +239,8 @@ def _keep_split(data: Dataset | Split, run: Path) -> None:
         data.to_folder(run / "split")
 
 
-def _liked(text: str) -> tuple[str, float]:
-    """Read ``title`` or ``title=rating``."""
-    title, equals, rating = text.rpartition("=")
-    with contextlib.suppress(ValueError):
-        if equals:
-            return title, float(rating)
-    return text, 5.0
-
-
 def _write(path: Path | None, results: list[dict[str, Any]]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
-
-
-if __name__ == "__main__":
-    app()

@@ -1,0 +1,197 @@
+"""A rating predicted by attention: the candidate movie asks which of the rated ones tell about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from gnnrec.baselines.counts import check_grown
+from gnnrec.baselines.peers.sequences import columns
+from gnnrec.baselines.peers.tables import zeros_for_added
+from gnnrec.baselines.peers.training import Watch, batches, check_has_ratings, frozen, seeded, train
+from gnnrec.errors import ConfigError
+from gnnrec.graph import Graph, UserBatch
+from gnnrec.recommend import Recommender
+
+CHUNK = 8
+"""People scored at once: each has a weight for every pair of a candidate and a rated movie."""
+
+SHRINK = 10.0
+"""Ratings that a person's bias is drawn towards 0 by."""
+
+
+class AttentionNetwork(nn.Module):
+    """Predicts ratings of candidates from rated movies; a candidate never sees its own rating."""
+
+    def __init__(self, num_movies: int, dim: int, mean: float, bias: Tensor) -> None:
+        super().__init__()
+        self.num_movies, self.mean = num_movies, mean
+        self.movie = nn.Embedding(num_movies + 1, dim, padding_idx=num_movies)
+        self.bias = nn.Parameter(torch.cat([bias, torch.zeros(1)]))
+        nn.init.normal_(self.movie.weight[:num_movies], std=0.1)
+        self.query, self.key, self.watched, self.rated, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(5))
+
+    def forward(self, history: Tensor, rating: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
+        """Return ``[num_users, num_candidates]``.
+
+        Parameters
+        ----------
+        history, rating : Tensor
+            ``[num_users, length]``, rated movies (`num_movies` is padding) and what they got.
+        candidates : Tensor
+            ``[num_users or 1, num_candidates]`` movies.
+        own : Tensor
+            ``[num_users, length]``, which candidate each rated movie is; any for padding.
+        """
+        real = (history < self.num_movies).float()
+        away = (rating - self.mean - self.bias[history]) * real  # [num_users, length]
+        read, asked = self.movie(history), self.movie(candidates)
+        value = self.rated(read) * away.unsqueeze(2) + self.watched(read)  # [num_users, length, dim]
+        # One more place with weight exp(0) and nothing to say, for who has no history or none that matters.
+        key, value, open_ = (
+            nn.functional.pad(part, (0, 0, 0, 1)) for part in (self.key(read), value, real.unsqueeze(2))
+        )
+        open_[:, -1] = 1.0
+        query = (self.query(asked) / read.size(2) ** 0.5).expand(len(history), -1, -1)
+        weight = torch.baddbmm(open_.mT.log(), query, key.mT)  # [num_users, num_candidates, length + 1]
+        weight = weight.scatter(1, own.unsqueeze(1), -torch.inf).softmax(2)
+        others = away.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -away)
+        counts = real.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -real)
+        person = others / (counts + SHRINK)  # [num_users, num_candidates]
+        return self.mean + self.bias[candidates] + person + (self.out(asked) * (weight @ value)).sum(2)
+
+
+def windows(users: UserBatch, edges: Tensor, num_movies: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return movies and ratings ``[num_users, length]`` of the last `edges` of each user; `num_movies` is padding."""
+    edges = edges[users.movie[edges] < num_movies]  # what was not there in training says nothing
+    row = users.row[edges]
+    column = columns(row, users.num_users, length)
+    row, column, edges = row[column >= 0], column[column >= 0], edges[column >= 0]
+    movie = torch.full((users.num_users, length), num_movies)
+    rating = torch.zeros(users.num_users, length)
+    movie[row, column], rating[row, column] = users.movie[edges], users.rating[edges]
+    return movie, rating
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HistoryAttention(Recommender):
+    r"""Ratings by attention of the candidate over the rated history.
+
+    .. math::
+        \hat r_{ui} = \mu + b_i + b_u + o_i \cdot \sum_{h \in H_u \setminus i}
+        \alpha_{ih} \big( (r_{uh} - \mu - b_h) x_h + y_h \big), \quad \alpha_{ih} \propto \exp(q_i \cdot k_h / \sqrt{d})
+
+    It is asymmetric SVD (Koren, KDD 2008, eq. 13) with attention (Vaswani et al. 2017, eq. 1) where that takes the
+    plain mean; :math:`b_u` is the shrunk mean of what the ratings differ by. All vectors are linear maps of one
+    embedding per movie. There is no table of users. Trained with the squared error of each rating given the person's
+    others. Scores are ratings. A movie added later gets each person's mean prediction.
+
+    Attributes
+    ----------
+    graph : Graph
+        Whose users and movies it knows.
+    network : AttentionNetwork
+    length : int
+        Latest ratings of a person that are read.
+    """
+
+    graph: Graph
+    network: AttentionNetwork
+    length: int
+    name = "attention"
+
+    @classmethod
+    def fit(
+        cls,
+        graph: Graph,
+        dim: int = 32,
+        length: int = 100,
+        epochs: int = 60,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.1,
+        batch_size: int = 32,
+        seed: int = 0,
+        watch: Watch | None = None,
+        device: str = "cpu",
+    ) -> Self:
+        """Train on the ratings of `graph`.
+
+        Parameters
+        ----------
+        graph : Graph
+            With ratings.
+        dim : int
+            Width of an embedding.
+        length : int
+            Ratings of a person that are read: drawn anew in each epoch, the latest ones afterwards.
+        epochs : int
+            At most so many.
+        learning_rate, weight_decay : float
+            Of AdamW.
+        batch_size : int
+            People at a time.
+        seed : int
+        watch : Watch, optional
+            Stops early.
+        device : str
+            Where PyTorch computes.
+        """
+        check_has_ratings(cls.name, graph)
+        for setting, number in (("length", length), ("batch_size", batch_size)):
+            if number < 1:
+                raise ConfigError(f"{setting} must be at least 1, not {number}")
+        users, mean = graph.users, float(graph.users.rating.mean())
+        counts = torch.bincount(users.movie, minlength=graph.num_movies)
+        sums = torch.bincount(users.movie, users.rating - mean, minlength=graph.num_movies)
+        with seeded(seed) as generator:
+            network = AttentionNetwork(graph.num_movies, dim, mean, sums / (counts + SHRINK)).to(device)
+            optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+
+            def epoch() -> float:
+                chance = torch.rand(len(users.row), generator=generator, dtype=torch.float64)
+                history, rating = windows(users, (users.row + chance).argsort(), graph.num_movies, length)
+                total = torch.zeros((), device=device)
+                for nodes in batches(graph.num_users, batch_size, generator):
+                    real = (history[nodes] < graph.num_movies).to(device)
+                    movies, truth = history[nodes].to(device), rating[nodes].to(device)
+                    own = torch.arange(length, device=device).expand_as(movies)
+                    wrong = (network(movies, truth, movies, own) - truth)[real]
+                    if not len(wrong):
+                        continue
+                    loss = wrong.square().mean()
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                    total += wrong.detach().square().sum()
+                return total.item() / int((history < graph.num_movies).sum())
+
+            return train(epoch, lambda: cls(graph, frozen(network), length), epochs, watch or Watch())
+
+    def score(self, users: UserBatch) -> Tensor:
+        """Return predicted ratings ``[num_users, num_movies]`` float32 from the ratings in `users`."""
+        known, device = self.network.num_movies, self.network.bias.device
+        history, rating = windows(users, torch.arange(len(users.row)), known, self.length)
+        everything = torch.arange(known, device=device).unsqueeze(0)
+        with torch.no_grad():
+            parts = [
+                self.network(movies.to(device), truth.to(device), everything, (movies % known).to(device))
+                for movies, truth in zip(history.split(CHUNK), rating.split(CHUNK), strict=True)
+            ]
+        scores = torch.cat(parts)
+        more = self.graph.num_movies - known
+        return torch.cat([scores, scores.mean(1, keepdim=True).expand(-1, more)], dim=1)
+
+    def with_graph(self, graph: Graph) -> Self:
+        """Return the same network on a larger graph."""
+        check_grown(self.network.num_movies, graph.num_movies)
+        return replace(self, graph=graph)
+
+    def movie_vectors(self) -> Tensor:
+        """Return the embeddings ``[num_movies, dim]``, zeros for movies added later."""
+        return zeros_for_added(self.network.movie.weight[:-1], self.graph.num_movies)
+
+    def __repr__(self) -> str:
+        return f"HistoryAttention({self.network.num_movies:,} movies)"

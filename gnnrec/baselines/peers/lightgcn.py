@@ -1,0 +1,99 @@
+"""PyG's own LightGCN, trained as its authors do; not gnnrec's encoder of that name, which has no table of users."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch_geometric.nn.models import LightGCN
+
+from gnnrec.baselines.peers.tables import TwoTables
+from gnnrec.baselines.peers.training import Unwatched, Watch, batches, seeded, train, trained_users
+from gnnrec.errors import ConfigError
+from gnnrec.graph import Graph
+from gnnrec.propagate import symmetric_norm
+
+
+class PyGLightGCN(TwoTables):
+    """LightGCN (He et al., SIGIR 2020) by `torch_geometric.nn.models.LightGCN`.
+
+    Users and movies are one table of nodes. The BPR loss compares each rating with one unwatched movie; L2 is on the
+    vectors of the nodes in the batch. The whole graph is propagated at every step, over a sparse matrix that
+    is normalised once (equation 3), which is three times as fast as PyG's edge list.
+    """
+
+    name = "lightgcn"
+
+    @classmethod
+    def fit(
+        cls,
+        graph: Graph,
+        dim: int = 64,
+        num_layers: int = 3,
+        epochs: int = 200,
+        reg: float = 1e-4,
+        learning_rate: float = 5e-3,
+        batch_size: int = 8192,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Self:
+        """Train on the ratings of `graph`, each of which counts as 1.
+
+        Parameters
+        ----------
+        graph : Graph
+        dim : int
+            Width of a vector.
+        num_layers : int
+            Propagations.
+        epochs : int
+            At most so many.
+        reg : float
+            ``lambda_reg`` of PyG's loss.
+        learning_rate : float
+        batch_size : int
+            Ratings at a time.
+        seed : int
+        watch : Watch, optional
+            Stops early.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
+        with seeded(seed) as generator:
+            network = LightGCN(graph.num_users + graph.num_movies, dim, num_layers, normalize=False)
+            optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+            adjacency, unwatched, trained = normalised(graph), Unwatched(graph), trained_users(graph)
+            row, movie = graph.users.row, graph.users.movie + graph.num_users
+
+            def epoch() -> float:
+                total = 0.0
+                for edges in batches(len(row), batch_size, generator):
+                    users = row[edges]
+                    others = unwatched.draw(users, generator) + graph.num_users
+                    pairs = torch.stack([users.repeat(2), torch.cat([movie[edges], others])])
+                    watched, unseen = network(adjacency, pairs).chunk(2)
+                    loss = network.recommendation_loss(watched, unseen, pairs.unique(), lambda_reg=reg)
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                    total += loss.item() * len(edges)
+                return total / len(row)
+
+            @torch.no_grad()
+            def tables() -> tuple[Tensor, Tensor]:
+                nodes = network.get_embedding(adjacency)
+                return nodes[: graph.num_users], nodes[graph.num_users :]
+
+            return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch or Watch())
+
+
+def normalised(graph: Graph) -> Tensor:
+    """Return the graph of users (first) and movies as a sparse CSR tensor, both directions, normalised."""
+    user, movie = graph.users.row, graph.users.movie + graph.num_users
+    row, col = torch.cat([user, movie]), torch.cat([movie, user])
+    size = graph.num_users + graph.num_movies
+    degree = torch.bincount(row, minlength=size).float()
+    weight = symmetric_norm(degree, degree, row, col)
+    edges = torch.stack([row, col])
+    return torch.sparse_coo_tensor(edges, weight, (size, size), check_invariants=False).to_sparse_csr()

@@ -1,0 +1,151 @@
+"""What all peers that learn in epochs share: one loop, batches, and movies nobody watched to learn against."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import Graph
+from gnnrec.recommend import Recommender
+
+Model = TypeVar("Model", bound=Recommender)
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at between epochs, and when that ends the training.
+
+    Parameters
+    ----------
+    quality : callable, optional
+        Takes the model as it stands and returns a number, higher is better: a measure on validation rows. The
+        epoch with the highest is kept. Without it all epochs are run and the last one is kept.
+    patience : int, optional
+        Epochs without a new best before training ends; 5, or with `fit_peer` what suits the model.
+    limit_seconds : float, optional
+        No epoch is started after this time; the first always is.
+    report : callable, optional
+        Gets ``{"epoch", "loss"[, "quality"]}`` after each epoch.
+    """
+
+    quality: Callable[[Recommender], float] | None = None
+    patience: int | None = None
+    limit_seconds: float | None = None
+    report: Callable[[dict[str, float]], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience must be at least 1, not {self.patience}")
+        if self.limit_seconds is not None and not self.limit_seconds > 0:
+            raise ConfigError(f"limit_seconds must be above 0, not {self.limit_seconds}")
+
+
+def train(run_epoch: Callable[[], float], snapshot: Callable[[], Model], epochs: int, watch: Watch) -> Model:
+    """Run epochs and return the best model.
+
+    Parameters
+    ----------
+    run_epoch : callable
+        Trains for one epoch and returns its mean loss.
+    snapshot : callable
+        Returns the model as it stands, which further epochs do not change.
+    epochs : int
+        At most so many, at least 1.
+    watch : Watch
+
+    Raises
+    ------
+    FloatingPointError
+        A loss is no finite number.
+    """
+    if epochs < 1:
+        raise ConfigError(f"epochs must be at least 1, not {epochs}")
+    started, waited = time.perf_counter(), 0
+    best: Model | None = None
+    highest = -math.inf
+    for epoch in range(1, epochs + 1):
+        entry: dict[str, float] = {"epoch": epoch, "loss": run_epoch()}
+        if not math.isfinite(entry["loss"]):
+            raise FloatingPointError(f"the loss is {entry['loss']} in epoch {epoch}; lower the learning rate")
+        if watch.quality is not None:
+            model = snapshot()
+            entry["quality"] = watch.quality(model)
+            waited += 1
+            if entry["quality"] > highest:
+                best, highest, waited = model, entry["quality"], 0
+        if watch.report is not None:
+            watch.report(entry)
+        late = watch.limit_seconds is not None and time.perf_counter() - started > watch.limit_seconds
+        if late or waited >= (watch.patience or PATIENCE):
+            break
+    return snapshot() if best is None else best
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """Seed PyTorch for the block, give the caller's random numbers back after it, and yield a generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+def frozen(network: Network) -> Network:
+    """Return a copy that further training does not change, ready to be asked."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def batches(size: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return ``0 ... size - 1`` in random order, in batches."""
+    return torch.randperm(size, generator=generator).split(batch_size)
+
+
+def trained_users(graph: Graph) -> Tensor:
+    """Return which users of the graph have a rating to learn from, ``[num_users]`` bool."""
+    return torch.bincount(graph.users.row, minlength=graph.num_users) > 0
+
+
+def check_has_ratings(name: str, graph: Graph) -> None:
+    """Raise a `DataError` unless the graph knows how much people liked what they watched."""
+    if "rating" not in graph.dataset.ratings:
+        raise DataError(f"{name} predicts ratings, but {graph.dataset.name} has no column rating")
+
+
+class Unwatched:
+    """Draws movies a person has not watched in the graph, each equally often.
+
+    The `r`-th unwatched movie of a person is found by search instead of by drawing again: of the sorted movies
+    they watched, the `k`-th has :math:`h_k - k` unwatched ones before it.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.num_movies = graph.num_movies
+        row, movie = graph.users.row, graph.users.movie
+        keys = (row * self.num_movies + movie).sort().values
+        counts = torch.bincount(row, minlength=graph.num_users)
+        self._before = counts.cumsum(0) - counts  # [num_users], ratings of earlier users
+        self._left = self.num_movies - counts
+        row, movie = keys // self.num_movies, keys % self.num_movies
+        place = torch.arange(len(keys)) - self._before[row]
+        self._keys = row * (self.num_movies + 1) + movie - place
+
+    def draw(self, users: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a movie for each of `users` (nodes, any shape); any movie for who has watched them all."""
+        chance = torch.rand(users.shape, generator=generator, dtype=torch.float64)
+        left = self._left[users]
+        rank = (chance * left).long()
+        found = torch.searchsorted(self._keys, users * (self.num_movies + 1) + rank, right=True)
+        unwatched = rank + found - self._before[users]
+        return torch.where(left > 0, unwatched, (chance * self.num_movies).long())

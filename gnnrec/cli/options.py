@@ -1,0 +1,99 @@
+"""Options that several commands share, and what they say about which rows are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnnrec.data import PROTOCOLS, Dataset, Split
+from gnnrec.data.protocols import SCOPES, find_protocol
+from gnnrec.errors import ConfigError
+
+DatasetOption = Annotated[
+    str, typer.Option("--dataset", help="A name (sample, ml-1m, ml-100k, ...), a folder, or a file of ratings.")
+]
+DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Where to look for a named dataset first.")]
+SplitOption = Annotated[Path | None, typer.Option("--split", help="Folder with train.csv, valid.csv and test.csv.")]
+ProtocolOption = Annotated[
+    str | None, typer.Option("--protocol", help=f"Filter, divide and judge as usual: {', '.join(PROTOCOLS)}.")
+]
+MinRatingOption = Annotated[
+    float | None, typer.Option("--min-rating", help="Before dividing, keep ratings of at least this.")
+]
+CoreOption = Annotated[
+    int | None, typer.Option("--core", help="Before dividing, keep users and movies with at least so many ratings.")
+]
+MaskOption = Annotated[
+    str | None,
+    typer.Option("--mask", help=f"Rows left out of the lists: {' or '.join(SCOPES)}; else as the protocol says."),
+]
+HistoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        help=f"Rows known at test time, without training: {' or '.join(SCOPES)}; else as the protocol says.",
+    ),
+]
+NegativesOption = Annotated[
+    str | None,
+    typer.Option("--negatives", help="Rank test movies among so many drawn ones, or among those of a file."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file, for example configs/ml1m.yaml.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from and how they are judged, as the options say."""
+
+    folder: Path | None
+    protocol: str | None
+    min_rating: float | None
+    core: int | None
+    mask: str | None
+    history: str | None
+    negatives: str | None
+
+    def __post_init__(self) -> None:
+        filters = self.min_rating is not None or self.core is not None
+        if self.folder and self.protocol:
+            raise ConfigError("give --split or --protocol, not both")
+        if self.folder and filters:
+            raise ConfigError(
+                "--min-rating and --core filter what is then divided; the rows of --split are divided already"
+            )
+        if not self.folder and not self.protocol and (self.mask or self.history or self.negatives):
+            raise ConfigError("--mask, --history and --negatives are about test rows; give --split or --protocol, too")
+        if self.protocol:
+            find_protocol(self.protocol)
+
+    def rows(self, dataset: Dataset) -> Dataset | Split:
+        """Return the split that is asked for, or, where none is, all ratings."""
+        return self.split(dataset) if self.folder or self.protocol else dataset.filtered(self.min_rating, self.core)
+
+    def split(self, dataset: Dataset) -> Split:
+        """Return the split that is asked for."""
+        if self.folder:
+            split = Split.from_folder(self.folder, dataset)
+        else:
+            split = Split.by_protocol(str(self.protocol), dataset.filtered(self.min_rating, self.core))
+        if self.negatives:
+            number = self.negatives.removeprefix("-").isdecimal()
+            split = split.with_negatives(int(self.negatives) if number else self.negatives)
+        mask, history = self.mask or split.mask, self.history or split.history
+        return split if (mask, history) == (split.mask, split.history) else replace(split, mask=mask, history=history)
+
+
+def liked(text: str) -> tuple[str, float]:
+    """Read ``title`` or ``title=rating``."""
+    title, equals, rating = text.rpartition("=")
+    with contextlib.suppress(ValueError):
+        if equals:
+            return title, float(rating)
+    return text, 5.0

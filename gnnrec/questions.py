@@ -1,0 +1,115 @@
+"""What a training step asks, and what it may look at to answer.
+
+Ratings carry messages or are questions, never both: nothing a person is asked about ever reaches their vector, at any
+number of layers. There are two ways to ask.
+
+`random`: each rating of the graph is a message or a question by the toss of a coin.
+`next`: a person as they were at some moment is asked what they rated next. Their history until then is the messages.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from gnnrec.config import TrainConfig
+from gnnrec.graph import Graph, UserBatch
+from gnnrec.graph.edges import ranges
+from gnnrec.nn import LOSSES, Encoder, GraphTensors, MovieStates
+from gnnrec.propagate import Adjacency
+
+
+def draw(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
+    """Return the batches of one epoch: users, or moments, each given by the rating that comes next."""
+    counts = torch.bincount(graph.users.row, minlength=graph.num_users)
+    active = torch.nonzero(counts).squeeze(1)
+    if train.questions == "next":
+        users = active.repeat_interleave(train.moments)
+        share = torch.rand(len(users), generator=generator) ** (1 / train.late_moments)
+        place = (share * counts[users]).long().clamp(max=counts[users] - 1)
+        active = graph.first_edge[users] + place
+    return list(active[torch.randperm(len(active), generator=generator)].split(train.batch_size))
+
+
+def step_loss(
+    encoder: Encoder, graph: Graph, tensors: GraphTensors, drawn: Tensor, train: TrainConfig, generator: Generator
+) -> Tensor:
+    """Return the loss of one batch that `draw` gave."""
+    ask = ask_next if train.questions == "next" else ask_at_random
+    return ask(encoder, graph, tensors, drawn, train, generator)
+
+
+def ask_at_random(
+    encoder: Encoder, graph: Graph, tensors: GraphTensors, users: Tensor, train: TrainConfig, generator: Generator
+) -> Tensor:
+    """Ask users ``[n]`` for a random share of their ratings."""
+    keep = _coins(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
+    edges = graph.edges_of(users)
+    batch, has_history = _newcomers(graph.known_users(users), train, generator)
+    keep[edges] *= has_history[batch.row]
+    movies = _movies(encoder, tensors, keep, train, generator)
+    z = _users(encoder, batch, movies, keep[edges])
+    return _loss(z, movies.targets, tensors, batch, keep[edges] == 0, train, generator)
+
+
+def ask_next(
+    encoder: Encoder, graph: Graph, tensors: GraphTensors, moments: Tensor, train: TrainConfig, generator: Generator
+) -> Tensor:
+    """Ask the people of some ratings ``[n]``, as they were just before them, for these and the following ones."""
+    users = graph.users.row[moments]
+    batch, has_history = _newcomers(graph.known_users(users, until=moments), train, generator)
+    keep = _coins(len(batch.row), 1 - train.edge_dropout, generator) * has_history[batch.row]
+    # What these people did later must not come back to them through the movies either.
+    whole = _coins(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
+    first = graph.first_edge[1:].scatter_reduce(0, users, moments, "amin")
+    whole[ranges(first, graph.first_edge[1:])[0]] = 0
+    movies = _movies(encoder, tensors, whole, train, generator)
+    z = _users(encoder, batch, movies, keep)
+    until = torch.minimum(moments + train.horizon, graph.first_edge[users + 1])
+    edges = graph.edges_of(users, until)
+    known = graph.known_users(users, until)
+    return _loss(z, movies.targets, tensors, known, edges >= moments[known.row], train, generator)
+
+
+def _newcomers(batch: UserBatch, train: TrainConfig, generator: Generator) -> tuple[UserBatch, Tensor]:
+    """Let some people come without a profile and some without a history (0 in the result): so will newcomers."""
+    has_history = _coins(batch.num_users, 1 - train.history_dropout, generator)
+    hidden = _coins(batch.num_users, train.profile_dropout, generator).bool()
+    return batch.without_profile(hidden), has_history
+
+
+def _movies(
+    encoder: Encoder, tensors: GraphTensors, keep: Tensor, train: TrainConfig, generator: Generator
+) -> MovieStates:
+    device = tensors.movie_degree.device
+    drop_id = _coins(len(tensors.movie_degree), train.id_dropout, generator).bool()
+    return encoder.movies(tensors, keep.to(device), drop_id.to(device))
+
+
+def _users(encoder: Encoder, batch: UserBatch, movies: MovieStates, keep: Tensor) -> Tensor:
+    device = movies.targets.device
+    return encoder.users(batch.to(device), movies, keep.to(device))
+
+
+def _loss(
+    z: Tensor,
+    targets: Tensor,
+    tensors: GraphTensors,
+    known: UserBatch,
+    question: Tensor,
+    train: TrainConfig,
+    generator: Generator,
+) -> Tensor:
+    """Return the loss of people's vectors, where `known` holds what they watched and what they are asked for."""
+    # A movie nobody rated is not a movie nobody likes: only rated ones are there to be chosen from.
+    rated = tensors.movie_degree > 0
+    column = rated.cumsum(0) - 1
+    row, movie = known.row.to(z.device), known.movie.to(z.device)
+    watched = Adjacency(row, column[movie], known.num_users, int(rated.sum()))
+    options = {"negative_weight": train.negative_weight} if train.loss == "weighted_squared_error" else {}
+    return LOSSES[train.loss](z, targets[rated], watched, question.to(z.device), generator, **options)
+
+
+def _coins(n: int, probability: float, generator: Generator) -> Tensor:
+    """Return ``[n]`` ones and zeros; always drawn on the CPU, so that every device trains on the same."""
+    return (torch.rand(n, generator=generator) < probability).float()

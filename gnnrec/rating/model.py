@@ -1,0 +1,158 @@
+"""`RatingModel`: a trained graph model with a rating head; saved beside it in the same folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gnnrec.errors import DataError
+from gnnrec.files import write_whole
+from gnnrec.graph import Graph, UserBatch
+from gnnrec.rating.base import RatingPredictor
+from gnnrec.rating.config import RatingConfig
+from gnnrec.rating.head import MovieTastes, RatingHead
+from gnnrec.recgraph import RecGraph
+from gnnrec.recgraph import load as load_model
+
+FORMAT = 1
+HEADER, WEIGHTS = "rating.json", "rating.safetensors"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RatingModel(RatingPredictor):
+    """Predicts ratings of known and new people. It is never changed: what adds to it returns a new one.
+
+    Attributes
+    ----------
+    model : RecGraph
+        Gives the vectors; recommends, too.
+    head : RatingHead
+        Makes ratings of vectors and ratings.
+    settings : RatingConfig
+        How the head was made.
+    report : dict
+        Facts that were recorded with it, as plain JSON values.
+    """
+
+    model: RecGraph
+    head: RatingHead
+    settings: RatingConfig
+    report: dict[str, Any] = field(default_factory=dict)
+    name = "gnnrec"
+
+    @property
+    def graph(self) -> Graph:
+        """Everything it may look at: the training ratings and what was added since."""
+        return self.model.graph
+
+    @cached_property
+    def tastes(self) -> MovieTastes:
+        """All movies of the graph as the head sees them; computed once."""
+        with torch.inference_mode():
+            unplaced = self.head.movies.size(1) < self.graph.num_movies or not bool(self.head.is_rated.all())
+            users = self.graph.users
+            vectors = self._vectors(users) if unplaced else torch.empty(users.num_users, 0)
+            return self.head.tastes(self.graph, vectors)
+
+    def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
+        """See `RatingPredictor.predict`."""
+        with torch.inference_mode():
+            return self.head(users, self._vectors(users), self.tastes, row, movie)
+
+    def with_graph(self, graph: Graph) -> Self:
+        """Return the same head on another graph that begins with the same movies; nothing is trained."""
+        return dataclasses.replace(self, model=self.model.with_graph(graph))
+
+    def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
+        """Write the run as `RecGraph.save` does, and the head into the same folder.
+
+        `gnnrec.load` reads the model back from it, `load_ratings` the whole.
+
+        Parameters
+        ----------
+        path : str or Path
+        keep : iterable of str
+            As for `RecGraph.save`.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        DataError
+            The folder exists and is not a saved run.
+        """
+        folder = self.model.save(path, keep=keep)
+        weights = {name: value.cpu().contiguous() for name, value in self.head.state_dict().items()}
+        content = {
+            "format": FORMAT,
+            "settings": self.settings.model_dump(),
+            "sizes": self.head.sizes,
+            "weights_of_the_run": _digest(folder),
+            "report": self.report,
+        }
+        write_whole(folder / WEIGHTS, save(weights))
+        write_whole(folder / HEADER, json.dumps(content, indent=2, ensure_ascii=False).encode())
+        return folder
+
+    def _vectors(self, users: UserBatch) -> Tensor:
+        return vectors_of(self.model, users) if len(self.head.center) else torch.empty(users.num_users, 0)
+
+    def __repr__(self) -> str:
+        return f"RatingModel({self.head.num_samples} draws of {self.settings.embedding_dim} dimensions, {self.model!r})"
+
+
+def load_ratings(path: str | Path, device: str = "cpu") -> RatingModel:
+    """Read a folder that `RatingModel.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        Where the network shall run; the head runs on the CPU.
+
+    Raises
+    ------
+    DataError
+        The folder is not a saved run, has no rating head or another run's, or a file in it is damaged.
+    """
+    folder = Path(path)
+    model = load_model(folder, device)
+    if not (folder / HEADER).is_file():
+        raise DataError(f"{folder} has no rating head; make one with fit_ratings and save it there")
+    try:
+        content = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise DataError(f"the rating head in {folder} has layout {content['format']}; this version reads {FORMAT}")
+        if content["weights_of_the_run"] != _digest(folder):
+            raise DataError(f"the rating head in {folder} was made for another run; make it anew with fit_ratings")
+        head = RatingHead(**content["sizes"])
+        head.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+        return RatingModel(model, head.eval(), RatingConfig.of(**content["settings"]), content["report"])
+    except DataError:
+        raise
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"the rating head in {folder} is damaged: {error}") from error
+
+
+def vectors_of(model: RecGraph, users: UserBatch) -> Tensor:
+    """Return a graph model's vectors of people, ``[num_users, dim]``, on the CPU."""
+    with torch.inference_mode():
+        return model.encoder.users(users.to(model.device), model.states).cpu()
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

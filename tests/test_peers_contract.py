@@ -1,0 +1,75 @@
+"""Every peer passes the contract of all models, with settings that suit a few dozen movies."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from contract import CHECKS, Subject, checkerboard, sample
+
+from gnnrec.baselines.peers import PEERS
+from gnnrec.errors import DataError
+
+SMALL = {
+    "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
+    "als": {"dim": 4, "reg": 1.0},
+    "bpr": {"dim": 8, "epochs": 100, "learning_rate": 0.1},
+    "mf": {"dim": 2, "epochs": 40, "learning_rate": 0.1, "batch_size": 1000},
+    "neumf": {"dim": 2, "layers": (4, 4), "epochs": 40, "learning_rate": 0.05, "batch_size": 1000},
+    "lightgcn": {"dim": 8, "epochs": 60, "learning_rate": 0.03},
+    "average": {"dim": 8, "length": 20, "epochs": 5},
+    "sasrec": {"dim": 8, "length": 20, "epochs": 5},
+    "sasrec-binary": {"dim": 8, "length": 20, "epochs": 30, "learning_rate": 0.01, "batch_size": 20},
+    "biasedmf": {"dim": 4, "epochs": 5},
+    "attention": {"dim": 8, "length": 20, "epochs": 3},
+}
+# Trained on what comes next among all movies, a network learns the order and not which movies belong together.
+LEARNS_ORDER = ("average", "sasrec")
+SUBJECTS = {
+    name: Subject(
+        partial(peer.fit, **SMALL[name]),
+        personal=not peer.predicts_ratings and name not in LEARNS_ORDER,
+        strangers=peer.new_people,
+        needs_ratings=peer.predicts_ratings,
+    )
+    for name, peer in PEERS.items()
+}
+
+
+def needs(name: str) -> None:
+    if not PEERS[name].installed:
+        pytest.skip(f"needs the package {PEERS[name].needs}")
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_contract(name, check):
+    needs(name)
+    check(SUBJECTS[name])
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_names(name):
+    needs(name)
+    model = SUBJECTS[name].on_sample
+    assert model.name == name.removesuffix("-binary")
+    assert "61 movies" in repr(model)
+
+
+@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.seeded])
+def test_the_same_seed_gives_the_same_scores(name):
+    needs(name)
+    state = torch.random.get_rng_state()
+    settings = {**SMALL[name], "epochs": 2}
+    first, again, other = (PEERS[name].fit(sample(), seed=seed, **settings) for seed in (1, 1, 2))
+    people = sample().known_users(torch.arange(5))
+    assert torch.equal(first.score(people), again.score(people))
+    assert not torch.equal(first.score(people), other.score(people))
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's random numbers are left alone"
+
+
+@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.predicts_ratings])
+def test_models_of_ratings_refuse_data_without(name):
+    with pytest.raises(DataError, match=f"{name} predicts ratings, but checkerboard has no column rating"):
+        PEERS[name].fit(checkerboard())
