@@ -1,5 +1,7 @@
 # make train   set up and train on MovieLens-1M      make test   set up and run every test
 # make lint    ruff and mypy                         make docs   build the documentation
+# make leaderboard         measure all that docs/leaderboard.md shows (hours; ARGS="m1 next-movie" for some sections)
+# make leaderboard-page    write that page from the results that are there (a second)
 PYTHON ?= python3
 VENV ?= .venv
 # A CPU is enough. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
@@ -8,7 +10,7 @@ TORCH ?= torch<2.14
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: train test lint docs clean
+.PHONY: train test lint docs leaderboard leaderboard-page clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
@@ -24,6 +26,12 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+leaderboard: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_leaderboard.py --run $(ARGS)
+
+leaderboard-page: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_leaderboard.py
 
 # The stamps are written last, so that an interrupted set-up starts again.
 $(VENV)/.installed: pyproject.toml

@@ -1,12 +1,15 @@
-"""Draw docs/pictures/graph.svg: python docs/make_pictures.py
+"""Draw docs/pictures/*.svg: python docs/make_pictures.py
 
 Plain text in, plain text out, so that the same file comes out everywhere; a test compares it with the one kept here.
 """
 
 from __future__ import annotations
 
+import math
 from html import escape
 from pathlib import Path
+
+from gnnrec.config import ModelConfig
 
 PICTURES = Path(__file__).parent / "pictures"
 COLOURS = {"user": "#2a78b5", "new": "#d9730d", "movie": "#3a8f4d", "genre": "#8a63b3", "occupation": "#7a7a7a"}
@@ -34,7 +37,8 @@ HAS = [("m1", "g1"), ("m2", "g1"), ("m3", "g2"), ("m4", "g2")]
 
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
-    (PICTURES / "graph.svg").write_text(graph(), encoding="utf-8")
+    for name, draw in DRAWN.items():
+        (PICTURES / f"{name}.svg").write_text(draw(), encoding="utf-8")
 
 
 def graph() -> str:
@@ -56,6 +60,39 @@ def graph() -> str:
     parts.append(
         '<text x="370" y="408" text-anchor="middle" fill="#555">Ratings join users and movies, both ways. '
         "A new user reads from the movies and changes nobody.</text>"
+    )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def views() -> str:
+    """Return the weights of the rank views, over the number of later ratings, as SVG."""
+    left, top, width, height, most = 60, 40, 640, 230, 40
+    shades = ("#d9730d", "#3a8f4d", "#2a78b5", "#8a63b3")
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 740 330" role="img" '
+        'font-family="system-ui, sans-serif" font-size="12">',
+        "<title>How each rank view forgets</title>",
+        '<rect width="740" height="330" rx="8" fill="white"/>',
+        f'<path d="M{left},{top} V{top + height} H{left + width}" fill="none" stroke="#7a7a7a"/>',
+    ]
+    for rank in range(0, most + 1, 10):
+        x = left + width * rank / most
+        parts.append(f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle" fill="#333">{rank}</text>')
+    for weight in (0, 1):
+        y = top + height * (1 - weight) + 4
+        parts.append(f'<text x="{left - 10}" y="{y:.1f}" text-anchor="end" fill="#333">{weight}</text>')
+    decays = ModelConfig().rank_decays
+    for i, decay in enumerate(decays):
+        points = " ".join(
+            f"{left + width * rank / most:.1f},{top + height * (1 - math.exp(-rank / decay)):.1f}"
+            for rank in range(most + 1)
+        )
+        colour, y = shades[i % len(shades)], top + 4 + 18 * i
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{left + width}" y="{y}" text-anchor="end" fill="{colour}">τ = {decay:g}</text>')
+    parts.append(
+        f'<text x="{left + width / 2:.0f}" y="{top + height + 42}" text-anchor="middle" fill="#555">'
+        "Ratings made since: what each view still sees of a rating</text>"
     )
     return "\n".join([*parts, "</svg>", ""])
 
@@ -90,6 +127,8 @@ def _node(kind: str, x: int, y: int, inside: str, beside: str) -> str:
         node += f'<text x="{x}" y="{y + RADIUS + 16}" text-anchor="middle" fill="#555">{escape(beside)}</text>'
     return node
 
+
+DRAWN = {"graph": graph, "views": views}
 
 if __name__ == "__main__":
     main()

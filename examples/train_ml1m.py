@@ -18,7 +18,8 @@ from rich.table import Table
 import gnnrec
 from gnnrec.baselines import BASELINES
 from gnnrec.benchmark import compare, fit_baseline, table, timed
-from gnnrec.cli import console, recommendations
+from gnnrec.cli import console
+from gnnrec.cli.output import recommendations
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 

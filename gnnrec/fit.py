@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from gnnrec import checkpoint, storage
-from gnnrec.config import Config
+from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset, Split
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
@@ -40,7 +40,8 @@ def fit(
     ----------
     data : Dataset or Split
         A split is trained on its train rows and watched on its valid rows; the graph holds the train rows. Of a
-        dataset, a tenth of each person's ratings is held back to know when to stop; then the graph gets all of it.
+        dataset, a tenth of each person's ratings is held back to know when to stop, drawn at random or, with
+        ``questions: next``, the last tenth; then the graph gets all of it.
     config : Config, optional
         Defaults are good for MovieLens-1M.
     run_dir : str or Path, optional
@@ -59,6 +60,8 @@ def fit(
     ------
     ConfigError
         The device cannot be used, or the run to resume has another config or other data.
+    DataError
+        A setting goes by time, and the ratings have no timestamps.
     FloatingPointError
         The loss is no longer a finite number.
 
@@ -74,7 +77,9 @@ def fit(
         raise ConfigError(f"config must be a Config, not {type(config).__name__}; Config.from_yaml reads a file")
     config = config or Config()
     train = config.train
-    split = data if isinstance(data, Split) else Split.random(data, (0.9, 0.1, 0.0), seed=train.seed)
+    if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
+        _stop_without_times(data.name, config)
+    split = data if isinstance(data, Split) else _held_back(data, train)
 
     graph = Graph.from_dataset(split.dataset)
     tensors, state = start(graph, config, storage.pick_device(train.device))
@@ -158,6 +163,27 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
     return tensors, checkpoint.State(encoder, optimiser, generator)
+
+
+def _held_back(dataset: Dataset, train: TrainConfig) -> Split:
+    """Return a dataset with a tenth of each person's ratings to validate on, asked for as training asks."""
+    if train.questions == "next":
+        return Split.chronological(dataset, (0.9, 0.1, 0.0))
+    return Split.random(dataset, (0.9, 0.1, 0.0), seed=train.seed)
+
+
+def _stop_without_times(name: str, config: Config) -> None:
+    """Refuse settings that go by time: the order of a file may be anything."""
+    going_by_time = {
+        "model.time=true": config.model.time,
+        "model.init=followed": config.model.init == "followed",
+        "train.questions=next": config.train.questions == "next",
+    }
+    if wanted := [setting for setting, on in going_by_time.items() if on]:
+        raise DataError(
+            f"{name} has no timestamps, which {' and '.join(wanted)} {'needs' if len(wanted) == 1 else 'need'}; "
+            "give the ratings a column timestamp (where rows are in order of time, their numbers will do)"
+        )
 
 
 def _validate(model: RecGraph, split: Split) -> float:

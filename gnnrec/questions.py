@@ -36,7 +36,13 @@ def step_loss(
 ) -> Tensor:
     """Return the loss of one batch that `draw` gave."""
     ask = ask_next if train.questions == "next" else ask_at_random
-    return ask(encoder, graph, tensors, drawn, train, generator)
+    if encoder.views is None:
+        return ask(encoder, graph, tensors, drawn, train, generator)
+    # The views' dropout takes PyTorch's own random numbers: those of the run, then, and the caller's are left alone.
+    device = tensors.movie_degree.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return ask(encoder, graph, tensors, drawn, train, generator)
 
 
 def ask_at_random(

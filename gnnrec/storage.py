@@ -27,7 +27,7 @@ from gnnrec.graph import Graph
 FORMAT = 1
 """Version of the folder's layout; raised when an older reader could not make sense of it."""
 HEADER = "run.json"
-OF_A_RUN = ("checkpoint.pt", "split", "training.png")
+OF_A_RUN = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
 """What belongs to a run besides what is always written; it means nothing to the run that takes its place."""
 
 

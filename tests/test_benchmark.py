@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -14,14 +15,26 @@ import torch
 from rich.console import Console
 
 from gnnrec import Config, Split, evaluate, fit
-from gnnrec.baselines import BASELINES, EASE, GRIDS
-from gnnrec.benchmark import FAST, MODELS, benchmark, compare, fit_baseline, table, timed
+from gnnrec.baselines import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
+from gnnrec.benchmark import (
+    FAST,
+    MODELS,
+    RANKING,
+    Report,
+    benchmark,
+    compare,
+    fit_baseline,
+    over_seeds,
+    table,
+    timed,
+    valid_quality,
+)
 from gnnrec.data import Dataset, make_sample
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import Fingerprint
 from gnnrec.graph import Graph
 
-module = importlib.import_module("gnnrec.benchmark")
+module = importlib.import_module("gnnrec.benchmark.run")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
 KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
 KEYS += ["fingerprint", "protocol"]
@@ -34,7 +47,7 @@ def small() -> Split:
 
 @pytest.fixture(scope="module")
 def results(small: Split) -> list[dict[str, Any]]:
-    return benchmark(small, TINY, seeds=2, progress=False)
+    return benchmark(small, TINY, seeds=2, progress=False).results
 
 
 def value(results: list[dict[str, Any]], model: str, metric: str, k: int) -> float:
@@ -48,8 +61,9 @@ def as_dict(frame: pd.DataFrame) -> dict[tuple[str, int], float]:
 
 def test_every_model_and_metric_once(results: list[dict[str, Any]]) -> None:
     assert list(dict.fromkeys(row["model"] for row in results)) == ["gnn", "ease", "itemknn", "popularity"]
-    assert set(MODELS) == {"gnn", *BASELINES}
-    assert set(FAST) <= set(MODELS)
+    assert set(MODELS) == {"gnn", *BASELINES, *PEERS}
+    assert set(FAST) <= set(RANKING) <= set(MODELS)
+    assert {"biasedmf", "attention"} == set(MODELS) - set(RANKING)
     assert all(list(row) == KEYS for row in results)
     metrics = ["recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"]
     assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [
@@ -95,7 +109,7 @@ def test_the_network_is_fitted_once_per_seed(small: Split, results: list[dict[st
 
 
 def test_mask(small: Split) -> None:
-    both = {m: benchmark(small, models=["ease"], mask=m, progress=False) for m in ("train", "train+valid")}
+    both = {m: benchmark(small, models=["ease"], mask=m, progress=False).results for m in ("train", "train+valid")}
     by_hand = as_dict(evaluate(ease_by_hand(small), small, mask=small.valid))
     assert {(row["metric"], row["k"]): row["mean"] for row in both["train+valid"]} == by_hand
     # What is hidden makes room: everybody's test movies move up or stay.
@@ -103,7 +117,7 @@ def test_mask(small: Split) -> None:
 
 
 def test_other_list_lengths(small: Split) -> None:
-    rows = benchmark(small, models=["popularity"], ks=[1, 3], progress=False)
+    rows = benchmark(small, models=["popularity"], ks=[1, 3], progress=False).results
     assert {row["k"] for row in rows} == {1, 3}
 
 
@@ -114,6 +128,10 @@ def test_other_list_lengths(small: Split) -> None:
         ({"mask": "test"}, "mask must be one of train, train\\+valid, not 'test'"),
         ({"history": "valid"}, "history must be one of train, train\\+valid, not 'valid'"),
         ({"seeds": 0}, "at least one seed is needed, not 0"),
+        ({"models": []}, "no model is named; there are gnn, "),
+        ({"config": {}}, "config is empty; name at least one"),
+        ({"limit_seconds": 0}, "limit_seconds must be above 0, not 0"),
+        ({"out": "."}, r"\. is a folder; name a file"),
     ],
 )
 def test_wrong_arguments(small: Split, options: dict[str, Any], message: str) -> None:
@@ -154,15 +172,15 @@ def test_table_shows_the_numbers(results: list[dict[str, Any]]) -> None:
 
 
 def test_history_is_one_argument(small: Split) -> None:
-    rows = benchmark(small, models=["ease"], history="train+valid", progress=False)
+    rows = benchmark(small, models=["ease"], history="train+valid", progress=False).results
     frame = evaluate(ease_by_hand(small), small, history=small.valid)
     assert {(row["metric"], row["k"]): row["mean"] for row in rows} == as_dict(frame)
     # The split can say so itself.
-    own = benchmark(replace(small, history="train+valid"), models=["ease"], progress=False)
+    own = benchmark(replace(small, history="train+valid"), models=["ease"], progress=False).results
     assert [row["mean"] for row in own] == [row["mean"] for row in rows]
     assert {row["fingerprint"] for row in own} == {row["fingerprint"] for row in rows}
     assert value(rows, "ease", "recall", 10) > value(
-        benchmark(small, models=["ease"], progress=False), "ease", "recall", 10
+        benchmark(small, models=["ease"], progress=False).results, "ease", "recall", 10
     )
 
 
@@ -175,10 +193,102 @@ def test_a_baseline_that_draws_is_fitted_once_per_seed(small: Split, monkeypatch
 
     monkeypatch.setitem(BASELINES, "drawn", drawn)
     monkeypatch.setattr(module, "MODELS", (*MODELS, "drawn"))
-    rows = benchmark(small, TINY, models=["drawn"], seeds=2, progress=False)
+    rows = benchmark(small, TINY, models=["drawn"], seeds=2, progress=False).results
     assert seeds == [5, 6]  # the config's seed is the first
     assert {(row["seeds"], len(row["values"])) for row in rows} == {(2, 2)}
     assert any(row["std"] > 0 for row in rows)
+
+
+def test_a_peer_is_as_if_fitted_by_hand(small: Split) -> None:
+    rows = benchmark(small, TINY, models=["mf"], seeds=2, limit_seconds=1e-6, progress=False).results
+    graph, watch = Graph.from_dataset(small.dataset), Watch(valid_quality(small), limit_seconds=1e-6)
+    by_hand = [as_dict(evaluate(fit_peer("mf", graph, seed=seed, watch=watch), small)) for seed in (5, 6)]
+    for row in rows:
+        assert row["values"] == pytest.approx([run[row["metric"], row["k"]] for run in by_hand], abs=1e-6)
+    assert any(row["std"] > 0 for row in rows)
+    # One that draws nothing runs once.
+    assert {row["seeds"] for row in benchmark(small, models=["slim"], progress=False).results} == {1}
+
+
+def test_models_are_chosen_by_the_valid_rows(small: Split) -> None:
+    quality, model = valid_quality(small), ease_by_hand(small)
+    assert quality is not None
+    found = evaluate(model, small.valid, ks=[20], metrics=["ndcg"], candidates=small.catalogue)
+    assert quality(model) == pytest.approx(found["value"].iloc[0])
+    assert valid_quality(Split(small.train, small.valid[:0], small.test)) is None
+
+
+def test_several_networks(small: Split) -> None:
+    wide = TINY.override(["model.embedding_dim=16"])
+    report = benchmark(small, {"narrow": TINY, "wide": wide}, models=["gnn", "ease"], seeds=1, progress=False)
+    assert [*dict.fromkeys(row["model"] for row in report.results)] == ["gnn (narrow)", "gnn (wide)", "ease"]
+    alone = benchmark(small, wide, models=["gnn"], seeds=1, progress=False)
+    assert [row["mean"] for row in report.results if row["model"] == "gnn (wide)"] == pytest.approx(
+        [row["mean"] for row in alone.results], abs=1e-6
+    )
+    assert {name: found["model"]["embedding_dim"] for name, found in report.settings.items()} == {
+        "gnn (narrow)": 8, "gnn (wide)": 16,
+    }  # fmt: skip
+    assert Config.from_mapping(report.settings["gnn (wide)"]) == wide
+
+
+def test_who_cannot_take_part_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = Split.held_out_users(make_sample(60, 40))
+    reason = "mf learns a vector for each person and has none for user"
+    with pytest.warns(UserWarning, match=f"mf is left out: {reason}"):
+        report = benchmark(split, models=["mf", "popularity"], limit_seconds=1e-6, progress=False)
+    assert {row["model"] for row in report.results} == {"popularity"}
+    assert report.left_out["mf"].startswith(reason)
+    benchmark(split, models=["mf", "popularity"], limit_seconds=1e-6, out=tmp_path / "x.json")
+    assert capsys.readouterr().out.startswith(f"LEFT OUT mf: {reason}")
+    assert Report.read(tmp_path / "x.json").left_out == report.left_out
+    with pytest.raises(DataError, match=reason), pytest.warns(UserWarning, match="left out"):
+        benchmark(split, models=["mf"], limit_seconds=1e-6, out=tmp_path / "none.json", progress=False)
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_a_run_that_dies_keeps_what_it_has(small: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(BASELINES, "itemknn", killed)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(small, models=["ease", "itemknn"], out=tmp_path / "new" / "x.json", progress=False)
+    kept = Report.read(tmp_path / "new" / "x.json")
+    expected = benchmark(small, models=["ease"], progress=False)
+    assert [row["mean"] for row in kept.results] == [row["mean"] for row in expected.results]
+
+
+def test_a_report_comes_back_from_its_file(small: Split, results: list[dict[str, Any]], tmp_path: Path) -> None:
+    settings = {"gnn": TINY.model_dump(mode="json")}
+    report = Report("sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample")
+    report.write(tmp_path / "x.json")
+    assert Report.read(tmp_path / "x.json") == report
+    assert report.threads == torch.get_num_threads()
+    assert report.packages["torch"] == torch.__version__
+    text = (tmp_path / "x.json").read_text()
+    assert text.count(report.results[0]["protocol"]) == 1, "told once, not in each of many rows"
+    assert len([line for line in text.splitlines() if line.startswith('  {"model"')]) == len(results)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"results": []}', '{"protocols": {}, "results": [{"fingerprint": "x"}]}'])
+def test_what_is_no_report(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=r"x\.json: this is no report of a benchmark"):
+        Report.read(tmp_path / "x.json")
+
+
+def test_over_seeds() -> None:
+    common = {"model": "m", "k": 10, "fingerprint": "f", "protocol": "p", "evaluate_seconds": 1.0}
+    runs = [
+        {**common, "metric": metric, "mean": value, "fit_seconds": seconds}
+        for seconds, values in ((2.0, (0.1, 0.5)), (4.0, (0.3, 0.5)))
+        for metric, value in zip(("ndcg", "recall"), values, strict=True)
+    ]
+    ndcg, recall = over_seeds(runs)
+    assert (ndcg["metric"], ndcg["values"], ndcg["seeds"]) == ("ndcg", [0.1, 0.3], 2)
+    assert (ndcg["mean"], ndcg["std"]) == (pytest.approx(0.2), pytest.approx(0.02**0.5))
+    assert (recall["metric"], recall["mean"], recall["std"], recall["fit_seconds"]) == ("recall", 0.5, 0.0, 3.0)
 
 
 def test_every_row_has_the_fingerprint_of_its_protocol(small: Split, results: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,9 +21,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gnnrec import Config, NewUser, Split, cli, evaluate, fit, load, load_dataset, recommend
-from gnnrec.benchmark import fit_baseline
+from gnnrec.benchmark import RANKING, Report, fit_baseline
 from gnnrec.cli import options
 from gnnrec.data import PROTOCOLS, make_sample
+from gnnrec.errors import ConfigError
 from gnnrec.evaluate import Fingerprint
 
 QUICK = ("--set", "model.embedding_dim=8", "--set", "train.batch_size=32", "--set", "train.epochs=2")
@@ -111,7 +113,7 @@ def test_train_on_everything(files: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_numbers_are_the_same_everywhere(run: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
     output = succeeds("evaluate", run, "--json", tmp_path / "new" / "out.json")
-    rows = json.loads((tmp_path / "new" / "out.json").read_text())
+    rows = Report.read(tmp_path / "new" / "out.json").results
     split = Split.from_folder(files[1], load_dataset(files[0]))
     frame = evaluate(load(run), split)
     by_hand = {(m, k): v for m, k, v in zip(frame["metric"], frame["k"], frame["value"], strict=True)}
@@ -130,7 +132,7 @@ def test_evaluate_on_another_folder_and_mask(run: Path, files: tuple[Path, Path]
     split = Split.from_folder(files[1], load_dataset(files[0]))
     for mask, hidden in (("train", None), ("train+valid", split.valid)):
         succeeds("evaluate", run, "--split", files[1], "--mask", mask, "--json", tmp_path / "out.json")
-        rows = json.loads((tmp_path / "out.json").read_text())
+        rows = Report.read(tmp_path / "out.json").results
         frame = evaluate(load(run), split, mask=hidden)
         assert [row["mean"] for row in rows] == frame["value"].tolist()
 
@@ -296,7 +298,7 @@ def test_metrics_without_a_value_are_left_out(twenty_lines: Path, tmp_path: Path
     output = succeeds("train", "--dataset", twenty_lines, "--protocol", "held-out-movies", "--out", tmp_path / "run")
     assert "nan" not in output
     succeeds("evaluate", tmp_path / "run", "--json", out)
-    rows = json.loads(out.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    rows = json.loads(out.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))["results"]
     assert "diversity" not in {row["metric"] for row in rows}
     assert {row["fit_seconds"] for row in rows} == {None}
 
@@ -308,7 +310,7 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     dataset, split = files
     common = ("benchmark", "--dataset", dataset, "--split", split, *QUICK, "--seeds", 2)
     output = succeeds(*common, "--json", tmp_path / "a.json")
-    rows = json.loads((tmp_path / "a.json").read_text())
+    rows = Report.read(tmp_path / "a.json").results
     keys = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
     assert all(list(row) == [*keys, "fingerprint", "protocol"] for row in rows)
     assert {row["metric"] for row in rows} >= {"recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage"}
@@ -326,6 +328,79 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     gnn = recall["gnn", 10]
     assert table["gnn"][1] == f"{gnn['mean']:.4f} ± {gnn['std']:.4f}"
     assert table["ease"][3] == f"{recall['ease', 20]['mean']:.4f}"
+    report = Report.read(tmp_path / "a.json")
+    # Where the files lie is not told.
+    assert report.command == " ".join(["gnnrec benchmark --dataset mine --split split --seeds 2", *QUICK])
+    assert Config.from_mapping(report.settings["gnn"]) == TINY
+
+
+def test_benchmark_of_peers(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    common = (
+        "benchmark",
+        "--dataset",
+        files[0],
+        "--protocol",
+        "held-out-users",
+        "--seeds",
+        1,
+        "--limit-seconds",
+        0.001,
+    )
+    output = succeeds(*common, "--models", "popularity,als,mf,average", "--json", tmp_path / "x.json")
+    report = Report.read(tmp_path / "x.json")
+    assert [*dict.fromkeys(row["model"] for row in report.results)] == ["popularity", "average"]
+    assert [row[0] for row in cells(output)] == ["popularity", "average"]
+    assert report.limit_seconds == 0.001
+    for name, reason in {"als": "needs the package implicit", "mf": "learns a vector for each person"}.items():
+        assert output.count(f"LEFT OUT {name}: {name} {reason}") == 2, "at once, and below the table"
+        assert f"{name} {reason}" in report.left_out[name]
+    assert "needs the package implicit" in fails(*common, "--models", "als").splitlines()[-1]
+
+
+def test_all_models_are_those_that_rank(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def stop(*arguments: Any, models: Any, **options: Any) -> None:
+        asked.extend(models)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(cli, "run_benchmark", stop)
+    assert fails("benchmark", "--dataset", files[0], "--models", "all") == "enough"
+    assert tuple(asked) == RANKING
+
+
+def test_benchmark_of_several_networks(files: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, dim in (("small", 4), ("large", 8)):
+        (tmp_path / f"{name}.yaml").write_text(f"model: {{embedding_dim: {dim}}}\ntrain: {{batch_size: 32}}\n")
+    common = ("benchmark", "--dataset", files[0], "--models", "gnn", "--seeds", 1, "--set", "train.epochs=1")
+    both = ("--config", tmp_path / "small.yaml", "--config", tmp_path / "large.yaml")
+    output = succeeds(*common, *both, "--json", tmp_path / "x.json")
+    assert [row[0] for row in cells(output)] == ["gnn (small)", "gnn (large)"]
+    report = Report.read(tmp_path / "x.json")
+    assert report.command.endswith("--config small.yaml --config large.yaml --set train.epochs=1")
+    settings = {name: found["model"]["embedding_dim"] for name, found in report.settings.items()}
+    assert settings == {"gnn (small)": 4, "gnn (large)": 8}
+    assert {found["train"]["epochs"] for found in report.settings.values()} == {1}
+    assert [row[0] for row in cells(succeeds(*common, *both[:2]))] == ["gnn"], "one needs no name"
+    (tmp_path / "other").mkdir()
+    twin = (tmp_path / "small.yaml").rename(tmp_path / "other" / "large.yaml")
+    assert "two --config files have the same name" in fails(*common, "--config", twin, *both[2:])
+
+
+def test_seed_of_what_is_drawn(files: tuple[Path, Path], tmp_path: Path) -> None:
+    whole, common = load_dataset(files[0]), ("benchmark", "--dataset", files[0], "--models", "popularity")
+    for seed, options_, expected in (
+        (0, (), Split.random(whole)),
+        (3, ("--seed", 3), Split.random(whole, seed=3)),
+        (3, ("--seed", 3, "--protocol", "next-movie", "--negatives", 5),
+         Split.by_protocol("next-movie", whole).with_negatives(5, seed=3)),
+        (3, ("--seed", 3, "--split", files[1], "--negatives", 5),
+         Split.from_folder(files[1], whole).with_negatives(5, seed=3)),
+    ):  # fmt: skip
+        output = succeeds(*common, *options_, "--json", tmp_path / "x.json")
+        assert f"seed {seed}" in output
+        assert Report.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(expected).digest}
 
 
 def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -342,7 +417,7 @@ def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
             tmp_path / "x.json",
         )
         assert f"masked {mask} " in succeeds("benchmark", "--dataset", files[0], *arguments)
-        rows = json.loads((tmp_path / "x.json").read_text())
+        rows = Report.read(tmp_path / "x.json").results
         means[mask] = {(row["model"], row["metric"], row["k"]): row["mean"] for row in rows}
     assert {key[0] for key in means["train"]} == {"ease", "popularity"}
     for model in ("ease", "popularity"):
@@ -353,7 +428,7 @@ def test_benchmark_config_and_set(files: tuple[Path, Path], tmp_path: Path) -> N
     (tmp_path / "c.yaml").write_text("model: {embedding_dim: 4}\ntrain: {epochs: 9, batch_size: 32}\n")
     arguments = ("--config", tmp_path / "c.yaml", "--set", "train.epochs=1", "--seeds", 1, "--models", "gnn")
     succeeds("benchmark", "--dataset", files[0], "--split", files[1], *arguments, "--json", tmp_path / "x.json")
-    rows = json.loads((tmp_path / "x.json").read_text())
+    rows = Report.read(tmp_path / "x.json").results
     config = Config().override(["model.embedding_dim=4", "train.epochs=1", "train.batch_size=32"])
     split = Split.from_folder(files[1], load_dataset(files[0]))
     frame = evaluate(fit(split, config, progress=False), split)
@@ -382,7 +457,7 @@ def test_benchmark_protocol(files: tuple[Path, Path], tmp_path: Path) -> None:
     for options_, split in cases.items():
         output = succeeds(*common, *options_)
         assert repr(split) in output
-        rows = json.loads((tmp_path / "x.json").read_text())
+        rows = Report.read(tmp_path / "x.json").results
         fingerprint = Fingerprint.of(split)
         assert {(row["fingerprint"], row["protocol"]) for row in rows} == {(fingerprint.digest, str(fingerprint))}
         assert f"{fingerprint.digest} = mine" in output
@@ -394,7 +469,7 @@ def test_negatives_of_a_file(run: Path, world: Split, tmp_path: Path) -> None:
     drawn = world.with_negatives(4, seed=3).negatives
     drawn.to_csv(tmp_path / "n.csv", index=False)
     succeeds("evaluate", run, "--negatives", tmp_path / "n.csv", "--json", tmp_path / "x.json")
-    rows = json.loads((tmp_path / "x.json").read_text())
+    rows = Report.read(tmp_path / "x.json").results
     frame = evaluate(load(run), world, negatives=drawn)
     assert [row["mean"] for row in rows] == frame["value"].tolist()
     assert {row["fingerprint"] for row in rows} == {frame.attrs["fingerprint"]}
@@ -410,7 +485,7 @@ def test_what_a_run_was_trained_for_stays_with_it(files: tuple[Path, Path], tmp_
     # Neither the split kept in the run nor the protocol asked for by name is another one.
     for again in ((), arguments):
         succeeds("evaluate", folder, *again, "--json", tmp_path / "x.json")
-        rows = json.loads((tmp_path / "x.json").read_text())
+        rows = Report.read(tmp_path / "x.json").results
         assert {row["fingerprint"] for row in (*trained, *rows)} == {Fingerprint.of(expected).digest}
         assert [row["mean"] for row in rows] == frame["value"].tolist()
 
@@ -546,6 +621,14 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda run, f: ("benchmark", "--dataset", f[0], "--negatives", "nowhere.csv"),
         "nowhere.csv is not a file; negatives are a number, or a file",
     ),
+    "nothing drawn": (
+        lambda run, f: ("benchmark", "--dataset", f[0], "--protocol", "chronological", "--seed", "1"),
+        "--seed is of what a --protocol or --negatives draw, and nothing is drawn here",
+    ),
+    "nothing divided": (lambda run, f: ("train", "--dataset", f[0], "--seed", "1"), "nothing is drawn here"),
+    "limit": (lambda run, f: ("benchmark", "--dataset", f[0], "--limit-seconds", "0"), "limit_seconds must be above 0"),
+    "no models": (lambda run, f: ("benchmark", "--dataset", f[0], "--models", ","), "no model is named"),
+    "benchmark folder": (lambda run, f: ("benchmark", "--dataset", f[0], "--json", f[0]), "is a folder; name a file"),
     "core": (lambda run, f: ("train", "--dataset", f[0], "--core", "99"), "no rating of mine is left after 99-core"),
     "already trained on": (
         lambda run, f: ("evaluate", run, "--dataset", f[0], "--protocol", "chronological"),

@@ -20,6 +20,9 @@ CONFIGS = st.builds(
         encoder=st.sampled_from(["lightgcn", "graphsage"]),
         embedding_dim=st.integers(1, 1024),
         aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
+        time=st.booleans(),
+        rank_decays=st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
+        day_decays=st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
         init_scale=st.floats(0, exclude_min=True, allow_infinity=False),
     ),
     train=st.builds(
@@ -38,7 +41,7 @@ def test_yaml_round_trip(config: Config, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("config") / "config.yaml"
     config.to_yaml(path)
     assert Config.from_yaml(path) == config
-    assert yaml.safe_load(path.read_text(encoding="utf-8")) == config.model_dump()
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == config.model_dump(mode="json")
 
 
 def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
@@ -71,6 +74,13 @@ def test_it_does_not_change() -> None:
         ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: Input should be greater than 0 (got nan)"),
         ({"train": {"loss": "hinge"}}, "'weighted_squared_error', 'softmax' or 'bpr' (got 'hinge')"),
         ({"train": 3}, "(got 3)"),
+        ({"model": {"rank_decays": []}}, "  model.rank_decays: Tuple should have at least 1 item after validation"),
+        ({"model": {"rank_decays": [1, 0]}}, "  model.rank_decays.1: Input should be greater than 0 (got 0)"),
+        ({"model": {"day_decays": 3}}, "  model.day_decays: Input should be a valid tuple (got 3)"),
+        ({"model": {"dropout": 1.0}}, "  model.dropout: Input should be less than 1 (got 1.0)"),
+        ({"train": {"questions": "last"}}, "  train.questions: Input should be 'random' or 'next' (got 'last')"),
+        ({"train": {"late_moments": 0.5}}, "  train.late_moments: Input should be greater than or equal to 1"),
+        ({"train": {"learning_rate_end": 0}}, "  train.learning_rate_end: Input should be greater than 0 (got 0)"),
     ],
 )
 def test_wrong_values(values: dict, message: str) -> None:
@@ -117,6 +127,8 @@ def test_overrides() -> None:
     assert config.model == ModelConfig(num_layers=2)
     assert config.train == TrainConfig(loss="bpr", learning_rate=1e-4, device="cuda:1", epochs=3)
     assert Config().override([]) == Config()
+    decays = Config().override(["model.rank_decays=[1, 2.5, .inf]", "model.day_decays=[7]"]).model
+    assert (decays.rank_decays, decays.day_decays) == ((1.0, 2.5, float("inf")), (7.0,))
     assert Config().override(["train.epochs=1", "train.epochs=2"]).train.epochs == 2
 
 

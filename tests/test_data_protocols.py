@@ -61,6 +61,31 @@ def test_chronological_10core() -> None:
     assert (split.mask, split.history) == ("train+valid", "train")
 
 
+def test_last_tenth_and_next_tenth() -> None:
+    # The same shares of the same ratings: one tests on the newest, the other on what follows the train rows.
+    dataset = dataset_of(*full(10, 10), (3, 90, 3.0, 9999))
+    last, following = (Split.by_protocol(name, dataset) for name in ("last-tenth", "next-tenth"))
+    assert pairs(last.train) == pairs(following.train) == [(u, m) for u in range(10) for m in range(7)]
+    assert pairs(last.valid) == [(u, m) for u in range(10) for m in (7, 8)]
+    assert pairs(last.test) == [(u, 9) for u in range(10)]
+    assert pairs(following.test) == [(u, 7) for u in range(10)]
+    assert pairs(following.valid) == [(u, m) for u in range(10) for m in (8, 9)]
+    assert last.protocol == "rating >= 4, 10-core, chronological per user 0.7/0.2/0.1"
+    assert following.protocol == "rating >= 4, 10-core, chronological per user 0.7/0.2/0.1, test before valid"
+    # What comes after the test rows is not known yet, so it is not left out of the lists either.
+    assert (last.mask, following.mask) == ("train+valid", "train")
+    assert (last.history, following.history) == ("train", "train")
+
+
+def test_test_first_rounds_the_same_way() -> None:
+    dataset = dataset_of(*[(1, m, 5.0, m) for m in range(19)])
+    split = Split.chronological(dataset, (0.7, 0.2, 0.1), test_first=True)
+    assert [len(part) for part in (split.train, split.test, split.valid)] == [15, 1, 3]
+    assert split.train["timestamp"].max() < split.test["timestamp"].min() < split.valid["timestamp"].min()
+    with pytest.raises(ConfigError, match="fractions must be the shares"):
+        Split.chronological(dataset, (0.7, 0.2, 0.2), test_first=True)
+
+
 def test_global_time() -> None:
     times = [50, 10, 20, 90, 30, 40, 60, 70, 80, 95]
     dataset = dataset_of(*[(i % 3, i, 4.0, time) for i, time in enumerate(times)])

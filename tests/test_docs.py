@@ -105,6 +105,19 @@ def test_every_option_is_explained() -> None:
     assert "gnnrec recommend RUN [OPTIONS]" in text
 
 
-def test_the_picture_is_the_one_that_is_drawn() -> None:
-    kept = (HOME / "docs" / "pictures" / "graph.svg").read_text(encoding="utf-8")
-    assert kept == script("make_pictures").graph(), "run: python docs/make_pictures.py"
+def test_the_pictures_are_the_ones_that_are_drawn() -> None:
+    for name, draw in script("make_pictures").DRAWN.items():
+        kept = (HOME / "docs" / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+        assert kept == draw(), "run: python docs/make_pictures.py"
+
+
+def test_every_protocol_is_in_the_table() -> None:
+    text = (HOME / "docs" / "evaluating.md").read_text(encoding="utf-8")
+    for name, steps in gnnrec.data.PROTOCOLS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        counted, left_out, known = (row.split(" | ")[i] for i in (1, 3, 4))
+        assert ("10-core" in counted, f"{steps.min_rating:g} and more" in counted if steps.min_rating else False) == (
+            steps.core == 10, steps.min_rating is not None,
+        )  # fmt: skip
+        assert left_out == steps.mask.replace("+", ", ")
+        assert known.removesuffix(", those five") == steps.history.replace("+", ", ")

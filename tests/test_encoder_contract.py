@@ -11,10 +11,10 @@ from gnnrec import Config, Graph, RecGraph, Split, fit
 from gnnrec.nn import ENCODERS
 
 
-def trained_by(encoder: str) -> Callable[[Graph], RecGraph]:
+def trained_by(encoder: str, *, time: bool = False) -> Callable[[Graph], RecGraph]:
     config = Config.from_mapping(
         {
-            "model": {"encoder": encoder, "embedding_dim": 16},
+            "model": {"encoder": encoder, "embedding_dim": 16, "time": time, "rated_decays": [5], "dropout": 0.0},
             "train": {"batch_size": 32, "learning_rate": 0.01, "epochs": 30},
         }
     )
@@ -22,16 +22,21 @@ def trained_by(encoder: str) -> Callable[[Graph], RecGraph]:
     def build(graph: Graph) -> RecGraph:
         # All ratings train: the graph that comes back must be the one that was given.
         whole = graph.dataset
-        nothing = whole.ratings[:0]
-        model = fit(
-            Split(whole.ratings, nothing, nothing, whole.movies, whole.users, whole.name), config, progress=False
-        )
+        ratings = whole.ratings
+        if time and not graph.has_times:  # then time is the order of the rows
+            ratings = ratings.assign(timestamp=range(len(ratings)))
+        nothing = ratings[:0]
+        model = fit(Split(ratings, nothing, nothing, whole.movies, whole.users, whole.name), config, progress=False)
         return model.with_graph(graph)
 
     return build
 
 
-SUBJECTS = {name: Subject(trained_by(name)) for name in ENCODERS}
+SUBJECTS = {
+    f"{name}{' in time' if time else ''}": Subject(trained_by(name, time=time))
+    for name in ENCODERS
+    for time in (False, True)
+}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -93,6 +94,7 @@ def test_hetero_data(graph):
         (USER, "rated", MOVIE): [(0, 2), (0, 1), (0, 0), (1, 1), (1, 0), (2, 2)],
         (MOVIE, "has", "genre"): [(0, 1), (0, 0), (1, 2), (3, 0)],
         (USER, "works_as", "occupation"): [(0, 0), (2, 1), (3, 0)],
+        (MOVIE, "followed_by", MOVIE): [(1, 0), (2, 0), (2, 1)],
     }
     both = set(expected) | {(target, f"rev_{relation}", source) for source, relation, target in expected}
     assert set(data.edge_types) == both
@@ -102,6 +104,9 @@ def test_hetero_data(graph):
     for store in (data[USER, "rated", MOVIE], data[MOVIE, "rev_rated", USER]):
         assert store.rating.tolist() == [3, 4, 5, 2, 4, 1]
         assert store.time.tolist() == [100, 200, 300, 100, 100, 500]
+    # Ann and bob went from 20 on to 10; ann from 30 to 20, and to 10 with a movie between.
+    for relation in ("followed_by", "rev_followed_by"):
+        assert data[MOVIE, relation, MOVIE]["count"].tolist() == pytest.approx([2, np.exp(-1 / 3), 1])
 
 
 def test_known_users_are_slices_in_the_order_asked_for(graph):

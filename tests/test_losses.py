@@ -199,3 +199,24 @@ def test_without_questions_there_is_nothing_to_lose(name: str) -> None:
     loss.backward()
     assert loss.item() == 0
     assert z.grad.abs().sum() == 0
+
+
+def test_softmax_of_people_with_nothing_to_choose_from() -> None:
+    """Somebody watched the whole catalogue as messages: no loss and no gradient, whatever the other is asked."""
+    z, targets = torch.ones(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    watched = Adjacency(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), 2, 2)
+    loss = softmax(z, targets, watched, torch.tensor([False, False, True]))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(2))
+    assert torch.equal(z.grad[0], torch.zeros(3))
+    assert targets.grad.isfinite().all()
+
+
+def test_softmax_of_large_scores() -> None:
+    """Scores of 1000 are beyond what exp can hold."""
+    z, targets = torch.tensor([[1000.0]], requires_grad=True), torch.tensor([[1.0], [0.9], [-1.0]])
+    watched = Adjacency(torch.tensor([0]), torch.tensor([1]), 1, 3)
+    loss = softmax(z, targets, watched, torch.tensor([True]))
+    loss.backward()
+    assert loss.item() == pytest.approx(100)
+    assert z.grad.item() == pytest.approx(0.1, rel=1e-5)

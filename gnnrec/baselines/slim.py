@@ -17,7 +17,7 @@ class SLIM(ItemItem):
     r"""Sparse linear method (Ning & Karypis, ICDM 2011), solved by ADMM (Steck et al., WSDM 2020).
 
     .. math::
-        \min_B \tfrac12 \|X - XB\|_F^2 + \tfrac{\lambda_2}{2} \|B\|_F^2 + \lambda_1 \|B\|_1
+        \min_B \tfrac{1}{2} \|X - XB\|_F^2 + \tfrac{\lambda_2}{2} \|B\|_F^2 + \lambda_1 \|B\|_1
         \quad \text{with } B_{jj} = 0 \text{ and, if asked for, } B \ge 0
 
     All columns are solved together: `B` carries the squares and the diagonal, its copy `C` the absolute values and the

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from gnnrec.benchmark import FAST, MODELS, compare, table, timed
+from gnnrec.benchmark import RANKING, Report, compare, left_out_line, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.cli import options as given
+from gnnrec.cli.output import errors, recommendations
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
-from gnnrec.errors import ConfigError, GnnrecError
+from gnnrec.errors import ConfigError
 from gnnrec.explain import explain
-from gnnrec.files import write_whole
 from gnnrec.fit import fit
 from gnnrec.graph import NewUser
 from gnnrec.recgraph import load
@@ -61,6 +56,7 @@ def train(
     mask: given.MaskOption = None,
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
+    seed: given.SeedOption = None,
     config: given.ConfigOption = None,
     set_: given.SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
@@ -74,7 +70,7 @@ def train(
     """
     with errors():
         settings = _settings(config, set_)
-        source = given.Source(split, protocol, min_rating, core, mask, history, negatives)
+        source = given.Source(split, protocol, min_rating, core, mask, history, negatives, seed)
         data = source.rows(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
@@ -101,6 +97,7 @@ def train(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a saved run.")],
     split: given.SplitOption = None,
     protocol: given.ProtocolOption = None,
@@ -109,6 +106,7 @@ def evaluate(
     mask: given.MaskOption = None,
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
+    seed: given.SeedOption = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="What --protocol divides; the run's own dataset by its name.")
     ] = None,
@@ -126,12 +124,14 @@ def evaluate(
             raise ConfigError(
                 f"{run} was trained on all ratings; give the folder of a split with --split, or a --protocol"
             )
-        source = given.Source(folder, protocol, min_rating, core, mask, history, negatives)
+        source = given.Source(folder, protocol, min_rating, core, mask, history, negatives, seed)
         whole = model.graph.dataset
         rows = source.split(load_dataset(dataset or whole.name, data_dir=data_dir) if protocol else whole)
         _check_test_rows(rows)
         results = compare({"gnn": model}, rows)
-        _write(out, results)
+        if out is not None:
+            settings = {"gnn": model.config.model_dump(mode="json")}
+            Report(rows.name, results, settings=settings, command=given.command_line(context)).write(out)
         console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
@@ -164,6 +164,7 @@ def recommend(
 
 @app.command()
 def benchmark(
+    context: typer.Context,
     dataset: given.DatasetOption = "ml-1m",
     split: given.SplitOption = None,
     protocol: given.ProtocolOption = None,
@@ -172,56 +173,58 @@ def benchmark(
     mask: given.MaskOption = None,
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
-    models: Annotated[str, typer.Option("--models", help=f"Comma-separated, or all: {', '.join(MODELS)}.")] = ",".join(
-        FAST
-    ),
+    seed: given.SeedOption = None,
+    models: given.ModelsOption = given.FAST_MODELS,
     seeds: Annotated[int, typer.Option("--seeds", help="How often a model that draws at random is trained.")] = 3,
-    config: given.ConfigOption = None,
+    limit_seconds: Annotated[
+        float | None,
+        typer.Option("--limit-seconds", help="No peer starts another epoch after this; for each of its fits."),
+    ] = None,
+    config: given.ConfigsOption = None,
     set_: given.SetOption = None,
-    out: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--json", help="Write the results to this file, again after every model.")
+    ] = None,
     data_dir: given.DataDirOption = None,
 ) -> None:
-    """Compare models on the same test rows; without --split or --protocol, on a random 8:1:1 split."""
+    """Compare models on the same test rows; without --split or --protocol, on a random 8:1:1 split.
+
+    A model that cannot take part is named as left out.
+    """
     with errors():
         source = given.Source(
-            split, protocol or (None if split else "random"), min_rating, core, mask, history, negatives
+            split, protocol or (None if split else "random"), min_rating, core, mask, history, negatives, seed
         )
         rows = source.split(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(rows), highlight=False, markup=False)
         _check_test_rows(rows)
         names = [name.strip() for name in models.split(",") if name.strip()]
-        names = list(MODELS) if names == ["all"] else names
-        results = run_benchmark(rows, _settings(config, set_), models=names, seeds=seeds)
-        _write(out, results)
-        console.print(table(results, f"{rows.name}, {rows.protocol}"))
-
-
-@contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Turn the library's own errors, and the system's about files, into one line and exit status 1."""
-    try:
-        yield
-    except (GnnrecError, FloatingPointError, OSError) as error:
-        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
-        line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
-        # A title or a path may hold [brackets], which are no markup.
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(line)}", highlight=False)
-        raise typer.Exit(1) from None
-
-
-def recommendations(frame: pd.DataFrame, reasons: pd.DataFrame) -> Table:
-    """Lay out recommendations and why for the terminal."""
-    grid = Table(header_style="bold")
-    for name in ("#", "movie", "score", "because of"):
-        grid.add_column(name, justify="right" if name in ("#", "score") else "left")
-    for movie_id, title, score, rank in frame[["movie_id", "title", "score", "rank"]].itertuples(index=False):
-        why = reasons.loc[reasons["movie_id"] == movie_id, "because"]
-        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(why)) or "—")
-    return grid
+        report = run_benchmark(
+            rows,
+            _networks(config, set_),
+            models=RANKING if names == ["all"] else names,
+            seeds=seeds,
+            limit_seconds=limit_seconds,
+            out=out,
+            command=given.command_line(context),
+        )
+        console.print(table(report.results, f"{rows.name}, {rows.protocol}, {report.threads} threads"))
+        for name, reason in report.left_out.items():
+            console.print(left_out_line(name, reason), highlight=False)
 
 
 def _settings(config: Path | None, assignments: list[str] | None) -> Config:
     return (Config.from_yaml(config) if config else Config()).override(assignments or [])
+
+
+def _networks(configs: list[Path] | None, assignments: list[str] | None) -> Config | dict[str, Config]:
+    """Return the settings of one network, or of several by the names of their files."""
+    if not configs or len(configs) == 1:
+        return _settings(configs[0] if configs else None, assignments)
+    named = {path.stem: _settings(path, assignments) for path in configs}
+    if len(named) < len(configs):
+        raise ConfigError(f"two --config files have the same name: {', '.join(map(str, configs))}; rename one")
+    return named
 
 
 def _check_test_rows(split: Split) -> None:
@@ -237,10 +240,3 @@ def _keep_split(data: Dataset | Split, run: Path) -> None:
     shutil.rmtree(run / "split", ignore_errors=True)
     if isinstance(data, Split):
         data.to_folder(run / "split")
-
-
-def _write(path: Path | None, results: list[dict[str, Any]]) -> None:
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(results, indent=2, allow_nan=False) + "\n").encode())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gnnrec.benchmark import FAST, MODELS
 from gnnrec.data import PROTOCOLS, Dataset, Split
 from gnnrec.data.protocols import SCOPES, find_protocol
 from gnnrec.errors import ConfigError
@@ -42,7 +44,18 @@ NegativesOption = Annotated[
     str | None,
     typer.Option("--negatives", help="Rank test movies among so many drawn ones, or among those of a file."),
 ]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Of what is drawn to divide the ratings, and of drawn --negatives; else 0.")
+]
+FAST_MODELS = ",".join(FAST)
+ModelsOption = Annotated[
+    str,
+    typer.Option("--models", help=f"Comma-separated, or all, which is all that rank: {', '.join(MODELS)}."),
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file, for example configs/ml1m.yaml.")]
+ConfigsOption = Annotated[
+    list[Path] | None, typer.Option("--config", help="YAML file; may be repeated, then there is a gnn for each.")
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
 ]
@@ -59,6 +72,7 @@ class Source:
     mask: str | None
     history: str | None
     negatives: str | None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         filters = self.min_rating is not None or self.core is not None
@@ -70,8 +84,10 @@ class Source:
             )
         if not self.folder and not self.protocol and (self.mask or self.history or self.negatives):
             raise ConfigError("--mask, --history and --negatives are about test rows; give --split or --protocol, too")
-        if self.protocol:
-            find_protocol(self.protocol)
+        steps = find_protocol(self.protocol) if self.protocol else None
+        drawn = self.negatives.isdecimal() if self.negatives else steps is not None and steps.negatives > 0
+        if self.seed is not None and not drawn and not (steps is not None and steps.seeded):
+            raise ConfigError("--seed is of what a --protocol or --negatives draw, and nothing is drawn here; drop it")
 
     def rows(self, dataset: Dataset) -> Dataset | Split:
         """Return the split that is asked for, or, where none is, all ratings."""
@@ -82,12 +98,30 @@ class Source:
         if self.folder:
             split = Split.from_folder(self.folder, dataset)
         else:
-            split = Split.by_protocol(str(self.protocol), dataset.filtered(self.min_rating, self.core))
+            split = Split.by_protocol(str(self.protocol), dataset.filtered(self.min_rating, self.core), self.seed or 0)
         if self.negatives:
             number = self.negatives.removeprefix("-").isdecimal()
-            split = split.with_negatives(int(self.negatives) if number else self.negatives)
+            split = split.with_negatives(int(self.negatives) if number else self.negatives, self.seed or 0)
         mask, history = self.mask or split.mask, self.history or split.history
         return split if (mask, history) == (split.mask, split.history) else replace(split, mask=mask, history=history)
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command as it was typed, for reports.
+
+    Where its files lie is nobody else's matter: of an absolute path only the name is told, and where data come from
+    or results go is not told at all.
+    """
+    words = ["gnnrec", str(context.info_name)]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is None or source.name != "COMMANDLINE" or parameter.name in ("data_dir", "out"):
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            text = Path(one).name if Path(str(one)).is_absolute() else str(one)
+            words += [text] if parameter.param_type_name == "argument" else [parameter.opts[0], text]
+    return shlex.join(words)
 
 
 def liked(text: str) -> tuple[str, float]:

@@ -46,7 +46,13 @@ class Divisions:
         return cls._from_codes(dataset, codes, f"random per user {divide.shares(fractions)}, seed {seed}")
 
     @classmethod
-    def chronological(cls, dataset: Dataset, fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)) -> Self:
+    def chronological(
+        cls,
+        dataset: Dataset,
+        fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
+        *,
+        test_first: bool = False,
+    ) -> Self:
         """Divide each user's ratings by time: the oldest train, the newest test.
 
         Ratings of the same second keep their order in the file. Small users are treated as in `random`.
@@ -57,14 +63,23 @@ class Divisions:
             What to divide; it needs timestamps.
         fractions : tuple of float
             Shares of train, valid and test; they sum to 1.
+        test_first : bool
+            Test on what follows the train rows, and validate on the newest: nothing lies between what is known and
+            what is asked.
 
         Returns
         -------
         Split
             Rows keep the order they have in the dataset.
         """
-        codes = divide.by_fractions(dataset.ratings["user_id"], _times(dataset, "chronological"), fractions)
-        return cls._from_codes(dataset, codes, f"chronological per user {divide.shares(fractions)}")
+        ids, times = dataset.ratings["user_id"], _times(dataset, "chronological")
+        line = f"chronological per user {divide.shares(fractions)}"
+        codes = divide.by_fractions(ids, times, fractions)
+        if test_first:
+            train, valid, test = fractions
+            codes = np.array([0, 2, 1])[divide.by_fractions(ids, times, (train, test, valid))]
+            line += ", test before valid"
+        return cls._from_codes(dataset, codes, line)
 
     @classmethod
     def leave_last_out(cls, dataset: Dataset) -> Self:

@@ -58,6 +58,21 @@ PROTOCOLS: dict[str, Protocol] = {
     "chronological-10core": Protocol(
         "chronological", "the same among ratings of 4 and 5", min_rating=4, core=10, mask="train+valid"
     ),
+    "last-tenth": Protocol(
+        "chronological",
+        "the newest tenth of each user's ratings of 4 and 5, a fifth before it unknown",
+        options={"fractions": (0.7, 0.2, 0.1)},
+        min_rating=4,
+        core=10,
+        mask="train+valid",
+    ),
+    "next-tenth": Protocol(
+        "chronological",
+        "the tenth that follows what is known, a fifth after it for validation",
+        options={"fractions": (0.7, 0.2, 0.1), "test_first": True},
+        min_rating=4,
+        core=10,
+    ),
     "global-time": Protocol(
         "global_time", "the newest tenth of all ratings", mask="train+valid", history="train+valid"
     ),

@@ -135,9 +135,9 @@ class Split(Divisions):
         Parameters
         ----------
         name : str
-            ``random``, ``recbole``, ``chronological``, ``chronological-10core``, ``global-time``,
-            ``leave-last-out``, ``next-movie``, ``next-movie-99``, ``held-out-users`` or ``held-out-movies``;
-            `gnnrec.data.PROTOCOLS` holds what each of them means.
+            ``random``, ``recbole``, ``chronological``, ``chronological-10core``, ``last-tenth``, ``next-tenth``,
+            ``global-time``, ``leave-last-out``, ``next-movie``, ``next-movie-99``, ``held-out-users`` or
+            ``held-out-movies``; `gnnrec.data.PROTOCOLS` holds what each of them means.
         dataset : Dataset
             The whole of it.
         seed : int

@@ -6,6 +6,8 @@ later is described in the same columns. What is not known is a row of zeros.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import torch
@@ -67,3 +69,10 @@ def distinct(values: pd.Series, separator: str | None = None) -> pd.Index:
     texts = values.dropna().astype(object)
     parts = texts.str.split(separator, regex=False).explode() if separator else texts
     return pd.Index(sorted(set(parts) - {""}), dtype=object)
+
+
+def warn_of_new(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:
+    """Say which values of a column a graph that is made after training cannot use."""
+    new = distinct(values, separator).difference(known)
+    if len(new):
+        warnings.warn(f"{what} {', '.join(map(repr, new))} was not seen in training and is ignored", stacklevel=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -43,9 +45,10 @@ def followed_by(
     for gap in range(1, window + 1):
         soon = users.row[gap:] == users.row[:-gap]
         soon &= users.time[gap:] - users.time[:-gap] <= max_days * SECONDS_PER_DAY
-        pair = users.movie[:-gap][soon] * users.num_movies + users.movie[gap:][soon]
+        every = users.movie[:-gap][soon] * users.num_movies + users.movie[gap:][soon]
+        pair, times = torch.unique(every, return_counts=True)  # at once, for all gaps together do not fit in memory
         pairs.append(pair)
-        weights.append(torch.full((len(pair),), -(gap - 1) / decay, device=pair.device).exp())
+        weights.append(times * math.exp(-(gap - 1) / decay))
     found, place = torch.unique(torch.cat(pairs), return_inverse=True)
     count = torch.zeros(len(found), device=found.device).index_add_(0, place, torch.cat(weights))
     return found // users.num_movies, found % users.num_movies, count

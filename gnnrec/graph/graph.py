@@ -7,7 +7,6 @@ so that a trained encoder can go on with it.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from torch_geometric.data import HeteroData
 from gnnrec.data import Dataset
 from gnnrec.data.added import added_movies, added_ratings, added_users
 from gnnrec.graph import edges, features
+from gnnrec.graph.followed import followed_by
 from gnnrec.graph.names import Names
 from gnnrec.graph.users import DEFAULT_RATING, UserBatch
 
@@ -68,9 +68,9 @@ class Graph:
             genders = features.distinct(dataset.users["gender"])
         else:
             genres, occupations, genders = known["genres"], known["occupations"], known["genders"]
-            _warn_of_new(dataset.movies["genres"], genres, "genre", "|")
-            _warn_of_new(dataset.users["occupation"], occupations, "occupation")
-            _warn_of_new(dataset.users["gender"], genders, "gender")
+            features.warn_of_new(dataset.movies["genres"], genres, "genre", "|")
+            features.warn_of_new(dataset.users["occupation"], occupations, "occupation")
+            features.warn_of_new(dataset.users["gender"], genders, "gender")
         ages = dataset.users["age"].to_numpy(dtype="float64", na_value=np.nan)
         profile = features.age_features(ages), features.gender_features(dataset.users["gender"], genders)
         users = UserBatch(
@@ -92,6 +92,11 @@ class Graph:
     def num_movies(self) -> int:
         """Number of movie nodes."""
         return self.dataset.num_movies
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the ratings have timestamps. Without them, histories are in the order of the file."""
+        return "timestamp" in self.dataset.ratings
 
     @property
     def known(self) -> dict[str, pd.Index]:
@@ -120,7 +125,12 @@ class Graph:
 
     @cached_property
     def data(self) -> HeteroData:
-        """The same graph as PyG's `HeteroData`, both directions of every relation in it."""
+        """The same graph as PyG's `HeteroData`, both directions of every relation in it.
+
+        Besides who rated what there is which movie was watched soon after which, with its ``count``; see
+        `gnnrec.graph.followed_by`. That relation is left out where ratings have no timestamps: the order of a file is
+        not that of watching.
+        """
         data = HeteroData()
         data[USER].x, data[MOVIE].x = self.users.x, self.movie_x
         data[GENRE].num_nodes, data[OCCUPATION].num_nodes = len(self.genres), len(self.occupations)
@@ -130,6 +140,9 @@ class Graph:
         )  # fmt: skip
         edges.add_relation(data, (MOVIE, "has", GENRE), self.movie_genres)
         edges.add_relation(data, (USER, "works_as", OCCUPATION), self.users.occupation)
+        if self.has_times:
+            source, following, count = followed_by(self.users)
+            edges.add_relation(data, (MOVIE, "followed_by", MOVIE), (source, following), count=count)
         return data
 
     def edges_of(self, nodes: Tensor, until: Tensor | None = None) -> Tensor:
@@ -245,11 +258,3 @@ class Graph:
 
     def _with(self, **frames: Any) -> Graph:
         return Graph.from_dataset(dataclasses.replace(self.dataset, **frames), self.known)
-
-
-def _warn_of_new(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:
-    new = features.distinct(values, separator).difference(known)
-    if len(new):
-        warnings.warn(
-            f"{what} {', '.join(map(repr, new))} was not seen in training and is ignored", stacklevel=4
-        )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from gnnrec.data.columns import canonical_names
+from gnnrec.data.columns import canonical_names, to_timestamps
 from gnnrec.errors import DataError
 from gnnrec.graph import features
+from gnnrec.graph.given import age_of, codes_of, rating_of, time_of
 from gnnrec.graph.users import DEFAULT_RATING, UserBatch
 
 if TYPE_CHECKING:
@@ -31,20 +32,26 @@ class NewUser:
     gender, occupation : str, optional
         As they are spelled in the data the model was trained on (upper and lower case do not matter).
     ratings : mapping or iterable
-        ``{movie id or title: rating}``, oldest first; or just the movies, when they are simply liked.
+        ``{movie id or title: rating}``; or just the movies, when they are simply liked. Oldest first, unless there are
+        `timestamps`.
+    timestamps : mapping or sequence, optional
+        When each rating was made: ``{movie as in ratings: time}``, or the times in the order of `ratings`. A time is
+        seconds since 1970 or what `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by it; equal
+        times keep their order.
     name : hashable, optional
         Stands in the ``user_id`` column of what `recommend` returns.
 
     Examples
     --------
     >>> NewUser(age=25, gender="F", ratings={"Toy Story (1995)": 5, 260: 4})
-    NewUser(age=25, gender='F', occupation=None, ratings={'Toy Story (1995)': 5, 260: 4}, name=None)
+    NewUser(age=25, gender='F', occupation=None, ratings={'Toy Story (1995)': 5, 260: 4}, timestamps=None, name=None)
     """
 
     age: float | None = None
     gender: str | None = None
     occupation: str | None = None
     ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
+    timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
     name: Hashable | None = None
 
 
@@ -63,7 +70,8 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     Raises
     ------
     DataError
-        An unknown user, movie, gender or occupation, a rating that is not finite, or nobody at all.
+        An unknown user, movie, gender or occupation, a rating that is not finite, times that cannot be read or do not
+        fit the ratings, or nobody at all.
     """
     if isinstance(who, pd.DataFrame):
         who = _people_in(graph, who)
@@ -122,15 +130,15 @@ def _people_in(graph: Graph, frame: pd.DataFrame) -> list[Any]:
             row = int(wrong.to_numpy().argmax())
             user, movie = (pairs[column].tolist()[row] for column in pairs)
             raise DataError(f"the row of user {user!r} and movie {movie!r} {problem}; drop it", at=("users", row))
-    order = {user_id: i for i, user_id in enumerate(dict.fromkeys(frame["user_id"]))}
     if "timestamp" in frame:
-        frame = frame.sort_values("timestamp", kind="stable")
+        frame = frame.assign(timestamp=to_timestamps(frame["timestamp"], "users"))
     people = []
     for user_id, rows in frame.groupby("user_id", sort=False):
         rated = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
         history = dict(zip(rows["movie_id"], rated, strict=True))
-        people.append(NewUser(**_profile(rows), ratings=history, name=user_id))
-    return sorted(people, key=lambda person: order[person.name])
+        times = rows["timestamp"].tolist() if "timestamp" in rows else None
+        people.append(NewUser(**_profile(rows), ratings=history, timestamps=times, name=user_id))
+    return people
 
 
 def _profile(rows: pd.DataFrame) -> dict[str, Any]:
@@ -141,6 +149,31 @@ def _profile(rows: pd.DataFrame) -> dict[str, Any]:
 def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     if not isinstance(person, NewUser):
         person = NewUser(ratings=person)
+    nodes, ratings, times = _history(graph, person)
+    x = torch.cat(
+        [
+            features.age_features(np.array([age_of(person.age)])),
+            features.one_hot(codes_of(person.gender, graph.genders, "gender"), len(graph.genders)),
+        ],
+        dim=1,
+    )
+    occupation = torch.from_numpy(codes_of(person.occupation, graph.occupations, "occupation"))
+    occupation = occupation[occupation >= 0]
+    return UserBatch(
+        x=x,
+        occupation=(torch.zeros_like(occupation), occupation),
+        row=torch.zeros_like(nodes),
+        movie=nodes,
+        rating=ratings,
+        time=times,
+        node=torch.tensor([-1]),
+        num_movies=graph.num_movies,
+        num_occupations=len(graph.occupations),
+    )
+
+
+def _history(graph: Graph, person: NewUser) -> tuple[Tensor, Tensor, Tensor]:
+    """Return movie nodes, ratings and times, each ``[num_ratings]``, oldest first."""
     given = person.ratings
     if isinstance(given, pd.Series):
         given = given.to_dict()
@@ -152,59 +185,32 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     if len(set(nodes)) < len(nodes):
         twice = next(movie for movie, node in zip(rated, nodes, strict=True) if nodes.count(node) > 1)
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
-    values = [_rating(movie, value) for movie, value in rated.items()]
-    x = torch.cat(
-        [
-            features.age_features(np.array([_age(person.age)])),
-            features.one_hot(_codes(person.gender, graph.genders, "gender"), len(graph.genders)),
-        ],
-        dim=1,
-    )
-    occupation = torch.from_numpy(_codes(person.occupation, graph.occupations, "occupation"))
-    occupation = occupation[occupation >= 0]
-    return UserBatch(
-        x=x,
-        occupation=(torch.zeros_like(occupation), occupation),
-        row=torch.zeros(len(nodes), dtype=torch.int64),
-        movie=torch.tensor(nodes, dtype=torch.int64),
-        rating=torch.tensor(values, dtype=torch.float32),
-        time=torch.zeros(len(nodes), dtype=torch.int64),
-        node=torch.tensor([-1]),
-        num_movies=graph.num_movies,
-        num_occupations=len(graph.occupations),
+    values = [rating_of(movie, value) for movie, value in rated.items()]
+    times = _times(person, list(rated))
+    order = torch.from_numpy(np.argsort(times, kind="stable"))
+    return (
+        torch.tensor(nodes, dtype=torch.int64)[order],
+        torch.tensor(values, dtype=torch.float32)[order],
+        torch.from_numpy(times.astype(np.int64))[order],
     )
 
 
-def _rating(movie: Any, value: Any) -> float:
-    try:
-        rating = float(value)
-    except (TypeError, ValueError):
-        rating = float("nan")
-    if not np.isfinite(rating):
-        raise DataError(f"the rating of {movie!r} is {value!r}; give a finite number")
-    return rating
-
-
-def _age(value: Any) -> float:
-    """Return years, NaN when not given."""
-    if value is None or value is pd.NA:
-        return float("nan")
-    try:
-        age = float(value)
-    except (TypeError, ValueError):
-        age = -1.0
-    if age < 0 or age > 150:
-        raise DataError(f"age {value!r} is not an age in years")
-    return age
-
-
-def _codes(value: str | None, known: pd.Index, what: str) -> np.ndarray:
-    """Return ``[1]`` int64, the place of a value among the known ones, -1 when not given."""
-    if value is None:
-        return np.array([-1])
-    for code, candidate in enumerate(known):
-        if str(candidate).casefold() == str(value).strip().casefold():
-            return np.array([code])
-    close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
-    hint = f"known are, for example: {', '.join(close)}" if close else f"the training data names no {what} at all"
-    raise DataError(f"{what} {value!r} is not known; {hint}")
+def _times(person: NewUser, movies: list[Any]) -> np.ndarray:
+    """Return seconds ``[num_ratings]`` float64 in the order of the ratings; zeros when none are given."""
+    given = person.timestamps
+    if given is None:
+        return np.zeros(len(movies))
+    if isinstance(given, pd.Series) and isinstance(person.ratings, pd.Series):
+        given = given.to_dict()
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise DataError(f"timestamps must be a mapping {{movie: time}} or a list of times, not {given!r}")
+    if isinstance(given, Mapping):
+        for one, other, problem in ((given, movies, "has a time but is not rated"), (movies, given, "has no time")):
+            if missing := [movie for movie in one if movie not in other]:
+                raise DataError(f"movie {missing[0]!r} {problem}; timestamps need the keys of ratings")
+        values = [given[movie] for movie in movies]
+    else:
+        values = list(given)
+    if len(values) != len(movies):
+        raise DataError(f"there are {len(values)} timestamps for {len(movies)} ratings; give each rating one")
+    return np.array([time_of(movie, value) for movie, value in zip(movies, values, strict=True)])

@@ -153,6 +153,16 @@ class Encoder(nn.Module, ABC):
             return z
         return z + self.views(batch, movies.messages[0], movies.degree, self.typical_degree, keep)
 
+    def degrees(self, graph: GraphTensors) -> Tensor:
+        """Return the degree that normalises each movie, ``[num_movies]``.
+
+        A movie without an id vector is taken for one with the mean number of ratings: it has only its content to tell,
+        and must not drown what is known of a person because nobody else has seen it.
+        """
+        degree = graph.movie_degree + self.extra_degree
+        has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
+        return torch.where(has_id, degree, degree.clamp(min=self.typical_degree.item()))
+
     def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
         """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""
         movies = self.movies(graph)

@@ -35,7 +35,7 @@ class GraphSAGE(Encoder):
     aggregation : str
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
     degree_smoothing : float
-        Matters to the start only, see `start_from_svd`.
+        Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
     views : HistoryViews, optional
         Adds to people's vectors what the order and the dates of the history say.
     """
@@ -85,14 +85,14 @@ class GraphSAGE(Encoder):
         """See `Encoder.movies`."""
         m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
         targets = self.target(graph.movie_x, graph.genres, drop_id)
-        messages = [m]
+        messages, degree = [m], self.degrees(graph)
         for to_movies in self.to_movies:
-            states = MovieStates(messages, targets, graph.movie_degree)
+            states = MovieStates(messages, targets, degree)
             u = self.aggregate(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
             watchers = _edges(graph.users.row, graph.users.movie, graph.users.num_users, len(m), keep)
             m = to_movies((u, m), watchers).relu()
             messages = [*messages, m]
-        return MovieStates(messages, targets, graph.movie_degree)
+        return MovieStates(messages, targets, degree)
 
     def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""

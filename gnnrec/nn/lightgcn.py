@@ -92,16 +92,6 @@ class LightGCN(Encoder):
         # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
         return MovieStates([message], targets, degree)
 
-    def degrees(self, graph: GraphTensors) -> Tensor:
-        """Return the degree that normalises each movie, ``[num_movies]``.
-
-        A movie without an id vector is taken for one with the mean number of ratings: it has only its content to tell,
-        and must not drown what is known of a person because nobody else has seen it.
-        """
-        degree = graph.movie_degree + self.extra_degree
-        has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
-        return torch.where(has_id, degree, degree.clamp(min=self.typical_degree.item()))
-
     def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
         weight = _norm(batch.watched, movies.degree, keep)

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
+from gnnrec.graph.followed import SECONDS_PER_DAY
 from gnnrec.nn.dates import Dates
-
-SECONDS_PER_DAY = 86_400
 
 
 class HistoryViews(nn.Module):
@@ -21,14 +20,14 @@ class HistoryViews(nn.Module):
     Each view weighs the same ratings differently and sums their messages with LightGCN's normalisation:
 
     .. math::
-        e_v = \sum_{i \in N(u)} \frac{w_v(u, i)}{\sqrt{1 + \sum_j w_v(u, j)}} \sqrt{\frac{\bar d}{d_i + c}} \; m_i
+        e_v = \sum_{i \in N(u)} \frac{w_v(u, i)}{\sqrt{1 + \sum_j |w_v(u, j)|}} \sqrt{\frac{\bar d}{d_i + c}} \; m_i
 
     where :math:`w_v` is :math:`e^{-r/\tau}` with :math:`r` the number of ratings since (*rank* views),
     :math:`e^{-t/\tau}` with :math:`t` the days between the rating and the person's last one (*day* views), or a rank
     weight times the rating's distance from the person's mean (*rated* views, which can speak against a movie). With
     :math:`\tau = \infty` a view never forgets. The person's vector is
 
-    .. math:: \sum_v \mu_v \odot e_v + \mathrm{MLP}([\mathrm{LN}(e_1, \dots, e_V), c_u])
+    .. math:: \sum_v \mu_v \odot e_v + \mathrm{MLP}([\mathrm{LN}(e_1, \ldots, e_V), c_u])
 
     Because :math:`\mu_v` has an entry for each dimension, every dimension learns how fast it forgets: its decay is the
     mixture :math:`\sum_v \mu_{vc} e^{-r/\tau_v}`. The hidden layer sees the views side by side, so that what came last

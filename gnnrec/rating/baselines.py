@@ -84,7 +84,7 @@ class BiasedMF(RatingPredictor):
     r"""Biased matrix factorisation (Koren et al. 2009, eq. 5), by alternating least squares.
 
     .. math:: \min \sum_{u,i} (r_{ui} - \mu - b_u - b_i - q_i \cdot p_u)^2
-              + \lambda \Big(\sum_u |p_u|^2 + \sum_i |q_i|^2\Big) + \lambda_b \Big(\sum_u b_u^2 + \sum_i b_i^2\Big)
+              + \lambda (\sum_u |p_u|^2 + \sum_i |q_i|^2) + \lambda_b (\sum_u b_u^2 + \sum_i b_i^2)
 
     A person's vector is the least-squares one given their ratings, so new people need no training here either.
 
@@ -113,7 +113,7 @@ class BiasedMF(RatingPredictor):
         graph: Graph,
         *,
         dim: int = 16,
-        reg: float = 10.0,
+        reg: float = 12.0,
         bias_reg: float = 4.0,
         num_epochs: int = 15,
         seed: int = 0,
@@ -149,8 +149,9 @@ class BiasedMF(RatingPredictor):
         answer = self.movies[movie, 0] + (given.mean()[row] * met[movie]).sum(1)
         own = rated(users, row, movie)
         if len(again := torch.nonzero(own >= 0).squeeze(1)):
-            h = given.variance(row[again], met[movie[again]])
-            answer[again] = (answer[again] - h * (users.rating[own[again]] - self.mean)) / (1 - h)
+            asked = met[movie[again]]
+            person = given.without(row[again], asked, left[own[again]], torch.ones(len(again))).mean()
+            answer[again] = self.movies[movie[again], 0] + (person * asked).sum(1)
         return (self.mean + answer).clamp(*self.scale)
 
     def with_graph(self, graph: Graph) -> Self:

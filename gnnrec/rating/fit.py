@@ -38,6 +38,9 @@ def fit_ratings(
 ) -> RatingModel:
     """Train a rating head on the vectors of a model.
 
+    No date is used, unless the model's vectors know dates (``model.time``). Published errors on random splits of
+    MovieLens leave dates out.
+
     Parameters
     ----------
     data : RecGraph, Dataset or Split

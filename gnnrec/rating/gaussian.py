@@ -48,16 +48,20 @@ class Gaussians:
             parts.append(_solve(root, self.pull[rows]) + noise)
         return torch.cat(parts) if parts else self.pull
 
-    def variance(self, row: Tensor, x: Tensor) -> Tensor:
-        """Return the variance of ``x[p]`` times the vector ``row[p]``, for pairs ``[num_pairs]``."""
-        found = x.new_empty(len(row))
-        for rows, root in self._roots():
-            inverse = torch.cholesky_inverse(root)
-            for part in torch.nonzero((row >= rows.start) & (row < rows.stop)).squeeze(1).split(BLOCK):
-                # [pairs, 1, dim] @ [pairs, dim, dim] @ [pairs, dim, 1]
-                own = x[part].unsqueeze(1) @ inverse[row[part] - rows.start] @ x[part].unsqueeze(2)
-                found[part] = own.flatten()
-        return found
+    def without(self, row: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Gaussians:
+        """Return, for each pair ``p``, the vector ``row[p]`` as it is without one of its edges.
+
+        Parameters
+        ----------
+        row : Tensor
+            ``[num_pairs]``.
+        x : Tensor
+            ``[num_pairs, dim]``, the sender of that edge.
+        y, weight : Tensor
+            ``[num_pairs]``, of that edge.
+        """
+        less = weight.unsqueeze(1) * _outer(x)
+        return Gaussians(self.packed[row] - less, self.pull[row] - (weight * y).unsqueeze(1) * x)
 
     def _roots(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the Cholesky factors of the precisions, block by block."""
@@ -82,7 +86,7 @@ def conditional(
     :math:`v_r \sim N(m_r, \Lambda^{-1})`, the vector :math:`v_r` is Gaussian with (Salakhutdinov & Mnih 2008, eq. 11)
 
     .. math:: A_r = \Lambda + \sum_c w_{rc} x_c x_c^T, \qquad
-              \bar v_r = A_r^{-1} \Big(\Lambda m_r + \sum_c w_{rc} y_{rc} x_c\Big)
+              \bar v_r = A_r^{-1} \left(\Lambda m_r + \sum_c w_{rc} y_{rc} x_c\right)
 
     Parameters
     ----------
@@ -101,7 +105,7 @@ def conditional(
     """
     product = links.matmul_transposed if transposed else links.matmul
     upper = torch.triu_indices(x.size(1), x.size(1))
-    gram = product(weight, x[:, upper[0]] * x[:, upper[1]])  # [num_receivers, dim * (dim + 1) / 2]
+    gram = product(weight, _outer(x))  # [num_receivers, dim * (dim + 1) / 2]
     return Gaussians(gram + precision[upper[0], upper[1]], product(weight * y, x) + prior_mean @ precision)
 
 
@@ -113,6 +117,12 @@ def normal(rng: np.random.Generator, *shape: int) -> Tensor:
 def with_one(vectors: Tensor) -> Tensor:
     """Return vectors as their other end meets them: ones in place of the first column, which is a bias."""
     return torch.cat([torch.ones_like(vectors[:, :1]), vectors[:, 1:]], dim=1)
+
+
+def _outer(x: Tensor) -> Tensor:
+    """Return the upper triangles of the outer products, ``[n, dim * (dim + 1) / 2]``."""
+    upper = torch.triu_indices(x.size(1), x.size(1))
+    return x[:, upper[0]] * x[:, upper[1]]
 
 
 def _solve(root: Tensor, right: Tensor) -> Tensor:

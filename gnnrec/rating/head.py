@@ -32,16 +32,20 @@ class MovieTastes:
 class RatingHead(nn.Module):
     r"""Predicts ratings from the vectors of a graph and a person's ratings, by Bayesian matrix factorisation.
 
-    For each draw `s` of the movies' vectors a person's is the posterior mean given their ratings (`conditional`), its
-    prior mean being linear in profile and graph vector; the draws' answers are averaged:
+    For each draw `s` of the movies' vectors a person's is the posterior mean given their ratings (`conditional`); the
+    draws' answers are averaged:
 
-    .. math:: \hat r_{ui} = \mu + \sigma \frac{1}{S} \sum_s \big(b_i^s + \bar b_u^s + q_i^s \cdot \bar z_u^s\big)
+    .. math:: \hat r_{ui} = \mu + \sigma \frac{1}{S} \sum_s (b_i^s + \bar b_u^s + q_i^s \cdot \bar z_u^s)
+
+    Before the ratings, a person of profile :math:`p` and :math:`n` ratings is expected at what the graph's vector
+    :math:`g` says, or, the fewer ratings that vector is made of, at what the profile says:
+
+    .. math:: \tau W^T [p, g] + (1 - \tau) W_p^T p, \qquad \tau = \frac{n}{n + c}
 
     A movie's draws know its training ratings. A movie without any has the vector that its content makes likely, and
     is moved from there by the ratings that the graph has of it now.
 
-    A rating that is itself asked about is taken out of the person's exactly: with :math:`h` the weight that it has in
-    its own prediction, :math:`\hat y_{-i} = (\hat y - h \, y) / (1 - h)`.
+    A rating that is itself asked about is taken out of what the person is made of, exactly.
 
     Parameters
     ----------
@@ -157,10 +161,10 @@ class RatingHead(nn.Module):
             people = given.mean()  # [num_users, 1 + dim]
             answer = people[row, 0] + x[movie, 0] + (people[row, 1:] * x[movie, 1:]).sum(1)
             if len(again):
-                met = with_one(x[movie[again]])
-                h = tastes.weight[s, movie[again]] * given.variance(row[again], met)
-                y = self._normalised(users.rating[own[again]])
-                answer[again] = (answer[again] - h * y) / (1 - h)
+                asked = movie[again]
+                y, met = self._normalised(users.rating[own[again]]) - x[asked, 0], with_one(x[asked])
+                person = given.without(row[again], met, y, tastes.weight[s, asked]).mean()
+                answer[again] = x[asked, 0] + (person * met).sum(1)
             total += answer
         stars = self.mean_rating + self.rating_sd * total / self.num_samples
         return stars.clamp(self.lowest, self.highest)

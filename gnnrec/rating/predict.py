@@ -21,7 +21,9 @@ def predict_rating(
 ) -> pd.DataFrame:
     """Predict the ratings that known or new people would give.
 
-    A movie that a person has rated is predicted from their other ratings.
+    A movie that a person has rated is predicted from their other ratings. That it was watched stays known; and where
+    the person was there in training, what was learned about the movie knows the rating, too: errors are measured on
+    ratings that the model was never given.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ EXPLAINED = 0.15
 SPREAD = 0.04
 """Prior guess of the variance of each entry of a vector, worth as many vectors as there are entries."""
 LEAST_NOISE = 1e-4
-"""Prior guess of the variance of the noise, worth one rating; keeps ratings without noise computable."""
+"""Added to the variance of the noise; keeps ratings without noise computable in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Link:
         With a normal-Wishart prior on :math:`(W, \Lambda)`, :math:`K = F^T F + \lambda I` and
         :math:`M = K^{-1} F^T V`:
 
-        .. math:: \Lambda \sim \mathcal{W}\big((V^T V - M^T K M + S_0)^{-1}, n + d + 1\big), \qquad
+        .. math:: \Lambda \sim \mathcal{W}((V^T V - M^T K M + S_0)^{-1}, n + d + 1), \qquad
                   W \sim M + K^{-1/2} E \, \Lambda^{-1/2}
         """
         gram, mean, scatter = _regress(features, vectors, reg)
@@ -133,14 +133,14 @@ class Chain:
         ).draw(self.rng)  # fmt: skip
         product = self.watched.edge_scores(people[:, 1:].contiguous(), movies[:, 1:].contiguous())
         error = (self.y - people[row, 0] - movies[col, 0] - product).double()
-        shape, rate = (len(error) + 1) / 2, (float(error @ error) + LEAST_NOISE) / 2
+        squares = float(error @ error) + LEAST_NOISE * len(error)
         return Draw(
             movies,
             people,
             # Who and what has no rating teaches nothing about how ratings follow from features.
             Link.draw(self.movies[self.rated], movies[self.rated], self.reg, self.rng),
             Link.draw(self.people[self.active], people[self.active], self.reg, self.rng),
-            self.rng.gamma(shape) / rate,
+            self.rng.gamma(len(error) / 2) * 2 / squares,
         )
 
 

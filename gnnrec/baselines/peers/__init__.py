@@ -131,7 +131,8 @@ def fit_peer(
         if left is not None and left <= 0 and best is not None:
             break
         if peer.watched:
-            options["watch"] = watch if left is None else replace(watch, limit_seconds=left)
+            # The first settings get their first epoch, however little time there is.
+            options["watch"] = watch if left is None else replace(watch, limit_seconds=max(left, 1e-9))
         model = peer.fit(graph, **options, **tried)
         quality = watch.quality(model) if watch.quality is not None and len(grid) > 1 else 0.0
         if best is None or quality > highest:

@@ -82,7 +82,7 @@ class HistoryAttention(Recommender):
 
     .. math::
         \hat r_{ui} = \mu + b_i + b_u + o_i \cdot \sum_{h \in H_u \setminus i}
-        \alpha_{ih} \big( (r_{uh} - \mu - b_h) x_h + y_h \big), \quad \alpha_{ih} \propto \exp(q_i \cdot k_h / \sqrt{d})
+        \alpha_{ih} \left( (r_{uh} - \mu - b_h) x_h + y_h \right), \; \alpha_{ih} \propto \exp(q_i \cdot k_h / \sqrt{d})
 
     It is asymmetric SVD (Koren, KDD 2008, eq. 13) with attention (Vaswani et al. 2017, eq. 1) where that takes the
     plain mean; :math:`b_u` is the shrunk mean of what the ratings differ by. All vectors are linear maps of one

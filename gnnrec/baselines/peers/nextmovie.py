@@ -35,7 +35,7 @@ class AverageNext(SequenceModel):
 
     With :math:`e_i` the embedding of a movie and :math:`H_t` the latest movies before the next one,
 
-    .. math:: p(j \mid H_t) = \mathrm{softmax}_j \Big( W \frac{1}{|H_t|} \sum_{i \in H_t} e_i + b \Big)
+    .. math:: p(j \mid H_t) = \mathrm{softmax}_j \left( W \frac{1}{|H_t|} \sum_{i \in H_t} e_i + b \right)
 
     trained with the cross entropy of every next movie. It is the candidate network of Covington et al. (RecSys 2016)
     without its hidden layers. The order within the history is not read.

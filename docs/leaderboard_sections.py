@@ -1,0 +1,136 @@
+"""What stands on the leaderboard: a section for each protocol, and the commands that make its numbers.
+
+A command writes the file of results that it stands beside. To add a network, add its ``--config`` to the commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLIT = "Movielens1M_m1"
+"""A folder, wherever it is; commands name it only."""
+
+INTRODUCTION = """<!-- Written by docs/make_leaderboard.py: `make leaderboard-page` writes it anew. -->
+
+# Leaderboard
+
+MovieLens-1M, a section for each protocol: the protocol as it was followed, the command, what it measured, and what
+others have published.
+
+The numbers of one table were measured on the same rows in the same way, for which their
+[fingerprint](evaluating.md#the-fingerprint) vouches. ± is the standard deviation over seeds; seconds are those of one
+fit, with the choice of settings and of the epoch.
+
+Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, they
+are there for orientation and must not be compared. *Read in the source* means that we have seen the number where it
+was published."""
+
+CONFIGS = "--config configs/ml1m.yaml"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A protocol, its metrics, and the commands by the name of the file that each of them makes."""
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    commands: dict[str, str]
+    sorted_by: str
+    lower_is_better: bool = False
+
+
+def ranking(name: str, title: str, about: str, columns: tuple[str, ...], peers: str, rows: str = "") -> Section:
+    """Return a section of ranked lists: the network and the baselines over three seeds, the slower peers over one."""
+    start = f"gnnrec benchmark --dataset ml-1m {rows or f'--protocol {name}'}"
+    commands = {
+        f"{name}.json": f"{start} {CONFIGS} --seeds 3",
+        f"{name}-peers.json": f"{start} --models {peers} --seeds 1 --limit-seconds 1800",
+    }
+    return Section(title, about, columns, commands, sorted_by=columns[-1])
+
+
+TOP_20 = ("recall@20", "ndcg@20")
+TOP_10 = ("recall@10", "ndcg@10")
+HITS = ("hit_rate@10", "ndcg@10")
+TABLES = "slim,als,bpr,mf,neumf,lightgcn"
+SEQUENCES = "slim,als,average,sasrec"
+
+SECTIONS: dict[str, Section] = {
+    "m1": ranking(
+        "m1",
+        "Movielens1M_m1",
+        "A published split: a folder of three files, every rating counts, all movies are ranked.",
+        TOP_20,
+        TABLES,
+        f"--split {SPLIT}",
+    ),
+    "recbole": ranking(
+        "recbole",
+        "RecBole's protocol",
+        "Ratings of 3 and more, 10-core, 8:1:1 at random per user. Recall is divided by the number of test movies.",
+        TOP_10,
+        TABLES,
+    ),
+    "chronological": ranking(
+        "chronological",
+        "Each user's newest fifth",
+        "All ratings; between the train rows and the test rows lies a tenth that is not known at test time.",
+        TOP_20,
+        SEQUENCES,
+    ),
+    "chronological-10core": ranking(
+        "chronological-10core",
+        "Each user's newest fifth, of ratings of 4 and 5",
+        "10-core; the valid tenth before it is left out of the lists, but not known.",
+        TOP_20,
+        SEQUENCES,
+    ),
+    "last-tenth": ranking(
+        "last-tenth",
+        "Each user's newest tenth, of ratings of 4 and 5",
+        "10-core; a fifth lies between the train rows and the test rows. It is left out of the lists, but not known.",
+        TOP_20,
+        SEQUENCES,
+    ),
+    "next-tenth": ranking(
+        "next-tenth",
+        "The tenth that follows, of ratings of 4 and 5",
+        "10-core; the test rows follow the train rows directly, and the valid fifth comes after them.",
+        TOP_20,
+        SEQUENCES,
+    ),
+    "global-time": ranking(
+        "global-time",
+        "The newest tenth of all ratings",
+        "Cut at two moments. Many people of the test have no train row, so models of known people cannot take part.",
+        TOP_20,
+        "slim,als,average,sasrec",
+    ),
+    "next-movie": ranking(
+        "next-movie",
+        "Next movie",
+        "Each user's last rating among all movies, all ratings before it known. The last but one chooses the model; "
+        "it is not trained on, as it is in some papers.",
+        HITS,
+        "slim,als,mf,average,sasrec,sasrec-binary",
+    ),
+    "next-movie-99": ranking(
+        "next-movie-99",
+        "Next movie among 99",
+        "The same among 99 movies drawn for each user. NCF and its followers train on the last but one rating, too; "
+        "here it is known at test time only.",
+        HITS,
+        "slim,mf,neumf,average,sasrec",
+    ),
+    "rating": Section(
+        "Predicted ratings",
+        "How many stars: 90% of all ratings at random to train, 10% to test, no dates used.",
+        ("rmse", "mae"),
+        {"rating.json": "python examples/rate_ml1m.py --seeds 3"},
+        sorted_by="rmse",
+        lower_is_better=True,
+    ),
+}
+
+TIME = {"time.json": f"python examples/time_to_quality.py --split {SPLIT}"}
