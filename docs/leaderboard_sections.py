@@ -127,7 +127,7 @@ SECTIONS: dict[str, Section] = {
         "Predicted ratings",
         "How many stars: 90% of all ratings at random to train, 10% to test, no dates used.",
         ("rmse", "mae"),
-        {"rating.json": "python examples/rate_ml1m.py --seeds 3"},
+        {"rating.json": "python examples/rate_ml1m.py --seeds 3 --with-content-only"},
         sorted_by="rmse",
         lower_is_better=True,
     ),

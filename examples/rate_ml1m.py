@@ -1,6 +1,7 @@
 """Predict held-out ratings of MovieLens-1M, beside means, biases and matrix factorisation.
 
     python examples/rate_ml1m.py [--dataset ml-1m] [--data-dir FOLDER] [--seeds 3] [--with-content-only]
+        [--json FILE]
 
 Each seed divides all ratings anew at random, 90% to train and 10% to test, and trains everything anew. Settings are the
 library's defaults; they were chosen on 5% of the ratings, cut from the train rows of seed 0. No rating's date is used.
@@ -9,20 +10,27 @@ library's defaults; they were chosen on 5% of the ratings, cut from the train ro
 from __future__ import annotations
 
 import argparse
+import hashlib
+import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from statistics import mean, stdev
+from typing import Any
 
 from rich.table import Table
 
 import gnnrec
-from gnnrec.benchmark import timed
+from gnnrec.benchmark import Report, timed
+from gnnrec.benchmark.run import over_seeds
 from gnnrec.cli import console
+from gnnrec.evaluate import Fingerprint
 from gnnrec.rating import RatingPredictor, evaluate_ratings, fit_ratings, split_ratings
 from gnnrec.rating.baselines import BiasedMF, Biases
+
+METRICS = "rmse and mae, each rating counts alike"
 
 
 def main() -> None:
@@ -33,30 +41,74 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=gnnrec.RatingConfig().num_samples, help="draws of the head")
     parser.add_argument("--with-content-only", action="store_true", help="also a head that sees no graph vectors")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="of the graph's model")
+    parser.add_argument("--json", type=Path, help="write the results to this file, again after every split")
     arguments = parser.parse_args()
     try:
-        run(arguments)
+        run(arguments, command(parser, arguments))
     except gnnrec.GnnrecError as error:
         sys.exit(f"error: {error}")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
+    """Return the command for the file, without where things lie."""
+    words = ["python", "examples/rate_ml1m.py"]
+    for key, value in vars(arguments).items():
+        if key not in ("data_dir", "json") and value != parser.get_default(key):
+            for one in value if isinstance(value, list) else [value]:
+                text = Path(one).name if Path(str(one)).is_absolute() else str(one)
+                words += [f"--{key.replace('_', '-')}", *([] if one is True else [text])]
+    return shlex.join(words)
+
+
+def run(arguments: argparse.Namespace, typed: str) -> None:
     if arguments.seeds < 1:
         raise gnnrec.ConfigError(f"--seeds must be 1 or more, not {arguments.seeds}")
+    config = gnnrec.Config().override(arguments.set)
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
-    results: dict[str, list[tuple[float, float, float]]] = {}  # RMSE, MAE, seconds of each seed
+    found: dict[str, list[dict[str, Any]]] = {}  # for each model a row per split and metric
+    followed: list[Fingerprint] = []
     for seed in range(arguments.seeds):
         split = split_ratings(dataset, seed=seed)
         console.print(repr(split), highlight=False, markup=False)
+        followed.append(replace(Fingerprint.of(split), mask="nothing", candidates="test pairs", metrics=METRICS))
         for name, fit in models(split, arguments, seed).items():
             model, seconds = timed(fit)
-            found = evaluate_ratings(model, split).set_index("metric")
-            low, high = found.loc["rmse", ["ci_low", "ci_high"]]
-            rmse, mae = found["value"]
-            results.setdefault(name, []).append((rmse, mae, seconds))
+            errors, asked = timed(partial(evaluate_ratings, model, split))
+            errors = errors.set_index("metric")
+            low, high = errors.loc["rmse", ["ci_low", "ci_high"]]
+            rmse, mae = errors["value"]
+            facts = {"model": name, "k": None, "fit_seconds": seconds, "evaluate_seconds": asked}
+            found.setdefault(name, []).extend({**facts, "metric": m, "mean": float(v)} for m, v in errors["value"].items())
             interval = f"({low:.4f} to {high:.4f})"
             console.print(f"  {name}: RMSE {rmse:.4f} {interval}, MAE {mae:.4f}, {seconds:.0f} s", highlight=False)
+        digest, protocol = of_all(followed)
+        results = [
+            {key: row[key] for key in ("model", "metric", "k", "mean", "std", "seeds", "values")}
+            | {key: row[key] for key in ("fit_seconds", "evaluate_seconds")}
+            | {"fingerprint": digest, "protocol": protocol}
+            for rows in found.values()
+            for row in over_seeds(rows)
+        ]
+        if arguments.json:
+            head = gnnrec.RatingConfig.of(num_samples=arguments.draws)
+            settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": head.model_dump(mode="json")}}
+            Report(dataset.name, results, settings=settings, command=typed).write(arguments.json)
     console.print(table(results, f"{dataset.name}, random 90/10, mean of {arguments.seeds} splits"))
+
+
+def of_all(followed: list[Fingerprint]) -> tuple[str, str]:
+    """Return the digest of several divisions, the seeds in order, and what was followed in words."""
+    digest = hashlib.blake2b(" ".join(one.digest for one in followed).encode(), digest_size=4).hexdigest()
+    first, last = followed[0], len(followed) - 1
+    seeds = f"seeds 0 to {last}" if last else "seed 0"
+    parts = [
+        f"seed {seed} {part} {rows}"
+        for seed, one in enumerate(followed)
+        for part, rows in one.parts.items()
+        if rows.rows
+    ]
+    text = f"{digest} = {first.dataset}, random 90/10 of all ratings, {seeds}; {'; '.join(parts)}"
+    return digest, f"{text}; history {first.history}; metrics {first.metrics}"
 
 
 def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dict[str, Callable[[], RatingPredictor]]:
@@ -79,18 +131,19 @@ def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dic
     return found
 
 
-def table(results: dict[str, list[tuple[float, float, float]]], title: str) -> Table:
+def table(results: list[dict[str, Any]], title: str) -> Table:
     grid = Table(title=title, title_justify="left", header_style="bold")
     for heading in ("model", "RMSE", "MAE", "fit"):
         grid.add_column(heading, justify="left" if heading == "model" else "right")
-    for name, rows in results.items():
-        rmse, mae, seconds = zip(*rows, strict=True)
-        grid.add_row(name, spread(rmse), spread(mae), f"{mean(seconds):.1f} s")
+    by = {(row["model"], row["metric"]): row for row in results}
+    for name in dict.fromkeys(row["model"] for row in results):
+        rmse, mae = by[name, "rmse"], by[name, "mae"]
+        grid.add_row(name, spread(rmse), spread(mae), f"{rmse['fit_seconds']:.1f} s")
     return grid
 
 
-def spread(values: tuple[float, ...]) -> str:
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+def spread(row: dict[str, Any]) -> str:
+    return f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["seeds"] > 1 else "")
 
 
 if __name__ == "__main__":

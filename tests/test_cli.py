@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import shutil
 import sys
 import threading
 import zipfile
@@ -20,9 +21,23 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gnnrec import Config, NewUser, Split, cli, evaluate, fit, load, load_dataset, recommend
+from gnnrec import (
+    Config,
+    NewUser,
+    RatingModel,
+    Split,
+    cli,
+    evaluate,
+    fit,
+    fit_ratings,
+    load,
+    load_dataset,
+    load_ratings,
+    predict_rating,
+    recommend,
+)
 from gnnrec.benchmark import RANKING, Report, fit_baseline
-from gnnrec.cli import options
+from gnnrec.cli import asking, options
 from gnnrec.data import PROTOCOLS, make_sample
 from gnnrec.errors import ConfigError
 from gnnrec.evaluate import Fingerprint
@@ -64,7 +79,8 @@ def cells(output: str) -> list[list[str]]:
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Print as into a file, and keep whatever is written out of the working directory."""
-    monkeypatch.setattr(cli, "console", Console(width=160, color_system=None))
+    for module in (cli, asking):
+        monkeypatch.setattr(module, "console", Console(width=160, color_system=None))
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     monkeypatch.delenv("GNNREC_DATA", raising=False)
 
@@ -264,6 +280,53 @@ def test_text_ids(tmp_path: Path) -> None:
     succeeds("train", "--dataset", tmp_path / "ratings.csv", "--out", tmp_path / "run", *QUICK)
     rows = cells(succeeds("recommend", tmp_path / "run", "--user", "07", "-k", 3))
     assert [row[1] for row in rows] == recommend(load(tmp_path / "run"), "07", k=3)["title"].tolist()
+
+
+# rate
+
+
+@pytest.fixture(scope="module")
+def rated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RatingModel]:
+    """Return a copy of the run that was asked for ratings once, and its rating model."""
+    folder = tmp_path_factory.mktemp("rated") / "run"
+    shutil.copytree(run, folder)
+    assert not (folder / "rating.json").exists()
+    succeeds("rate", folder, "--user", 7, "--movie", 1)
+    return folder, load_ratings(folder)
+
+
+def test_rate_for_a_known_user(rated: tuple[Path, RatingModel]) -> None:
+    folder, model = rated
+    assert (folder / "split").is_dir(), "the rest of the run is kept"
+    again = fit_ratings(load(folder), progress=False)
+    assert model.head.movies.equal(again.head.movies), "the settings are the defaults"
+    expected = predict_rating(model, 7).sort_values("rating", ascending=False, kind="stable")
+    rows = [["7", title, f"{stars:.2f}"] for title, stars in zip(expected["title"], expected["rating"], strict=True)]
+    assert cells(succeeds("rate", folder, "--user", 7, "-k", 40)) == rows
+    assert BRACKETS in [row[1] for row in rows]
+    assert cells(succeeds("rate", folder, "--user", 7)) == rows[:10]
+
+
+def test_rate_for_a_new_user(rated: tuple[Path, RatingModel]) -> None:
+    folder, model = rated
+    titles = model.graph.dataset.movies["title"]
+    person = NewUser(age=25, gender="F", occupation="artist", ratings={titles[4]: 1.0, titles[8]: 5.0})
+    who = ("--age", 25, "--gender", "F", "--occupation", "artist", "--likes", f"{titles[4]}=1", "--likes", titles[8])
+    movies = [*titles[9:20], BRACKETS]
+    asked = [word for title in movies for word in ("--movie", title)]
+    expected = predict_rating(model, person, movies).sort_values("rating", ascending=False, kind="stable")
+    rows = cells(succeeds("rate", folder, *who, *asked))
+    assert [row[0] for row in rows] == ["new user"] * 12, "all that are named"
+    assert [row[1:] for row in rows] == [
+        [title, f"{stars:.2f}"] for title, stars in zip(expected["title"], expected["rating"], strict=True)
+    ]
+    assert cells(succeeds("rate", folder, *who, *asked, "-k", 3)) == rows[:3]
+
+
+def test_rate_without_ratings(tmp_path: Path) -> None:
+    make_sample(40, 20).ratings.drop(columns="rating").to_csv(tmp_path / "ratings.csv", index=False)
+    succeeds("train", "--dataset", tmp_path / "ratings.csv", "--out", tmp_path / "run", *QUICK)
+    assert "no column rating" in fails("rate", tmp_path / "run", "--user", 1)
 
 
 # a newcomer with twenty lines
@@ -656,6 +719,11 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "occupation": (lambda run, f: ("recommend", run, "--occupation", "artis"), "for example: artist"),
     "age": (lambda run, f: ("recommend", run, "--age", "-4"), "age -4.0 is not an age in years"),
     "k": (lambda run, f: ("recommend", run, "-k", "0"), "k must be a whole number of at least 1, not 0"),
+    "rated k": (lambda run, f: ("rate", run, "-k", "0"), "k must be a whole number of at least 1, not 0"),
+    "rated user": (lambda run, f: ("rate", run, "--user", "999"), "user 999 is not in the graph"),
+    "rated by both": (lambda run, f: ("rate", run, "--user", "1", "--likes", "1"), "--user is a known person;"),
+    "rated movie": (lambda run, f: ("rate", run, "--movie", "No Such Film"), "movie 'No Such Film' is not known"),
+    "rated run": (lambda run, f: ("rate", "nowhere"), "nowhere is not a saved run: it has no run.json"),
     "rating": (lambda run, f: ("recommend", run, "--likes", "1=inf"), "give a finite number"),
     "title": (
         lambda run, f: ("recommend", run, "--likes", "Heat [directors cut] (1995)"),
@@ -675,7 +743,7 @@ def test_mistakes(name: str, run: Path, files: tuple[Path, Path]) -> None:
     assert sorted(path.name for path in run.parent.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["", "download", "train", "evaluate", "recommend", "benchmark"])
+@pytest.mark.parametrize("command", ["", "download", "train", "evaluate", "recommend", "rate", "benchmark"])
 def test_help(command: str) -> None:
     output = succeeds(*command.split(), "--help")
     assert "Usage" in output

@@ -200,10 +200,11 @@ def test_commands_can_be_run(made: Any) -> None:
     commands = [command for one in made.SECTIONS.values() for command in one.commands.values()]
     for command in [*commands, *made.TIME.values()]:
         program, first, *rest = command.split()
-        options = dict(zip(rest[::2], rest[1::2], strict=True))
         if program == "python":
-            assert (HOME / first).is_file()
+            text = (HOME / first).read_text(encoding="utf-8")
+            assert all(f'"{word}"' in text for word in [*rest, "--json"] if word.startswith("--"))
             continue
+        options = dict(zip(rest[::2], rest[1::2], strict=True))
         assert (program, first) == ("gnnrec", "benchmark")
         assert options.keys() <= known
         assert set(options.get("--models", "gnn").split(",")) <= set(MODELS)

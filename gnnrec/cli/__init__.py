@@ -1,29 +1,28 @@
-"""The ``gnnrec`` command: download, train, evaluate, recommend, benchmark."""
+"""The ``gnnrec`` command: download, train, evaluate, recommend, rate, benchmark."""
 
 from __future__ import annotations
 
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from gnnrec.benchmark import RANKING, Report, compare, left_out_line, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.cli import options as given
-from gnnrec.cli.output import errors, recommendations
+from gnnrec.cli.asking import rate, recommend
+from gnnrec.cli.output import console, errors
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
 from gnnrec.errors import ConfigError
-from gnnrec.explain import explain
 from gnnrec.fit import fit
-from gnnrec.graph import NewUser
 from gnnrec.recgraph import load
-from gnnrec.recommend import recommend as recommend_to
+
+__all__ = ["app", "console"]
 
 app = typer.Typer(
     help="Inductive graph-neural-network recommendations for movies.",
@@ -31,9 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-if not console.is_terminal:
-    console = Console(width=144)  # in a pipe or a log there is no width to keep to
 
 
 @app.command()
@@ -135,31 +131,8 @@ def evaluate(
         console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
-@app.command()
-def recommend(
-    run: Annotated[Path, typer.Argument(help="Folder of a saved run.")],
-    user: Annotated[str | None, typer.Option("--user", help="Id of a known user.")] = None,
-    likes: Annotated[
-        list[str] | None, typer.Option("--likes", help='Title or id, "Heat (1995)" or "Heat (1995)=4". Repeatable.')
-    ] = None,
-    age: Annotated[float | None, typer.Option(help="In years.")] = None,
-    gender: Annotated[str | None, typer.Option(help="As the training data spells it.")] = None,
-    occupation: Annotated[str | None, typer.Option(help="As the training data spells it.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many movies.")] = 10,
-) -> None:
-    """Recommend movies to a known user, or to someone new."""
-    with errors():
-        model = load(run)
-        person: Any
-        if user is None:
-            person = NewUser(age, gender, occupation, ratings=dict(map(given.liked, likes or [])))
-        elif likes or age is not None or gender or occupation:
-            raise ConfigError("--user is a known person; --likes, --age, --gender and --occupation describe a new one")
-        else:
-            ids = model.graph.ids["user"]
-            person = int(user) if ids.dtype.kind == "i" and user.lstrip("-").isdecimal() else user
-        frame = recommend_to(model, person, k)
-        console.print(recommendations(frame, explain(model, person, frame["movie_id"])))
+app.command()(recommend)
+app.command()(rate)
 
 
 @app.command()

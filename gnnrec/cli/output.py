@@ -13,6 +13,10 @@ from rich.table import Table
 
 from gnnrec.errors import GnnrecError
 
+console = Console()
+if not console.is_terminal:
+    console = Console(width=144)  # in a pipe or a log there is no width to keep to
+
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:

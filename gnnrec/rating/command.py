@@ -9,10 +9,11 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from gnnrec.graph import batch_of
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.fit import fit_ratings
 from gnnrec.rating.model import HEADER, load_ratings
-from gnnrec.rating.predict import predict_rating
+from gnnrec.rating.predict import movie_nodes, predict_rating
 from gnnrec.recgraph import load
 
 
@@ -36,7 +37,10 @@ def rate(run: str | Path, who: Any, movies: Any = None, *, settings: RatingConfi
     if (Path(run) / HEADER).is_file():
         model = load_ratings(run)
     else:
-        model = fit_ratings(load(run), settings=settings)
+        bare = load(run)
+        batch_of(bare.graph, who)  # a mistake in the question is told before anything is trained
+        movie_nodes(bare.graph, movies)
+        model = fit_ratings(bare, settings=settings)
         model.save(run, keep=["checkpoint.pt", "split"])
     frame = predict_rating(model, who, movies)
     person = frame["user_id"].factorize()[0]

@@ -59,7 +59,7 @@ def predict_rating(
             raise DataError("pairs name their movies; leave movies out")
         return _of_pairs(model, pairs)
     users, names = batch_of(model.graph, who)
-    nodes = _nodes(model.graph, movies)
+    nodes = movie_nodes(model.graph, movies)
     row = torch.arange(users.num_users).repeat_interleave(len(nodes))
     movie = nodes.repeat(users.num_users)
     stars = predict_pairs(model, users, row, movie)
@@ -82,7 +82,8 @@ def _of_pairs(model: RatingPredictor, pairs: pd.DataFrame) -> pd.DataFrame:
     return _frame(graph, pairs["user_id"].to_numpy(), movie, stars)
 
 
-def _nodes(graph: Graph, movies: Any) -> Tensor:
+def movie_nodes(graph: Graph, movies: Any) -> Tensor:
+    """Return the nodes of movies that are named as for `predict_rating`."""
     if movies is None:
         return torch.arange(graph.num_movies)
     if isinstance(movies, (str, bytes)) or np.isscalar(movies):

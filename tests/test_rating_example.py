@@ -1,0 +1,90 @@
+"""`python examples/rate_ml1m.py` on a small world: its file of results, and the leaderboard's section made of it."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+
+from gnnrec import Graph, evaluate_ratings, load_dataset
+from gnnrec.benchmark import Report
+from gnnrec.data import make_sample
+from gnnrec.evaluate.fingerprint import Rows
+from gnnrec.rating import split_ratings
+from gnnrec.rating.baselines import Biases
+
+HOME = Path(__file__).resolve().parent.parent
+QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--draws", "5")
+Run = Callable[..., Report]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GNNREC_DATA", raising=False)
+    make_sample(80, 60).to_folder(tmp_path / "world")
+
+    def call(*arguments: str) -> Report:
+        words = ["rate_ml1m.py", "--dataset", str(tmp_path / "world"), *QUICK, "--json", "out/rating.json", *arguments]
+        monkeypatch.setattr(sys, "argv", words)
+        runpy.run_path(str(HOME / "examples" / "rate_ml1m.py"), run_name="__main__")
+        return Report.read("out/rating.json")
+
+    return call
+
+
+def test_what_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    report = run("--seeds", "2", "--with-content-only")
+    rows = {(row["model"], row["metric"]): row for row in report.results}
+    names = ["mean of all", "mean of the movie", "movie and user biases", "biased MF", "gnnrec", "gnnrec, content only"]
+    assert list(rows) == [(name, metric) for name in names for metric in ("rmse", "mae")]
+    dataset = load_dataset("world")
+    splits = [split_ratings(dataset, seed=seed) for seed in range(2)]
+    errors = [evaluate_ratings(Biases.fit(Graph.from_dataset(split.dataset)), split)["value"] for split in splits]
+    for place, metric in enumerate(("rmse", "mae")):
+        row = rows["movie and user biases", metric]
+        assert row["values"] == [error[place] for error in errors]
+        assert (row["k"], row["seeds"], row["mean"]) == (None, 2, mean(row["values"]))
+        assert row["std"] == stdev(row["values"])
+        assert min(row["fit_seconds"], row["evaluate_seconds"]) > 0
+    ((digest, protocol),) = report.protocols.items()
+    parts = [f"seed {i} {part} {Rows.of(getattr(s, part))}" for i, s in enumerate(splits) for part in ("train", "test")]
+    assert protocol == "; ".join(
+        [f"{digest} = world, random 90/10 of all ratings, seeds 0 to 1", *parts, "history train",
+         "metrics rmse and mae, each rating counts alike"]
+    )  # fmt: skip
+    typed = "python examples/rate_ml1m.py --dataset world --seeds 2 --draws 5 --with-content-only"
+    assert report.command == f"{typed} --set train.epochs=1 --set model.embedding_dim=8"
+    assert report.settings["gnnrec"]["model"]["embedding_dim"] == 8
+    assert report.settings["gnnrec"]["rating"]["num_samples"] == 5
+    best = rows["movie and user biases", "rmse"]
+    assert f"{best['mean']:.4f} ± {best['std']:.4f}" in capsys.readouterr().out
+    assert run("--seeds", "1").protocols.keys() != {digest}
+
+
+def test_it_stands_on_the_leaderboard(run: Run, tmp_path: Path) -> None:
+    report = run("--seeds", "1")
+    made: dict[str, Any] = runpy.run_path(str(HOME / "docs" / "make_leaderboard.py"), run_name="made")
+    shutil.copy(HOME / "docs" / "results" / "published.yaml", tmp_path / "out")
+    text = made["page"](tmp_path / "out").split("## Predicted ratings")[1].split("\n## ")[0]
+    rmse, mae = (next(row["mean"] for row in report.results if row["metric"] == metric) for metric in ("rmse", "mae"))
+    assert "| model | RMSE | MAE | fit s |" in text
+    assert f"| mean of all | {rmse:.4f} | {mae:.4f} | " in text
+    assert f"```console\n{report.command}\n```" in text
+    assert "random 90/10 of all ratings, seed 0\nseed 0 train " in text
+    assert "Not measured yet" not in text
+    (command,) = made["SECTIONS"]["rating"].commands.values()
+    assert made["words"](command, tmp_path, Path("x.json"))[1:] == [
+        "examples/rate_ml1m.py", "--seeds", "3", "--with-content-only", "--json", "x.json",
+    ]  # fmt: skip
+
+
+def test_no_seeds(run: Run) -> None:
+    with pytest.raises(SystemExit, match="error: --seeds must be 1 or more, not 0"):
+        run("--seeds", "0")
