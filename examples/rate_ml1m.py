@@ -78,17 +78,13 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
             low, high = errors.loc["rmse", ["ci_low", "ci_high"]]
             rmse, mae = errors["value"]
             facts = {"model": name, "k": None, "fit_seconds": seconds, "evaluate_seconds": asked}
-            found.setdefault(name, []).extend({**facts, "metric": m, "mean": float(v)} for m, v in errors["value"].items())
+            own = [{**facts, "metric": metric, "mean": float(value)} for metric, value in errors["value"].items()]
+            found.setdefault(name, []).extend(own)
             interval = f"({low:.4f} to {high:.4f})"
             console.print(f"  {name}: RMSE {rmse:.4f} {interval}, MAE {mae:.4f}, {seconds:.0f} s", highlight=False)
         digest, protocol = of_all(followed)
-        results = [
-            {key: row[key] for key in ("model", "metric", "k", "mean", "std", "seeds", "values")}
-            | {key: row[key] for key in ("fit_seconds", "evaluate_seconds")}
-            | {"fingerprint": digest, "protocol": protocol}
-            for rows in found.values()
-            for row in over_seeds(rows)
-        ]
+        judged = {"fingerprint": digest, "protocol": protocol}
+        results = [{**row, **judged} for rows in found.values() for row in over_seeds(rows)]
         if arguments.json:
             head = gnnrec.RatingConfig.of(num_samples=arguments.draws)
             settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": head.model_dump(mode="json")}}
