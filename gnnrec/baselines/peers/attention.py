@@ -34,6 +34,10 @@ class AttentionNetwork(nn.Module):
         nn.init.normal_(self.movie.weight[:num_movies], std=0.1)
         self.query, self.key, self.watched, self.rated, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(5))
 
+    def bias_of(self, movies: Tensor) -> Tensor:
+        """Return the biases; as an embedding's, their gradient does not depend on the number of threads."""
+        return nn.functional.embedding(movies, self.bias.unsqueeze(1)).squeeze(-1)
+
     def forward(self, history: Tensor, rating: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
         """Return ``[num_users, num_candidates]``.
 
@@ -47,7 +51,7 @@ class AttentionNetwork(nn.Module):
             ``[num_users, length]``, which candidate each rated movie is; any for padding.
         """
         real = (history < self.num_movies).float()
-        away = (rating - self.mean - self.bias[history]) * real  # [num_users, length]
+        away = (rating - self.mean - self.bias_of(history)) * real  # [num_users, length]
         read, asked = self.movie(history), self.movie(candidates)
         value = self.rated(read) * away.unsqueeze(2) + self.watched(read)  # [num_users, length, dim]
         # One more place with weight exp(0) and nothing to say, for who has no history or none that matters.
@@ -61,7 +65,7 @@ class AttentionNetwork(nn.Module):
         others = away.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -away)
         counts = real.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -real)
         person = others / (counts + SHRINK)  # [num_users, num_candidates]
-        return self.mean + self.bias[candidates] + person + (self.out(asked) * (weight @ value)).sum(2)
+        return self.mean + self.bias_of(candidates) + person + (self.out(asked) * (weight @ value)).sum(2)
 
 
 def windows(users: UserBatch, edges: Tensor, num_movies: int, length: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.nn.models import LightGCN
 
 from gnnrec.baselines.peers.tables import TwoTables
@@ -72,7 +72,10 @@ class PyGLightGCN(TwoTables):
                     users = row[edges]
                     others = unwatched.draw(users, generator) + graph.num_users
                     pairs = torch.stack([users.repeat(2), torch.cat([movie[edges], others])])
-                    watched, unseen = network(adjacency, pairs).chunk(2)
+                    # The network's own call picks nodes by index, whose gradient depends on the number of threads.
+                    nodes = network.get_embedding(adjacency)
+                    user, ranked = (nn.functional.embedding(ends, nodes) for ends in pairs)
+                    watched, unseen = (user * ranked).sum(1).chunk(2)
                     loss = network.recommendation_loss(watched, unseen, pairs.unique(), lambda_reg=reg)
                     optimiser.zero_grad()
                     loss.backward()

@@ -25,7 +25,8 @@ class DotProduct(PairNetwork):
 
     def embed(self, users: Tensor, movies: Tensor) -> tuple[Tensor, ...]:
         """Return both vectors and the bias of the movie."""
-        return self.user(users), self.movie(movies), self.bias[movies].unsqueeze(1)
+        # An embedding's gradient is summed in a fixed order on every number of threads, that of an index is not.
+        return self.user(users), self.movie(movies), nn.functional.embedding(movies, self.bias.unsqueeze(1))
 
     def logits(self, *embedded: Tensor) -> Tensor:
         """Return the products plus biases ``[n]``."""
