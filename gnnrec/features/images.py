@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gnnrec.errors import GnnrecError
 
@@ -90,7 +90,7 @@ def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_b
             return _rgb(_upright(image))
     except PosterError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise PosterError(f"{name} is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PosterError(f"{name} would be huge when decoded: {error}") from None
