@@ -136,7 +136,7 @@ def test_broken_off_is_tried_again(server: Server) -> None:
     server.routes["/x"] = [image(cut=20), image()]
     assert client_of(server).get(f"{server.url}/x", 10_000).body == picture()
     server.routes["/x"] = image(cut=20)
-    with pytest.raises(UnreachableError, match="cannot be fetched: .*IncompleteRead"):
+    with pytest.raises(UnreachableError, match=r"cannot be fetched: .*IncompleteRead"):
         client_of(server).get(f"{server.url}/x", 10_000)
 
 
@@ -182,6 +182,11 @@ def test_redirects_are_followed(server: Server) -> None:
         {"page": "2", "api_key": KEY},
         {"api_key": KEY},
     ]
+
+
+def test_what_stands_in_a_redirect_is_not_read(server: Server) -> None:
+    server.routes |= {"/a": Reply(status=302, headers={"Location": "/b"}, endless=True), "/b": Reply(b"yes")}
+    assert client_of(server, replace(QUICK, attempts=1)).get(f"{server.url}/a", 10).body == b"yes"
 
 
 def test_redirects_in_a_circle(server: Server) -> None:

@@ -71,7 +71,7 @@ class Client:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     manners: Manners = field(default_factory=Manners)
     _next: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _session: requests.Session = field(default_factory=lambda: _session(), init=False, repr=False)
+    _session: requests.Session = field(default_factory=lambda: _Session(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         for url in self.trusted:
@@ -175,7 +175,7 @@ class Client:
         try:
             return within(self.manners.total, lambda: self._read(url, max_bytes, query, headers))
         except TimeoutError:
-            self._session = _session()  # the old one is still busy in a thread that nobody waits for
+            self._session = _Session()  # the old one is still busy in a thread that nobody waits for
             cause = f"no answer in {self.manners.total:g} seconds"
         except requests.Timeout:
             cause = "no answer in time"
@@ -215,10 +215,15 @@ class Client:
         return self.hidden(shown(url))
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.auth = lambda request: request  # else what ~/.netrc has for a host would replace the key
-    return session
+class _Session(requests.Session):
+    """A session that leaves redirects alone and knows no passwords."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = lambda request: request  # else what ~/.netrc has for a host would replace the key
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Find none: requests would read the whole body of a redirect, however long, to prepare the next step."""
 
 
 def _innermost(error: BaseException) -> str:
