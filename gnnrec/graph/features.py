@@ -7,6 +7,7 @@ later is described in the same columns. What is not known is a row of zeros.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -64,11 +65,12 @@ def links(values: pd.Series, known: pd.Index, separator: str | None = None) -> t
     return torch.from_numpy(row[node >= 0].astype(np.int64)), torch.from_numpy(node[node >= 0].astype(np.int64))
 
 
-def distinct(values: pd.Series, separator: str | None = None) -> pd.Index:
-    """Return the sorted values that occur, as the nodes of a node type."""
+def distinct(values: pd.Series, separator: str | None = None, min_rows: int = 1) -> pd.Index:
+    """Return the sorted values that occur in at least `min_rows` rows, as the nodes of a node type."""
     texts = values.dropna().astype(object)
     parts = texts.str.split(separator, regex=False).explode() if separator else texts
-    return pd.Index(sorted(set(parts) - {""}), dtype=object)
+    often = (value for value, count in Counter(parts).items() if count >= min_rows)
+    return pd.Index(sorted(set(often) - {""}), dtype=object)
 
 
 def warn_of_new(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:

@@ -21,37 +21,41 @@ from torch_geometric.data import HeteroData
 from gnnrec.data import Dataset
 from gnnrec.data.added import added_movies, added_ratings, added_users
 from gnnrec.graph import edges, features
-from gnnrec.graph.followed import followed_by
+from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
 from gnnrec.graph.names import Names
+from gnnrec.graph.sides import GENRES, MOVIE_SIDES, links_to, values_among, values_in
 from gnnrec.graph.users import DEFAULT_RATING, UserBatch
-
-USER, MOVIE, GENRE, OCCUPATION = "user", "movie", "genre", "occupation"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Users, movies, genres and occupations, joined by who rated what, what is of which genre, who does what.
 
-    Build one with `Graph.from_dataset`.
+    Directors and actors are nodes, too, where the movies table names them. Build one with `Graph.from_dataset`.
 
     Attributes
     ----------
     dataset : Dataset
         Where the nodes come from: row ``i`` of ``dataset.users`` (``movies``) is user (movie) node ``i``.
-    genres, occupations, genders : pandas.Index
-        The known values; the first two are node types.
+    sides : dict of str to pandas.Index
+        What movies are linked to: the nodes by column of the movies table, ``genres`` always, ``directors`` and
+        ``actors`` where there are any.
+    occupations, genders : pandas.Index
+        The known values; occupations are nodes.
     users : UserBatch
         Every user of the graph.
     """
 
     dataset: Dataset
-    genres: pd.Index
+    sides: dict[str, pd.Index]
     occupations: pd.Index
     genders: pd.Index
     users: UserBatch
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, known: Mapping[str, pd.Index] | None = None) -> Graph:
+    def from_dataset(
+        cls, dataset: Dataset, known: Mapping[str, pd.Index] | None = None, *, min_movies: int = 2
+    ) -> Graph:
         """Build the graph of a dataset.
 
         Parameters
@@ -59,16 +63,18 @@ class Graph:
         dataset : Dataset
             Every movie and user in its tables becomes a node, also one without ratings.
         known : mapping, optional
-            The ``genres``, ``occupations`` and ``genders`` of the graph that a model was trained on, so that it
-            fits this one too. Others are ignored with a warning.
+            What the graph that a model was trained on `knows <Graph.known>`, so that the model fits this one too.
+            Other genres, occupations and genders are ignored with a warning, other directors and actors without.
+        min_movies : int
+            Directors and actors of fewer movies are left out, where nothing is `known`.
         """
         if known is None:
-            genres = features.distinct(dataset.movies["genres"], "|")
+            sides = values_in(dataset.movies, min_movies)
             occupations = features.distinct(dataset.users["occupation"])
             genders = features.distinct(dataset.users["gender"])
         else:
-            genres, occupations, genders = known["genres"], known["occupations"], known["genders"]
-            features.warn_of_new(dataset.movies["genres"], genres, "genre", "|")
+            occupations, genders = known["occupations"], known["genders"]
+            sides = values_among(dataset.movies, known)
             features.warn_of_new(dataset.users["occupation"], occupations, "occupation")
             features.warn_of_new(dataset.users["gender"], genders, "gender")
         ages = dataset.users["age"].to_numpy(dtype="float64", na_value=np.nan)
@@ -81,7 +87,7 @@ class Graph:
             num_movies=dataset.num_movies,
             num_occupations=len(occupations),
         )
-        return cls(dataset, genres, occupations, genders, users)
+        return cls(dataset, sides, occupations, genders, users)
 
     @property
     def num_users(self) -> int:
@@ -101,7 +107,12 @@ class Graph:
     @property
     def known(self) -> dict[str, pd.Index]:
         """The values a model trained on this graph knows, for `from_dataset`."""
-        return {"genres": self.genres, "occupations": self.occupations, "genders": self.genders}
+        return {**self.sides, "occupations": self.occupations, "genders": self.genders}
+
+    @property
+    def genres(self) -> pd.Index:
+        """The genres that are nodes."""
+        return self.sides[GENRES]
 
     @cached_property
     def ids(self) -> dict[str, pd.Index]:
@@ -109,7 +120,7 @@ class Graph:
         return {
             USER: pd.Index(self.dataset.users["user_id"]),
             MOVIE: pd.Index(self.dataset.movies["movie_id"]),
-            GENRE: self.genres,
+            **{MOVIE_SIDES[column].node_type: values for column, values in self.sides.items()},
             OCCUPATION: self.occupations,
         }
 
@@ -119,9 +130,14 @@ class Graph:
         return features.decade_features(self.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan))
 
     @cached_property
+    def movie_sides(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Edges ``(movie, node)``, each ``[num_edges]`` int64, for each kind in `sides`."""
+        return links_to(self.dataset.movies, self.sides)
+
+    @property
     def movie_genres(self) -> tuple[Tensor, Tensor]:
         """Edges ``(movie, genre)``, each ``[num_edges]`` int64."""
-        return features.links(self.dataset.movies["genres"], self.genres, "|")
+        return self.movie_sides[GENRES]
 
     @cached_property
     def data(self) -> HeteroData:
@@ -131,19 +147,7 @@ class Graph:
         `gnnrec.graph.followed_by`. That relation is left out where ratings have no timestamps: the order of a file is
         not that of watching.
         """
-        data = HeteroData()
-        data[USER].x, data[MOVIE].x = self.users.x, self.movie_x
-        data[GENRE].num_nodes, data[OCCUPATION].num_nodes = len(self.genres), len(self.occupations)
-        edges.add_relation(
-            data, (USER, "rated", MOVIE), (self.users.row, self.users.movie),
-            rating=self.users.rating, time=self.users.time,
-        )  # fmt: skip
-        edges.add_relation(data, (MOVIE, "has", GENRE), self.movie_genres)
-        edges.add_relation(data, (USER, "works_as", OCCUPATION), self.users.occupation)
-        if self.has_times:
-            source, following, count = followed_by(self.users)
-            edges.add_relation(data, (MOVIE, "followed_by", MOVIE), (source, following), count=count)
-        return data
+        return hetero_data(self)
 
     def edges_of(self, nodes: Tensor, until: Tensor | None = None) -> Tensor:
         """Return which of the graph's ratings `known_users` gives these users, in its order."""
@@ -220,7 +224,7 @@ class Graph:
         )
 
     def add_movies(self, movies: pd.DataFrame) -> Graph:
-        """Return a graph with more movies, described by ``movie_id[, title][, genres][, year]``.
+        """Return a graph with more movies, described by ``movie_id[, title][, genres][, year][, directors][, actors]``.
 
         Raises
         ------
@@ -231,8 +235,9 @@ class Graph:
         return self._with(movies=movies)
 
     def __repr__(self) -> str:
+        sides = "".join(f"{len(values):,} {column}, " for column, values in self.sides.items())
         return (
-            f"Graph({self.num_users:,} users, {self.num_movies:,} movies, {len(self.genres)} genres, "
+            f"Graph({self.num_users:,} users, {self.num_movies:,} movies, {sides}"
             f"{len(self.occupations)} occupations, {self.dataset.num_ratings:,} ratings)"
         )
 
