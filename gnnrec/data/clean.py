@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import columns
+from gnnrec.data.facts import FACTS
 from gnnrec.errors import DataError
 
 
@@ -32,11 +33,12 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
         else pd.Series(pd.NA, index=ids.index, dtype="string")
     )
     titles = given.fillna(ids.astype("string")).astype(str)
-    genres = columns.to_genres(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
+    genres = columns.to_names(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
     years = columns.years_in(titles)
     if "year" in frame:
         numbers = columns.to_numbers(frame["year"], "movies", optional=True)
         years = numbers.round().astype("Int64").fillna(years)
+    frame = frame.assign(**{column: typed(frame[column]) for column, typed in FACTS.items() if column in frame})
     return _with_extras({"movie_id": ids, "title": titles, "genres": genres, "year": years}, frame)
 
 

@@ -26,6 +26,12 @@ ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
         "title": ("title", "movietitle", "name"),
         "genres": ("genres", "genre"),
         "year": ("year", "releaseyear"),
+        "plot": ("plotfull", "fullplot", "plot", "overview", "synopsis", "description"),
+        "directors": ("directors", "director"),
+        "actors": ("actors", "actor", "cast"),
+        "runtime": ("runtime", "runtimeminutes"),
+        "imdb_id": ("imdbid",),
+        "tmdb_id": ("tmdbid",),
     },
     "users": {
         "user_id": ("userid", "user", "uid", "id"),
@@ -43,6 +49,7 @@ LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; beyond i
 OLDEST = 150
 """Years; a higher age is a slip. `NewUser` has the same bound."""
 
+_NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _LARGEST_ID = 2**63 - 1
 _LARGEST = float(np.finfo(np.float32).max)  # ratings are kept as float32, where more is infinite
 _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
@@ -70,11 +77,11 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
     missing = values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         missing |= (values == "").fillna(False).astype(bool)
-    _stop_at(missing, table, lambda row: f"{column} is missing; every row needs one")
+    stop_at(missing, table, lambda row: f"{column} is missing; every row needs one")
     if pd.api.types.is_bool_dtype(values.dtype):
         raise DataError(f"{column} holds truth values; ids are whole numbers or text", at=(table, None))
     if pd.api.types.is_float_dtype(values.dtype):
-        _stop_at(
+        stop_at(
             values % 1 != 0,
             table,
             lambda row: f"{column} {values.iloc[row]} is not a whole number",
@@ -84,7 +91,7 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
         largest = _LARGEST_ID
         if pd.api.types.is_float_dtype(values.dtype):  # beyond this they skip whole numbers, so two ids may be one
             largest = 2 ** (np.finfo(values.to_numpy().dtype).nmant + 1) - 1
-        _stop_at(
+        stop_at(
             (values > largest) | (values < -largest),
             table,
             lambda row: f"{column} {shown(values.iloc[row])} is too large for an id; use text",
@@ -110,21 +117,21 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
         else:
             _stop_at_blank(values, table)
         values = pd.to_numeric(values.astype(object).where(~missing, None), errors="coerce")
-        _stop_at(
+        stop_at(
             values.isna() & ~missing & ~_spells_nan(raw),
             table,
             lambda row: f"{column} {raw.iloc[row]!r} is not a number",
         )
     numbers = pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index, name=column)
     infinite = ~numbers.abs().le(_LARGEST) & ~(numbers.isna() & optional)
-    _stop_at(infinite, table, lambda row: f"{column} {numbers.iloc[row]} is not finite; correct or drop the row")
+    stop_at(infinite, table, lambda row: f"{column} {numbers.iloc[row]} is not finite; correct or drop the row")
     return numbers
 
 
 def to_ages(values: pd.Series, table: str) -> pd.Series:
     """Return years as Float64, missing where not known."""
     ages = to_numbers(values, table, optional=True)
-    _stop_at(
+    stop_at(
         (ages < 0) | (ages > OLDEST),
         table,
         lambda row: f"age {ages.iloc[row]:g} is not between 0 and {OLDEST} years; correct it or leave it out",
@@ -138,21 +145,21 @@ def to_timestamps(values: pd.Series, table: str) -> pd.Series:
         values = _parse_times(values, table)
     numbers = values if pd.api.types.is_integer_dtype(values.dtype) else to_numbers(values, table)
     if not pd.api.types.is_integer_dtype(numbers.dtype):
-        _stop_at(
+        stop_at(
             numbers % 1 != 0,
             table,
             lambda row: f"timestamp {numbers.iloc[row]} is not whole seconds",
         )
-    _stop_at(numbers.isna(), table, lambda row: "timestamp is missing; give every row one, or drop the column")
-    _stop_at(numbers < 0, table, lambda row: f"timestamp {numbers.iloc[row]} is negative")
+    stop_at(numbers.isna(), table, lambda row: "timestamp is missing; give every row one, or drop the column")
+    stop_at(numbers < 0, table, lambda row: f"timestamp {numbers.iloc[row]} is negative")
     late = numbers > LATEST_TIMESTAMP
-    _stop_at(late, table, lambda row: f"timestamp {numbers.iloc[row]} is no time in seconds; convert it to seconds")
+    stop_at(late, table, lambda row: f"timestamp {numbers.iloc[row]} is no time in seconds; convert it to seconds")
     return numbers.astype("int64")
 
 
-def to_genres(values: pd.Series) -> pd.Series:
-    """Return each movie's genres as ``"Comedy|Drama"``, empty where none are known."""
-    return pd.Series([_join_genres(value) for value in values], index=values.index, dtype=str, name=values.name)
+def to_names(values: pd.Series) -> pd.Series:
+    """Return lists or texts of several names, such as genres, as ``"Comedy|Drama"``, empty where none are known."""
+    return pd.Series([_joined(value) for value in values.tolist()], index=values.index, dtype=str, name=values.name)
 
 
 def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
@@ -189,18 +196,26 @@ def years_in(titles: pd.Series) -> pd.Series:
     return pd.Series([int(match[1]) if match else pd.NA for match in found], index=titles.index, dtype="Int64")
 
 
+def stop_at(bad: pd.Series, table: str, problem: Callable[[int], str]) -> None:
+    """Raise for the first row where `bad` holds; `problem` makes its text from the row."""
+    flags = bad.to_numpy(dtype=bool, na_value=False)
+    if flags.any():
+        row = int(np.argmax(flags))
+        raise DataError(problem(row), at=(table, row))
+
+
 def shown(value: object) -> str:
     """Return a value as an error should show it: 5, not ``np.int64(5)``."""
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def _join_genres(value: object) -> str:
+def _joined(value: object) -> str:
     if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
         parts = [str(part) for part in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
     else:
         parts = str(value).split("|") if isinstance(value, str) else []
     parts = [part.strip() for part in parts]
-    return "|".join(dict.fromkeys(part for part in parts if part not in ("", "(no genres listed)")))
+    return "|".join(dict.fromkeys(part for part in parts if part not in _NO_NAMES))
 
 
 def _parse_times(values: pd.Series, table: str) -> pd.Series:
@@ -213,7 +228,7 @@ def _parse_times(values: pd.Series, table: str) -> pd.Series:
         values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
     elif not pd.api.types.is_datetime64_any_dtype(values.dtype):
         values = pd.to_datetime(values, utc=True, errors="coerce")
-    _stop_at(
+    stop_at(
         values.isna(),
         table,
         lambda row: f"timestamp {raw.iloc[row]!r} is no time; give seconds since 1970 or ISO text (2001-03-09T12:00)",
@@ -229,12 +244,4 @@ def _spells_nan(values: pd.Series) -> pd.Series:
 
 def _stop_at_blank(values: pd.Series, table: str) -> None:
     blank = values.astype("string").str.strip() == ""
-    _stop_at(blank, table, lambda row: f"{values.name} is missing; give every row one, or drop the column")
-
-
-def _stop_at(bad: pd.Series, table: str, problem: Callable[[int], str]) -> None:
-    """Raise for the first row where `bad` holds; `problem` makes its text from the row."""
-    flags = bad.to_numpy(dtype=bool, na_value=False)
-    if flags.any():
-        row = int(np.argmax(flags))
-        raise DataError(problem(row), at=(table, row))
+    stop_at(blank, table, lambda row: f"{values.name} is missing; give every row one, or drop the column")

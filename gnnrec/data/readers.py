@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnrec.data import movielens
+from gnnrec.data.beside import BESIDE, read_beside, with_facts
 from gnnrec.data.dataset import Dataset
 from gnnrec.data.download import CHECKSUMS, cached
 from gnnrec.data.download import download as fetch
@@ -133,14 +134,26 @@ def _may_be(folder: Path, name: str) -> bool:
 
 
 def _read_folder(folder: Path) -> dict[str, Table]:
+    """Read the tables of a folder; files beside that of the movies become columns of it."""
     if (folder / "ratings.dat").is_file():
-        return movielens.read_1m(folder)
-    if (folder / "u.data").is_file():
-        return movielens.read_100k(folder)
-    if find_table(folder, "ratings") is None:
+        tables = movielens.read_1m(folder)
+    elif (folder / "u.data").is_file():
+        tables = movielens.read_100k(folder)
+    elif find_table(folder, "ratings") is None:
         raise DataError(f"{folder} holds no ratings; expected {_FORMATS}")
-    kinds = {kind: kind for kind in ("ratings", "movies", "users")}
-    return read_folder(folder, kinds, required=("ratings",))
+    else:
+        kinds = {kind: kind for kind in ("ratings", "movies", "users")}
+        if find_table(folder, "movies"):
+            kinds |= dict.fromkeys(BESIDE, "movies")
+        tables = read_folder(folder, kinds, required=("ratings",))
+        return _joined(tables, {name: tables.pop(name) for name in BESIDE if name in tables})
+    return _joined(tables, read_beside(folder) if "movies" in tables else {})
+
+
+def _joined(tables: dict[str, Table], beside: dict[str, Table]) -> dict[str, Table]:
+    if beside and "movie_id" in tables["movies"].frame:  # where it is not, Dataset says so
+        tables["movies"] = with_facts(tables["movies"], beside)
+    return tables
 
 
 def _read_file(path: Path) -> dict[str, Table]:
