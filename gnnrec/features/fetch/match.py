@@ -22,6 +22,7 @@ MORE_VOTES = 10
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
 _BRACKETS = re.compile(r"\(([^()]*)\)")
 _KNOWN_AS = re.compile(r"^a\.?\s?k\.?\s?a\.?:?\s+", re.IGNORECASE)
+_AND_AS = re.compile(r",\s*(?=a\.?\s?k\.?\s?a\b)", re.IGNORECASE)
 _MOVED = re.compile(
     r"^(.+), (the|an?|l[ae]s?|l'|une?|der|die|das|eine?|el|los|il|lo|gli|i|os?|as|uma?|de[nt]?|het|een|ett)(?=$|:| -)",
     re.IGNORECASE,
@@ -108,7 +109,7 @@ def parse_title(title: str) -> tuple[tuple[str, ...], int | None]:
     """
     found = _YEAR.search(title)
     bare = title[: found.start()] if found else title
-    others = [_KNOWN_AS.sub("", other.strip()) for other in _BRACKETS.findall(bare)]
+    others = [_KNOWN_AS.sub("", other.strip()) for group in _BRACKETS.findall(bare) for other in _AND_AS.split(group)]
     main = " ".join(_BRACKETS.sub(" ", bare).split())
     names = [_article_first(name) for name in (main, *others) if name.strip()]
     # "(500) Days of Summer": the brackets may be part of the name.
@@ -129,8 +130,8 @@ def _article_first(name: str) -> str:
 def score(wanted: Wanted, candidate: Candidate) -> float:
     """Return how well a candidate fits.
 
-    The likeness of the two most alike names (`difflib.SequenceMatcher` after case, accents and punctuation are
-    dropped), times 0.95 if the years are one apart and 0.9 if one of them is not known.
+    The likeness of the two most alike names (`difflib.SequenceMatcher` after case, accents, punctuation and English
+    articles in front are dropped), times 0.95 if the years are one apart and 0.9 if one of them is not known.
 
     Parameters
     ----------
@@ -206,6 +207,8 @@ def _words(name: str) -> list[str]:
     """Return lower-case words without accents and punctuation; Roman numerals become numbers."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
     words = re.findall(r"\w+", re.sub(r"['’`.]", "", plain.replace("&", " and ")))
+    if len(words) > 1 and words[0] in ("the", "a", "an"):
+        del words[0]  # catalogues do not agree about them
     return [_ROMAN.get(word, word) if place else word for place, word in enumerate(words)]
 
 
