@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data.vocabulary import ERAS, THEMES
+from gnnrec.data.world import make_movies
 from gnnrec.errors import ConfigError
 
 
@@ -34,7 +36,9 @@ def test_what_it_looks_like(sample: Dataset) -> None:
     assert movies["year"].between(1930, 2001).all()
     assert movies["genres"].str.count(r"\|").between(0, 2).all()
     assert (movies["genres"] != "").all()
-    assert movies["plot"].str.len().between(40, 250).all()
+    assert movies.columns[4:].tolist() == ["plot", "theme", "directors", "actors"]
+    assert movies["plot"].str.len().between(80, 400).all()
+    assert movies["plot"].str.count(r"\.( |$)").value_counts().index.sort_values().tolist() == [2, 3, 4]
     assert not movies["plot"].str.contains(r"[{}]|\b[Aa] [aeiou]").any()
     assert movies["title"].str.contains(" II ").sum() > 20
     assert set(users["gender"]) == {"F", "M"}
@@ -44,10 +48,17 @@ def test_what_it_looks_like(sample: Dataset) -> None:
     assert pd.to_datetime(ratings["timestamp"], unit="s").dt.year.between(2002, 2004).all()
 
 
+def test_ratings_are_what_they_were_before_there_were_casts(sample: Dataset) -> None:
+    ratings = sample.ratings
+    assert (len(ratings), int(ratings["movie_id"].sum()), int(ratings["rating"].sum())) == (32332, 6629780, 117884)
+    assert sample.movies["title"].iloc[[0, -1]].tolist() == ["Iron Curtain (2000)", "Beyond the Broken Witness (1984)"]
+
+
 def test_any_size() -> None:
     assert make_sample(2, 12, ratings_per_user=1).num_users == 2
     large = make_sample(3, 4000)
     assert large.movies["title"].is_unique
+    assert large.movies["actors"].str.contains(" A. ", regex=False).any()  # more people than plain names
     with pytest.raises(ConfigError, match="n_movies >= 12"):
         make_sample(10, 5)
 
@@ -111,3 +122,63 @@ def test_sequels_follow(sample: Dataset) -> None:
     first = [(user, movie, spot) for (user, movie), spot in when.items() if movie in series]
     soon = [0 < when.get((user, series[movie]), -1) - spot <= 3 for user, movie, spot in first]
     assert np.mean(soon) > 0.4
+
+
+def credits(movies: pd.DataFrame, column: str) -> pd.DataFrame:
+    return movies.assign(name=movies[column].str.split("|")).explode("name")
+
+
+@pytest.mark.parametrize(("column", "most"), [("directors", 2), ("actors", 4)])
+def test_many_make_few_movies_and_few_make_many(sample: Dataset, column: str, most: int) -> None:
+    names = sample.movies[column].str.split("|")
+    assert names.map(len).between(1, most).all()
+    assert (names.map(len) == names.map(set).map(len)).all()
+    films = credits(sample.movies, column)["name"].value_counts()
+    assert (films >= 2).mean() > 0.7
+    assert films.iloc[: len(films) // 10].sum() > 0.25 * films.sum()
+    assert films.iloc[0] < 0.15 * len(names)
+
+
+@pytest.mark.parametrize("column", ["directors", "actors"])
+def test_people_make_movies_of_one_taste(sample: Dataset, column: str) -> None:
+    world = make_movies(400, np.random.default_rng([0, 0]))
+    assert world.frame["title"].tolist() == sample.movies["title"].tolist()
+    taste = world.taste / np.linalg.norm(world.taste, axis=1, keepdims=True)
+    close = taste @ taste.T
+    shared = pd.crosstab(sample.movies.index.repeat(sample.movies[column].str.count(r"\|") + 1),
+                         credits(sample.movies, column)["name"].to_numpy()).to_numpy()  # fmt: skip
+    same_maker = (shared @ shared.T > 0) & ~np.eye(400, dtype=bool)
+    same_theme = world.theme[:, None] == world.theme
+    assert same_theme[same_maker].mean() > 2.5 * same_theme.mean()
+    assert (~same_theme)[same_maker].mean() > 0.4  # and yet a theme is not all there is
+    others = same_theme & ~same_maker & ~np.eye(400, dtype=bool)
+    assert close[same_maker & same_theme].mean() > close[others].mean() + 0.05
+
+
+def test_sequels_are_often_made_by_the_same_people(sample: Dataset) -> None:
+    movies = sample.movies
+    title = movies["title"].str.replace(r" \(\d+\)$", "", regex=True)
+    parts = [row for row in range(399) if title[row + 1] == f"{title[row]} II"]
+    kept = [(movies["directors"][row], movies["actors"][row]) == tuple(movies.loc[row + 1, ["directors", "actors"]])
+            for row in parts]  # fmt: skip
+    assert 0.5 < np.mean(kept) < 0.9
+
+
+def test_plots_tell_of_theme_and_time_with_noise(sample: Dataset) -> None:
+    plots = sample.movies["plot"]
+    start = 0
+    for end, things in ERAS:
+        told = plots.str.contains(rf"\b(?:{things.replace(' ', '|')})\b")
+        assert told.sum() > 5
+        assert sample.movies["year"][told].between(start, end - 1).all()
+        start = end
+    elsewhere = [
+        any(
+            place in plot
+            for other, (_, _, places, _) in THEMES.items()
+            if other != theme
+            for place in places.split("|")
+        )
+        for plot, theme in zip(plots, sample.movies["theme"], strict=True)
+    ]
+    assert 0.03 < np.mean(elsewhere) < 0.3

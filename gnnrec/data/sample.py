@@ -1,10 +1,10 @@
 """Generates a small world of movies and people, so that everything runs where no dataset can be had.
 
-Tastes are vectors. A movie's is made of its theme, genres and era, which its title and plot speak of; a
-person's of age, gender and occupation, a part of their own, and a slow drift. People watch in spells: within
-a spell a mood favours one theme, and a sequel is often watched right after the film before it. So there is
-something to learn for collaborative, content-based, demographic and sequential models, and popularity is a
-fair baseline.
+Tastes are vectors. A movie's is made of its theme, genres and era, which its title and plot speak of, and people
+of like taste make it; a person's of age, gender and occupation, a part of their own, and a slow drift. People watch in
+spells: within a spell a mood favours one theme, and a sequel is often watched right after the film before it. So there
+is something to learn for collaborative, content-based, demographic and sequential models, and popularity is a fair
+baseline.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.cast import make_cast
 from gnnrec.data.dataset import Dataset
+from gnnrec.data.draws import gumbel, largest
+from gnnrec.data.stories import continued
 from gnnrec.data.world import MAX_PARTS, Movies, People, make_movies, make_people
 from gnnrec.errors import ConfigError
 
@@ -27,7 +30,7 @@ CHUNK = 512  # people at a time: memory is a few arrays of CHUNK x n_movies
 def make_sample(n_users: int = 600, n_movies: int = 400, seed: int = 0, ratings_per_user: float = 50) -> Dataset:
     """Generate a dataset; the same arguments give the same rows.
 
-    Movies depend on `seed` and `n_movies` only, so pictures made for them stay valid.
+    Movies depend on `seed` and `n_movies` only, so pictures made for them stay valid; `sample_posters` draws some.
 
     Parameters
     ----------
@@ -41,8 +44,8 @@ def make_sample(n_users: int = 600, n_movies: int = 400, seed: int = 0, ratings_
     Returns
     -------
     Dataset
-        Named "sample". Ids are 1, 2, ...; movies have the extra columns ``plot`` and ``theme``; ratings are
-        whole stars from 1 to 5, sorted by user and then by time.
+        Named "sample". Ids are 1, 2, ...; movies have the extra columns ``plot``, ``theme``,
+        ``directors`` and ``actors``; ratings are whole stars from 1 to 5, sorted by user and then by time.
 
     Raises
     ------
@@ -66,7 +69,15 @@ def make_sample(n_users: int = 600, n_movies: int = 400, seed: int = 0, ratings_
     counts = counts.round().astype(int).clip(1, n_movies // 2)
     chunks = np.array_split(np.arange(n_users), -(-n_users // CHUNK))
     ratings = pd.concat([_watch(movies, people, counts, chunk, rating_rng) for chunk in chunks], ignore_index=True)
-    return Dataset(ratings, movies.frame, people.frame, "sample")
+    return Dataset(ratings, _described(movies, np.random.default_rng([seed, 3])), people.frame, "sample")
+
+
+def _described(movies: Movies, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the movies with longer plots and the people behind them: a generator of its own moves nothing else."""
+    frame = movies.frame
+    directors, actors = make_cast(movies, rng)
+    told = zip(frame["plot"], frame["theme"], frame["genres"].str.split("|"), frame["year"], strict=True)
+    return frame.assign(plot=[continued(*one, rng) for one in told], directors=directors, actors=actors)
 
 
 def _watch(
@@ -81,13 +92,13 @@ def _watch(
         liking = (taste @ movies.taste.T).astype(np.float32)  # [len(who), num_movies]
         # One film, drawn like any other, sets the mood of the spell.
         wish = TASTE * liking + movies.log_popularity
-        mood = np.argmax(wish + _gumbel(shape, rng), axis=1)
+        mood = np.argmax(wish + gumbel(shape, rng), axis=1)
         in_mood = movies.theme[mood][:, None] == movies.theme
         # Adding Gumbel noise and keeping the largest draws without replacement, each by its softmax weight.
-        appeal = wish + MOOD * in_mood + _gumbel(shape, rng)
+        appeal = wish + MOOD * in_mood + gumbel(shape, rng)
         appeal[~unseen] = -np.inf
         todo = np.diff(counts[who, None] * np.array([spell, spell + 1]) // NUM_SPELLS)[:, 0]
-        person, movie = _largest(appeal, todo)
+        person, movie = largest(appeal, todo)
         when = spell + 0.5 * rng.random(len(person))
         unseen[person, movie] = False
         watched.append((person, movie, when, liking[person, movie]))
@@ -112,18 +123,3 @@ def _watch(
             "timestamp": FIRST_DAY + joined[person] + (when * 60 * DAY).astype("int64"),
         }
     )
-
-
-def _gumbel(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    return -np.log(np.maximum(rng.standard_exponential(shape, dtype=np.float32), np.float32(1e-30)))
-
-
-def _largest(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of the `counts[i]` largest values of each row i, -inf left out."""
-    most = max(1, int(counts.max()))
-    columns = np.argpartition(-values, most - 1, axis=1)[:, :most]
-    best = np.take_along_axis(values, columns, axis=1)
-    order = np.argsort(-best, axis=1)
-    best, columns = (np.take_along_axis(array, order, axis=1) for array in (best, columns))
-    rows, ranks = np.nonzero((np.arange(most) < counts[:, None]) & np.isfinite(best))
-    return rows, columns[rows, ranks]

@@ -146,6 +146,33 @@ MORE_SHAPES = (
     "Only the {noun} knows of the {word} to come.",
 )
 
+# As above; {more} is a thing of the time.
+LATER_SHAPES = (
+    "Meanwhile a {person} in {place} keeps a {more} and says nothing of the {word}.",
+    "An old {more} leads from {place} to the {noun}.",
+    "A {person} who has had enough of {word} follows, {more} in hand.",
+    "Nobody in {place} speaks of the {noun} any more, except a {person} with a {more}.",
+)
+
+# The year each era ends before, and its things
+ERAS = (
+    (1965, "telegram gramophone parade trolley"),
+    (1980, "jukebox typewriter motorcycle slideshow"),
+    (1990, "cassette answerphone synthesiser walkman"),
+    (10_000, "pager modem website camcorder"),
+)
+
+FIRST_NAMES = (
+    "Ada Basil Clara Dario Edith Felix Greta Hassan Ines Jonah Keiko Leopold Mirela Nadim Olive Piotr "
+    "Quentin Rosa Stellan Tamar Ulrich Vera Wanda Xavier Yusuf Zora Amara Boris Carmen Dexter Elif Farida"
+)
+
+FAMILY_NAMES = (
+    "Aldane Berrow Calder Dunmore Eskola Farkas Gallo Hartwig Imani Jelinek Kestrel Larue Mbeki Norrby "
+    "Ostrander Pavone Quist Rosten Sandoval Thorne Ueda Varga Wexler Yarrow Zeller Ambrose Bellweather Cotrell "
+    "Delacroix Engstrom"
+)
+
 OCCUPATIONS = (
     "student",
     "teacher",

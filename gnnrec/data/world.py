@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from gnnrec.data import vocabulary as words
-
-T = TypeVar("T")
+from gnnrec.data.stories import opening, pick
 
 TASTE_DIM = 8
 LAST_YEAR = 2000
@@ -73,7 +69,7 @@ def make_movies(count: int, rng: np.random.Generator) -> Movies:
             "title": [f"{title} ({one})" for title, one in zip(titles, year, strict=True)],
             "genres": ["|".join(own) for own in genres],
             "year": year,
-            "plot": [_plot(names[theme[movie]], genres[movie], rng) for movie in range(count)],
+            "plot": [opening(names[theme[movie]], genres[movie], rng) for movie in range(count)],
             "theme": [names[one] for one in theme],
         }
     )
@@ -126,9 +122,9 @@ def _parts(year: np.ndarray, continues: np.ndarray) -> np.ndarray:
 
 def _draw_genres(theme: str, rng: np.random.Generator) -> list[str]:
     likely = words.THEMES[theme][0].split()
-    own = list(rng.permutation(likely)[: _pick((1, 1, 2, 2, 3), rng)])
+    own = list(rng.permutation(likely)[: pick((1, 1, 2, 2, 3), rng)])
     if rng.random() < 0.15:
-        own[-1] = _pick(words.GENRES, rng)
+        own[-1] = pick(words.GENRES, rng)
     return sorted({str(genre) for genre in own})
 
 
@@ -136,33 +132,10 @@ def _new_title(theme: str, taken: set[str], rng: np.random.Generator) -> str:
     nouns = words.THEMES[theme][1].split()
     while True:
         noun, other = rng.permutation(nouns)[:2]
-        adjective, surname = _pick(words.ADJECTIVES.split(), rng), _pick(words.SURNAMES.split(), rng)
-        title = _pick(words.TITLE_SHAPES, rng).format(noun=noun, other=other, adjective=adjective, surname=surname)
+        adjective, surname = pick(words.ADJECTIVES.split(), rng), pick(words.SURNAMES.split(), rng)
+        title = pick(words.TITLE_SHAPES, rng).format(noun=noun, other=other, adjective=adjective, surname=surname)
         if len(taken) > 2000 and rng.random() < 0.1:  # a very large world runs out of plain titles
             title = f"{title}, Volume {len(taken)}"
         if title not in taken:
             taken.add(title)
             return title
-
-
-def _plot(theme: str, genres: list[str], rng: np.random.Generator) -> str:
-    _, nouns, places, people = words.THEMES[theme]
-    genre_words = [word for genre in genres for word in words.GENRE_WORDS[genre].split()]
-
-    def fill(shape: str, more: str = "") -> str:
-        return shape.format(
-            noun=_pick(nouns.split(), rng).lower(),
-            place=_pick(places.split("|"), rng),
-            person=_pick(people.split(), rng),
-            surname=_pick(words.SURNAMES.split(), rng),
-            word=_pick(genre_words, rng),
-            more=more,
-        )
-
-    plot = fill(_pick(words.PLOT_SHAPES, rng), fill(_pick(words.MORE_SHAPES, rng)))
-    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", plot)
-
-
-def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
-    """Return one of the options; many times as fast as `rng.choice`, which makes an array of them first."""
-    return options[int(rng.integers(len(options)))]
