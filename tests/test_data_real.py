@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gnnrec.data import Dataset, Split, find_dataset, load_dataset
+from gnnrec.graph import Graph
 
 
 def real(name: str) -> Path:
@@ -29,7 +30,7 @@ def test_ml_1m(ml_1m: Dataset) -> None:
     assert repr(ml_1m) == "Dataset('ml-1m': 6,040 users, 3,883 movies, 1,000,209 ratings)"
     assert ml_1m.ratings.iloc[0].tolist() == [1, 1193, 5, 978300760]
     assert ml_1m.ratings.iloc[-1].tolist() == [6040, 1097, 4, 956715569]
-    assert ml_1m.movies.iloc[0].tolist() == [1, "Toy Story (1995)", "Animation|Children's|Comedy", 1995]
+    assert ml_1m.movies.iloc[0, :4].tolist() == [1, "Toy Story (1995)", "Animation|Children's|Comedy", 1995]
     assert ml_1m.movies["year"].notna().all()
     assert ml_1m.users.iloc[0].tolist() == [1, 1, "F", "K-12 student", "48067"]
     assert "Mis\xe9rables, Les (1995)" in set(ml_1m.movies["title"])
@@ -37,11 +38,31 @@ def test_ml_1m(ml_1m: Dataset) -> None:
 
 
 @pytest.mark.real
+def test_what_lies_beside_ml_1m(ml_1m: Dataset) -> None:
+    if not all((real("ml-1m") / name).is_file() for name in ("omdb.csv", "fullplot.csv")):
+        pytest.skip("GNNREC_DATA does not hold ml-1m/omdb.csv and ml-1m/fullplot.csv")
+    movies = ml_1m.movies.set_index("movie_id")
+    toys = movies.loc[1]
+    assert toys[["directors", "runtime", "imdb_id"]].tolist() == ["John Lasseter", 81, "tt0114709"]
+    assert toys["actors"] == "Tom Hanks|Tim Allen|Don Rickles|Jim Varney"
+    assert toys["plot"].startswith("A little boy named Andy")  # the full one; the short one begins otherwise
+    assert movies["directors"][3114] == "John Lasseter|Ash Brannon|Lee Unkrich"  # two of them "(co-director)"
+    assert (movies["plot"].isna().sum(), movies["runtime"].isna().sum(), movies["imdb_id"].isna().sum()) == (23, 13, 0)
+    graph = Graph.from_dataset(ml_1m)
+    assert {column: len(values) for column, values in graph.sides.items()} == {
+        "genres": 18, "directors": 773, "actors": 2_359,
+    }  # fmt: skip
+    assert {column: len(ends[0]) for column, ends in graph.movie_sides.items()} == {
+        "genres": 6_408, "directors": 2_816, "actors": 9_769,
+    }  # fmt: skip
+
+
+@pytest.mark.real
 def test_ml_1m_is_fast() -> None:
     folder = real("ml-1m")
     start = time.perf_counter()
     load_dataset(folder)
-    assert time.perf_counter() - start < 5  # about half a second on two idle cores
+    assert time.perf_counter() - start < 5  # less than a second on two idle cores, with what lies beside it
 
 
 @pytest.mark.real

@@ -39,7 +39,8 @@ def load_dataset(
         "ml-latest-small", "ml-latest"), or a path: a folder, whose format is recognised by its files, or a
         single file of ratings. Files of your own are UTF-8 with a first line of column names; only user
         and movie ids are required, usual other column names are understood, ids may be text (blanks around
-        them do not count).
+        them do not count). Beside the movies, ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` add plots, people,
+        running times and ids to them; see ``data/README.md``.
     data_dir : str or Path, optional
         Where to look first for a named set: its folder, or the folder that contains it. Then follow
         ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.
