@@ -1,4 +1,4 @@
-"""The ``gnnrec`` command: download, train, evaluate, recommend, rate, benchmark."""
+"""The ``gnnrec`` command: download, fetch, features, train, evaluate, recommend, rate, benchmark."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from gnnrec.benchmark import RANKING, Report, compare, left_out_line, table, tim
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.cli import options as given
 from gnnrec.cli.asking import rate, recommend
+from gnnrec.cli.features import features
+from gnnrec.cli.fetching import fetch as fetch_content
 from gnnrec.cli.output import console, errors
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
@@ -131,6 +133,8 @@ def evaluate(
         console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
+app.command("fetch")(fetch_content)
+app.command()(features)
 app.command()(recommend)
 app.command()(rate)
 
