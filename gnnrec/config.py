@@ -34,6 +34,12 @@ class ModelConfig(_Section):
     """How GraphSAGE joins neighbours; LightGCN always takes the normalised sum."""
     degree_smoothing: float = Field(0.25, ge=0)
     """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
+    sides: tuple[str, ...] = ("genres",)
+    """What movies are linked to besides people: ``genres``, ``directors``, ``actors``, as far as the data has them."""
+    modalities: tuple[str, ...] | None = None
+    """Which of the dataset's vectors of movies are read, such as ``poster`` and ``text``; null for all there are."""
+    kernel: bool = True
+    """Whether unseen movies are also placed by a smooth function of year, genres, runtime and length of the plot."""
     time: bool = False
     """Whether people's vectors know the order and the dates of what they watched; the next seven keys say how."""
     rank_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
@@ -75,6 +81,8 @@ class TrainConfig(_Section):
     """Share of the ratings that, at each step, carry no message; with ``questions: random`` they are the questions."""
     id_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the movies that, at each step, must do without their id vector."""
+    modality_dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the movies that, at each step, must do without a modality, drawn for each of them."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
     """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)

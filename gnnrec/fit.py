@@ -20,7 +20,7 @@ from gnnrec.data import Dataset, Split
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
-from gnnrec.nn import GraphTensors, start_from_followed, start_from_svd
+from gnnrec.nn import ContentRidge, GraphTensors, start_from_followed, start_from_svd
 from gnnrec.progress import training_bar
 from gnnrec.questions import draw, step_loss
 from gnnrec.recgraph import RecGraph, make_encoder
@@ -84,6 +84,7 @@ def fit(
     graph = Graph.from_dataset(split.dataset)
     tensors, state = start(graph, config, storage.pick_device(train.device))
     encoder, optimiser, generator = state.encoder, state.optimiser, state.generator
+    ridge = ContentRidge(encoder, tensors)
 
     # Resume
     fingerprint = _fingerprint(config, split)
@@ -92,7 +93,7 @@ def fit(
             raise ConfigError("resume needs the run_dir of the run to go on with")
         state.read(run_dir, fingerprint)
     elif run_dir is not None:  # whole and loadable before the first epoch; nothing of an earlier run stays
-        RecGraph(graph, config, encoder.settled(tensors)).save(run_dir)
+        RecGraph(graph, config, ridge.settled(encoder)).save(run_dir)
     if split.valid.empty:
         warnings.warn("no validation ratings: training takes all epochs, and the last one is kept", stacklevel=2)
 
@@ -127,7 +128,7 @@ def fit(
                     "loss": mean_loss,
                     "seconds": time.perf_counter() - started,
                 }
-                model = RecGraph(graph, config, encoder.settled(tensors))
+                model = RecGraph(graph, config, ridge.settled(encoder))
                 if len(split.valid):
                     entry[f"{train.metric}@{train.k}"] = _validate(model, split)
                 state.record(entry)
@@ -140,7 +141,7 @@ def fit(
         # Also on Ctrl-C: what is best so far becomes the run.
         state.load_best()
         whole = Graph.from_dataset(data, graph.known) if isinstance(data, Dataset) else graph
-        model = RecGraph(whole, config, encoder.settled(tensors), state.history)
+        model = RecGraph(whole, config, ridge.settled(encoder), state.history)
         if run_dir is not None:
             model.save(run_dir, keep=[checkpoint.FILE])
     return model

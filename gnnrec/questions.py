@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from gnnrec.config import TrainConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.graph.edges import ranges
-from gnnrec.nn import LOSSES, Encoder, GraphTensors, MovieStates
+from gnnrec.nn import LOSSES, Dropped, Encoder, GraphTensors, MovieStates
 from gnnrec.propagate import Adjacency
 
 
@@ -88,8 +88,13 @@ def _movies(
     encoder: Encoder, tensors: GraphTensors, keep: Tensor, train: TrainConfig, generator: Generator
 ) -> MovieStates:
     device = tensors.movie_degree.device
-    drop_id = _coins(len(tensors.movie_degree), train.id_dropout, generator).bool()
-    return encoder.movies(tensors, keep.to(device), drop_id.to(device))
+    num_movies = len(tensors.movie_degree)
+    ids = _coins(num_movies, train.id_dropout, generator).bool()
+    modalities = {
+        name: _coins(num_movies, train.modality_dropout, generator).bool().to(device)
+        for name in encoder.message.modalities
+    }
+    return encoder.movies(tensors, keep.to(device), Dropped(ids.to(device), modalities))
 
 
 def _users(encoder: Encoder, batch: UserBatch, movies: MovieStates, keep: Tensor) -> Tensor:

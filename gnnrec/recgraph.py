@@ -15,7 +15,7 @@ from torch import Tensor
 from gnnrec import storage
 from gnnrec.config import Config
 from gnnrec.graph import Graph, UserBatch, batch_of
-from gnnrec.nn import ENCODERS, Encoder, GraphTensors, MovieStates
+from gnnrec.nn import ENCODERS, Content, Encoder, GraphTensors, MovieStates, content_sizes
 from gnnrec.recommend import Recommender
 
 
@@ -153,11 +153,7 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id vector; all by default. Fewer when movies were added after training.
     """
-    return ENCODERS[config.model.encoder].build(
-        config.model,
-        num_movies=graph.num_movies if num_ids is None else num_ids,
-        num_movie_features=graph.movie_x.size(1),
-        num_genres=len(graph.genres),
-        num_user_features=graph.users.x.size(1),
-        num_occupations=len(graph.occupations),
-    )
+    movie = content_sizes(graph, config.model)
+    person = Content.of_people(graph.users).sizes
+    num_movies = graph.num_movies if num_ids is None else num_ids
+    return ENCODERS[config.model.encoder].build(config.model, movie, person, num_movies)

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from gnnrec.config import Config
 from gnnrec.data import Dataset
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.files import write_whole
 from gnnrec.graph import Graph
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout; raised when an older reader could not make sense of it."""
 HEADER = "run.json"
 OF_A_RUN = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
@@ -160,10 +161,17 @@ def _write_graph(graph: Graph, folder: Path) -> None:
         "movie": graph.movie_nodes(pd.Index(ratings["movie_id"])).numpy(),
     }
     edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
-    save_file({name: torch.from_numpy(np.array(v)) for name, v in edges.items()}, folder / "graph.safetensors")
+    features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
+    save_file(
+        {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}, folder / "graph.safetensors"
+    )
     nodes = {
         "name": dataset.name,
-        **{what: values.tolist() for what, values in graph.known.items()},
+        "known": {what: values.tolist() for what, values in graph.known.items()},
+        "features": {
+            name: {"about": vectors.about, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
+            for name, vectors in dataset.features.items()
+        },
         "movies": _columns(dataset.movies),
         "users": _columns(dataset.users),
     }
@@ -183,8 +191,12 @@ def _read_graph(folder: Path) -> Graph:
     for column in ("rating", "timestamp"):
         if column in edges:
             ratings[column] = edges[column].numpy()
-    known = {what: pd.Index(nodes[what], dtype=object) for what in ("genres", "occupations", "genders")}
-    return Graph.from_dataset(Dataset(ratings, movies, users, name=nodes["name"]), known=known)
+    features = {
+        name: MovieVectors(of["movie_ids"], edges[f"features.{name}"].numpy(), of["about"])
+        for name, of in nodes["features"].items()
+    }
+    known = {what: pd.Index(values, dtype=object) for what, values in nodes["known"].items()}
+    return Graph.from_dataset(Dataset(ratings, movies, users, name=nodes["name"], features=features), known=known)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

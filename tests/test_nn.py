@@ -14,7 +14,8 @@ from torch_geometric.nn import LightGCN as PyGLightGCN
 from gnnrec import Config, Dataset, Graph, Split, fit
 from gnnrec.data import make_sample
 from gnnrec.graph import UserBatch
-from gnnrec.nn import ENCODERS, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder
+from gnnrec.nn import ENCODERS, Content, Dropped, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder
+from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, Kernel
 from gnnrec.propagate import Adjacency
 from gnnrec.recgraph import make_encoder
 
@@ -48,47 +49,90 @@ def coins(n: int, seed: int = 0) -> Tensor:
 # Nodes
 
 
-def node_encoder(num_ids: int) -> tuple[NodeEncoder, Tensor, Adjacency]:
+def node_encoder(num_ids: int) -> tuple[NodeEncoder, Content]:
+    """Return an encoder and four nodes: 0 has sides 0 and 2, 1 has side 1; 0 and 3 have a text."""
     torch.manual_seed(0)
-    encoder = NodeEncoder(num_features=2, num_side=3, dim=4, num_ids=num_ids)
+    sides = {"genres": Adjacency(torch.tensor([0, 1, 0]), torch.tensor([2, 1, 0]), 4, 3)}
+    text = torch.randn(4, 5), torch.tensor([True, False, False, True])
+    content = Content(torch.randn(4, 2), sides, {"text": text}, torch.randn(4, 2))
+    encoder = NodeEncoder(content.sizes, dim=4, num_ids=num_ids)
     for parameter in encoder.parameters():
         nn.init.normal_(parameter)
-    # Node 0 has sides 0 and 2, node 1 has side 1, nodes 2 and 3 none.
-    return encoder, torch.randn(4, 2), Adjacency(torch.tensor([0, 1, 0]), torch.tensor([2, 1, 0]), 4, 3)
+    return encoder.eval(), content
+
+
+def by_hand(encoder: NodeEncoder, content: Content) -> Tensor:
+    """Return what content gives each node, without id vectors."""
+    w, e, text = encoder.features.weight, encoder.sides["genres"], encoder.modality("text")
+    values = content.modalities["text"][0]
+    expected = [
+        w @ content.x[0] + (e[0] + e[2]) / 2 + text.project.weight @ values[0],
+        w @ content.x[1] + e[1] + text.missing,
+        w @ content.x[2] + text.missing,
+        w @ content.x[3] + text.project.weight @ values[3],
+    ]
+    return torch.stack(expected)
 
 
 def test_node_encoder_with_ids_by_hand() -> None:
-    encoder, x, side = node_encoder(num_ids=3)
-    encoder.has_id[1] = False
-    w, e, ids = encoder.features.weight, encoder.side, encoder.ids
-    expected = [
-        w @ x[0] + (e[0] + e[2]) / 2 + ids[0],
-        w @ x[1] + e[1],  # has a row in the table, but was never trained
-        w @ x[2] + ids[2],
-        w @ x[3],  # came after training
-    ]
-    torch.testing.assert_close(encoder(x, side), torch.stack(expected))
+    encoder, content = node_encoder(num_ids=3)
+    encoder.has_id[1] = False  # has a row in the table, but was never trained; node 3 came after training
+    ids = encoder.ids * torch.tensor([[1.0], [0.0], [1.0]])
+    torch.testing.assert_close(encoder(content), by_hand(encoder, content) + torch.cat([ids, torch.zeros(1, 4)]))
 
 
 def test_dropped_ids_leave_the_content() -> None:
-    encoder, x, side = node_encoder(num_ids=3)
-    dropped = encoder(x, side, torch.tensor([True, False, True, True]))
-    whole = encoder(x, side)
+    encoder, content = node_encoder(num_ids=3)
+    no_text = {"text": torch.zeros(4, dtype=torch.bool)}
+    dropped = encoder(content, Dropped(torch.tensor([True, False, True, True]), no_text))
+    whole = encoder(content)
     torch.testing.assert_close(dropped[[0, 2]], whole[[0, 2]] - encoder.ids[[0, 2]])
     assert torch.equal(dropped[[1, 3]], whole[[1, 3]])
 
 
+def test_a_dropped_modality_is_a_missing_one() -> None:
+    encoder, content = node_encoder(num_ids=3)
+    values, known = content.modalities["text"]
+    without = dataclasses.replace(
+        content, modalities={"text": (values, known & torch.tensor([False, True, True, True]))}
+    )
+    dropped = Dropped(torch.zeros(4, dtype=torch.bool), {"text": torch.tensor([True, False, True, False])})
+    torch.testing.assert_close(encoder(content, dropped), encoder(without))
+    assert not torch.allclose(encoder(content, dropped)[0], encoder(content)[0])
+
+
+def test_a_modality_is_normalised_over_rated_movies_that_have_it() -> None:
+    encoder, content = node_encoder(num_ids=4)
+    values, _ = content.modalities["text"]
+    encoder.prepare(content, torch.tensor([True, True, True, False]))
+    text = encoder.modality("text")
+    torch.testing.assert_close(text.mean, values[0])  # the one that is rated and has a text
+    encoder.prepare(content, torch.ones(4, dtype=torch.bool))
+    normal = text.normalise(*content.modalities["text"])
+    torch.testing.assert_close(normal[[0, 3]].mean(0), torch.zeros(5), atol=1e-6, rtol=0)
+    torch.testing.assert_close(normal[[0, 3]].square().sum(1).mean(), torch.tensor(1.0))
+    assert torch.equal(normal[[1, 2]], torch.zeros(2, 5))
+
+
 def test_node_encoder_without_ids_by_hand() -> None:
-    encoder, x, side = node_encoder(num_ids=0)
-    w, b, e = encoder.features.weight, encoder.features.bias, encoder.side
-    expected = torch.stack([w @ x[0] + b + (e[0] + e[2]) / 2, w @ x[1] + b + e[1], w @ x[2] + b, w @ x[3] + b])
-    torch.testing.assert_close(encoder(x, side), expected)
+    encoder, content = node_encoder(num_ids=0)
+    torch.testing.assert_close(encoder(content), by_hand(encoder, content) + encoder.features.bias)
 
 
 def test_at_first_a_node_is_its_id() -> None:
-    encoder = NodeEncoder(2, 3, 4, num_ids=2)
-    _, x, side = node_encoder(0)
-    torch.testing.assert_close(encoder(x, side), torch.cat([encoder.ids, torch.zeros(2, 4)]))
+    _, content = node_encoder(0)
+    encoder = NodeEncoder(content.sizes, 4, num_ids=2)
+    torch.testing.assert_close(encoder(content), torch.cat([encoder.ids, torch.zeros(2, 4)]))
+
+
+def test_kernel_features_are_those_of_a_gaussian_kernel() -> None:
+    _, content = node_encoder(0)
+    kernel = Kernel(5, 4)
+    found = kernel.features(content)
+    inputs = torch.cat([content.facts, GENRE_SCALE * content.shares("genres")], dim=1)
+    expected = torch.exp(-torch.cdist(inputs, inputs).square() / (2 * LENGTH_SCALE**2))
+    torch.testing.assert_close(found @ found.T, expected, atol=0.15, rtol=0)
+    assert (found @ found.T)[0, 1] < 0.8 < (found @ found.T)[0, 0]
 
 
 # Formulas
@@ -99,7 +143,7 @@ def test_lightgcn_is_that_of_pyg(graph: Graph) -> None:
     encoder = encoder_for(graph, "lightgcn", num_layers=2)
     nn.init.zeros_(encoder.profile.features.weight)
     nn.init.zeros_(encoder.profile.features.bias)
-    nn.init.zeros_(encoder.profile.side)
+    nn.init.zeros_(encoder.profile.sides["occupations"])
     encoder.target.load_state_dict(encoder.message.state_dict())
     tensors = GraphTensors.of(graph)
 
@@ -107,7 +151,7 @@ def test_lightgcn_is_that_of_pyg(graph: Graph) -> None:
     alpha = torch.tensor([1.0, encoder.alpha[0].item(), encoder.beta[0].item(), encoder.alpha[1].item()])
     theirs = PyGLightGCN(graph.num_users + graph.num_movies, 6, num_layers=3, alpha=alpha)
     with torch.no_grad():
-        start = torch.zeros(graph.num_users, 6), encoder.message(tensors.movie_x, tensors.genres)
+        start = torch.zeros(graph.num_users, 6), encoder.message(tensors.content)
         theirs.embedding.weight.copy_(torch.cat(start))
         to_movies = torch.stack([graph.users.row, graph.users.movie + graph.num_users])
         expected = theirs.get_embedding(torch.cat([to_movies, to_movies.flip(0)], dim=1))
@@ -127,8 +171,8 @@ def test_lightgcn_by_hand(graph: Graph) -> None:
     kept = dense_history(graph, keep)
     # A person's degree counts messages; a movie's counts every rating of the graph.
     a = kept / kept.sum(1, keepdim=True).clamp(min=1).sqrt() / tensors.movie_degree.clamp(min=1).sqrt()
-    m0, t = (e(tensors.movie_x, tensors.genres) for e in (encoder.message, encoder.target))
-    p = encoder.profile(graph.users.x, graph.users.works_as)
+    m0, t = (e(tensors.content) for e in (encoder.message, encoder.target))
+    p = encoder.profile(Content.of_people(graph.users))
     m1 = a.T @ (a @ m0)
     states = encoder.movies(tensors, keep)
     torch.testing.assert_close(states.targets, t + encoder.beta[0] * m1)
@@ -147,14 +191,14 @@ def test_graphsage_by_hand(graph: Graph, keep_all: bool) -> None:
     def layer(conv: nn.Module, mean: Tensor, own: Tensor) -> Tensor:
         return mean @ conv.lin_l.weight.T + conv.lin_l.bias + own @ conv.lin_r.weight.T
 
-    m0 = encoder.message(tensors.movie_x, tensors.genres)
-    p = encoder.profile(graph.users.x, graph.users.works_as)
+    m0 = encoder.message(tensors.content)
+    p = encoder.profile(Content.of_people(graph.users))
     u1 = layer(encoder.to_users[0], to_users @ m0, p).relu()
     m1 = layer(encoder.to_movies[0], to_movies @ u1, m0).relu()
     u2 = layer(encoder.to_users[1], to_users @ m1, u1)
     states = encoder.movies(tensors, keep)
     torch.testing.assert_close(states.messages[1], m1)
-    torch.testing.assert_close(states.targets, encoder.target(tensors.movie_x, tensors.genres))
+    torch.testing.assert_close(states.targets, encoder.target(tensors.content))
     torch.testing.assert_close(encoder.users(graph.users, states, keep), u2)
 
 
@@ -164,8 +208,8 @@ def test_graphsage_aggregations(graph: Graph) -> None:
     for aggregation, join in {"max": Tensor.amax, "min": Tensor.amin, "sum": Tensor.sum}.items():
         encoder, tensors = encoder_for(graph, "graphsage", 1, aggregation=aggregation), GraphTensors.of(graph)
         conv = encoder.to_users[0]
-        joined = join(encoder.message(tensors.movie_x, tensors.genres)[own], 0)
-        p = encoder.profile(graph.users.x, graph.users.works_as)[user]
+        joined = join(encoder.message(tensors.content)[own], 0)
+        p = encoder.profile(Content.of_people(graph.users))[user]
         expected = conv.lin_l(joined) + conv.lin_r(p)
         torch.testing.assert_close(encoder(tensors)["user"][user], expected)
 
@@ -199,7 +243,7 @@ def test_a_movie_added_later_is_its_content(graph: Graph, name: str, num_layers:
     torch.testing.assert_close(after["user"], before["user"])
     e = encoder.target
     decade = larger.movie_x[-2].argmax()
-    torch.testing.assert_close(after["movie"][-2], e.features.weight[:, decade] + e.side[:2].mean(0))
+    torch.testing.assert_close(after["movie"][-2], e.features.weight[:, decade] + e.sides["genres"][:2].mean(0))
     assert torch.equal(after["movie"][-1], torch.zeros(6))  # nothing is known of it
 
 
@@ -220,7 +264,6 @@ def test_ids_of_movies_that_nobody_rated_are_never_used(name: str) -> None:
             movies_encoder.ids[~rated] = 1e6
     after = dataclasses.replace(model).states.targets
     assert torch.equal(before, after)
-    assert torch.equal(after[-1], torch.zeros(8))
 
 
 # Labels must not leak: what is asked for must not be seen

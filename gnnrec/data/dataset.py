@@ -6,6 +6,8 @@ every rating of a known movie by a known user, no pair twice.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pandas as pd
 
 from gnnrec.data.clean import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived
 from gnnrec.data.filters import at_least, in_core
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
 from gnnrec.files import write_whole
 
@@ -41,6 +44,8 @@ class Dataset:
         Shown in reports.
     filters : str
         What was left out of the whole dataset, for reports; `filtered` writes it.
+    features : mapping of str to MovieVectors, optional
+        Vectors of movies by modality, such as ``"poster"`` and ``"text"``; see `with_features`.
 
     Raises
     ------
@@ -62,6 +67,7 @@ class Dataset:
     users: pd.DataFrame
     name: str
     filters: str
+    features: Mapping[str, MovieVectors]
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -71,12 +77,14 @@ class Dataset:
         users: pd.DataFrame | None = None,
         name: str = "custom",
         filters: str = "",
+        features: Mapping[str, MovieVectors] | None = None,
     ) -> None:
         ratings = clean_ratings(ratings)
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
         check_ratings(ratings, movies, users)
         values = {"ratings": ratings, "movies": movies, "users": users, "name": name, "filters": filters}
+        values["features"] = dict(features or {})
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -141,7 +149,32 @@ class Dataset:
             raise DataError(f"no rating of {self.name} is left after {', '.join(done)}; ask for less")
         movies = self.movies[self.movies["movie_id"].isin(ratings["movie_id"])]
         users = self.users[self.users["user_id"].isin(ratings["user_id"])]
-        return Dataset(ratings, movies, users, self.name, ", ".join(done))
+        return Dataset(ratings, movies, users, self.name, ", ".join(done), self.features)
+
+    def with_features(self, **features: MovieVectors) -> Dataset:
+        """Return the dataset with vectors of its movies, by modality; those of the same name are replaced.
+
+        Raises
+        ------
+        DataError
+            No movie of the dataset is among those of a modality: the ids are of another kind.
+
+        Examples
+        --------
+        >>> ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
+        >>> dataset = Dataset(ratings).with_features(text=MovieVectors([7], [[0.5, 1.0]]))
+        >>> dataset.features
+        {'text': MovieVectors(1 movies, 2 wide: given)}
+        """
+        for name, vectors in features.items():
+            if not vectors.aligned(self.movies["movie_id"])[1].any():
+                raise DataError(
+                    f"none of the {len(vectors):,} movies with {name} vectors is in {self.name}; "
+                    "are they keyed by the same movie ids?"
+                )
+        made = copy.copy(self)
+        object.__setattr__(made, "features", {**self.features, **features})
+        return made
 
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.

@@ -49,7 +49,9 @@ class MovieVectors:
     def __init__(self, movie_ids: Iterable[Any], values: Any, about: str = "given") -> None:
         ids, array = pd.Index(movie_ids), np.array(values, dtype=np.float32)
         if array.ndim != 2 or not array.shape[1]:
-            raise DataError(f"vectors of movies must be a table of numbers, a row per movie, not of shape {array.shape}")
+            raise DataError(
+                f"vectors of movies must be a table of numbers, a row per movie, not of shape {array.shape}"
+            )
         if len(ids) != len(array):
             raise DataError(f"{len(ids)} movie ids for {len(array)} vectors")
         if ids.has_duplicates:

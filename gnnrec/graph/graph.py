@@ -21,6 +21,7 @@ from torch_geometric.data import HeteroData
 from gnnrec.data import Dataset
 from gnnrec.data.added import added_movies, added_ratings, added_users
 from gnnrec.graph import edges, features
+from gnnrec.graph.facts import movie_facts
 from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
 from gnnrec.graph.names import Names
 from gnnrec.graph.sides import GENRES, MOVIE_SIDES, links_to, values_among, values_in
@@ -128,6 +129,17 @@ class Graph:
     def movie_x(self) -> Tensor:
         """``[num_movies, 11]``, the decade of release."""
         return features.decade_features(self.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan))
+
+    @cached_property
+    def movie_facts(self) -> Tensor:
+        """``[num_movies, 6]``, see `gnnrec.graph.facts.movie_facts`."""
+        return movie_facts(self.dataset.movies)
+
+    @cached_property
+    def movie_modalities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """By modality ``[num_movies, width]`` vectors and ``[num_movies]`` bool, which movies have one."""
+        aligned = {name: vectors.aligned(self.ids[MOVIE]) for name, vectors in self.dataset.features.items()}
+        return {name: (torch.from_numpy(values), torch.from_numpy(known)) for name, (values, known) in aligned.items()}
 
     @cached_property
     def movie_sides(self) -> dict[str, tuple[Tensor, Tensor]]:

@@ -6,7 +6,6 @@ the same function in training, for stored users and for someone who arrives late
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
@@ -16,9 +15,9 @@ from torch import Tensor, device, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.content import Content, ContentSizes
+from gnnrec.nn.features import Dropped, NodeEncoder
 from gnnrec.nn.views import HistoryViews
-from gnnrec.propagate import Adjacency
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +26,15 @@ class GraphTensors:
 
     Attributes
     ----------
-    movie_x : Tensor
-        ``[num_movies, num_features]``.
-    genres : Adjacency
-        Genres to movies.
+    content : Content
+        What is known of the movies.
     users : UserBatch
         Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
     movie_degree : Tensor
         ``[num_movies]`` ratings of each movie.
     """
 
-    movie_x: Tensor
-    genres: Adjacency
+    content: Content
     users: UserBatch
     movie_degree: Tensor
 
@@ -46,13 +42,7 @@ class GraphTensors:
     def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
         """Take the tensors of a graph."""
         users = graph.users.to(on)
-        movie, genre = (ends.to(on) for ends in graph.movie_genres)
-        return cls(
-            movie_x=graph.movie_x.to(on),
-            genres=Adjacency(movie, genre, graph.num_movies, len(graph.genres)),
-            users=users,
-            movie_degree=users.watched.degrees()[1],
-        )
+        return cls(Content.of_movies(graph, on), users, movie_degree=users.watched.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +95,15 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, model: ModelConfig, **sizes: int) -> Self:
-        """Return an encoder with the settings it understands; `sizes` are those of the graph."""
+    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
+        """Return an encoder with the settings it understands, for what is known of movies and people."""
 
     @torch.no_grad()
     def prepare(self, graph: GraphTensors) -> None:
         """Take from the training graph what is fixed before training: ids and typical degrees."""
         rated = graph.movie_degree > 0
         for movies in (self.message, self.target):
-            movies.has_id.copy_(rated)
+            movies.prepare(graph.content, rated)
         mean = graph.movie_degree[rated].mean()
         self.extra_degree.copy_(self.degree_smoothing * mean)
         self.typical_degree.copy_(mean + self.extra_degree)
@@ -121,7 +111,7 @@ class Encoder(nn.Module, ABC):
             self.views.dates.prepare(graph.users.time)
 
     @abstractmethod
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
         """Propagate through the graph.
 
         Parameters
@@ -130,8 +120,8 @@ class Encoder(nn.Module, ABC):
         keep : Tensor, optional
             ``[num_edges]`` float, 1 for ratings that may carry messages. In training the others are to be
             predicted and must not be seen.
-        drop_id : Tensor, optional
-            ``[num_movies]`` bool, true where a movie has to do without its id vector.
+        dropped : Dropped, optional
+            Which movies have to do without their id vectors, or without a modality.
         """
 
     @abstractmethod
@@ -167,13 +157,3 @@ class Encoder(nn.Module, ABC):
         """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""
         movies = self.movies(graph)
         return {"user": self.users(graph.users, movies), "movie": movies.targets}
-
-    def settled(self, graph: GraphTensors) -> Encoder:
-        """Return a copy in evaluation mode whose movie vectors rest on content first; see `NodeEncoder.settle`.
-
-        Rated movies keep their vectors, movies without an id vector get better ones.
-        """
-        encoder = copy.deepcopy(self).eval().requires_grad_(False)
-        for movies in (encoder.message, encoder.target):
-            movies.settle(graph.movie_x, graph.genres, graph.movie_degree)
-        return encoder

@@ -11,8 +11,9 @@ from torch_geometric.nn import SAGEConv
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
+from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.features import Dropped, NodeEncoder
 from gnnrec.nn.views import HistoryViews
 
 
@@ -26,8 +27,10 @@ class GraphSAGE(Encoder):
 
     Parameters
     ----------
-    num_movies, num_movie_features, num_genres, num_user_features, num_occupations : int
-        Sizes of the graph.
+    movie, person : ContentSizes
+        Of what is known of movies and people.
+    num_movies : int
+        Movies with an id vector.
     dim : int
         Width of all vectors.
     num_layers : int
@@ -43,11 +46,9 @@ class GraphSAGE(Encoder):
     def __init__(
         self,
         *,
+        movie: ContentSizes,
+        person: ContentSizes,
         num_movies: int,
-        num_movie_features: int,
-        num_genres: int,
-        num_user_features: int,
-        num_occupations: int,
         dim: int = 128,
         num_layers: int = 2,
         aggregation: str = "mean",
@@ -55,23 +56,25 @@ class GraphSAGE(Encoder):
         views: HistoryViews | None = None,
     ) -> None:
         super().__init__(degree_smoothing, views)
-        self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
-        self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
-        self.profile = NodeEncoder(num_user_features, num_occupations, dim)
+        self.message = NodeEncoder(movie, dim, num_movies)
+        self.target = NodeEncoder(movie, dim, num_movies)
+        self.profile = NodeEncoder(person, dim)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()
 
     @classmethod
-    def build(cls, model: ModelConfig, **sizes: int) -> Self:
+    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
         """See `Encoder.build`."""
         return cls(
+            movie=movie,
+            person=person,
+            num_movies=num_movies,
             dim=model.embedding_dim,
             num_layers=model.num_layers,
             aggregation=model.aggregation,
             degree_smoothing=model.degree_smoothing,
             views=HistoryViews.build(model),
-            **sizes,
         )
 
     def reset_parameters(self) -> None:
@@ -81,10 +84,10 @@ class GraphSAGE(Encoder):
             nn.init.zeros_(conv.lin_l.bias)
             nn.init.eye_(conv.lin_r.weight)
 
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
         """See `Encoder.movies`."""
-        m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
-        targets = self.target(graph.movie_x, graph.genres, drop_id)
+        m = self.message(graph.content, dropped)  # [num_movies, dim]
+        targets = self.target(graph.content, dropped)
         messages, degree = [m], self.degrees(graph)
         for to_movies in self.to_movies:
             states = MovieStates(messages, targets, degree)
@@ -96,7 +99,7 @@ class GraphSAGE(Encoder):
 
     def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        u = self.profile(batch.x, batch.works_as)  # [num_users, dim]
+        u = self.profile(Content.of_people(batch))  # [num_users, dim]
         watched = _edges(batch.movie, batch.row, batch.num_movies, batch.num_users, keep)
         for k, m in enumerate(movies.messages):
             u = self.to_users[k]((m, u), watched)

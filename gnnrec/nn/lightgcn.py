@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
+from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import NodeEncoder
+from gnnrec.nn.features import Dropped, NodeEncoder
 from gnnrec.nn.views import HistoryViews
 from gnnrec.propagate import Adjacency, symmetric_norm
 
@@ -33,8 +34,10 @@ class LightGCN(Encoder):
 
     Parameters
     ----------
-    num_movies, num_movie_features, num_genres, num_user_features, num_occupations : int
-        Sizes of the graph.
+    movie, person : ContentSizes
+        Of what is known of movies and people.
+    num_movies : int
+        Movies with an id vector.
     dim : int
         Width of all vectors.
     num_layers : int
@@ -48,38 +51,38 @@ class LightGCN(Encoder):
     def __init__(
         self,
         *,
+        movie: ContentSizes,
+        person: ContentSizes,
         num_movies: int,
-        num_movie_features: int,
-        num_genres: int,
-        num_user_features: int,
-        num_occupations: int,
         dim: int = 128,
         num_layers: int = 1,
         degree_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
         super().__init__(degree_smoothing, views)
-        self.message = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
-        self.target = NodeEncoder(num_movie_features, num_genres, dim, num_movies)
-        self.profile = NodeEncoder(num_user_features, num_occupations, dim)
+        self.message = NodeEncoder(movie, dim, num_movies)
+        self.target = NodeEncoder(movie, dim, num_movies)
+        self.profile = NodeEncoder(person, dim)
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
     @classmethod
-    def build(cls, model: ModelConfig, **sizes: int) -> Self:
+    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
         """See `Encoder.build`."""
         return cls(
+            movie=movie,
+            person=person,
+            num_movies=num_movies,
             dim=model.embedding_dim,
             num_layers=model.num_layers,
             degree_smoothing=model.degree_smoothing,
             views=HistoryViews.build(model),
-            **sizes,
         )
 
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, drop_id: Tensor | None = None) -> MovieStates:
+    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
         """See `Encoder.movies`."""
-        m = self.message(graph.movie_x, graph.genres, drop_id)  # [num_movies, dim]
-        targets = self.target(graph.movie_x, graph.genres, drop_id)
+        m = self.message(graph.content, dropped)  # [num_movies, dim]
+        targets = self.target(graph.content, dropped)
         degree = self.degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
@@ -95,7 +98,7 @@ class LightGCN(Encoder):
     def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
         weight = _norm(batch.watched, movies.degree, keep)
-        return self.profile(batch.x, batch.works_as) + batch.watched.matmul(weight, movies.messages[0])
+        return self.profile(Content.of_people(batch)) + batch.watched.matmul(weight, movies.messages[0])
 
 
 def _norm(watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
