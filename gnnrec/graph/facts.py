@@ -17,14 +17,14 @@ def movie_facts(movies: pd.DataFrame) -> Tensor:
     Each is of a size near 1, and 0 where it is not known.
     """
     nothing = pd.Series(np.nan, index=movies.index)
-    plot = movies["plot"] if "plot" in movies else nothing
-    words = plot.where(plot.notna(), "").astype(str).str.split().str.len()
-    facts = {
-        "year": pd.to_numeric(movies.get("year", nothing), errors="coerce"),
-        "runtime": pd.to_numeric(movies.get("runtime", nothing), errors="coerce"),
-        "words": np.log(words.where(words > 0)),
-    }
-    values = np.stack([facts[name].to_numpy("float64", na_value=np.nan) for name in FACTS], axis=1)
+    words = [len(plot.split()) if isinstance(plot, str) else 0 for plot in movies.get("plot", nothing)]
+    with np.errstate(divide="ignore"):
+        facts = {"year": movies.get("year", nothing), "runtime": movies.get("runtime", nothing), "words": np.log(words)}
+    columns = [
+        pd.to_numeric(pd.Series(facts[name]), errors="coerce").to_numpy("float64", na_value=np.nan) for name in FACTS
+    ]
+    values = np.stack(columns, axis=1)
+    values[np.isinf(values)] = np.nan
     known = ~np.isnan(values)
     centre, unit = np.array(list(FACTS.values())).T
     values = np.where(known, ((np.nan_to_num(values) - centre) / unit).clip(-4, 4), 0.0)

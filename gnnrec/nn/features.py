@@ -57,7 +57,8 @@ class Modality(nn.Module):
 class Kernel(nn.Module):
     r"""Random Fourier features of the facts and the genres: a linear map of them is a smooth function of all together.
 
-    .. math:: \phi(f) = \sqrt{2 / R} \, \cos(\Omega f + b), \qquad \phi(f) \cdot \phi(g) \approx e^{-|f - g|^2 / 2 \ell^2}
+    .. math:: \phi(f) = \sqrt{2 / R} \, \cos(\Omega f + b), \qquad
+        \phi(f) \cdot \phi(g) \approx e^{-|f - g|^2 / 2 \ell^2}
 
     (Rahimi & Recht, NIPS 2007.) Its weights are zero until `ContentRidge` sets them.
     """
@@ -91,9 +92,9 @@ class NodeEncoder(nn.Module):
 
     .. math:: h_v = W x_v + b + \sum_{S} \frac{1}{|S(v)|} \sum_{s \in S(v)} e_s + \sum_M M(v) + K \phi(f_v) + k_v \, e_v
 
-    :math:`S(v)` are the side nodes of one kind linked to `v` (the genres of a movie, the occupation of a user), :math:`M`
-    its modalities (plot, poster; see `Modality`), :math:`\phi` its facts (see `Kernel`), and :math:`k_v` is 1 where the
-    id vector is known and not dropped. A node that was never trained on gets its vector from all but the last term;
+    :math:`S(v)` are the side nodes of one kind linked to `v` (the genres of a movie, the occupation of a user),
+    :math:`M` its modalities (plot, poster; see `Modality`), :math:`\phi` its facts (see `Kernel`), and :math:`k_v` is 1
+    where the id vector is known and not dropped. A node that was never trained on gets its vector from all but the last term;
     these start at zero, so that the id vectors may start from a factorisation of the ratings.
 
     Parameters
