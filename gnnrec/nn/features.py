@@ -94,7 +94,7 @@ class NodeEncoder(nn.Module):
 
     :math:`S(v)` are the side nodes of one kind linked to `v` (the genres of a movie, the occupation of a user),
     :math:`M` its modalities (plot, poster; see `Modality`), :math:`\phi` its facts (see `Kernel`), and :math:`k_v` is 1
-    where the id vector is known and not dropped. A node that was never trained on gets its vector from all but the last term;
+    where the id vector is known and not dropped. A node that was never trained on gets its vector from the other terms;
     these start at zero, so that the id vectors may start from a factorisation of the ratings.
 
     Parameters
