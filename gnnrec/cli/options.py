@@ -6,12 +6,13 @@ import contextlib
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gnnrec.benchmark import FAST, MODELS
 from gnnrec.data import PROTOCOLS, Dataset, Split
+from gnnrec.data.candidates import CANDIDATES
 from gnnrec.data.protocols import SCOPES, find_protocol
 from gnnrec.errors import ConfigError
 
@@ -47,6 +48,20 @@ NegativesOption = Annotated[
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Of what is drawn to divide the ratings, and of drawn --negatives; else 0.")
 ]
+FoldOption = Annotated[
+    int | None, typer.Option("--fold", help="Of an unseen-* protocol: which of the five fixed folds, 0 to 4; else 0.")
+]
+SupportOption = Annotated[
+    int | None,
+    typer.Option("--support", help="Of a protocol that holds people out: how many first ratings are known; else 5."),
+]
+CandidatesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--candidates",
+        help=f"Of an unseen-* protocol: rank new movies among {' or '.join(CANDIDATES)} ones; else held-out.",
+    ),
+]
 FAST_MODELS = ",".join(FAST)
 ModelsOption = Annotated[
     str,
@@ -73,6 +88,9 @@ class Source:
     history: str | None
     negatives: str | None
     seed: int | None = None
+    fold: int | None = None
+    support: int | None = None
+    candidates: str | None = None
 
     def __post_init__(self) -> None:
         filters = self.min_rating is not None or self.core is not None
@@ -85,9 +103,17 @@ class Source:
         if not self.folder and not self.protocol and (self.mask or self.history or self.negatives):
             raise ConfigError("--mask, --history and --negatives are about test rows; give --split or --protocol, too")
         steps = find_protocol(self.protocol) if self.protocol else None
+        if steps is None and self.choices:
+            raise ConfigError(f"{', '.join(f'--{name}' for name in self.choices)}: of a --protocol only; name one")
         drawn = self.negatives.isdecimal() if self.negatives else steps is not None and steps.negatives > 0
         if self.seed is not None and not drawn and not (steps is not None and steps.seeded):
             raise ConfigError("--seed is of what a --protocol or --negatives draw, and nothing is drawn here; drop it")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What is asked of a protocol that has more than one form."""
+        asked = {"fold": self.fold, "support": self.support, "candidates": self.candidates}
+        return {name: value for name, value in asked.items() if value is not None}
 
     def rows(self, dataset: Dataset) -> Dataset | Split:
         """Return the split that is asked for, or, where none is, all ratings."""
@@ -98,7 +124,8 @@ class Source:
         if self.folder:
             split = Split.from_folder(self.folder, dataset)
         else:
-            split = Split.by_protocol(str(self.protocol), dataset.filtered(self.min_rating, self.core), self.seed or 0)
+            whole = dataset.filtered(self.min_rating, self.core)
+            split = Split.by_protocol(str(self.protocol), whole, self.seed or 0, **self.choices)
         if self.negatives:
             number = self.negatives.removeprefix("-").isdecimal()
             split = split.with_negatives(int(self.negatives) if number else self.negatives, self.seed or 0)

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-import pandas as pd
 
 from gnnrec.data import divide
 from gnnrec.data.dataset import Dataset
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.data.protocols import find_protocol
+from gnnrec.data.unseen import UnseenDivisions
 
 
-class Divisions:
+class Divisions(UnseenDivisions):
     """Class methods that divide a dataset. Rows keep the order they have in it."""
-
-    @classmethod
-    def _from_codes(cls, dataset: Dataset, codes: np.ndarray, line: str, *, with_support: bool = False) -> Self:
-        """Return a split of a part code per rating; `line` says how it was made."""
-        raise NotImplementedError
 
     @classmethod
     def random(cls, dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0) -> Self:
@@ -72,7 +67,7 @@ class Divisions:
         Split
             Rows keep the order they have in the dataset.
         """
-        ids, times = dataset.ratings["user_id"], _times(dataset, "chronological")
+        ids, times = dataset.ratings["user_id"], divide.times_of(dataset, "chronological")
         line = f"chronological per user {divide.shares(fractions)}"
         codes = divide.by_fractions(ids, times, fractions)
         if test_first:
@@ -97,7 +92,7 @@ class Divisions:
         Split
             Rows keep the order they have in the dataset.
         """
-        rank, size = divide.ranks(dataset.ratings["user_id"], _times(dataset, "leave_last_out"))
+        rank, size = divide.ranks(dataset.ratings["user_id"], divide.times_of(dataset, "leave_last_out"))
         left = size - rank  # 1 is the last rating
         codes = np.select([(size >= 3) & (left == 1), (size >= 3) & (left == 2)], [2, 1], default=0)
         return cls._from_codes(dataset, codes, "leave last out")
@@ -131,9 +126,8 @@ class Divisions:
         Split
             Rows keep the order they have in the dataset. The moments stand in its `protocol`.
         """
-        codes, begin = divide.by_time(_times(dataset, "global_time"), fractions)
-        since = " and ".join(f"{pd.Timestamp(moment, unit='s'):%Y-%m-%d %H:%M:%S}" for moment in begin)
-        line = f"global time {divide.shares(fractions)}, cut at {since}"
+        codes, begin = divide.by_time(divide.times_of(dataset, "global_time"), fractions)
+        line = f"global time {divide.shares(fractions)}, cut at {divide.moments(begin)}"
         if drop_new:
             train = dataset.ratings[codes == 0]
             known = [dataset.ratings[column].isin(train[column]) for column in ("user_id", "movie_id")]
@@ -142,67 +136,58 @@ class Divisions:
         return cls._from_codes(dataset, codes, line)
 
     @classmethod
-    def held_out_users(cls, dataset: Dataset, fraction: float = 0.1, support: int = 5, seed: int = 0) -> Self:
-        """Hold out people: none of their ratings train.
+    def by_protocol(
+        cls,
+        name: str,
+        dataset: Dataset,
+        seed: int = 0,
+        *,
+        fold: int | None = None,
+        support: int | None = None,
+        candidates: str | None = None,
+    ) -> Self:
+        """Filter and divide a dataset as a named protocol says.
 
-        The first `support` ratings of each (by time; in file order without timestamps) become the part
-        `support`, the history a model may look at when it is tested; the others are valid or test. Only
-        people with more than `support` ratings are held out.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            What to divide.
-        fraction : float
-            Share of the people that is held out for test; as many more are for valid.
-        support : int
-            Ratings per held-out person to be known; 0 tests people of whom only the profile is known.
-        seed : int
-            People are chosen by a hash of this and their id, whatever the order of the rows.
-
-        Returns
-        -------
-        Split
-            With `support` set.
-        """
-        if support < 0:
-            raise ConfigError(f"support must be 0 or more, not {support}")
-        times = dataset.ratings.get("timestamp", pd.Series(0, index=dataset.ratings.index))
-        ids = dataset.ratings["user_id"]
-        rank, size = divide.ranks(ids, times.to_numpy())
-        valid, test = divide.hold_out(ids[size > support], ids.nunique(), fraction, seed, "users")
-        codes = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        codes = np.where((codes > 0) & (rank < support), 3, codes)
-        line = f"held-out users {fraction:g}+{fraction:g}, first {support} ratings known, seed {seed}"
-        return cls._from_codes(dataset, codes, line, with_support=True)
-
-    @classmethod
-    def held_out_movies(cls, dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Self:
-        """Hold out movies with all their ratings, to test recommending what nobody has seen.
-
-        People who rated held-out movies only have no train row.
+        The split also knows how that protocol makes its lists (`mask`, `history`, `negatives`, `candidates`), so
+        `evaluate` and `benchmark` need not be told.
 
         Parameters
         ----------
+        name : str
+            One of ``random``, ``recbole``, ``chronological``, ``chronological-10core``, ``last-tenth``,
+            ``next-tenth``, ``global-time``, ``leave-last-out``, ``next-movie``, ``next-movie-99``, ``held-out-users``,
+            ``held-out-movies``, ``unseen-movies``, ``unseen-movies-by-time``, ``unseen-users`` and ``unseen-both``;
+            `gnnrec.data.PROTOCOLS` holds what each of them means.
         dataset : Dataset
-            What to divide.
-        fraction : float
-            Share of the rated movies that is held out for test; as many more are for valid.
+            The whole of it.
         seed : int
-            Movies are chosen by a hash of this and their id, whatever the order of the rows.
+            Of what is drawn: the division, where it is random, and the negatives.
+        fold : int, optional
+            Of those that have folds: which one, 0 to 4; else 0.
+        support : int, optional
+            Of those that hold people out: how many of their first ratings are known; else 5.
+        candidates : str, optional
+            Of those that hold movies out by folds or time: ``"held-out"`` ranks a part's movies among each other (the
+            default), ``"all"`` among all rated movies.
 
-        Returns
-        -------
-        Split
-            Rows keep the order they have in the dataset.
+        Raises
+        ------
+        ConfigError
+            There is no such protocol, or it has no folds, support or candidates to choose.
+        DataError
+            The dataset lacks what the protocol goes by, ratings or timestamps.
+
+        Examples
+        --------
+        >>> from gnnrec.data import Split, make_sample
+        >>> Split.by_protocol("recbole", make_sample(50, 40))
+        Split('sample', rating >= 3, 10-core, random per user 0.8/0.1/0.1, seed 0: 718 train, 53 valid, 53 test)
+        >>> split = Split.by_protocol("unseen-users", make_sample(50, 40), fold=1, support=3)
+        >>> split.protocol
+        'unseen users, fold 1 of 5, first 3 ratings known'
         """
-        ids = dataset.ratings["movie_id"]
-        valid, test = divide.hold_out(ids, ids.nunique(), fraction, seed, "movies")
-        codes = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        return cls._from_codes(dataset, codes, f"held-out movies {fraction:g}+{fraction:g}, seed {seed}")
-
-
-def _times(dataset: Dataset, protocol: str) -> np.ndarray:
-    if "timestamp" not in dataset.ratings:
-        raise DataError(f"{dataset.name} has no timestamps, which {protocol} needs; use Split.random")
-    return dataset.ratings["timestamp"].to_numpy()
+        steps = find_protocol(name)
+        options = steps.arguments(name, seed, fold=fold, support=support, candidates=candidates)
+        whole = dataset.filtered(steps.min_rating, steps.core)
+        split = getattr(cls, steps.division)(whole, **options)._with(mask=steps.mask, history=steps.history)
+        return split.with_negatives(steps.negatives, seed) if steps.negatives else split

@@ -49,7 +49,7 @@ def checked_whole(
 
 def read_parts(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any], Callable[[str, int | None], Place]]:
     """Return the arguments of a `Split` that lies in a folder, and the function that names file and line of a row."""
-    wanted = dict.fromkeys((*PARTS, "negatives"), "ratings")
+    wanted = dict.fromkeys((*PARTS, "negatives"), "ratings") | {"candidates": "movies"}
     text_ids: set[str] = set()
     if dataset is None:
         wanted |= {"movies": "movies", "users": "users"}

@@ -28,6 +28,8 @@ class Protocol:
         What is tested, in a few words.
     options : mapping
         Arguments of the division besides the dataset and the seed.
+    settable : tuple of str
+        Which of ``fold``, ``support`` and ``candidates`` the division can be asked for.
     seeded : bool
         The division draws something.
     min_rating, core : float and int, optional
@@ -41,12 +43,25 @@ class Protocol:
     division: str
     about: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    settable: tuple[str, ...] = ()
     seeded: bool = False
     min_rating: float | None = None
     core: int | None = None
     mask: str = "train"
     history: str = "train"
     negatives: int = 0
+
+    def arguments(self, name: str, seed: int, **asked: Any) -> dict[str, Any]:
+        """Return the arguments of the division; of `asked`, what is None is as the division has it.
+
+        A `ConfigError` if something is asked for that this protocol, called `name`, has not.
+        """
+        given = {option: value for option, value in asked.items() if value is not None}
+        for option in given:
+            if option not in self.settable:
+                having = ", ".join(other for other, steps in PROTOCOLS.items() if option in steps.settable)
+                raise ConfigError(f"the protocol {name!r} has no {option} to choose; these have: {having}")
+        return {**self.options, **({"seed": seed} if self.seeded else {}), **given}
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -83,8 +98,30 @@ PROTOCOLS: dict[str, Protocol] = {
     "next-movie-99": Protocol(
         "leave_last_out", "the same among 99 drawn movies", mask="train+valid", history="train+valid", negatives=99
     ),
-    "held-out-users": Protocol("held_out_users", "all ratings of a tenth of the users but five", seeded=True),
+    "held-out-users": Protocol(
+        "held_out_users", "all ratings of a tenth of the users but five", settable=("support",), seeded=True
+    ),
     "held-out-movies": Protocol("held_out_movies", "all ratings of a tenth of the movies", seeded=True),
+    "unseen-movies": Protocol(
+        "unseen_movies",
+        "all ratings of a fixed tenth of the movies, among these",
+        settable=("fold", "candidates"),
+        mask="train+valid",
+    ),
+    "unseen-movies-by-time": Protocol(
+        "unseen_movies_by_time",
+        "all ratings of the newest tenth of the movies, among these",
+        settable=("candidates",),
+        mask="train+valid",
+    ),
+    "unseen-users": Protocol(
+        "unseen_users", "all ratings of a fixed tenth of the users but five", settable=("fold", "support")
+    ),
+    "unseen-both": Protocol(
+        "unseen_both",
+        "what a fixed tenth of the users rated of a fixed tenth of the movies, among these",
+        settable=("fold", "support", "candidates"),
+    ),
 }
 """Every protocol by name."""
 

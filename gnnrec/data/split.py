@@ -7,6 +7,7 @@ protocols. No pair of user and movie may be in two parts: that is how test ratin
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gnnrec.data import candidates as ranked_among
 from gnnrec.data.dataset import Dataset
 from gnnrec.data.divisions import Divisions
 from gnnrec.data.negatives import checked, found
 from gnnrec.data.parts import NOTED, PARTS, checked_whole, read_parts, write_parts
-from gnnrec.data.protocols import check_scope, find_protocol
-from gnnrec.errors import DataError
+from gnnrec.data.protocols import check_scope
+from gnnrec.data.vectors import MovieVectors
+from gnnrec.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -47,12 +50,17 @@ class Split(Divisions):
     history : str
         What is known of the people at test time: ``"train"`` rows, or ``"train+valid"`` (nothing is trained again;
         what is known is also left out of the lists).
+    candidates : pandas.DataFrame, optional
+        ``movie_id, part``: the movies that are ranked for the ``"valid"`` and for the ``"test"`` rows. The `catalogue`
+        is ranked for both when not given.
+    features : mapping of str to MovieVectors, optional
+        As in `Dataset`.
 
     Raises
     ------
     DataError
-        As for `Dataset`, when a user and movie occur in two parts (the message names both rows), and for `negatives`
-        as in `with_negatives`.
+        As for `Dataset`, when a user and movie occur in two parts (the message names both rows), for `negatives` as
+        in `with_negatives`, and when a movie of `valid` or `test` is not among the `candidates` of that part.
     ConfigError
         Another `mask` or `history`.
 
@@ -69,11 +77,13 @@ class Split(Divisions):
     movies: pd.DataFrame
     users: pd.DataFrame
     name: str
+    features: Mapping[str, MovieVectors]
     protocol: str
     support: pd.DataFrame | None
     negatives: pd.DataFrame | None
     mask: str
     history: str
+    candidates: pd.DataFrame | None
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -89,6 +99,8 @@ class Split(Divisions):
         negatives: pd.DataFrame | None = None,
         mask: str = "train",
         history: str = "train",
+        candidates: pd.DataFrame | None = None,
+        features: Mapping[str, MovieVectors] | None = None,
     ) -> None:
         given = {"train": train, "valid": valid, "test": test, "support": support}
         parts = {part: frame for part, frame in given.items() if frame is not None}
@@ -98,6 +110,7 @@ class Split(Divisions):
             "movies": whole.movies,
             "users": whole.users,
             "name": name,
+            "features": dict(features or {}),
             "protocol": protocol,
             "mask": check_scope(mask, "mask"),
             "history": check_scope(history, "history"),
@@ -107,6 +120,7 @@ class Split(Divisions):
             values[part] = whole.ratings.iloc[start : start + len(frame)].reset_index(drop=True)
             start += len(frame)
         values["negatives"] = None if negatives is None else checked(negatives, whole, values["test"])
+        values["candidates"] = None if candidates is None else ranked_among.checked(candidates, whole, values)
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -117,7 +131,7 @@ class Split(Divisions):
     @property
     def dataset(self) -> Dataset:
         """The training ratings as a `Dataset`, with all movies and all users of the split."""
-        return Dataset(self.train, self.movies, self.users, self.name)
+        return Dataset(self.train, self.movies, self.users, self.name, features=self.features)
 
     @property
     def catalogue(self) -> pd.Index:
@@ -125,42 +139,14 @@ class Split(Divisions):
         parts = [getattr(self, part)["movie_id"] for part in PARTS if getattr(self, part) is not None]
         return pd.Index(np.sort(pd.concat(parts).unique()), name="movie_id")
 
-    @classmethod
-    def by_protocol(cls, name: str, dataset: Dataset, seed: int = 0) -> Split:
-        """Filter and divide a dataset as a named protocol says.
-
-        The split also knows how that protocol makes its lists (`mask`, `history`, `negatives`), so `evaluate` and
-        `benchmark` need not be told.
-
-        Parameters
-        ----------
-        name : str
-            ``random``, ``recbole``, ``chronological``, ``chronological-10core``, ``last-tenth``, ``next-tenth``,
-            ``global-time``, ``leave-last-out``, ``next-movie``, ``next-movie-99``, ``held-out-users`` or
-            ``held-out-movies``; `gnnrec.data.PROTOCOLS` holds what each of them means.
-        dataset : Dataset
-            The whole of it.
-        seed : int
-            Of what is drawn: the division, where it is random, and the negatives.
-
-        Raises
-        ------
-        ConfigError
-            There is no such protocol.
-        DataError
-            The dataset lacks what the protocol goes by, ratings or timestamps.
-
-        Examples
-        --------
-        >>> from gnnrec.data import make_sample
-        >>> Split.by_protocol("recbole", make_sample(50, 40))
-        Split('sample', rating >= 3, 10-core, random per user 0.8/0.1/0.1, seed 0: 718 train, 53 valid, 53 test)
-        """
-        steps = find_protocol(name)
-        options = {**steps.options, "seed": seed} if steps.seeded else steps.options
-        whole = dataset.filtered(steps.min_rating, steps.core)
-        split = getattr(cls, steps.division)(whole, **options)._with(mask=steps.mask, history=steps.history)
-        return split.with_negatives(steps.negatives, seed) if steps.negatives else split
+    def ranked(self, part: str = "test") -> pd.Index:
+        """Return the sorted ids of the movies that are ranked for the ``"test"`` rows, or for the ``"valid"`` ones."""
+        if part not in ranked_among.JUDGED:
+            raise ConfigError(f"lists are made for {' or '.join(ranked_among.JUDGED)} rows, not for {part!r}")
+        if self.candidates is None:
+            return self.catalogue
+        ids = self.candidates.loc[self.candidates["part"] == part, "movie_id"]
+        return pd.Index(np.sort(ids), name="movie_id")
 
     def with_negatives(self, negatives: int | str | Path | pd.DataFrame, seed: int = 0) -> Split:
         """Return the split with a few movies per test user, among which alone the test movies are ranked.
@@ -188,7 +174,7 @@ class Split(Divisions):
 
     @classmethod
     def from_folder(cls, path: str | Path, dataset: Dataset | None = None) -> Split:
-        """Read ``train``, ``valid`` and ``test`` (``support`` and ``negatives`` if there) as .csv, .tsv or .parquet.
+        """Read ``train``, ``valid`` and ``test`` (others if there) as .csv, .tsv or .parquet.
 
         Parameters
         ----------
@@ -210,7 +196,7 @@ class Split(Divisions):
         """
         frames, place = read_parts(Path(path), dataset)
         try:
-            return cls(**frames)
+            return cls(**frames, features=None if dataset is None else dataset.features)
         except DataError as error:
             raise error.moved(place) from None
 
@@ -228,15 +214,29 @@ class Split(Divisions):
             The folder, which `from_folder` reads back.
         """
         folder = Path(path)
-        frames = {table: getattr(self, table) for table in (*PARTS, "negatives", "movies", "users")}
+        frames = {table: getattr(self, table) for table in (*PARTS, "negatives", "candidates", "movies", "users")}
         write_parts(folder, frames, {key: getattr(self, key) for key in NOTED})
         return folder
 
     @classmethod
-    def _from_codes(cls, dataset: Dataset, codes: np.ndarray, line: str, *, with_support: bool = False) -> Split:
+    def _from_codes(
+        cls,
+        dataset: Dataset,
+        codes: np.ndarray,
+        line: str,
+        *,
+        with_support: bool = False,
+        candidates: pd.DataFrame | None = None,
+    ) -> Split:
         parts = {part: dataset.ratings[codes == code] for code, part in enumerate(PARTS[: 4 if with_support else 3])}
         line = f"{dataset.filters}, {line}" if dataset.filters else line
-        return cls(**parts, movies=dataset.movies, users=dataset.users, name=dataset.name, protocol=line)
+        known: dict[str, Any] = {
+            "movies": dataset.movies,
+            "users": dataset.users,
+            "name": dataset.name,
+            "features": dataset.features,
+        }
+        return cls(**parts, **known, protocol=line, candidates=candidates)
 
     def _with(self, **fields: Any) -> Split:
         """Return the split with other fields, which need no check against the rest."""

@@ -43,7 +43,7 @@ class Asked:
         split = test
         mask = split.mask if mask is None else mask
         history = split.history if history is None else history
-        candidates = split.catalogue if candidates is None else list(candidates)
+        candidates = split.ranked() if candidates is None else list(candidates)
         negatives = split.negatives if negatives is None else negatives
         return cls(
             split.test,

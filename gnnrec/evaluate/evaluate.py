@@ -54,8 +54,8 @@ def evaluate(
     model : Recommender
         A trained `RecGraph`, or a baseline.
     test : pandas.DataFrame or Split
-        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, its ``catalogue`` as candidates, its
-        ``support`` as history, and its own `mask`, `history` and `negatives`, each unless given here.
+        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, the movies `Split.ranked` as candidates,
+        its ``support`` as history, and its own `mask`, `history` and `negatives`, each unless given here.
     ks : sequence of int
         Lengths of the lists.
     mask : pandas.DataFrame or str, optional

@@ -94,7 +94,7 @@ class Fingerprint:
         if isinstance(history, str) and isinstance(mask, str):
             mask = max(mask, history, key=len)  # what is known is left out, too
         negatives = split.negatives if negatives is None else negatives
-        ids = split.catalogue if candidates is None else pd.Index(list(candidates)).unique()
+        ids = split.ranked() if candidates is None else pd.Index(list(candidates)).unique()
         ranked = f"{len(ids):,} movies ({_digest(_mixed(_hashes(ids)))})"
         if negatives is not None:
             negatives = negatives[negatives["user_id"].isin(split.test["user_id"])]
