@@ -13,11 +13,14 @@ from gnnrec.errors import DataError
 
 SMALL = {
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
+    "contentknn": {"neighbours": 20},
+    "ridge": {"dim": 2, "reg": 1.0},
     "als": {"dim": 4, "reg": 1.0},
     "bpr": {"dim": 8, "epochs": 100, "learning_rate": 0.1},
     "mf": {"dim": 2, "epochs": 40, "learning_rate": 0.1, "batch_size": 1000},
     "neumf": {"dim": 2, "layers": (4, 4), "epochs": 40, "learning_rate": 0.05, "batch_size": 1000},
     "lightgcn": {"dim": 8, "epochs": 60, "learning_rate": 0.03},
+    "lightfm": {"dim": 8, "epochs": 30},
     "average": {"dim": 8, "length": 20, "epochs": 5},
     "sasrec": {"dim": 8, "length": 20, "epochs": 5},
     "sasrec-binary": {"dim": 8, "length": 20, "epochs": 30, "learning_rate": 0.01, "batch_size": 20},
@@ -26,10 +29,15 @@ SMALL = {
 }
 # Trained on what comes next among all movies, a network learns the order and not which movies belong together.
 LEARNS_ORDER = ("average", "sasrec")
+# On the checkerboard nothing is known of a movie but who watched it.
+KNOWS_CONTENT_ONLY = ("contentknn",)
+# Knows more of the people it was trained on than a newcomer can tell: to it they are not the same.
+BY_ID = {"lightfm": ("check_checkerboard_for_strangers", "check_stored_equals_new", "check_frame_equals_stored",
+                     "check_add_ratings", "check_new_ratings_count")}  # fmt: skip
 SUBJECTS = {
     name: Subject(
         partial(peer.fit, **SMALL[name]),
-        personal=not peer.predicts_ratings and name not in LEARNS_ORDER,
+        personal=not peer.predicts_ratings and name not in (*LEARNS_ORDER, *KNOWS_CONTENT_ONLY),
         strangers=peer.new_people,
         needs_ratings=peer.predicts_ratings,
     )
@@ -46,6 +54,10 @@ def needs(name: str) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_contract(name, check):
     needs(name)
+    if check.__name__ in BY_ID.get(name, ()):
+        pytest.skip(
+            f"{name} has a vector for each person it was trained on, and of newcomers it reads the profile only"
+        )
     check(SUBJECTS[name])
 
 

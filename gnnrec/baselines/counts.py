@@ -39,12 +39,7 @@ def watched_together(graph: Graph) -> Tensor:
     DataError
         There are more than `MAX_MOVIES` movies.
     """
-    size = graph.num_movies
-    if size > MAX_MOVIES:
-        raise DataError(
-            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; item-to-item baselines take at most "
-            f"{MAX_MOVIES:,} movies, so leave out the rarely rated ones"
-        )
+    size = check_square(graph)
     together = torch.zeros(size, size)
     for start in range(0, graph.num_users, CHUNK):
         users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
@@ -52,6 +47,17 @@ def watched_together(graph: Graph) -> Tensor:
         watched[users.row, users.movie] = 1.0
         together.addmm_(watched.T, watched)
     return together
+
+
+def check_square(graph: Graph) -> int:
+    """Return the number of movies, or raise a `DataError` if a movie-to-movie matrix of them would not fit."""
+    size = graph.num_movies
+    if size > MAX_MOVIES:
+        raise DataError(
+            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; item-to-item baselines take at most "
+            f"{MAX_MOVIES:,} movies, so leave out the rarely rated ones"
+        )
+    return size
 
 
 def padded(values: Tensor, num_movies: int) -> Tensor:

@@ -14,15 +14,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from gnnrec.baselines.contentknn import ContentKNN
 from gnnrec.baselines.peers.als_bpr import ImplicitALS, ImplicitBPR
 from gnnrec.baselines.peers.attention import HistoryAttention
 from gnnrec.baselines.peers.biasedmf import BiasedMF
+from gnnrec.baselines.peers.lightfm import LightFM
 from gnnrec.baselines.peers.lightgcn import PyGLightGCN
 from gnnrec.baselines.peers.mf import MatrixFactorization
 from gnnrec.baselines.peers.neumf import NeuMF
 from gnnrec.baselines.peers.nextmovie import AverageNext
 from gnnrec.baselines.peers.sasrec import SASRec
 from gnnrec.baselines.peers.training import PATIENCE, Watch
+from gnnrec.baselines.ridge import FeatureRidge
 from gnnrec.baselines.slim import SLIM
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
@@ -70,6 +73,18 @@ class Peer:
 
 PEERS: dict[str, Peer] = {
     "slim": Peer(SLIM.fit, [{"l1": 5.0, "l2": 500.0}, {"l1": 1.0, "l2": 200.0}], seeded=False, watched=False),
+    "contentknn": Peer(
+        ContentKNN.fit,
+        [{"neighbours": 50}, {"neighbours": 20}, {"neighbours": 200}],
+        seeded=False,
+        watched=False,
+    ),
+    "ridge": Peer(
+        FeatureRidge.fit,
+        [{"reg": reg, "by_content": by_content} for by_content in (False, True) for reg in (10.0, 1.0, 100.0)],
+        seeded=False,
+        watched=False,
+    ),
     "als": Peer(
         ImplicitALS.fit,
         [{"alpha": 4.0, "reg": 50.0}, {"alpha": 4.0, "reg": 25.0}, {"alpha": 10.0, "reg": 100.0}],
@@ -80,6 +95,7 @@ PEERS: dict[str, Peer] = {
     "mf": Peer(MatrixFactorization.fit, new_people=False),
     "neumf": Peer(NeuMF.fit, new_people=False),
     "lightgcn": Peer(PyGLightGCN.fit, patience=20, new_people=False),
+    "lightfm": Peer(LightFM.fit, [{"dim": 64}, {"dim": 128}], needs="lightfm"),
     "average": Peer(AverageNext.fit),
     "sasrec": Peer(SASRec.fit, patience=10),
     "sasrec-binary": Peer(partial(SASRec.fit, loss="binary"), patience=20),
@@ -149,6 +165,7 @@ __all__ = [
     "HistoryAttention",
     "ImplicitALS",
     "ImplicitBPR",
+    "LightFM",
     "MatrixFactorization",
     "NeuMF",
     "Peer",

@@ -21,13 +21,13 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
 
 
-def package(module: str, name: str) -> Any:
-    """Import a module of `implicit`, or say how to install it."""
+def package(module: str, name: str, needed: str = "implicit") -> Any:
+    """Import a module of a package that `name` needs, or say how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"{name} needs the package implicit, which cannot be imported ({error}); pip install implicit"
+            f"{name} needs the package {needed}, which cannot be imported ({error}); pip install {needed}"
         ) from None
 
 
