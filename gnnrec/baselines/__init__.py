@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gnnrec.baselines.ease import EASE
 from gnnrec.baselines.itemknn import ItemKNN
-from gnnrec.baselines.peers import PEERS, Peer, Watch, fit_peer
+from gnnrec.baselines.peers import PEERS, Peer, Schedule, Watch, fit_peer
 from gnnrec.baselines.popularity import Popularity
 from gnnrec.baselines.slim import SLIM
 from gnnrec.recommend import Recommender
@@ -26,4 +26,16 @@ GRIDS: dict[str, list[dict[str, float]]] = {
 }
 """Settings worth trying: what suits a million ratings does not suit a few thousand."""
 
-__all__ = ["BASELINES", "EASE", "GRIDS", "PEERS", "SLIM", "ItemKNN", "Peer", "Popularity", "Watch", "fit_peer"]
+__all__ = [
+    "BASELINES",
+    "EASE",
+    "GRIDS",
+    "PEERS",
+    "SLIM",
+    "ItemKNN",
+    "Peer",
+    "Popularity",
+    "Schedule",
+    "Watch",
+    "fit_peer",
+]

@@ -22,7 +22,7 @@ from gnnrec.baselines.peers.mf import MatrixFactorization
 from gnnrec.baselines.peers.neumf import NeuMF
 from gnnrec.baselines.peers.nextmovie import AverageNext
 from gnnrec.baselines.peers.sasrec import SASRec
-from gnnrec.baselines.peers.training import PATIENCE, Watch
+from gnnrec.baselines.peers.training import PATIENCE, Schedule, Watch
 from gnnrec.baselines.slim import SLIM
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
@@ -154,6 +154,7 @@ __all__ = [
     "Peer",
     "PyGLightGCN",
     "SASRec",
+    "Schedule",
     "Watch",
     "fit_peer",
 ]
