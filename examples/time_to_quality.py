@@ -27,7 +27,7 @@ import torch
 from rich.table import Table
 
 import gnnrec
-from gnnrec.baselines import PEERS, Watch
+from gnnrec.baselines import PEERS, Schedule, Watch
 from gnnrec.benchmark import timed, valid_quality
 from gnnrec.benchmark.report import versions
 from gnnrec.cli import console
@@ -182,8 +182,8 @@ def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> 
         try:
             forever = sys.maxsize
             graph = gnnrec.Graph.from_dataset(split.dataset)
-            watch = Watch(quality, patience=forever)
-            PEERS["lightgcn"].fit(graph, batch_size=batch_size, epochs=forever, watch=watch)
+            schedule = Schedule(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
+            PEERS["lightgcn"].fit(graph, schedule=schedule, watch=Watch(quality, patience=forever))
         except OverError:
             pass
     return run

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gnnrec.errors import ConfigError
 
@@ -49,7 +49,7 @@ class ModelConfig(_Section):
     rated_decays: tuple[Positive, ...] = ()
     """Views by rank in which a movie counts by how far above or below the person's mean it was rated."""
     date_context: bool = False
-    """Whether the network is told the date of the person's last rating."""
+    """Whether the hidden layer is told the date of the person's last rating."""
     hidden_dim: int = Field(256, ge=0)
     """Width of the hidden layer that reads all views together; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -60,6 +60,12 @@ class ModelConfig(_Section):
     """Start of the movies' id vectors: an SVD of the ratings, an SVD of what followed what, or small and random."""
     init_scale: float = Field(0.3, gt=0)
     """Size of the first scores when starting from the SVD; 1 would be the SVD's own."""
+
+    @model_validator(mode="after")
+    def _dates_are_read(self) -> Self:
+        if self.time and self.date_context and not self.hidden_dim:
+            raise ValueError("date_context is for the hidden layer; set hidden_dim above 0, or date_context to false")
+        return self
 
 
 class TrainConfig(_Section):
@@ -173,4 +179,6 @@ class Config(_Section):
 def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return "there is no such key"
+    if error["type"] == "value_error":  # of a check of ours, which says all there is to say
+        return str(error["ctx"]["error"])
     return f"{error['msg']} (got {error['input']!r})"

@@ -59,20 +59,23 @@ class RecGraph(Recommender):
     def _spread(self) -> Tensor:
         """The symmetric root ``[dim, dim]`` of the second moments of the users' vectors."""
         with torch.inference_mode():
-            z = self.encoder.users(self.graph.users.to(self.device), self.states)
+            z = self.vectors_of(self.graph.users)
             values, directions = torch.linalg.eigh(z.T @ z / len(z))
             return (directions * values.clamp(min=0).sqrt()) @ directions.T
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]``, each the inner product of a person's and a movie's vector."""
         with torch.inference_mode():
-            return self.encoder.users(users.to(self.device), self.states) @ self.states.targets.T
+            return self.vectors_of(users) @ self.states.targets.T
+
+    def vectors_of(self, users: UserBatch) -> Tensor:
+        """Return the vectors ``[num_users, dim]`` of the people in a batch."""
+        with torch.inference_mode():
+            return self.encoder.users(users.to(self.device), self.states)
 
     def user_vectors(self, who: Any) -> Tensor:
         """Return the vectors ``[num_people, dim]`` of known or new people; `who` as in `recommend`."""
-        users, _ = batch_of(self.graph, who)
-        with torch.inference_mode():
-            return self.encoder.users(users.to(self.device), self.states)
+        return self.vectors_of(batch_of(self.graph, who)[0])
 
     def movie_vectors(self) -> Tensor:
         r"""Return vectors ``[num_movies, dim]`` whose inner product compares the scores that all users give two movies.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from gnnrec.baselines import EASE, Popularity
 from gnnrec.cli.options import Source
-from gnnrec.data import PROTOCOLS, Dataset, Split, make_sample
+from gnnrec.data import PROTOCOLS, Dataset, Split, find_dataset, load_dataset, make_sample
 from gnnrec.data.divide import BUCKETS, FOLDS, bucket
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import Fingerprint, evaluate
@@ -436,3 +437,22 @@ def test_support_helps() -> None:
     known = evaluate(model, split, **options)["value"].item()
     unknown = evaluate(model, split.test, candidates=split.ranked(), mask=split.support, **options)["value"].item()
     assert known > unknown + 0.02
+
+
+@pytest.mark.real
+def test_folds_of_movielens() -> None:
+    """What the documentation says of MovieLens-1M, and the sizes that others can compare theirs with."""
+    root = os.environ.get("GNNREC_DATA")
+    if not root or (folder := find_dataset("ml-1m", root)) is None:
+        pytest.skip("GNNREC_DATA names no folder with ml-1m")
+    dataset = load_dataset(folder)
+    text = DOCS.read_text(encoding="utf-8").replace("\n", " ")
+    for column in ("movie_id", "user_id"):
+        buckets = [bucket(one) for one in dataset.ratings[column].unique().tolist()]
+        *most, last = map(str, np.bincount(buckets))
+        assert f"{', '.join(most)} and {last}" in text
+    sizes = {"unseen-movies": (814_643, 89_351, 96_215), "unseen-movies-by-time": (960_131, 24_865, 15_213),
+             "unseen-users": (793_189, 100_011, 100_974), "unseen-both": (646_044, 9_223, 10_002)}  # fmt: skip
+    for name, expected in sizes.items():
+        split = Split.by_protocol(name, dataset)
+        assert (len(split.train), len(split.valid), len(split.test)) == expected, name

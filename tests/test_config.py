@@ -90,6 +90,15 @@ def test_wrong_values(values: dict, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_what_concerns_several_keys_is_one_line() -> None:
+    keys = ["model.time=true", "model.date_context=true", "model.hidden_dim=0"]
+    with pytest.raises(ConfigError) as caught:
+        Config().override(keys)
+    expected = "  model: date_context is for the hidden layer; set hidden_dim above 0, or date_context to false"
+    assert str(caught.value) == f"config is not valid:\n{expected}"
+    assert not Config().override(["model.time=false", *keys[1:]]).model.time, "as nothing about time is read"
+
+
 def test_every_wrong_key_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         Config.from_mapping({"model": {"depth": 1, "num_layers": "many"}, "train": {"epochs": -1}})

@@ -22,6 +22,7 @@ from gnnrec.baselines.peers import (
     NeuMF,
     PyGLightGCN,
     SASRec,
+    Schedule,
 )
 from gnnrec.baselines.peers.attention import SHRINK
 from gnnrec.baselines.peers.lightgcn import normalised
@@ -105,7 +106,7 @@ def test_bpr_scores_what_implicit_scores():
 
 def test_mf_tells_watched_from_unwatched():
     graph = graph_of(user_id=[0, 1, 2, 3, 3], movie_id=[1, 1, 1, 2, 3])
-    model = MatrixFactorization.fit(graph, dim=1, epochs=400, reg=0.0, learning_rate=0.05, negatives=4)
+    model = MatrixFactorization.fit(graph, dim=1, negatives=4, reg=0.0, schedule=Schedule(400, 0.05, 4096))
     scores = model.score(graph.users)
     seen = torch.zeros(4, 3, dtype=torch.bool)
     seen[graph.users.row, graph.users.movie] = True
@@ -124,7 +125,7 @@ def blocks(size: int = 12) -> Graph:
 
 def test_neumf_fits_blocks():
     graph = blocks()
-    model = NeuMF.fit(graph, dim=2, layers=(8, 4), epochs=40, learning_rate=0.03, batch_size=100)
+    model = NeuMF.fit(graph, dim=2, layers=(8, 4), schedule=Schedule(40, 0.03, 100))
     scores = model.score(graph.users)
     kind = torch.arange(24) < 12
     own = kind.unsqueeze(1) == kind
@@ -143,7 +144,7 @@ def test_neumf_scores_all_pairs_as_it_does_one_by_one(layers):
 
 def test_lightgcn_is_that_of_pyg():
     graph = sample()
-    model = PyGLightGCN.fit(graph, dim=8, num_layers=2, epochs=1, learning_rate=0.0, seed=5)
+    model = PyGLightGCN.fit(graph, dim=8, num_layers=2, schedule=Schedule(1, 0.0, 8192), seed=5)
     user, movie = graph.users.row, graph.users.movie + graph.num_users
     edge_index = torch.stack([torch.cat([user, movie]), torch.cat([movie, user])])
     torch.manual_seed(5)
@@ -190,7 +191,7 @@ def test_biasedmf_without_anything_known_predicts_mean_and_bias():
 
 def test_attention_never_reads_the_rating_it_predicts():
     ratings = sample().dataset.ratings
-    model = HistoryAttention.fit(sample(), dim=8, length=20, epochs=2)
+    model = HistoryAttention.fit(sample(), dim=8, length=20, schedule=Schedule(2, 0.002, 32, 0.1))
     own = ratings[ratings["user_id"] == 42]
     history = dict(zip(own["movie_id"], own["rating"], strict=True))
     asked = list(history)[-1]
@@ -204,7 +205,7 @@ def test_attention_never_reads_the_rating_it_predicts():
 
 def test_attention_starts_from_mean_and_biases():
     graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = HistoryAttention.fit(graph, dim=4, epochs=1, learning_rate=0.0)
+    model = HistoryAttention.fit(graph, dim=4, schedule=Schedule(1, 0.0, 32))
     expected = 3.5 + np.array([3.0, -3.0]) / (2 + SHRINK)
     assert recommend(model, {}, k=2)["score"].tolist() == pytest.approx(expected.tolist())
 
@@ -217,7 +218,7 @@ def test_attention_learns_who_agrees_with_what():
     rows += [(u, int(m), 3 + generator.normal()) for u in range(200) for m in generator.choice(range(2, 8), 3, False)]
     user, movie, rating = zip(*rows, strict=True)
     model = HistoryAttention.fit(
-        graph_of(user_id=user, movie_id=movie, rating=rating), dim=8, epochs=40, learning_rate=0.02, weight_decay=0.0
+        graph_of(user_id=user, movie_id=movie, rating=rating), dim=8, schedule=Schedule(40, 0.02, 32)
     )
     for rated, predicted in ((5, 1), (1, 5)):
         score = recommend(model, {0: rated, 2: 3, 3: 3, 4: 3}, candidates=[1])["score"].item()
@@ -236,13 +237,13 @@ def cycle() -> Graph:
 @pytest.mark.parametrize(
     ("fit", "settings"),
     [
-        (SASRec.fit, {"epochs": 80, "learning_rate": 0.01, "dropout": 0.0}),
-        (SASRec.fit, {"loss": "binary", "epochs": 150, "learning_rate": 0.01, "dropout": 0.0}),
-        (AverageNext.fit, {"epochs": 150, "learning_rate": 0.05, "dropout": 0.0}),
+        (SASRec.fit, {"schedule": Schedule(80, 0.01, 6)}),
+        (SASRec.fit, {"loss": "binary", "schedule": Schedule(150, 0.01, 6)}),
+        (AverageNext.fit, {"schedule": Schedule(150, 0.05, 6)}),
     ],
 )
 def test_sequence_models_learn_a_cycle(fit, settings):
-    model = fit(cycle(), dim=16, length=10, batch_size=6, **settings)
+    model = fit(cycle(), dim=16, length=10, dropout=0.0, **settings)
     assert recommend(model, list(range(CYCLE)), k=1)["movie_id"].tolist() == [(u + 7) % CYCLE for u in range(CYCLE)]
     for start in (3, 10):  # and a stranger, after fewer steps
         walk = {(start + step) % CYCLE: 5 for step in range(4)}
@@ -254,7 +255,7 @@ def test_sasrec_reads_the_order():
     walks = [(0, 1, 2), (1, 0, 3)] * 10
     user, movie, step = zip(*[(u, m, t) for u, walk in enumerate(walks) for t, m in enumerate(walk)], strict=True)
     graph = graph_of(user_id=user, movie_id=movie, timestamp=step)
-    model = SASRec.fit(graph, dim=8, length=5, epochs=30, learning_rate=0.02, dropout=0.0)
+    model = SASRec.fit(graph, dim=8, length=5, dropout=0.0, schedule=Schedule(30, 0.02, 64))
     assert recommend(model, {0: 5, 1: 5}, k=1)["movie_id"].item() == 2
     assert recommend(model, {1: 5, 0: 5}, k=1)["movie_id"].item() == 3
 
@@ -289,15 +290,15 @@ def test_tokens():
         (SLIM.fit, {"rho": 0.0}, "rho must be above 0, not 0.0"),
         (SLIM.fit, {"iterations": 0}, "iterations must be at least 1, not 0"),
         (MatrixFactorization.fit, {"negatives": 0}, "negatives must be at least 1, not 0"),
-        (MatrixFactorization.fit, {"reg": -1.0}, "reg must be 0 or more, not -1.0"),
-        (NeuMF.fit, {"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        (MatrixFactorization.fit, {"reg": -1.0}, "reg must be at least 0, not -1.0"),
         (NeuMF.fit, {"layers": (7, 4)}, r"the first one even, not \(7, 4\)"),
-        (PyGLightGCN.fit, {"batch_size": 0}, "batch_size must be at least 1, not 0"),
         (SASRec.fit, {"loss": "hinge"}, "loss must be one of softmax, binary, not 'hinge'"),
         (SASRec.fit, {"dim": 10, "num_heads": 4}, "a multiple of num_heads, not 10 and 4"),
-        (SASRec.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
         (AverageNext.fit, {"length": 0}, "length must be at least 1, not 0"),
         (BiasedMF.fit, {"reg": 0.0}, "reg must be above 0, not 0.0"),
+        (BiasedMF.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
+        (ImplicitALS.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
+        (ImplicitBPR.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
         (HistoryAttention.fit, {"length": 0}, "length must be at least 1, not 0"),
     ],
 )

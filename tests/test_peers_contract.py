@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import pytest
 import torch
 from contract import CHECKS, Subject, checkerboard, sample
 
-from gnnrec.baselines.peers import PEERS
+from gnnrec.baselines.peers import PEERS, Schedule
 from gnnrec.errors import DataError
 
 SMALL = {
@@ -17,15 +18,15 @@ SMALL = {
     "ridge": {"dim": 2, "reg": 1.0},
     "als": {"dim": 4, "reg": 1.0},
     "bpr": {"dim": 8, "epochs": 100, "learning_rate": 0.1},
-    "mf": {"dim": 2, "epochs": 40, "learning_rate": 0.1, "batch_size": 1000},
-    "neumf": {"dim": 2, "layers": (4, 4), "epochs": 40, "learning_rate": 0.05, "batch_size": 1000},
-    "lightgcn": {"dim": 8, "epochs": 60, "learning_rate": 0.03},
+    "mf": {"dim": 2, "schedule": Schedule(40, 0.1, 1000)},
+    "neumf": {"dim": 2, "layers": (4, 4), "schedule": Schedule(40, 0.05, 1000)},
+    "lightgcn": {"dim": 8, "schedule": Schedule(60, 0.03, 8192)},
     "lightfm": {"dim": 8, "epochs": 30},
-    "average": {"dim": 8, "length": 20, "epochs": 5},
-    "sasrec": {"dim": 8, "length": 20, "epochs": 5},
-    "sasrec-binary": {"dim": 8, "length": 20, "epochs": 30, "learning_rate": 0.01, "batch_size": 20},
+    "average": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.003, 64)},
+    "sasrec": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.001, 64)},
+    "sasrec-binary": {"dim": 8, "length": 20, "schedule": Schedule(30, 0.01, 20)},
     "biasedmf": {"dim": 4, "epochs": 5},
-    "attention": {"dim": 8, "length": 20, "epochs": 3},
+    "attention": {"dim": 8, "length": 20, "schedule": Schedule(3, 0.002, 32, 0.1)},
 }
 # Trained on what comes next among all movies, a network learns the order and not which movies belong together.
 LEARNS_ORDER = ("average", "sasrec")
@@ -73,7 +74,11 @@ def test_names(name):
 def test_the_same_seed_gives_the_same_scores(name):
     needs(name)
     state = torch.random.get_rng_state()
-    settings = {**SMALL[name], "epochs": 2}
+    settings = dict(SMALL[name])
+    if "schedule" in settings:
+        settings["schedule"] = dataclasses.replace(settings["schedule"], epochs=2)
+    else:
+        settings["epochs"] = 2
     first, again, other = (PEERS[name].fit(sample(), seed=seed, **settings) for seed in (1, 1, 2))
     people = sample().known_users(torch.arange(5))
     assert torch.equal(first.score(people), again.score(people))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from contract import sample
 
-from gnnrec.baselines import PEERS, Watch, fit_peer
+from gnnrec.baselines import PEERS, Schedule, Watch, fit_peer
 from gnnrec.baselines.peers import BiasedMF, ImplicitALS, MatrixFactorization, training
 from gnnrec.baselines.peers.training import Unwatched, seeded, train
 from gnnrec.baselines.popularity import Popularity
@@ -84,13 +84,39 @@ def test_watches_that_make_no_sense(options, message):
         Watch(**options)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be at least 0, not -1.0"),
+        ({"learning_rate": math.nan}, "learning_rate must be at least 0, not nan"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0, not -0.1"),
+    ],
+)
+def test_schedules_that_make_no_sense(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        Schedule(**{"epochs": 1, "learning_rate": 0.1, "batch_size": 1, **changed})
+
+
+def test_a_schedule_takes_a_step_of_adamw():
+    """The first step of Adam is the learning rate long; the decay comes before it and does not see the gradient."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 2.0)
+    optimiser = Schedule(1, learning_rate=0.1, batch_size=1, weight_decay=0.5).optimiser(layer)
+    (3 * layer.weight.sum()).backward()
+    optimiser.step()
+    assert layer.weight.item() == pytest.approx(2.0 * (1 - 0.1 * 0.5) - 0.1)
+
+
 def test_a_model_is_kept_as_it_was_at_its_best_epoch():
     """The third epoch is called best; what follows does not change the model that was kept."""
     numbers = itertools.count(1)
     watch = Watch(quality=lambda model: -abs(next(numbers) - 3), patience=2)
-    stopped = MatrixFactorization.fit(sample(), dim=2, epochs=50, watch=watch)
+    stopped = MatrixFactorization.fit(sample(), dim=2, schedule=Schedule(50, 0.005, 4096), watch=watch)
     assert next(numbers) == 6, "two epochs without a new best"
-    assert torch.equal(stopped.people, MatrixFactorization.fit(sample(), dim=2, epochs=3).people)
+    expected = MatrixFactorization.fit(sample(), dim=2, schedule=Schedule(3, 0.005, 4096))
+    assert torch.equal(stopped.people, expected.people)
 
 
 def test_every_watched_peer_stops_early():

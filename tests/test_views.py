@@ -193,6 +193,11 @@ def test_a_view_that_never_forgets_is_a_plain_sum() -> None:
     torch.testing.assert_close(vectors(views, batch), torch.stack(expected))
 
 
+def test_without_a_hidden_layer_there_is_nothing_but_the_mixture() -> None:
+    assert set(views_with(hidden_dim=0).state_dict()) == {"mix"}
+    assert views_with(hidden_dim=0).dates is None
+
+
 def test_without_times_everything_was_the_same_day() -> None:
     timeless = batch_of_histories([[(movie, stars, 0) for movie, stars, _ in own] for own in PEOPLE])
     same_day = batch_of_histories([[(movie, stars, 7 * DAY) for movie, stars, _ in own] for own in PEOPLE])

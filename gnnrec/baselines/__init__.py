@@ -9,7 +9,7 @@ from gnnrec.baselines.content import content_matrix
 from gnnrec.baselines.contentknn import ContentKNN
 from gnnrec.baselines.ease import EASE
 from gnnrec.baselines.itemknn import ItemKNN
-from gnnrec.baselines.peers import PEERS, Peer, Watch, fit_peer
+from gnnrec.baselines.peers import PEERS, Peer, Schedule, Watch, fit_peer
 from gnnrec.baselines.popularity import Popularity
 from gnnrec.baselines.ridge import FeatureRidge
 from gnnrec.baselines.slim import SLIM
@@ -40,6 +40,7 @@ __all__ = [
     "ItemKNN",
     "Peer",
     "Popularity",
+    "Schedule",
     "Watch",
     "content_matrix",
     "fit_peer",

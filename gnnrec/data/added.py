@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -12,6 +13,33 @@ from gnnrec.data import columns
 from gnnrec.data.clean import clean_movies, clean_users
 from gnnrec.data.dataset import Dataset
 from gnnrec.errors import DataError
+
+
+def with_ratings(
+    old: Dataset, ratings: pd.DataFrame, users: pd.DataFrame | None, known: Mapping[str, pd.Index]
+) -> Dataset:
+    """Return the dataset with more ratings, and with the people who gave them; see `Graph.add_ratings`."""
+    added = added_ratings(ratings, old)
+    # What the new rows lack and the old ones have: the movie was liked, just now.
+    if "rating" in old.ratings and "rating" not in added:
+        added = added.assign(rating=columns.DEFAULT_RATING)
+    if "timestamp" in old.ratings and "timestamp" not in added:
+        added = added.assign(timestamp=old.ratings["timestamp"].max())
+    people = pd.DataFrame({"user_id": added["user_id"].unique()})
+    people = people[~people["user_id"].isin(old.users["user_id"])]
+    if users is not None:
+        users = added_users(users, old, known)
+        people = pd.concat([users, people[~people["user_id"].isin(users["user_id"])]])
+    return dataclasses.replace(
+        old,
+        ratings=pd.concat([old.ratings, added[old.ratings.columns]], ignore_index=True),
+        users=pd.concat([old.users, people], ignore_index=True),
+    )
+
+
+def with_movies(old: Dataset, movies: pd.DataFrame) -> Dataset:
+    """Return the dataset with more movies; see `Graph.add_movies`."""
+    return dataclasses.replace(old, movies=pd.concat([old.movies, added_movies(movies, old)], ignore_index=True))
 
 
 def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:

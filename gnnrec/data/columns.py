@@ -46,6 +46,8 @@ UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
 """Texts that mean "not known" in optional columns. Not "none": ML-100k has people of that occupation."""
 
 LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; beyond it the unit is wrong
+DEFAULT_RATING = 5.0
+"""Rating of a movie that is only named as liked."""
 OLDEST = 150
 """Years; a higher age is a slip. `NewUser` has the same bound."""
 

@@ -19,13 +19,13 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
-from gnnrec.data.added import added_movies, added_ratings, added_users
+from gnnrec.data.added import with_movies, with_ratings
 from gnnrec.graph import edges, features
 from gnnrec.graph.facts import movie_facts
 from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
 from gnnrec.graph.names import Names
 from gnnrec.graph.sides import GENRES, MOVIE_SIDES, links_to, values_among, values_in
-from gnnrec.graph.users import DEFAULT_RATING, UserBatch
+from gnnrec.graph.users import UserBatch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,22 +218,7 @@ class Graph:
             A movie is unknown, a user rated one of the movies before, or `users` names one who is in the graph. The
             message names the row of the frame given.
         """
-        old = self.dataset
-        added = added_ratings(ratings, old)
-        # What the new rows lack and the old ones have: the movie was liked, just now.
-        if "rating" in old.ratings and "rating" not in added:
-            added = added.assign(rating=DEFAULT_RATING)
-        if "timestamp" in old.ratings and "timestamp" not in added:
-            added = added.assign(timestamp=old.ratings["timestamp"].max())
-        people = pd.DataFrame({"user_id": added["user_id"].unique()})
-        people = people[~people["user_id"].isin(self.ids[USER])]
-        if users is not None:
-            users = added_users(users, old, self.known)
-            people = pd.concat([users, people[~people["user_id"].isin(users["user_id"])]])
-        return self._with(
-            ratings=pd.concat([old.ratings, added[old.ratings.columns]], ignore_index=True),
-            users=pd.concat([old.users, people], ignore_index=True),
-        )
+        return Graph.from_dataset(with_ratings(self.dataset, ratings, users, self.known), self.known)
 
     def add_movies(self, movies: pd.DataFrame) -> Graph:
         """Return a graph with more movies, described by ``movie_id[, title][, genres][, year][, directors][, actors]``.
@@ -243,8 +228,7 @@ class Graph:
         DataError
             A movie is already there, or its row is wrong; the message names the row of the frame given.
         """
-        movies = pd.concat([self.dataset.movies, added_movies(movies, self.dataset)], ignore_index=True)
-        return self._with(movies=movies)
+        return Graph.from_dataset(with_movies(self.dataset, movies), self.known)
 
     def __repr__(self) -> str:
         sides = "".join(f"{len(values):,} {column}, " for column, values in self.sides.items())
@@ -272,6 +256,3 @@ class Graph:
     @cached_property
     def _movies_by_name(self) -> Names:
         return Names(MOVIE, self.ids[MOVIE], "add it with add_movies", self.dataset.movies["title"])
-
-    def _with(self, **frames: Any) -> Graph:
-        return Graph.from_dataset(dataclasses.replace(self.dataset, **frames), self.known)

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data.columns import canonical_names, to_timestamps
+from gnnrec.data.columns import DEFAULT_RATING, canonical_names, to_timestamps
 from gnnrec.errors import DataError
 from gnnrec.graph import features
 from gnnrec.graph.given import age_of, codes_of, rating_of, time_of
-from gnnrec.graph.users import DEFAULT_RATING, UserBatch
+from gnnrec.graph.users import UserBatch
 
 if TYPE_CHECKING:
     from gnnrec.graph.graph import Graph

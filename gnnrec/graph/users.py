@@ -13,9 +13,6 @@ from torch import Tensor
 
 from gnnrec.propagate import Adjacency
 
-DEFAULT_RATING = 5.0
-"""Rating of a movie that is only named as liked."""
-
 
 @dataclass(frozen=True, eq=False)
 class UserBatch:

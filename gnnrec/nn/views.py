@@ -43,7 +43,7 @@ class HistoryViews(nn.Module):
     date_context : bool
         Whether the network is told the date.
     hidden_dim : int
-        Width of the hidden layer; 0 leaves the network out.
+        Width of the hidden layer; 0 leaves the network out, and with it all that only it reads.
     dropout : float
         Of the hidden layer and of the result.
     """
@@ -66,10 +66,11 @@ class HistoryViews(nn.Module):
         mix[: len(rank_decays)] = 1 / max(len(rank_decays), 1)
         self.mix = nn.Parameter(mix)
         self.dropout = nn.Dropout(dropout)
-        self.dates = Dates() if date_context else None
-        self.norm = nn.LayerNorm(num_views * dim)
+        self.dates: Dates | None = None
         self.network: nn.Sequential | None = None
         if hidden_dim:
+            self.dates = Dates() if date_context else None
+            self.norm = nn.LayerNorm(num_views * dim)
             width = num_views * dim + 1 + (self.dates.width if self.dates else 0)
             last = nn.Linear(hidden_dim, dim)
             nn.init.zeros_(last.weight)  # starts as the plain mixture

@@ -24,7 +24,7 @@ from gnnrec.rating.base import check_ratings
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.gaussian import with_one
 from gnnrec.rating.head import RatingHead, content_features, person_features
-from gnnrec.rating.model import RatingModel, vectors_of
+from gnnrec.rating.model import RatingModel
 from gnnrec.rating.sampler import Chain, Draw, Link
 from gnnrec.recgraph import RecGraph
 
@@ -97,7 +97,7 @@ def fit_ratings(
         content = content_features(graph)
         people, movies = person_features(graph.users, torch.empty(graph.num_users, 0)), content
         if settings.use_vectors:
-            z, targets = vectors_of(model, graph.users), model.states.targets.cpu()
+            z, targets = model.vectors_of(graph.users).cpu(), model.states.targets.cpu()
             head.center.copy_(z.mean(0))
             head.scale.copy_(z.std(0).mean().clamp(min=1e-12))
             people = head.people(graph.users, z)

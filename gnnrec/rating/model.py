@@ -109,7 +109,8 @@ class RatingModel(RatingPredictor):
         return folder
 
     def _vectors(self, users: UserBatch) -> Tensor:
-        return vectors_of(self.model, users) if len(self.head.center) else torch.empty(users.num_users, 0)
+        """Return the graph's vectors of people, on the CPU; of width 0 where the head takes none."""
+        return self.model.vectors_of(users).cpu() if len(self.head.center) else torch.empty(users.num_users, 0)
 
     def __repr__(self) -> str:
         return f"RatingModel({self.head.num_samples} draws of {self.settings.embedding_dim} dimensions, {self.model!r})"
@@ -146,12 +147,6 @@ def load_ratings(path: str | Path, device: str = "cpu") -> RatingModel:
         raise
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"the rating head in {folder} is damaged: {error}") from error
-
-
-def vectors_of(model: RecGraph, users: UserBatch) -> Tensor:
-    """Return a graph model's vectors of people, ``[num_users, dim]``, on the CPU."""
-    with torch.inference_mode():
-        return model.encoder.users(users.to(model.device), model.states).cpu()
 
 
 def _digest(folder: Path) -> str:

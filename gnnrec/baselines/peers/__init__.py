@@ -24,7 +24,7 @@ from gnnrec.baselines.peers.mf import MatrixFactorization
 from gnnrec.baselines.peers.neumf import NeuMF
 from gnnrec.baselines.peers.nextmovie import AverageNext
 from gnnrec.baselines.peers.sasrec import SASRec
-from gnnrec.baselines.peers.training import PATIENCE, Watch
+from gnnrec.baselines.peers.training import PATIENCE, Schedule, Watch
 from gnnrec.baselines.ridge import FeatureRidge
 from gnnrec.baselines.slim import SLIM
 from gnnrec.errors import ConfigError
@@ -171,6 +171,7 @@ __all__ = [
     "Peer",
     "PyGLightGCN",
     "SASRec",
+    "Schedule",
     "Watch",
     "fit_peer",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 from gnnrec.baselines.counts import padded, times_watched
 from gnnrec.baselines.itemitem import PRIOR
 from gnnrec.baselines.peers.tables import TwoTables, zeros_for_added
-from gnnrec.baselines.peers.training import Watch, train, trained_users
+from gnnrec.baselines.peers.training import Watch, check_at_least, train, trained_users
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
@@ -79,6 +79,7 @@ class ImplicitALS(Recommender):
             How often both sides are solved.
         seed : int
         """
+        check_at_least(1, epochs=epochs)
         model = package("implicit.cpu.als", cls.name).AlternatingLeastSquares
         with one_blas_thread():
             fitted = model(
@@ -144,6 +145,7 @@ class ImplicitBPR(TwoTables):
         watch : Watch, optional
             Stops early.
         """
+        check_at_least(1, epochs=epochs)
         model = package("implicit.cpu.bpr", cls.name).BayesianPersonalizedRanking
         watched, trained = matrix(graph.users, graph.num_movies), trained_users(graph)
         with one_blas_thread():
@@ -164,7 +166,7 @@ class ImplicitBPR(TwoTables):
         def tables() -> tuple[Tensor, Tensor]:
             return torch.from_numpy(fitted.user_factors.copy()), torch.from_numpy(fitted.item_factors.copy())
 
-        return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch or Watch())
+        return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch)
 
     def movie_vectors(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias, zeros for movies added later."""

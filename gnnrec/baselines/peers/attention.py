@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from gnnrec.baselines.counts import check_grown
 from gnnrec.baselines.peers.sequences import columns
 from gnnrec.baselines.peers.tables import zeros_for_added
-from gnnrec.baselines.peers.training import Watch, batches, check_has_ratings, frozen, seeded, train
-from gnnrec.errors import ConfigError
+from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, check_rated, frozen, seeded, train
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
 
@@ -113,10 +112,7 @@ class HistoryAttention(Recommender):
         graph: Graph,
         dim: int = 32,
         length: int = 100,
-        epochs: int = 60,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.1,
-        batch_size: int = 32,
+        schedule: Schedule = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1),
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -131,34 +127,27 @@ class HistoryAttention(Recommender):
             Width of an embedding.
         length : int
             Ratings of a person that are read: drawn anew in each epoch, the latest ones afterwards.
-        epochs : int
-            At most so many.
-        learning_rate, weight_decay : float
-            Of AdamW.
-        batch_size : int
-            People at a time.
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
         device : str
             Where PyTorch computes.
         """
-        check_has_ratings(cls.name, graph)
-        for setting, number in (("length", length), ("batch_size", batch_size)):
-            if number < 1:
-                raise ConfigError(f"{setting} must be at least 1, not {number}")
+        check_rated(cls.name, graph)
+        check_at_least(1, length=length)
         users, mean = graph.users, float(graph.users.rating.mean())
         counts = torch.bincount(users.movie, minlength=graph.num_movies)
         sums = torch.bincount(users.movie, users.rating - mean, minlength=graph.num_movies)
         with seeded(seed) as generator:
             network = AttentionNetwork(graph.num_movies, dim, mean, sums / (counts + SHRINK)).to(device)
-            optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+            optimiser = schedule.optimiser(network)
 
             def epoch() -> float:
                 chance = torch.rand(len(users.row), generator=generator, dtype=torch.float64)
                 history, rating = windows(users, (users.row + chance).argsort(), graph.num_movies, length)
                 total = torch.zeros((), device=device)
-                for nodes in batches(graph.num_users, batch_size, generator):
+                for nodes in batches(graph.num_users, schedule.batch_size, generator):
                     real = (history[nodes] < graph.num_movies).to(device)
                     movies, truth = history[nodes].to(device), rating[nodes].to(device)
                     own = torch.arange(length, device=device).expand_as(movies)
@@ -172,7 +161,7 @@ class HistoryAttention(Recommender):
                     total += wrong.detach().square().sum()
                 return total.item() / int((history < graph.num_movies).sum())
 
-            return train(epoch, lambda: cls(graph, frozen(network), length), epochs, watch or Watch())
+            return train(epoch, lambda: cls(graph, frozen(network), length), schedule.epochs, watch)
 
     def score(self, users: UserBatch) -> Tensor:
         """Return predicted ratings ``[num_users, num_movies]`` float32 from the ratings in `users`."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gnnrec.baselines.counts import padded
 from gnnrec.baselines.peers.tables import zeros_for_added
-from gnnrec.baselines.peers.training import Watch, check_has_ratings, seeded, train
+from gnnrec.baselines.peers.training import Watch, check_at_least, check_rated, seeded, train
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
@@ -77,7 +77,8 @@ class BiasedMF(Recommender):
         watch : Watch, optional
             Stops early.
         """
-        check_has_ratings(cls.name, graph)
+        check_rated(cls.name, graph)
+        check_at_least(1, epochs=epochs)
         if not reg > 0:
             raise ConfigError(f"reg must be above 0, not {reg}")
         users, mean = graph.users, float(graph.users.rating.mean())
@@ -93,7 +94,7 @@ class BiasedMF(Recommender):
             predicted += people[users.row, -1] + state[0][users.movie, -1]
             return float((left - predicted).square().mean())
 
-        return train(epoch, lambda: cls(graph, state[0][:, :-1], state[0][:, -1], mean, reg), epochs, watch or Watch())
+        return train(epoch, lambda: cls(graph, state[0][:, :-1], state[0][:, -1], mean, reg), epochs, watch)
 
     def score(self, users: UserBatch) -> Tensor:
         """Return predicted ratings ``[num_users, num_movies]`` float32 from the ratings in `users`."""

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.models import LightGCN
 
 from gnnrec.baselines.peers.tables import TwoTables
-from gnnrec.baselines.peers.training import Unwatched, Watch, batches, seeded, train, trained_users
-from gnnrec.errors import ConfigError
+from gnnrec.baselines.peers.training import Schedule, Unwatched, Watch, batches, seeded, train, trained_users
 from gnnrec.graph import Graph
 from gnnrec.propagate import symmetric_norm
 
@@ -31,10 +30,8 @@ class PyGLightGCN(TwoTables):
         graph: Graph,
         dim: int = 64,
         num_layers: int = 3,
-        epochs: int = 200,
         reg: float = 1e-4,
-        learning_rate: float = 5e-3,
-        batch_size: int = 8192,
+        schedule: Schedule = Schedule(epochs=200, learning_rate=5e-3, batch_size=8192),
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Self:
@@ -47,28 +44,22 @@ class PyGLightGCN(TwoTables):
             Width of a vector.
         num_layers : int
             Propagations.
-        epochs : int
-            At most so many.
         reg : float
             ``lambda_reg`` of PyG's loss.
-        learning_rate : float
-        batch_size : int
-            Ratings at a time.
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
         with seeded(seed) as generator:
             network = LightGCN(graph.num_users + graph.num_movies, dim, num_layers, normalize=False)
-            optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+            optimiser = schedule.optimiser(network)
             adjacency, unwatched, trained = normalised(graph), Unwatched(graph), trained_users(graph)
             row, movie = graph.users.row, graph.users.movie + graph.num_users
 
             def epoch() -> float:
                 total = 0.0
-                for edges in batches(len(row), batch_size, generator):
+                for edges in batches(len(row), schedule.batch_size, generator):
                     users = row[edges]
                     others = unwatched.draw(users, generator) + graph.num_users
                     pairs = torch.stack([users.repeat(2), torch.cat([movie[edges], others])])
@@ -88,7 +79,7 @@ class PyGLightGCN(TwoTables):
                 nodes = network.get_embedding(adjacency)
                 return nodes[: graph.num_users], nodes[graph.num_users :]
 
-            return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch or Watch())
+            return train(epoch, lambda: cls(graph, *tables(), trained, graph), schedule.epochs, watch)
 
 
 def normalised(graph: Graph) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gnnrec.baselines.peers.pointwise import PairNetwork, pointwise
 from gnnrec.baselines.peers.tables import TwoTables, zeros_for_added
-from gnnrec.baselines.peers.training import Watch, seeded, train, trained_users
+from gnnrec.baselines.peers.training import Schedule, Watch, seeded, train, trained_users
 from gnnrec.graph import Graph
 
 
@@ -49,11 +49,9 @@ class MatrixFactorization(TwoTables):
         cls,
         graph: Graph,
         dim: int = 64,
-        epochs: int = 60,
         negatives: int = 8,
         reg: float = 0.005,
-        learning_rate: float = 5e-3,
-        batch_size: int = 4096,
+        schedule: Schedule = Schedule(epochs=60, learning_rate=5e-3, batch_size=4096),
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Self:
@@ -64,30 +62,18 @@ class MatrixFactorization(TwoTables):
         graph : Graph
         dim : int
             Width of a vector.
-        epochs : int
-            At most so many.
         negatives : int
             Unwatched movies drawn for each rating.
         reg : float
             Weight of the squared vectors.
-        learning_rate : float
-        batch_size : int
-            Ratings at a time.
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
         """
         with seeded(seed) as generator:
             network = DotProduct(graph.num_users, graph.num_movies, dim)
-            epoch = pointwise(
-                network,
-                graph,
-                generator,
-                negatives=negatives,
-                learning_rate=learning_rate,
-                batch_size=batch_size,
-                reg=reg,
-            )
+            epoch = pointwise(network, graph, generator, schedule, negatives=negatives, reg=reg)
             trained = trained_users(graph)
 
             @torch.no_grad()
@@ -96,7 +82,7 @@ class MatrixFactorization(TwoTables):
                 people = torch.cat([user, torch.ones(len(user), 1)], dim=1)  # the 1 takes the bias along
                 return people, torch.cat([movie, network.bias.unsqueeze(1)], dim=1)
 
-            return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch or Watch())
+            return train(epoch, lambda: cls(graph, *tables(), trained, graph), schedule.epochs, watch)
 
     def movie_vectors(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias, zeros for movies added later."""

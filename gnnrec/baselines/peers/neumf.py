@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gnnrec.baselines.peers.pointwise import PairNetwork, pointwise
 from gnnrec.baselines.peers.tables import Transductive, last_for_added, zeros_for_added
-from gnnrec.baselines.peers.training import Watch, frozen, seeded, train, trained_users
+from gnnrec.baselines.peers.training import Schedule, Watch, frozen, seeded, train, trained_users
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 
@@ -90,10 +90,8 @@ class NeuMF(Transductive):
         graph: Graph,
         dim: int = 16,
         layers: tuple[int, ...] = (64, 32, 16),
-        epochs: int = 30,
         negatives: int = 4,
-        learning_rate: float = 1e-3,
-        batch_size: int = 1024,
+        schedule: Schedule = Schedule(epochs=30, learning_rate=1e-3, batch_size=1024),
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Self:
@@ -106,13 +104,9 @@ class NeuMF(Transductive):
             Width of the vectors of GMF.
         layers : tuple of int
             Widths of the MLP: its input (user and movie have half each), then each layer.
-        epochs : int
-            At most so many.
         negatives : int
             Unwatched movies drawn for each rating.
-        learning_rate : float
-        batch_size : int
-            Ratings at a time.
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
@@ -121,11 +115,9 @@ class NeuMF(Transductive):
             raise ConfigError(f"layers must be at least two widths, the first one even, not {layers}")
         with seeded(seed) as generator:
             network = NeuMFNetwork(graph.num_users, graph.num_movies, dim, layers)
-            epoch = pointwise(
-                network, graph, generator, negatives=negatives, learning_rate=learning_rate, batch_size=batch_size
-            )
+            epoch = pointwise(network, graph, generator, schedule, negatives=negatives)
             trained = trained_users(graph)
-            return train(epoch, lambda: cls(graph, frozen(network), trained, graph), epochs, watch or Watch())
+            return train(epoch, lambda: cls(graph, frozen(network), trained, graph), schedule.epochs, watch)
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32; a `DataError` for someone who was not trained on."""

@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from gnnrec.baselines.peers.sequences import SequenceModel, SequenceNetwork
-from gnnrec.baselines.peers.training import Watch, seeded
+from gnnrec.baselines.peers.training import Schedule, Watch, seeded
 from gnnrec.graph import Graph
 
 
@@ -50,10 +50,7 @@ class AverageNext(SequenceModel):
         dim: int = 128,
         length: int = 200,
         dropout: float = 0.3,
-        epochs: int = 60,
-        learning_rate: float = 3e-3,
-        batch_size: int = 64,
-        weight_decay: float = 0.0,
+        schedule: Schedule = Schedule(epochs=60, learning_rate=3e-3, batch_size=64),
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -70,12 +67,7 @@ class AverageNext(SequenceModel):
             Latest movies that are averaged, the start token included.
         dropout : float
             Of the mean.
-        epochs : int
-            At most so many.
-        learning_rate : float
-        batch_size : int
-            People at a time.
-        weight_decay : float
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
@@ -84,7 +76,4 @@ class AverageNext(SequenceModel):
         """
         with seeded(seed) as generator:
             network = AverageNetwork(graph.num_movies, length, dim, dropout)
-            return cls.learn(
-                graph, network, generator, loss="softmax", epochs=epochs, learning_rate=learning_rate,
-                batch_size=batch_size, weight_decay=weight_decay, watch=watch, device=device,
-            )  # fmt: skip
+            return cls.learn(graph, network, generator, schedule, loss="softmax", watch=watch, device=device)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.peers.training import Unwatched, batches
-from gnnrec.errors import ConfigError
+from gnnrec.baselines.peers.training import Schedule, Unwatched, batches, check_at_least
 from gnnrec.graph import Graph
 
 
@@ -29,10 +28,9 @@ def pointwise(
     network: PairNetwork,
     graph: Graph,
     generator: torch.Generator,
+    schedule: Schedule,
     *,
     negatives: int,
-    learning_rate: float,
-    batch_size: int,
     reg: float = 0.0,
 ) -> Callable[[], float]:
     r"""Return a function that trains `network` for one epoch and returns its mean loss.
@@ -42,18 +40,13 @@ def pointwise(
 
     .. math:: -\sum_{(u, i) \in D} y_{ui} \log \sigma(s_{ui}) + (1 - y_{ui}) \log(1 - \sigma(s_{ui}))
     """
-    if negatives < 1:
-        raise ConfigError(f"negatives must be at least 1, not {negatives}")
-    if batch_size < 1:
-        raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
-    if not reg >= 0:
-        raise ConfigError(f"reg must be 0 or more, not {reg}")
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    unwatched = Unwatched(graph)
+    check_at_least(1, negatives=negatives)
+    check_at_least(0, reg=reg)
+    optimiser, unwatched = schedule.optimiser(network), Unwatched(graph)
 
     def epoch() -> float:
         total = 0.0
-        for edges in batches(len(graph.users.row), batch_size, generator):
+        for edges in batches(len(graph.users.row), schedule.batch_size, generator):
             users = graph.users.row[edges].repeat(1 + negatives)  # [batch * (1 + negatives)]
             movies = torch.cat([graph.users.movie[edges], unwatched.draw(users[len(edges) :], generator)])
             watched = torch.zeros(len(users))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrec.baselines.peers.sequences import SequenceModel, SequenceNetwork
-from gnnrec.baselines.peers.training import Watch, seeded
+from gnnrec.baselines.peers.training import Schedule, Watch, seeded
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
 
@@ -94,9 +94,7 @@ class SASRec(SequenceModel):
         num_blocks: int = 2,
         num_heads: int = 1,
         dropout: float = 0.2,
-        epochs: int = 100,
-        learning_rate: float = 1e-3,
-        batch_size: int = 64,
+        schedule: Schedule = Schedule(epochs=100, learning_rate=1e-3, batch_size=64),
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -115,11 +113,7 @@ class SASRec(SequenceModel):
             Latest movies that are read, the start token included.
         num_blocks, num_heads : int
         dropout : float
-        epochs : int
-            At most so many.
-        learning_rate : float
-        batch_size : int
-            People at a time.
+        schedule : Schedule
         seed : int
         watch : Watch, optional
             Stops early.
@@ -128,7 +122,4 @@ class SASRec(SequenceModel):
         """
         with seeded(seed) as generator:
             network = SASRecNetwork(graph.num_movies, length, dim, num_blocks, num_heads, dropout)
-            return cls.learn(
-                graph, network, generator, loss=loss, epochs=epochs, learning_rate=learning_rate,
-                batch_size=batch_size, weight_decay=0.0, watch=watch, device=device,
-            )  # fmt: skip
+            return cls.learn(graph, network, generator, schedule, loss=loss, watch=watch, device=device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gnnrec.baselines.counts import check_grown
 from gnnrec.baselines.peers.tables import last_for_added, zeros_for_added
-from gnnrec.baselines.peers.training import Unwatched, Watch, batches, frozen, train
+from gnnrec.baselines.peers.training import Schedule, Unwatched, Watch, batches, check_at_least, frozen, train
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
@@ -34,8 +34,7 @@ class SequenceNetwork(nn.Module, ABC):
 
     def __init__(self, num_movies: int, length: int) -> None:
         super().__init__()
-        if length < 1:
-            raise ConfigError(f"length must be at least 1, not {length}")
+        check_at_least(1, length=length)
         self.num_movies, self.length = num_movies, length
         self.start, self.pad = num_movies, num_movies + 1
 
@@ -115,22 +114,17 @@ class SequenceModel(Recommender):
         graph: Graph,
         network: SequenceNetwork,
         generator: torch.Generator,
+        schedule: Schedule,
         *,
         loss: str,
-        epochs: int,
-        learning_rate: float,
-        batch_size: int,
-        weight_decay: float,
         watch: Watch | None,
         device: str,
     ) -> Self:
         """Train `network` to tell each movie of a history from those before it."""
         if loss not in LOSSES:
             raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
         network = network.to(device)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        optimiser = schedule.optimiser(network)
         # One place more than the network reads: the last movie is only ever a question.
         windows = tokens_of(graph.users, graph.num_movies, network.length + 1)
         readers = torch.nonzero(windows[:, -1] < graph.num_movies).squeeze(1)  # with a history
@@ -139,7 +133,7 @@ class SequenceModel(Recommender):
         def epoch() -> float:
             network.train()
             total, asked = torch.zeros((), device=device), 0
-            for batch in batches(len(readers), batch_size, generator):
+            for batch in batches(len(readers), schedule.batch_size, generator):
                 nodes = readers[batch]
                 inputs, targets = windows[nodes, :-1], windows[nodes, 1:]
                 real = targets < graph.num_movies
@@ -159,4 +153,4 @@ class SequenceModel(Recommender):
                 asked += len(wanted)
             return total.item() / asked
 
-        return train(epoch, lambda: cls(graph, frozen(network)), epochs, watch or Watch())
+        return train(epoch, lambda: cls(graph, frozen(network)), schedule.epochs, watch)

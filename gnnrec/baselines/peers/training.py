@@ -1,4 +1,4 @@
-"""What all peers that learn in epochs share: one loop, batches, and movies nobody watched to learn against."""
+"""What peers that learn in epochs share: one loop and its schedule, batches, unwatched movies to learn against."""
 
 from __future__ import annotations
 
@@ -25,6 +25,36 @@ PATIENCE = 5
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How long, how fast and in what portions a network learns.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over everything, at the most: a `Watch` may end them early.
+    learning_rate : float
+        Of AdamW.
+    batch_size : int
+        Ratings at a time, or people where whole histories are read.
+    weight_decay : float
+        Of AdamW; without it, it is Adam.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        check_at_least(0, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+
+    def optimiser(self, network: torch.nn.Module) -> torch.optim.Optimizer:
+        """Return what takes the steps of a network."""
+        return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
 class Watch:
     """What is looked at between epochs, and when that ends the training.
 
@@ -47,13 +77,13 @@ class Watch:
     report: Callable[[dict[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.patience is not None and self.patience < 1:
-            raise ConfigError(f"patience must be at least 1, not {self.patience}")
+        if self.patience is not None:
+            check_at_least(1, patience=self.patience)
         if self.limit_seconds is not None and not self.limit_seconds > 0:
             raise ConfigError(f"limit_seconds must be above 0, not {self.limit_seconds}")
 
 
-def train(run_epoch: Callable[[], float], snapshot: Callable[[], Model], epochs: int, watch: Watch) -> Model:
+def train(run_epoch: Callable[[], float], snapshot: Callable[[], Model], epochs: int, watch: Watch | None) -> Model:
     """Run epochs and return the best model.
 
     Parameters
@@ -63,17 +93,16 @@ def train(run_epoch: Callable[[], float], snapshot: Callable[[], Model], epochs:
     snapshot : callable
         Returns the model as it stands, which further epochs do not change.
     epochs : int
-        At most so many, at least 1.
-    watch : Watch
+        At most so many.
+    watch : Watch, optional
+        Stops early.
 
     Raises
     ------
     FloatingPointError
         A loss is no finite number.
     """
-    if epochs < 1:
-        raise ConfigError(f"epochs must be at least 1, not {epochs}")
-    started, waited = time.perf_counter(), 0
+    watch, started, waited = watch or Watch(), time.perf_counter(), 0
     best: Model | None = None
     highest = -math.inf
     for epoch in range(1, epochs + 1):
@@ -117,7 +146,14 @@ def trained_users(graph: Graph) -> Tensor:
     return torch.bincount(graph.users.row, minlength=graph.num_users) > 0
 
 
-def check_has_ratings(name: str, graph: Graph) -> None:
+def check_at_least(least: float, **settings: float) -> None:
+    """Raise a `ConfigError` for the first setting that is below `least`, or no number."""
+    for name, value in settings.items():
+        if not value >= least:
+            raise ConfigError(f"{name} must be at least {least}, not {value}")
+
+
+def check_rated(name: str, graph: Graph) -> None:
     """Raise a `DataError` unless the graph knows how much people liked what they watched."""
     if "rating" not in graph.dataset.ratings:
         raise DataError(f"{name} predicts ratings, but {graph.dataset.name} has no column rating")
