@@ -1,7 +1,7 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
 Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never change
-(`Dataset`, `Split`, `Config`, `NewUser`, `RecGraph`).
+(`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os
@@ -16,7 +16,7 @@ from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
 from gnnrec.evaluate import evaluate
 from gnnrec.explain import explain
 from gnnrec.fit import fit
-from gnnrec.graph import Graph, NewUser
+from gnnrec.graph import Graph, NewMovie, NewUser
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
@@ -31,6 +31,7 @@ __all__ = [
     "DownloadError",
     "GnnrecError",
     "Graph",
+    "NewMovie",
     "NewUser",
     "RatingConfig",
     "RatingModel",

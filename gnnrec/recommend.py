@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
-from gnnrec.graph import Graph, UserBatch, batch_of
+from gnnrec.graph import Graph, NewMovie, UserBatch, batch_of
 
 CHUNK = 1024
 """People scored at once; bounds memory to ``CHUNK * num_movies`` floats."""
@@ -44,9 +45,9 @@ class Recommender(ABC):
         """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
         """Return the model on a graph with more movies; see `Graph.add_movies`."""
-        return self.with_graph(self.graph.add_movies(movies))
+        return self.with_graph(self.graph.add_movies(movies, features))
 
 
 def recommend(
@@ -127,7 +128,8 @@ def similar_movies(
     ----------
     model : Recommender
         A trained `RecGraph`, or a baseline.
-    movie : id or title
+    movie : id, title or NewMovie
+        One of the graph, or one that nobody has rated.
     k : int
         How many.
     candidates : iterable, optional
@@ -139,7 +141,11 @@ def similar_movies(
         ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
     """
     _check(model, k)
-    node = model.graph.movie_node(movie)
+    if isinstance(movie, NewMovie):
+        model = model.with_graph(model.graph.add_movie(movie))
+        node = model.graph.num_movies - 1
+    else:
+        node = model.graph.movie_node(movie)
     vectors = torch.nn.functional.normalize(model.movie_vectors().cpu(), dim=1)
     similarity = vectors @ vectors[node]
     similarity[node] = -torch.inf

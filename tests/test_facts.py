@@ -10,9 +10,7 @@ from gnnrec.graph.facts import movie_facts
 
 
 def test_facts_by_hand() -> None:
-    movies = pd.DataFrame(
-        {"year": [2000, None, 1985], "runtime": [150.0, None, None], "plot": ["a b c d e", "", None]}
-    )
+    movies = pd.DataFrame({"year": [2000, None, 1985], "runtime": [150.0, None, None], "plot": ["a b c d e", "", None]})
     found = movie_facts(movies)
     expected = [[1.0, 2.0, np.log(5) - 4, 1, 1, 1], [0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32))

@@ -12,6 +12,7 @@ import pandas as pd
 from gnnrec.data import columns
 from gnnrec.data.clean import clean_movies, clean_users
 from gnnrec.data.dataset import Dataset
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
 
 
@@ -37,9 +38,14 @@ def with_ratings(
     )
 
 
-def with_movies(old: Dataset, movies: pd.DataFrame) -> Dataset:
-    """Return the dataset with more movies; see `Graph.add_movies`."""
-    return dataclasses.replace(old, movies=pd.concat([old.movies, added_movies(movies, old)], ignore_index=True))
+def with_movies(old: Dataset, movies: pd.DataFrame, features: Mapping[str, MovieVectors]) -> Dataset:
+    """Return the dataset with more movies and their vectors; see `Graph.add_movies`."""
+    if unknown := [name for name in features if name not in old.features]:
+        there = ", ".join(old.features) or "none"
+        raise DataError(f"the graph has no vectors of {', '.join(unknown)}; its modalities are: {there}")
+    movies = pd.concat([old.movies, added_movies(movies, old)], ignore_index=True)
+    joined = {name: old.features[name].joined(vectors) for name, vectors in features.items()}
+    return dataclasses.replace(old, movies=movies, features={**old.features, **joined})
 
 
 def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:

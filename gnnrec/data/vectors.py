@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.columns import shown
 from gnnrec.errors import DataError
 
 
@@ -47,7 +48,7 @@ class MovieVectors:
     about: str
 
     def __init__(self, movie_ids: Iterable[Any], values: Any, about: str = "given") -> None:
-        ids, array = pd.Index(movie_ids), np.array(values, dtype=np.float32)
+        ids, array = pd.Index(movie_ids), np.array(values, dtype=np.float32, order="C")
         if array.ndim != 2 or not array.shape[1]:
             raise DataError(
                 f"vectors of movies must be a table of numbers, a row per movie, not of shape {array.shape}"
@@ -55,10 +56,10 @@ class MovieVectors:
         if len(ids) != len(array):
             raise DataError(f"{len(ids)} movie ids for {len(array)} vectors")
         if ids.has_duplicates:
-            raise DataError(f"movie {ids[ids.duplicated()][0]!r} has more than one vector")
+            raise DataError(f"movie {shown(ids[ids.duplicated()][0])} has more than one vector")
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-            raise DataError(f"the vector of movie {ids[row]!r} has a number that is not finite")
+            raise DataError(f"the vector of movie {shown(ids[row])} has a number that is not finite")
         array.flags.writeable = False
         for field, value in {"movie_ids": ids, "values": array, "about": about}.items():
             object.__setattr__(self, field, value)
@@ -88,6 +89,16 @@ class MovieVectors:
         values = np.zeros((len(place), self.dim), dtype=np.float32)
         values[known] = self.values[place[known]]
         return values, known
+
+    def joined(self, other: MovieVectors) -> MovieVectors:
+        """Return these vectors and others of the same modality; `DataError` where widths differ or a movie has two."""
+        if self.dim != other.dim:
+            raise DataError(
+                f"vectors of {other.dim} numbers ({other.about}) do not fit those of {self.dim} ({self.about}); "
+                "make them with the same encoder"
+            )
+        ids = [*self.movie_ids, *other.movie_ids]
+        return MovieVectors(ids, np.concatenate([self.values, other.values]), self.about)
 
     def __len__(self) -> int:
         return len(self.movie_ids)

@@ -3,7 +3,8 @@
 from gnnrec.graph.features import AGE_BINS, DECADES
 from gnnrec.graph.followed import followed_by
 from gnnrec.graph.graph import Graph
+from gnnrec.graph.movies import NewMovie
 from gnnrec.graph.people import NewUser, batch_of
 from gnnrec.graph.users import UserBatch
 
-__all__ = ["AGE_BINS", "DECADES", "Graph", "NewUser", "UserBatch", "batch_of", "followed_by"]
+__all__ = ["AGE_BINS", "DECADES", "Graph", "NewMovie", "NewUser", "UserBatch", "batch_of", "followed_by"]

@@ -20,9 +20,11 @@ from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
 from gnnrec.data.added import with_movies, with_ratings
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.graph import edges, features
 from gnnrec.graph.facts import movie_facts
 from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
+from gnnrec.graph.movies import NewMovie
 from gnnrec.graph.names import Names
 from gnnrec.graph.sides import GENRES, MOVIE_SIDES, links_to, values_among, values_in
 from gnnrec.graph.users import UserBatch
@@ -220,15 +222,29 @@ class Graph:
         """
         return Graph.from_dataset(with_ratings(self.dataset, ratings, users, self.known), self.known)
 
-    def add_movies(self, movies: pd.DataFrame) -> Graph:
-        """Return a graph with more movies, described by ``movie_id[, title][, genres][, year][, directors][, actors]``.
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Graph:
+        """Return a graph with more movies.
+
+        Parameters
+        ----------
+        movies : pandas.DataFrame
+            ``movie_id[, title][, genres][, year][, directors][, actors][, runtime][, plot]``.
+        features : mapping of str to MovieVectors, optional
+            Their vectors, for modalities that the graph has; made by the same encoder.
 
         Raises
         ------
         DataError
-            A movie is already there, or its row is wrong; the message names the row of the frame given.
+            A movie is already there, or its row is wrong (the message names the row of the frame given), or its vectors
+            are of another modality or width.
         """
-        return Graph.from_dataset(with_movies(self.dataset, movies), self.known)
+        return Graph.from_dataset(with_movies(self.dataset, movies, features or {}), self.known)
+
+    def add_movie(self, movie: NewMovie) -> Graph:
+        """Return a graph with one more movie, the last node, under an id that nobody else has."""
+        ids = self.dataset.movies["movie_id"]
+        movie_id: Any = int(ids.max()) + 1 if ids.dtype == "int64" else "".join(["new movie", *ids])
+        return self.add_movies(movie.row(movie_id), movie.vectors(movie_id))
 
     def __repr__(self) -> str:
         sides = "".join(f"{len(values):,} {column}, " for column, values in self.sides.items())

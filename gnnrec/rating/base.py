@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Self
 
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gnnrec.data import Dataset
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 
@@ -42,9 +44,9 @@ class RatingPredictor(ABC):
         """Return the predictor on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
         """Return the predictor on a graph with more movies; see `Graph.add_movies`."""
-        return self.with_graph(self.graph.add_movies(movies))
+        return self.with_graph(self.graph.add_movies(movies, features))
 
 
 def predict_pairs(model: RatingPredictor, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
