@@ -194,7 +194,7 @@ def _validate(model: RecGraph, split: Split) -> float:
         split.valid,
         ks=(train.k,),
         metrics=(train.metric,),
-        candidates=split.catalogue,
+        candidates=split.ranked("valid"),
         history=split.support,
         per_user=True,
     )

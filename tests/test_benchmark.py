@@ -318,3 +318,20 @@ def test_timed() -> None:
     result, seconds = timed(lambda: 7)
     assert result == 7
     assert seconds >= 0
+
+
+def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among held-out movies, settings and epochs are chosen by ranking the movies for validation among each other."""
+    split = Split.by_protocol("unseen-movies", make_sample(80, 120), fold=1)
+    model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
+    expected = evaluate(model, split.valid, ks=[20], metrics=["ndcg"], candidates=split.valid["movie_id"].unique())
+    quality = valid_quality(split)
+    assert quality is not None
+    assert quality(model) == pytest.approx(expected["value"].item())
+    trained = fit(split, Config().override(["train.epochs=1", "model.embedding_dim=4"]), progress=False)
+    expected = evaluate(
+        trained, split.valid, ks=[trained.config.train.k], metrics=[trained.config.train.metric],
+        candidates=split.ranked("valid"),
+    )  # fmt: skip
+    (seen,) = (value for key, value in trained.history[0].items() if "@" in key)
+    assert seen == pytest.approx(expected["value"].item(), abs=1e-6)

@@ -528,6 +528,22 @@ def test_benchmark_protocol(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert len(seen) == len(cases)
 
 
+def test_benchmark_of_unseen_movies(files: tuple[Path, Path], tmp_path: Path) -> None:
+    common = ("benchmark", "--dataset", files[0], "--models", "ridge,popularity", "--json", tmp_path / "x.json")
+    for protocol, asked in (
+        ("unseen-movies", {"fold": 1}),
+        ("unseen-movies", {"fold": 1, "candidates": "all"}),
+        ("unseen-users", {"fold": 1, "support": 3}),
+    ):
+        options_ = [word for name, value in asked.items() for word in (f"--{name}", value)]
+        output = succeeds(*common, "--protocol", protocol, *options_)
+        split = Split.by_protocol(protocol, load_dataset(files[0]), **asked)
+        assert repr(split) in output
+        assert Report.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(split).digest}
+    assert "'random' has no fold to choose" in fails("benchmark", "--dataset", files[0], "--fold", 1)
+    assert "--fold: of a --protocol only" in fails("train", "--dataset", files[0], "--fold", 1)
+
+
 def test_negatives_of_a_file(run: Path, world: Split, tmp_path: Path) -> None:
     drawn = world.with_negatives(4, seed=3).negatives
     drawn.to_csv(tmp_path / "n.csv", index=False)

@@ -88,7 +88,7 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
             split.valid,
             ks=[20],
             metrics=["ndcg"],
-            candidates=split.catalogue,
+            candidates=split.ranked("valid"),
             history=split.support,
             per_user=True,
         )

@@ -55,6 +55,9 @@ def train(
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
     seed: given.SeedOption = None,
+    fold: given.FoldOption = None,
+    support: given.SupportOption = None,
+    candidates: given.CandidatesOption = None,
     config: given.ConfigOption = None,
     set_: given.SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
@@ -68,7 +71,9 @@ def train(
     """
     with errors():
         settings = _settings(config, set_)
-        source = given.Source(split, protocol, min_rating, core, mask, history, negatives, seed)
+        source = given.Source(
+            split, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
+        )
         data = source.rows(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
@@ -105,6 +110,9 @@ def evaluate(
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
     seed: given.SeedOption = None,
+    fold: given.FoldOption = None,
+    support: given.SupportOption = None,
+    candidates: given.CandidatesOption = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="What --protocol divides; the run's own dataset by its name.")
     ] = None,
@@ -122,7 +130,9 @@ def evaluate(
             raise ConfigError(
                 f"{run} was trained on all ratings; give the folder of a split with --split, or a --protocol"
             )
-        source = given.Source(folder, protocol, min_rating, core, mask, history, negatives, seed)
+        source = given.Source(
+            folder, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
+        )
         whole = model.graph.dataset
         rows = source.split(load_dataset(dataset or whole.name, data_dir=data_dir) if protocol else whole)
         _check_test_rows(rows)
@@ -151,6 +161,9 @@ def benchmark(
     history: given.HistoryOption = None,
     negatives: given.NegativesOption = None,
     seed: given.SeedOption = None,
+    fold: given.FoldOption = None,
+    support: given.SupportOption = None,
+    candidates: given.CandidatesOption = None,
     models: given.ModelsOption = given.FAST_MODELS,
     seeds: Annotated[int, typer.Option("--seeds", help="How often a model that draws at random is trained.")] = 3,
     limit_seconds: Annotated[
@@ -170,7 +183,17 @@ def benchmark(
     """
     with errors():
         source = given.Source(
-            split, protocol or (None if split else "random"), min_rating, core, mask, history, negatives, seed
+            split,
+            protocol or (None if split else "random"),
+            min_rating,
+            core,
+            mask,
+            history,
+            negatives,
+            seed,
+            fold,
+            support,
+            candidates,
         )
         rows = source.split(load_dataset(dataset, data_dir=data_dir))
         console.print(repr(rows), highlight=False, markup=False)
