@@ -58,6 +58,7 @@ def train(
     fold: given.FoldOption = None,
     support: given.SupportOption = None,
     candidates: given.CandidatesOption = None,
+    features_: given.FeaturesOption = None,
     config: given.ConfigOption = None,
     set_: given.SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
@@ -74,7 +75,7 @@ def train(
         source = given.Source(
             split, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
         )
-        data = source.rows(load_dataset(dataset, data_dir=data_dir))
+        data = source.rows(given.read_dataset(dataset, data_dir, features_))
         console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
             _check_test_rows(data)
@@ -170,6 +171,7 @@ def benchmark(
         float | None,
         typer.Option("--limit-seconds", help="No peer starts another epoch after this; for each of its fits."),
     ] = None,
+    features_: given.FeaturesOption = None,
     config: given.ConfigsOption = None,
     set_: given.SetOption = None,
     out: Annotated[
@@ -195,7 +197,7 @@ def benchmark(
             support,
             candidates,
         )
-        rows = source.split(load_dataset(dataset, data_dir=data_dir))
+        rows = source.split(given.read_dataset(dataset, data_dir, features_))
         console.print(repr(rows), highlight=False, markup=False)
         _check_test_rows(rows)
         names = [name.strip() for name in models.split(",") if name.strip()]

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from gnnrec.benchmark import FAST, MODELS
-from gnnrec.data import PROTOCOLS, Dataset, Split
+from gnnrec.data import PROTOCOLS, Dataset, Split, load_dataset
 from gnnrec.data.candidates import CANDIDATES
 from gnnrec.data.protocols import SCOPES, find_protocol
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError
+from gnnrec.features import load_features, read_vectors
 
 DatasetOption = Annotated[
     str, typer.Option("--dataset", help="A name (sample, ml-1m, ml-100k, ...), a folder, or a file of ratings.")
@@ -62,6 +64,13 @@ CandidatesOption = Annotated[
         help=f"Of an unseen-* protocol: rank new movies among {' or '.join(CANDIDATES)} ones; else held-out.",
     ),
 ]
+FeaturesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        help="Vectors of movies: the folder that `gnnrec features` wrote, or NAME=FILE of your own. May be repeated.",
+    ),
+]
 FAST_MODELS = ",".join(FAST)
 ModelsOption = Annotated[
     str,
@@ -74,6 +83,16 @@ ConfigsOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
 ]
+
+
+def read_dataset(name: str, data_dir: Path | None, features: list[str] | None) -> Dataset:
+    """Return a dataset with the vectors of its movies that are asked for."""
+    dataset = load_dataset(name, data_dir=data_dir)
+    found: dict[str, MovieVectors] = {}
+    for source in features or ():
+        modality, equals, file = source.partition("=")
+        found |= {modality: read_vectors(file, dataset=dataset)} if equals else load_features(source)
+    return dataset.with_features(**found)
 
 
 @dataclass(frozen=True)
