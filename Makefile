@@ -3,47 +3,51 @@
 # make leaderboard         measure all that docs/leaderboard.md shows (hours; ARGS="m1 next-movie" for some sections)
 # make leaderboard-page    write that page from the results that are there (a second)
 PYTHON ?= python3
+# Training needs little. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
 VENV ?= .venv
-# A CPU is enough. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
 TORCH ?= torch<2.14
+# Tests, lint and docs need more, and a torchvision (for CLIP) that fits PyTorch: the newest of both, some GB on Linux.
+DEV ?= .venv-dev
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEV_BIN := $(DEV)/bin
+PIP := -m pip --disable-pip-version-check --quiet install
 
 .PHONY: train test lint docs leaderboard leaderboard-page clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
 
-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV)/.installed
+	$(DEV_BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+lint: $(DEV)/.installed
+	$(DEV_BIN)/ruff check .
+	$(DEV_BIN)/ruff format --check .
+	$(DEV_BIN)/mypy
 
-docs: $(VENV)/.installed-dev
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+docs: $(DEV)/.installed
+	$(DEV_BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-leaderboard: $(VENV)/.installed-dev
-	$(BIN)/python docs/make_leaderboard.py --run $(ARGS)
+leaderboard: $(DEV)/.installed
+	$(DEV_BIN)/python docs/make_leaderboard.py --run $(ARGS)
 
-leaderboard-page: $(VENV)/.installed-dev
-	$(BIN)/python docs/make_leaderboard.py
+leaderboard-page: $(DEV)/.installed
+	$(DEV_BIN)/python docs/make_leaderboard.py
 
 # The stamps are written last, so that an interrupted set-up starts again.
 $(VENV)/.installed: pyproject.toml
 	@echo "setting up $(VENV): PyTorch, PyG and gnnrec (a few minutes, once)"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install "$(TORCH)" -e .
+	$(BIN)/python $(PIP) "$(TORCH)" -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "adding what tests, lint and docs need"
-	$(PIP) install "$(TORCH)" -e ".[dev]"
+$(DEV)/.installed: pyproject.toml
+	@echo "setting up $(DEV): all that tests, lint and docs need (some minutes and GB, once)"
+	$(PYTHON) -m venv $(DEV)
+	$(DEV_BIN)/python $(PIP) torch torchvision -e ".[dev]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
