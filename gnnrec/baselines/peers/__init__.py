@@ -15,8 +15,6 @@ from functools import partial
 from typing import Any
 
 from gnnrec.baselines.peers.als_bpr import ImplicitALS, ImplicitBPR
-from gnnrec.baselines.peers.attention import HistoryAttention
-from gnnrec.baselines.peers.biasedmf import BiasedMF
 from gnnrec.baselines.peers.lightgcn import PyGLightGCN
 from gnnrec.baselines.peers.mf import MatrixFactorization
 from gnnrec.baselines.peers.neumf import NeuMF
@@ -47,8 +45,6 @@ class Peer:
         Whether it learns in epochs that can be watched: takes ``watch``.
     new_people : bool
         Whether it can score someone who was not trained on.
-    predicts_ratings : bool
-        Whether its scores are ratings.
     needs : str, optional
         A package that gnnrec does not bring along.
     """
@@ -59,7 +55,6 @@ class Peer:
     seeded: bool = True
     watched: bool = True
     new_people: bool = True
-    predicts_ratings: bool = False
     needs: str | None = None
 
     @property
@@ -83,8 +78,6 @@ PEERS: dict[str, Peer] = {
     "average": Peer(AverageNext.fit),
     "sasrec": Peer(SASRec.fit, patience=10),
     "sasrec-binary": Peer(partial(SASRec.fit, loss="binary"), patience=20),
-    "biasedmf": Peer(BiasedMF.fit, predicts_ratings=True),
-    "attention": Peer(HistoryAttention.fit, predicts_ratings=True),
 }
 """Every peer, by name."""
 
@@ -145,8 +138,6 @@ __all__ = [
     "PEERS",
     "SLIM",
     "AverageNext",
-    "BiasedMF",
-    "HistoryAttention",
     "ImplicitALS",
     "ImplicitBPR",
     "MatrixFactorization",
