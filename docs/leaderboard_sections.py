@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SPLIT = "Movielens1M_m1"
-"""A folder, wherever it is; commands name it only."""
+"""Stands in commands for the folder that `--split` of `make_leaderboard.py` names."""
 
 INTRODUCTION = """<!-- Written by docs/make_leaderboard.py: `make leaderboard-page` writes it anew. -->
 
@@ -19,17 +19,18 @@ others have published.
 
 The numbers of one table were measured on the same rows in the same way, for which their
 [fingerprint](evaluating.md#the-fingerprint) vouches. ± is the standard deviation over seeds; seconds are those of one
-fit, with the choice of settings and of the epoch.
+fit, with the choice of settings and of the epoch. They were taken on one of two cores while the other one was measuring
+something else, which makes them up to twice as long as on a quiet machine.
 
 Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, they
 are there for orientation and must not be compared. *Read in the source* means that we have seen the number where it
-was published."""
+was published; the others are quoted second-hand."""
 
-OF_SETS = "--config configs/ml1m.yaml"
+CONFIGS_OF_SETS = "--config configs/ml1m.yaml"
 """Our networks where people's histories count as sets."""
-IN_TIME = f"{OF_SETS} --config configs/ml1m-next.yaml"
+CONFIGS_NEXT = f"{CONFIGS_OF_SETS} --config configs/ml1m-next.yaml"
 """Where the next movie is asked for: one that knows time, beside one that does not."""
-IN_THE_LONG_RUN = f"{OF_SETS} --config configs/ml1m-chronological.yaml"
+CONFIGS_LATER = f"{CONFIGS_OF_SETS} --config configs/ml1m-chronological.yaml"
 """Where all that comes after some moment is asked for."""
 
 
@@ -55,7 +56,10 @@ def ranking(
     limit_seconds: int = 240,
     rows: str = "",
 ) -> Section:
-    """Return a section of ranked lists: the networks and the baselines over three seeds, the slower peers over one."""
+    """Return a section of ranked lists: the networks and the baselines over three seeds, the slower peers over one.
+
+    `rows` are the options that choose the rows, else the protocol of that name. Its table is sorted by the last column.
+    """
     start = f"gnnrec benchmark --dataset ml-1m {rows or f'--protocol {name}'}"
     commands = {f"{name}.json": f"{start} {configs} --seeds 3"}
     if peers:
@@ -73,7 +77,7 @@ SECTIONS: dict[str, Section] = {
         "Movielens1M_m1",
         "A published split: a folder of three files, every rating counts, all movies are ranked.",
         TOP_20,
-        OF_SETS,
+        CONFIGS_OF_SETS,
         "slim,als,bpr,mf,neumf,lightgcn",
         rows=f"--split {SPLIT}",
     ),
@@ -82,39 +86,40 @@ SECTIONS: dict[str, Section] = {
         "RecBole's protocol",
         "Ratings of 3 and more, 10-core, 8:1:1 at random per user. Recall is divided by the number of test movies.",
         TOP_10,
-        OF_SETS,
+        CONFIGS_OF_SETS,
         "slim,als",
     ),
     "chronological-10core": ranking(
         "chronological-10core",
         "Each user's newest fifth, of ratings of 4 and 5",
-        "10-core; the valid tenth before it is left out of the lists, but not known.",
+        "10-core, 70/10/20. The valid tenth before the test rows is left out of the lists, but not known.",
         TOP_20,
-        IN_THE_LONG_RUN,
+        CONFIGS_LATER,
         "slim,als",
     ),
     "chronological-fold-in": ranking(
         "chronological-fold-in",
-        "The same fifth, with fold-in",
-        "What the models of the table above do when the valid tenth reaches them after training: nothing is trained "
-        "again.",
+        "Each user's newest fifth, with fold-in",
+        "Ratings of 4 and 5, 10-core, 70/10/20. The valid tenth reaches the models after training; nothing is "
+        "trained on it.",
         TOP_20,
-        IN_THE_LONG_RUN,
+        CONFIGS_LATER,
         rows="--protocol chronological-10core --history train+valid",
     ),
     "last-tenth": ranking(
         "last-tenth",
         "Each user's newest tenth, of ratings of 4 and 5",
-        "10-core; a fifth lies between the train rows and the test rows. It is left out of the lists, but not known.",
+        "10-core, 70/20/10. A fifth lies between the train rows and the test rows; it is left out of the lists, but "
+        "not known.",
         TOP_20,
-        IN_THE_LONG_RUN,
+        CONFIGS_LATER,
     ),
     "next-tenth": ranking(
         "next-tenth",
-        "The tenth that follows, of ratings of 4 and 5",
-        "10-core; the test rows follow the train rows directly, and the valid fifth comes after them.",
+        "The tenth that follows each user's train rows, of ratings of 4 and 5",
+        "10-core, 70/10/20. The test rows follow the train rows directly, and the valid fifth comes after them.",
         TOP_20,
-        IN_THE_LONG_RUN,
+        CONFIGS_LATER,
     ),
     "next-movie": ranking(
         "next-movie",
@@ -122,17 +127,17 @@ SECTIONS: dict[str, Section] = {
         "Each user's last rating among all movies, all ratings before it known. The last but one chooses the model; "
         "it is not trained on, as it is in some papers.",
         HITS,
-        IN_TIME,
+        CONFIGS_NEXT,
         "slim,als,mf,average,sasrec,sasrec-binary",
         limit_seconds=480,
     ),
     "next-movie-99": ranking(
         "next-movie-99",
         "Next movie among 99",
-        "The same among 99 movies drawn for each user. NCF and its followers train on the last but one rating, too; "
-        "here it is known at test time only.",
+        "Each user's last rating among 99 movies drawn for each user. NCF and its followers train on the last but one "
+        "rating, too; here it is known at test time only.",
         HITS,
-        IN_TIME,
+        CONFIGS_NEXT,
         "slim,mf",
     ),
     "rating": Section(

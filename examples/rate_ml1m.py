@@ -1,10 +1,12 @@
 """Predict held-out ratings of MovieLens-1M, beside means, biases and matrix factorisation.
 
-    python examples/rate_ml1m.py [--dataset ml-1m] [--data-dir FOLDER] [--seeds 3] [--with-content-only]
-        [--json FILE]
+    python examples/rate_ml1m.py [--dataset ml-1m] [--data-dir FOLDER] [--seeds 3] [--with-attention]
+        [--with-content-only] [--json FILE]
 
 Each seed divides all ratings anew at random, 90% to train and 10% to test, and trains everything anew. Settings are the
-library's defaults; they were chosen on 5% of the ratings, cut from the train rows of seed 0. No rating's date is used.
+library's defaults; they were chosen on 5% of the ratings, cut from the train rows of seed 0. No rating's date is used,
+save by the attention over the history, which reads a person's latest 100 ratings; a tenth of the train rows, held back
+at random, tells when its training stops.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ from typing import Any
 from rich.table import Table
 
 import gnnrec
+from gnnrec.baselines import Watch
 from gnnrec.benchmark import Report, timed
 from gnnrec.benchmark.run import over_seeds
 from gnnrec.cli import console
 from gnnrec.evaluate import Fingerprint
 from gnnrec.rating import RatingPredictor, evaluate_ratings, fit_ratings, split_ratings
+from gnnrec.rating.attention import SCHEDULE, HistoryAttention
 from gnnrec.rating.baselines import BiasedMF, Biases
 
 METRICS = "rmse and mae, each rating counts alike"
@@ -39,6 +43,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="where to look for the dataset first")
     parser.add_argument("--seeds", type=int, default=3, help="how many random splits")
     parser.add_argument("--draws", type=int, default=gnnrec.RatingConfig().num_samples, help="draws of the head")
+    parser.add_argument("--with-attention", action="store_true", help="also attention over the history")
+    parser.add_argument("--attention-epochs", type=int, default=SCHEDULE.epochs, help="at most so many of them")
     parser.add_argument("--with-content-only", action="store_true", help="also a head that sees no graph vectors")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="of the graph's model")
     parser.add_argument("--json", type=Path, help="write the results to this file, again after every split")
@@ -118,13 +124,24 @@ def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dic
         "mean of the movie": partial(Biases.fit, graph, user_reg=inf),
         "movie and user biases": partial(Biases.fit, graph),
         "biased MF": partial(BiasedMF.fit, graph, seed=seed),
-        "gnnrec": partial(fit_ratings, train, config, head()),
     }
+    if arguments.with_attention:
+        found["history attention"] = partial(attention, split, arguments.attention_epochs, seed)
+    found["gnnrec"] = partial(fit_ratings, train, config, head())
     if arguments.with_content_only:
         # The model underneath is trained and not looked at, so one epoch of it is enough.
         blind = config.override(["train.epochs=1"])
         found["gnnrec, content only"] = partial(fit_ratings, train, blind, head(use_vectors=False))
     return found
+
+
+def attention(split: gnnrec.Split, epochs: int, seed: int) -> HistoryAttention:
+    """Hold a tenth of the train rows back to know when to stop; the model then reads them as part of the histories."""
+    part = split_ratings(split.dataset, seed=seed)
+    watch = Watch(quality=lambda model: -float(evaluate_ratings(model, part)["value"][0]))
+    schedule = replace(SCHEDULE, epochs=epochs)
+    model = HistoryAttention.fit(gnnrec.Graph.from_dataset(part.dataset), schedule=schedule, seed=seed, watch=watch)
+    return model.with_graph(gnnrec.Graph.from_dataset(split.dataset))
 
 
 def table(results: list[dict[str, Any]], title: str) -> Table:

@@ -1,6 +1,6 @@
 """`Config`: every setting of a model and its training, in one frozen, checked place.
 
-The YAML file, ``--set`` on the command line and the header of a saved run are all this class.
+The YAML file, ``--set`` on the command line and the settings of a saved run are all this class.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ModelConfig(_Section):
     kernel: bool = True
     """Whether unseen movies are also placed by a smooth function of year, genres, runtime and length of the plot."""
     time: bool = False
-    """Whether people's vectors know the order and the dates of what they watched; the next seven keys say how."""
+    """Whether people's vectors know the order and the dates of what they watched; the next six keys say how."""
     rank_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
     """Views of a history in which a rating fades with the number of later ones; each fades to 1/e after so many."""
     day_decays: tuple[Positive, ...] = ()
@@ -54,12 +54,12 @@ class ModelConfig(_Section):
     """Width of the hidden layer that reads all views together; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of the hidden layer, and of the vector made of the views, that is dropped in training."""
-    followed_window: int = Field(10, ge=1)
-    """How many places later in a history a movie still counts as "followed by", for ``init: followed``."""
     init: Literal["svd", "followed", "random"] = "svd"
     """Start of the movies' id vectors: an SVD of the ratings, an SVD of what followed what, or small and random."""
     init_scale: float = Field(0.3, gt=0)
     """Size of the first scores when starting from the SVD; 1 would be the SVD's own."""
+    followed_window: int = Field(10, ge=1)
+    """How many places later in a history a movie still counts as "followed by", for ``init: followed``."""
 
     @model_validator(mode="after")
     def _dates_are_read(self) -> Self:

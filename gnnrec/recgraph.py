@@ -98,7 +98,7 @@ class RecGraph(Recommender):
         """Write a folder that `load` reads back; it appears whole or not at all.
 
         It holds ``config.yaml``, ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json`` (ratings and
-        tables), ``metrics.json``, ``run.json`` and, where there is a history, ``training.png``. Nothing is pickled.
+        tables), ``metrics.json``, ``run.json`` and, where there is a history, ``training.png``, none of it pickled.
 
         Parameters
         ----------

@@ -71,15 +71,14 @@ def reversed_users() -> Dataset:
 class Subject:
     """A model under test, built when a check first needs it.
 
-    `personal` is false for models that tell everyone the same, or that learn something else than who watched what
-    (ratings, an order): they cannot complete the checkerboard. `strangers` is false for models with a table of users,
-    which must refuse new people clearly. `needs_ratings` is true for models that must refuse data without ratings.
+    `personal` is false for models that tell everyone the same, or that learn an order instead of who watched what: they
+    cannot complete the checkerboard. `strangers` is false for models with a table of users, which must refuse new
+    people clearly.
     """
 
     build: Build
     personal: bool = True
     strangers: bool = True
-    needs_ratings: bool = False
 
     @cached_property
     def on_checkerboard(self) -> Recommender:
@@ -253,10 +252,6 @@ def check_similar_movies(subject: Subject) -> None:
 
 
 def check_text_ids(subject: Subject) -> None:
-    if subject.needs_ratings:
-        with pytest.raises(DataError, match="predicts ratings, but custom has no column rating"):
-            subject.build(text_ids())
-        return
     second = {"m500": 5, "m502": 4} if subject.strangers else "u105"
     found = recommend(subject.on_text_ids, ["u104", second], k=3)
     assert found["user_id"].tolist() == ["u104"] * 3 + ["new user 2" if subject.strangers else "u105"] * 3

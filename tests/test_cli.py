@@ -36,7 +36,7 @@ from gnnrec import (
     predict_rating,
     recommend,
 )
-from gnnrec.benchmark import RANKING, Report, fit_baseline
+from gnnrec.benchmark import MODELS, Report, fit_baseline
 from gnnrec.cli import asking, options
 from gnnrec.data import PROTOCOLS, make_sample
 from gnnrec.errors import ConfigError
@@ -421,7 +421,7 @@ def test_benchmark_of_peers(files: tuple[Path, Path], tmp_path: Path, monkeypatc
     assert "needs the package implicit" in fails(*common, "--models", "als").splitlines()[-1]
 
 
-def test_all_models_are_those_that_rank(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_models(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def stop(*arguments: Any, models: Any, **options: Any) -> None:
@@ -430,7 +430,7 @@ def test_all_models_are_those_that_rank(files: tuple[Path, Path], monkeypatch: p
 
     monkeypatch.setattr(cli, "run_benchmark", stop)
     assert fails("benchmark", "--dataset", files[0], "--models", "all") == "enough"
-    assert tuple(asked) == RANKING
+    assert tuple(asked) == MODELS
 
 
 def test_benchmark_of_several_networks(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from torch_geometric.nn.models import LightGCN
 from gnnrec.baselines import EASE, SLIM
 from gnnrec.baselines.peers import (
     AverageNext,
-    BiasedMF,
-    HistoryAttention,
     ImplicitALS,
     ImplicitBPR,
     MatrixFactorization,
@@ -24,7 +22,6 @@ from gnnrec.baselines.peers import (
     SASRec,
     Schedule,
 )
-from gnnrec.baselines.peers.attention import SHRINK
 from gnnrec.baselines.peers.lightgcn import normalised
 from gnnrec.baselines.peers.neumf import NeuMFNetwork
 from gnnrec.baselines.peers.sasrec import SASRecNetwork
@@ -162,69 +159,6 @@ def test_lightgcn_is_that_of_pyg():
     torch.testing.assert_close(*grads)
 
 
-def test_biasedmf_finds_a_low_rank_matrix_again():
-    generator = np.random.default_rng(0)
-    truth = 3 + generator.normal(size=(40, 1)) * 0.3 + generator.normal(size=30) * 0.3
-    truth += generator.normal(size=(40, 2)) @ generator.normal(size=(2, 30)) * 0.5
-    row, movie = np.nonzero(generator.random((40, 30)) < 0.7)
-    graph = graph_of(user_id=row, movie_id=movie, rating=truth[row, movie])
-    model = BiasedMF.fit(graph, dim=2, reg=1e-4, epochs=60)
-    hidden = np.ones((40, 30), dtype=bool)
-    hidden[row, movie] = False
-    wrong = model.score(graph.users).numpy() - truth
-    assert np.sqrt((wrong[hidden] ** 2).mean()) < 0.1
-    assert truth[hidden].std() > 0.7
-    # Someone new with the first user's ratings gets the same, by least squares.
-    same = recommend(model, dict(zip(movie[row == 0].tolist(), truth[0, movie[row == 0]], strict=True)), k=5)
-    assert same["score"].tolist() == pytest.approx(sorted(truth[0][hidden[0]], reverse=True)[:5], abs=0.2)
-
-
-def test_biasedmf_without_anything_known_predicts_mean_and_bias():
-    ratings = {"user_id": [1, 1, 2, 2], "movie_id": [10, 20, 10, 20], "rating": [5.0, 1.0, 5.0, 3.0]}
-    model = BiasedMF.fit(graph_of(**ratings), dim=1)
-    found = recommend(model, {}, k=2)
-    assert found["movie_id"].tolist() == [10, 20]
-    torch.testing.assert_close(torch.tensor(found["score"]), 3.5 + model.bias)
-    added = model.add_movies(pd.DataFrame({"movie_id": [30]}))
-    assert recommend(added, {}, candidates=[30])["score"].tolist() == [3.5]
-
-
-def test_attention_never_reads_the_rating_it_predicts():
-    ratings = sample().dataset.ratings
-    model = HistoryAttention.fit(sample(), dim=8, length=20, schedule=Schedule(2, 0.002, 32, 0.1))
-    own = ratings[ratings["user_id"] == 42]
-    history = dict(zip(own["movie_id"], own["rating"], strict=True))
-    asked = list(history)[-1]
-    before = recommend(model, history, k=1, candidates=[asked], exclude_seen=False)["score"].item()
-    changed = recommend(model, history | {asked: 1.0 if history[asked] > 3 else 5.0}, k=60, exclude_seen=False)
-    assert changed.set_index("movie_id").loc[asked, "score"] == pytest.approx(before, abs=1e-5)
-    others = recommend(model, history, k=60, exclude_seen=False).set_index("movie_id")["score"].drop(asked)
-    moved = changed.set_index("movie_id")["score"].drop(asked)
-    assert (others - moved[others.index]).abs().max() > 1e-3, "but the others do"
-
-
-def test_attention_starts_from_mean_and_biases():
-    graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = HistoryAttention.fit(graph, dim=4, schedule=Schedule(1, 0.0, 32))
-    expected = 3.5 + np.array([3.0, -3.0]) / (2 + SHRINK)
-    assert recommend(model, {}, k=2)["score"].tolist() == pytest.approx(expected.tolist())
-
-
-def test_attention_learns_who_agrees_with_what():
-    """Whoever likes movie 0 dislikes movie 1 and the other way round; movies 2 to 7 say nothing."""
-    generator = np.random.default_rng(0)
-    likes = generator.random(200) < 0.5
-    rows = [(u, m, r) for u in range(200) for m, r in ((0, 5 if likes[u] else 1), (1, 1 if likes[u] else 5))]
-    rows += [(u, int(m), 3 + generator.normal()) for u in range(200) for m in generator.choice(range(2, 8), 3, False)]
-    user, movie, rating = zip(*rows, strict=True)
-    model = HistoryAttention.fit(
-        graph_of(user_id=user, movie_id=movie, rating=rating), dim=8, schedule=Schedule(40, 0.02, 32)
-    )
-    for rated, predicted in ((5, 1), (1, 5)):
-        score = recommend(model, {0: rated, 2: 3, 3: 3, 4: 3}, candidates=[1])["score"].item()
-        assert score == pytest.approx(predicted, abs=0.6)
-
-
 CYCLE = 12
 
 
@@ -295,11 +229,8 @@ def test_tokens():
         (SASRec.fit, {"loss": "hinge"}, "loss must be one of softmax, binary, not 'hinge'"),
         (SASRec.fit, {"dim": 10, "num_heads": 4}, "a multiple of num_heads, not 10 and 4"),
         (AverageNext.fit, {"length": 0}, "length must be at least 1, not 0"),
-        (BiasedMF.fit, {"reg": 0.0}, "reg must be above 0, not 0.0"),
-        (BiasedMF.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
         (ImplicitALS.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
         (ImplicitBPR.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
-        (HistoryAttention.fit, {"length": 0}, "length must be at least 1, not 0"),
     ],
 )
 def test_settings_that_make_no_sense(fit, settings, message):

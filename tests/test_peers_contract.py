@@ -7,10 +7,9 @@ from functools import partial
 
 import pytest
 import torch
-from contract import CHECKS, Subject, checkerboard, sample
+from contract import CHECKS, Subject, sample
 
 from gnnrec.baselines.peers import PEERS, Schedule
-from gnnrec.errors import DataError
 
 SMALL = {
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
@@ -25,8 +24,6 @@ SMALL = {
     "average": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.003, 64)},
     "sasrec": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.001, 64)},
     "sasrec-binary": {"dim": 8, "length": 20, "schedule": Schedule(30, 0.01, 20)},
-    "biasedmf": {"dim": 4, "epochs": 5},
-    "attention": {"dim": 8, "length": 20, "schedule": Schedule(3, 0.002, 32, 0.1)},
 }
 # Trained on what comes next among all movies, a network learns the order and not which movies belong together.
 LEARNS_ORDER = ("average", "sasrec")
@@ -38,9 +35,8 @@ BY_ID = {"lightfm": ("check_checkerboard_for_strangers", "check_stored_equals_ne
 SUBJECTS = {
     name: Subject(
         partial(peer.fit, **SMALL[name]),
-        personal=not peer.predicts_ratings and name not in (*LEARNS_ORDER, *KNOWS_CONTENT_ONLY),
+        personal=name not in (*LEARNS_ORDER, *KNOWS_CONTENT_ONLY),
         strangers=peer.new_people,
-        needs_ratings=peer.predicts_ratings,
     )
     for name, peer in PEERS.items()
 }
@@ -84,9 +80,3 @@ def test_the_same_seed_gives_the_same_scores(name):
     assert torch.equal(first.score(people), again.score(people))
     assert not torch.equal(first.score(people), other.score(people))
     assert torch.equal(torch.random.get_rng_state(), state), "the caller's random numbers are left alone"
-
-
-@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.predicts_ratings])
-def test_models_of_ratings_refuse_data_without(name):
-    with pytest.raises(DataError, match=f"{name} predicts ratings, but checkerboard has no column rating"):
-        PEERS[name].fit(checkerboard())

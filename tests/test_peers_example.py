@@ -41,12 +41,12 @@ def script(tmp_path, monkeypatch):
 
 
 def test_everybody_on_the_same_rows(script, capsys, monkeypatch):
-    """All models that rank take part unless told otherwise; als and bpr where their package is."""
+    """All models take part unless told otherwise; als and bpr where their package is."""
     monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
     monkeypatch.setitem(sys.modules, "implicit.cpu.bpr", None)
     report = script("--protocol", "chronological")
     names = ["gnn", "ease", "itemknn", "popularity"]
-    names += [name for name, peer in PEERS.items() if peer.needs is None and not peer.predicts_ratings]
+    names += [name for name, peer in PEERS.items() if peer.needs is None]
     rows = report.results
     assert [*dict.fromkeys(row["model"] for row in rows)] == names
     assert set(report.left_out) == {"als", "bpr"}
@@ -65,14 +65,14 @@ def test_everybody_on_the_same_rows(script, capsys, monkeypatch):
 
 
 def test_options_are_those_of_benchmark(script):
-    report = script("--models", "ease,biasedmf", "--seeds", "3")
+    report = script("--models", "ease,mf", "--seeds", "3")
     rows = {(row["model"], row["metric"], row["k"]): row for row in report.results}
     assert rows["ease", "ndcg", 10]["seeds"] == 1
-    row = rows["biasedmf", "ndcg", 10]
+    row = rows["mf", "ndcg", 10]
     assert row["seeds"] == len(row["values"]) == 3
     assert row["mean"] == pytest.approx(sum(row["values"]) / 3)
     assert row["std"] > 0
-    assert report.command.startswith("gnnrec benchmark --dataset small --models ease,biasedmf --seeds 3 --limit-sec")
+    assert report.command.startswith("gnnrec benchmark --dataset small --models ease,mf --seeds 3 --limit-sec")
 
 
 def test_errors_are_one_line(script, capsys):

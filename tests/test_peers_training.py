@@ -12,7 +12,7 @@ import torch
 from contract import sample
 
 from gnnrec.baselines import PEERS, Schedule, Watch, fit_peer
-from gnnrec.baselines.peers import BiasedMF, ImplicitALS, MatrixFactorization, training
+from gnnrec.baselines.peers import ImplicitALS, MatrixFactorization, training
 from gnnrec.baselines.peers.training import Unwatched, seeded, train
 from gnnrec.baselines.popularity import Popularity
 from gnnrec.data import Dataset
@@ -186,8 +186,9 @@ def _noted(tried: list[float]):
 
 
 def test_fit_peer_passes_the_seed_on():
-    first, second = (fit_peer("biasedmf", sample(), seed=seed, settings={"epochs": 1}) for seed in (3, 4))
-    assert torch.equal(first.movies, BiasedMF.fit(sample(), epochs=1, seed=3).movies)
+    settings = {"dim": 4, "schedule": Schedule(1, 0.005, 4096)}
+    first, second = (fit_peer("mf", sample(), seed=seed, settings=settings) for seed in (3, 4))
+    assert torch.equal(first.movies, MatrixFactorization.fit(sample(), **settings, seed=3).movies)
     assert not torch.equal(first.movies, second.movies)
 
 

@@ -9,9 +9,11 @@ import torch
 
 import gnnrec
 from gnnrec import Config, Dataset, NewUser, RatingConfig, RatingModel, evaluate_ratings, fit_ratings, predict_rating
+from gnnrec.baselines import Schedule
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.rating import split_ratings
+from gnnrec.rating.attention import HistoryAttention
 from gnnrec.rating.baselines import BiasedMF, Biases
 
 SMALL = Config().override(["model.embedding_dim=8", "train.epochs=2"])
@@ -75,12 +77,13 @@ def test_permuted_ratings_teach_nothing(split: gnnrec.Split) -> None:
     assert abs(np.corrcoef(found, list(someone.values()))[0, 1]) < 0.4
 
 
-@pytest.mark.parametrize("kind", ["head", "biases", "mf"])
+@pytest.mark.parametrize("kind", ["head", "biases", "mf", "attention"])
 def test_a_question_does_not_see_its_own_rating(kind: str, model: RatingModel) -> None:
     asked = {
         "head": lambda: model,
         "biases": lambda: Biases.fit(model.graph),
         "mf": lambda: BiasedMF.fit(model.graph, dim=3),
+        "attention": lambda: HistoryAttention.fit(model.graph, dim=8, schedule=Schedule(3, 0.002, 32)),
     }[kind]()
     ratings = {1000: 60.0, 1001: 45.0, 1002: 70.0}
     found = [predict_rating(asked, {**ratings, 1001: own}, [1000, 1001])["rating"] for own in (0.0, 45.0, 90.0)]

@@ -6,13 +6,14 @@ import runpy
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 
-from gnnrec import Graph, evaluate_ratings, load_dataset
+from gnnrec import Graph, evaluate_ratings, load_dataset, predict_rating
 from gnnrec.benchmark import Report
 from gnnrec.data import make_sample
 from gnnrec.evaluate.fingerprint import Rows
@@ -40,9 +41,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_what_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    report = run("--seeds", "2", "--with-content-only")
+    report = run("--seeds", "2", "--with-content-only", "--with-attention", "--attention-epochs", "2")
     rows = {(row["model"], row["metric"]): row for row in report.results}
-    names = ["mean of all", "mean of the movie", "movie and user biases", "biased MF", "gnnrec", "gnnrec, content only"]
+    names = ["mean of all", "mean of the movie", "movie and user biases", "biased MF", "history attention"]
+    names += ["gnnrec", "gnnrec, content only"]
     assert list(rows) == [(name, metric) for name in names for metric in ("rmse", "mae")]
     dataset = load_dataset("world")
     splits = [split_ratings(dataset, seed=seed) for seed in range(2)]
@@ -59,8 +61,8 @@ def test_what_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         [f"{digest} = world, random 90/10 of all ratings, seeds 0 to 1", *parts, "history train",
          "metrics rmse and mae, each rating counts alike"]
     )  # fmt: skip
-    typed = "python examples/rate_ml1m.py --dataset world --seeds 2 --draws 5 --with-content-only"
-    assert report.command == f"{typed} --set train.epochs=1 --set model.embedding_dim=8"
+    typed = "python examples/rate_ml1m.py --dataset world --seeds 2 --draws 5 --with-attention --attention-epochs 2"
+    assert report.command == f"{typed} --with-content-only --set train.epochs=1 --set model.embedding_dim=8"
     assert report.settings["gnnrec"]["model"]["embedding_dim"] == 8
     assert report.settings["gnnrec"]["rating"]["num_samples"] == 5
     best = rows["movie and user biases", "rmse"]
@@ -83,6 +85,17 @@ def test_it_stands_on_the_leaderboard(run: Run, tmp_path: Path) -> None:
     assert made["words"](command, tmp_path, Path("x.json"))[1:] == [
         "examples/rate_ml1m.py", "--seeds", "3", "--with-content-only", "--json", "x.json",
     ]  # fmt: skip
+
+
+def test_attention_learns_and_stops_without_the_test_rows() -> None:
+    made: dict[str, Any] = runpy.run_path(str(HOME / "examples" / "rate_ml1m.py"), run_name="made")
+    split = split_ratings(make_sample(80, 60))
+    other = replace(split, test=split.test.assign(rating=1.0).iloc[:9])
+    first, second = (made["attention"](one, 4, 0) for one in (split, other))
+    assert predict_rating(first, [1, 2]).equals(predict_rating(second, [1, 2]))
+    assert first.graph.dataset.num_ratings == len(split.train), "the rows held back are read in the end"
+    errors = [evaluate_ratings(made["attention"](split, epochs, 0), split)["value"][0] for epochs in (1, 4)]
+    assert errors[1] < errors[0]
 
 
 def test_no_seeds(run: Run) -> None:

@@ -27,7 +27,7 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.propagate import Adjacency
 from gnnrec.rating import gaussian, split_ratings
-from gnnrec.rating.baselines import BiasedMF, Biases
+from gnnrec.rating.baselines import Biases
 from gnnrec.rating.command import rate, ratings_table
 from gnnrec.rating.sampler import Link
 
@@ -96,29 +96,6 @@ def test_a_link_is_found() -> None:
     weights = torch.ones(4000)
     weights[:2000] = 2
     torch.testing.assert_close(Link.fit(features, vectors, 1.0, weights).weight, twice.weight, atol=1e-5, rtol=1e-4)
-
-
-def test_biases_by_hand() -> None:
-    graph = Graph.from_dataset(Dataset(RATINGS))
-    everything = Biases.fit(graph, movie_reg=float("inf"), user_reg=float("inf"))
-    assert predict_rating(everything, 1)["rating"].tolist() == pytest.approx([3.4] * 3)
-    movies = Biases.fit(graph, movie_reg=0.0, user_reg=float("inf"))
-    assert predict_rating(movies, 3)["rating"].tolist() == pytest.approx([4, 3, 2])
-    both = Biases.fit(graph, movie_reg=1e9, user_reg=1.0)
-    # User 1 is 1.6 above and 0.4 below the mean of 3.4; a movie that was rated is asked without its rating.
-    assert predict_rating(both, 1)["rating"].tolist() == pytest.approx([3.4 - 0.4 / 2, 3.4 + 1.6 / 2, 3.4 + 1.2 / 3])
-
-
-def test_biased_mf_leaves_little_unexplained() -> None:
-    rng = np.random.default_rng(0)
-    stars = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 30)) + rng.standard_normal(30)
-    row, col = np.nonzero(rng.random(stars.shape) < 0.6)
-    data = Dataset(pd.DataFrame({"user_id": row, "movie_id": col, "rating": stars[row, col]}))
-    split = split_ratings(data)
-    mf = BiasedMF.fit(Graph.from_dataset(split.dataset), dim=2, reg=0.05, bias_reg=0.05, num_epochs=30)
-    assert evaluate_ratings(mf, split)["value"][0] < 0.15
-    with_more = mf.add_movies(pd.DataFrame({"movie_id": [99]}))
-    assert predict_rating(with_more, 0, 99)["rating"].between(stars.min(), stars.max()).all()
 
 
 def test_errors_by_hand() -> None:

@@ -1,6 +1,6 @@
 """Models that are one movie-to-movie matrix: a person's scores are the sum of the rows of what they watched.
 
-Item-kNN and EASE differ only in how they get that matrix. Nothing is stored per user, so new people, new
+Item-kNN, EASE and SLIM differ only in how they get that matrix. Nothing is stored per user, so new people, new
 ratings and stored users take the same path.
 """
 

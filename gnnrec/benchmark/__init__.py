@@ -1,13 +1,12 @@
 """Several models on the same rows: fitted, timed, evaluated over several seeds, and laid out."""
 
-from gnnrec.benchmark.models import FAST, MODELS, RANKING, draws, fit_baseline, fit_model, valid_quality
+from gnnrec.benchmark.models import FAST, MODELS, draws, fit_baseline, fit_model, valid_quality
 from gnnrec.benchmark.report import Report, left_out_line, table
 from gnnrec.benchmark.run import benchmark, compare, over_seeds, timed
 
 __all__ = [
     "FAST",
     "MODELS",
-    "RANKING",
     "Report",
     "benchmark",
     "compare",

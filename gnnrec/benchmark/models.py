@@ -18,8 +18,6 @@ MODELS = ("gnn", *reversed(BASELINES), *PEERS)
 """What `benchmark` can run."""
 FAST = ("gnn", "ease", "itemknn", "popularity")
 """What it runs when not told: the network and baselines that need seconds."""
-RANKING = tuple(name for name in MODELS if name not in PEERS or not PEERS[name].predicts_ratings)
-"""What ``--models all`` runs: all but those that predict stars, whose lists are not meant to be good."""
 
 
 def fit_model(

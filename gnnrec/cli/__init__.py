@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gnnrec.benchmark import RANKING, Report, compare, left_out_line, table, timed
+from gnnrec.benchmark import MODELS, Report, compare, left_out_line, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.cli import options as given
 from gnnrec.cli.asking import rate, recommend
@@ -204,7 +204,7 @@ def benchmark(
         report = run_benchmark(
             rows,
             _networks(config, set_),
-            models=RANKING if names == ["all"] else names,
+            models=MODELS if names == ["all"] else names,
             seeds=seeds,
             limit_seconds=limit_seconds,
             out=out,

@@ -74,7 +74,7 @@ FeaturesOption = Annotated[
 FAST_MODELS = ",".join(FAST)
 ModelsOption = Annotated[
     str,
-    typer.Option("--models", help=f"Comma-separated, or all, which is all that rank: {', '.join(MODELS)}."),
+    typer.Option("--models", help=f"Comma-separated, or all: {', '.join(MODELS)}."),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file, for example configs/ml1m.yaml.")]
 ConfigsOption = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,6 @@ from gnnrec.evaluate.ranking import Ranking, rank
 from gnnrec.evaluate.task import task_of
 from gnnrec.graph import Graph
 from gnnrec.recommend import Recommender
-
-METRICS = (*ACCURACY, "coverage", "novelty", "diversity")
-"""Everything that `evaluate` can report, in the order in which it does."""
 
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
@@ -152,13 +149,19 @@ class _Facts:
         return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.row))), genres)
 
 
+OF_LISTS: dict[str, Callable[[Tensor, _Facts], Tensor]] = {
+    "novelty": lambda lists, facts: of_lists.novelty(lists, facts.counts, facts.num_users),
+    "diversity": lambda lists, facts: of_lists.genre_diversity(lists, facts.genres),
+}
+"""Metrics that look at the lists alone and have a value for each user, by name."""
+METRICS = (*ACCURACY, "coverage", *OF_LISTS)
+"""Everything that `evaluate` can report, in the order in which it does."""
+
+
 def _per_user(metric: str, k: int, ranking: Ranking, facts: _Facts) -> Tensor:
     """Return one value per user, ``[n]``; NaN where it is not defined."""
-    lists = ranking.lists[:, :k]
-    if metric == "novelty":
-        return of_lists.novelty(lists, facts.counts, facts.num_users)
-    if metric == "diversity":
-        return of_lists.genre_diversity(lists, facts.genres)
+    if metric in OF_LISTS:
+        return OF_LISTS[metric](ranking.lists[:, :k], facts)
     return ACCURACY[metric](ranking.hits[:, :k], ranking.num_relevant)
 
 

@@ -21,15 +21,24 @@ DECADES = tuple(range(1920, 2030, 10))
 """Decades of release; earlier movies count as the first, later ones as the last."""
 
 
+def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
+    """Return ``[n, 7 + num_genders]``, what is known of people besides their occupation.
+
+    Parameters
+    ----------
+    ages : numpy.ndarray
+        ``[n]`` years, NaN where not known.
+    genders : numpy.ndarray
+        ``[n]`` int64, the place of each among the known genders, -1 where not known.
+    num_genders : int
+    """
+    return torch.cat([age_features(ages), one_hot(genders, num_genders)], dim=1)
+
+
 def age_features(ages: np.ndarray) -> Tensor:
     """Return ``[n, 7]``, one column per age group; `ages` in years, NaN where not known."""
     codes = np.where(np.isnan(ages), -1, np.digitize(ages, AGE_BINS))
     return one_hot(codes, len(AGE_BINS) + 1)
-
-
-def gender_features(genders: pd.Series, known: pd.Index) -> Tensor:
-    """Return ``[n, len(known)]``; a gender that is not in `known` counts as not known."""
-    return one_hot(known.get_indexer(pd.Index(genders.astype(object))), len(known))
 
 
 def decade_features(years: np.ndarray) -> Tensor:

@@ -81,9 +81,9 @@ class Graph:
             features.warn_of_new(dataset.users["occupation"], occupations, "occupation")
             features.warn_of_new(dataset.users["gender"], genders, "gender")
         ages = dataset.users["age"].to_numpy(dtype="float64", na_value=np.nan)
-        profile = features.age_features(ages), features.gender_features(dataset.users["gender"], genders)
+        codes = genders.get_indexer(pd.Index(dataset.users["gender"].astype(object)))
         users = UserBatch(
-            x=torch.cat(profile, dim=1),
+            x=features.profile_features(ages, codes, len(genders)),
             occupation=features.links(dataset.users["occupation"], occupations),
             **edges.of_ratings(dataset),
             node=torch.arange(dataset.num_users),

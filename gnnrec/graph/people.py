@@ -150,17 +150,11 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     if not isinstance(person, NewUser):
         person = NewUser(ratings=person)
     nodes, ratings, times = _history(graph, person)
-    x = torch.cat(
-        [
-            features.age_features(np.array([age_of(person.age)])),
-            features.one_hot(codes_of(person.gender, graph.genders, "gender"), len(graph.genders)),
-        ],
-        dim=1,
-    )
+    age, gender = np.array([age_of(person.age)]), codes_of(person.gender, graph.genders, "gender")
     occupation = torch.from_numpy(codes_of(person.occupation, graph.occupations, "occupation"))
     occupation = occupation[occupation >= 0]
     return UserBatch(
-        x=x,
+        x=features.profile_features(age, gender, len(graph.genders)),
         occupation=(torch.zeros_like(occupation), occupation),
         row=torch.zeros_like(nodes),
         movie=nodes,

@@ -1,7 +1,7 @@
 """Losses over the whole catalogue: of all movies, which are the ones a person went on to watch.
 
-All take the same arguments, so that one config word swaps them. A rating is a message or a question (see `fit`); a
-movie that carried a message is neither right nor wrong for that person and takes no part.
+All take the same arguments, so that one config word swaps them. A rating is a message or a question (see
+`gnnrec.questions`); a movie that carried a message is neither right nor wrong for that person and takes no part.
 """
 
 from __future__ import annotations

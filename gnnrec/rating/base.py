@@ -23,11 +23,7 @@ class RatingPredictor(ABC):
     """A graph and a way to say how many stars its movies would get from people."""
 
     name: str
-
-    @property
-    @abstractmethod
-    def graph(self) -> Graph:
-        """Whose users and movies it knows."""
+    graph: Graph
 
     @abstractmethod
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:

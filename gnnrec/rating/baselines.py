@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gnnrec.baselines.peers.training import check_at_least
+from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.rating.base import RatingPredictor, check_ratings, rated
 from gnnrec.rating.gaussian import conditional, normal, with_one
@@ -28,17 +30,19 @@ class Biases(RatingPredictor):
 
     Attributes
     ----------
-    of : Graph
-        Its graph.
-    mean, scale : Tensor
-        Mean of the training ratings; the lowest and the highest of them.
+    graph : Graph
+        Whose users and movies it knows.
+    mean : Tensor
+        Mean of the training ratings.
+    scale : tuple of float
+        Lowest and highest of the training ratings.
     movie_bias : Tensor
         ``[num_movies]``.
     user_reg : float
         :math:`\lambda_u`.
     """
 
-    of: Graph
+    graph: Graph
     mean: Tensor
     scale: tuple[float, float]
     movie_bias: Tensor
@@ -47,19 +51,26 @@ class Biases(RatingPredictor):
 
     @classmethod
     def fit(cls, graph: Graph, *, movie_reg: float = 3.0, user_reg: float = 6.0, num_rounds: int = 10) -> Self:
-        """Find both kinds of biases in turn."""
+        r"""Find both kinds of biases in turn.
+
+        Parameters
+        ----------
+        graph : Graph
+            With ratings.
+        movie_reg, user_reg : float
+            :math:`\lambda_i` and :math:`\lambda_u`, 0 or more.
+        num_rounds : int
+            How often.
+        """
         check_ratings(graph.dataset)
+        check_at_least(0, movie_reg=movie_reg, user_reg=user_reg)
+        check_at_least(1, num_rounds=num_rounds)
         users, mean = graph.users, graph.users.rating.mean()
         movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
         for _ in range(num_rounds):
             movie_bias = _shrunk(users.movie, users.rating - mean - user_bias[users.row], graph.num_movies, movie_reg)
             user_bias = _shrunk(users.row, users.rating - mean - movie_bias[users.movie], graph.num_users, user_reg)
         return cls(graph, mean, _scale(users.rating), movie_bias, user_reg)
-
-    @property
-    def graph(self) -> Graph:
-        """See `RatingPredictor.graph`."""
-        return self.of
 
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
@@ -76,7 +87,7 @@ class Biases(RatingPredictor):
     def with_graph(self, graph: Graph) -> Self:
         """See `RatingPredictor.with_graph`; a movie added later is taken for an average one."""
         late = graph.num_movies - len(self.movie_bias)
-        return replace(self, of=graph, movie_bias=nn.functional.pad(self.movie_bias, (0, late)))
+        return replace(self, graph=graph, movie_bias=nn.functional.pad(self.movie_bias, (0, late)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +101,19 @@ class BiasedMF(RatingPredictor):
 
     Attributes
     ----------
-    of : Graph
-        Its graph.
-    mean, scale : Tensor
-        Mean of the training ratings; the lowest and the highest of them.
+    graph : Graph
+        Whose users and movies it knows.
+    mean : Tensor
+        Mean of the training ratings.
+    scale : tuple of float
+        Lowest and highest of the training ratings.
     movies : Tensor
         ``[num_movies, 1 + dim]``, bias first.
     penalty : Tensor
         ``[1 + dim, 1 + dim]``, diagonal.
     """
 
-    of: Graph
+    graph: Graph
     mean: Tensor
     scale: tuple[float, float]
     movies: Tensor
@@ -118,8 +131,26 @@ class BiasedMF(RatingPredictor):
         num_epochs: int = 15,
         seed: int = 0,
     ) -> Self:
-        """Solve for people and movies in turn."""
+        r"""Solve for people and movies in turn.
+
+        Parameters
+        ----------
+        graph : Graph
+            With ratings.
+        dim : int
+            Width of a vector.
+        reg, bias_reg : float
+            :math:`\lambda` and :math:`\lambda_b`, above 0.
+        num_epochs : int
+            Both sides are solved in each.
+        seed : int
+            Of the first movie vectors.
+        """
         check_ratings(graph.dataset)
+        check_at_least(1, dim=dim, num_epochs=num_epochs)
+        for setting, value in {"reg": reg, "bias_reg": bias_reg}.items():
+            if not value > 0:
+                raise ConfigError(f"{setting} must be above 0, not {value}")
         users, rng = graph.users, np.random.default_rng(seed)
         y = users.rating - users.rating.mean()
         penalty = torch.diag(torch.tensor([bias_reg, *[reg] * dim]))
@@ -134,11 +165,6 @@ class BiasedMF(RatingPredictor):
                 users.watched, with_one(people), left, weight, nothing, penalty, transposed=True
             ).mean()
         return cls(graph, users.rating.mean(), _scale(users.rating), movies, penalty)
-
-    @property
-    def graph(self) -> Graph:
-        """See `RatingPredictor.graph`."""
-        return self.of
 
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
@@ -157,7 +183,7 @@ class BiasedMF(RatingPredictor):
     def with_graph(self, graph: Graph) -> Self:
         """See `RatingPredictor.with_graph`; a movie added later has a vector of zeros."""
         late = graph.num_movies - len(self.movies)
-        return replace(self, of=graph, movies=nn.functional.pad(self.movies, (0, 0, 0, late)))
+        return replace(self, graph=graph, movies=nn.functional.pad(self.movies, (0, 0, 0, late)))
 
 
 def _shrunk(group: Tensor, value: Tensor, size: int, reg: float) -> Tensor:

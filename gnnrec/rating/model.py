@@ -35,6 +35,8 @@ class RatingModel(RatingPredictor):
 
     Attributes
     ----------
+    graph : Graph
+        Everything it may look at: the training ratings and what was added since.
     model : RecGraph
         Gives the vectors; recommends, too.
     head : RatingHead
@@ -45,16 +47,15 @@ class RatingModel(RatingPredictor):
         Facts that were recorded with it, as plain JSON values.
     """
 
+    graph: Graph = field(init=False)
     model: RecGraph
     head: RatingHead
     settings: RatingConfig
     report: dict[str, Any] = field(default_factory=dict)
     name = "gnnrec"
 
-    @property
-    def graph(self) -> Graph:
-        """Everything it may look at: the training ratings and what was added since."""
-        return self.model.graph
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graph", self.model.graph)
 
     @cached_property
     def tastes(self) -> MovieTastes:

@@ -16,8 +16,6 @@ from typing import Any
 
 from gnnrec.baselines.contentknn import ContentKNN
 from gnnrec.baselines.peers.als_bpr import ImplicitALS, ImplicitBPR
-from gnnrec.baselines.peers.attention import HistoryAttention
-from gnnrec.baselines.peers.biasedmf import BiasedMF
 from gnnrec.baselines.peers.lightfm import LightFM
 from gnnrec.baselines.peers.lightgcn import PyGLightGCN
 from gnnrec.baselines.peers.mf import MatrixFactorization
@@ -50,8 +48,6 @@ class Peer:
         Whether it learns in epochs that can be watched: takes ``watch``.
     new_people : bool
         Whether it can score someone who was not trained on.
-    predicts_ratings : bool
-        Whether its scores are ratings.
     needs : str, optional
         A package that gnnrec does not bring along.
     """
@@ -62,7 +58,6 @@ class Peer:
     seeded: bool = True
     watched: bool = True
     new_people: bool = True
-    predicts_ratings: bool = False
     needs: str | None = None
 
     @property
@@ -99,8 +94,6 @@ PEERS: dict[str, Peer] = {
     "average": Peer(AverageNext.fit),
     "sasrec": Peer(SASRec.fit, patience=10),
     "sasrec-binary": Peer(partial(SASRec.fit, loss="binary"), patience=20),
-    "biasedmf": Peer(BiasedMF.fit, predicts_ratings=True),
-    "attention": Peer(HistoryAttention.fit, predicts_ratings=True),
 }
 """Every peer, by name."""
 
@@ -161,8 +154,6 @@ __all__ = [
     "PEERS",
     "SLIM",
     "AverageNext",
-    "BiasedMF",
-    "HistoryAttention",
     "ImplicitALS",
     "ImplicitBPR",
     "LightFM",

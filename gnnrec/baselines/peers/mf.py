@@ -39,7 +39,7 @@ class MatrixFactorization(TwoTables):
 
     The dot product with the log loss over sampled movies, L2 on the vectors of each pair (Rendle et al., RecSys
     2020, sections 2 and 3). The paper trains by plain SGD; here it is Adam over batches. For predicted ratings
-    see `BiasedMF`.
+    see `gnnrec.rating.baselines.BiasedMF`.
     """
 
     name = "mf"

@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
-from gnnrec.recommend import Recommender
 
-Model = TypeVar("Model", bound=Recommender)
+Model = TypeVar("Model")
 Network = TypeVar("Network", bound=torch.nn.Module)
 
 
@@ -71,7 +70,7 @@ class Watch:
         Gets ``{"epoch", "loss"[, "quality"]}`` after each epoch.
     """
 
-    quality: Callable[[Recommender], float] | None = None
+    quality: Callable[[Any], float] | None = None
     patience: int | None = None
     limit_seconds: float | None = None
     report: Callable[[dict[str, float]], None] | None = None
@@ -151,12 +150,6 @@ def check_at_least(least: float, **settings: float) -> None:
     for name, value in settings.items():
         if not value >= least:
             raise ConfigError(f"{name} must be at least {least}, not {value}")
-
-
-def check_rated(name: str, graph: Graph) -> None:
-    """Raise a `DataError` unless the graph knows how much people liked what they watched."""
-    if "rating" not in graph.dataset.ratings:
-        raise DataError(f"{name} predicts ratings, but {graph.dataset.name} has no column rating")
 
 
 class Unwatched:

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from gnnrec.baselines.counts import check_grown
 from gnnrec.baselines.peers.sequences import columns
-from gnnrec.baselines.peers.tables import zeros_for_added
-from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, check_rated, frozen, seeded, train
+from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, frozen, seeded, train
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.recommend import Recommender
+from gnnrec.rating.base import RatingPredictor, check_ratings
 
-CHUNK = 8
-"""People scored at once: each has a weight for every pair of a candidate and a rated movie."""
+CHUNK = 32_768
+"""Questions answered at once: each has a weight for every rated movie of the person."""
+
+SCHEDULE = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
+"""People at a time, with all that is read of their ratings."""
 
 SHRINK = 10.0
 """Ratings that a person's bias is drawn towards 0 by."""
@@ -80,7 +82,7 @@ def windows(users: UserBatch, edges: Tensor, num_movies: int, length: int) -> tu
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HistoryAttention(Recommender):
+class HistoryAttention(RatingPredictor):
     r"""Ratings by attention of the candidate over the rated history.
 
     .. math::
@@ -90,7 +92,7 @@ class HistoryAttention(Recommender):
     It is asymmetric SVD (Koren, KDD 2008, eq. 13) with attention (Vaswani et al. 2017, eq. 1) where that takes the
     plain mean; :math:`b_u` is the shrunk mean of what the ratings differ by. All vectors are linear maps of one
     embedding per movie. There is no table of users. Trained with the squared error of each rating given the person's
-    others. Scores are ratings. A movie added later gets each person's mean prediction.
+    others.
 
     Attributes
     ----------
@@ -99,20 +101,24 @@ class HistoryAttention(Recommender):
     network : AttentionNetwork
     length : int
         Latest ratings of a person that are read.
+    scale : tuple of float
+        Lowest and highest of the training ratings.
     """
 
     graph: Graph
     network: AttentionNetwork
     length: int
-    name = "attention"
+    scale: tuple[float, float]
+    name = "history attention"
 
     @classmethod
     def fit(
         cls,
         graph: Graph,
+        *,
         dim: int = 32,
         length: int = 100,
-        schedule: Schedule = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1),
+        schedule: Schedule = SCHEDULE,
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -134,9 +140,10 @@ class HistoryAttention(Recommender):
         device : str
             Where PyTorch computes.
         """
-        check_rated(cls.name, graph)
-        check_at_least(1, length=length)
+        check_ratings(graph.dataset)
+        check_at_least(1, dim=dim, length=length)
         users, mean = graph.users, float(graph.users.rating.mean())
+        scale = users.rating.min().item(), users.rating.max().item()
         counts = torch.bincount(users.movie, minlength=graph.num_movies)
         sums = torch.bincount(users.movie, users.rating - mean, minlength=graph.num_movies)
         with seeded(seed) as generator:
@@ -161,30 +168,33 @@ class HistoryAttention(Recommender):
                     total += wrong.detach().square().sum()
                 return total.item() / int((history < graph.num_movies).sum())
 
-            return train(epoch, lambda: cls(graph, frozen(network), length), schedule.epochs, watch)
+            return train(epoch, lambda: cls(graph, frozen(network), length, scale), schedule.epochs, watch)
 
-    def score(self, users: UserBatch) -> Tensor:
-        """Return predicted ratings ``[num_users, num_movies]`` float32 from the ratings in `users`."""
+    def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
+        """See `RatingPredictor.predict`; a movie added later is taken for an average one."""
         known, device = self.network.num_movies, self.network.bias.device
+        # Each question once. What is asked of a person stands in a row, after the padding in column 0.
+        pairs, again = (row * (known + 1) + movie.clamp(max=known)).unique(return_inverse=True)
+        row, movie = pairs // (known + 1), pairs % (known + 1)
+        width = int(torch.bincount(row).max()) if len(row) else 0
+        place = row, columns(row, users.num_users, width) + 1
+        asked = torch.full((users.num_users, width + 1), known)
+        asked[place] = movie
         history, rating = windows(users, torch.arange(len(users.row)), known, self.length)
-        everything = torch.arange(known, device=device).unsqueeze(0)
+        size = max(1, CHUNK // (width + 1))
+        parts = []
         with torch.no_grad():
-            parts = [
-                self.network(movies.to(device), truth.to(device), everything, (movies % known).to(device))
-                for movies, truth in zip(history.split(CHUNK), rating.split(CHUNK), strict=True)
-            ]
-        scores = torch.cat(parts)
-        more = self.graph.num_movies - known
-        return torch.cat([scores, scores.mean(1, keepdim=True).expand(-1, more)], dim=1)
+            for batch in zip(history.split(size), rating.split(size), asked.split(size), strict=True):
+                movies, truth, candidates = (part.to(device) for part in batch)
+                # Column 0, whose answer nobody reads, for what is not asked: argmax takes the first of equals.
+                own = (movies.unsqueeze(2) == candidates.unsqueeze(1)).int().argmax(2)
+                parts.append(self.network(movies, truth, candidates, own).cpu())
+        return torch.cat(parts)[place][again].clamp(*self.scale)
 
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same network on a larger graph."""
+        """See `RatingPredictor.with_graph`."""
         check_grown(self.network.num_movies, graph.num_movies)
         return replace(self, graph=graph)
-
-    def movie_vectors(self) -> Tensor:
-        """Return the embeddings ``[num_movies, dim]``, zeros for movies added later."""
-        return zeros_for_added(self.network.movie.weight[:-1], self.graph.num_movies)
 
     def __repr__(self) -> str:
         return f"HistoryAttention({self.network.num_movies:,} movies)"
