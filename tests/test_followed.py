@@ -88,7 +88,7 @@ def test_without_timestamps_nothing_follows() -> None:
 
 def test_it_is_made_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("gnnrec.graph.graph.followed_by", lambda users: calls.append(1) or followed_by(users))
+    monkeypatch.setattr("gnnrec.graph.hetero.followed_by", lambda users: calls.append(1) or followed_by(users))
     graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
     assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
     assert graph.data is graph.data
