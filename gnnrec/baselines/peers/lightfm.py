@@ -26,7 +26,7 @@ CHECKED = 10_000
 class LightFM(Recommender):
     r"""A vector for each feature; people and movies are the sums of theirs (Kula, CBRecSys 2015).
 
-    .. math:: s_{ui} = \Big(\sum_{f \in F_u} p_f\Big) \cdot \Big(\sum_{g \in G_i} q_g\Big) + \sum_{g \in G_i} b_g
+    .. math:: s_{ui} = \left(\sum_{f \in F_u} p_f\right) \cdot \left(\sum_{g \in G_i} q_g\right) + \sum_{g \in G_i} b_g
 
     Features of a person are their id, age group, gender and occupation; those of a movie its id, genres and decade. A
     feature counts only if it was trained on, so somebody or something new is the sum of what is known besides the id.
