@@ -31,10 +31,10 @@ from gnnrec.baselines import PEERS, Schedule, Watch
 from gnnrec.benchmark import timed, valid_quality
 from gnnrec.benchmark.report import versions
 from gnnrec.cli import console
+from gnnrec.device import pick_device
 from gnnrec.evaluate import Fingerprint
 from gnnrec.files import write_whole
 from gnnrec.fit import start
-from gnnrec.storage import pick_device
 
 METRIC = "ndcg@20"
 

@@ -17,6 +17,7 @@ import torch
 from gnnrec import checkpoint, storage
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset, Split
+from gnnrec.device import pick_device
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
@@ -82,7 +83,7 @@ def fit(
     split = data if isinstance(data, Split) else _held_back(data, train)
 
     graph = Graph.from_dataset(split.dataset)
-    tensors, state = start(graph, config, storage.pick_device(train.device))
+    tensors, state = start(graph, config, pick_device(train.device))
     encoder, optimiser, generator = state.encoder, state.optimiser, state.generator
     ridge = ContentRidge(encoder, tensors)
 

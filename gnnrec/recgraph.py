@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnnrec import storage
 from gnnrec.config import Config
+from gnnrec.device import pick_device
 from gnnrec.graph import Graph, UserBatch, batch_of
 from gnnrec.nn import ENCODERS, Content, Encoder, GraphTensors, MovieStates, content_sizes
 from gnnrec.recommend import Recommender
@@ -142,7 +143,7 @@ def load(path: str | Path, device: str = "cpu") -> RecGraph:
     run = storage.read_run(path)
     encoder = make_encoder(run.config, run.graph, num_ids=run.num_ids)
     storage.load_weights(encoder, run.weights, path)
-    encoder.to(storage.pick_device(device)).eval().requires_grad_(False)
+    encoder.to(pick_device(device)).eval().requires_grad_(False)
     return RecGraph(run.graph, run.config, encoder, run.records["history"], run.records["report"])
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gnnrec.config import Config
 from gnnrec.data import Dataset
 from gnnrec.data.vectors import MovieVectors
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import DataError
 from gnnrec.files import write_whole
 from gnnrec.graph import Graph
 
@@ -97,18 +97,6 @@ def load_weights(encoder: nn.Module, weights: Mapping[str, Tensor], path: str | 
         encoder.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise DataError(f"the weights of {path} do not fit its config: {error}") from None
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of a config: ``auto`` is a GPU when there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
-    return device
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from gnnrec.device import pick_device
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import EncoderError, encode_posters, load_features, pick
 from gnnrec.features.encoders import base, hub
@@ -386,9 +387,9 @@ def test_packages_that_are_missing_or_broken(tmp_path: Path, monkeypatch: pytest
 
 
 def test_devices() -> None:
-    assert base.pick_device("cpu").type == "cpu"
+    assert pick_device("cpu").type == "cpu"
     with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
-        base.pick_device("abacus")
+        pick_device("abacus")
 
 
 # The bench

@@ -14,8 +14,8 @@ import gnnrec
 
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
-    "errors", "files", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend", "explain",
-    "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "questions", "fit", "rating", "benchmark",
+    "errors", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
+    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "questions", "fit", "rating", "benchmark",
     "cli",
 )  # fmt: skip
 ALLOWED = {

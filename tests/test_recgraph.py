@@ -30,6 +30,7 @@ from gnnrec import (
 )
 from gnnrec.baselines import Popularity
 from gnnrec.data import make_sample
+from gnnrec.device import pick_device
 from gnnrec.nn import ENCODERS
 from gnnrec.recgraph import make_encoder
 
@@ -263,9 +264,9 @@ def test_nodes_that_do_not_fit_their_edges(model: RecGraph, tmp_path: Path) -> N
 
 def test_devices(model: RecGraph, tmp_path: Path) -> None:
     path = model.save(tmp_path / "run")
-    assert storage.pick_device("cpu") == torch.device("cpu")
-    assert storage.pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert load(path, device="auto").device == storage.pick_device("auto") or torch.cuda.is_available()
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert load(path, device="auto").device == pick_device("auto") or torch.cuda.is_available()
     with pytest.raises(ConfigError, match="device 'quantum' cannot be used: "):
         load(path, device="quantum")
     if not torch.cuda.is_available():

@@ -11,9 +11,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from gnnrec.errors import ConfigError, GnnrecError
+from gnnrec.errors import GnnrecError
 
 
 class EncoderError(GnnrecError):
@@ -90,18 +89,6 @@ def need(module: str, extra: str, what: str) -> ModuleType:
         raise EncoderError(
             f"{what} needs {module}, which is installed but does not load: {first_line(error)}"
         ) from error
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device; ``auto`` is a GPU when there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {first_line(error)}") from None
-    return device
 
 
 def file_hash(path: Path) -> str:

