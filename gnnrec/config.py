@@ -34,12 +34,14 @@ class ModelConfig(_Section):
     """How GraphSAGE joins neighbours; LightGCN always takes the normalised sum."""
     degree_smoothing: float = Field(0.25, ge=0)
     """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
+    history_smoothing: float = Field(10.0, ge=0)
+    """LightGCN: ratings that every person gets on top when degrees normalise; with few of them, the profile counts more."""
     sides: tuple[str, ...] = ("genres",)
     """What movies are linked to besides people: ``genres``, ``directors``, ``actors``, as far as the data has them."""
     modalities: tuple[str, ...] | None = None
     """Which of the dataset's vectors of movies are read, such as ``poster`` and ``text``; null for all there are."""
-    kernel: bool = True
-    """Whether unseen movies are also placed by a smooth function of year, genres, runtime and length of the plot."""
+    facts: bool = True
+    """Whether decades are read; unseen movies are placed by a smooth function of year, runtime, plot length, genres."""
     time: bool = False
     """Whether people's vectors know the order and the dates of what they watched; the next six keys say how."""
     rank_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
@@ -91,6 +93,8 @@ class TrainConfig(_Section):
     """Share of the movies that, at each step, must do without a modality, drawn for each of them."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
     """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
+    short_histories: float = Field(0.1, ge=0, lt=1)
+    """With ``questions: random``, share of the people who, at each step, are known by 1 to 15 of their ratings only."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the people whose age, gender and occupation are hidden at each step."""
     epochs: int = Field(30, ge=1)

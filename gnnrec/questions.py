@@ -18,6 +18,9 @@ from gnnrec.graph.edges import ranges
 from gnnrec.nn import LOSSES, Dropped, Encoder, GraphTensors, MovieStates
 from gnnrec.propagate import Adjacency
 
+SHORT = 15.0
+"""Ratings of the longest of the short histories."""
+
 
 def draw(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
     """Return the batches of one epoch: users, or moments, each given by the rating that comes next."""
@@ -52,7 +55,7 @@ def ask_at_random(
     keep = _coins(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
     edges = graph.edges_of(users)
     batch, has_history = _newcomers(graph.known_users(users), train, generator)
-    keep[edges] *= has_history[batch.row]
+    keep[edges] = _shortened(keep[edges], batch, train, generator) * has_history[batch.row]
     movies = _movies(encoder, tensors, keep, train, generator)
     z = _users(encoder, batch, movies, keep[edges])
     return _loss(z, movies.targets, tensors, batch, keep[edges] == 0, train, generator)
@@ -82,6 +85,17 @@ def _newcomers(batch: UserBatch, train: TrainConfig, generator: Generator) -> tu
     has_history = _coins(batch.num_users, 1 - train.history_dropout, generator)
     hidden = _coins(batch.num_users, train.profile_dropout, generator).bool()
     return batch.without_profile(hidden), has_history
+
+
+def _shortened(keep: Tensor, batch: UserBatch, train: TrainConfig, generator: Generator) -> Tensor:
+    """Let some people bring a few of their ratings only; small numbers of them are as frequent as large ones."""
+    if not train.short_histories:
+        return keep
+    short = _coins(batch.num_users, train.short_histories, generator)
+    few = SHORT ** torch.rand(batch.num_users, generator=generator)  # 1 to SHORT
+    share = few / torch.bincount(batch.row, minlength=batch.num_users)  # of their ratings
+    kept = torch.rand(len(keep), generator=generator) < share.clamp(max=1 - train.edge_dropout)[batch.row]
+    return torch.where(short[batch.row] > 0, kept.float(), keep)
 
 
 def _movies(

@@ -25,7 +25,7 @@ from gnnrec.errors import DataError
 from gnnrec.files import write_whole
 from gnnrec.graph import Graph
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout; raised when an older reader could not make sense of it."""
 HEADER = "run.json"
 OF_A_RUN = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")

@@ -140,7 +140,7 @@ def test_kernel_features_are_those_of_a_gaussian_kernel() -> None:
 
 def test_lightgcn_is_that_of_pyg(graph: Graph) -> None:
     """With users who start at zero and one movie table, three of PyG's layers are our two rounds."""
-    encoder = encoder_for(graph, "lightgcn", num_layers=2)
+    encoder = encoder_for(graph, "lightgcn", num_layers=2, history_smoothing=0.0)
     nn.init.zeros_(encoder.profile.features.weight)
     nn.init.zeros_(encoder.profile.features.bias)
     nn.init.zeros_(encoder.profile.sides["occupations"])
@@ -166,11 +166,13 @@ def dense_history(graph: Graph, keep: Tensor) -> Tensor:
     return matrix
 
 
-def test_lightgcn_by_hand(graph: Graph) -> None:
-    encoder, tensors, keep = encoder_for(graph, "lightgcn", 2), GraphTensors.of(graph), coins(len(graph.users.row))
+@pytest.mark.parametrize("smoothing", [0.0, 3.5])
+def test_lightgcn_by_hand(graph: Graph, smoothing: float) -> None:
+    encoder = encoder_for(graph, "lightgcn", 2, history_smoothing=smoothing)
+    tensors, keep = GraphTensors.of(graph), coins(len(graph.users.row))
     kept = dense_history(graph, keep)
     # A person's degree counts messages; a movie's counts every rating of the graph.
-    a = kept / kept.sum(1, keepdim=True).clamp(min=1).sqrt() / tensors.movie_degree.clamp(min=1).sqrt()
+    a = kept / (kept.sum(1, keepdim=True) + smoothing).clamp(min=1).sqrt() / tensors.movie_degree.clamp(min=1).sqrt()
     m0, t = (e(tensors.content) for e in (encoder.message, encoder.target))
     p = encoder.profile(Content.of_people(graph.users))
     m1 = a.T @ (a @ m0)

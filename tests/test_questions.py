@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,7 +166,7 @@ def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: 
         patch.setattr(encoder, "users", users)
         patch.setattr(encoder, "movies", movies)
         patch.setattr(asking, "_loss", loss)
-        train = TrainConfig(questions="next", loss="softmax", **options)
+        train = TrainConfig(**{"questions": "next", "loss": "softmax", **options})
         asking.step_loss(encoder, graph, GraphTensors.of(graph), drawn, train, seeded(1))
     return Seen(**seen)
 
@@ -289,6 +290,21 @@ def test_shares_that_are_dropped(graph: Graph, monkeypatch: pytest.MonkeyPatch) 
     with_history = long & (kept > 0)
     assert (kept / length)[with_history].mean() == pytest.approx(0.75, abs=0.03)
     assert (seen.batch.x.abs().sum(1) == 0).float().mean() == pytest.approx(0.3, abs=0.04)
+
+
+def test_short_histories_are_of_all_lengths_up_to_fifteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": np.repeat(np.arange(2000), 100),
+                                                     "movie_id": np.tile(np.arange(100), 2000)})))  # fmt: skip
+    everybody = torch.arange(graph.num_users)
+    encoder = encoder_for(graph, "lightgcn", 1)
+    seen = spy(monkeypatch, graph, encoder, everybody, questions="random", history_dropout=0.0, short_histories=0.4)
+    kept = torch.zeros(graph.num_users).index_add_(0, seen.batch.row, seen.keep)
+    short = kept < 30  # of the others hardly anybody has lost so many: 50 of 100 stay on average
+    assert short.float().mean() == pytest.approx(0.4, abs=0.04)
+    # The length before chance is 15^r with r even in [0, 1]: its mean is 14 / ln 15, half are below the root of 15.
+    assert kept[short].mean() == pytest.approx(14 / math.log(15), abs=0.4)
+    assert kept[short].median() == pytest.approx(math.sqrt(15), abs=1.01)
+    assert (kept[~short]).mean() == pytest.approx(50, abs=0.5)
 
 
 # Losses are finite whatever is drawn

@@ -243,7 +243,7 @@ def test_what_is_no_run(model: RecGraph, tmp_path: Path) -> None:
         load(tmp_path / "none")
     path = model.save(tmp_path / "run")
     for content, message in (
-        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 2"),
+        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 3"),
         ("{}", r"the saved run .*/run is damaged: 'format'"),
         ("[1]", r"the saved run .*/run is damaged: "),
         ("{", r"the saved run .*/run is damaged: "),

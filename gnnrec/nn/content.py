@@ -113,7 +113,8 @@ def content_sizes(graph: Graph, model: ModelConfig) -> ContentSizes:
         sizes,
         sides={kind: sizes.sides[kind] for kind in model.sides},
         modalities={name: sizes.modalities[name] for name in modalities},
-        num_facts=sizes.num_facts if model.kernel else 0,
+        num_features=sizes.num_features if model.facts else 0,
+        num_facts=sizes.num_facts if model.facts else 0,
     )
 
 

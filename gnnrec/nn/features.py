@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +112,8 @@ class NodeEncoder(nn.Module):
     def __init__(self, sizes: ContentSizes, dim: int, num_ids: int = 0) -> None:
         super().__init__()
         # Without ids, the bias is what is known of somebody of whom nothing is known.
-        self.features = nn.Linear(sizes.num_features, dim, bias=num_ids == 0)
+        linear = nn.Linear if sizes.num_features else partial(nn.utils.skip_init, nn.Linear)  # it warns of no inputs
+        self.features = linear(sizes.num_features, dim, bias=num_ids == 0)
         self.sides = nn.ParameterDict({kind: torch.zeros(num, dim) for kind, num in sizes.sides.items()})
         self.ids = nn.Parameter(torch.empty(num_ids, dim)) if num_ids else None
         # Movies without a training rating have a row but no trained vector in it.
@@ -159,7 +161,7 @@ class NodeEncoder(nn.Module):
         Tensor
             ``[num_nodes, dim]``.
         """
-        h = self.features(content.x)  # [num_nodes, dim]
+        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
         for kind, vectors in self.sides.items():
             side = content.sides[kind]
             h = h + side.matmul(side_weight(side), vectors)

@@ -23,8 +23,8 @@ class LightGCN(Encoder):
     carries the movies' vectors to the people who watched them and from there back to the movies:
 
     .. math::
-        u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u} \sqrt{d_i + c}}, \qquad
-        m_i^{(k)} = \sum_{u \in N(i)} \frac{u^{(k)}}{\sqrt{d_i + c} \sqrt{d_u}}
+        u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u + s} \sqrt{d_i + c}}, \qquad
+        m_i^{(k)} = \sum_{u \in N(i)} \frac{u^{(k)}}{\sqrt{d_i + c} \sqrt{d_u + s}}
 
     .. math:: z_u = p_u + \sum_{k=1}^{K} \alpha_k u^{(k)}, \qquad z_i = t_i + \sum_{k=1}^{K-1} \beta_k m_i^{(k)}
 
@@ -44,6 +44,8 @@ class LightGCN(Encoder):
         :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
     degree_smoothing : float
         :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
+    history_smoothing : float
+        :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
     views : HistoryViews, optional
         Adds to :math:`z_u` what the order and the dates of the history say.
     """
@@ -57,9 +59,11 @@ class LightGCN(Encoder):
         dim: int = 128,
         num_layers: int = 1,
         degree_smoothing: float = 0.0,
+        history_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
         super().__init__(degree_smoothing, views)
+        self.history_smoothing = history_smoothing
         self.message = NodeEncoder(movie, dim, num_movies)
         self.target = NodeEncoder(movie, dim, num_movies)
         self.profile = NodeEncoder(person, dim)
@@ -76,6 +80,7 @@ class LightGCN(Encoder):
             dim=model.embedding_dim,
             num_layers=model.num_layers,
             degree_smoothing=model.degree_smoothing,
+            history_smoothing=model.history_smoothing,
             views=HistoryViews.build(model),
         )
 
@@ -86,7 +91,7 @@ class LightGCN(Encoder):
         degree = self.degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = _norm(graph.users.watched, degree, keep)
+            weight = self._norm(graph.users.watched, degree, keep)
         for k, beta in enumerate(self.beta):
             u = graph.users.watched.matmul(weight, m)  # [num_users, dim]
             m = graph.users.watched.matmul_transposed(weight, u)  # [num_movies, dim]
@@ -97,12 +102,11 @@ class LightGCN(Encoder):
 
     def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        weight = _norm(batch.watched, movies.degree, keep)
+        weight = self._norm(batch.watched, movies.degree, keep)
         return self.profile(Content.of_people(batch)) + batch.watched.matmul(weight, movies.messages[0])
 
-
-def _norm(watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
-    """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
-    user_degree, _ = watched.degrees(keep)
-    weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
-    return weight if keep is None else weight * keep
+    def _norm(self, watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
+        """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
+        user_degree = watched.degrees(keep)[0] + self.history_smoothing
+        weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
+        return weight if keep is None else weight * keep

@@ -76,7 +76,7 @@ class ContentRidge:
 
 def content_matrix(node: NodeEncoder, content: Content) -> Tensor:
     """Return ``[num_nodes, width]``: the inputs of the linear map from content to vectors, part by part."""
-    parts = [content.x, *(content.shares(kind) for kind in node.sides)]
+    parts = [content.x[:, : node.features.in_features], *(content.shares(kind) for kind in node.sides)]
     for name in node.modalities:
         values, known = content.modalities[name]
         parts += [node.modality(name).normalise(values, known), (~known).float().unsqueeze(1)]
