@@ -2,6 +2,7 @@
 # make lint    ruff and mypy                         make docs   build the documentation
 # make leaderboard         measure all that docs/leaderboard.md shows (hours; ARGS="m1 next-movie" for some sections)
 # make leaderboard-page    write that page from the results that are there (a second)
+# make cold-start, make cold-start-page    likewise for docs/cold-start.md (after "gnnrec features --dataset ml-1m ...")
 PYTHON ?= python3
 # Training needs little. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
 VENV ?= .venv
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 DEV_BIN := $(DEV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: train test lint docs leaderboard leaderboard-page clean
+.PHONY: train test lint docs leaderboard leaderboard-page cold-start cold-start-page clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
@@ -35,6 +36,12 @@ leaderboard: $(DEV)/.installed
 
 leaderboard-page: $(DEV)/.installed
 	$(DEV_BIN)/python docs/make_leaderboard.py
+
+cold-start: $(DEV)/.installed
+	$(DEV_BIN)/python docs/make_cold_start.py --run $(ARGS)
+
+cold-start-page: $(DEV)/.installed
+	$(DEV_BIN)/python docs/make_cold_start.py
 
 # The stamps are written last, so that an interrupted set-up starts again.
 $(VENV)/.installed: pyproject.toml

@@ -142,12 +142,12 @@ def has_folds(question: str) -> bool:
 def divisions(arguments: argparse.Namespace, dataset: gnnrec.Dataset) -> Iterator[dict[str, gnnrec.Split]]:
     """Yield the cases of each fold; all have the same train rows, and the first is what models are chosen by."""
     for number in range(arguments.folds if has_folds(arguments.question) else arguments.seeds):
-        of = {
+        of: dict[str, Callable[[], dict[str, gnnrec.Split]]] = {
             "movies": partial(by_candidates, partial(gnnrec.Split.unseen_movies, dataset, number)),
             "newest": partial(by_candidates, partial(gnnrec.Split.unseen_movies_by_time, dataset)),
             "both": partial(by_candidates, partial(gnnrec.Split.unseen_both, dataset, number)),
-            "users": lambda n=number: {f"{k} ratings": gnnrec.Split.unseen_users(dataset, n, k) for k in SUPPORTS},
-            "warm": lambda: {"warm": warm(arguments.split, dataset)},
+            "users": partial(by_support, partial(gnnrec.Split.unseen_users, dataset, number)),
+            "warm": partial(warm, arguments.split, dataset),
         }
         yield of[arguments.question]()
 
@@ -156,8 +156,12 @@ def by_candidates(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split
     return {f"among {which}": divide(candidates=which) for which in ("held-out", "all")}
 
 
-def warm(folder: Path | None, dataset: gnnrec.Dataset) -> gnnrec.Split:
-    return gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.Split.random(dataset)
+def by_support(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
+    return {f"{support} ratings": divide(support=support) for support in SUPPORTS}
+
+
+def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split]:
+    return {"warm": gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.Split.random(dataset)}
 
 
 def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]]:
@@ -178,7 +182,7 @@ def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]
     wanted = arguments.variants.split(";") if arguments.variants else list(VARIANTS)
     if unknown := set(wanted) - set(VARIANTS):
         raise gnnrec.ConfigError(f"unknown variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
-    found = {}
+    found: dict[str, Fit] = {}
     for name in wanted:
         sides, facts, modalities = VARIANTS[name]
         own = [f"model.sides={sides}", f"model.facts={facts}", f"model.modalities={modalities}"]

@@ -35,7 +35,7 @@ class ModelConfig(_Section):
     degree_smoothing: float = Field(0.25, ge=0)
     """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
     history_smoothing: float = Field(10.0, ge=0)
-    """LightGCN: ratings that every person gets on top when degrees normalise; with few of them, the profile counts more."""
+    """LightGCN: ratings that every person gets on top when degrees normalise; so of few, the profile counts more."""
     sides: tuple[str, ...] = ("genres",)
     """What movies are linked to besides people: ``genres``, ``directors``, ``actors``, as far as the data has them."""
     modalities: tuple[str, ...] | None = None

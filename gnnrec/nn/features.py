@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +87,14 @@ class Kernel(nn.Module):
         return self.features(content) @ self.weight
 
 
+class _Linear(nn.Linear):
+    """A linear layer that may have no inputs, of which PyTorch would warn."""
+
+    def reset_parameters(self) -> None:
+        if self.in_features:
+            super().reset_parameters()
+
+
 class NodeEncoder(nn.Module):
     r"""Turn what is known of a node and, when known, its id into one vector.
 
@@ -112,8 +119,7 @@ class NodeEncoder(nn.Module):
     def __init__(self, sizes: ContentSizes, dim: int, num_ids: int = 0) -> None:
         super().__init__()
         # Without ids, the bias is what is known of somebody of whom nothing is known.
-        linear = nn.Linear if sizes.num_features else partial(nn.utils.skip_init, nn.Linear)  # it warns of no inputs
-        self.features = linear(sizes.num_features, dim, bias=num_ids == 0)
+        self.features = _Linear(sizes.num_features, dim, bias=num_ids == 0)
         self.sides = nn.ParameterDict({kind: torch.zeros(num, dim) for kind, num in sizes.sides.items()})
         self.ids = nn.Parameter(torch.empty(num_ids, dim)) if num_ids else None
         # Movies without a training rating have a row but no trained vector in it.
