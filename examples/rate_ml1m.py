@@ -4,9 +4,9 @@
         [--with-content-only] [--json FILE]
 
 Each seed divides all ratings anew at random, 90% to train and 10% to test, and trains everything anew. The graph's
-settings are those of configs/ml1m.yaml, the head's are its defaults; they were chosen on 5% of the ratings, cut from the
-train rows of seed 0. No rating's date is used, save by the attention over the history, which reads a person's latest 100
-ratings; a tenth of the train rows, held back at random, tells when its training stops.
+settings are those of configs/ml1m.yaml, the head's are its defaults; they were chosen on 5% of the ratings, cut from
+the train rows of seed 0. No rating's date is used, save by the attention over the history, which reads a person's
+latest 100 ratings; a tenth of the train rows, held back at random, tells when its training stops.
 """
 
 from __future__ import annotations
