@@ -23,11 +23,11 @@ from make_leaderboard import RESULTS, SPLIT, markdown
 HERE = Path(__file__).resolve().parent
 START = "python examples/cold_start.py"
 COMMANDS = {
-    "cold-movies.json": f"{START} movies --features FEATURES",
-    "cold-newest.json": f"{START} newest --features FEATURES",
+    "cold-movies.json": f"{START} movies --features FEATURES --limit-seconds 60",
+    "cold-newest.json": f"{START} newest --features FEATURES --limit-seconds 60",
     "cold-users.json": f"{START} users",
-    "cold-both.json": f"{START} both --features FEATURES",
-    "ablation-cold.json": f"{START} movies --ablation --features FEATURES",
+    "cold-both.json": f"{START} both --features FEATURES --limit-seconds 60",
+    "ablation-cold.json": f"{START} movies --ablation --folds 3 --features FEATURES",
     "ablation-warm.json": f"{START} warm --ablation --features FEATURES --split {SPLIT}",
 }
 INTRODUCTION = """<!-- Written by docs/make_cold_start.py: `make cold-start-page` writes it anew. -->
