@@ -1,7 +1,7 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
-Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never change
-(`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
+Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never
+change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os

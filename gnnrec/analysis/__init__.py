@@ -8,23 +8,20 @@ from gnnrec.analysis.finding import Finding
 from gnnrec.analysis.genres import genres, genres_by_decade, genres_over_time
 from gnnrec.analysis.people import groups, missing
 from gnnrec.analysis.ratings import (
-    Lacking,
-    by_doubling,
+    LackingError,
     counts_of,
-    gini,
-    lorenz,
     matrix,
     most_rated,
     overview,
     rating_distribution,
-    top_share,
 )
+from gnnrec.analysis.tail import by_doubling, gini, lorenz, top_share
 from gnnrec.analysis.times import activity, busiest_days
 
 __all__ = [
     "Analysis",
     "Finding",
-    "Lacking",
+    "LackingError",
     "activity",
     "analyze",
     "busiest_days",

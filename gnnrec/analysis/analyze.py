@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gnnrec.analysis.content_sections import missing_section
 from gnnrec.analysis.finding import Finding
-from gnnrec.analysis.ratings import Lacking, overview
+from gnnrec.analysis.ratings import LackingError, overview
 from gnnrec.analysis.report import markdown_overview, write_report
-from gnnrec.analysis.sections import SECTIONS, missing_section
+from gnnrec.analysis.sections import SECTIONS
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 
@@ -51,7 +52,7 @@ class Analysis:
         return len(self.findings)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the report: ``report.html``, ``report.md``, a PNG for each finding, and all numbers in ``figures.json``.
+        """Write ``report.html``, ``report.md``, a PNG for each finding, and all numbers in ``figures.json``.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
     >>> found
     Analysis('sample': 16 findings, 0 left out)
     >>> found["ratings"].table[["low", "ratings"]].values.tolist()
-    [[1.0, 84.0], [2.0, 480.0], [3.0, 1313.0], [4.0, 1354.0], [5.0, 524.0]]
+    [[1.0, 57.0], [2.0, 469.0], [3.0, 1443.0], [4.0, 1348.0], [5.0, 438.0]]
     """
     if not isinstance(dataset, Dataset):
         raise DataError(f"analyze takes a Dataset, such as load_dataset returns, not {type(dataset).__name__}")
@@ -116,7 +117,7 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
     for name, section in SECTIONS.items():
         try:
             findings[name] = section(dataset)
-        except Lacking as lacking:
+        except LackingError as lacking:
             left_out[name] = str(lacking)
     name = ", ".join(filter(None, (dataset.name, dataset.filters)))
     found = Analysis(name, overview(dataset), {**findings, last.name: last}, left_out)

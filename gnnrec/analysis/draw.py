@@ -1,4 +1,4 @@
-"""One picture for each finding; all numbers come from its table."""
+"""Pictures of findings on ratings and time, and what draws each; all numbers come from the table of the finding."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gnnrec.analysis import draw_content
 from gnnrec.analysis.style import (
     BLUE,
     DPI,
@@ -27,14 +28,10 @@ from gnnrec.analysis.style import (
     styled,
     thinned,
 )
-from gnnrec.analysis.words import compact, percent, short
+from gnnrec.analysis.words import compact, short
 
 if TYPE_CHECKING:
     from gnnrec.analysis.finding import Finding
-
-UNKNOWN = "not known"
-MOST_ROWS = 20
-"""Of a picture with a row for each genre or occupation; the table has all."""
 
 
 def figure_of(finding: Finding) -> Figure:
@@ -58,7 +55,8 @@ def ratings(finding: Finding) -> Figure:
     table = finding.table
     single = (table["low"] == table["high"]).all()
     figure, axes = canvas(2.9)
-    columns(axes, [f"{low:.4g}" for low in table["low"]], table["share"].tolist())
+    columns(axes, [f"{low:.{4 if single else 3}g}" for low in table["low"]], table["share"].tolist())
+    axes.tick_params(axis="x", labelsize=10.5 if single else 8)
     axes.set_xlabel("rating" if single else f"rating, from … on (steps of {table['high'][0] - table['low'][0]:.3g})")
     return figure
 
@@ -82,11 +80,9 @@ def long_tail(finding: Finding) -> Figure:
         part = finding.table[finding.table["of"] == of]
         label = f"{name} (Gini {finding.numbers[f'gini_of_{of}']:.2f})"
         axes.plot(part["share"], part["share_of_ratings"], color=colour, linewidth=2.2, label=label)
-        top = finding.numbers[f"top_tenth_of_{of}"]
-        axes.plot(0.1, top, "o", color=colour, markersize=6)
     axes.text(0.6, 0.565, "all alike", color=GREY, rotation=0, fontsize=9, va="top")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="part of movies or people, the most rated first")
-    axes.set_ylabel("part of the ratings")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of movies or people, those with most ratings first")
+    axes.set_ylabel("share of the ratings")
     for axis in (axes.xaxis, axes.yaxis):
         in_percent(axis)
     axes.grid(True)
@@ -97,12 +93,13 @@ def long_tail(finding: Finding) -> Figure:
 def most_rated(finding: Finding) -> Figure:
     """Draw the movies with the most ratings."""
     table = finding.table
-    figure, axes = canvas(0.7 + 0.3 * len(table))
-    places = rows(axes, table["title"])
-    axes.barh(places, table["ratings"], height=0.7, color=VERMILION)
-    for place, number in zip(places, table["ratings"], strict=True):
-        axes.text(number, place, f" {number:,}", va="center", fontsize=9)
-    axes.set(xticks=[], xlim=(0, 1.18 * table["ratings"].max()), xlabel="ratings")
+    figure, axes = canvas(0.3 + 0.44 * len(table))
+    places = rows(axes, [""] * len(table))
+    axes.barh(places - 0.2, table["ratings"], height=0.32, color=VERMILION)
+    for place, title, number in zip(places, table["title"], table["ratings"], strict=True):
+        axes.text(0, place + 0.02, short(title, 52), va="bottom", fontsize=9.5)  # above its bar, where there is room
+        axes.text(number, place - 0.22, f" {number:,}", va="center", fontsize=9)
+    axes.set(xticks=[], yticks=[], xlim=(0, 1.15 * table["ratings"].max()))
     axes.grid(False)
     return figure
 
@@ -162,88 +159,6 @@ def days(finding: Finding) -> Figure:
     return figure
 
 
-def _pairs(table: pd.DataFrame, name: str, first: str, second: str, labels: tuple[str, str], numbers: str) -> Figure:
-    """Draw two shares of each group as dots on a line."""
-    table = table.head(MOST_ROWS)
-    figure, axes = canvas(1.1 + 0.29 * len(table))
-    places = rows(axes, table[name].where(table[name].notna(), UNKNOWN))
-    axes.hlines(places, table[first], table[second], color=PALE, linewidth=3)
-    axes.plot(table[first], places, "o", color="white", markeredgecolor=GREY, markeredgewidth=1.8, label=labels[0])
-    axes.plot(table[second], places, "o", color=BLUE, label=labels[1])
-    axes.set_xlim(left=-0.01 * max(table[first].max(), np.nan_to_num(table[second]).max()))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    in_percent(axes.xaxis)
-    axes.set_xlabel(numbers)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9.5)
-    return figure
-
-
-def genres(finding: Finding) -> Figure:
-    """Draw genres as parts of the movies and of the ratings."""
-    labels = ("of the movies", "of the ratings")
-    return _pairs(finding.table, "genre", "share_of_movies", "share_of_ratings", labels, "part")
-
-
-def groups(finding: Finding) -> Figure:
-    """Draw groups as parts of the people and of the ratings."""
-    labels = ("of the people", "of the ratings")
-    return _pairs(finding.table, "group", "share_of_users", "share_of_ratings", labels, "part")
-
-
-def genre_ratings(finding: Finding) -> Figure:
-    """Draw the mean rating of each genre."""
-    table = finding.table.head(MOST_ROWS)
-    mean = finding.numbers["mean_rating"]
-    figure, axes = canvas(1.1 + 0.29 * len(table))
-    places = rows(axes, table["genre"])
-    axes.axvline(mean, color=GREY, linewidth=1, linestyle=(0, (2, 3)))
-    axes.hlines(places, mean, table["mean_rating"], color=PALE, linewidth=3)
-    axes.plot(table["mean_rating"], places, "o", color=BLUE)
-    axes.set_xlabel(f"mean rating (all ratings: {mean:.2f})")
-    axes.margins(x=0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    return figure
-
-
-def genres_by_period(finding: Finding) -> Figure:
-    """Draw the share of the most common genres in each period."""
-    table = finding.table
-    names = table["period"].unique()[-finding.numbers["shown_periods"] :]
-    first = finding.numbers["shown_genres"]
-    shares = table.pivot(index="genre", columns="period", values="share").reindex(index=first, columns=names)
-    values = shares.fillna(0).to_numpy()  # [genres, periods]
-    figure, axes = canvas(1.0 + 0.3 * len(first))
-    axes.imshow(values, aspect="auto", cmap=SHADES, vmin=0, vmax=max(0.3, values.max()))
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value > 0.5 * max(0.3, values.max()) else GREY if value < 0.005 else "black"
-        text = f"{100 * value:.0f}" if value >= 0.005 else "·"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
-    axes.set_yticks(range(len(first)), [short(name) for name in first])
-    axes.set_xticks(*thinned(list(names), 10 if max(map(len, names)) < 6 else 4))
-    axes.tick_params(length=0)
-    axes.tick_params(axis="x", labelsize=9)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.set_xlabel(finding.numbers["label"])
-    return figure
-
-
-def missing(finding: Finding) -> Figure:
-    """Draw of how many movies and people each thing is known."""
-    table = finding.table
-    figure, axes = canvas(0.5 + 0.28 * len(table))
-    names = {"movies": "movie", "users": "person"}
-    places = rows(axes, [f"{names[of]}: {what}" for of, what in zip(table["of"], table["what"], strict=True)])
-    colours = [VERMILION if of == "movies" else BLUE for of in table["of"]]
-    axes.barh(places, 1, height=0.62, color="#EFEFEF")
-    axes.barh(places, table["share_known"], height=0.62, color=colours)
-    for place, share in zip(places, table["share_known"], strict=True):
-        axes.text(1.02, place, percent(share), va="center", fontsize=9)
-    axes.set(xlim=(0, 1.15), xticks=[])
-    axes.grid(False)
-    return figure
-
-
 def _ends(table: pd.DataFrame) -> Any:
     return zip(table["at_least"], table["at_most"], strict=True)
 
@@ -257,13 +172,13 @@ DRAWN: dict[str, Callable[[Any], Figure]] = {
     "matrix": matrix,
     "activity": activity,
     "days": days,
-    "genres": genres,
-    "genre-ratings": genre_ratings,
-    "genres-by-decade": genres_by_period,
-    "genres-over-time": genres_by_period,
-    "ages": groups,
-    "genders": groups,
-    "occupations": groups,
-    "missing": missing,
+    "genres": draw_content.genres,
+    "genre-ratings": draw_content.genre_ratings,
+    "genres-by-decade": draw_content.genres_by_period,
+    "genres-over-time": draw_content.genres_by_period,
+    "ages": draw_content.groups,
+    "genders": draw_content.groups,
+    "occupations": draw_content.groups,
+    "missing": draw_content.missing,
 }
 """What draws each finding, by its name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gnnrec.analysis.ratings import Lacking, codes_of
+from gnnrec.analysis.ratings import LackingError, codes_of
 from gnnrec.analysis.times import Periods, periods, timestamps
 from gnnrec.data import Dataset
 
@@ -33,7 +33,7 @@ def genres(dataset: Dataset) -> pd.DataFrame:
 
     Raises
     ------
-    Lacking
+    LackingError
         No movie has a genre.
 
     Examples
@@ -46,9 +46,7 @@ def genres(dataset: Dataset) -> pd.DataFrame:
     parts = _parts(dataset)
     places, movies = codes_of(dataset, "movie_id")
     rated = np.bincount(places, minlength=len(movies))
-    parts = parts.assign(
-        ratings=rated[parts["movie"]], weighted=parts["part"] * rated[parts["movie"]], movies=1
-    )
+    parts = parts.assign(ratings=rated[parts["movie"]], weighted=parts["part"] * rated[parts["movie"]], movies=1)
     sums = ["movies", "ratings", "part", "weighted"]
     if "rating" in dataset.ratings:
         values = dataset.ratings["rating"].to_numpy("float64")
@@ -81,14 +79,14 @@ def genres_by_decade(dataset: Dataset) -> pd.DataFrame:
 
     Raises
     ------
-    Lacking
+    LackingError
         No movie has both a genre and a year.
     """
     years = dataset.movies["year"]
     parts = _parts(dataset)
     parts = parts[years.notna().to_numpy()[parts["movie"]]]
     if parts.empty:
-        raise Lacking(f"no movie of {dataset.name} has both genres and a year")
+        raise LackingError(f"no movie of {dataset.name} has both genres and a year")
     decade = years.fillna(0).to_numpy("int64")[parts["movie"]] // 10
     numbers, codes = np.unique(decade, return_inverse=True)
     when = Periods("decade", codes, [f"{number}0s" if number else "0s" for number in numbers])
@@ -112,11 +110,11 @@ def genres_over_time(dataset: Dataset, most: int = MOST_PERIODS) -> pd.DataFrame
 
     Raises
     ------
-    Lacking
+    LackingError
         The ratings have no timestamps, or are all of movies without genres.
     """
     when = periods(timestamps(dataset), most)
-    places, movies = codes_of(dataset, "movie_id")
+    places, _ = codes_of(dataset, "movie_id")
     number = len(when.names)
     # How many ratings each movie got in each period, and each of its genres its part of them.
     pairs, counts = np.unique(places * np.int64(number) + when.codes, return_counts=True)
@@ -124,17 +122,17 @@ def genres_over_time(dataset: Dataset, most: int = MOST_PERIODS) -> pd.DataFrame
         pd.DataFrame({"movie": pairs // number, "code": pairs % number, "count": counts}), on="movie"
     )
     if parts.empty:
-        raise Lacking(f"no rating of {dataset.name} is of a movie with known genres")
+        raise LackingError(f"no rating of {dataset.name} is of a movie with known genres")
     weight = (parts["part"] * parts["count"]).to_numpy()
     return _shares(parts["genre"], weight, Periods(when.unit, parts["code"].to_numpy(), when.names), "ratings")
 
 
 def _parts(dataset: Dataset) -> pd.DataFrame:
-    """Return ``movie`` (its row), ``genre`` and ``part``, a row for each genre of each movie; parts of a movie sum to 1."""
+    """Return ``movie`` (its row), ``genre``, ``part``: a row for each genre of each movie, whose parts sum to 1."""
     names = dataset.movies["genres"]
     names = names[(names != "").to_numpy()].str.split("|")
     if names.empty:
-        raise Lacking(f"no movie of {dataset.name} has a genre")
+        raise LackingError(f"no movie of {dataset.name} has a genre")
     long = names.explode()
     part = 1 / names.map(len).reindex(long.index).to_numpy("float64")
     return pd.DataFrame({"movie": long.index.to_numpy(), "genre": long.to_numpy(), "part": part})

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec.analysis.ratings import Lacking, codes_of, counts_of
+from gnnrec.analysis.ratings import LackingError, codes_of, counts_of
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.features.sources import TEXT_COLUMNS, find_posters
@@ -37,7 +37,7 @@ def groups(dataset: Dataset, by: str) -> pd.DataFrame:
 
     Raises
     ------
-    Lacking
+    LackingError
         It is known of nobody.
     ConfigError
         `by` is something else.
@@ -53,7 +53,7 @@ def groups(dataset: Dataset, by: str) -> pd.DataFrame:
         raise ConfigError(f"people are grouped by {', '.join(PROFILE)}, not by {by!r}")
     known = dataset.users[by]
     if known.isna().all():
-        raise Lacking(f"{by} is known of nobody in {dataset.name}")
+        raise LackingError(f"{by} is known of nobody in {dataset.name}")
     order: Any = None
     if by == "age":
         years = known.dropna()
@@ -97,14 +97,14 @@ def missing(dataset: Dataset, posters: Any = None) -> pd.DataFrame:
     ----------
     dataset : Dataset
     posters : str or Path, optional
-        A folder of pictures, ``<movie_id>.jpg``. Without it, movies with a vector named ``"poster"`` have a poster; where
-        there are none of these either, posters are not in the table.
+        A folder of pictures, ``<movie_id>.jpg``. Without it, movies with a vector named ``"poster"`` have a poster;
+        where there are none of these either, posters are not in the table.
 
     Returns
     -------
     pandas.DataFrame
-        ``of`` (``"movies"`` or ``"users"``), ``what, known, missing, share_known``. A title that is only the id again is
-        not known; of movies ``rating`` means that somebody has rated them, of users that they have rated.
+        ``of`` (``"movies"`` or ``"users"``), ``what, known, missing, share_known``. A title that is only the id again
+        is not known; of movies ``rating`` means that somebody has rated them, of users that they have rated.
 
     Raises
     ------
@@ -136,7 +136,5 @@ def missing(dataset: Dataset, posters: Any = None) -> pd.DataFrame:
     known["users", "rating"] = counts_of(dataset, "user_id") > 0
     for column in PROFILE:
         known["users", column] = dataset.users[column].notna().to_numpy()
-    rows = [
-        (of, what, int(has.sum()), int((~has).sum()), float(has.mean())) for (of, what), has in known.items()
-    ]
+    rows = [(of, what, int(has.sum()), int((~has).sum()), float(has.mean())) for (of, what), has in known.items()]
     return pd.DataFrame(rows, columns=["of", "what", "known", "missing", "share_known"])

@@ -82,7 +82,7 @@ def facts(found: Analysis) -> list[tuple[str, str]]:
     if of["mean_rating"] is not None:
         rows.append(("mean rating", f"{of['mean_rating']:.2f}"))
     if of["first_day"] is not None:
-        rows.append(("first and last day", f"{of['first_day']} to {of['last_day']}"))
+        rows += [("first day", of["first_day"]), ("last day", of["last_day"])]
     return rows
 
 
@@ -100,7 +100,9 @@ def markdown(found: Analysis) -> str:
     """Return the report as Markdown; pictures lie beside it."""
     parts = [markdown_overview(found)]
     for finding in found:
-        parts.append(f"## {finding.title}\n\n{_marked(finding.text)}\n\n![{_marked(finding.alt)}]({finding.name}.png)\n")
+        parts.append(
+            f"## {finding.title}\n\n{_marked(finding.text)}\n\n![{_marked(finding.alt)}]({finding.name}.png)\n"
+        )
     return "\n".join([*parts, f"All numbers are in [{NUMBERS}]({NUMBERS}).", ""])
 
 

@@ -22,7 +22,7 @@ SHADES = LinearSegmentedColormap.from_list("shades", ["#F7FBFF", "#9ECAE1", BLUE
 WIDTH = 5.2
 """Inches; at this width letters stay readable where a page is as narrow as a telephone."""
 DPI = 200
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
     "text.color": INK,
@@ -62,13 +62,13 @@ def canvas(height: float) -> tuple[Figure, Axes]:
 
 def columns(axes: Axes, labels: Sequence[str], shares: Sequence[float], colour: str = BLUE) -> None:
     """Draw upright bars with their values above them, which makes a scale needless."""
-    places = np.arange(len(labels))
+    places = range(len(labels))
     axes.bar(places, shares, width=0.8, color=colour)
     top = max(shares)
     for place, share in zip(places, shares, strict=True):
         if share > 0:
             axes.text(place, share + 0.015 * top, percent(share), ha="center", va="bottom", fontsize=8.5)
-    axes.set_xticks(places, labels)
+    axes.set_xticks(list(places), labels)
     axes.set_xlim(-0.6, max(len(labels), 3) - 0.4)
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
@@ -90,7 +90,7 @@ def rows(axes: Axes, labels: Sequence[Any]) -> np.ndarray:
 
 def in_percent(axis: Any) -> None:
     """Write the numbers of an axis as percents, none below 0."""
-    axis.set_major_formatter(lambda value, _: percent(round(value, 9)) if value >= 0 else "")
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%" if value >= 0 else "")
 
 
 def thinned(names: Sequence[str], most: int) -> tuple[list[int], list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gnnrec.analysis.ratings import Lacking, codes_of
+from gnnrec.analysis.ratings import LackingError, codes_of
 from gnnrec.data import Dataset
 
 DAY = 86_400
@@ -96,7 +96,7 @@ def activity(dataset: Dataset, most: int = MOST_PERIODS) -> pd.DataFrame:
 
     Raises
     ------
-    Lacking
+    LackingError
         The ratings have no timestamps.
 
     Examples
@@ -130,7 +130,7 @@ def busiest_days(dataset: Dataset) -> np.ndarray:
 
     Raises
     ------
-    Lacking
+    LackingError
         The ratings have no timestamps.
 
     Examples
@@ -167,7 +167,7 @@ def in_steps(shares: np.ndarray) -> pd.DataFrame:
 
 
 def timestamps(dataset: Dataset) -> np.ndarray:
-    """Return the seconds since 1970 of all ratings; `Lacking` where there are none."""
+    """Return the seconds since 1970 of all ratings; `LackingError` where there are none."""
     if "timestamp" not in dataset.ratings:
-        raise Lacking(f"the ratings of {dataset.name} have no column timestamp")
+        raise LackingError(f"the ratings of {dataset.name} have no column timestamp")
     return dataset.ratings["timestamp"].to_numpy()

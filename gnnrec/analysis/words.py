@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-LONGEST = 24
-"""Letters of a label in a picture; the rest of longer ones is left out."""
+MOST_ROWS = 20
+"""Of a picture with a row for each genre or occupation; the table has all."""
+LONGEST = 26
+"""Letters of a label in a picture; what goes beyond is left out."""
 
 
-def short(text: Any) -> str:
-    """Return a label on one line and not too long.
+def short(text: Any, longest: int = LONGEST) -> str:
+    r"""Return a label on one line and not too long.
 
-    >>> short("Drama"), short("A label that is longer\\nthan a picture is wide")
-    ('Drama', 'A label that is longer …')
+    >>> short("Drama"), short("A label that is longer\nthan a picture is wide")
+    ('Drama', 'A label that is longer th…')
     """
     line = one_line(text)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()} …"
+    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
 
 
 def one_line(text: Any) -> str:
@@ -42,10 +44,10 @@ def compact(value: float) -> str:
     """Return a large number in thousands or millions.
 
     >>> [compact(value) for value in (15, 1023, 4096, 20000, 1500000)]
-    ['15', '1023', '4.1k', '20k', '1.5M']
+    ['15', '1023', '4096', '20k', '1.5M']
     """
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= max(size, 2000):
+        if value >= max(size, 10_000):
             digits = 1 if value < 10 * size else 0
             return f"{value / size:.{digits}f}".removesuffix(".0") + letter
     return f"{value:.0f}"
