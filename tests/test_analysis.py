@@ -185,7 +185,7 @@ def test_matrix_by_hand(small: Dataset) -> None:
     assert matrix(small, 2).values.tolist() == [[1, 0.25], [0.5, 0]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(datasets(), st.integers(1, 12))
 def test_blocks_hold_all_ratings(dataset: Dataset, blocks: int) -> None:
     table = matrix(dataset, blocks).to_numpy()
@@ -309,7 +309,7 @@ def test_missing(small: Dataset) -> None:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(datasets())
 def test_shares_sum_to_one(dataset: Dataset) -> None:
     for table, column in (
@@ -332,7 +332,7 @@ def test_shares_sum_to_one(dataset: Dataset) -> None:
         assert over_time["new_users"].sum() == dataset.users["user_id"].isin(dataset.ratings["user_id"]).sum()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(datasets())
 def test_any_dataset_is_told_or_left_out(dataset: Dataset) -> None:
     found = gnnrec.analyze(dataset)

@@ -26,7 +26,8 @@ def genre_section(dataset: Dataset) -> Finding:
         shares = [[percent(row[f"share_of_{of}"]) for of in ("movies", "ratings")] for row in (up, down)]
         text += (
             f" {short(up['genre'])} is watched most beyond its share of the movies ({shares[0][0]} of these, "
-            f"{shares[0][1]} of the ratings), {short(down['genre'])} falls most short of it ({' and '.join(shares[1])})."
+            f"{shares[0][1]} of the ratings), {short(down['genre'])} falls most short of it "
+            f"({' and '.join(shares[1])})."
         )
     return Finding(
         "genres",
