@@ -221,6 +221,13 @@ def test_a_notebook_shows_the_picture_at_half_its_size(found: Analysis) -> None:
     assert size == {"width": size_of(png)[0] // 2, "height": size_of(png)[1] // 2}
 
 
+def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Analysis) -> None:
+    counts = Page(found._repr_html_())
+    assert f"ratings{sample.num_ratings:,}pairs with a rating" in counts.text
+    assert "Left out" not in counts.text
+    assert "the ratings of custom have no column timestamp." in Page(bare._repr_html_()).text
+
+
 def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
     def posters(**options: Any) -> list[int]:
         table = analyze(options.pop("dataset", sample), **options)["missing"].table

@@ -10,7 +10,7 @@ from typing import Any
 from gnnrec.analysis.content_sections import missing_section
 from gnnrec.analysis.finding import Finding
 from gnnrec.analysis.ratings import LackingError, overview
-from gnnrec.analysis.report import markdown_overview, write_report
+from gnnrec.analysis.report import html_overview, write_report
 from gnnrec.analysis.sections import SECTIONS
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -75,8 +75,8 @@ class Analysis:
     def __repr__(self) -> str:
         return f"Analysis({self.name!r}: {len(self.findings)} findings, {len(self.left_out)} left out)"
 
-    def _repr_markdown_(self) -> str:
-        return markdown_overview(self)
+    def _repr_html_(self) -> str:
+        return html_overview(self)
 
 
 def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | Path | None = None) -> Analysis:

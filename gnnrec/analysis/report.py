@@ -86,19 +86,26 @@ def facts(found: Analysis) -> list[tuple[str, str]]:
     return rows
 
 
-def markdown_overview(found: Analysis) -> str:
-    """Return the plain counts, and what was left out, as Markdown."""
+def html_overview(found: Analysis) -> str:
+    """Return the plain counts, and what was left out, as a piece of HTML."""
+    rows = "".join(f"<tr><th>{escape(what)}</th><td>{escape(value)}</td></tr>" for what, value in facts(found))
+    left_out = _left_out(found)
+    return f"<table><tbody>{rows}</tbody></table>" + (f"<p>Left out:</p>{left_out}" if left_out else "")
+
+
+def _left_out(found: Analysis) -> str:
+    items = "".join(f"<li><code>{name}</code>: {escape(why)}.</li>" for name, why in found.left_out.items())
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def markdown(found: Analysis) -> str:
+    """Return the report as Markdown; pictures lie beside it."""
     lines = [f"# {_marked(found.name)}: what is in the data", "", "| | |", "|---|---:|"]
     lines += [f"| {name} | {value} |" for name, value in facts(found)]
     if found.left_out:
         lines += ["", "Left out:", ""]
         lines += [f"- `{name}`: {_marked(why)}." for name, why in found.left_out.items()]
-    return "\n".join([*lines, ""])
-
-
-def markdown(found: Analysis) -> str:
-    """Return the report as Markdown; pictures lie beside it."""
-    parts = [markdown_overview(found)]
+    parts = ["\n".join([*lines, ""])]
     for finding in found:
         parts.append(
             f"## {finding.title}\n\n{_marked(finding.text)}\n\n![{_marked(finding.alt)}]({finding.name}.png)\n"
@@ -116,12 +123,12 @@ def html(found: Analysis, sizes: dict[str, tuple[int, int]]) -> str:
         Width and height of each picture in pixels, by name, so that nothing jumps while they are read.
     """
     template = Template(resources.files("gnnrec.analysis").joinpath("report.html").read_text(encoding="utf-8"))
-    left_out = "".join(f"<li><code>{name}</code>: {escape(why)}.</li>" for name, why in found.left_out.items())
+    left_out = _left_out(found)
     return template.substitute(
         name=escape(found.name),
         facts="".join(f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd></div>" for what, value in facts(found)),
         findings="\n".join(_section(finding, sizes[finding.name]) for finding in found),
-        left_out=f'<section class="wide"><h2>Left out</h2><ul>{left_out}</ul></section>' if left_out else "",
+        left_out=f'<section class="wide"><h2>Left out</h2>{left_out}</section>' if left_out else "",
     )
 
 
