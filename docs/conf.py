@@ -20,10 +20,15 @@ project = "gnnrec"
 author = copyright = "The gnnrec authors"
 version = release = gnnrec.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+# Notebooks are run while the site is built; one that fails stops it.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "remove"  # warnings of other libraries
 
 # `name` in a docstring is a link where there is such an object, and plain code where there is none.
 default_role = "py:obj"

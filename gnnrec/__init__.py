@@ -1,7 +1,7 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
-Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never change
-(`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
+Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never
+change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os
@@ -10,6 +10,7 @@ import os
 # the same cores. It has to be set before PyTorch is loaded; a value of your own wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from gnnrec.analysis import analyze
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
@@ -38,6 +39,7 @@ __all__ = [
     "RecGraph",
     "Recommender",
     "Split",
+    "analyze",
     "evaluate",
     "evaluate_ratings",
     "explain",

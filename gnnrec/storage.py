@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,14 @@ def load_weights(encoder: nn.Module, weights: Mapping[str, Tensor], path: str | 
 
 
 @contextlib.contextmanager
-def new_folder(path: str | Path, keep: Iterable[str] = ()) -> Iterator[Path]:
+def new_folder(
+    path: str | Path,
+    keep: Iterable[str] = (),
+    *,
+    header: str = HEADER,
+    owned: Container[str] = OF_A_RUN,
+    what: str = "saved run",
+) -> Iterator[Path]:
     """Give a temporary folder that becomes `path` at the end, replacing an earlier run.
 
     Files that are not a run's stay.
@@ -109,11 +116,13 @@ def new_folder(path: str | Path, keep: Iterable[str] = ()) -> Iterator[Path]:
     ----------
     path : str or Path
     keep : iterable of str
-        Names from `OF_A_RUN` that stay, too, unless they are written anew.
+        Names from `owned` that stay, too, unless they are written anew.
+    header, owned, what : str, container of str, str
+        The file by which an earlier one is known, the names that belong to it, and what errors call it.
     """
     target = Path(path).resolve()  # a link to a folder stays a link
-    if target.exists() and not (target.is_dir() and ((target / HEADER).exists() or not any(target.iterdir()))):
-        raise DataError(f"{path} exists and is not a saved run; choose another folder")
+    if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
+        raise DataError(f"{path} exists and is not a {what}; choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")
@@ -121,7 +130,7 @@ def new_folder(path: str | Path, keep: Iterable[str] = ()) -> Iterator[Path]:
         temporary.chmod(0o755)
         yield temporary
         for entry in target.iterdir() if target.exists() else ():
-            stays = entry.name in keep or entry.name not in OF_A_RUN
+            stays = entry.name in keep or entry.name not in owned
             if stays and not (temporary / entry.name).exists():
                 copy = shutil.copytree if entry.is_dir() else shutil.copy2
                 copy(entry, temporary / entry.name)

@@ -111,6 +111,19 @@ def test_the_pictures_are_the_ones_that_are_drawn() -> None:
         assert kept == draw(), "run: python docs/make_pictures.py"
 
 
+def test_pictures_of_findings_are_kept_and_shown() -> None:
+    kept = {path.name for path in (HOME / "docs" / "pictures").glob("analysis-*.png")}
+    assert kept == {f"analysis-{name}.png" for name in script("make_analysis_pictures").SHOWN}
+    page = (HOME / "docs" / "analyze.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"pictures/(analysis-[\w-]+\.png)", page)) == kept
+
+
+def test_every_finding_is_in_the_table() -> None:
+    text = (HOME / "docs" / "analyze.md").read_text(encoding="utf-8")
+    cells = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    assert re.findall(r"`([\w-]+)`", " ".join(cells)) == list(gnnrec.analyze(load_sample("sample")).findings)
+
+
 def test_every_protocol_is_in_the_table() -> None:
     text = (HOME / "docs" / "evaluating.md").read_text(encoding="utf-8")
     for name, steps in gnnrec.data.PROTOCOLS.items():

@@ -1,4 +1,4 @@
-"""The ``gnnrec`` command: download, fetch, features, train, evaluate, recommend, rate, benchmark."""
+"""The ``gnnrec`` command: download, analyze, fetch, features, train, evaluate, recommend, rate, benchmark."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.markup import escape
 from gnnrec.benchmark import MODELS, Report, compare, left_out_line, table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
 from gnnrec.cli import options as given
+from gnnrec.cli.analyzing import analyze
 from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
 from gnnrec.cli.fetching import fetch as fetch_content
@@ -144,6 +145,7 @@ def evaluate(
         console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
+app.command()(analyze)
 app.command("fetch")(fetch_content)
 app.command()(features)
 app.command()(recommend)
