@@ -30,7 +30,7 @@ def config_reference() -> str:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         rows = [
-            (f"`{section}.{name}`", f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
+            (_linked(f"{section}.{name}"), f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
             for name, key in model.model_fields.items()
         ]
         parts += [f"## {section}", model.__doc__ or "", _table(("key", "default", "meaning"), rows)]
@@ -52,6 +52,11 @@ def cli_reference() -> str:
             _table(("option", "default", "meaning"), rows),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _linked(key: str) -> str:
+    """Return a key as a link to its own line, which other pages name in the same way: ``(#train.seed)``."""
+    return f'[[`{key}`](#{key})]{{id="{key}"}}'
 
 
 def _values(field: Any) -> str:
