@@ -68,7 +68,7 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", partial(make_sample, n_users=120))
+    monkeypatch.setattr("gnnrec.data.readers.make_sample", partial(make_sample, n_users=80))
     monkeypatch.setattr("gnnrec.data.readers.fetch", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
@@ -129,8 +129,10 @@ def test_console_blocks_name_real_commands(page: Path) -> None:
 
 def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text('# A\n\n```python\nprint(1)\n```\n\n<!-- prints -->\n```text\n1\n```\n\n```{image} x.svg\n```\n\n'
-                    '<!-- not run: it would install things -->\n```console\npip install "a b"  # yes\n\n```\n')  # fmt: skip
+    page.write_text(
+        "# A\n\n```python\nprint(1)\n```\n\n<!-- prints -->\n```text\n1\n```\n\n```{image} x.svg\n```\n\n"
+        '<!-- not run: it would install things -->\n```console\npip install "a b"  # yes\n\n```\n'
+    )
     python, text, console = blocks(page)
     assert (python.language, python.line, python.text, python.mark) == ("python", 3, "print(1)\n", "")
     assert (text.mark, console.mark) == (PRINTS, "not run: it would install things")
