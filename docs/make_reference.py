@@ -74,6 +74,11 @@ def _values(field: Any) -> str:
 
 
 def _plain(value: Any) -> str:
+    """Return a value as it is written in YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -87,6 +87,11 @@ def test_every_setting_is_explained() -> None:
             assert field.description in row
     expected = '{id="model.init_scale"} | `0.3` | '
     assert expected in text
+    assert "| `[0.7, 3, 12, 50]` |" in text
+    defaults = re.findall(r'id="(\w+)\.(\w+)"\} \| `([^`]*)`', text)
+    assert len(defaults) > 30
+    for section, key, value in defaults:  # as it stands there, a default can be put into a YAML file
+        assert Config().override([f"{section}.{key}={value}"]) == Config()
     assert "*number, above 0 and below 1*" in text
     assert "*lightgcn, graphsage*" in text
 
