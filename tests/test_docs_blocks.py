@@ -68,7 +68,7 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", partial(make_sample, n_users=80))
+    monkeypatch.setattr("gnnrec.data.readers.make_sample", partial(make_sample, n_users=100))
     monkeypatch.setattr("gnnrec.data.readers.fetch", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
