@@ -1,5 +1,6 @@
 """Sphinx settings. Builds without a network, and the pages need none either."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,19 +10,21 @@ from docutils.utils.math.latex2mathml import tex2mathml
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import make_card  # noqa: E402
 import make_reference  # noqa: E402
 
 import gnnrec  # noqa: E402
 
-# The pages of settings and of the command line are written from the code, so they cannot be out of date.
+# Settings and command line are written from the code, the numbers of the model card from the results: none can be old.
 make_reference.write(HERE / "_build" / "generated")
+make_card.write(HERE / "_build" / "generated")
 
 project = "gnnrec"
 author = copyright = "The gnnrec authors"
 version = release = gnnrec.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "sphinx_design"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 # Notebooks are run while the site is built; one that fails stops it.
@@ -46,6 +49,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 html_math_renderer = "mathml"
 
 

@@ -18,9 +18,9 @@ MovieLens-1M, a section for each protocol: the protocol as it was followed, the 
 others have published.
 
 The numbers of one table were measured on the same rows in the same way, for which their
-[fingerprint](evaluating.md#the-fingerprint) vouches. ± is the standard deviation over seeds; seconds are those of one
-fit, with the choice of settings and of the epoch. They were taken on one of two cores while the other one was measuring
-something else, which makes them up to twice as long as on a quiet machine.
+[fingerprint](reference/protocols.md#the-fingerprint) vouches. ± is the standard deviation over seeds; seconds are those
+of one fit, with the choice of settings and of the epoch. They were taken on one of two cores while the other one was
+measuring something else, which makes them up to twice as long as on a quiet machine.
 
 Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, they
 are there for orientation and must not be compared. *Read in the source* means that we have seen the number where it

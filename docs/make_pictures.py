@@ -6,8 +6,14 @@ Plain text in, plain text out, so that the same file comes out everywhere; a tes
 from __future__ import annotations
 
 import math
+import sys
 from html import escape
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from draw_messages import messages
+from draw_rooms import rooms
 
 from gnnrec.config import ModelConfig
 
@@ -128,7 +134,7 @@ def _node(kind: str, x: int, y: int, inside: str, beside: str) -> str:
     return node
 
 
-DRAWN = {"graph": graph, "views": views}
+DRAWN = {"graph": graph, "views": views, "messages": messages, "rooms": rooms}
 
 if __name__ == "__main__":
     main()

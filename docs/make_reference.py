@@ -30,7 +30,7 @@ def config_reference() -> str:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         rows = [
-            (f"`{section}.{name}`", f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
+            (_linked(f"{section}.{name}"), f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
             for name, key in model.model_fields.items()
         ]
         parts += [f"## {section}", model.__doc__ or "", _table(("key", "default", "meaning"), rows)]
@@ -54,6 +54,11 @@ def cli_reference() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _linked(key: str) -> str:
+    """Return a key as a link to its own line, which other pages name in the same way: ``(#train.seed)``."""
+    return f'[[`{key}`](#{key})]{{id="{key}"}}'
+
+
 def _values(field: Any) -> str:
     """Return what a setting may be, in italics; nothing for free text."""
     if get_origin(field.annotation) is Literal:
@@ -69,6 +74,11 @@ def _values(field: Any) -> str:
 
 
 def _plain(value: Any) -> str:
+    """Return a value as it is written in YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -139,6 +139,17 @@ def load(path: str | Path, device: str = "cpu") -> RecGraph:
     ------
     DataError
         The folder is not a saved run, or a file in it is damaged.
+    ConfigError
+        The device cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import fit, load_dataset
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
+    >>> load(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
+    RecGraph(lightgcn, 8 dimensions, Graph(60 users, 40 movies, ...
     """
     run = storage.read_run(path)
     encoder = make_encoder(run.config, run.graph, num_ids=run.num_ids)

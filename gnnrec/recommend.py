@@ -87,7 +87,15 @@ def recommend(
 
     Examples
     --------
-    >>> recommend(graph, {"Toy Story (1995)": 5}, k=3)  # doctest: +SKIP
+    >>> from gnnrec.baselines import Popularity
+    >>> from gnnrec.data import Dataset
+    >>> rows = [("ann", "heat"), ("ann", "alien"), ("bob", "heat"), ("bob", "brazil"), ("cem", "brazil")]
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
+    >>> model = Popularity.fit(Graph.from_dataset(dataset))
+    >>> recommend(model, {"heat": 5}, k=2)["movie_id"].tolist()
+    ['brazil', 'alien']
+    >>> recommend(model, ["ann", "cem"], k=1)[["user_id", "movie_id"]].values.tolist()
+    [['ann', 'brazil'], ['cem', 'heat']]
     """
     _check(model, k)
     users, names = batch_of(model.graph, who)
@@ -139,6 +147,21 @@ def similar_movies(
     -------
     pandas.DataFrame
         ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
+
+    Raises
+    ------
+    DataError
+        An unknown movie, or `k` below 1.
+
+    Examples
+    --------
+    >>> from gnnrec.baselines import ItemKNN
+    >>> from gnnrec.data import Dataset
+    >>> rows = [("ann", "heat"), ("ann", "ronin"), ("bob", "heat"), ("bob", "ronin"), ("cem", "brazil")]
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
+    >>> model = ItemKNN.fit(Graph.from_dataset(dataset))
+    >>> similar_movies(model, "heat", k=1)["movie_id"].tolist()
+    ['ronin']
     """
     _check(model, k)
     if isinstance(movie, NewMovie):

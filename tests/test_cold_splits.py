@@ -22,7 +22,7 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.recommend import Recommender
 
 UNSEEN = ("unseen-movies", "unseen-movies-by-time", "unseen-users", "unseen-both")
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "evaluating.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "protocols.md"
 
 
 def people_of(frame: pd.DataFrame | None) -> set[object]:

@@ -1,6 +1,6 @@
 """The named protocols: which ratings count, how they are divided, and how the lists are made and judged.
 
-`Split.by_protocol` follows them. What published numbers belong to which is told in ``docs/evaluating.md``.
+`Split.by_protocol` follows them. What published numbers belong to which is told in ``docs/reference/protocols.md``.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def load_dataset(
         single file of ratings. Files of your own are UTF-8 with a first line of column names; only user
         and movie ids are required, usual other column names are understood, ids may be text (blanks around
         them do not count). Beside the movies, ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` add plots, people,
-        running times and ids to them; see ``data/README.md``.
+        running times and ids to them; see ``docs/reference/files.md``.
     data_dir : str or Path, optional
         Where to look first for a named set: its folder, or the folder that contains it. Then follow
         ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.

@@ -108,6 +108,17 @@ def save_vectors(folder: str | Path, modality: str, vectors: MovieVectors) -> Pa
     -------
     Path
         The file.
+
+    Raises
+    ------
+    ConfigError
+        Another name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> save_vectors(tempfile.mkdtemp(), "poster", MovieVectors([1, 2], [[1.0], [0.0]], "by hand")).name
+    'poster.safetensors'
     """
     if not modality.replace("_", "").replace("-", "").isalnum():
         raise ConfigError(f"{modality!r} cannot be the name of a modality; use letters and digits")

@@ -40,6 +40,17 @@ def followed_by(
         ``[num_pairs]`` int64, every ordered pair of movies that occurs, once; sorted by source, then target.
     count : Tensor
         ``[num_pairs]`` float32.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> rows = [("ann", 1, 10), ("ann", 2, 20), ("bob", 1, 10), ("bob", 2, 20), ("bob", 3, 30)]
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"]))
+    >>> source, target, count = followed_by(Graph.from_dataset(dataset).users)
+    >>> source.tolist(), target.tolist(), [round(c, 2) for c in count.tolist()]
+    ([0, 0, 1], [1, 2, 2], [2.0, 0.72, 1.0])
     """
     pairs, weights = [], []
     for gap in range(1, window + 1):

@@ -47,6 +47,15 @@ class Graph:
         The known values; occupations are nodes.
     users : UserBatch
         Every user of the graph.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> graph = Graph.from_dataset(make_sample(60, 40))
+    >>> graph.num_users, graph.num_movies, graph.ids["movie"][:3].tolist()
+    (60, 40, [1, 2, 3])
+    >>> graph.data["user", "rated", "movie"].edge_index.shape == (2, graph.dataset.num_ratings)
+    True
     """
 
     dataset: Dataset

@@ -72,6 +72,15 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     DataError
         An unknown user, movie, gender or occupation, a rating that is not finite, times that cannot be read or do not
         fit the ratings, or nobody at all.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> graph = Graph.from_dataset(make_sample(60, 40))
+    >>> users, names = batch_of(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])
+    >>> names.tolist(), users.movie[users.row == 1].tolist(), users.rating[users.row == 1].tolist()
+    ([7, 'ann'], [0, 1], [5.0, 3.0])
     """
     if isinstance(who, pd.DataFrame):
         who = _people_in(graph, who)

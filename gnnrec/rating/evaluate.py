@@ -44,6 +44,17 @@ def evaluate_ratings(
         `test` is empty, has no ratings, names an unknown user or movie, or a pair that the model has been given.
     ConfigError
         A `confidence` outside of 0 to 1.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.rating.baselines import Biases
+    >>> from gnnrec.rating.split import split_ratings
+    >>> parts = split_ratings(make_sample(60, 40))
+    >>> model = Biases.fit(Graph.from_dataset(parts.dataset))
+    >>> evaluate_ratings(model, parts)[["metric", "num_ratings"]].values.tolist()
+    [['rmse', 121], ['mae', 121]]
     """
     check_predictor(model)
     if not 0 < confidence < 1:

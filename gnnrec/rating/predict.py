@@ -49,7 +49,13 @@ def predict_rating(
 
     Examples
     --------
-    >>> predict_rating(model, {"Toy Story (1995)": 5}, "Heat (1995)")  # doctest: +SKIP
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.rating.baselines import Biases
+    >>> rows = [("ann", "heat", 5), ("ann", "brazil", 3), ("bob", "heat", 4), ("bob", "brazil", 2)]
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating"]))
+    >>> model = Biases.fit(Graph.from_dataset(dataset), movie_reg=0, user_reg=0)
+    >>> predict_rating(model, {"heat": 4}, ["brazil"])["rating"].tolist()  # bob, but for the name
+    [2.0]
     """
     check_predictor(model)
     if (who is None) == (pairs is None):

@@ -26,6 +26,17 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
     -------
     Split
         Rows keep the order they have in the dataset.
+
+    Raises
+    ------
+    ConfigError
+        Other `fractions`.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> split_ratings(make_sample(60, 40))
+    Split('sample', random over all ratings 0.9/0/0.1, seed 0: 1,095 train, 0 valid, 121 test)
     """
     if len(fractions) != 3 or min(fractions) < 0 or fractions[0] <= 0 or not np.isclose(sum(fractions), 1):
         raise ConfigError(
