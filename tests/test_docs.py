@@ -129,7 +129,7 @@ def test_pictures_of_findings_are_kept_and_shown() -> None:
 def test_every_finding_is_in_the_table() -> None:
     text = (HOME / "docs" / "how-to" / "analyze.md").read_text(encoding="utf-8")
     cells = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
-    assert re.findall(r"`([\w-]+)`", " ".join(cells)) == list(gnnrec.analyze(load_sample("sample")).findings)
+    assert re.findall(r"`([\w-]+)`", " ".join(cells)) == list(gnnrec.analyze(gnnrec.load_dataset("sample")).findings)
 
 
 def test_every_protocol_is_in_the_table() -> None:
