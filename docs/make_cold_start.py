@@ -35,10 +35,10 @@ INTRODUCTION = """<!-- Written by docs/make_cold_start.py: `make cold-start-page
 # Cold start, measured
 
 How good are recommendations of movies that nobody has rated, and for people whom nobody has met? All of MovieLens-1M,
-divided [by published rules](reference/protocols.md#unseen-movies-and-people): five folds, in each of which a tenth
-of the movies (or of the people) has no ratings for training. ± is the standard deviation over the folds, or over seeds where
-there is one division only. Settings and epochs were chosen on the movies and people for validation; the test rows
-were looked at once.
+divided [by published rules](reference/protocols.md#unseen-movies-and-people): five folds, in each of which a tenth of
+the movies (or of the people) has no ratings for training. ± is the standard deviation over the folds, or over seeds
+where there is one division only. Settings and epochs were chosen on the movies and people for validation; the test
+rows were looked at once.
 
 Vectors of plots are those of `all-MiniLM-L6-v2`, for long plots; vectors of posters were given with the dataset."""
 
