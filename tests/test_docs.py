@@ -218,7 +218,7 @@ def test_others_can_build_the_site() -> None:
     """Read the Docs and GitHub Pages install an extra that is there, and run what `make docs` runs."""
     project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[<>=]", word)[0].replace("-", "_") for word in project["optional-dependencies"]["docs"]}
-    assert {"sphinx", "myst_parser", "furo", "sphinx_design", "sphinx_copybutton"} <= needed
+    assert {"sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton"} <= needed
     assert "gnnrec[docs]" in project["optional-dependencies"]["dev"]
     theirs = yaml.safe_load((HOME / ".readthedocs.yaml").read_text())
     assert (HOME / theirs["sphinx"]["configuration"]).is_file()
