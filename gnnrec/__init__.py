@@ -1,7 +1,7 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
-Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never change
-(`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
+Verbs are functions (`load_dataset`, `fit`, `recommend`, `similar_movies`, `evaluate`, `tune`, `load`), nouns never
+change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os
@@ -20,6 +20,7 @@ from gnnrec.graph import Graph, NewMovie, NewUser
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
+from gnnrec.study import SearchSpace, StudyResult, tune
 
 __version__ = "0.1.0"
 
@@ -37,7 +38,9 @@ __all__ = [
     "RatingModel",
     "RecGraph",
     "Recommender",
+    "SearchSpace",
     "Split",
+    "StudyResult",
     "evaluate",
     "evaluate_ratings",
     "explain",
@@ -49,4 +52,5 @@ __all__ = [
     "predict_rating",
     "recommend",
     "similar_movies",
+    "tune",
 ]
