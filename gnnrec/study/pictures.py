@@ -23,7 +23,7 @@ ALONE = {
 """Pictures of a study with one objective, and what they show."""
 SEVERAL = {
     "pareto": "Every completed trial; those in red are beaten by no other in both.",
-    "importances": "How much of what sets the better trials apart each setting explains (PED-ANOVA), by objective.",
+    "importances": "How much of what sets the better trials apart each setting explains (PED-ANOVA), for the first objective.",
     "slice": "Every setting against the first objective; darker points are later trials.",
 }
 """Pictures of a study with several."""
@@ -86,9 +86,12 @@ def _importances(study: optuna.Study, objectives: tuple[str, ...]) -> Any:
 
     if len(objectives) == 1:
         return plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), target_name=objectives[0])
-    with quiet():
-        study.set_metric_names(list(objectives))
-        return plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings():
+        # Optuna warns that here it explains low values; the first objective is a metric, so it gets its negative.
+        warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes the importances of params")
+        return plot_param_importances(
+            study, evaluator=PedAnovaImportanceEvaluator(), target=lambda one: -_first(one), target_name=objectives[0]
+        )
 
 
 def _slice(study: optuna.Study, objectives: tuple[str, ...]) -> Any:

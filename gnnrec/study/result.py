@@ -128,7 +128,7 @@ class StudyResult:
         return study
 
     def write(self, folder: str | Path, *, command: str = "") -> Path:
-        """Write ``best.yaml``, ``before.yaml``, ``trials.csv``, pictures, ``report.md``; of several objectives ``pareto/``.
+        """Write ``best.yaml``, ``before.yaml``, ``trials.csv``, pictures, ``report.md``; ``pareto/`` if there is one.
 
         Parameters
         ----------
