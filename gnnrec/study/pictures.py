@@ -16,14 +16,14 @@ from gnnrec.study.storage import quiet
 ALONE = {
     "history": "The value of every trial, and the best so far.",
     "curves": "The watched metric after every epoch; short lines were pruned.",
-    "importances": "How much of what sets the better trials apart each setting explains (PED-ANOVA).",
+    "importances": "What sets the better trials apart, by setting (PED-ANOVA).",
     "slice": "Every setting against the value; darker points are later trials.",
     "parallel": "A line per trial through all its settings.",
 }
 """Pictures of a study with one objective, and what they show."""
 SEVERAL = {
     "pareto": "Every completed trial; those in red are beaten by no other in both.",
-    "importances": "How much of what sets the better trials apart each setting explains (PED-ANOVA), for the first objective.",
+    "importances": "What sets the trials apart that are better in the first objective, by setting (PED-ANOVA).",
     "slice": "Every setting against the first objective; darker points are later trials.",
 }
 """Pictures of a study with several."""
@@ -57,7 +57,7 @@ def pictures(study: optuna.Study, objectives: tuple[str, ...]) -> dict[str, tupl
     drawn = {}
     for name, caption in captions.items():
         with plt.rc_context(), quiet(), warnings.catch_warnings():  # Optuna sets a style for everybody
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.filterwarnings("ignore", message="Attempting to set identical low and high")
             axes = _DRAW[name](study, objectives)
             figure = np.ravel(axes)[0].figure
             drawn[name] = _png(figure), caption
