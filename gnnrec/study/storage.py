@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 import uuid
@@ -116,6 +117,7 @@ def open_storage(where: str | Path | None) -> Storage:
         return _database(str(where))
     path = Path(where).expanduser().absolute()
     try:
+        _check_journal(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
         with quiet():
@@ -125,6 +127,13 @@ def open_storage(where: str | Path | None) -> Storage:
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{where} is not a journal of Optuna's; name another file as storage") from None
     return Storage(storage, "an Optuna journal", path)
+
+
+def _check_journal(path: Path) -> None:
+    """Raise a ValueError or so if there is a file of another kind, before anything is written to it."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            json.loads(file.readline())["op_code"]
 
 
 def _database(url: str) -> Storage:
