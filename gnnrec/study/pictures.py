@@ -99,8 +99,8 @@ def _slice(study: optuna.Study, objectives: tuple[str, ...]) -> Any:
 
     axes: Any = plot_slice(study, target=_first, target_name=objectives[0])
     for one in np.ravel(axes):
-        one.set_xlabel(one.get_xlabel().replace(".", ".\n"))
-        one.tick_params(axis="x", labelrotation=45)
+        one.set_xlabel(one.get_xlabel().replace(".", ".\n"), fontsize=9)
+        one.tick_params(axis="x", which="both", labelrotation=45, labelsize=8)
     number = np.ravel(axes).size
     if number > 4:  # Optuna makes each as wide as when alone
         np.ravel(axes)[0].figure.set_size_inches(2 * number + 1.5, 4)
