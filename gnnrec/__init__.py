@@ -1,7 +1,7 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
-Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `load`), nouns never
-change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
+Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `tune`, `load`), nouns
+never change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os
@@ -21,6 +21,7 @@ from gnnrec.graph import Graph, NewMovie, NewUser
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
+from gnnrec.study import SearchSpace, StudyResult, tune
 
 __version__ = "0.1.0"
 
@@ -38,7 +39,9 @@ __all__ = [
     "RatingModel",
     "RecGraph",
     "Recommender",
+    "SearchSpace",
     "Split",
+    "StudyResult",
     "analyze",
     "evaluate",
     "evaluate_ratings",
@@ -51,4 +54,5 @@ __all__ = [
     "predict_rating",
     "recommend",
     "similar_movies",
+    "tune",
 ]

@@ -143,21 +143,7 @@ class Config(_Section):
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a YAML file; what it leaves out keeps its default."""
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"there is no config file {path}") from None
-        except OSError as error:
-            raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else "?"
-            raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from None
-        if values is not None and not isinstance(values, dict):
-            raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
-        return cls.from_mapping(values or {}, str(path))
+        return cls.from_mapping(read_yaml(path), str(path))
 
     def to_yaml(self, path: str | Path) -> None:
         """Write all settings, defaults included."""
@@ -178,6 +164,25 @@ class Config(_Section):
             except yaml.YAMLError:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         return type(self).from_mapping(values)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Return the keys and values of a YAML file, none when it is empty; a `ConfigError` for anything else."""
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config file {path}") from None
+    except OSError as error:
+        raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
+    return values or {}
 
 
 def _explain(error: Any) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -34,6 +36,7 @@ def fit(
     run_dir: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> RecGraph:
     """Train a model.
 
@@ -51,6 +54,10 @@ def fit(
         Go on where the run in `run_dir` stopped. The result equals that of an uninterrupted run.
     progress : bool
         Show a progress bar.
+    on_epoch : callable, optional
+        Called after every epoch with a copy of its figures: ``epoch`` (from 1), ``loss``, ``seconds`` and, when there
+        are valid rows, the metric, such as ``ndcg@20``. What it raises ends the training as Ctrl-C would: the run
+        folder keeps the best epoch so far, and the exception goes on to the caller.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def fit(
     DataError
         A setting goes by time, and the ratings have no timestamps.
     FloatingPointError
-        The loss is no longer a finite number.
+        The loss, or a weight, is no longer a finite number.
 
     Examples
     --------
@@ -80,7 +87,7 @@ def fit(
     train = config.train
     if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
         _stop_without_times(data.name, config)
-    split = data if isinstance(data, Split) else _held_back(data, train)
+    split = data if isinstance(data, Split) else held_back(data, train)
 
     graph = Graph.from_dataset(split.dataset)
     tensors, state = start(graph, config, pick_device(train.device))
@@ -122,6 +129,10 @@ def fit(
                     raise FloatingPointError(
                         f"the loss is {mean_loss} in epoch {state.epoch + 1}; lower train.learning_rate"
                     )
+                if not all(weight.isfinite().all() for weight in encoder.parameters()):  # only the last step shows here
+                    raise FloatingPointError(
+                        f"a weight is no finite number after epoch {state.epoch + 1}; lower train.learning_rate"
+                    )
 
                 # Validation and checkpoint
                 entry = {
@@ -138,6 +149,8 @@ def fit(
                     state.write(run_dir, fingerprint)
                     if state.waited == 0:  # should this process be killed, the run has its best epoch
                         storage.write_weights(run_dir, model.encoder.state_dict())
+                if on_epoch is not None:
+                    on_epoch(dict(entry))
     finally:
         # Also on Ctrl-C: what is best so far becomes the run.
         state.load_best()
@@ -167,7 +180,7 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
     return tensors, checkpoint.State(encoder, optimiser, generator)
 
 
-def _held_back(dataset: Dataset, train: TrainConfig) -> Split:
+def held_back(dataset: Dataset, train: TrainConfig) -> Split:
     """Return a dataset with a tenth of each person's ratings to validate on, asked for as training asks."""
     if train.questions == "next":
         return Split.chronological(dataset, (0.9, 0.1, 0.0))

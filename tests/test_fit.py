@@ -123,6 +123,43 @@ def test_a_seed_decides_everything(small: Split, encoder: str) -> None:
     assert not torch.equal(one.movie_vectors(), other.movie_vectors())
 
 
+# Watching
+
+
+def test_on_epoch_gets_the_figures(small: Split) -> None:
+    seen: list[dict[str, Any]] = []
+    model = quick(small, on_epoch=seen.append)
+    assert seen == model.history
+    seen[0]["loss"] = -1.0  # a copy
+    assert model.history[0]["loss"] > 0
+
+
+def test_on_epoch_may_stop_it(small: Split, tmp_path: Path) -> None:
+    def stop(entry: dict[str, Any]) -> None:
+        if entry["epoch"] == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        quick(small, run_dir=tmp_path, on_epoch=stop)
+    assert len(load(tmp_path).history) == 2
+    assert_same_training(quick(small, run_dir=tmp_path, resume=True), quick(small))
+
+
+def test_weights_that_are_no_numbers(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one step per epoch the loss is still that of the weights before it."""
+    honest = LOOP.step_loss
+
+    def step_loss(encoder: Any, *args: Any) -> torch.Tensor:
+        nothing = (next(encoder.parameters()).sum() * 0).sqrt()  # is 0, and its gradient infinity times 0
+        return honest(encoder, *args) + nothing
+
+    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    with pytest.raises(
+        FloatingPointError, match=r"a weight is no finite number after epoch 1; lower train\.learning_rate"
+    ):
+        quick(small, "train.batch_size=1000")
+
+
 # Stopping early
 
 

@@ -1,4 +1,4 @@
-"""The ``gnnrec`` command: download, analyze, fetch, features, train, evaluate, recommend, rate, benchmark."""
+"""The ``gnnrec`` command: download, analyze, fetch, features, train, evaluate, recommend, rate, benchmark, tune."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
 from gnnrec.cli.fetching import fetch as fetch_content
 from gnnrec.cli.output import console, errors
+from gnnrec.cli.tuning import tune
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
@@ -150,6 +151,7 @@ app.command("fetch")(fetch_content)
 app.command()(features)
 app.command()(recommend)
 app.command()(rate)
+app.command()(tune)
 
 
 @app.command()

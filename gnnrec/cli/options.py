@@ -161,7 +161,7 @@ def command_line(context: typer.Context) -> str:
     words = ["gnnrec", str(context.info_name)]
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        if source is None or source.name != "COMMANDLINE" or parameter.name in ("data_dir", "out"):
+        if source is None or source.name != "COMMANDLINE" or parameter.name in ("data_dir", "out", "storage"):
             continue
         value = context.params[str(parameter.name)]
         for one in value if isinstance(value, list | tuple) else [value]:
