@@ -20,7 +20,7 @@ train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
 
 test: $(DEV)/.installed
-	$(DEV_BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 lint: $(DEV)/.installed
 	$(DEV_BIN)/ruff check .

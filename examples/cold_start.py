@@ -79,7 +79,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=FOLDS, help="so many of the folds, from the first on")
     parser.add_argument("--seeds", type=int, default=3, help="where there are no folds")
     parser.add_argument("--limit-seconds", type=float, default=240, help="no peer starts an epoch after this")
-    parser.add_argument("--config", type=Path, help="YAML file of the network (default: the one made for the question)")
+    parser.add_argument(
+        "--config", type=Path, help="YAML file of the network; else that of the question, or no file with --ablation"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
@@ -167,8 +169,8 @@ def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split
 def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]]:
     """Return the network's settings, and how to fit each model on the split of a fold, given its number as a seed."""
     default, names = QUESTIONS[arguments.question]
-    file = arguments.config or CONFIGS / f"{'ml1m' if arguments.ablation else default}.yaml"
-    config = gnnrec.Config.from_yaml(file).override(arguments.set)
+    file = arguments.config or (None if arguments.ablation else CONFIGS / f"{default}.yaml")
+    config = (gnnrec.Config.from_yaml(file) if file else gnnrec.Config()).override(arguments.set)
 
     def fit(name: str, settings: gnnrec.Config, split: gnnrec.Split, seed: int) -> gnnrec.Recommender:
         seeded = settings.override([f"train.seed={seed}"])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gnnrec
 from gnnrec import Split, evaluate
 from gnnrec.baselines import BASELINES
 from gnnrec.data import load_dataset, make_sample
@@ -75,7 +76,7 @@ def test_an_ablation_reads_what_it_says(world: Path, monkeypatch: pytest.MonkeyP
         monkeypatch, "warm", "--ablation", "--variants", "id only;all", "--seeds", "2", "--features", "features"
     )
     assert {row["model"] for row in found["results"]} == {"id only", "all"}
-    assert found["config"]["model"]["history_smoothing"] == 0, "the settings for people with a history"
+    assert found["config"]["model"]["history_smoothing"] == gnnrec.Config().model.history_smoothing
     assert all(len(row["values"]) == 2 for row in found["results"])
 
 
