@@ -1,4 +1,4 @@
-"""The ``gnnrec`` command: download, fetch, features, train, evaluate, recommend, rate, benchmark."""
+"""The ``gnnrec`` command: download, fetch, features, train, evaluate, recommend, rate, similar, map, benchmark."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gnnrec.cli import options as given
 from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
 from gnnrec.cli.fetching import fetch as fetch_content
+from gnnrec.cli.movies import draw_map, similar
 from gnnrec.cli.output import console, errors
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
@@ -148,6 +149,8 @@ app.command("fetch")(fetch_content)
 app.command()(features)
 app.command()(recommend)
 app.command()(rate)
+app.command()(similar)
+app.command("map")(draw_map)
 
 
 @app.command()
