@@ -56,7 +56,8 @@ def movie_coordinates(
     --------
     >>> from gnnrec.baselines import EASE
     >>> from gnnrec.data import make_sample
-    >>> movie_coordinates(EASE.fit(make_sample(100, 80)), num_movies=3).columns.tolist()
+    >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
+    >>> movie_coordinates(model, num_movies=3).columns.tolist()
     ['movie_id', 'title', 'x', 'y']
     """
     if method not in METHODS:
