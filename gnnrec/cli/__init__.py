@@ -1,4 +1,4 @@
-"""The ``gnnrec`` command: download, analyze, fetch, features, train, evaluate, recommend, rate, benchmark, tune."""
+"""The ``gnnrec`` command: from data to models, and what may be asked of them; one function for each command."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gnnrec.cli.analyzing import analyze
 from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
 from gnnrec.cli.fetching import fetch as fetch_content
+from gnnrec.cli.movies import draw_map, similar
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.tuning import tune
 from gnnrec.config import Config
@@ -152,6 +153,8 @@ app.command()(features)
 app.command()(recommend)
 app.command()(rate)
 app.command()(tune)
+app.command()(similar)
+app.command("map")(draw_map)
 
 
 @app.command()

@@ -5,6 +5,7 @@ What is optional to install is imported where it is used, so importing this is c
 
 from gnnrec.features.build import encode, encode_plots, encode_posters
 from gnnrec.features.encoders import Encoder, EncoderError, pick
+from gnnrec.features.one import encode_plot, encode_poster
 from gnnrec.features.ready import read_vectors, save_vectors
 from gnnrec.features.sources import Source, find_plots, find_posters
 from gnnrec.features.store import load_features
@@ -14,7 +15,9 @@ __all__ = [
     "EncoderError",
     "Source",
     "encode",
+    "encode_plot",
     "encode_plots",
+    "encode_poster",
     "encode_posters",
     "find_plots",
     "find_posters",

@@ -150,6 +150,12 @@ def encode(
     Returns
     -------
     MovieVectors
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> encode(find_plots(make_sample(20, 30)), pick("tfidf:8", "text"), progress=False, say=lambda line: None)
+    MovieVectors(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of these texts)
     """
     if encoder.reads != source.reads:
         raise ConfigError(f"{encoder.name} reads {encoder.reads}s, which {source.modality}s are not")
@@ -241,9 +247,7 @@ def _by_reason(missing: dict[Any, str]) -> dict[str, list[Any]]:
 
 
 def _say(progress: bool) -> Callable[[str], None]:
+    if not progress:
+        return lambda line: None
     console = Console()
-    return (
-        (lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-        if progress
-        else (lambda line: None)
-    )
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)

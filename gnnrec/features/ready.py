@@ -112,13 +112,14 @@ def save_vectors(folder: str | Path, modality: str, vectors: MovieVectors) -> Pa
     Raises
     ------
     ConfigError
-        Another name.
+        The modality cannot be the name of a file.
 
     Examples
     --------
     >>> import tempfile
-    >>> save_vectors(tempfile.mkdtemp(), "poster", MovieVectors([1, 2], [[1.0], [0.0]], "by hand")).name
-    'poster.safetensors'
+    >>> vectors = MovieVectors([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand")
+    >>> save_vectors(tempfile.mkdtemp(), "mood", vectors).name
+    'mood.safetensors'
     """
     if not modality.replace("_", "").replace("-", "").isalnum():
         raise ConfigError(f"{modality!r} cannot be the name of a modality; use letters and digits")

@@ -22,16 +22,16 @@ from gnnrec.data import Dataset
 from gnnrec.data.added import with_movies, with_ratings
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.graph import edges, features
-from gnnrec.graph.facts import movie_facts
+from gnnrec.graph.content import MovieContent
 from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
 from gnnrec.graph.movies import NewMovie
 from gnnrec.graph.names import Names
-from gnnrec.graph.sides import GENRES, MOVIE_SIDES, links_to, values_among, values_in
+from gnnrec.graph.sides import MOVIE_SIDES, values_among, values_in
 from gnnrec.graph.users import UserBatch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Graph:
+class Graph(MovieContent):
     """Users, movies, genres and occupations, joined by who rated what, what is of which genre, who does what.
 
     Directors and actors are nodes, too, where the movies table names them. Build one with `Graph.from_dataset`.
@@ -107,11 +107,6 @@ class Graph:
         return self.dataset.num_users
 
     @property
-    def num_movies(self) -> int:
-        """Number of movie nodes."""
-        return self.dataset.num_movies
-
-    @property
     def has_times(self) -> bool:
         """Whether the ratings have timestamps. Without them, histories are in the order of the file."""
         return "timestamp" in self.dataset.ratings
@@ -120,11 +115,6 @@ class Graph:
     def known(self) -> dict[str, pd.Index]:
         """The values a model trained on this graph knows, for `from_dataset`."""
         return {**self.sides, "occupations": self.occupations, "genders": self.genders}
-
-    @property
-    def genres(self) -> pd.Index:
-        """The genres that are nodes."""
-        return self.sides[GENRES]
 
     @cached_property
     def ids(self) -> dict[str, pd.Index]:
@@ -135,32 +125,6 @@ class Graph:
             **{MOVIE_SIDES[column].node_type: values for column, values in self.sides.items()},
             OCCUPATION: self.occupations,
         }
-
-    @cached_property
-    def movie_x(self) -> Tensor:
-        """``[num_movies, 11]``, the decade of release."""
-        return features.decade_features(self.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan))
-
-    @cached_property
-    def movie_facts(self) -> Tensor:
-        """``[num_movies, 6]``, see `gnnrec.graph.facts.movie_facts`."""
-        return movie_facts(self.dataset.movies)
-
-    @cached_property
-    def movie_modalities(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """By modality ``[num_movies, width]`` vectors and ``[num_movies]`` bool, which movies have one."""
-        aligned = {name: vectors.aligned(self.ids[MOVIE]) for name, vectors in self.dataset.features.items()}
-        return {name: (torch.from_numpy(values), torch.from_numpy(known)) for name, (values, known) in aligned.items()}
-
-    @cached_property
-    def movie_sides(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Edges ``(movie, node)``, each ``[num_edges]`` int64, for each kind in `sides`."""
-        return links_to(self.dataset.movies, self.sides)
-
-    @property
-    def movie_genres(self) -> tuple[Tensor, Tensor]:
-        """Edges ``(movie, genre)``, each ``[num_edges]`` int64."""
-        return self.movie_sides[GENRES]
 
     @cached_property
     def data(self) -> HeteroData:

@@ -48,7 +48,7 @@ class Encoder(ABC):
 
     @property
     def about(self) -> str:
-        """One line for reports."""
+        """One line for reports; it begins with the name, up to the first comma."""
         return self.name
 
     def load(self) -> None:  # noqa: B027  not every encoder has something to load

