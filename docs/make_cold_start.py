@@ -29,7 +29,7 @@ COMMANDS = {
     "cold-users.json": f"{START} users",
     "cold-both.json": f"{START} both --features FEATURES --limit-seconds 60",
     "ablation-cold.json": f"{START} movies --ablation --features FEATURES --folds 3 {WARM}",
-    "ablation-warm.json": f"{START} warm --ablation --features FEATURES --split {SPLIT} {WARM}",
+    "ablation-warm.json": f"{START} warm --ablation --features FEATURES --split {SPLIT} --seeds 2 {WARM}",
 }
 INTRODUCTION = """<!-- Written by docs/make_cold_start.py: `make cold-start-page` writes it anew. -->
 
@@ -89,8 +89,8 @@ def pages(results: Path) -> dict[str, str]:
         "New people with five ratings of known movies, asked for their ratings of new movies.",
         section(both, ("recall@20", "ndcg@20")),
         "## What each kind of content brings",
-        "The same network with some kinds of content only, for movies nobody has rated (among the held-out ones, five "
-        f"folds) and for those everybody knows (`{SPLIT}`, three seeds). *Facts* are year, running time and length of "
+        "The same network with some kinds of content only, for movies nobody has rated (among the held-out ones, three "
+        f"folds) and for those everybody knows (`{SPLIT}`, two seeds). *Facts* are year, running time and length of "
         "the plot, *people* directors and actors.",
         picture("ablation.svg", "Recall@20 by what the network knows of movies"),
         ablation(cold, warm),
