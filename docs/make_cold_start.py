@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cold_start_pictures import Rows, bars_of, lines_of
-from make_leaderboard import RESULTS, SPLIT, markdown
+from make_leaderboard import RESULTS, SPLIT, heading, markdown
 
 HERE = Path(__file__).resolve().parent
 START = "python examples/cold_start.py"
@@ -38,8 +38,7 @@ INTRODUCTION = """<!-- Written by docs/make_cold_start.py: `make cold-start-page
 How good are recommendations of movies that nobody has rated, and for people whom nobody has met? All of MovieLens-1M,
 divided [by published rules](reference/protocols.md#unseen-movies-and-people): five folds, in each of which a tenth of
 the movies (or of the people) has no ratings for training. ± is the standard deviation over the folds, or over seeds
-where there is one division only. Settings and epochs were chosen on the movies and people for validation; the test
-rows were looked at once.
+where there is one division only. Settings and epochs were chosen on the movies and people for validation.
 
 Vectors of plots are those of `all-MiniLM-L6-v2`, for long plots; vectors of posters were given with the dataset."""
 
@@ -116,7 +115,7 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
     if across:
         cases.sort(key=lambda case: int(case.split()[0]))
         text = [
-            f"{metrics[0].replace('@', ' at ')}, by how many ratings are known:",
+            f"{heading(metrics[0])}, by how many ratings are known:",
             grid(rows, models, [(c, metrics[0]) for c in cases]),
         ]
     else:
@@ -134,7 +133,7 @@ def grid(rows: Rows, models: list[str], columns: list[tuple[str, str]]) -> str:
     """Return a table of models, the best of each column in bold."""
     best = {column: max(rows[column[0], model, column[1]]["mean"] for model in models) for column in columns}
     metrics = {metric for _, metric in columns}
-    heads = [case if len(metrics) == 1 else metric for case, metric in columns]
+    heads = [case.split()[0] if len(metrics) == 1 else heading(metric) for case, metric in columns]
     lines = [("model", *heads)]
     for model in models:
         cells = []
