@@ -90,8 +90,11 @@ def with_our_names(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -
     renamed = frame.rename(columns=columns.canonical_names(frame.columns, table)).reset_index(drop=True)
     for column in required:
         if column not in renamed:
-            found = ", ".join(map(str, frame.columns)) or "none"
-            raise DataError(f"no column {column}; columns found: {found}", at=(table, None))
+            found = ", ".join(map(str, frame.attrs.get(columns.AS_GIVEN, frame.columns))) or "none"
+            others = ", ".join(name for name in columns.ALIASES[table][column] if name != column)
+            raise DataError(
+                f"no column {column}; columns found: {found}; other names understood: {others}", at=(table, None)
+            )
     for column in columns.ALIASES[table]:
         if isinstance(renamed.get(column), pd.DataFrame):
             raise DataError(f"two columns {column}; keep one of them", at=(table, None))
