@@ -253,11 +253,11 @@ def test_an_unknown_text_id_of_movies_with_titles():
     ratings = pd.DataFrame({"user_id": ["ann-north", "bob"], "movie_id": ["f-heat", "f-alien"]})
     movies = pd.DataFrame({"movie_id": ["f-heat", "f-alien"], "title": ["Heat (1995)", "Alien (1979)"]})
     graph = Graph.from_dataset(Dataset(ratings, movies))
-    with pytest.raises(DataError, match="^movie 'f-aliens' is not known; did you mean 'f-alien'"):
+    with pytest.raises(DataError, match=r"^movie 'f-aliens' is not known; did you mean 'f-alien'"):
         graph.movie_node("f-aliens")
-    with pytest.raises(DataError, match="^user 'ann-nort' is not in the graph; .*; did you mean 'ann-north'"):
+    with pytest.raises(DataError, match=r"^user 'ann-nort' is not in the graph; .*; did you mean 'ann-north'"):
         graph.user_nodes(["bob", "ann-nort"])
-    with pytest.raises(DataError, match="^movie 5 is not in the graph; [^;]*$"):
+    with pytest.raises(DataError, match=r"^movie 5 is not in the graph; [^;]*$"):
         graph.movie_nodes([5])
 
 

@@ -83,7 +83,7 @@ ConfigsOption = Annotated[
     list[Path] | None, typer.Option("--config", help="YAML file; may be repeated, then there is a gnn for each.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
+    list[str] | None, typer.Option("--set", help="Change a setting: `--set model.num_layers=2`. May be repeated.")
 ]
 
 

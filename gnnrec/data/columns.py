@@ -42,9 +42,6 @@ ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Spellings of each column, lower case and without punctuation, best first."""
 
-AS_GIVEN = "columns as given"
-"""Under this key the `attrs` of a frame hold the names that its file has."""
-
 UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
 """Texts that mean "not known" in optional columns. Not "none": ML-100k has people of that occupation."""
 
@@ -72,16 +69,6 @@ def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
         if found:
             renamed[found[0]] = ours
     return renamed
-
-
-def unused_columns(names: Iterable[object], table: str) -> tuple[str, ...]:
-    """Return the columns that nothing in the library reads.
-
-    >>> unused_columns(["userId", "movie", "Watched On"], "ratings")
-    ('Watched On',)
-    """
-    renamed = canonical_names(names := list(names), table)
-    return tuple(str(name) for name in names if renamed.get(name, name) not in ALIASES[table])
 
 
 def to_ids(values: pd.Series, table: str) -> pd.Series:

@@ -13,8 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from gnnrec.data.clean import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived
-from gnnrec.data.columns import unused_columns
+from gnnrec.data.clean import (
+    check_ratings,
+    clean_movies,
+    clean_ratings,
+    clean_users,
+    given_or_derived,
+    unused_columns,
+)
 from gnnrec.data.filters import at_least, in_core
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
@@ -95,8 +101,8 @@ class Dataset:
         values["features"] = dict(features or {})
         odd = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
         values["unused"] = {table: names for table, names in odd.items() if names}
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        for name_of, value in values.items():
+            object.__setattr__(self, name_of, value)
 
     @property
     def num_users(self) -> int:
