@@ -43,7 +43,7 @@ def cli_reference() -> str:
     parts = []
     for name, command in group.commands.items():
         arguments = [p for p in command.params if p.param_type_name == "argument"]
-        usage = " ".join(["gnnrec", name, *(p.name.upper() for p in arguments), "[OPTIONS]"])
+        usage = " ".join(["gnnrec", name, *map(_usage, arguments), "[OPTIONS]"])
         rows = [(_called(p), _default(p), _prose(p.help)) for p in command.params if p.name != "help"]
         parts += [
             f"## {name}",
@@ -88,6 +88,10 @@ def _called(parameter: Any) -> str:
     return ", ".join(f"`{option}`" for option in parameter.opts)
 
 
+def _usage(argument: Any) -> str:
+    return argument.name.upper() if argument.required else f"[{argument.name.upper()}]"
+
+
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
@@ -96,7 +100,8 @@ def _default(parameter: Any) -> str:
 
 def _prose(text: str | None) -> str:
     """Return a help text on one line, options in it as code: two hyphens would become a dash."""
-    return re.sub(r"(--[a-z-]+)", r"`\1`", " ".join((text or "").split())).replace("|", "\\|")
+    line = " ".join((text or "").split()).replace("|", "\\|")
+    return re.sub(r"`[^`]*`|--[a-z-]+", lambda found: f"`{found[0].strip('`')}`", line)
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -5,10 +5,15 @@ never change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
 """
 
 import os
+import warnings
 
 # PyTorch's threads otherwise wait by spinning, which makes training many times slower as soon as another program wants
 # the same cores. It has to be set before PyTorch is loaded; a value of your own wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+with warnings.catch_warnings():  # the newest PyTorch tells PyG to do without TorchScript, which is between these two
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    import torch_geometric  # noqa: F401
 
 from gnnrec.analysis import analyze
 from gnnrec.config import Config

@@ -5,6 +5,7 @@ The YAML file, ``--set`` on the command line and the settings of a saved run are
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -137,7 +138,7 @@ class Config(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc'])) or where}: {_explain(e)}" for e in error.errors()]
+            lines = [f"  {'.'.join(map(str, e['loc'])) or where}: {_explain(e, cls)}" for e in error.errors()]
             raise ConfigError(f"{where} is not valid:\n" + "\n".join(lines)) from None
 
     @classmethod
@@ -185,9 +186,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values or {}
 
 
-def _explain(error: Any) -> str:
+def _keys(root: type[BaseModel]) -> list[str]:
+    """Return the sections, and ``section.key`` of all that is in them."""
+    found = list(root.model_fields)
+    for section, field in root.model_fields.items():
+        found += [f"{section}.{key}" for key in getattr(field.annotation, "model_fields", ())]
+    return found
+
+
+def _explain(error: Any, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
-        return "there is no such key"
+        close = difflib.get_close_matches(".".join(map(str, error["loc"])), _keys(root), n=1)
+        return f"there is no such key{f'; did you mean {close[0]}?' if close else ''}"
     if error["type"] == "value_error":  # of a check of ours, which says all there is to say
         return str(error["ctx"]["error"])
     return f"{error['msg']} (got {error['input']!r})"

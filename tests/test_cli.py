@@ -645,6 +645,20 @@ def test_mistakes_in_the_data(tmp_path: Path) -> None:
     assert "has no timestamps" in fails("train", "--dataset", no_times(tmp_path), "--protocol", "leave-last-out")
 
 
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    """A slip in a header would go unseen otherwise."""
+    (tmp_path / "ratings.csv").write_text("User,Movie,Stars,Watched On\nann,1,5,2024-05-01\nbob,2,4,2024-05-02\n")
+    (tmp_path / "users.csv").write_text("User,Age,Town\nann,30,Rome\nbob,40,Bonn\n")
+    told = "columns not used: 'Watched On' of ratings; 'Town' of users"
+    assert succeeds("analyze", "--dataset", tmp_path, "--out", tmp_path / "a").splitlines()[0] == told
+    assert fails("train", "--dataset", tmp_path, "--protocol", "chronological").startswith(
+        f"{tmp_path.name} has no tim"
+    )
+    (tmp_path / "ratings.csv").write_text("User,Movie\nann,1\nbob,2\n")
+    (tmp_path / "users.csv").unlink()
+    assert "not used" not in succeeds("analyze", "--dataset", tmp_path, "--out", tmp_path / "b")
+
+
 def no_times(folder: Path) -> Path:
     path = folder / "plain.csv"
     path.write_text("user_id,movie_id\n1,10\n1,20\n1,30\n")
@@ -662,7 +676,7 @@ def test_mistakes_in_the_config(tmp_path: Path) -> None:
     yaml.write_text("model: {num_layers: 0}\ntrain: {epoch: 3}\n")
     assert fails(*sample) == (
         f"{yaml} is not valid: model.num_layers: Input should be greater than or equal to 1 (got 0); "
-        "train.epoch: there is no such key"
+        "train.epoch: there is no such key; did you mean train.epochs?"
     )
     yaml.write_text("")
     assert "write section.key=value" in fails(*sample, "--set", "epochs")

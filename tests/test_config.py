@@ -64,8 +64,8 @@ def test_it_does_not_change() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": {"num_layer": 2}}, "  model.num_layer: there is no such key"),
-        ({"modle": {}}, "  modle: there is no such key"),
+        ({"model": {"num_layer": 2}}, "  model.num_layer: there is no such key; did you mean model.num_layers?"),
+        ({"modle": {}}, "  modle: there is no such key; did you mean model?"),
         ({"model": {"encoder": "gcn"}}, "  model.encoder: Input should be 'lightgcn' or 'graphsage' (got 'gcn')"),
         ({"model": {"num_layers": 0}}, "  model.num_layers: Input should be greater than or equal to 1 (got 0)"),
         ({"model": {"num_layers": 1.5}}, "(got 1.5)"),
@@ -147,7 +147,7 @@ def test_overrides() -> None:
         ("epochs=3", "cannot read 'epochs=3'; write section.key=value, as in model.num_layers=2"),
         ("train.epochs", "cannot read 'train.epochs'; write section.key=value, as in model.num_layers=2"),
         ("optimiser.epochs=3", "there is no config section 'optimiser'; there are model, train"),
-        ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key"),
+        ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key; did you mean train.epochs?"),
         ("train.epochs.x=3", "config is not valid:\n  train.epochs.x: there is no such key"),
         ("train.epochs=many", "(got 'many')"),
         ("train.epochs=", "(got None)"),

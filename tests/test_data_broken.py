@@ -87,6 +87,8 @@ BROKEN = [
     ("bare", "ratings.csv", b"\n", None, "is empty"),
     ("bare", "ratings.csv", HEAD, None, "no rows"),
     ("bare", "ratings.csv", "1,2,5,9\n1,3,5,9\n", None, "no column user_id; columns found: 1, 2, 5, 9"),
+    ("bare", "ratings.csv", "Person,movie,Stars\n1,1,1\n", None,
+     "no column user_id; columns found: Person, movie, Stars; other names understood: userid, user, uid"),
     ("bare", "ratings.csv", "user_id,movie_id,user_id\n1,2,1\n", 1, "two columns user_id"),
     ("csv", "ratings.csv", FIRST + "1,30,5,9\n", 3, "movie_id 30 is not in the movies table"),
     ("csv", "ratings.csv", FIRST + "3,20,5,9\n", 3, "user_id 3 is not in the users table"),

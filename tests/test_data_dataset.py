@@ -182,6 +182,14 @@ def test_ids(ids: object, expected: list) -> None:
     assert dataset.users["user_id"].tolist() == sorted(set(expected))
 
 
+def test_columns_that_nothing_reads() -> None:
+    movies = pd.DataFrame({"id": [10, 20, 30], "Name": list("abc"), "Released": 1999, "plot_full": ""})
+    dataset = Dataset(RATINGS.assign(seen="monday"), movies, name="mine")
+    assert dataset.unused == {"ratings": ("seen",), "movies": ("Released",)}
+    assert dataset.filtered(core=1).with_features().unused == {"movies": ("Released",)}  # what was dropped is gone
+    assert Dataset(RATINGS).unused == {}
+
+
 MOVIES, USERS = pd.DataFrame({"movie_id": [10, 20]}), pd.DataFrame({"user_id": [1, 2]})
 REFUSED = [
     ({"ratings": RATINGS.drop(columns="movie_id")}, "ratings: no column movie_id; columns found: user_id, rating"),

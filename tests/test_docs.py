@@ -22,6 +22,7 @@ import gnnrec
 from gnnrec.benchmark import Report
 from gnnrec.cli import app
 from gnnrec.config import Config
+from gnnrec.data.columns import ALIASES
 from gnnrec.evaluate import METRICS
 
 HOME = Path(__file__).resolve().parent.parent
@@ -106,6 +107,19 @@ def test_every_option_is_explained() -> None:
             assert len(rows) == 1
             assert parameter.help, f"{name} {called} has no help"
     assert "gnnrec recommend RUN [OPTIONS]" in text
+    assert "gnnrec similar RUN [MOVIE] [OPTIONS]" in text
+    assert "for `gnnrec train --config`." in text  # code in a help text stays in one piece
+
+
+def test_every_column_name_and_config_is_in_the_reference() -> None:
+    files = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    plain = {re.sub(r"[\W_]", "", name.lower()) for name in re.findall(r"`([^`\n]+)`", files)}
+    for table in ("ratings", "movies", "users"):
+        for column, names in ALIASES[table].items():
+            assert set(names) - {"userid", "movieid"} <= plain, column
+    configs = {path.name for path in (DOCS.parent / "configs").glob("*.yaml")}
+    named = set(re.findall(r"`([\w-]+\.yaml)`", (DOCS / "reference" / "config.md").read_text(encoding="utf-8")))
+    assert configs <= named
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -249,6 +249,18 @@ def test_movies_without_titles():
         assert str(caught.value) == f"movie '{name}' is not known{hint}{close}"
 
 
+def test_an_unknown_text_id_of_movies_with_titles():
+    ratings = pd.DataFrame({"user_id": ["ann-north", "bob"], "movie_id": ["f-heat", "f-alien"]})
+    movies = pd.DataFrame({"movie_id": ["f-heat", "f-alien"], "title": ["Heat (1995)", "Alien (1979)"]})
+    graph = Graph.from_dataset(Dataset(ratings, movies))
+    with pytest.raises(DataError, match=r"^movie 'f-aliens' is not known; did you mean 'f-alien'"):
+        graph.movie_node("f-aliens")
+    with pytest.raises(DataError, match=r"^user 'ann-nort' is not in the graph; .*; did you mean 'ann-north'"):
+        graph.user_nodes(["bob", "ann-nort"])
+    with pytest.raises(DataError, match=r"^movie 5 is not in the graph; [^;]*$"):
+        graph.movie_nodes([5])
+
+
 def test_an_unknown_title_of_movies_with_titles(graph):
     with pytest.raises(DataError, match=r"^movie 'Heet \(1995\)' is not known; did you mean 'Heat \(1995\)'"):
         graph.movie_node("Heet (1995)")

@@ -9,9 +9,8 @@ import typer
 
 from gnnrec.analysis import analyze as look_at
 from gnnrec.analysis.report import PAGE, facts
-from gnnrec.cli.options import DataDirOption, DatasetOption
+from gnnrec.cli.options import DataDirOption, DatasetOption, read_dataset
 from gnnrec.cli.output import console, errors
-from gnnrec.data import load_dataset
 
 
 def analyze(
@@ -29,7 +28,7 @@ def analyze(
     data for is left out, and named. An earlier report in that folder is replaced.
     """
     with errors():
-        data = load_dataset(dataset, data_dir=data_dir)
+        data = read_dataset(dataset, data_dir)
         found = look_at(data, posters=posters)
         folder = found.save(out or Path("analysis") / data.name)
         for what, value in facts(found):

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from gnnrec.benchmark import FAST, MODELS
+from gnnrec.cli.output import console
 from gnnrec.data import PROTOCOLS, Dataset, Split, load_dataset
 from gnnrec.data.candidates import CANDIDATES
 from gnnrec.data.protocols import SCOPES, find_protocol
+from gnnrec.data.readers import NAMES
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError
 from gnnrec.features import load_features, read_vectors
@@ -81,18 +83,26 @@ ConfigsOption = Annotated[
     list[Path] | None, typer.Option("--config", help="YAML file; may be repeated, then there is a gnn for each.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: --set model.num_layers=2. May be repeated.")
+    list[str] | None, typer.Option("--set", help="Change a setting: `--set model.num_layers=2`. May be repeated.")
 ]
 
 
-def read_dataset(name: str, data_dir: Path | None, features: list[str] | None) -> Dataset:
-    """Return a dataset with the vectors of its movies that are asked for."""
+def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = None) -> Dataset:
+    """Return a dataset with the vectors of its movies that are asked for; name the columns that are not read."""
     dataset = load_dataset(name, data_dir=data_dir)
+    tell_unused(dataset)
     found: dict[str, MovieVectors] = {}
     for source in features or ():
         modality, equals, file = source.partition("=")
         found |= {modality: read_vectors(file, dataset=dataset)} if equals else load_features(source)
     return dataset.with_features(**found)
+
+
+def tell_unused(dataset: Dataset) -> None:
+    """Name the columns of files of one's own that are not read: a slip in a header would go unseen otherwise."""
+    if dataset.unused and dataset.name not in NAMES:
+        found = "; ".join(f"{', '.join(map(repr, names))} of {table}" for table, names in dataset.unused.items())
+        console.print(f"columns not used: {found}", highlight=False, markup=False)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from gnnrec.data import columns
 from gnnrec.data.facts import FACTS
 from gnnrec.errors import DataError
+
+AS_GIVEN = "columns as given"
+"""Under this key the `attrs` of a frame hold the names that its file has."""
 
 
 def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,12 +95,25 @@ def with_our_names(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -
     renamed = frame.rename(columns=columns.canonical_names(frame.columns, table)).reset_index(drop=True)
     for column in required:
         if column not in renamed:
-            found = ", ".join(map(str, frame.columns)) or "none"
-            raise DataError(f"no column {column}; columns found: {found}", at=(table, None))
+            found = ", ".join(map(str, frame.attrs.get(AS_GIVEN, frame.columns))) or "none"
+            others = ", ".join(name for name in columns.ALIASES[table][column] if name != column)
+            raise DataError(
+                f"no column {column}; columns found: {found}; other names understood: {others}", at=(table, None)
+            )
     for column in columns.ALIASES[table]:
         if isinstance(renamed.get(column), pd.DataFrame):
             raise DataError(f"two columns {column}; keep one of them", at=(table, None))
     return renamed
+
+
+def unused_columns(names: Iterable[object], table: str) -> tuple[str, ...]:
+    """Return the columns that nothing in the library reads.
+
+    >>> unused_columns(["userId", "movie", "Watched On"], "ratings")
+    ('Watched On',)
+    """
+    renamed = columns.canonical_names(names := list(names), table)
+    return tuple(str(name) for name in names if renamed.get(name, name) not in columns.ALIASES[table])
 
 
 def _with_extras(clean: dict[str, pd.Series], frame: pd.DataFrame) -> pd.DataFrame:

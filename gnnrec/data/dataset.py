@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from gnnrec.data.clean import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived
+from gnnrec.data.clean import (
+    check_ratings,
+    clean_movies,
+    clean_ratings,
+    clean_users,
+    given_or_derived,
+    unused_columns,
+)
 from gnnrec.data.filters import at_least, in_core
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
@@ -47,6 +54,11 @@ class Dataset:
     features : mapping of str to MovieVectors, optional
         Vectors of movies by modality, such as ``"poster"`` and ``"text"``; see `with_features`.
 
+    Attributes
+    ----------
+    unused : mapping of str to tuple of str
+        By table, the given columns whose names are not understood, so that no model reads them.
+
     Raises
     ------
     DataError
@@ -68,6 +80,7 @@ class Dataset:
     name: str
     filters: str
     features: Mapping[str, MovieVectors]
+    unused: Mapping[str, tuple[str, ...]] = field(init=False)
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -79,14 +92,17 @@ class Dataset:
         filters: str = "",
         features: Mapping[str, MovieVectors] | None = None,
     ) -> None:
+        given = {"ratings": ratings, "movies": movies, "users": users}
         ratings = clean_ratings(ratings)
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
         check_ratings(ratings, movies, users)
         values = {"ratings": ratings, "movies": movies, "users": users, "name": name, "filters": filters}
         values["features"] = dict(features or {})
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        odd = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
+        values["unused"] = {table: names for table, names in odd.items() if names}
+        for name_of, value in values.items():
+            object.__setattr__(self, name_of, value)
 
     @property
     def num_users(self) -> int:

@@ -24,7 +24,9 @@ FOLDS = BUCKETS // 2
 def times_of(dataset: Dataset, division: str) -> np.ndarray:
     """Return the time of each rating; a `DataError` without timestamps."""
     if "timestamp" not in dataset.ratings:
-        raise DataError(f"{dataset.name} has no timestamps, which {division} needs; use Split.random")
+        raise DataError(
+            f"{dataset.name} has no timestamps, which {division} needs; use Split.random, or --protocol random"
+        )
     return dataset.ratings["timestamp"].to_numpy()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from gnnrec.data import checks, columns
+from gnnrec.data.clean import AS_GIVEN
 from gnnrec.errors import DataError, Place
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -117,6 +118,7 @@ def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         checks.find_fault(path, separator, len(header), strict=True)
         raise DataError(f"{path} cannot be read: {error}") from error
+    frame.attrs[AS_GIVEN] = header  # for messages
     short = not isinstance(frame.index, pd.RangeIndex) or _has_gaps(frame.iloc[:, -1])
     if short:  # pandas fills short lines up and takes long first lines for an index; both are faults
         checks.find_fault(path, separator, len(header))

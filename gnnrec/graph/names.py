@@ -14,6 +14,9 @@ from torch import Tensor
 
 from gnnrec.errors import DataError
 
+MOST_COMPARED = 100_000
+"""Among more names than these, an error proposes none: comparing would take seconds."""
+
 
 class Names:
     """What the nodes of one type are called.
@@ -60,8 +63,7 @@ class Names:
         # On a command line or in JSON a number may come as text.
         if name.isdecimal() and int(name) in self._by_id:
             return self._by_id[int(name)]
-        close = difflib.get_close_matches(name.casefold(), self._by_title, n=3, cutoff=0.6)
-        names = ", ".join(repr(self.titles[self._by_title[match][0]]) for match in close)
+        names = self._close(name)
         problem = [f"{self.node_type} {name!r} is not known"]
         if self.titles == [str(one) for one in self.ids]:
             what = f"{self.node_type}s"
@@ -81,5 +83,16 @@ class Names:
             titles.setdefault(title.casefold(), []).append(node)
         return titles
 
+    def _close(self, name: str) -> str:
+        """Return the titles and text ids that are spelled most alike, as a message shows them; at most three."""
+        if len(self.ids) > MOST_COMPARED:
+            return ""
+        called = {title: self.titles[nodes[0]] for title, nodes in self._by_title.items()}
+        called |= {one.casefold(): one for one in self.ids if isinstance(one, str)}
+        close = difflib.get_close_matches(name.casefold(), called, n=3, cutoff=0.6)
+        return ", ".join(repr(called[match]) for match in close)
+
     def _unknown(self, name: Any) -> DataError:
-        return DataError(f"{self.node_type} {name!r} is not in the graph; {self.hint}")
+        names = self._close(name) if isinstance(name, str) else ""
+        asked = f"; did you mean {names}?" if names else ""
+        return DataError(f"{self.node_type} {name!r} is not in the graph; {self.hint}{asked}")

@@ -140,7 +140,9 @@ def _trials(result: StudyResult) -> str:
 
 def _next(result: StudyResult) -> str:
     return (
-        "On test rows, beside the config that was varied, with seeds (and the same `--split` or `--protocol`):\n\n"
+        "On test rows, beside the config that was varied, with seeds. Give it the `--split` or `--protocol` of the "
+        "study. A study that had neither kept no test rows apart: those that are drawn here helped to choose the "
+        "winner, and its number is too good.\n\n"
         f"```text\ngnnrec benchmark --dataset {result.data['name']} --models gnn --seeds 3 --config best.yaml "
         "--config before.yaml\n```"
     )
