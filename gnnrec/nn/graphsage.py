@@ -41,6 +41,19 @@ class GraphSAGE(Encoder):
         Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
     views : HistoryViews, optional
         Adds to people's vectors what the order and the dates of the history say.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> tensors = GraphTensors.of(graph)
+    >>> person = Content.of_people(graph.users).sizes
+    >>> encoder = GraphSAGE(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, aggregation="max")
+    >>> encoder.prepare(tensors)
+    >>> states = encoder.movies(tensors)
+    >>> len(states.messages), tuple(encoder.users(graph.users.slice(3, 5), states).shape)
+    (2, (2, 8))
     """
 
     def __init__(

@@ -48,6 +48,20 @@ class LightGCN(Encoder):
         :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
     views : HistoryViews, optional
         Adds to :math:`z_u` what the order and the dates of the history say.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> tensors = GraphTensors.of(graph)
+    >>> person = Content.of_people(graph.users).sizes
+    >>> encoder = LightGCN(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, num_layers=2)
+    >>> encoder.prepare(tensors)
+    >>> states = encoder.movies(tensors)
+    >>> alone = encoder.users(graph.users.slice(3, 4), states)  # one person, or everybody: the same vector
+    >>> bool(torch.allclose(alone[0], encoder(tensors)["user"][3], atol=1e-6))
+    True
     """
 
     def __init__(

@@ -34,6 +34,11 @@ class Candidate:
     values : dict of str to float
         By objective.
     config : Config
+
+    Examples
+    --------
+    >>> Candidate(7, {"ndcg@20": 0.25, "seconds": 12.0}, Config()).values["seconds"]
+    12.0
     """
 
     trial: int
@@ -58,6 +63,20 @@ class StudyResult:
         All trials as Optuna knows them.
     storage : str
         What kind of storage it came from.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset, tune
+    >>> result = tune(
+    ...     load_dataset("sample", n_users=60, n_movies=40),
+    ...     {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}},
+    ...     trials=2,
+    ...     progress=False,
+    ... )
+    >>> [one.trial for one in result.front] == [result.trials["ndcg@20"].idxmax()]
+    True
+    >>> result.best.model.embedding_dim in (8, 16)
+    True
     """
 
     name: str
@@ -172,6 +191,17 @@ def read_study(storage: str | Path, study: str = "study") -> StudyResult:
     ------
     ConfigError
         There is no such study, it was not made by `tune`, or none of its trials is complete.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import load_dataset, tune
+    >>> storage = Path(tempfile.mkdtemp()) / "study.journal"
+    >>> space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}}
+    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> result = tune(dataset, space, trials=1, storage=storage, progress=False)
+    >>> read_study(storage).best == result.best
+    True
     """
     if "://" not in str(storage) and not Path(storage).expanduser().is_file():
         raise ConfigError(f"there is no storage {storage}")
