@@ -87,6 +87,19 @@ class MovieStates:
 class Encoder(nn.Module, ABC):
     """Computes movie states from a graph, and people's vectors from movie states.
 
+    Parameters
+    ----------
+    movie, person : ContentSizes
+        Of what is known of movies and people.
+    num_movies : int
+        Movies with an id vector.
+    dim : int
+        Width of all vectors.
+    degree_smoothing : float
+        `extra_degree` in units of the mean number of ratings of a movie.
+    views : HistoryViews, optional
+        Adds to people's vectors what the order and the dates of the history say.
+
     Attributes
     ----------
     message, target, profile : NodeEncoder
@@ -112,18 +125,26 @@ class Encoder(nn.Module, ABC):
     {'user': (20, 8), 'movie': (12, 8)}
     """
 
-    message: NodeEncoder
-    target: NodeEncoder
-    profile: NodeEncoder
     extra_degree: Tensor
     typical_degree: Tensor
 
-    def __init__(self, degree_smoothing: float = 0.0, views: HistoryViews | None = None) -> None:
+    def __init__(
+        self,
+        movie: ContentSizes,
+        person: ContentSizes,
+        num_movies: int,
+        dim: int,
+        degree_smoothing: float = 0.0,
+        views: HistoryViews | None = None,
+    ) -> None:
         super().__init__()
         self.degree_smoothing = degree_smoothing
         self.views = views
         self.register_buffer("extra_degree", torch.zeros(()))
         self.register_buffer("typical_degree", torch.zeros(()))
+        self.message = NodeEncoder(movie, dim, num_movies)
+        self.target = NodeEncoder(movie, dim, num_movies)
+        self.profile = NodeEncoder(person, dim)
 
     @classmethod
     @abstractmethod

@@ -13,7 +13,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped, NodeEncoder
+from gnnrec.nn.features import Dropped
 from gnnrec.nn.views import HistoryViews
 
 
@@ -68,10 +68,7 @@ class GraphSAGE(Encoder):
         degree_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing, views)
-        self.message = NodeEncoder(movie, dim, num_movies)
-        self.target = NodeEncoder(movie, dim, num_movies)
-        self.profile = NodeEncoder(person, dim)
+        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()

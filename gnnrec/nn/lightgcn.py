@@ -11,7 +11,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped, NodeEncoder
+from gnnrec.nn.features import Dropped
 from gnnrec.nn.views import HistoryViews
 from gnnrec.propagate import Adjacency, symmetric_norm
 
@@ -76,11 +76,8 @@ class LightGCN(Encoder):
         history_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing, views)
+        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
         self.history_smoothing = history_smoothing
-        self.message = NodeEncoder(movie, dim, num_movies)
-        self.target = NodeEncoder(movie, dim, num_movies)
-        self.profile = NodeEncoder(person, dim)
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 

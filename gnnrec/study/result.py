@@ -235,25 +235,5 @@ def state_of(one: FrozenTrial) -> str:
     return {TrialState.FAIL: "failed"}.get(one.state, one.state.name.lower())
 
 
-def line_of(study: optuna.Study, number: int, trials: int) -> str:
-    """Return a line about a finished trial, and the best so far."""
-    objectives, every = study.user_attrs[FACTS]["objectives"], study.get_trials(deepcopy=False)
-    one = every[number]
-    noted = one.user_attrs
-    spent = f"{noted['epochs']} epochs, {noted['seconds']:.1f} s" if "epochs" in noted else "before its first epoch"
-    if one.state is TrialState.COMPLETE:
-        values = ", ".join(f"{name} {value:.4f}" for name, value in zip(objectives, one.values, strict=True))
-        text = f"{values} at epoch {noted['best_epoch']} of {spent}"
-    elif one.state is TrialState.PRUNED:
-        text = f"pruned after {spent}"
-    else:
-        text = f"failed: {noted['failed']}"
-    complete = [other for other in every if other.state is TrialState.COMPLETE]
-    better = max(complete, key=lambda other: other.values[0], default=None)  # the first objective is a metric
-    best = f"; best {better.values[0]:.4f} in trial {better.number}" if better else ""
-    done = sum(map(counts, every))
-    return f"[{done}/{trials}] trial {number}: {text}{best}"
-
-
 def _cell(value: Any) -> Any:
     return yaml.safe_dump(list(value), default_flow_style=True).strip() if isinstance(value, list | tuple) else value
