@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -35,6 +34,7 @@ from gnnrec.benchmark.models import MODELS, draws
 from gnnrec.benchmark.report import left_out_line, versions
 from gnnrec.cli import console
 from gnnrec.cli.options import read_dataset
+from gnnrec.cli.typed import script_line
 from gnnrec.data.divide import FOLDS
 from gnnrec.files import write_whole
 
@@ -86,20 +86,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     try:
-        run(arguments, command(parser, arguments))
+        run(arguments, script_line("examples/cold_start.py", parser, arguments, positional=("question",)))
     except (gnnrec.GnnrecError, OSError) as error:
         sys.exit(f"error: {error}")
-
-
-def command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
-    """Return the command for the file, without where things lie."""
-    words = ["python", "examples/cold_start.py", arguments.question]
-    for key, value in vars(arguments).items():
-        if key not in ("question", "data_dir", "json") and value != parser.get_default(key):
-            for one in value if isinstance(value, list) else [value]:
-                text = Path(one).name if Path(str(one)).is_absolute() else str(one)
-                words += [f"--{key.replace('_', '-')}", *([] if one is True else [text])]
-    return shlex.join(words)
 
 
 def run(arguments: argparse.Namespace, typed: str) -> None:

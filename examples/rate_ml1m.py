@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,9 +25,9 @@ from rich.table import Table
 
 import gnnrec
 from gnnrec.baselines import Watch
-from gnnrec.benchmark import Report, timed
-from gnnrec.benchmark.run import over_seeds
+from gnnrec.benchmark import Report, over_seeds, timed
 from gnnrec.cli import console
+from gnnrec.cli.typed import script_line
 from gnnrec.evaluate import Fingerprint
 from gnnrec.rating import RatingPredictor, evaluate_ratings, fit_ratings, split_ratings
 from gnnrec.rating.attention import SCHEDULE, HistoryAttention
@@ -52,20 +51,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results to this file, again after every split")
     arguments = parser.parse_args()
     try:
-        run(arguments, command(parser, arguments))
+        run(arguments, script_line("examples/rate_ml1m.py", parser, arguments))
     except gnnrec.GnnrecError as error:
         sys.exit(f"error: {error}")
-
-
-def command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
-    """Return the command for the file, without where things lie."""
-    words = ["python", "examples/rate_ml1m.py"]
-    for key, value in vars(arguments).items():
-        if key not in ("data_dir", "json") and value != parser.get_default(key):
-            for one in value if isinstance(value, list) else [value]:
-                text = Path(one).name if Path(str(one)).is_absolute() else str(one)
-                words += [f"--{key.replace('_', '-')}", *([] if one is True else [text])]
-    return shlex.join(words)
 
 
 def run(arguments: argparse.Namespace, typed: str) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shlex
 import sys
 import time
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from gnnrec.baselines import PEERS, Schedule, Watch
 from gnnrec.benchmark import timed, valid_quality
 from gnnrec.benchmark.report import versions
 from gnnrec.cli import console
+from gnnrec.cli.typed import script_line
 from gnnrec.device import pick_device
 from gnnrec.evaluate import Fingerprint
 from gnnrec.files import write_whole
@@ -87,24 +87,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the curves to this file, again after every run")
     arguments = parser.parse_args()
     try:
-        measure(arguments, command(parser, arguments))
+        measure(arguments, script_line("examples/time_to_quality.py", parser, arguments, together=("batch_sizes",)))
     except (gnnrec.GnnrecError, OSError) as error:
         sys.exit(f"error: {error}")
-
-
-def command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
-    """Return the command for the file, without where things lie."""
-    words = ["python", "examples/time_to_quality.py"]
-    for key, value in vars(arguments).items():
-        if key not in ("data_dir", "json") and value != parser.get_default(key):
-            option = f"--{key.replace('_', '-')}"
-            values = [Path(one).name if Path(str(one)).is_absolute() else str(one) for one in listed(value)]
-            words += [word for one in values for word in (option, one)] if key == "set" else [option, *values]
-    return shlex.join(words)
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def measure(arguments: argparse.Namespace, typed: str) -> None:

@@ -12,11 +12,32 @@ Place = tuple[str, int | None] | str
 
 
 class GnnrecError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library.
+
+    Examples
+    --------
+    >>> import gnnrec
+    >>> try:
+    ...     gnnrec.load_dataset("no/such/folder")
+    ... except gnnrec.GnnrecError as error:
+    ...     print(type(error).__name__)
+    DataError
+    """
 
 
 class ConfigError(GnnrecError, ValueError):
-    """A setting or an argument that cannot be used."""
+    """A setting or an argument that cannot be used.
+
+    Examples
+    --------
+    >>> from gnnrec import Config
+    >>> try:
+    ...     Config().override(["train.epochs=0"])
+    ... except ConfigError as error:
+    ...     print(error)
+    config is not valid:
+      train.epochs: Input should be greater than or equal to 1 (got 0)
+    """
 
 
 class DownloadError(GnnrecError):

@@ -76,8 +76,9 @@ def fit(
     Examples
     --------
     >>> from gnnrec import load_dataset
-    >>> fit(load_dataset("sample", n_users=60, n_movies=40), progress=False)  # doctest: +ELLIPSIS
-    RecGraph(lightgcn, 128 dimensions, Graph(60 users, ...
+    >>> config = Config().override(["train.epochs=2", "model.embedding_dim=16"])
+    >>> fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)  # doctest: +ELLIPSIS
+    RecGraph(lightgcn, 16 dimensions, Graph(60 users, ...
     """
     if not isinstance(data, (Dataset, Split)):
         raise DataError(f"fit takes a Dataset or a Split, not {type(data).__name__}; load_dataset makes one")

@@ -36,6 +36,18 @@ class RecGraph(Recommender):
         One entry per epoch of training: ``epoch, loss, <metric>, seconds``.
     report : dict
         Metrics and facts that were recorded with it, as plain JSON values.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec import fit, load_dataset, recommend
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
+    >>> tuple(model.user_vectors([1, {3: 5, 7: 4}]).shape), tuple(model.movie_vectors().shape)
+    ((2, 8), (40, 8))
+    >>> more = model.add_ratings(pd.DataFrame({"user_id": [61], "movie_id": [3], "rating": [5]}))
+    >>> model.graph.num_users, more.graph.num_users, len(recommend(more, 61, k=5))
+    (60, 61, 5)
     """
 
     graph: Graph

@@ -24,7 +24,18 @@ CHUNK = 1024
 
 
 class Recommender(ABC):
-    """A graph and a way to score its movies for people."""
+    """A graph and a way to score its movies for people.
+
+    Examples
+    --------
+    >>> from gnnrec.baselines import Popularity
+    >>> from gnnrec.data import Dataset
+    >>> ratings = pd.DataFrame({"user_id": [1, 2, 2], "movie_id": [7, 7, 8]})
+    >>> model = Popularity.fit(Graph.from_dataset(Dataset(ratings)))
+    >>> more = model.add_ratings(pd.DataFrame({"user_id": [3], "movie_id": [8]}))
+    >>> model.graph.num_users, more.graph.num_users, tuple(more.score(more.graph.users).shape)
+    (2, 3, (3, 2))
+    """
 
     name: str
     graph: Graph

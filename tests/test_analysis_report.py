@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import gnnrec
 from gnnrec import Dataset, cli
 from gnnrec.analysis import Analysis, analyze, draw, rating_distribution, report
-from gnnrec.analysis.finding import size_of
+from gnnrec.analysis.finding import Finding, size_of
 from gnnrec.analysis.sections import SECTIONS
 from gnnrec.data import make_sample
 from gnnrec.data.posters import sample_posters
@@ -48,6 +48,13 @@ def bare() -> Analysis:
 @pytest.fixture(scope="module")
 def folder(found: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found.save(tmp_path_factory.mktemp("report") / "sample")
+
+
+@pytest.fixture
+def undrawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take one picture for all, where the folder is the matter and not what is drawn."""
+    png = (folder / "genders.png").read_bytes()
+    monkeypatch.setattr(Finding, "png", lambda self: png)
 
 
 class Page(HTMLParser):
@@ -159,6 +166,7 @@ def test_what_is_asked_for_and_not_there(found: Analysis, bare: Analysis) -> Non
         analyze(pd.DataFrame())  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_earlier_report_is_replaced_and_other_files_stay(bare: Analysis, folder: Path, tmp_path: Path) -> None:
     out = shutil.copytree(folder, tmp_path / "out")
     (out / "notes.txt").write_text("mine")
@@ -176,6 +184,7 @@ def test_other_folders_are_left_alone(bare: Analysis, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("stopped", [OSError("no space left"), KeyboardInterrupt()])
 def test_nothing_half_written_is_left(
     stopped: BaseException, bare: Analysis, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -25,15 +26,23 @@ SCRIPT = HOME / "examples" / "cold_start.py"
 QUICK = ("--set", "train.epochs=2", "--set", "train.batch_size=64", "--set", "model.embedding_dim=16")
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a small dataset and vectors of its movies."""
+    folder = tmp_path_factory.mktemp("home")
+    dataset = make_sample(120, 90)
+    dataset.to_folder(folder / "world")
+    text = encode_plots(dataset, encoder="tfidf:8", progress=False)
+    for modality in ("text", "poster"):
+        save_vectors(folder / "features", modality, text)
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GNNREC_DATA", raising=False)
-    dataset = make_sample(120, 90)
-    dataset.to_folder(tmp_path / "world")
-    text = encode_plots(dataset, encoder="tfidf:8", progress=False)
-    save_vectors(tmp_path / "features", "text", text)
-    save_vectors(tmp_path / "features", "poster", text)
     return tmp_path / "world"
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,9 @@ FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MU
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
 LANGUAGES = {"python", "console", "yaml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
+
+small_sample = cache(partial(make_sample, n_users=100))
+"""Pages ask for the same few samples again and again; a dataset never changes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", partial(make_sample, n_users=100))
+    monkeypatch.setattr("gnnrec.data.readers.make_sample", small_sample)
     monkeypatch.setattr("gnnrec.data.readers.fetch", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)

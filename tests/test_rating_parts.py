@@ -22,7 +22,8 @@ from gnnrec import (
     load_ratings,
     predict_rating,
 )
-from gnnrec.data import find_dataset
+from gnnrec.data import find_dataset, make_sample
+from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.propagate import Adjacency
@@ -137,6 +138,14 @@ def test_support_is_taken_in() -> None:
     split = gnnrec.Split(RATINGS, RATINGS.iloc[:0], test, support=support)
     model = Biases.fit(Graph.from_dataset(split.dataset), movie_reg=1e9, user_reg=1.0)
     assert evaluate_ratings(model, split)["value"][0] == pytest.approx(2.4 - 2.8 / 3, abs=1e-5)
+
+
+def test_a_split_keeps_vectors_and_says_what_was_filtered() -> None:
+    whole = make_sample(60, 40).with_features(mood=MovieVectors([1, 2], [[1.0], [2.0]]))
+    split = split_ratings(whole.filtered(min_rating=3))
+    assert split.features["mood"].values.tolist() == [[1.0], [2.0]]
+    assert split.protocol.endswith(", random over all ratings 0.9/0/0.1, seed 0")
+    assert split.protocol.startswith("rating >= 3")
 
 
 def test_division_over_all_ratings(dataset: Dataset) -> None:

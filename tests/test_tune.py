@@ -101,7 +101,7 @@ def test_going_on_is_like_never_having_stopped(small: Split, kept: tuple[StudyRe
     again = tune(small, SPACE, trials=6, storage=tmp_path / "deep" / "journal", study="two", progress=False)
     assert len(again.trials) == 6  # there are enough
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["journal"]  # locks are gone
-    other = tune(small, SPACE, trials=3, seed=1, progress=False)
+    other = tune(small, SPACE, trials=2, seed=1, progress=False)
     assert other.trials["train.learning_rate"][0] == result.trials["train.learning_rate"][0]
     assert other.trials["train.learning_rate"][1] != result.trials["train.learning_rate"][1]
 

@@ -30,6 +30,16 @@ class Analysis:
         By name, in the order of the report.
     left_out : dict of str to str
         Names of what the dataset gives nothing for, and why.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(1, 7), (1, 8), (2, 7)]
+    >>> found = analyze(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> found.overview["density"], [finding.name for finding in found]
+    (0.75, ['ratings-per-user', 'ratings-per-movie', 'long-tail', 'most-rated', 'matrix', 'missing'])
+    >>> found.left_out["ratings"]
+    'the ratings of custom have no column rating'
     """
 
     name: str

@@ -81,6 +81,13 @@ def genres_by_decade(dataset: Dataset) -> pd.DataFrame:
     ------
     LackingError
         No movie has both a genre and a year.
+
+    Examples
+    --------
+    >>> ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"], "year": [1995, 1999]})
+    >>> genres_by_decade(Dataset(ratings, movies)).values.tolist()
+    [['1990s', 2, 'Drama', 0.75], ['1990s', 2, 'War', 0.25]]
     """
     years = dataset.movies["year"]
     parts = _parts(dataset)
@@ -112,6 +119,14 @@ def genres_over_time(dataset: Dataset, most: int = MOST_PERIODS) -> pd.DataFrame
     ------
     LackingError
         The ratings have no timestamps, or are all of movies without genres.
+
+    Examples
+    --------
+    >>> day = 24 * 3600
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7], "timestamp": [0, 0, 400 * day]})
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "War"]})
+    >>> genres_over_time(Dataset(ratings, movies), most=2).values.tolist()
+    [['1970', 2, 'Drama', 0.5], ['1970', 2, 'War', 0.5], ['1971', 1, 'Drama', 1.0]]
     """
     when = periods(timestamps(dataset), most)
     places, _ = codes_of(dataset, "movie_id")

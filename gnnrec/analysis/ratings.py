@@ -17,7 +17,17 @@ NUM_BLOCKS = 60
 
 
 class LackingError(DataError):
-    """A dataset does not have what a table is made of; the message says what."""
+    """A dataset does not have what a table is made of; the message says what.
+
+    Examples
+    --------
+    >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 2], "movie_id": [7, 7]}))
+    >>> try:
+    ...     rating_distribution(dataset)
+    ... except LackingError as error:
+    ...     print(error)
+    the ratings of custom have no column rating
+    """
 
 
 def overview(dataset: Dataset) -> dict[str, Any]:
@@ -76,6 +86,12 @@ def counts_of(dataset: Dataset, column: str) -> np.ndarray:
     -------
     numpy.ndarray
         ``[num_users]`` or ``[num_movies]`` int64.
+
+    Examples
+    --------
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [10, 20, 10]})
+    >>> counts_of(Dataset(ratings), "movie_id").tolist()
+    [2, 1]
     """
     places, table = codes_of(dataset, column)
     return np.bincount(places, minlength=len(table))
@@ -170,6 +186,13 @@ def most_rated(dataset: Dataset, k: int = 10) -> pd.DataFrame:
     pandas.DataFrame
         ``title, ratings`` and, where there are values, ``mean_rating``; at most `k` rows, the most rated first, equal
         ones in the order of the movies.
+
+    Examples
+    --------
+    >>> ratings = pd.DataFrame({"user_id": [1, 2, 2], "movie_id": [7, 7, 8], "rating": [5, 4, 3]})
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "title": ["Alien", "Heat"]})
+    >>> most_rated(Dataset(ratings, movies)).values.tolist()
+    [['Alien', 2, 4.5], ['Heat', 1, 3.0]]
     """
     places, movies = codes_of(dataset, "movie_id")
     counts = np.bincount(places, minlength=len(movies))

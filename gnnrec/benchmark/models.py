@@ -50,6 +50,12 @@ def fit_model(
         The model does not suit the data, or the package that it needs is missing.
     FloatingPointError
         Its loss is no finite number.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> fit_model("itemknn", Split.random(make_sample(60, 40)), Config()).name
+    'itemknn'
     """
     if name == "gnn":
         return fit(split, config, progress=progress)
@@ -63,6 +69,12 @@ def fit_baseline(name: str, split: Split, seed: int = 0) -> Recommender:
     """Fit a baseline on the train rows, with the settings of its grid that do best on the valid rows (NDCG@20).
 
     Without valid rows it keeps its defaults. One that draws nothing has no use for the seed.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> fit_baseline("ease", Split.random(make_sample(60, 40))).name
+    'ease'
     """
     graph = Graph.from_dataset(split.dataset)
     grid, quality = GRIDS.get(name, [{}]), valid_quality(split)
@@ -76,6 +88,15 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
     """Return what models are chosen by: a function of the model, its NDCG@20 on the valid rows.
 
     None where there are no valid rows to choose by.
+
+    Examples
+    --------
+    >>> from gnnrec.baselines import Popularity
+    >>> from gnnrec.data import make_sample
+    >>> split = Split.random(make_sample(60, 40))
+    >>> quality = valid_quality(split)
+    >>> 0 < quality(Popularity.fit(Graph.from_dataset(split.dataset))) < 1
+    True
     """
     if split.valid.empty:
         return None
@@ -96,7 +117,13 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
 
 
 def draws(name: str) -> bool:
-    """Tell whether a model comes out differently for another seed."""
+    """Tell whether a model comes out differently for another seed.
+
+    Examples
+    --------
+    >>> draws("gnn"), draws("ease"), draws("mf")
+    (True, False, True)
+    """
     if name in PEERS:
         return PEERS[name].seeded
     return name == "gnn" or "seed" in inspect.signature(BASELINES[name]).parameters

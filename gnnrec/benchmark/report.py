@@ -49,6 +49,16 @@ class Report:
         Of PyTorch.
     packages : dict of str to str
         Versions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "fingerprint": "1a2b", "protocol": "by hand"}
+    >>> report = Report("ml-1m", [row])
+    >>> path = Path(tempfile.mkdtemp()) / "report.json"
+    >>> report.write(path)
+    >>> Report.read(path) == report, report.protocols
+    (True, {'1a2b': 'by hand'})
     """
 
     dataset: str
@@ -94,6 +104,13 @@ def table(results: list[dict[str, Any]], title: str) -> Table:
     ------
     ConfigError
         The results are of different protocols, so that their numbers say nothing about each other.
+
+    Examples
+    --------
+    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "std": 0.0, "seeds": 1}
+    >>> row |= {"fit_seconds": 1.5, "evaluate_seconds": 0.1, "fingerprint": "1a2b", "protocol": "by hand"}
+    >>> [column.header for column in table([row], "ml-1m").columns]
+    ['model', 'ndcg@10', 'fit s', 'eval s']
     """
     protocols = {row.get("fingerprint"): row.get("protocol") for row in results}
     if len(protocols) > 1:
@@ -121,5 +138,11 @@ def table(results: list[dict[str, Any]], title: str) -> Table:
 
 
 def left_out_line(name: str, reason: str) -> str:
-    """Return a line for the terminal that cannot be overlooked."""
+    """Return a line for the terminal that cannot be overlooked.
+
+    Examples
+    --------
+    >>> left_out_line("als", "implicit is not installed")
+    '[bold yellow]LEFT OUT als:[/] implicit is not installed'
+    """
     return f"[bold yellow]LEFT OUT {escape(name)}:[/] {escape(reason)}"

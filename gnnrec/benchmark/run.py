@@ -1,30 +1,25 @@
-"""`benchmark`: models one after the other on the same rows, over several seeds. `compare` is one step of it."""
+"""`benchmark`: models one after the other on the same rows, over several seeds."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 
 from gnnrec.baselines import Watch
+from gnnrec.benchmark.compare import compare, over_seeds, timed
 from gnnrec.benchmark.models import FAST, MODELS, draws, fit_model
 from gnnrec.benchmark.report import Report, left_out_line
 from gnnrec.config import Config
 from gnnrec.data import Split
 from gnnrec.data.protocols import check_scope
 from gnnrec.errors import ConfigError, GnnrecError
-from gnnrec.evaluate import evaluate
-from gnnrec.recommend import Recommender
-
-T = TypeVar("T")
 
 
 def benchmark(
@@ -88,6 +83,13 @@ def benchmark(
         An unknown model, mask or history, no model or no seeds, or a limit that is none.
     GnnrecError, FloatingPointError
         No model at all could take part; it is what stopped the first.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> report = benchmark(Split.random(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
+    >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
+    ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
     """
     networks = config if isinstance(config, Mapping) else {"": config or Config()}
     names = _checked(models, networks, seeds)
@@ -133,68 +135,6 @@ def benchmark(
     if stopped_by is not None and not report.results:
         raise stopped_by
     return report
-
-
-def compare(
-    models: Mapping[str, Recommender],
-    split: Split,
-    *,
-    ks: Sequence[int] = (10, 20),
-    mask: str | None = None,
-    history: str | None = None,
-    fit_seconds: Mapping[str, float] | None = None,
-) -> list[dict[str, Any]]:
-    """Evaluate fitted models on the same test rows; the rows are those of `benchmark` with one seed.
-
-    Where `fit_seconds` does not name a model, that entry is None.
-    """
-    rows = []
-    for name, model in models.items():
-        found, seconds = timed(partial(evaluate, model, split, ks=ks, mask=mask, history=history))
-        known = found.dropna(subset="value")
-        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True):
-            rows.append(
-                {
-                    "model": name,
-                    "metric": metric,
-                    "k": int(k),
-                    "mean": float(value),
-                    "std": 0.0,
-                    "seeds": 1,
-                    "values": [float(value)],
-                    "fit_seconds": (fit_seconds or {}).get(name),
-                    "evaluate_seconds": seconds,
-                    "fingerprint": found.attrs["fingerprint"],
-                    "protocol": found.attrs["protocol"],
-                }
-            )
-    return rows
-
-
-def over_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join rows of `compare`, of one model fitted several times, into a row per metric and list length."""
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for run in runs:
-        groups.setdefault((run["metric"], run["k"]), []).append(run)
-    return [
-        {
-            **group[0],
-            "mean": mean(run["mean"] for run in group),
-            "std": stdev(run["mean"] for run in group) if len(group) > 1 else 0.0,
-            "seeds": len(group),
-            "values": [run["mean"] for run in group],
-            "fit_seconds": mean(run["fit_seconds"] for run in group),
-            "evaluate_seconds": mean(run["evaluate_seconds"] for run in group),
-        }
-        for group in groups.values()
-    ]
-
-
-def timed(function: Callable[[], T]) -> tuple[T, float]:
-    """Return what a function returns and the seconds it took."""
-    started = time.perf_counter()
-    value = function()
-    return value, time.perf_counter() - started
 
 
 def _checked(models: Iterable[str], networks: Mapping[str, Config], seeds: int) -> list[str]:

@@ -20,7 +20,7 @@ from gnnrec.cli.fetching import fetch as fetch_content
 from gnnrec.cli.movies import draw_map, similar
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.tuning import tune
-from gnnrec.config import Config
+from gnnrec.cli.typed import command_line
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.data import download as fetch
 from gnnrec.errors import ConfigError
@@ -74,7 +74,7 @@ def train(
     end, and kept in the run for `gnnrec evaluate`.
     """
     with errors():
-        settings = _settings(config, set_)
+        settings = given.settings(config, set_)
         source = given.Source(
             split, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
         )
@@ -143,7 +143,7 @@ def evaluate(
         results = compare({"gnn": model}, rows)
         if out is not None:
             settings = {"gnn": model.config.model_dump(mode="json")}
-            Report(rows.name, results, settings=settings, command=given.command_line(context)).write(out)
+            Report(rows.name, results, settings=settings, command=command_line(context)).write(out)
         console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
@@ -210,30 +210,16 @@ def benchmark(
         names = [name.strip() for name in models.split(",") if name.strip()]
         report = run_benchmark(
             rows,
-            _networks(config, set_),
+            given.networks(config, set_),
             models=MODELS if names == ["all"] else names,
             seeds=seeds,
             limit_seconds=limit_seconds,
             out=out,
-            command=given.command_line(context),
+            command=command_line(context),
         )
         console.print(table(report.results, f"{rows.name}, {rows.protocol}, {report.threads} threads"))
         for name, reason in report.left_out.items():
             console.print(left_out_line(name, reason), highlight=False)
-
-
-def _settings(config: Path | None, assignments: list[str] | None) -> Config:
-    return (Config.from_yaml(config) if config else Config()).override(assignments or [])
-
-
-def _networks(configs: list[Path] | None, assignments: list[str] | None) -> Config | dict[str, Config]:
-    """Return the settings of one network, or of several by the names of their files."""
-    if not configs or len(configs) == 1:
-        return _settings(configs[0] if configs else None, assignments)
-    named = {path.stem: _settings(path, assignments) for path in configs}
-    if len(named) < len(configs):
-        raise ConfigError(f"two --config files have the same name: {', '.join(map(str, configs))}; rename one")
-    return named
 
 
 def _check_test_rows(split: Split) -> None:

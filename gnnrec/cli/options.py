@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from gnnrec.benchmark import FAST, MODELS
 from gnnrec.cli.output import console
+from gnnrec.config import Config
 from gnnrec.data import PROTOCOLS, Dataset, Split, load_dataset
 from gnnrec.data.candidates import CANDIDATES
 from gnnrec.data.protocols import SCOPES, find_protocol
@@ -162,24 +162,6 @@ class Source:
         return split if (mask, history) == (split.mask, split.history) else replace(split, mask=mask, history=history)
 
 
-def command_line(context: typer.Context) -> str:
-    """Return the command as it was typed, for reports.
-
-    Where its files lie is nobody else's matter: of an absolute path only the name is told, and where data come from
-    or results go is not told at all.
-    """
-    words = ["gnnrec", str(context.info_name)]
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if source is None or source.name != "COMMANDLINE" or parameter.name in ("data_dir", "out", "storage"):
-            continue
-        value = context.params[str(parameter.name)]
-        for one in value if isinstance(value, list | tuple) else [value]:
-            text = Path(one).name if Path(str(one)).is_absolute() else str(one)
-            words += [text] if parameter.param_type_name == "argument" else [parameter.opts[0], text]
-    return shlex.join(words)
-
-
 def liked(text: str) -> tuple[str, float]:
     """Read ``title`` or ``title=rating``."""
     title, equals, rating = text.rpartition("=")
@@ -187,3 +169,18 @@ def liked(text: str) -> tuple[str, float]:
         if equals:
             return title, float(rating)
     return text, 5.0
+
+
+def settings(config: Path | None, assignments: list[str] | None) -> Config:
+    """Return the settings of a file, or the defaults, with what is set besides."""
+    return (Config.from_yaml(config) if config else Config()).override(assignments or [])
+
+
+def networks(configs: list[Path] | None, assignments: list[str] | None) -> Config | dict[str, Config]:
+    """Return the settings of one network, or of several by the names of their files."""
+    if not configs or len(configs) == 1:
+        return settings(configs[0] if configs else None, assignments)
+    named = {path.stem: settings(path, assignments) for path in configs}
+    if len(named) < len(configs):
+        raise ConfigError(f"two --config files have the same name: {', '.join(map(str, configs))}; rename one")
+    return named

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from gnnrec.cli import options as given
 from gnnrec.cli.output import console, errors
+from gnnrec.cli.typed import command_line
 from gnnrec.errors import ConfigError
 from gnnrec.study import SearchSpace, StudyResult, read_study
 from gnnrec.study import tune as run_study
@@ -72,7 +73,7 @@ def tune(
     """
     with errors():
         where = storage or out / JOURNAL
-        command = given.command_line(context)
+        command = command_line(context)
         if report_only:
             found = read_study(where, study)
             found.write(out, command=command)

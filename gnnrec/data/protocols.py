@@ -38,6 +38,14 @@ class Protocol:
         One of `SCOPES`.
     negatives : int
         How many movies to draw for each user, to rank the test movies among; 0 ranks all.
+
+    Examples
+    --------
+    >>> protocol = PROTOCOLS["next-movie-99"]
+    >>> protocol.division, protocol.mask, protocol.negatives
+    ('leave_last_out', 'train+valid', 99)
+    >>> PROTOCOLS["unseen-users"].arguments("unseen-users", seed=0, support=3)
+    {'support': 3}
     """
 
     division: str

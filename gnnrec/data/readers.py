@@ -96,7 +96,7 @@ def load_dataset(
 
 
 def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
-    """Return the folder on this machine that holds a named MovieLens set, or None.
+    r"""Return the folder on this machine that holds a named MovieLens set, or None.
 
     Parameters
     ----------
@@ -110,9 +110,18 @@ def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
     Path or None
         The folder with the rating file.
 
+    Raises
+    ------
+    ConfigError
+        There is no set of that name.
+
     Examples
     --------
-    >>> find_dataset("ml-1m", "no/such/folder") is None  # doctest: +SKIP
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "ml-latest-small"
+    >>> folder.mkdir()
+    >>> _ = (folder / "ratings.csv").write_text("userId,movieId,rating\n1,7,4.5\n")
+    >>> find_dataset("ml-latest-small", folder) == folder
     True
     """
     if name not in CHECKSUMS:

@@ -87,7 +87,8 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
     .. math:: \frac{1}{\min(k, n)} \sum_{r \le k} h_r \cdot \frac{1}{r} \sum_{q \le r} h_q
 
-    Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
+    As in Manning, Raghavan & Schütze, "Introduction to Information Retrieval", 2008, sec. 8.4, for a list that ends at
+    `k`. Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
     where a user has more relevant movies than places.
 
     Examples

@@ -3,8 +3,9 @@
 What is optional to install is imported where it is used, so importing this is cheap.
 """
 
-from gnnrec.features.build import encode, encode_plots, encode_posters
+from gnnrec.features.build import encode_plots, encode_posters
 from gnnrec.features.encoders import Encoder, EncoderError, pick
+from gnnrec.features.encoding import encode
 from gnnrec.features.one import encode_plot, encode_poster
 from gnnrec.features.ready import read_vectors, save_vectors
 from gnnrec.features.sources import Source, find_plots, find_posters

@@ -51,6 +51,12 @@ class Source:
         From an item's `raw` to what an encoder prepares; a `GnnrecError` says what is wrong with it.
     place : str
         Where it comes from, for reports.
+
+    Examples
+    --------
+    >>> plots = [Item(7, b"its hash", "A heist.")]
+    >>> Source("text", "text", plots, {8: "no text"}, lambda text: text, "my notes")
+    text of 1 movies from my notes, 1 have none
     """
 
     modality: str

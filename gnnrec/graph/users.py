@@ -35,6 +35,19 @@ class UserBatch:
         one that reads histories has no use for it.
     num_movies, num_occupations : int
         Number of nodes that the edges may lead to.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> rows = [(1, 7, 30), (1, 8, 10), (2, 8, 20)]
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
+    >>> users = graph.users
+    >>> users.row.tolist(), users.movie.tolist(), users.ranks().tolist()  # oldest first
+    ([0, 0, 1], [1, 0, 1], [1.0, 0.0, 0.0])
+    >>> users.slice(1, 2).movie.tolist(), users.last_times().tolist()
+    ([1], [30, 20])
     """
 
     x: Tensor

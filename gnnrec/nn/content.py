@@ -25,6 +25,16 @@ class ContentSizes:
     num_features, num_facts : int
     sides, modalities : mapping of str to int
         Number of side nodes of each kind, and width of the vectors of each modality.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
+    >>> sizes = Content.of_movies(Graph.from_dataset(Dataset(ratings, movies))).sizes
+    >>> sizes.sides["genres"], dict(sizes.modalities)
+    (2, {})
     """
 
     num_features: int
@@ -47,6 +57,16 @@ class Content:
         By name, ``[num_nodes, width]`` vectors, and ``[num_nodes]`` bool, which nodes have one.
     facts : Tensor
         ``[num_nodes, num_facts]``: few numbers that tell more together than each alone; see `Kernel`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
+    >>> content = Content.of_movies(Graph.from_dataset(Dataset(ratings, movies)))
+    >>> content.shares("genres").tolist()  # Drama, War
+    [[1.0, 0.0], [0.5, 0.5]]
     """
 
     x: Tensor
@@ -99,6 +119,18 @@ def content_sizes(graph: Graph, model: ModelConfig) -> ContentSizes:
     ------
     ConfigError
         The graph has nothing of that name.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> dict(content_sizes(graph, ModelConfig(sides=("genres",))).sides)
+    {'genres': 9}
+    >>> try:
+    ...     content_sizes(graph, ModelConfig(sides=("studios",)))
+    ... except ConfigError as error:
+    ...     print(error)
+    model.sides names studios, which sample does not have; it has genres, directors, actors
     """
     content = Content.of_movies(graph)
     sizes = content.sizes

@@ -32,6 +32,15 @@ class GraphTensors:
         Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
     movie_degree : Tensor
         ``[num_movies]`` ratings of each movie.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
+    >>> tensors = GraphTensors.of(Graph.from_dataset(Dataset(ratings)))
+    >>> tensors.movie_degree.tolist(), tensors.users.watched.num_edges
+    ([2.0, 1.0], 3)
     """
 
     content: Content
@@ -57,6 +66,17 @@ class MovieStates:
         ``[num_movies, dim]``: what a person's vector is compared with.
     degree : Tensor
         ``[num_movies]``, the degree that normalises each movie.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.recgraph import make_encoder
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> config = Config().override(["model.embedding_dim=8", "model.num_layers=2", "model.encoder=graphsage"])
+    >>> states = make_encoder(config, graph).movies(GraphTensors.of(graph))
+    >>> len(states.messages), tuple(states.targets.shape), tuple(states.degree.shape)
+    (2, (12, 8), (12,))
     """
 
     messages: list[Tensor]
@@ -66,6 +86,19 @@ class MovieStates:
 
 class Encoder(nn.Module, ABC):
     """Computes movie states from a graph, and people's vectors from movie states.
+
+    Parameters
+    ----------
+    movie, person : ContentSizes
+        Of what is known of movies and people.
+    num_movies : int
+        Movies with an id vector.
+    dim : int
+        Width of all vectors.
+    degree_smoothing : float
+        `extra_degree` in units of the mean number of ratings of a movie.
+    views : HistoryViews, optional
+        Adds to people's vectors what the order and the dates of the history say.
 
     Attributes
     ----------
@@ -78,20 +111,40 @@ class Encoder(nn.Module, ABC):
         Scalar, the mean degree of a rated movie, `extra_degree` included.
     views : HistoryViews or None
         What reads the order and the dates of a history; None for an encoder to which a history is a set.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.recgraph import make_encoder
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
+    >>> tensors = GraphTensors.of(graph)
+    >>> encoder.prepare(tensors)
+    >>> {kind: tuple(vectors.shape) for kind, vectors in encoder(tensors).items()}
+    {'user': (20, 8), 'movie': (12, 8)}
     """
 
-    message: NodeEncoder
-    target: NodeEncoder
-    profile: NodeEncoder
     extra_degree: Tensor
     typical_degree: Tensor
 
-    def __init__(self, degree_smoothing: float = 0.0, views: HistoryViews | None = None) -> None:
+    def __init__(
+        self,
+        movie: ContentSizes,
+        person: ContentSizes,
+        num_movies: int,
+        dim: int,
+        degree_smoothing: float = 0.0,
+        views: HistoryViews | None = None,
+    ) -> None:
         super().__init__()
         self.degree_smoothing = degree_smoothing
         self.views = views
         self.register_buffer("extra_degree", torch.zeros(()))
         self.register_buffer("typical_degree", torch.zeros(()))
+        self.message = NodeEncoder(movie, dim, num_movies)
+        self.target = NodeEncoder(movie, dim, num_movies)
+        self.profile = NodeEncoder(person, dim)
 
     @classmethod
     @abstractmethod

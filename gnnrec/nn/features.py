@@ -22,6 +22,14 @@ class Dropped:
         ``[num_nodes]`` bool, true where the id vector is left out.
     modalities : dict of str to Tensor
         ``[num_nodes]`` bool each, true where a modality is taken to be missing.
+
+    Examples
+    --------
+    >>> encoder = NodeEncoder(ContentSizes(num_features=0), dim=2, num_ids=2)
+    >>> content = Content(torch.zeros(2, 0), {}, {}, torch.zeros(2, 0))
+    >>> vectors = encoder(content, Dropped(ids=torch.tensor([True, False])))
+    >>> vectors[0].tolist(), bool((vectors[1] == encoder.ids[1]).all())
+    ([0.0, 0.0], True)
     """
 
     ids: Tensor
@@ -112,6 +120,15 @@ class NodeEncoder(nn.Module):
         Width of the vectors.
     num_ids : int
         Number of id vectors, for the first `num_ids` nodes; 0 for nodes without any.
+
+    Examples
+    --------
+    >>> content = Content(torch.tensor([[1.0], [0.0], [1.0]]), {}, {}, torch.zeros(3, 0))
+    >>> encoder = NodeEncoder(content.sizes, dim=2, num_ids=2)
+    >>> _ = nn.init.constant_(encoder.features.weight, 0.5)
+    >>> _ = nn.init.ones_(encoder.ids)
+    >>> encoder(content).tolist()  # the last one has no id
+    [[1.5, 1.5], [1.0, 1.0], [0.5, 0.5]]
     """
 
     has_id: Tensor

@@ -13,7 +13,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped, NodeEncoder
+from gnnrec.nn.features import Dropped
 from gnnrec.nn.views import HistoryViews
 
 
@@ -41,6 +41,19 @@ class GraphSAGE(Encoder):
         Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
     views : HistoryViews, optional
         Adds to people's vectors what the order and the dates of the history say.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> tensors = GraphTensors.of(graph)
+    >>> person = Content.of_people(graph.users).sizes
+    >>> encoder = GraphSAGE(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, aggregation="max")
+    >>> encoder.prepare(tensors)
+    >>> states = encoder.movies(tensors)
+    >>> len(states.messages), tuple(encoder.users(graph.users.slice(3, 5), states).shape)
+    (2, (2, 8))
     """
 
     def __init__(
@@ -55,10 +68,7 @@ class GraphSAGE(Encoder):
         degree_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing, views)
-        self.message = NodeEncoder(movie, dim, num_movies)
-        self.target = NodeEncoder(movie, dim, num_movies)
-        self.profile = NodeEncoder(person, dim)
+        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()

@@ -60,6 +60,22 @@ def start_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, 
     generator : torch.Generator
     scale : float
         Of the initial scores.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.nn import Content, LightGCN
+    >>> rows = [(1, "a"), (1, "b"), (2, "b"), (2, "c"), (3, "c"), (3, "d")]
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> tensors, person = GraphTensors.of(graph), Content.of_people(graph.users).sizes
+    >>> encoder = LightGCN(movie=tensors.content.sizes, person=person, num_movies=4, dim=4)
+    >>> encoder.prepare(tensors)
+    >>> start_from_svd(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0)
+    >>> vectors = encoder(tensors)
+    >>> (vectors["user"] @ vectors["movie"].T).detach().round(decimals=2).abs().tolist()
+    [[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]]
     """
     message, target = _ids(encoder)
     watched = graph.users.watched
@@ -89,6 +105,21 @@ def start_from_followed(
         As in `start_from_svd`.
     window : int
         See `gnnrec.graph.followed_by`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.recgraph import make_encoder
+    >>> rows = [(user, movie, movie) for user in range(9) for movie in range(4)]  # everybody watches 0, 1, 2, 3
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
+    >>> encoder, tensors = make_encoder(Config().override(["model.embedding_dim=4"]), graph), GraphTensors.of(graph)
+    >>> encoder.prepare(tensors)
+    >>> start_from_followed(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0, window=1)
+    >>> (encoder.message.ids @ encoder.target.ids.T)[:3].argmax(1).tolist()  # what follows 0, 1 and 2
+    [1, 2, 3]
     """
     message, target = _ids(encoder)
     num_movies, dim = message.shape

@@ -11,7 +11,7 @@ from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.content import Content, ContentSizes
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped, NodeEncoder
+from gnnrec.nn.features import Dropped
 from gnnrec.nn.views import HistoryViews
 from gnnrec.propagate import Adjacency, symmetric_norm
 
@@ -48,6 +48,20 @@ class LightGCN(Encoder):
         :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
     views : HistoryViews, optional
         Adds to :math:`z_u` what the order and the dates of the history say.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> tensors = GraphTensors.of(graph)
+    >>> person = Content.of_people(graph.users).sizes
+    >>> encoder = LightGCN(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, num_layers=2)
+    >>> encoder.prepare(tensors)
+    >>> states = encoder.movies(tensors)
+    >>> alone = encoder.users(graph.users.slice(3, 4), states)  # one person, or everybody: the same vector
+    >>> bool(torch.allclose(alone[0], encoder(tensors)["user"][3], atol=1e-6))
+    True
     """
 
     def __init__(
@@ -62,11 +76,8 @@ class LightGCN(Encoder):
         history_smoothing: float = 0.0,
         views: HistoryViews | None = None,
     ) -> None:
-        super().__init__(degree_smoothing, views)
+        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
         self.history_smoothing = history_smoothing
-        self.message = NodeEncoder(movie, dim, num_movies)
-        self.target = NodeEncoder(movie, dim, num_movies)
-        self.profile = NodeEncoder(person, dim)
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 

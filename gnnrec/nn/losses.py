@@ -47,6 +47,15 @@ def weighted_squared_error(
         Not used: this loss draws nothing.
     negative_weight : float
         :math:`w`, what an unwatched movie counts.
+
+    Examples
+    --------
+    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
+    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(weighted_squared_error(z, targets, watched, question, negative_weight=0.3).item(), 4)  # 0.5^2 + 0.3 * 2^2
+    1.45
     """
     everywhere = ((z.T @ z) * (targets.T @ targets)).sum()
     scores = watched.edge_scores(z, targets)  # [num_edges]
@@ -62,6 +71,15 @@ def softmax(
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}{\sum_{j \notin M_u} e^{s_{uj}}}
 
     Parameters are those of `weighted_squared_error`.
+
+    Examples
+    --------
+    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
+    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(softmax(z, targets, watched, question).item(), 4)  # log(1 + e^1.5): movies 1 and 2 only
+    1.7014
     """
     row, movie = watched.row, watched.col
     scores = z @ targets.T  # [num_users, num_movies]
@@ -77,6 +95,15 @@ def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, genera
 
     (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_squared_error`. A draw that hits a watched movie
     is drawn again a few times and then left out.
+
+    Examples
+    --------
+    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
+    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(bpr(z, targets, watched, question).item(), 4)  # log(1 + e^1.5): movie 2 is the only one left to draw
+    1.7014
     """
     row, movie = watched.row[question], watched.col[question]
     taken = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)

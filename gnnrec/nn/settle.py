@@ -40,6 +40,20 @@ class ContentRidge:
         :math:`\lambda`, against a mean weight of 1.
     power : float
         Weights :math:`D` are the movies' numbers of ratings to this power.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.recgraph import make_encoder
+    >>> graph = Graph.from_dataset(make_sample(20, 12))
+    >>> encoder, tensors = make_encoder(Config().override(["model.embedding_dim=8"]), graph), GraphTensors.of(graph)
+    >>> encoder.prepare(tensors)
+    >>> settled = ContentRidge(encoder, tensors).settled(encoder)
+    >>> before, after = encoder.eval()(tensors)["movie"], settled(tensors)["movie"]
+    >>> bool(torch.allclose(before, after, atol=1e-4)), bool(settled.target.features.weight.any())
+    (True, True)
     """
 
     def __init__(self, encoder: Encoder, graph: GraphTensors, reg: float = 10.0, power: float = 1.0) -> None:

@@ -46,6 +46,17 @@ class HistoryViews(nn.Module):
         Width of the hidden layer; 0 leaves the network out, and with it all that only it reads.
     dropout : float
         Of the hidden layer and of the result.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> ratings = pd.DataFrame({"user_id": [1, 1, 1], "movie_id": [7, 8, 9], "timestamp": [10, 20, 30]})
+    >>> batch = Graph.from_dataset(Dataset(ratings)).users
+    >>> views = HistoryViews(dim=4, rank_decays=[1, float("inf")])
+    >>> [[round(w, 2) for w in weight.tolist()] for weight in views.weights(batch, torch.ones(3))]
+    [[0.14, 0.37, 1.0], [1.0, 1.0, 1.0]]
     """
 
     def __init__(

@@ -19,6 +19,15 @@ def training_curve(history: list[dict[str, Any]], title: str, path: str | Path) 
     title : str
     path : str or Path
         Where the PNG goes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "training.png"
+    >>> history = [{"epoch": 1, "loss": 2.0, "ndcg@20": 0.1}, {"epoch": 2, "loss": 1.5, "ndcg@20": 0.2}]
+    >>> training_curve(history, "ml-1m", path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
     """
     metric = next((key for key in history[0] if key not in ("epoch", "loss", "seconds")), None)
     epochs = [entry["epoch"] for entry in history]

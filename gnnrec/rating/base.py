@@ -20,7 +20,18 @@ CHUNK = 512
 
 
 class RatingPredictor(ABC):
-    """A graph and a way to say how many stars its movies would get from people."""
+    """A graph and a way to say how many stars its movies would get from people.
+
+    Examples
+    --------
+    >>> from gnnrec.rating.baselines import Biases
+    >>> rows = [(1, 7, 5), (1, 8, 3), (2, 7, 4), (2, 8, 2)]
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating"]))
+    >>> model = Biases.fit(Graph.from_dataset(dataset), movie_reg=0, user_reg=0)
+    >>> pairs = torch.tensor([0, 0]), torch.tensor([0, 1])  # the first person and both movies
+    >>> model.predict(model.graph.users, *pairs).tolist()  # each told by the other one alone
+    [5.0, 3.0]
+    """
 
     name: str
     graph: Graph

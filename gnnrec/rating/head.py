@@ -55,6 +55,14 @@ class RatingHead(nn.Module):
         Width of what is known of people (`person_features`) and of movies (`content_features`).
     vector_dim : int
         Width of the graph's vectors, 0 where they are not used.
+
+    Examples
+    --------
+    >>> head = RatingHead(
+    ...     num_samples=2, num_movies=3, dim=4, num_user_features=5, num_content_features=6, vector_dim=0
+    ... )
+    >>> tuple(head.movies.shape), head.sizes == RatingHead(**head.sizes).sizes
+    ((2, 3, 5), True)
     """
 
     movies: Tensor

@@ -45,6 +45,17 @@ class RatingModel(RatingPredictor):
         How the head was made.
     report : dict
         Facts that were recorded with it, as plain JSON values.
+
+    Examples
+    --------
+    >>> from gnnrec import Config, fit_ratings, load_dataset
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> settings = RatingConfig.of(embedding_dim=4, num_samples=5, burn_in=2)
+    >>> model = fit_ratings(load_dataset("sample", n_users=60, n_movies=40), config, settings, progress=False)
+    >>> one, movies = model.graph.users.slice(0, 1), torch.tensor([3, 4])
+    >>> stars = model.predict(one, torch.zeros(2, dtype=torch.int64), movies)  # in the units of the ratings
+    >>> bool((1 <= stars).all() and (stars <= 5).all()), model.model.graph is model.graph
+    (True, True)
     """
 
     graph: Graph = field(init=False)
@@ -130,6 +141,16 @@ def load_ratings(path: str | Path, device: str = "cpu") -> RatingModel:
     ------
     DataError
         The folder is not a saved run, has no rating head or another run's, or a file in it is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import Config, fit_ratings, load_dataset
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> settings = RatingConfig.of(embedding_dim=4, num_samples=5, burn_in=2)
+    >>> model = fit_ratings(load_dataset("sample", n_users=60, n_movies=40), config, settings, progress=False)
+    >>> load_ratings(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
+    RatingModel(5 draws of 4 dimensions, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
     folder = Path(path)
     model = load_model(folder, device)

@@ -48,6 +48,5 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
     codes = np.zeros(n, dtype=np.int64)
     codes[order[:num_test]] = 2
     codes[order[num_test : num_test + num_valid]] = 1
-    train, valid, test = (dataset.ratings[codes == code] for code in range(3))
     line = f"random over all ratings {'/'.join(f'{share:g}' for share in fractions)}, seed {seed}"
-    return Split(train, valid, test, dataset.movies, dataset.users, dataset.name, line)
+    return Split._from_codes(dataset, codes, line)

@@ -25,6 +25,14 @@ class Objective:
         One of those of `evaluate`, or ``seconds``, which a fit takes.
     k : int
         Length of the lists; 0 for ``seconds``.
+
+    Examples
+    --------
+    >>> objective = Objective.read("ndcg@20")
+    >>> objective.metric, objective.k, objective.direction
+    ('ndcg', 20, 'maximize')
+    >>> Objective.read("seconds").direction
+    'minimize'
     """
 
     metric: str

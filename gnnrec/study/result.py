@@ -34,6 +34,11 @@ class Candidate:
     values : dict of str to float
         By objective.
     config : Config
+
+    Examples
+    --------
+    >>> Candidate(7, {"ndcg@20": 0.25, "seconds": 12.0}, Config()).values["seconds"]
+    12.0
     """
 
     trial: int
@@ -58,6 +63,20 @@ class StudyResult:
         All trials as Optuna knows them.
     storage : str
         What kind of storage it came from.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset, tune
+    >>> result = tune(
+    ...     load_dataset("sample", n_users=60, n_movies=40),
+    ...     {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}},
+    ...     trials=2,
+    ...     progress=False,
+    ... )
+    >>> [one.trial for one in result.front] == [result.trials["ndcg@20"].idxmax()]
+    True
+    >>> result.best.model.embedding_dim in (8, 16)
+    True
     """
 
     name: str
@@ -172,6 +191,17 @@ def read_study(storage: str | Path, study: str = "study") -> StudyResult:
     ------
     ConfigError
         There is no such study, it was not made by `tune`, or none of its trials is complete.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import load_dataset, tune
+    >>> storage = Path(tempfile.mkdtemp()) / "study.journal"
+    >>> space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}}
+    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> result = tune(dataset, space, trials=1, storage=storage, progress=False)
+    >>> read_study(storage).best == result.best
+    True
     """
     if "://" not in str(storage) and not Path(storage).expanduser().is_file():
         raise ConfigError(f"there is no storage {storage}")
@@ -203,26 +233,6 @@ def state_of(one: FrozenTrial) -> str:
     if one.state is TrialState.FAIL and not counts(one):
         return "lost"
     return {TrialState.FAIL: "failed"}.get(one.state, one.state.name.lower())
-
-
-def line_of(study: optuna.Study, number: int, trials: int) -> str:
-    """Return a line about a finished trial, and the best so far."""
-    objectives, every = study.user_attrs[FACTS]["objectives"], study.get_trials(deepcopy=False)
-    one = every[number]
-    noted = one.user_attrs
-    spent = f"{noted['epochs']} epochs, {noted['seconds']:.1f} s" if "epochs" in noted else "before its first epoch"
-    if one.state is TrialState.COMPLETE:
-        values = ", ".join(f"{name} {value:.4f}" for name, value in zip(objectives, one.values, strict=True))
-        text = f"{values} at epoch {noted['best_epoch']} of {spent}"
-    elif one.state is TrialState.PRUNED:
-        text = f"pruned after {spent}"
-    else:
-        text = f"failed: {noted['failed']}"
-    complete = [other for other in every if other.state is TrialState.COMPLETE]
-    better = max(complete, key=lambda other: other.values[0], default=None)  # the first objective is a metric
-    best = f"; best {better.values[0]:.4f} in trial {better.number}" if better else ""
-    done = sum(map(counts, every))
-    return f"[{done}/{trials}] trial {number}: {text}{best}"
 
 
 def _cell(value: Any) -> Any:

@@ -27,6 +27,15 @@ class NumberedTPE(BaseSampler):
     seed : int
     startup : int
         Trials that are drawn evenly before the estimator takes over.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> def numbers(seed):
+    ...     study = optuna.create_study(sampler=NumberedTPE(seed))
+    ...     return [study.ask().suggest_int("width", 1, 1000) for _ in range(3)]
+    >>> numbers(0) == numbers(0), numbers(0) == numbers(1)
+    (True, False)
     """
 
     def __init__(self, seed: int, startup: int = 10) -> None:

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from gnnrec.data import Dataset, Split
 from gnnrec.errors import ConfigError
-from gnnrec.study.joining import join
+from gnnrec.study.joining import FACTS, join
 from gnnrec.study.objectives import Objective, read_objectives
-from gnnrec.study.result import StudyResult, line_of, result_of
+from gnnrec.study.result import StudyResult, result_of
 from gnnrec.study.rows import facts_of, study_rows
 from gnnrec.study.sampler import NumberedTPE
 from gnnrec.study.space import SearchSpace
@@ -172,7 +172,7 @@ def _work(study: optuna.Study, opened: Storage, run: TrialRun, timeout: float | 
         if number is None or not counts(study.get_trials(deepcopy=False)[number]):
             continue
         mine += 1
-        console.print(line_of(study, number, run.trials), markup=False)
+        console.print(_line_of(study, number, run.trials), markup=False)
         _stop_if_hopeless(study, mine, run.trials)
 
 
@@ -207,3 +207,23 @@ def _stop_if_hopeless(study: optuna.Study, mine: int, trials: int) -> None:
         return
     reasons = list(dict.fromkeys(one.user_attrs["failed"] for one in finished))
     raise ConfigError(f"the first {len(finished)} trials all failed: {'; '.join(reasons[:3])}")
+
+
+def _line_of(study: optuna.Study, number: int, trials: int) -> str:
+    """Return a line about a finished trial, and the best so far."""
+    objectives, every = study.user_attrs[FACTS]["objectives"], study.get_trials(deepcopy=False)
+    one = every[number]
+    noted = one.user_attrs
+    spent = f"{noted['epochs']} epochs, {noted['seconds']:.1f} s" if "epochs" in noted else "before its first epoch"
+    if one.state is TrialState.COMPLETE:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in zip(objectives, one.values, strict=True))
+        text = f"{values} at epoch {noted['best_epoch']} of {spent}"
+    elif one.state is TrialState.PRUNED:
+        text = f"pruned after {spent}"
+    else:
+        text = f"failed: {noted['failed']}"
+    complete = [other for other in every if other.state is TrialState.COMPLETE]
+    better = max(complete, key=lambda other: other.values[0], default=None)  # the first objective is a metric
+    best = f"; best {better.values[0]:.4f} in trial {better.number}" if better else ""
+    done = sum(map(counts, every))
+    return f"[{done}/{trials}] trial {number}: {text}{best}"

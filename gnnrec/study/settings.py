@@ -39,6 +39,16 @@ class Range:
         Draw the logarithm evenly, for settings where factors matter.
     step : int or float, optional
         Only `low` and whole steps above it.
+
+    Examples
+    --------
+    >>> width = Range(8, 64, step=8)
+    >>> print(width)
+    8 to 64, by 8
+    >>> width.holds(24), width.holds(25)
+    (True, False)
+    >>> Range(0.0005, 0.01, log=True).decoded(0.00412345)
+    0.004123
     """
 
     low: float
@@ -78,7 +88,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """Some values, in no order; also lists and null."""
+    """Some values, in no order; also lists and null.
+
+    Examples
+    --------
+    >>> decays = Choices(((5, 50), None))
+    >>> decays.encoded((5, 50)), decays.decoded("[5, 50]"), decays.holds(None)
+    ('[5, 50]', (5, 50), True)
+    """
 
     choices: tuple[Any, ...]
 

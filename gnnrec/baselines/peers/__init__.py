@@ -50,6 +50,13 @@ class Peer:
         Whether it can score someone who was not trained on.
     needs : str, optional
         A package that gnnrec does not bring along.
+
+    Examples
+    --------
+    >>> PEERS["als"].needs, PEERS["als"].new_people, PEERS["mf"].new_people
+    ('implicit', True, False)
+    >>> PEERS["slim"].installed  # it needs no package of its own
+    True
     """
 
     fit: Callable[..., Recommender]
@@ -126,6 +133,13 @@ def fit_peer(
     ------
     ConfigError
         An unknown peer, or the package that it needs is missing.
+
+    Examples
+    --------
+    >>> from gnnrec.data import make_sample
+    >>> graph = Graph.from_dataset(make_sample(60, 40))
+    >>> fit_peer("mf", graph, settings={"dim": 4, "schedule": Schedule(1, learning_rate=0.01, batch_size=512)})
+    MatrixFactorization(60 users, 40 movies)
     """
     if name not in PEERS:
         raise ConfigError(f"unknown peer {name!r}; there are {', '.join(PEERS)}")

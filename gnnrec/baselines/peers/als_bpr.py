@@ -46,6 +46,17 @@ class ImplicitALS(Recommender):
     fitted : implicit.cpu.als.AlternatingLeastSquares
     share : Tensor
         ``[num_movies]`` float32, share of the users who rated each movie when it was fitted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = ImplicitALS.fit(graph, dim=4, reg=1.0)
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     graph: Graph
@@ -113,6 +124,17 @@ class ImplicitBPR(TwoTables):
 
     `implicit` learns a vector for each user id and has no way to make one for someone new. It draws the movies to learn
     against as often as they are watched, not equally often, and so recommends less of what everybody watches.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = ImplicitBPR.fit(graph, dim=4, learning_rate=0.1, epochs=50)
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     name = "bpr"

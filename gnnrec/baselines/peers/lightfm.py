@@ -43,6 +43,17 @@ class LightFM(Recommender):
     movies, tags : Tensor
         ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, of ids (zeros for unrated ones) and of
         columns of `gnnrec.baselines.content.tag_matrix`; the last column is the bias.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = LightFM.fit(graph, dim=4, epochs=30)
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     graph: Graph

@@ -20,6 +20,17 @@ class PyGLightGCN(TwoTables):
     Users and movies are one table of nodes. The BPR loss compares each rating with one unwatched movie; L2 is on the
     vectors of the nodes in the batch. The whole graph is propagated at every step, over a sparse matrix that
     is normalised once (equation 3), which is three times as fast as PyG's edge list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = PyGLightGCN.fit(graph, dim=4, schedule=Schedule(30, learning_rate=0.05, batch_size=64))
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     name = "lightgcn"

@@ -40,6 +40,17 @@ class MatrixFactorization(TwoTables):
     The dot product with the log loss over sampled movies, L2 on the vectors of each pair (Rendle et al., RecSys
     2020, sections 2 and 3). The paper trains by plain SGD; here it is Adam over batches. For predicted ratings
     see `gnnrec.rating.baselines.BiasedMF`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = MatrixFactorization.fit(graph, dim=4, schedule=Schedule(30, learning_rate=0.05, batch_size=64))
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     name = "mf"

@@ -76,6 +76,17 @@ class NeuMF(Transductive):
         ``[num_users]`` bool, who had ratings in training.
     trained_on : Graph
         The graph it was fitted on.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+    >>> model = NeuMF.fit(graph, dim=4, layers=(8, 4), schedule=Schedule(30, learning_rate=0.05, batch_size=64))
+    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    [0]
     """
 
     graph: Graph

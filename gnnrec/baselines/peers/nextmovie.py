@@ -39,6 +39,19 @@ class AverageNext(SequenceModel):
 
     trained with the cross entropy of every next movie. It is the candidate network of Covington et al. (RecSys 2016)
     without its hidden layers. The order within the history is not read.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # after each movie comes the next one
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
+    >>> schedule = Schedule(30, learning_rate=0.05, batch_size=20)
+    >>> model = AverageNext.fit(graph, dim=8, length=4, dropout=0.0, schedule=schedule)
+    >>> recommend(model, {2: 5}, k=1)["movie_id"].tolist()
+    [3]
     """
 
     name = "average"

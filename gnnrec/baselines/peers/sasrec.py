@@ -80,6 +80,19 @@ class SASRec(SequenceModel):
     (``"binary"``: log loss with one unwatched movie for each watched one, section III-E), and the cross entropy over
     all movies (``"softmax"``), with which the same network ranks far better (Klenitskiy & Vasilev, RecSys 2023).
     Profiles and ratings are not read.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.recommend import recommend
+    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # after each movie comes the next one
+    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
+    >>> schedule = Schedule(30, learning_rate=0.02, batch_size=20)
+    >>> model = SASRec.fit(graph, dim=8, length=4, num_blocks=1, dropout=0.0, schedule=schedule)
+    >>> recommend(model, {2: 5}, k=1)["movie_id"].tolist()
+    [3]
     """
 
     name = "sasrec"

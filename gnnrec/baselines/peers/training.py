@@ -37,6 +37,15 @@ class Schedule:
         Ratings at a time, or people where whole histories are read.
     weight_decay : float
         Of AdamW; without it, it is Adam.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> schedule = Schedule(epochs=60, learning_rate=5e-3, batch_size=4096)
+    >>> dataclasses.replace(schedule, epochs=1).epochs
+    1
+    >>> type(schedule.optimiser(torch.nn.Linear(2, 1))).__name__
+    'AdamW'
     """
 
     epochs: int
@@ -68,6 +77,17 @@ class Watch:
         No epoch is started after this time; the first always is.
     report : callable, optional
         Gets ``{"epoch", "loss"[, "quality"]}`` after each epoch.
+
+    Examples
+    --------
+    >>> losses = iter([0.5, 0.4, 0.3, 0.2])
+    >>> qualities = {0.5: 1.0, 0.4: 3.0, 0.3: 2.0, 0.2: 2.5}  # of the model after each epoch
+    >>> latest = []
+    >>> def run_epoch():
+    ...     latest.append(next(losses))
+    ...     return latest[-1]
+    >>> train(run_epoch, lambda: latest[-1], epochs=4, watch=Watch(qualities.get, patience=1))  # keeps the second
+    0.4
     """
 
     quality: Callable[[Any], float] | None = None

@@ -16,13 +16,31 @@ from gnnrec.errors import GnnrecError
 
 
 class EncoderError(GnnrecError):
-    """An encoder that cannot be used here: its package or its weights are missing or broken."""
+    """An encoder that cannot be used here: its package or its weights are missing or broken.
+
+    Examples
+    --------
+    >>> try:
+    ...     need("no_such_package", "clip", "clip:ViT-B-32")
+    ... except EncoderError as error:
+    ...     print(error)
+    clip:ViT-B-32 needs no_such_package; install it with: pip install 'gnnrec[clip]'
+    """
 
 
 class Encoder(ABC):
     """Turns pictures or texts into vectors.
 
     Making one is cheap and checks nothing; `key` finds the weights, `load` reads them.
+
+    Examples
+    --------
+    >>> class Length(Encoder):
+    ...     name, reads, key = "length", "text", {"name": "length"}
+    ...     def encode(self, batch):
+    ...         return np.array([[len(text)] for text in batch], dtype="float32")
+    >>> Length().encode(["a", "bcd"]).tolist()
+    [[1.0], [3.0]]
     """
 
     name: str
