@@ -223,10 +223,11 @@ def _fingerprint(config: Config, split: Split) -> str:
     for name in free if config.train.learning_rate_end == 1 else free[1:]:  # a falling rate looks at the last epoch
         settings["train"].pop(name)
     digest = hashlib.sha256(repr(settings).encode())
-    movies, users = (
-        split.movies[["movie_id", "genres", "year"]],
-        split.users[["user_id", "age", "gender", "occupation"]],
-    )
+    known = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
+    movies = split.movies[[column for column in known if column in split.movies]]
+    users = split.users[["user_id", "age", "gender", "occupation"]]
     for frame in (split.train, split.valid, movies, users):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    for name, vectors in split.features.items():
+        digest.update(f"{name} {vectors.movie_ids.tolist()}".encode() + vectors.values.tobytes())
     return digest.hexdigest()

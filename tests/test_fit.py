@@ -310,12 +310,15 @@ def test_resume_needs_the_same_config_and_data(small: Split, tmp_path: Path) -> 
     quick(small, "train.epochs=1", run_dir=run)
     before = {name: (run / name).read_bytes() for name in files_in(run)}
     genres = small.movies.assign(genres="Drama")
+    vectors = MovieVectors(small.movies["movie_id"][:2], [[1.0], [2.0]])
     for data, overrides in (
         (small, ["model.embedding_dim=9"]),
         (small, ["train.learning_rate=0.1"]),
         (Split(small.train[1:], small.valid, small.test, small.movies, small.users), []),
         (Split(small.train, small.valid[1:], small.test, small.movies, small.users), []),
         (Split(small.train, small.valid, small.test, genres, small.users), []),
+        (Split(small.train, small.valid, small.test, small.movies.assign(directors="Ann"), small.users), []),
+        (Split(small.train, small.valid, small.test, small.movies, small.users, features={"text": vectors}), []),
         (Split(small.train, small.valid, small.test, small.movies, small.users.assign(age=30)), []),
     ):
         with pytest.raises(ConfigError, match=r"checkpoint\.pt was made with another config or other data"):
