@@ -117,7 +117,7 @@ def run(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_train_on_everything(files: tuple[Path, Path], tmp_path: Path) -> None:
     output = succeeds("train", "--dataset", files[0], "--out", tmp_path / "run", *QUICK)
-    assert output.startswith("Dataset('mine': 60 users, 40 movies, ")
+    assert output.startswith("columns not used: 'theme' of movies\nDataset('mine': 60 users, 40 movies, ")
     assert output.rstrip().endswith(f"saved in {tmp_path / 'run'}")
     model = load(tmp_path / "run")
     expected = fit(load_dataset(files[0]), TINY, progress=False)
