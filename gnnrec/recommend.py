@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewMovie, UserBatch, batch_of
 
@@ -56,7 +55,7 @@ class Recommender(ABC):
         """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
         """Return the model on a graph with more movies; see `Graph.add_movies`."""
         return self.with_graph(self.graph.add_movies(movies, features))
 

@@ -61,6 +61,24 @@ def test_a_vector_moves_a_movie(model: RecGraph) -> None:
     assert (one - other).abs().max() > 1e-3
 
 
+def test_vectors_of_added_movies_may_be_arrays(model: RecGraph) -> None:
+    """As `encode_poster` and `encode_plot` return them."""
+    table = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A", "B"]})
+    rows = np.array([[1.0, 0.5, 0.25], [0.5, 1.0, 0.0]], dtype=np.float32)
+    keyed = model.add_movies(table, {"text": MovieVectors([9002, 9001], rows[::-1])})
+    assert torch.equal(model.add_movies(table, {"text": rows}).states.targets, keyed.states.targets)
+    one = model.add_movies(table[:1], {"text": rows[0]})
+    assert torch.equal(one.states.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).states.targets)
+    for wrong, message in (
+        (rows[0], r"not of shape \(3,\)"),
+        (rows[:1], "2 movie ids for 1 vectors"),
+        (rows[:, :2], "vectors of 2 numbers .* do not fit those of 3"),
+        ("poster.jpg", "the text vectors of the added movies: could not convert"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.add_movies(table, {"text": wrong})
+
+
 @pytest.mark.parametrize(
     ("movie", "message"),
     [

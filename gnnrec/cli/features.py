@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from gnnrec.cli.options import DataDirOption, DatasetOption
-from gnnrec.cli.output import console, errors
+from gnnrec.cli.output import console, errors, one_line_warnings
 from gnnrec.data import load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.features import encode_plots, encode_posters, read_vectors, save_vectors
@@ -48,7 +44,7 @@ def features(
     Vectors are kept as they are made: an interrupted run goes on where it stopped, and only what changed is encoded
     again. Movies without a poster or a plot are listed beside the vectors.
     """
-    with errors(), _warnings():
+    with errors(), one_line_warnings():
         _check(posters, poster_vectors, poster_ids, "poster")
         _check(plots, text_vectors, text_ids, "text")
         data = load_dataset(dataset, data_dir=data_dir)
@@ -77,14 +73,3 @@ def _check(given: object, vectors: Path | None, ids: Path | None, modality: str)
         raise ConfigError(f"give either --{modality}-vectors or what to make them of, not both")
     if ids is not None and vectors is None:
         raise ConfigError(f"--{modality}-ids are the ids of --{modality}-vectors, which is not given")
-
-
-@contextlib.contextmanager
-def _warnings() -> Iterator[None]:
-    """Print warnings as one line each, without the line of code they come from."""
-    stderr = Console(stderr=True, soft_wrap=True)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: stderr.print(
-            f"[yellow]warning:[/] {escape(str(message))}", highlight=False
-        )
-        yield

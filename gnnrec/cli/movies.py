@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.cli.output import console, errors
+from gnnrec.cli.output import console, errors, one_line_warnings
 from gnnrec.errors import ConfigError
 from gnnrec.features import encode_plot, encode_poster
 from gnnrec.features.encoders import FORMS
@@ -45,7 +45,7 @@ def similar(
 
     A plot or a poster becomes a vector by the encoder that the run was trained with.
     """
-    with errors():
+    with errors(), one_line_warnings():
         told: dict[str, Any] = {
             "title": title,
             "genres": genres,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import pandas as pd
@@ -29,6 +30,17 @@ def errors() -> Iterator[None]:
         # A title or a path may hold [brackets], which are no markup.
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(line)}", highlight=False)
         raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print warnings as one line each, without the line of code they come from."""
+    stderr = Console(stderr=True, soft_wrap=True)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: stderr.print(
+            f"[yellow]warning:[/] {escape(str(message))}", highlight=False
+        )
+        yield
 
 
 def recommendations(frame: pd.DataFrame, reasons: pd.DataFrame) -> Table:

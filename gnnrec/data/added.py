@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,14 +39,26 @@ def with_ratings(
     )
 
 
-def with_movies(old: Dataset, movies: pd.DataFrame, features: Mapping[str, MovieVectors]) -> Dataset:
+def with_movies(old: Dataset, movies: pd.DataFrame, features: Mapping[str, Any]) -> Dataset:
     """Return the dataset with more movies and their vectors; see `Graph.add_movies`."""
     if unknown := [name for name in features if name not in old.features]:
         there = ", ".join(old.features) or "none"
         raise DataError(f"the graph has no vectors of {', '.join(unknown)}; its modalities are: {there}")
-    movies = pd.concat([old.movies, added_movies(movies, old)], ignore_index=True)
-    joined = {name: old.features[name].joined(vectors) for name, vectors in features.items()}
+    added = added_movies(movies, old)
+    joined = {name: old.features[name].joined(_vectors(values, added, name)) for name, values in features.items()}
+    movies = pd.concat([old.movies, added], ignore_index=True)
     return dataclasses.replace(old, movies=movies, features={**old.features, **joined})
+
+
+def _vectors(values: Any, movies: pd.DataFrame, name: str) -> MovieVectors:
+    """Return vectors that come as a table, a row for each row of `movies`, or as one vector of a single movie."""
+    if isinstance(values, MovieVectors):
+        return values
+    try:
+        rows = np.asarray(values, dtype=np.float32)
+        return MovieVectors(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
+    except (TypeError, ValueError) as error:  # DataError is a ValueError
+        raise DataError(f"the {name} vectors of the added movies: {error}") from None
 
 
 def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:

@@ -20,7 +20,6 @@ from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
 from gnnrec.data.added import with_movies, with_ratings
-from gnnrec.data.vectors import MovieVectors
 from gnnrec.graph import edges, features
 from gnnrec.graph.content import MovieContent
 from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
@@ -195,15 +194,16 @@ class Graph(MovieContent):
         """
         return Graph.from_dataset(with_ratings(self.dataset, ratings, users, self.known), self.known)
 
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Graph:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Graph:
         """Return a graph with more movies.
 
         Parameters
         ----------
         movies : pandas.DataFrame
             ``movie_id[, title][, genres][, year][, directors][, actors][, runtime][, plot]``.
-        features : mapping of str to MovieVectors, optional
-            Their vectors, for modalities that the graph has; made by the same encoder.
+        features : mapping of str to MovieVectors or array_like, optional
+            Their vectors, for modalities that the graph has; made by the same encoder. An array has a row for each row
+            of `movies`; of a single movie it may be the one vector.
 
         Raises
         ------
