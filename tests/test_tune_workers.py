@@ -17,6 +17,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
 from gnnrec.data import make_sample
@@ -181,3 +182,26 @@ def test_somebody_elses_study_is_left_alone(tmp_path: Path, monkeypatch: pytest.
         optuna.create_study(study_name="study", storage=open_storage(tmp_path / "journal").optuna)
     with pytest.raises(ConfigError, match="study 'study' was not made by gnnrec"):
         tune(rows(), SPACE, trials=1, storage=tmp_path / "journal")
+
+
+def test_two_workers_release_the_same_lost_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between looking and writing, somebody else may have been quicker."""
+    opened, other = open_storage(tmp_path / "journal"), open_storage(tmp_path / "journal")
+    study = optuna.create_study(study_name="study", storage=opened.optuna)
+    theirs = optuna.load_study(study_name="study", storage=other.optuna)
+    study.ask().set_user_attr("worker", "gone")
+    lost = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    assert [one.number for one in lost] == [0]
+    other.release_lost(theirs, "them")
+    monkeypatch.setattr(study, "get_trials", lambda **asked: lost)  # what this worker saw before
+    told = []
+
+    def tell(number: int, *, state: TrialState, skip_if_finished: bool) -> None:
+        told.append(number)
+        opened.optuna.set_trial_state_values(lost[0]._trial_id, state)  # as Optuna does after it has looked
+
+    monkeypatch.setattr(study, "tell", tell)
+    opened.release_lost(study, "me")
+    monkeypatch.undo()
+    assert told == [0]
+    assert [one.state for one in study.get_trials()] == [TrialState.FAIL]

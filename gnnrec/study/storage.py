@@ -15,7 +15,7 @@ from pathlib import Path
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.study import Study
@@ -74,7 +74,8 @@ class Storage:
         elif self.journal is not None:
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if self._is_lost(trial, worker):
-                    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+                    with contextlib.suppress(UpdateFinishedTrialError):  # another worker did it in this moment
+                        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _sign(self, worker: str) -> Path:
         assert self.journal is not None
