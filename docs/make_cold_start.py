@@ -40,7 +40,12 @@ divided [by published rules](reference/protocols.md#unseen-movies-and-people): f
 the movies (or of the people) has no ratings for training. ± is the standard deviation over the folds, or over seeds
 where there is one division only. Settings and epochs were chosen on the movies and people for validation.
 
-Vectors of plots are those of `all-MiniLM-L6-v2`, for long plots; vectors of posters were given with the dataset."""
+Vectors of plots are those of `all-MiniLM-L6-v2`, for long plots; vectors of posters were given with the dataset. What
+`--features` names was made by:
+
+```console
+gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-vectors posters.npy --poster-ids posters.csv --out features
+```"""  # noqa: E501
 
 
 def main() -> None:
