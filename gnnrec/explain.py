@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from gnnrec.errors import DataError
-from gnnrec.graph import UserBatch, batch_of
-from gnnrec.recommend import Recommender
+from gnnrec.graph import UserBatch, user_batch
+from gnnrec.models.base import Recommender
 
 PROFILE = "age, gender and occupation"
 """What stands in the ``because`` column for the profile."""
@@ -46,8 +46,8 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
@@ -59,7 +59,7 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
         raise DataError(f"movies must be a list of movies, not {movies!r}")
     if k < 1:
         raise DataError(f"k must be at least 1, not {k}")
-    users, _ = batch_of(model.graph, who)
+    users, _ = user_batch(model.graph, who)
     if users.num_users != 1:
         raise DataError(f"explain takes one person at a time, not {users.num_users}")
     nodes = [model.graph.movie_node(movie) for movie in movies]

@@ -1,6 +1,6 @@
 """`fit`: the training loop, top to bottom.
 
-What a step asks and what it may look at is in `gnnrec.questions`.
+What a step asks and what it may look at is in `gnnrec.training.edge_sampling`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gnnrec import checkpoint, storage
+from gnnrec._progress import training_bar
+from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
-from gnnrec.data import Dataset, Split
-from gnnrec.device import pick_device
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
-from gnnrec.nn import ContentRidge, GraphTensors, start_from_followed, start_from_svd
-from gnnrec.progress import training_bar
-from gnnrec.questions import draw, step_loss
-from gnnrec.recgraph import RecGraph, make_encoder
+from gnnrec.models.gnn import RecGraph, make_encoder, write_weights
+from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
+from gnnrec.splitting import Split
+from gnnrec.training.checkpoint import FILE, TrainingState
+from gnnrec.training.edge_sampling import batch_loss, sample_batches
 
 
 def fit(
@@ -115,11 +116,11 @@ def fit(
                 started = time.perf_counter()
                 encoder.train()
                 total = torch.zeros((), device=tensors.movie_degree.device)
-                for i, drawn in enumerate(draw(graph, train, generator)):
+                for i, drawn in enumerate(sample_batches(graph, train, generator)):
                     done = (state.epoch + i / num_batches) / train.epochs
                     for group in optimiser.param_groups:
                         group["lr"] = train.learning_rate * (1 - done * (1 - train.learning_rate_end))
-                    loss = step_loss(encoder, graph, tensors, drawn, train, generator)
+                    loss = batch_loss(encoder, graph, tensors, drawn, train, generator)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()
@@ -149,7 +150,7 @@ def fit(
                 if run_dir is not None:
                     state.write(run_dir, fingerprint)
                     if state.waited == 0:  # should this process be killed, the run has its best epoch
-                        storage.write_weights(run_dir, model.encoder.state_dict())
+                        write_weights(run_dir, model.encoder.state_dict())
                 if on_epoch is not None:
                     on_epoch(dict(entry))
     finally:
@@ -158,11 +159,11 @@ def fit(
         whole = Graph.from_dataset(data, graph.known) if isinstance(data, Dataset) else graph
         model = RecGraph(whole, config, ridge.settled(encoder), state.history)
         if run_dir is not None:
-            model.save(run_dir, keep=[checkpoint.FILE])
+            model.save(run_dir, keep=[FILE])
     return model
 
 
-def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, checkpoint.State]:
+def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
     """Return the graph's tensors and everything that training changes, seeded and at its starting point."""
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.of(graph, device)
@@ -171,14 +172,14 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":
-        start_from_svd(encoder, tensors, generator, config.model.init_scale)
+        init_from_svd(encoder, tensors, generator, config.model.init_scale)
     elif config.model.init == "followed":
         window = config.model.followed_window
-        start_from_followed(encoder, tensors, generator, config.model.init_scale, window)
+        init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)
     optimiser = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
-    return tensors, checkpoint.State(encoder, optimiser, generator)
+    return tensors, TrainingState(encoder, optimiser, generator)
 
 
 def held_back(dataset: Dataset, train: TrainConfig) -> Split:

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewUser
-from gnnrec.recommend import Recommender, recommend, similar_movies
+from gnnrec.models.base import Recommender, recommend, similar_movies
 
 TOLERANCE = 1e-5
 SIDE = 20

@@ -11,13 +11,15 @@ import pytest
 import torch
 from contract import CHECKS, Subject, sample
 
-from gnnrec.baselines import BASELINES, EASE, ItemKNN, Popularity
-from gnnrec.baselines import counts as counting
-from gnnrec.data import Dataset, Split
+from gnnrec.models import neighbors as counting
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
-from gnnrec.recommend import recommend
+from gnnrec.models import BASELINES, EASE, ItemKNN, Popularity
+from gnnrec.models.base import recommend
+from gnnrec.models.neighbors import cooccurrence_counts, movie_counts
+from gnnrec.splitting import Split
 
 SUBJECTS = {name: Subject(fit, personal=name != "popularity") for name, fit in BASELINES.items()}
 TOY = pd.DataFrame({"user_id": [1, 1, 2, 2, 2, 3, 4], "movie_id": [10, 20, 10, 20, 30, 40, 20]})
@@ -43,14 +45,14 @@ def test_names():
 
 def test_counts(toy):
     expected = [[2, 2, 1, 0, 0], [2, 3, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
-    assert counting.watched_together(toy).tolist() == expected
-    assert counting.times_watched(toy).tolist() == [2, 3, 1, 1, 0]
+    assert cooccurrence_counts(toy).tolist() == expected
+    assert movie_counts(toy).tolist() == [2, 3, 1, 1, 0]
 
 
 def test_counts_by_chunks_are_the_same(monkeypatch):
-    whole = counting.watched_together(sample())
+    whole = cooccurrence_counts(sample())
     monkeypatch.setattr(counting, "CHUNK", 7)
-    assert torch.equal(counting.watched_together(sample()), whole)
+    assert torch.equal(cooccurrence_counts(sample()), whole)
 
 
 def test_too_many_movies_are_refused_before_memory_runs_out(toy, monkeypatch):
@@ -72,7 +74,7 @@ def test_popularity_does_not_hand_out_its_own_memory(toy):
 
 
 def test_itemknn_formula(toy):
-    shrink, c = 0.5, counting.watched_together(toy).numpy()
+    shrink, c = 0.5, cooccurrence_counts(toy).numpy()
     expected = np.zeros((5, 5))
     for i in range(5):
         for j in range(5):

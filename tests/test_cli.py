@@ -21,12 +21,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from gnnrec import cli
+from gnnrec.cli import asking
 from gnnrec import (
     Config,
     NewUser,
     RatingModel,
     Split,
-    cli,
     evaluate,
     fit,
     fit_ratings,
@@ -36,11 +37,13 @@ from gnnrec import (
     predict_rating,
     recommend,
 )
-from gnnrec.benchmark import MODELS, Report, fit_baseline
-from gnnrec.cli import asking, options
-from gnnrec.data import PROTOCOLS, make_sample
+from gnnrec.benchmark import MODELS, BenchmarkReport, fit_baseline
+from gnnrec.cli import app
+from gnnrec.cli.options import liked
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError
-from gnnrec.evaluate import Fingerprint
+from gnnrec.evaluation import Fingerprint
+from gnnrec.splitting import PROTOCOLS
 
 QUICK = ("--set", "model.embedding_dim=8", "--set", "train.batch_size=32", "--set", "train.epochs=2")
 TINY = Config().override(QUICK[1::2])
@@ -51,7 +54,7 @@ PLAIN = [name for name, steps in PROTOCOLS.items() if not steps.core and not ste
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def succeeds(*arguments: object) -> str:
@@ -129,7 +132,7 @@ def test_train_on_everything(files: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_numbers_are_the_same_everywhere(run: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
     output = succeeds("evaluate", run, "--json", tmp_path / "new" / "out.json")
-    rows = Report.read(tmp_path / "new" / "out.json").results
+    rows = BenchmarkReport.read(tmp_path / "new" / "out.json").results
     split = Split.from_folder(files[1], load_dataset(files[0]))
     frame = evaluate(load(run), split)
     by_hand = {(m, k): v for m, k, v in zip(frame["metric"], frame["k"], frame["value"], strict=True)}
@@ -148,7 +151,7 @@ def test_evaluate_on_another_folder_and_mask(run: Path, files: tuple[Path, Path]
     split = Split.from_folder(files[1], load_dataset(files[0]))
     for mask, hidden in (("train", None), ("train+valid", split.valid)):
         succeeds("evaluate", run, "--split", files[1], "--mask", mask, "--json", tmp_path / "out.json")
-        rows = Report.read(tmp_path / "out.json").results
+        rows = BenchmarkReport.read(tmp_path / "out.json").results
         frame = evaluate(load(run), split, mask=hidden)
         assert [row["mean"] for row in rows] == frame["value"].tolist()
 
@@ -270,7 +273,7 @@ def test_a_title_with_brackets_as_a_reason(run: Path) -> None:
     ],
 )
 def test_liked(text: str, expected: tuple[str, float]) -> None:
-    assert options.liked(text) == expected
+    assert liked(text) == expected
 
 
 def test_text_ids(tmp_path: Path) -> None:
@@ -373,7 +376,7 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     dataset, split = files
     common = ("benchmark", "--dataset", dataset, "--split", split, *QUICK, "--seeds", 2)
     output = succeeds(*common, "--json", tmp_path / "a.json")
-    rows = Report.read(tmp_path / "a.json").results
+    rows = BenchmarkReport.read(tmp_path / "a.json").results
     keys = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
     assert all(list(row) == [*keys, "fingerprint", "protocol"] for row in rows)
     assert {row["metric"] for row in rows} >= {"recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage"}
@@ -391,7 +394,7 @@ def test_benchmark(files: tuple[Path, Path], tmp_path: Path) -> None:
     gnn = recall["gnn", 10]
     assert table["gnn"][1] == f"{gnn['mean']:.4f} ± {gnn['std']:.4f}"
     assert table["ease"][3] == f"{recall['ease', 20]['mean']:.4f}"
-    report = Report.read(tmp_path / "a.json")
+    report = BenchmarkReport.read(tmp_path / "a.json")
     # Where the files lie is not told.
     assert report.command == " ".join(["gnnrec benchmark --dataset mine --split split --seeds 2", *QUICK])
     assert Config.from_mapping(report.settings["gnn"]) == TINY
@@ -411,7 +414,7 @@ def test_benchmark_of_peers(files: tuple[Path, Path], tmp_path: Path, monkeypatc
         0.001,
     )
     output = succeeds(*common, "--models", "popularity,als,mf,average", "--json", tmp_path / "x.json")
-    report = Report.read(tmp_path / "x.json")
+    report = BenchmarkReport.read(tmp_path / "x.json")
     assert [*dict.fromkeys(row["model"] for row in report.results)] == ["popularity", "average"]
     assert [row[0] for row in cells(output)] == ["popularity", "average"]
     assert report.limit_seconds == 0.001
@@ -440,7 +443,7 @@ def test_benchmark_of_several_networks(files: tuple[Path, Path], tmp_path: Path)
     both = ("--config", tmp_path / "small.yaml", "--config", tmp_path / "large.yaml")
     output = succeeds(*common, *both, "--json", tmp_path / "x.json")
     assert [row[0] for row in cells(output)] == ["gnn (small)", "gnn (large)"]
-    report = Report.read(tmp_path / "x.json")
+    report = BenchmarkReport.read(tmp_path / "x.json")
     assert report.command.endswith("--config small.yaml --config large.yaml --set train.epochs=1")
     settings = {name: found["model"]["embedding_dim"] for name, found in report.settings.items()}
     assert settings == {"gnn (small)": 4, "gnn (large)": 8}
@@ -463,7 +466,7 @@ def test_seed_of_what_is_drawn(files: tuple[Path, Path], tmp_path: Path) -> None
     ):  # fmt: skip
         output = succeeds(*common, *options_, "--json", tmp_path / "x.json")
         assert f"seed {seed}" in output
-        assert Report.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(expected).digest}
+        assert BenchmarkReport.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(expected).digest}
 
 
 def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -480,7 +483,7 @@ def test_benchmark_mask(files: tuple[Path, Path], tmp_path: Path) -> None:
             tmp_path / "x.json",
         )
         assert f"masked {mask} " in succeeds("benchmark", "--dataset", files[0], *arguments)
-        rows = Report.read(tmp_path / "x.json").results
+        rows = BenchmarkReport.read(tmp_path / "x.json").results
         means[mask] = {(row["model"], row["metric"], row["k"]): row["mean"] for row in rows}
     assert {key[0] for key in means["train"]} == {"ease", "popularity"}
     for model in ("ease", "popularity"):
@@ -491,7 +494,7 @@ def test_benchmark_config_and_set(files: tuple[Path, Path], tmp_path: Path) -> N
     (tmp_path / "c.yaml").write_text("model: {embedding_dim: 4}\ntrain: {epochs: 9, batch_size: 32}\n")
     arguments = ("--config", tmp_path / "c.yaml", "--set", "train.epochs=1", "--seeds", 1, "--models", "gnn")
     succeeds("benchmark", "--dataset", files[0], "--split", files[1], *arguments, "--json", tmp_path / "x.json")
-    rows = Report.read(tmp_path / "x.json").results
+    rows = BenchmarkReport.read(tmp_path / "x.json").results
     config = Config().override(["model.embedding_dim=4", "train.epochs=1", "train.batch_size=32"])
     split = Split.from_folder(files[1], load_dataset(files[0]))
     frame = evaluate(fit(split, config, progress=False), split)
@@ -520,7 +523,7 @@ def test_benchmark_protocol(files: tuple[Path, Path], tmp_path: Path) -> None:
     for options_, split in cases.items():
         output = succeeds(*common, *options_)
         assert repr(split) in output
-        rows = Report.read(tmp_path / "x.json").results
+        rows = BenchmarkReport.read(tmp_path / "x.json").results
         fingerprint = Fingerprint.of(split)
         assert {(row["fingerprint"], row["protocol"]) for row in rows} == {(fingerprint.digest, str(fingerprint))}
         assert f"{fingerprint.digest} = mine" in output
@@ -539,7 +542,7 @@ def test_benchmark_of_unseen_movies(files: tuple[Path, Path], tmp_path: Path) ->
         output = succeeds(*common, "--protocol", protocol, *options_)
         split = Split.by_protocol(protocol, load_dataset(files[0]), **asked)
         assert repr(split) in output
-        assert Report.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(split).digest}
+        assert BenchmarkReport.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(split).digest}
     assert "'random' has no fold to choose" in fails("benchmark", "--dataset", files[0], "--fold", 1)
     assert "--fold: of a --protocol only" in fails("train", "--dataset", files[0], "--fold", 1)
 
@@ -548,7 +551,7 @@ def test_negatives_of_a_file(run: Path, world: Split, tmp_path: Path) -> None:
     drawn = world.with_negatives(4, seed=3).negatives
     drawn.to_csv(tmp_path / "n.csv", index=False)
     succeeds("evaluate", run, "--negatives", tmp_path / "n.csv", "--json", tmp_path / "x.json")
-    rows = Report.read(tmp_path / "x.json").results
+    rows = BenchmarkReport.read(tmp_path / "x.json").results
     frame = evaluate(load(run), world, negatives=drawn)
     assert [row["mean"] for row in rows] == frame["value"].tolist()
     assert {row["fingerprint"] for row in rows} == {frame.attrs["fingerprint"]}
@@ -564,7 +567,7 @@ def test_what_a_run_was_trained_for_stays_with_it(files: tuple[Path, Path], tmp_
     # Neither the split kept in the run nor the protocol asked for by name is another one.
     for again in ((), arguments):
         succeeds("evaluate", folder, *again, "--json", tmp_path / "x.json")
-        rows = Report.read(tmp_path / "x.json").results
+        rows = BenchmarkReport.read(tmp_path / "x.json").results
         assert {row["fingerprint"] for row in (*trained, *rows)} == {Fingerprint.of(expected).digest}
         assert [row["mean"] for row in rows] == frame["value"].tolist()
 

@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec.baselines import EASE, ContentKNN, FeatureRidge, Popularity, content_matrix, fit_peer
-from gnnrec.baselines import counts as counting
-from gnnrec.baselines.peers import PEERS, LightFM
-from gnnrec.baselines.peers.training import Watch
-from gnnrec.data import Dataset, Split, make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.models import neighbors as counting
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewUser
-from gnnrec.recommend import recommend
+from gnnrec.models import EASE, ContentKNN, FeatureRidge, Popularity, content_matrix, fit_peer
+from gnnrec.models.base import recommend
+from gnnrec.models.lightfm import LightFM
+from gnnrec.models.registry import PEERS
+from gnnrec.splitting import Split
+from gnnrec.training.loop import Watch
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 2, 2, 3, 3, 4], "movie_id": [10, 20, 10, 20, 20, 30, 40]})
 MOVIES = pd.DataFrame(
@@ -28,10 +30,10 @@ MOVIES = pd.DataFrame(
         "year": [1995, 1999, 2001, 1995, 1991, None],
     }
 )
-VECTORS = MovieVectors([10, 20, 40, 50, 999], [[1.0, 0], [0, 1], [1, 1], [3, 0], [0, 3]])
+VECTORS = ContentEmbeddings([10, 20, 40, 50, 999], [[1.0, 0], [0, 1], [1, 1], [3, 0], [0, 3]])
 
 
-def toy(**features: MovieVectors) -> Graph:
+def toy(**features: ContentEmbeddings) -> Graph:
     return Graph.from_dataset(Dataset(RATINGS, MOVIES).with_features(**features))
 
 
@@ -52,7 +54,7 @@ def test_content_without_vectors() -> None:
 
 
 def test_content_with_vectors() -> None:
-    graph = toy(text=VECTORS, poster=MovieVectors([20], [[5.0]]))
+    graph = toy(text=VECTORS, poster=ContentEmbeddings([20], [[5.0]]))
     x = content_matrix(graph)[:, 14:].numpy()
     assert x.shape == (6, 1 + 2)
     assert not x[:, 0].any(), "all posters are the same one"
@@ -181,7 +183,7 @@ def test_vectors_are_used(name: str, unseen: Split) -> None:
     values = table.to_numpy() / table.sum(axis=1).to_numpy()[:, None]
     graph = Graph.from_dataset(unseen.dataset)
     right, wrong = (
-        Graph.from_dataset(graph.dataset.with_features(text=MovieVectors(ids, values)))
+        Graph.from_dataset(graph.dataset.with_features(text=ContentEmbeddings(ids, values)))
         for ids in (table.index, np.roll(table.index, 1))
     )
     values_of = {kind: ndcg(fit_peer(name, g), unseen) for kind, g in (("right", right), ("wrong", wrong))}

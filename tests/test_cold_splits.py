@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.baselines import EASE, Popularity
 from gnnrec.cli.options import Source
-from gnnrec.data import PROTOCOLS, Dataset, Split, find_dataset, load_dataset, make_sample
-from gnnrec.data.divide import BUCKETS, FOLDS, bucket
+from gnnrec.data import Dataset
+from gnnrec.datasets import find_dataset, load_dataset, make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import Fingerprint, evaluate
+from gnnrec.evaluation import Fingerprint, evaluate
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.recommend import Recommender
+from gnnrec.models import EASE, Popularity
+from gnnrec.models.base import Recommender
+from gnnrec.splitting import PROTOCOLS, Split
+from gnnrec.splitting.splitters import BUCKETS, FOLDS, bucket
 
 UNSEEN = ("unseen-movies", "unseen-movies-by-time", "unseen-users", "unseen-both")
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "protocols.md"

@@ -16,10 +16,10 @@ import pytest
 
 import gnnrec
 from gnnrec import Split, evaluate
-from gnnrec.baselines import BASELINES
-from gnnrec.data import load_dataset, make_sample
+from gnnrec.datasets import load_dataset, make_sample
 from gnnrec.features import encode_plots, save_vectors
 from gnnrec.graph import Graph
+from gnnrec.models import BASELINES
 
 HOME = Path(__file__).resolve().parent.parent
 SCRIPT = HOME / "examples" / "cold_start.py"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec.data import Split, load_dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import DataError
+from gnnrec.splitting import Split
 
 ITEM = "|01-Jan-1995||http://a" + "|0" * 18 + "|1\n"
 SOUND = {

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, columns, load_dataset
+from gnnrec._io import write_atomic
+from gnnrec.data import Dataset
+from gnnrec.data.schema import to_categories
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError, GnnrecError
-from gnnrec.files import write_whole
-from gnnrec.graph import Graph, NewUser, batch_of
+from gnnrec.graph import Graph, NewUser, user_batch
 
 RATINGS = pd.DataFrame({"user_id": [2, 1, 2], "movie_id": [20, 10, 10], "rating": [5, 3, 4], "timestamp": [9, 9, 8]})
 
@@ -103,13 +105,13 @@ def test_spellings_become_one() -> None:
     assert cleaned["gender"].tolist() == ["f", "f", pd.NA, "f"]  # seen most often
     assert cleaned["occupation"].tolist() == ["Artist", "Artist", pd.NA, "Nurse"]  # seen first
     assert str(cleaned["gender"].dtype) == "string"
-    assert columns.to_categories(users["gender"], known=["F"]).tolist() == ["F", "F", pd.NA, "F"]
+    assert to_categories(users["gender"], known=["F"]).tolist() == ["F", "F", pd.NA, "F"]
 
 
 def test_a_new_user_is_like_a_stored_one() -> None:
     users = pd.DataFrame({"user_id": [1, 2], "gender": ["F", "f "], "occupation": ["Artist", "artist"]})
     graph = Graph.from_dataset(Dataset(RATINGS, users=users))
-    batch, _ = batch_of(graph, [1, 2, NewUser(gender=" f", occupation="ARTIST")])
+    batch, _ = user_batch(graph, [1, 2, NewUser(gender=" f", occupation="ARTIST")])
     assert (batch.x == batch.x[0]).all()
     assert batch.occupation[1].tolist() == [0, 0, 0]
 
@@ -247,10 +249,10 @@ def test_text_ids_survive_a_folder(tmp_path: Path) -> None:
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_whole(path := tmp_path / "file", b"old")
+    write_atomic(path := tmp_path / "file", b"old")
     with pytest.raises(TypeError):
-        write_whole(path, None)  # type: ignore[arg-type]
+        write_atomic(path, None)  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
-    write_whole(path, b"new")
+    write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]

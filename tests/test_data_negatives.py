@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import Dataset, Split, make_sample
-from gnnrec.data import negatives as module
+from gnnrec.splitting import negatives as module
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.splitting import Split
 
 
 def rows(*pairs: tuple[object, object]) -> pd.DataFrame:

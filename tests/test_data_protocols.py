@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import PROTOCOLS, Dataset, Split, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.splitting import PROTOCOLS, Split
 
 
 def dataset_of(*rows: tuple[int, int, float, int]) -> Dataset:

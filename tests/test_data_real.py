@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec.data import Dataset, Split, find_dataset, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.graph import Graph
+from gnnrec.splitting import Split
 
 
 def real(name: str) -> Path:

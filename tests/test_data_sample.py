@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, Split, make_sample
-from gnnrec.data.vocabulary import ERAS, THEMES
-from gnnrec.data.world import make_movies
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic import ERAS, THEMES, make_movies
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.splitting import Split
 
 PARTS = ("train", "valid", "test", "support")
 

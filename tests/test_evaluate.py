@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_metrics import reference
 
-from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.evaluation import ranking
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import METRICS, evaluate, ranking
-from gnnrec.evaluate.metrics import ACCURACY
+from gnnrec.evaluation import METRICS, evaluate
+from gnnrec.evaluation.metrics import ACCURACY
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.recommend import Recommender
+from gnnrec.models import EASE, Popularity
+from gnnrec.models.base import Recommender
+from gnnrec.splitting import Split
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Split, make_sample
-from gnnrec.evaluate import Fingerprint, evaluate
-from gnnrec.evaluate.fingerprint import Rows
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import Fingerprint, evaluate
+from gnnrec.evaluation.fingerprint import Rows
 from gnnrec.graph import Graph
+from gnnrec.models import EASE, Popularity
+from gnnrec.splitting import Split
 
 ROWS = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [10, 20, 10]})
 

@@ -13,9 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gnnrec.cli import app
-from gnnrec.data import Dataset, load_dataset
-from gnnrec.features import cache as cache_module
+from gnnrec.data import Dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.features import encode_posters, find_plots, load_features
+from gnnrec.features.cache import Cache
 
 PLOTS = ["a ship is lost in space", "space and a ship", "a wedding in spring", "spring, and a wedding cake"]
 
@@ -100,7 +101,7 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     words = ("--dataset", mine / "mine", "--posters", mine / "posters", "--image-encoder", "colours", "--out")
     text = run(*words, mine / "out")
     assert "warning: " in text and "its movie counts as one without poster" in text and "features.py" not in text
-    monkeypatch.setattr(cache_module.Cache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Cache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     text = run(*words, mine / "other", status=130)
     assert "stopped; what was encoded is in" in text and "the same command goes on" in text
 

@@ -14,9 +14,9 @@ import torch
 from conftest import FAST
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
-from gnnrec.baselines import Popularity
-from gnnrec.data import make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity
 from gnnrec.nn import ENCODERS, LOSSES
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
@@ -61,7 +61,7 @@ def stop_at_step(monkeypatch: pytest.MonkeyPatch, step: int, with_what: BaseExce
             raise with_what
         return honest(*args)
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
 
 
 # It learns
@@ -154,7 +154,7 @@ def test_weights_that_are_no_numbers(small: Split, monkeypatch: pytest.MonkeyPat
         nothing = (next(encoder.parameters()).sum() * 0).sqrt()  # is 0, and its gradient infinity times 0
         return honest(encoder, *args) + nothing
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
     with pytest.raises(
         FloatingPointError, match=r"a weight is no finite number after epoch 1; lower train\.learning_rate"
     ):
@@ -229,7 +229,7 @@ def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, m
         seen.append((run / "weights.safetensors").read_bytes())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
     with pytest.raises(KeyboardInterrupt):
         quick(small, "train.epochs=9", run_dir=run, resume=True)
     assert seen == [best]
@@ -311,7 +311,7 @@ def test_resume_needs_the_same_config_and_data(small: Split, tmp_path: Path) -> 
     quick(small, "train.epochs=1", run_dir=run)
     before = {name: (run / name).read_bytes() for name in files_in(run)}
     genres = small.movies.assign(genres="Drama")
-    vectors = MovieVectors(small.movies["movie_id"][:2], [[1.0], [2.0]])
+    vectors = ContentEmbeddings(small.movies["movie_id"][:2], [[1.0], [2.0]])
     for data, overrides in (
         (small, ["model.embedding_dim=9"]),
         (small, ["train.learning_rate=0.1"]),

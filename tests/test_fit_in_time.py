@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, fit, load, recommend
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.nn import ENCODERS
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
@@ -178,7 +178,7 @@ def test_resuming_equals_never_having_stopped(
         return honest(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LOOP, "step_loss", step_loss)
+        patch.setattr(LOOP, "batch_loss", step_loss)
         with pytest.raises(KeyboardInterrupt):
             quick(small, *overrides, run_dir=tmp_path / "run")
     resumed = quick(small, *overrides, run_dir=tmp_path / "run", resume=True)

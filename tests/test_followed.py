@@ -1,4 +1,4 @@
-"""`followed_by` against a loop over people and pairs, and what it makes of a graph."""
+"""`transition_counts` against a loop over people and pairs, and what it makes of a graph."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
-from gnnrec.graph import followed_by
-from gnnrec.nn import GraphTensors, start_from_followed
-from gnnrec.recgraph import make_encoder
+from gnnrec.datasets import make_sample
+from gnnrec.graph import transition_counts
+from gnnrec.models.gnn import make_encoder
+from gnnrec.nn import GraphTensors, init_from_transitions
 
 Counts = dict[tuple[int, int], float]
 INF = float("inf")
 
 
 def found(people: list[list[Rating]], **options: float) -> Counts:
-    source, following, count = followed_by(batch_of_histories(people), **options)
+    source, following, count = transition_counts(batch_of_histories(people), **options)
     pairs = list(zip(source.tolist(), following.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
     return dict(zip(pairs, count.tolist(), strict=True))
@@ -69,8 +69,8 @@ def test_days_are_counted_exactly() -> None:
 def test_in_the_graph() -> None:
     world = make_sample(40, 30, seed=1, ratings_per_user=8)
     graph = Graph.from_dataset(world)
-    source, following, count = followed_by(graph.users)
-    forward = graph.data["movie", "followed_by", "movie"]
+    source, following, count = transition_counts(graph.users)
+    forward = graph.data["movie", "transition_counts", "movie"]
     backward = graph.data["movie", "rev_followed_by", "movie"]
     assert torch.equal(forward.edge_index, torch.stack([source, following]))
     assert torch.equal(backward.edge_index, torch.stack([following, source]))
@@ -88,7 +88,7 @@ def test_without_timestamps_nothing_follows() -> None:
 
 def test_it_is_made_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("gnnrec.graph.hetero.followed_by", lambda users: calls.append(1) or followed_by(users))
+    monkeypatch.setattr("gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users))
     graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
     assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
     assert graph.data is graph.data
@@ -107,7 +107,7 @@ def test_the_start_scores_what_follows(encoder_name: str) -> None:
     config = Config.from_mapping({"model": {"encoder": encoder_name, "embedding_dim": n, "time": True}})
     encoder, tensors = make_encoder(config, graph), GraphTensors.of(graph)
     encoder.prepare(tensors)
-    start_from_followed(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0, window=1)
+    init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0, window=1)
     scores = encoder.message.ids @ encoder.target.ids.T
     assert scores.argmax(dim=1).tolist() == [(i + 1) % n for i in range(n)]
     # The same for every movie, as all are alike.
@@ -122,6 +122,6 @@ def test_the_start_without_any_pair() -> None:
     encoder = make_encoder(Config.from_mapping({"model": {"time": True, "embedding_dim": 4}}), graph)
     tensors = GraphTensors.of(graph)
     encoder.prepare(tensors)
-    start_from_followed(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0)
+    init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0)
     assert encoder.message.ids.abs().sum() == 0
     assert encoder.profile.features.bias.isfinite().all()

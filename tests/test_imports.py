@@ -50,7 +50,7 @@ def test_what_counts_as_an_import() -> None:
     source = """
 import torch, gnnrec.nn.losses
 from gnnrec import fit, __version__
-from gnnrec.data.split import Split
+from gnnrec.splitting.split import Split
 def late():
     from gnnrec.cli import app
 """

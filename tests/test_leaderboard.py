@@ -15,10 +15,10 @@ import pytest
 from typer.main import get_command
 
 from gnnrec import Config
-from gnnrec.benchmark import MODELS, Report
+from gnnrec.benchmark import MODELS, BenchmarkReport
 from gnnrec.cli import app
-from gnnrec.data import PROTOCOLS
 from gnnrec.errors import DataError, GnnrecError
+from gnnrec.splitting import PROTOCOLS
 
 HOME = Path(__file__).resolve().parent.parent
 HITS = ("hit_rate", "ndcg")
@@ -44,7 +44,7 @@ def results(tmp_path: Path) -> Path:
 
 def report(
     models: dict[str, tuple[float, ...]], metrics: tuple[str, ...] = ("hit_rate", "ndcg"), **facts: Any
-) -> Report:
+) -> BenchmarkReport:
     """Return a report in which every metric of a model has the same values, the first metric ten times as large."""
     rows = [
         {
@@ -64,7 +64,7 @@ def report(
         for metric in metrics
     ]
     command = "gnnrec benchmark --protocol next-movie"
-    return replace(Report("ml-1m", rows, command=command, threads=2, packages={"torch": "9.9"}), **facts)
+    return replace(BenchmarkReport("ml-1m", rows, command=command, threads=2, packages={"torch": "9.9"}), **facts)
 
 
 def section(page: str, title: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gnnrec.nn import LOSSES
 from gnnrec.nn.losses import bpr, softmax, weighted_squared_error
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 few = settings(max_examples=50, deadline=None)
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from gnnrec.evaluate import METRICS, bootstrap
-from gnnrec.evaluate import lists as of_lists
-from gnnrec.evaluate.bootstrap import intervals
-from gnnrec.evaluate.lists import coverage, genre_diversity, novelty
-from gnnrec.evaluate.metrics import ACCURACY
+from gnnrec.evaluation import bootstrap
+from gnnrec.evaluation import metrics as of_lists
+from gnnrec.evaluation import METRICS
+from gnnrec.evaluation.bootstrap import intervals
+from gnnrec.evaluation.metrics import ACCURACY, coverage, genre_diversity, novelty
 
 
 def reference(metric: str, hits: list[bool], num_relevant: int) -> float:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gnnrec import Config, DataError, Dataset, NewMovie, RecGraph, fit, load, similar_movies
-from gnnrec.data import make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
 
 WIDTH = 3
 
@@ -20,7 +20,7 @@ WIDTH = 3
 def model() -> RecGraph:
     world = make_sample(150, 60, seed=2, ratings_per_user=15)
     theme = pd.get_dummies(world.movies["theme"]).to_numpy(dtype=float)[:, :WIDTH]
-    text = MovieVectors(world.movies["movie_id"], theme + 0.1, "themes")
+    text = ContentEmbeddings(world.movies["movie_id"], theme + 0.1, "themes")
     config = Config().override(
         ["model.embedding_dim=16", "model.sides=[genres,directors,actors]", "train.epochs=4", "train.seed=1"]
     )
@@ -65,7 +65,7 @@ def test_vectors_of_added_movies_may_be_arrays(model: RecGraph) -> None:
     """As `encode_poster` and `encode_plot` return them."""
     table = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A", "B"]})
     rows = np.array([[1.0, 0.5, 0.25], [0.5, 1.0, 0.0]], dtype=np.float32)
-    keyed = model.add_movies(table, {"text": MovieVectors([9002, 9001], rows[::-1])})
+    keyed = model.add_movies(table, {"text": ContentEmbeddings([9002, 9001], rows[::-1])})
     assert torch.equal(model.add_movies(table, {"text": rows}).states.targets, keyed.states.targets)
     one = model.add_movies(table[:1], {"text": rows[0]})
     assert torch.equal(one.states.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).states.targets)

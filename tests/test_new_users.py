@@ -10,8 +10,8 @@ import pytest
 from contract import assert_same, ranked
 
 from gnnrec import Config, DataError, Dataset, Graph, NewUser, RecGraph, Split, fit
-from gnnrec.data import make_sample
-from gnnrec.graph import batch_of
+from gnnrec.datasets import make_sample
+from gnnrec.graph import user_batch
 
 RATINGS = {10: 5.0, "Alien (1979)": 2.0, 30: 4.0}
 TIMES = ["2001-03-09", "2000-12-31T23:59:59", "2001-03-09"]
@@ -28,7 +28,7 @@ def graph() -> Graph:
 
 def history(graph: Graph, who: object) -> tuple[list[int], list[float], list[int]]:
     """Return movie ids, ratings and times as a model sees them."""
-    batch, _ = batch_of(graph, who)
+    batch, _ = user_batch(graph, who)
     return graph.ids["movie"][batch.movie].tolist(), batch.rating.tolist(), batch.time.tolist()
 
 
@@ -78,7 +78,7 @@ def test_a_frame_keeps_its_times(graph):
     )
     dated = rows.assign(when=pd.to_datetime(rows["timestamp"], unit="s")).drop(columns="timestamp")
     for frame in (rows, rows.set_axis([4, 4, 1]), dated.rename(columns={"when": "date"})):
-        batch, names = batch_of(graph, frame)
+        batch, names = user_batch(graph, frame)
         assert names.tolist() == ["b", "a"]
         assert batch.row.tolist() == [0, 0, 1]
         assert graph.ids["movie"][batch.movie].tolist() == [10, 20, 10]
@@ -104,7 +104,7 @@ def test_a_frame_keeps_its_times(graph):
 )
 def test_times_it_refuses(graph, timestamps, message):
     with pytest.raises(DataError) as caught:
-        batch_of(graph, NewUser(ratings=RATINGS, timestamps=timestamps))
+        user_batch(graph, NewUser(ratings=RATINGS, timestamps=timestamps))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -120,7 +120,7 @@ def test_times_it_refuses(graph, timestamps, message):
 def test_times_of_a_frame_it_refuses(graph, times, message):
     frame = pd.DataFrame({"user_id": ["a", "b"], "movie_id": [10, 20], "timestamp": times}, index=[8, 8])
     with pytest.raises(DataError) as caught:
-        batch_of(graph, frame)
+        user_batch(graph, frame)
     assert str(caught.value).startswith(message)
 
 

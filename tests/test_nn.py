@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch_geometric.nn import LightGCN as PyGLightGCN
 
 from gnnrec import Config, Dataset, Graph, Split, fit
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
-from gnnrec.nn import ENCODERS, Content, Dropped, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder
-from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, Kernel
-from gnnrec.propagate import Adjacency
-from gnnrec.recgraph import make_encoder
+from gnnrec.models.gnn import make_encoder
+from gnnrec.nn import ENCODERS, DropMask, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder, NodeFeatures
+from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures
+from gnnrec.sparse import Adjacency
 
 EVERY_ENCODER = [(name, num_layers) for name in ENCODERS for num_layers in (1, 2)]
 
@@ -49,19 +49,19 @@ def coins(n: int, seed: int = 0) -> Tensor:
 # Nodes
 
 
-def node_encoder(num_ids: int) -> tuple[NodeEncoder, Content]:
+def node_encoder(num_ids: int) -> tuple[NodeEncoder, NodeFeatures]:
     """Return an encoder and four nodes: 0 has sides 0 and 2, 1 has side 1; 0 and 3 have a text."""
     torch.manual_seed(0)
     sides = {"genres": Adjacency(torch.tensor([0, 1, 0]), torch.tensor([2, 1, 0]), 4, 3)}
     text = torch.randn(4, 5), torch.tensor([True, False, False, True])
-    content = Content(torch.randn(4, 2), sides, {"text": text}, torch.randn(4, 2))
+    content = NodeFeatures(torch.randn(4, 2), sides, {"text": text}, torch.randn(4, 2))
     encoder = NodeEncoder(content.sizes, dim=4, num_ids=num_ids)
     for parameter in encoder.parameters():
         nn.init.normal_(parameter)
     return encoder.eval(), content
 
 
-def by_hand(encoder: NodeEncoder, content: Content) -> Tensor:
+def by_hand(encoder: NodeEncoder, content: NodeFeatures) -> Tensor:
     """Return what content gives each node, without id vectors."""
     w, e, text = encoder.features.weight, encoder.sides["genres"], encoder.modality("text")
     values = content.modalities["text"][0]
@@ -84,7 +84,7 @@ def test_node_encoder_with_ids_by_hand() -> None:
 def test_dropped_ids_leave_the_content() -> None:
     encoder, content = node_encoder(num_ids=3)
     no_text = {"text": torch.zeros(4, dtype=torch.bool)}
-    dropped = encoder(content, Dropped(torch.tensor([True, False, True, True]), no_text))
+    dropped = encoder(content, DropMask(torch.tensor([True, False, True, True]), no_text))
     whole = encoder(content)
     torch.testing.assert_close(dropped[[0, 2]], whole[[0, 2]] - encoder.ids[[0, 2]])
     assert torch.equal(dropped[[1, 3]], whole[[1, 3]])
@@ -96,7 +96,7 @@ def test_a_dropped_modality_is_a_missing_one() -> None:
     without = dataclasses.replace(
         content, modalities={"text": (values, known & torch.tensor([False, True, True, True]))}
     )
-    dropped = Dropped(torch.zeros(4, dtype=torch.bool), {"text": torch.tensor([True, False, True, False])})
+    dropped = DropMask(torch.zeros(4, dtype=torch.bool), {"text": torch.tensor([True, False, True, False])})
     torch.testing.assert_close(encoder(content, dropped), encoder(without))
     assert not torch.allclose(encoder(content, dropped)[0], encoder(content)[0])
 
@@ -127,7 +127,7 @@ def test_at_first_a_node_is_its_id() -> None:
 
 def test_kernel_features_are_those_of_a_gaussian_kernel() -> None:
     _, content = node_encoder(0)
-    kernel = Kernel(5, 4)
+    kernel = RandomFourierFeatures(5, 4)
     found = kernel.features(content)
     inputs = torch.cat([content.facts, GENRE_SCALE * content.shares("genres")], dim=1)
     expected = torch.exp(-torch.cdist(inputs, inputs).square() / (2 * LENGTH_SCALE**2))
@@ -174,7 +174,7 @@ def test_lightgcn_by_hand(graph: Graph, smoothing: float) -> None:
     # A person's degree counts messages; a movie's counts every rating of the graph.
     a = kept / (kept.sum(1, keepdim=True) + smoothing).clamp(min=1).sqrt() / tensors.movie_degree.clamp(min=1).sqrt()
     m0, t = (e(tensors.content) for e in (encoder.message, encoder.target))
-    p = encoder.profile(Content.of_people(graph.users))
+    p = encoder.profile(NodeFeatures.of_people(graph.users))
     m1 = a.T @ (a @ m0)
     states = encoder.movies(tensors, keep)
     torch.testing.assert_close(states.targets, t + encoder.beta[0] * m1)
@@ -194,7 +194,7 @@ def test_graphsage_by_hand(graph: Graph, keep_all: bool) -> None:
         return mean @ conv.lin_l.weight.T + conv.lin_l.bias + own @ conv.lin_r.weight.T
 
     m0 = encoder.message(tensors.content)
-    p = encoder.profile(Content.of_people(graph.users))
+    p = encoder.profile(NodeFeatures.of_people(graph.users))
     u1 = layer(encoder.to_users[0], to_users @ m0, p).relu()
     m1 = layer(encoder.to_movies[0], to_movies @ u1, m0).relu()
     u2 = layer(encoder.to_users[1], to_users @ m1, u1)
@@ -211,7 +211,7 @@ def test_graphsage_aggregations(graph: Graph) -> None:
         encoder, tensors = encoder_for(graph, "graphsage", 1, aggregation=aggregation), GraphTensors.of(graph)
         conv = encoder.to_users[0]
         joined = join(encoder.message(tensors.content)[own], 0)
-        p = encoder.profile(Content.of_people(graph.users))[user]
+        p = encoder.profile(NodeFeatures.of_people(graph.users))[user]
         expected = conv.lin_l(joined) + conv.lin_r(p)
         torch.testing.assert_close(encoder(tensors)["user"][user], expected)
 

@@ -11,25 +11,15 @@ import torch
 from contract import sample
 from torch_geometric.nn.models import LightGCN
 
-from gnnrec.baselines import EASE, SLIM
-from gnnrec.baselines.peers import (
-    AverageNext,
-    ImplicitALS,
-    ImplicitBPR,
-    MatrixFactorization,
-    NeuMF,
-    PyGLightGCN,
-    SASRec,
-    Schedule,
-)
-from gnnrec.baselines.peers.lightgcn import normalised
-from gnnrec.baselines.peers.neumf import NeuMFNetwork
-from gnnrec.baselines.peers.sasrec import SASRecNetwork
-from gnnrec.baselines.peers.sequences import tokens_of
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
-from gnnrec.recommend import recommend, similar_movies
+from gnnrec.models import EASE, SLIM
+from gnnrec.models.base import recommend, similar_movies
+from gnnrec.models.factorization import ImplicitALS, ImplicitBPR, MatrixFactorization, NeuMF, NeuMFNetwork
+from gnnrec.models.pyg_lightgcn import LightGCNReference, normalised
+from gnnrec.models.sequential import MeanPooling, SASRec, SASRecNetwork, tokens_of
+from gnnrec.training.loop import OptimizerConfig
 
 
 def graph_of(**columns: object) -> Graph:
@@ -103,7 +93,7 @@ def test_bpr_scores_what_implicit_scores():
 
 def test_mf_tells_watched_from_unwatched():
     graph = graph_of(user_id=[0, 1, 2, 3, 3], movie_id=[1, 1, 1, 2, 3])
-    model = MatrixFactorization.fit(graph, dim=1, negatives=4, reg=0.0, schedule=Schedule(400, 0.05, 4096))
+    model = MatrixFactorization.fit(graph, dim=1, negatives=4, reg=0.0, schedule=OptimizerConfig(400, 0.05, 4096))
     scores = model.score(graph.users)
     seen = torch.zeros(4, 3, dtype=torch.bool)
     seen[graph.users.row, graph.users.movie] = True
@@ -122,7 +112,7 @@ def blocks(size: int = 12) -> Graph:
 
 def test_neumf_fits_blocks():
     graph = blocks()
-    model = NeuMF.fit(graph, dim=2, layers=(8, 4), schedule=Schedule(40, 0.03, 100))
+    model = NeuMF.fit(graph, dim=2, layers=(8, 4), schedule=OptimizerConfig(40, 0.03, 100))
     scores = model.score(graph.users)
     kind = torch.arange(24) < 12
     own = kind.unsqueeze(1) == kind
@@ -141,7 +131,7 @@ def test_neumf_scores_all_pairs_as_it_does_one_by_one(layers):
 
 def test_lightgcn_is_that_of_pyg():
     graph = sample()
-    model = PyGLightGCN.fit(graph, dim=8, num_layers=2, schedule=Schedule(1, 0.0, 8192), seed=5)
+    model = LightGCNReference.fit(graph, dim=8, num_layers=2, schedule=OptimizerConfig(1, 0.0, 8192), seed=5)
     user, movie = graph.users.row, graph.users.movie + graph.num_users
     edge_index = torch.stack([torch.cat([user, movie]), torch.cat([movie, user])])
     torch.manual_seed(5)
@@ -171,9 +161,9 @@ def cycle() -> Graph:
 @pytest.mark.parametrize(
     ("fit", "settings"),
     [
-        (SASRec.fit, {"schedule": Schedule(80, 0.01, 6)}),
-        (SASRec.fit, {"loss": "binary", "schedule": Schedule(150, 0.01, 6)}),
-        (AverageNext.fit, {"schedule": Schedule(150, 0.05, 6)}),
+        (SASRec.fit, {"schedule": OptimizerConfig(80, 0.01, 6)}),
+        (SASRec.fit, {"loss": "binary", "schedule": OptimizerConfig(150, 0.01, 6)}),
+        (MeanPooling.fit, {"schedule": OptimizerConfig(150, 0.05, 6)}),
     ],
 )
 def test_sequence_models_learn_a_cycle(fit, settings):
@@ -189,7 +179,7 @@ def test_sasrec_reads_the_order():
     walks = [(0, 1, 2), (1, 0, 3)] * 10
     user, movie, step = zip(*[(u, m, t) for u, walk in enumerate(walks) for t, m in enumerate(walk)], strict=True)
     graph = graph_of(user_id=user, movie_id=movie, timestamp=step)
-    model = SASRec.fit(graph, dim=8, length=5, dropout=0.0, schedule=Schedule(30, 0.02, 64))
+    model = SASRec.fit(graph, dim=8, length=5, dropout=0.0, schedule=OptimizerConfig(30, 0.02, 64))
     assert recommend(model, {0: 5, 1: 5}, k=1)["movie_id"].item() == 2
     assert recommend(model, {1: 5, 0: 5}, k=1)["movie_id"].item() == 3
 
@@ -228,7 +218,7 @@ def test_tokens():
         (NeuMF.fit, {"layers": (7, 4)}, r"the first one even, not \(7, 4\)"),
         (SASRec.fit, {"loss": "hinge"}, "loss must be one of softmax, binary, not 'hinge'"),
         (SASRec.fit, {"dim": 10, "num_heads": 4}, "a multiple of num_heads, not 10 and 4"),
-        (AverageNext.fit, {"length": 0}, "length must be at least 1, not 0"),
+        (MeanPooling.fit, {"length": 0}, "length must be at least 1, not 0"),
         (ImplicitALS.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
         (ImplicitBPR.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
     ],

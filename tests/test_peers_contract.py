@@ -9,7 +9,8 @@ import pytest
 import torch
 from contract import CHECKS, Subject, sample
 
-from gnnrec.baselines.peers import PEERS, Schedule
+from gnnrec.models.registry import PEERS
+from gnnrec.training.loop import OptimizerConfig
 
 SMALL = {
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
@@ -17,13 +18,13 @@ SMALL = {
     "ridge": {"dim": 2, "reg": 1.0},
     "als": {"dim": 4, "reg": 1.0},
     "bpr": {"dim": 8, "epochs": 100, "learning_rate": 0.1},
-    "mf": {"dim": 2, "schedule": Schedule(40, 0.1, 1000)},
-    "neumf": {"dim": 2, "layers": (4, 4), "schedule": Schedule(40, 0.05, 1000)},
-    "lightgcn": {"dim": 8, "schedule": Schedule(60, 0.03, 8192)},
+    "mf": {"dim": 2, "schedule": OptimizerConfig(40, 0.1, 1000)},
+    "neumf": {"dim": 2, "layers": (4, 4), "schedule": OptimizerConfig(40, 0.05, 1000)},
+    "lightgcn": {"dim": 8, "schedule": OptimizerConfig(60, 0.03, 8192)},
     "lightfm": {"dim": 8, "epochs": 30},
-    "average": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.003, 64)},
-    "sasrec": {"dim": 8, "length": 20, "schedule": Schedule(5, 0.001, 64)},
-    "sasrec-binary": {"dim": 8, "length": 20, "schedule": Schedule(30, 0.01, 20)},
+    "average": {"dim": 8, "length": 20, "schedule": OptimizerConfig(5, 0.003, 64)},
+    "sasrec": {"dim": 8, "length": 20, "schedule": OptimizerConfig(5, 0.001, 64)},
+    "sasrec-binary": {"dim": 8, "length": 20, "schedule": OptimizerConfig(30, 0.01, 20)},
 }
 # Trained on what comes next among all movies, a network learns the order and not which movies belong together.
 LEARNS_ORDER = ("average", "sasrec")

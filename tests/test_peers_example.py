@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from gnnrec import Split, load_dataset
-from gnnrec.baselines import EASE
-from gnnrec.baselines.peers import PEERS
-from gnnrec.benchmark import Report
-from gnnrec.data import make_sample
-from gnnrec.evaluate import evaluate
+from gnnrec.benchmark import BenchmarkReport
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
+from gnnrec.models import EASE
+from gnnrec.models.registry import PEERS
 
 SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "compare_peers.py"
 QUICK = ("--dataset", "small", "--limit-seconds", "0.01", "--set", "train.epochs=1")
@@ -30,12 +30,12 @@ def script(tmp_path, monkeypatch):
     for table in ("ratings", "movies", "users"):
         getattr(world, table).to_csv(tmp_path / "small" / f"{table}.csv", index=False)
 
-    def run(*arguments: str, status: int = 0) -> Report:
+    def run(*arguments: str, status: int = 0) -> BenchmarkReport:
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *QUICK, *arguments])
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         assert stop.value.code == status
-        return Report.read(tmp_path / "peers.json") if status == 0 else None
+        return BenchmarkReport.read(tmp_path / "peers.json") if status == 0 else None
 
     return run
 

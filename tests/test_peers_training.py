@@ -11,13 +11,14 @@ import pytest
 import torch
 from contract import sample
 
-from gnnrec.baselines import PEERS, Schedule, Watch, fit_peer
-from gnnrec.baselines.peers import ImplicitALS, MatrixFactorization, training
-from gnnrec.baselines.peers.training import Unwatched, seeded, train
-from gnnrec.baselines.popularity import Popularity
+from gnnrec.training import loop as training
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
-from gnnrec.graph import Graph, NewUser, batch_of
+from gnnrec.graph import Graph, NewUser, user_batch
+from gnnrec.models import PEERS, OptimizerConfig, Watch, fit_peer
+from gnnrec.models.factorization import ImplicitALS, MatrixFactorization
+from gnnrec.models.popularity import Popularity
+from gnnrec.training.loop import NegativeSampler, seeded, train
 
 
 @dataclass
@@ -96,14 +97,14 @@ def test_watches_that_make_no_sense(options, message):
 )
 def test_schedules_that_make_no_sense(changed, message):
     with pytest.raises(ConfigError, match=message):
-        Schedule(**{"epochs": 1, "learning_rate": 0.1, "batch_size": 1, **changed})
+        OptimizerConfig(**{"epochs": 1, "learning_rate": 0.1, "batch_size": 1, **changed})
 
 
 def test_a_schedule_takes_a_step_of_adamw():
     """The first step of Adam is the learning rate long; the decay comes before it and does not see the gradient."""
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(layer.weight, 2.0)
-    optimiser = Schedule(1, learning_rate=0.1, batch_size=1, weight_decay=0.5).optimiser(layer)
+    optimiser = OptimizerConfig(1, learning_rate=0.1, batch_size=1, weight_decay=0.5).optimiser(layer)
     (3 * layer.weight.sum()).backward()
     optimiser.step()
     assert layer.weight.item() == pytest.approx(2.0 * (1 - 0.1 * 0.5) - 0.1)
@@ -113,9 +114,9 @@ def test_a_model_is_kept_as_it_was_at_its_best_epoch():
     """The third epoch is called best; what follows does not change the model that was kept."""
     numbers = itertools.count(1)
     watch = Watch(quality=lambda model: -abs(next(numbers) - 3), patience=2)
-    stopped = MatrixFactorization.fit(sample(), dim=2, schedule=Schedule(50, 0.005, 4096), watch=watch)
+    stopped = MatrixFactorization.fit(sample(), dim=2, schedule=OptimizerConfig(50, 0.005, 4096), watch=watch)
     assert next(numbers) == 6, "two epochs without a new best"
-    expected = MatrixFactorization.fit(sample(), dim=2, schedule=Schedule(3, 0.005, 4096))
+    expected = MatrixFactorization.fit(sample(), dim=2, schedule=OptimizerConfig(3, 0.005, 4096))
     assert torch.equal(stopped.people, expected.people)
 
 
@@ -136,7 +137,7 @@ def test_unwatched_draws_each_unwatched_movie_equally_often():
     catalogue = pd.DataFrame({"movie_id": range(6)})
     frame = pd.DataFrame({"user_id": user, "movie_id": movie})
     graph = Graph.from_dataset(Dataset(frame, catalogue, pd.DataFrame({"user_id": range(4)})))
-    unwatched = Unwatched(graph)
+    unwatched = NegativeSampler(graph)
     generator = torch.Generator().manual_seed(0)
     expected = {0: [0, 3, 4], 1: [1, 2, 3, 4, 5], 2: list(range(6)), 3: list(range(6))}
     for node, movies in expected.items():  # 2 has watched everything and gets anything, 3 nothing
@@ -186,7 +187,7 @@ def _noted(tried: list[float]):
 
 
 def test_fit_peer_passes_the_seed_on():
-    settings = {"dim": 4, "schedule": Schedule(1, 0.005, 4096)}
+    settings = {"dim": 4, "schedule": OptimizerConfig(1, 0.005, 4096)}
     first, second = (fit_peer("mf", sample(), seed=seed, settings=settings) for seed in (3, 4))
     assert torch.equal(first.movies, MatrixFactorization.fit(sample(), **settings, seed=3).movies)
     assert not torch.equal(first.movies, second.movies)
@@ -214,7 +215,7 @@ def test_everybody_carries_their_node():
     assert batch.node.tolist() == [7, 3, 40]
     assert batch.slice(1, 3).node.tolist() == [3, 40]
     assert batch.to("cpu").without_profile(torch.ones(3, dtype=torch.bool)).node.tolist() == [7, 3, 40]
-    people, _ = batch_of(graph, [graph.ids["user"][5], {1: 5}, NewUser(), graph.ids["user"][2]])
+    people, _ = user_batch(graph, [graph.ids["user"][5], {1: 5}, NewUser(), graph.ids["user"][2]])
     assert people.node.tolist() == [5, -1, -1, 2]
     rows = pd.DataFrame({"user_id": [1, 9999], "movie_id": [8001, 4]})
     larger = graph.add_ratings(rows)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.nn import LGConv
 
-from gnnrec.propagate import Adjacency, symmetric_norm
+from gnnrec.sparse import Adjacency, symmetric_norm
 
 DIM = 3
 few = settings(max_examples=40, deadline=None)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from gnnrec.training import edge_sampling as asking
 from gnnrec import Config, Dataset, Graph, Split, evaluate, fit
-from gnnrec import questions as asking
 from gnnrec.config import TrainConfig
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
+from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ENCODERS, LOSSES, Encoder, GraphTensors
-from gnnrec.recgraph import make_encoder
+from gnnrec.training.edge_sampling import _loss, _newcomers, batch_loss, sample_batches
 
 EVERY_ENCODER = [(name, num_layers) for name in ENCODERS for num_layers in (1, 2)]
 IN_TIME = {
@@ -60,13 +61,13 @@ def encoder_for(graph: Graph, name: str, num_layers: int, **options: object) -> 
 
 
 def test_random_questions_go_once_through_everybody_with_ratings(graph: Graph) -> None:
-    batches = asking.draw(graph, TrainConfig(batch_size=16), seeded())
+    batches = sample_batches(graph, TrainConfig(batch_size=16), seeded())
     assert [len(batch) for batch in batches] == [16, 16, 16, 12]
     assert sorted(torch.cat(batches).tolist()) == list(range(60))
 
 
 def test_moments_are_so_many_of_everybody_with_ratings(graph: Graph) -> None:
-    moments = asking.draw(graph, TrainConfig(questions="next", moments=7, batch_size=100), seeded())
+    moments = sample_batches(graph, TrainConfig(questions="next", moments=7, batch_size=100), seeded())
     assert [len(batch) for batch in moments] == [100, 100, 100, 100, 20]
     users = graph.users.row[torch.cat(moments)]
     assert torch.bincount(users, minlength=61).tolist() == [7] * 60 + [0]
@@ -75,7 +76,7 @@ def test_moments_are_so_many_of_everybody_with_ratings(graph: Graph) -> None:
 def places(graph: Graph, late_moments: float) -> Tensor:
     """Return where in the history the moments are drawn: 0 at the first rating, towards 1 at the last."""
     train = TrainConfig(questions="next", moments=2000, late_moments=late_moments)
-    moments = torch.cat(asking.draw(graph, train, seeded()))
+    moments = torch.cat(sample_batches(graph, train, seeded()))
     user = graph.users.row[moments]
     first, end = graph.first_edge[user], graph.first_edge[user + 1]
     assert ((moments >= first) & (moments < end)).all()
@@ -99,13 +100,13 @@ def test_late_moments(graph: Graph) -> None:
 
 def test_every_moment_can_be_drawn_the_first_and_the_last_too(graph: Graph) -> None:
     train = TrainConfig(questions="next", moments=3000, late_moments=1)
-    assert len(torch.unique(torch.cat(asking.draw(graph, train, seeded())))) == len(graph.users.row)
+    assert len(torch.unique(torch.cat(sample_batches(graph, train, seeded())))) == len(graph.users.row)
 
 
 @pytest.mark.parametrize("questions", ["random", "next"])
 def test_a_seed_decides_what_is_drawn(graph: Graph, questions: str) -> None:
     train = TrainConfig(questions=questions, batch_size=9)
-    one, again, other = (torch.cat(asking.draw(graph, train, seeded(s))) for s in (3, 3, 4))
+    one, again, other = (torch.cat(sample_batches(graph, train, seeded(s))) for s in (3, 3, 4))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
@@ -145,7 +146,7 @@ class Seen:
 def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: Tensor, **options: Any) -> Seen:
     """Return all that one step of training looks at; coins fall the same way for the same seed."""
     seen: dict[str, Any] = {}
-    make_users, make_movies, make_loss = encoder.users, encoder.movies, asking._loss
+    make_users, make_movies, make_loss = encoder.users, encoder.movies, _loss
 
     def users(batch: UserBatch, movies: Any, keep: Tensor) -> Tensor:
         seen.update(batch=batch, keep=keep, z=make_users(batch, movies, keep))
@@ -167,7 +168,7 @@ def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: 
         patch.setattr(encoder, "movies", movies)
         patch.setattr(asking, "_loss", loss)
         train = TrainConfig(**{"questions": "next", "loss": "softmax", **options})
-        asking.step_loss(encoder, graph, GraphTensors.of(graph), drawn, train, seeded(1))
+        batch_loss(encoder, graph, GraphTensors.of(graph), drawn, train, seeded(1))
     return Seen(**seen)
 
 
@@ -232,12 +233,12 @@ def test_these_tests_can_fail(graph: Graph, monkeypatch: pytest.MonkeyPatch, nam
     moments = moments_of(graph)[:5]
     worlds = graph, rewritten(graph, moments)
     with monkeypatch.context() as patch:
-        patch.setattr(asking, "ranges", lambda start, end: (torch.zeros(0, dtype=torch.int64), None))
+        patch.setattr(asking, "csr_ranges", lambda start, end: (torch.zeros(0, dtype=torch.int64), None))
         encoder = encoder_for(graph, name, 2)
         one, other = (spy(monkeypatch, world, encoder, moments) for world in worlds)
         assert not torch.equal(one.z, other.z)
 
-    honest, seen = asking._newcomers, []
+    honest, seen = _newcomers, []
     for world in worlds:  # the same histories, but up to and with the answer
         leaky = world.known_users(world.users.row[moments], moments + 1)
         with monkeypatch.context() as patch:
@@ -280,7 +281,7 @@ def test_what_is_asked_is_what_came_next(graph: Graph, monkeypatch: pytest.Monke
 
 
 def test_shares_that_are_dropped(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = torch.cat(asking.draw(graph, TrainConfig(questions="next", moments=20), seeded()))
+    moments = torch.cat(sample_batches(graph, TrainConfig(questions="next", moments=20), seeded()))
     encoder = encoder_for(graph, "lightgcn", 1)
     seen = spy(monkeypatch, graph, encoder, moments, edge_dropout=0.25, history_dropout=0.4, profile_dropout=0.3)
     kept = torch.zeros(len(moments)).index_add_(0, seen.batch.row, seen.keep)
@@ -319,9 +320,9 @@ def test_people_who_watched_everything(loss: str, questions: str) -> None:
     encoder, tensors = encoder_for(graph, "lightgcn", 2), GraphTensors.of(graph)
     train, generator = TrainConfig(questions=questions, loss=loss, edge_dropout=0.2), seeded()
     for _ in range(20):
-        for drawn in asking.draw(graph, train, generator):
+        for drawn in sample_batches(graph, train, generator):
             encoder.zero_grad()
-            value = asking.step_loss(encoder, graph, tensors, drawn, train, generator)
+            value = batch_loss(encoder, graph, tensors, drawn, train, generator)
             value.backward()
             assert value.isfinite()
             assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)

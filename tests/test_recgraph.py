@@ -13,6 +13,7 @@ import torch
 from conftest import FAST
 
 import gnnrec
+from gnnrec.models import gnn as storage
 from gnnrec import (
     Config,
     ConfigError,
@@ -26,13 +27,12 @@ from gnnrec import (
     fit,
     load,
     recommend,
-    storage,
 )
-from gnnrec.baselines import Popularity
-from gnnrec.data import make_sample
-from gnnrec.device import pick_device
+from gnnrec._torch import pick_device
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity
+from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ENCODERS
-from gnnrec.recgraph import make_encoder
 
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=2"])
 FILES = {

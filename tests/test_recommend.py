@@ -12,11 +12,11 @@ from contract import Subject, check_recommender, checkerboard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.baselines import EASE, Popularity
 from gnnrec.data import Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewUser
-from gnnrec.recommend import recommend, similar_movies, top
+from gnnrec.models import EASE, Popularity
+from gnnrec.models.base import recommend, similar_movies, stable_topk
 
 RATINGS = pd.DataFrame(
     {"user_id": [1, 1, 2, 3, 3, 3], "movie_id": [10, 20, 10, 10, 20, 30], "rating": [5, 4, 3, 2, 1, 5]}
@@ -133,8 +133,8 @@ def test_nothing_left(model):
 
 def test_more_people_than_are_scored_at_once(model, monkeypatch):
     whole = recommend(model, [1, 2, 3, 2, 1], k=2)
-    # By its name in sys.modules: gnnrec.recommend itself is the function.
-    monkeypatch.setattr(sys.modules["gnnrec.recommend"], "CHUNK", 2)
+    # By its name in sys.modules: gnnrec.models.base itself is the function.
+    monkeypatch.setattr(sys.modules["gnnrec.models.base"], "CHUNK", 2)
     assert_frame(recommend(model, [1, 2, 3, 2, 1], k=2), whole)
 
 
@@ -215,7 +215,7 @@ def test_the_contract_notices_a_model_that_breaks_it():
 @settings(max_examples=300, deadline=None)
 def test_top_is_a_stable_sort(rows, k):
     scores = torch.tensor(rows)
-    values, columns = top(scores, k)
+    values, columns = stable_topk(scores, k)
     expected = np.argsort(-np.array(rows, dtype=np.float32), axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(columns, expected)
     np.testing.assert_array_equal(values, np.take_along_axis(np.array(rows, dtype=np.float32), expected, axis=1))

@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ContentRidge, Encoder, GraphTensors
-from gnnrec.nn.settle import content_matrix
-from gnnrec.recgraph import make_encoder
+from gnnrec.nn.content_ridge import content_matrix
 
 
 def world(width: int) -> tuple[Encoder, GraphTensors]:
     """Return an encoder with random weights, and a graph whose last movie has no rating and whose first has no text."""
     made = make_sample(60, 40, seed=5, ratings_per_user=10)
     movies = pd.concat([made.movies, pd.DataFrame({"movie_id": [888], "genres": ["Drama"]})], ignore_index=True)
-    text = MovieVectors(movies["movie_id"][1:], np.random.default_rng(0).normal(size=(len(movies) - 1, width)))
+    text = ContentEmbeddings(movies["movie_id"][1:], np.random.default_rng(0).normal(size=(len(movies) - 1, width)))
     graph = Graph.from_dataset(Dataset(made.ratings, movies, made.users, features={"text": text}))
     torch.manual_seed(0)
     encoder = make_encoder(Config().override(["model.embedding_dim=6"]), graph)

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, Dataset, NewMovie, RecGraph, fit, similar_movies
 from gnnrec.cli import app
-from gnnrec.data import make_sample
-from gnnrec.data.posters import sample_posters
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import Encoder, EncoderError, encode_plot, encode_plots, encode_poster, encode_posters, pick
 from gnnrec.features.images import PosterError
@@ -124,8 +124,8 @@ def test_a_single_vector_is_the_one_of_the_whole(model: RecGraph, posters: Path)
 
 
 def test_vectors_tell_their_encoder_or_that_they_cannot(model: RecGraph, tmp_path: Path) -> None:
-    def of(about: str) -> MovieVectors:
-        return MovieVectors([1], [[1.0]], about)
+    def of(about: str) -> ContentEmbeddings:
+        return ContentEmbeddings([1], [[1.0]], about)
 
     with pytest.raises(ConfigError, match=r"given, mine.csv\) do not tell their text encoder; name the encoder"):
         encode_plot("A ship.", of("given, mine.csv"))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec import Split, benchmark
-from gnnrec.data import make_sample
-from gnnrec.evaluate import Fingerprint
+from gnnrec import Split
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import Fingerprint
 
 SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "time_to_quality.py"
 QUICK = ("--set", "train.epochs=3", "--set", "train.batch_size=32", "--set", "model.embedding_dim=16")

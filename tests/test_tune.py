@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, cli, evaluate, fit, tune
-from gnnrec.data import make_sample
+from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, evaluate, fit, tune
+from gnnrec.cli import app
+from gnnrec.datasets import make_sample
 from gnnrec.study import NumberedTPE, read_study
 from gnnrec.study.report import report_text
 from gnnrec.study.rows import facts_of, study_rows
@@ -324,7 +325,7 @@ def test_arguments_that_cannot_be(small: Split, options: dict[str, Any], problem
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, ["tune", *(str(a) for a in arguments)])
+    return CliRunner().invoke(app, ["tune", *(str(a) for a in arguments)])
 
 
 def test_the_folder_of_a_study(kept: tuple[StudyResult, Path]) -> None:

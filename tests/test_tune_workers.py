@@ -20,8 +20,8 @@ import torch
 from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
-from gnnrec.data import make_sample
-from gnnrec.study import read_study, storage
+from gnnrec.datasets import make_sample
+from gnnrec.study import read_study
 from gnnrec.study.joining import load_study
 from gnnrec.study.storage import open_storage, quiet
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
-from gnnrec.nn import ENCODERS, Encoder, GraphTensors, HistoryViews
-from gnnrec.nn.dates import Dates
-from gnnrec.recgraph import make_encoder
+from gnnrec.models.gnn import make_encoder
+from gnnrec.nn import ENCODERS, Encoder, GraphTensors, TemporalPooling
+from gnnrec.nn.temporal import DateEncoding
 
 DIM = 4
 INF = float("inf")
@@ -31,11 +31,11 @@ def coins(n: int, seed: int) -> Tensor:
     return (torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5).float()
 
 
-def views_with(**changed: Any) -> HistoryViews:
+def views_with(**changed: Any) -> TemporalPooling:
     """Return views in which no parameter is zero, in evaluation mode."""
     torch.manual_seed(1)
     options = {"rank_decays": (0.7, 5.0), "day_decays": (2.0,), "rated_decays": (3.0,), "date_context": True}
-    views = HistoryViews(DIM, **{**options, "hidden_dim": 6, "dropout": 0.3, **changed})
+    views = TemporalPooling(DIM, **{**options, "hidden_dim": 6, "dropout": 0.3, **changed})
     with torch.no_grad():
         for parameter in views.parameters():
             parameter.normal_(std=0.5)
@@ -52,7 +52,7 @@ def movies(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(NUM_MOVIES, DIM, generator=generator), degree, torch.tensor(12.5)
 
 
-def vectors(views: HistoryViews, batch: UserBatch, keep: Tensor | None = None) -> Tensor:
+def vectors(views: TemporalPooling, batch: UserBatch, keep: Tensor | None = None) -> Tensor:
     return views(batch, *movies(), keep)
 
 
@@ -79,12 +79,12 @@ def test_ranks_of_many_ratings_are_exact() -> None:
     assert batch.ranks()[-4:].tolist() == [3, 2, 1, 0]
 
 
-# Dates
+# DateEncoding
 
 
 def test_dates_by_hand() -> None:
     """Five periods from day 10 to day 50: their middles are days 10, 20, 30, 40, 50."""
-    dates = Dates(width=5)
+    dates = DateEncoding(width=5)
     dates.prepare(torch.tensor([0, 10 * DAY, 50 * DAY, 30 * DAY]))  # 0 is not known, not the first day
     last_days = [10, 20, 25, 47, 50, 3, 90]
     batch = batch_of_histories([*[[(0, 5.0, 1), (1, 5.0, day * DAY)] for day in last_days], [(2, 5.0, 0)], []])
@@ -100,7 +100,7 @@ def test_dates_by_hand() -> None:
 @given(people=histories(), seed=st.integers(0, 99), width=st.integers(2, 20))
 def test_dates_are_shared_out_whole(people: list[list[Rating]], seed: int, width: int) -> None:
     batch = batch_of_histories(people)
-    dates, keep = Dates(width), coins(len(batch.row), seed)
+    dates, keep = DateEncoding(width), coins(len(batch.row), seed)
     dates.prepare(torch.tensor([2 * DAY, 7 * DAY]))
     found = dates(batch, keep)
     assert (found >= 0).all()
@@ -109,7 +109,7 @@ def test_dates_are_shared_out_whole(people: list[list[Rating]], seed: int, width
 
 def test_dates_of_data_of_one_moment_or_none() -> None:
     for times in ([0, 0], [5 * DAY, 5 * DAY]):
-        dates = Dates()
+        dates = DateEncoding()
         dates.prepare(torch.tensor(times))
         assert dates(batch_of_histories(PEOPLE), torch.ones(4)).isfinite().all()
 
@@ -177,8 +177,8 @@ def test_the_hidden_layer_sees_views_length_and_date() -> None:
 
 def test_before_training_a_person_is_the_mean_of_the_rank_views() -> None:
     batch = batch_of_histories(PEOPLE)
-    views = HistoryViews(DIM, (0.7, 5.0), (2.0,), (3.0,), date_context=True, hidden_dim=6, dropout=0.3).eval()
-    one, other = (HistoryViews(DIM, (decay,), hidden_dim=0).eval() for decay in (0.7, 5.0))
+    views = TemporalPooling(DIM, (0.7, 5.0), (2.0,), (3.0,), date_context=True, hidden_dim=6, dropout=0.3).eval()
+    one, other = (TemporalPooling(DIM, (decay,), hidden_dim=0).eval() for decay in (0.7, 5.0))
     expected = (vectors(one, batch) + vectors(other, batch)) / 2
     torch.testing.assert_close(vectors(views, batch), expected)
     views.train()  # and in training something is dropped
@@ -186,7 +186,7 @@ def test_before_training_a_person_is_the_mean_of_the_rank_views() -> None:
 
 
 def test_a_view_that_never_forgets_is_a_plain_sum() -> None:
-    batch, views = batch_of_histories(PEOPLE), HistoryViews(DIM, (INF,), hidden_dim=0).eval()
+    batch, views = batch_of_histories(PEOPLE), TemporalPooling(DIM, (INF,), hidden_dim=0).eval()
     message, degree, typical = movies()
     each = message * (typical / degree.clamp(min=1)).sqrt().unsqueeze(1)
     expected = [each[[0, 3, 5]].sum(0) / 2, each[3] / math.sqrt(2), torch.zeros(DIM)]
@@ -290,7 +290,7 @@ def change(graph: Graph, encoder: Encoder, one: list[int], other: list[int]) -> 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_what_came_last_weighs_more(graph: Graph, name: str) -> None:
     """As training finds it, mixture and network still at their start; the same movie, first or last."""
-    encoder, fresh = encoder_for(graph, name), HistoryViews(6, (0.7, 3.0, 12.0), hidden_dim=5).eval()
+    encoder, fresh = encoder_for(graph, name), TemporalPooling(6, (0.7, 3.0, 12.0), hidden_dim=5).eval()
     encoder.views = fresh
     states = encoder.movies(GraphTensors.of(graph))
     history, added = [3, 17, 8, 25, 30], 11

@@ -20,13 +20,125 @@ from torch_geometric.data import HeteroData
 
 from gnnrec.data import Dataset
 from gnnrec.data.added import with_movies, with_ratings
-from gnnrec.graph import edges, features
-from gnnrec.graph.content import MovieContent
-from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, hetero_data
-from gnnrec.graph.movies import NewMovie
-from gnnrec.graph.names import Names
-from gnnrec.graph.sides import MOVIE_SIDES, values_among, values_in
+from gnnrec.graph.movies import (
+    GENRES,
+    MOVIE_ATTRIBUTES,
+    NewMovie,
+    attribute_edges,
+    attribute_values,
+    decade_features,
+    distinct_values,
+    known_attribute_values,
+    numeric_movie_features,
+    profile_features,
+    value_edges,
+    warn_unknown_values,
+)
+from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import UserBatch
+from gnnrec.graph.vocabulary import Vocabulary
+
+
+def rating_edges(dataset: Dataset) -> dict[str, Tensor]:
+    """Return the edges sorted by user, then by time; equal times stay in the order of the file."""
+    ratings = dataset.ratings
+    row = pd.Index(dataset.users["user_id"]).get_indexer(pd.Index(ratings["user_id"]))
+    movie = pd.Index(dataset.movies["movie_id"]).get_indexer(pd.Index(ratings["movie_id"]))
+    time = ratings["timestamp"].to_numpy() if "timestamp" in ratings else np.zeros(len(row), np.int64)
+    rating = ratings["rating"].to_numpy() if "rating" in ratings else np.ones(len(row), np.float32)
+    order = np.lexsort((time, row))
+    columns = {
+        "row": (row, np.int64),
+        "movie": (movie, np.int64),
+        "rating": (rating, np.float32),
+        "time": (time, np.int64),
+    }
+    return {name: torch.from_numpy(values[order].astype(dtype)) for name, (values, dtype) in columns.items()}
+
+
+def add_relation(
+    data: HeteroData, name: tuple[str, str, str], edges: tuple[Tensor, Tensor], **attributes: Tensor
+) -> None:
+    """Add a relation and its reverse, ``rev_...``, with the same attributes on both."""
+    source, relation, target = name
+    data[name].edge_index = torch.stack(edges)
+    data[target, f"rev_{relation}", source].edge_index = torch.stack(edges[::-1])
+    for key, values in attributes.items():
+        data[name][key] = values
+        data[target, f"rev_{relation}", source][key] = values
+
+
+def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Return every integer of the csr_ranges ``[start, end)`` in turn, and the range each is from."""
+    length = end - start
+    row = torch.repeat_interleave(torch.arange(len(start)), length)
+    offset = torch.arange(int(length.sum())) - torch.repeat_interleave(length.cumsum(0) - length, length)
+    return start[row] + offset, row
+
+
+class MovieContent:
+    """Movies by their years, facts, vectors and links; `Graph` inherits it."""
+
+    dataset: Dataset
+    sides: dict[str, pd.Index]
+
+    @property
+    def num_movies(self) -> int:
+        """Number of movie nodes."""
+        return self.dataset.num_movies
+
+    @property
+    def genres(self) -> pd.Index:
+        """The genres that are nodes."""
+        return self.sides[GENRES]
+
+    @cached_property
+    def movie_x(self) -> Tensor:
+        """``[num_movies, 11]``, the decade of release."""
+        return decade_features(self.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan))
+
+    @cached_property
+    def numeric_movie_features(self) -> Tensor:
+        """``[num_movies, 6]``, see `gnnrec.graph.movies.numeric_movie_features`."""
+        return numeric_movie_features(self.dataset.movies)
+
+    @cached_property
+    def movie_modalities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """By modality ``[num_movies, width]`` vectors and ``[num_movies]`` bool, which movies have one."""
+        ids = self.dataset.movies["movie_id"]
+        aligned = {name: vectors.aligned(ids) for name, vectors in self.dataset.features.items()}
+        return {name: (torch.from_numpy(values), torch.from_numpy(known)) for name, (values, known) in aligned.items()}
+
+    @cached_property
+    def movie_sides(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Edges ``(movie, node)``, each ``[num_edges]`` int64, for each kind in `sides`."""
+        return attribute_edges(self.dataset.movies, self.sides)
+
+    @property
+    def movie_genres(self) -> tuple[Tensor, Tensor]:
+        """Edges ``(movie, genre)``, each ``[num_edges]`` int64."""
+        return self.movie_sides[GENRES]
+
+
+USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
+
+
+def hetero_data(graph: Graph) -> HeteroData:
+    """Return every node and both directions of every relation of a graph."""
+    data, users = HeteroData(), graph.users
+    data[USER].x, data[MOVIE].x = users.x, graph.movie_x
+    for column, values in graph.sides.items():
+        data[MOVIE_ATTRIBUTES[column].node_type].num_nodes = len(values)
+    data[OCCUPATION].num_nodes = len(graph.occupations)
+    add_relation(data, (USER, "rated", MOVIE), (users.row, users.movie), rating=users.rating, time=users.time)
+    for column, ends in graph.movie_sides.items():
+        side = MOVIE_ATTRIBUTES[column]
+        add_relation(data, (MOVIE, side.relation, side.node_type), ends)
+    add_relation(data, (USER, "works_as", OCCUPATION), users.occupation)
+    if graph.has_times:
+        source, following, count = transition_counts(users)
+        add_relation(data, (MOVIE, "transition_counts", MOVIE), (source, following), count=count)
+    return data
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +161,7 @@ class Graph(MovieContent):
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(60, 40))
     >>> graph.num_users, graph.num_movies, graph.ids["movie"][:3].tolist()
     (60, 40, [1, 2, 3])
@@ -80,20 +192,20 @@ class Graph(MovieContent):
             Directors and actors of fewer movies are left out, where nothing is `known`.
         """
         if known is None:
-            sides = values_in(dataset.movies, min_movies)
-            occupations = features.distinct(dataset.users["occupation"])
-            genders = features.distinct(dataset.users["gender"])
+            sides = attribute_values(dataset.movies, min_movies)
+            occupations = distinct_values(dataset.users["occupation"])
+            genders = distinct_values(dataset.users["gender"])
         else:
             occupations, genders = known["occupations"], known["genders"]
-            sides = values_among(dataset.movies, known)
-            features.warn_of_new(dataset.users["occupation"], occupations, "occupation")
-            features.warn_of_new(dataset.users["gender"], genders, "gender")
+            sides = known_attribute_values(dataset.movies, known)
+            warn_unknown_values(dataset.users["occupation"], occupations, "occupation")
+            warn_unknown_values(dataset.users["gender"], genders, "gender")
         ages = dataset.users["age"].to_numpy(dtype="float64", na_value=np.nan)
         codes = genders.get_indexer(pd.Index(dataset.users["gender"].astype(object)))
         users = UserBatch(
-            x=features.profile_features(ages, codes, len(genders)),
-            occupation=features.links(dataset.users["occupation"], occupations),
-            **edges.of_ratings(dataset),
+            x=profile_features(ages, codes, len(genders)),
+            occupation=value_edges(dataset.users["occupation"], occupations),
+            **rating_edges(dataset),
             node=torch.arange(dataset.num_users),
             num_movies=dataset.num_movies,
             num_occupations=len(occupations),
@@ -121,7 +233,7 @@ class Graph(MovieContent):
         return {
             USER: pd.Index(self.dataset.users["user_id"]),
             MOVIE: pd.Index(self.dataset.movies["movie_id"]),
-            **{MOVIE_SIDES[column].node_type: values for column, values in self.sides.items()},
+            **{MOVIE_ATTRIBUTES[column].node_type: values for column, values in self.sides.items()},
             OCCUPATION: self.occupations,
         }
 
@@ -130,14 +242,14 @@ class Graph(MovieContent):
         """The same graph as PyG's `HeteroData`, both directions of every relation in it.
 
         Besides who rated what there is which movie was watched soon after which, with its ``count``; see
-        `gnnrec.graph.followed_by`. That relation is left out where ratings have no timestamps: the order of a file is
+        `gnnrec.graph.transitions.transition_counts`. That relation is left out where ratings have no timestamps: the order of a file is
         not that of watching.
         """
         return hetero_data(self)
 
     def edges_of(self, nodes: Tensor, until: Tensor | None = None) -> Tensor:
         """Return which of the graph's ratings `known_users` gives these users, in its order."""
-        return edges.ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)[0]
+        return csr_ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)[0]
 
     def known_users(self, nodes: Tensor, until: Tensor | None = None) -> UserBatch:
         """Return some of the graph's users, as they are or as they once were.
@@ -150,7 +262,7 @@ class Graph(MovieContent):
             ``[n]`` int64, the place among the graph's ratings before which each history ends: a user as they were just
             before they made that rating. Whole histories by default.
         """
-        edge, row = edges.ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)
+        edge, row = csr_ranges(self.first_edge[nodes], self.first_edge[nodes + 1] if until is None else until)
         occupation = self._occupation_of[nodes]
         works = torch.nonzero(occupation >= 0).squeeze(1)
         return dataclasses.replace(
@@ -239,9 +351,9 @@ class Graph(MovieContent):
         return nodes
 
     @cached_property
-    def _users_by_name(self) -> Names:
-        return Names(USER, self.ids[USER], "pass a NewUser, or add their ratings with add_ratings")
+    def _users_by_name(self) -> Vocabulary:
+        return Vocabulary(USER, self.ids[USER], "pass a NewUser, or add their ratings with add_ratings")
 
     @cached_property
-    def _movies_by_name(self) -> Names:
-        return Names(MOVIE, self.ids[MOVIE], "add it with add_movies", self.dataset.movies["title"])
+    def _movies_by_name(self) -> Vocabulary:
+        return Vocabulary(MOVIE, self.ids[MOVIE], "add it with add_movies", self.dataset.movies["title"])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 
 @dataclass(frozen=True, eq=False)

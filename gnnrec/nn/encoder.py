@@ -15,9 +15,8 @@ from torch import Tensor, device, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.nn.content import Content, ContentSizes
-from gnnrec.nn.features import Dropped, NodeEncoder
-from gnnrec.nn.views import HistoryViews
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
+from gnnrec.nn.temporal import TemporalPooling
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,7 @@ class GraphTensors:
 
     Attributes
     ----------
-    content : Content
+    content : NodeFeatures
         What is known of the movies.
     users : UserBatch
         Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
@@ -43,7 +42,7 @@ class GraphTensors:
     ([2.0, 1.0], 3)
     """
 
-    content: Content
+    content: NodeFeatures
     users: UserBatch
     movie_degree: Tensor
 
@@ -51,11 +50,11 @@ class GraphTensors:
     def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
         """Take the tensors of a graph."""
         users = graph.users.to(on)
-        return cls(Content.of_movies(graph, on), users, movie_degree=users.watched.degrees()[1])
+        return cls(NodeFeatures.of_movies(graph, on), users, movie_degree=users.watched.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)
-class MovieStates:
+class MovieEmbeddings:
     """All movies after propagation.
 
     Attributes
@@ -70,8 +69,8 @@ class MovieStates:
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
-    >>> from gnnrec.recgraph import make_encoder
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> config = Config().override(["model.embedding_dim=8", "model.num_layers=2", "model.encoder=graphsage"])
     >>> states = make_encoder(config, graph).movies(GraphTensors.of(graph))
@@ -89,7 +88,7 @@ class Encoder(nn.Module, ABC):
 
     Parameters
     ----------
-    movie, person : ContentSizes
+    movie, person : FeatureSizes
         Of what is known of movies and people.
     num_movies : int
         Movies with an id vector.
@@ -97,7 +96,7 @@ class Encoder(nn.Module, ABC):
         Width of all vectors.
     degree_smoothing : float
         `extra_degree` in units of the mean number of ratings of a movie.
-    views : HistoryViews, optional
+    views : TemporalPooling, optional
         Adds to people's vectors what the order and the dates of the history say.
 
     Attributes
@@ -109,14 +108,14 @@ class Encoder(nn.Module, ABC):
         root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
     typical_degree : Tensor
         Scalar, the mean degree of a rated movie, `extra_degree` included.
-    views : HistoryViews or None
+    views : TemporalPooling or None
         What reads the order and the dates of a history; None for an encoder to which a history is a set.
 
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
-    >>> from gnnrec.recgraph import make_encoder
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
     >>> tensors = GraphTensors.of(graph)
@@ -130,12 +129,12 @@ class Encoder(nn.Module, ABC):
 
     def __init__(
         self,
-        movie: ContentSizes,
-        person: ContentSizes,
+        movie: FeatureSizes,
+        person: FeatureSizes,
         num_movies: int,
         dim: int,
         degree_smoothing: float = 0.0,
-        views: HistoryViews | None = None,
+        views: TemporalPooling | None = None,
     ) -> None:
         super().__init__()
         self.degree_smoothing = degree_smoothing
@@ -148,7 +147,7 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
+    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
         """Return an encoder with the settings it understands, for what is known of movies and people."""
 
     @torch.no_grad()
@@ -164,7 +163,9 @@ class Encoder(nn.Module, ABC):
             self.views.dates.prepare(graph.users.time)
 
     @abstractmethod
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
+    def movies(
+        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    ) -> MovieEmbeddings:
         """Propagate through the graph.
 
         Parameters
@@ -173,21 +174,21 @@ class Encoder(nn.Module, ABC):
         keep : Tensor, optional
             ``[num_edges]`` float, 1 for ratings that may carry messages. In training the others are to be
             predicted and must not be seen.
-        dropped : Dropped, optional
+        dropped : DropMask, optional
             Which movies have to do without their id vectors, or without a modality.
         """
 
     @abstractmethod
-    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """Return what `users` does, of the history as a set: without its order and dates."""
 
-    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def users(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """Return the vectors of people, ``[batch.num_users, dim]``.
 
         Parameters
         ----------
         batch : UserBatch
-        movies : MovieStates
+        movies : MovieEmbeddings
         keep : Tensor, optional
             ``[num_edges of the batch]`` float, see `movies`.
         """

@@ -1,7 +1,7 @@
 """Losses over the whole catalogue: of all movies, which are the ones a person went on to watch.
 
 All take the same arguments, so that one config word swaps them. A rating is a message or a question (see
-`gnnrec.questions`); a movie that carried a message is neither right nor wrong for that person and takes no part.
+`gnnrec.training.edge_sampling`); a movie that carried a message is neither right nor wrong for that person and takes no part.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 Loss = Callable[..., Tensor]
 

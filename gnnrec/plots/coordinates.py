@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
-from gnnrec.recommend import Recommender
+from gnnrec.models.base import Recommender
 
 METHODS = {"pca": 2, "umap": 5}
 """How a map is made, and how many movies that takes at least."""
@@ -54,8 +54,8 @@ def movie_coordinates(
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> movie_coordinates(model, num_movies=3).columns.tolist()
     ['movie_id', 'title', 'x', 'y']

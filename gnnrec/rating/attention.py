@@ -8,16 +8,16 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.counts import check_grown
-from gnnrec.baselines.peers.sequences import columns
-from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, frozen, seeded, train
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.neighbors import check_grown
+from gnnrec.models.sequential import columns
 from gnnrec.rating.base import RatingPredictor, check_ratings
+from gnnrec.training.loop import OptimizerConfig, Watch, batches, check_at_least, frozen, seeded, train
 
 CHUNK = 32_768
 """Questions answered at once: each has a weight for every rated movie of the person."""
 
-SCHEDULE = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
+SCHEDULE = OptimizerConfig(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
 """People at a time, with all that is read of their ratings."""
 
 SHRINK = 10.0
@@ -118,7 +118,7 @@ class HistoryAttention(RatingPredictor):
         *,
         dim: int = 32,
         length: int = 100,
-        schedule: Schedule = SCHEDULE,
+        schedule: OptimizerConfig = SCHEDULE,
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -133,7 +133,7 @@ class HistoryAttention(RatingPredictor):
             Width of an embedding.
         length : int
             Ratings of a person that are read: drawn anew in each epoch, the latest ones afterwards.
-        schedule : Schedule
+        schedule : OptimizerConfig
         seed : int
         watch : Watch, optional
             Stops early.

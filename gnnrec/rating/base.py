@@ -10,8 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data import Dataset
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 
@@ -51,7 +50,7 @@ class RatingPredictor(ABC):
         """Return the predictor on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
         """Return the predictor on a graph with more movies; see `Graph.add_movies`."""
         return self.with_graph(self.graph.add_movies(movies, features))
 

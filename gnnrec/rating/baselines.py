@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.peers.training import check_at_least
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.rating.base import RatingPredictor, check_ratings, rated
 from gnnrec.rating.gaussian import conditional, normal, with_one
+from gnnrec.training.loop import check_at_least
 
 
 @dataclass(frozen=True, eq=False)

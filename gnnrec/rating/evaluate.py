@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.rating.base import RatingPredictor, check_predictor, predict_pairs, rated
+from gnnrec.splitting import Split
 
 RESAMPLES = 1000
 
@@ -47,7 +48,7 @@ def evaluate_ratings(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> from gnnrec.rating.baselines import Biases
     >>> from gnnrec.rating.split import split_ratings

@@ -17,16 +17,17 @@ from rich.progress import track
 from torch import Tensor
 
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.fit import fit
+from gnnrec.models.gnn import RecGraph
 from gnnrec.rating.base import check_ratings
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.gaussian import with_one
 from gnnrec.rating.head import RatingHead, content_features, person_features
 from gnnrec.rating.model import RatingModel
 from gnnrec.rating.sampler import Chain, Draw, Link
-from gnnrec.recgraph import RecGraph
+from gnnrec.splitting import Split
 
 
 def fit_ratings(

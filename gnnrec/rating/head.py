@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.propagate import Adjacency
 from gnnrec.rating.base import rated
 from gnnrec.rating.gaussian import Gaussians, conditional, with_one
+from gnnrec.sparse import Adjacency
 
 
 @dataclass(frozen=True, eq=False)

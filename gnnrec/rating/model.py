@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import DataError
-from gnnrec.files import write_whole
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.gnn import RecGraph
+from gnnrec.models.gnn import load as load_model
 from gnnrec.rating.base import RatingPredictor
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.head import MovieTastes, RatingHead
-from gnnrec.recgraph import RecGraph
-from gnnrec.recgraph import load as load_model
 
 FORMAT = 1
 HEADER, WEIGHTS = "rating.json", "rating.safetensors"
@@ -116,8 +116,8 @@ class RatingModel(RatingPredictor):
             "weights_of_the_run": _digest(folder),
             "report": self.report,
         }
-        write_whole(folder / WEIGHTS, save(weights))
-        write_whole(folder / HEADER, json.dumps(content, indent=2, ensure_ascii=False).encode())
+        write_atomic(folder / WEIGHTS, save(weights))
+        write_atomic(folder / HEADER, json.dumps(content, indent=2, ensure_ascii=False).encode())
         return folder
 
     def _vectors(self, users: UserBatch) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec.propagate import Adjacency
 from gnnrec.rating.gaussian import conditional, normal, with_one
+from gnnrec.sparse import Adjacency
 
 EXPLAINED = 0.15
 """Share of the ratings' variance that the first vectors are made for."""

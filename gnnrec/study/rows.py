@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import DataError
 from gnnrec.fit import held_back
+from gnnrec.splitting import Split
 
 
 def study_rows(data: Dataset | Split, config: Config) -> Split:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gnnrec.device import pick_device
+from gnnrec._torch import pick_device
 from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need
 from gnnrec.features.encoders.hub import cached_or_fetched
 
