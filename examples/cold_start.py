@@ -132,10 +132,10 @@ def divisions(arguments: argparse.Namespace, dataset: gnnrec.Dataset) -> Iterato
     """Yield the cases of each fold; all have the same train rows, and the first is what models are chosen by."""
     for number in range(arguments.folds if has_folds(arguments.question) else arguments.seeds):
         of: dict[str, Callable[[], dict[str, gnnrec.Split]]] = {
-            "movies": partial(by_candidates, partial(gnnrec.Split.unseen_movies, dataset, number)),
-            "newest": partial(by_candidates, partial(gnnrec.Split.unseen_movies_by_time, dataset)),
-            "both": partial(by_candidates, partial(gnnrec.Split.unseen_both, dataset, number)),
-            "users": partial(by_support, partial(gnnrec.Split.unseen_users, dataset, number)),
+            "movies": partial(by_candidates, partial(gnnrec.splitting.cold_movies_split, dataset, number)),
+            "newest": partial(by_candidates, partial(gnnrec.splitting.cold_movies_by_time_split, dataset)),
+            "both": partial(by_candidates, partial(gnnrec.splitting.cold_both_split, dataset, number)),
+            "users": partial(by_support, partial(gnnrec.splitting.cold_users_split, dataset, number)),
             "warm": partial(warm, arguments.split, dataset),
         }
         yield of[arguments.question]()
@@ -150,7 +150,7 @@ def by_support(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
 
 
 def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split]:
-    return {"warm": gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.Split.random(dataset)}
+    return {"warm": gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.splitting.random_split(dataset)}
 
 
 def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]]:

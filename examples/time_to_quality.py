@@ -97,7 +97,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     if not arguments.limit_seconds > 0:
         raise gnnrec.ConfigError(f"--limit-seconds must be above 0, not {arguments.limit_seconds}")
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
-    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.Split.random(dataset)
+    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.splitting.random_split(dataset)
     if split.valid.empty:
         raise gnnrec.ConfigError("the split has no valid rows to measure the quality on")
     config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else DEFAULT

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs") / dataset.name.replace("-", "")
 
     # Hold out a tenth of each person's ratings to stop by, another tenth to test on.
-    split = gnnrec.Split.random(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
+    split = gnnrec.splitting.random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
     graph = gnnrec.Graph.from_dataset(split.dataset)
     show_graph(graph)
 

@@ -204,7 +204,8 @@ def fit_model(
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> fit_model("itemknn", Split.random(make_sample(60, 40)), Config()).name
+    >>> from gnnrec.splitting import random_split
+    >>> fit_model("itemknn", random_split(make_sample(60, 40)), Config()).name
     'itemknn'
     """
     if name == "gnn":
@@ -223,7 +224,7 @@ def fit_baseline(name: str, split: Split, seed: int = 0) -> Recommender:
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> fit_baseline("ease", Split.random(make_sample(60, 40))).name
+    >>> fit_baseline("ease", random_split(make_sample(60, 40))).name
     'ease'
     """
     graph = Graph.from_dataset(split.dataset)
@@ -243,7 +244,7 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
     --------
     >>> from gnnrec.models import Popularity
     >>> from gnnrec.datasets import make_sample
-    >>> split = Split.random(make_sample(60, 40))
+    >>> split = random_split(make_sample(60, 40))
     >>> quality = valid_quality(split)
     >>> 0 < quality(Popularity.fit(Graph.from_dataset(split.dataset))) < 1
     True
@@ -257,7 +258,7 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
             split.valid,
             ks=[20],
             metrics=["ndcg"],
-            candidates=split.ranked("valid"),
+            candidates=split.candidates_for("valid"),
             history=split.support,
             per_user=True,
         )
@@ -320,7 +321,7 @@ def compare(
     >>> from gnnrec.models import EASE
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
-    >>> split = Split.random(make_sample(100, 80))
+    >>> split = random_split(make_sample(100, 80))
     >>> rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])
     >>> rows[0]["model"], rows[0]["metric"], rows[0]["k"], rows[0]["seeds"], rows[0]["fit_seconds"]
     ('ease', 'recall', 10, 1, None)
@@ -464,7 +465,7 @@ def benchmark(
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> report = benchmark(Split.random(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
+    >>> report = benchmark(random_split(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
     >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
     ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
     """

@@ -33,6 +33,7 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import Fingerprint
 from gnnrec.graph import Graph
 from gnnrec.models import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
+from gnnrec.splitting import random_split, split
 
 module = importlib.import_module("gnnrec.benchmark")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
@@ -42,7 +43,7 @@ KEYS += ["fingerprint", "protocol"]
 
 @pytest.fixture(scope="module")
 def small() -> Split:
-    return Split.random(make_sample(60, 40))
+    return random_split(make_sample(60, 40))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def ease_by_hand(split: Split) -> EASE:
 def test_without_valid_rows_baselines_keep_their_defaults(small: Split) -> None:
     bare = Split(small.train, small.valid[:0], small.test, small.movies, small.users)
     chosen = fit_baseline("ease", bare)
-    torch.testing.assert_close(chosen.movie_vectors(), EASE.fit(chosen.graph).movie_vectors())
+    torch.testing.assert_close(chosen.similarity_embeddings(), EASE.fit(chosen.graph).similarity_embeddings())
 
 
 def test_baselines_are_as_if_fitted_by_hand(small: Split, results: list[dict[str, Any]]) -> None:
@@ -140,7 +141,7 @@ def test_wrong_arguments(small: Split, options: dict[str, Any], message: str) ->
 
 def test_what_has_no_value_has_no_row() -> None:
     # No genres: no diversity. Nobody timed the fit: no seconds.
-    split = Split.random(Dataset(make_sample(60, 40).ratings, name="bare"))
+    split = random_split(Dataset(make_sample(60, 40).ratings, name="bare"))
     rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])
     assert "diversity" not in {row["metric"] for row in rows}
     assert {row["fit_seconds"] for row in rows} == {None}
@@ -321,7 +322,7 @@ def test_timed() -> None:
 
 def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among held-out movies, settings and epochs are chosen by ranking the movies for validation among each other."""
-    split = Split.by_protocol("unseen-movies", make_sample(80, 120), fold=1)
+    split = split(make_sample(80, 120), "cold-movies", fold=1)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     expected = evaluate(model, split.valid, ks=[20], metrics=["ndcg"], candidates=split.valid["movie_id"].unique())
     quality = valid_quality(split)
@@ -330,7 +331,7 @@ def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.Monke
     trained = fit(split, Config().override(["train.epochs=1", "model.embedding_dim=4"]), progress=False)
     expected = evaluate(
         trained, split.valid, ks=[trained.config.train.k], metrics=[trained.config.train.metric],
-        candidates=split.ranked("valid"),
+        candidates=split.candidates_for("valid"),
     )  # fmt: skip
     (seen,) = (value for key, value in trained.history[0].items() if "@" in key)
     assert seen == pytest.approx(expected["value"].item(), abs=1e-6)

@@ -168,7 +168,7 @@ def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gnnrec.datasets.make_sample", lambda: gnnrec.datasets.synthetic.make_sample(60, 40))
     commands = [
-        ["train", "--dataset", "sample", "--protocol", "unseen-users", "--out", "run", "--set", "train.epochs=1"],
+        ["train", "--dataset", "sample", "--protocol", "cold-users", "--out", "run", "--set", "train.epochs=1"],
         ["rate", "run", "--likes", "7", "--movie", "1"],
         ["benchmark", "--dataset", "sample", "--models", "popularity", "--json", "results.json"],
     ]
@@ -179,7 +179,7 @@ def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {path.name + "/" * path.is_dir() for path in (tmp_path / "run").iterdir()} == listed
 
     listed = set().union(*(named(row[0]) for row in table_of("reference/files.md", "A split")))
-    split = gnnrec.Split.by_protocol("unseen-both", gnnrec.load_dataset("sample")).with_negatives(3)
+    split = gnnrec.split(gnnrec.load_dataset("sample"), "cold-both").with_negatives(3)
     split.to_folder(tmp_path / "split")
     assert {path.name for path in (tmp_path / "split").iterdir()} == listed
 

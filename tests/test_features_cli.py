@@ -71,7 +71,7 @@ def test_ready_made_vectors(mine: Path) -> None:
     pd.DataFrame({"movieId": [2, 99], "x": [1.5, 2.0]}).to_csv(mine / "t.csv", index=False)
     words = ("--dataset", mine / "mine", "--out", mine / "out", "--poster-vectors", mine / "p.npy")
     text = run(*words, "--poster-ids", mine / "index.csv", "--text-vectors", mine / "t.csv")
-    assert "poster: MovieVectors(4 movies, 3 wide: given, p.npy)" in text
+    assert "poster: ContentEmbeddings(4 movies, 3 wide: given, p.npy)" in text
     loaded = load_features(mine / "out")
     assert loaded["poster"].aligned([1, 4])[0].tolist() == [[0, 0, 0], [1, 0, 0]]
     assert loaded["text"].aligned([2])[0].tolist() == [[1.5]]

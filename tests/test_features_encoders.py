@@ -413,7 +413,7 @@ def test_the_bench_says_ten_times_how_it_goes(bench: Any, tmp_path: Path, capsys
     assert list(done) == [6, 9, 12, 18, 21, 24, 30, 33, 36, 40]  # the first batch at or behind each tenth of 40
     assert list(seconds) == sorted(seconds) and min(memory) > 50
     printed = capsys.readouterr().out
-    assert printed.count("per second") == 11 and "MovieVectors(40 movies, 226 wide" in printed
+    assert printed.count("per second") == 11 and "ContentEmbeddings(40 movies, 226 wide" in printed
 
 
 @needs_clip

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import typer
-from fetch_server import QUICK, Reply, Server, as_json, image, picture, running
+from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 from PIL import Image
 from typer.testing import CliRunner
 

@@ -18,6 +18,7 @@ from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity
 from gnnrec.nn import ENCODERS, LOSSES
+from gnnrec.splitting import random_split
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=4"])
@@ -26,7 +27,7 @@ RUN = {"config.yaml", "graph.safetensors", "metrics.json", "nodes.json", "run.js
 
 @pytest.fixture(scope="module")
 def small() -> Split:
-    return Split.random(make_sample(80, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
+    return random_split(make_sample(80, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
 
 
 def quick(data: Split | Dataset, *overrides: str, **options: Any) -> RecGraph:
@@ -121,7 +122,7 @@ def test_a_seed_decides_everything(small: Split, encoder: str) -> None:
     assert_same_training(one, quick(small, *overrides))
     other = quick(small, *overrides, "train.seed=1")
     assert figures(one) != figures(other)
-    assert not torch.equal(one.movie_vectors(), other.movie_vectors())
+    assert not torch.equal(one.similarity_embeddings(), other.similarity_embeddings())
 
 
 # Watching
@@ -190,7 +191,7 @@ def test_without_valid_rows_the_last_epoch_stays(small: Split) -> None:
         progress=False,
     )
     assert figures(longer)[:4] == figures(model)
-    assert not torch.equal(longer.movie_vectors(), model.movie_vectors())
+    assert not torch.equal(longer.similarity_embeddings(), model.similarity_embeddings())
 
 
 # Interrupted and resumed
@@ -295,7 +296,7 @@ gnnrec.fit(split, config, run_dir={str(tmp_path / "run")!r}, progress=False)
     data = Split.from_folder(tmp_path / "split")
     resumed, whole = quick(data, run_dir=tmp_path / "run", resume=True), quick(data)
     assert [e["epoch"] for e in resumed.history] == [1, 2, 3, 4]
-    torch.testing.assert_close(resumed.movie_vectors(), whole.movie_vectors(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(resumed.similarity_embeddings(), whole.similarity_embeddings(), atol=1e-4, rtol=1e-4)
 
 
 def test_resume_needs_a_run(small: Split, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import gnnrec
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
     "errors", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
-    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "questions", "fit",
+    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "objective", "fit",
     "rating", "benchmark", "study", "cli",
 )  # fmt: skip
 ALLOWED = {

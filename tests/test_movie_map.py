@@ -41,7 +41,7 @@ class Placed(Recommender):
     def with_graph(self, graph: Graph) -> Self:
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> torch.Tensor:
+    def similarity_embeddings(self) -> torch.Tensor:
         return self.vectors
 
 

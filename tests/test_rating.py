@@ -96,9 +96,9 @@ def test_taking_out_a_rating_is_exact(model: RatingModel) -> None:
     # Trust in the graph's vector and the vector itself go by the number of ratings, so they are held fixed.
     rng = np.random.default_rng(1)
     ratings = dict(zip(range(1000, 1012), rng.normal(50, 10, 12), strict=True))
-    with_it, _ = gnnrec.graph.new_users.user_batch(model.graph, ratings)
+    with_it, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     del ratings[1003]
-    without, _ = gnnrec.graph.new_users.user_batch(model.graph, ratings)
+    without, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     head, one, node = model.head, torch.tensor([0]), torch.tensor([3])
     profile_only = head.half_trust.clone()
     try:
@@ -162,7 +162,7 @@ def test_the_head_uses_the_graph_vectors(sampled: RatingModel) -> None:
     width = 1 + sampled.graph.users.x.size(1) + len(sampled.graph.occupations)
     assert sampled.head.sizes["num_user_features"] == width + vector_dim
     # What a person watched counts, whatever stars they gave, if and only if the vectors are seen.
-    users, _ = gnnrec.graph.new_users.user_batch(sampled.graph, dict.fromkeys(range(1, 30), 3.5))
+    users, _ = gnnrec.graph.new_users.encode_users(sampled.graph, dict.fromkeys(range(1, 30), 3.5))
     pairs = torch.zeros(5, dtype=torch.int64), torch.arange(100, 105)
     for head, changes in ((sampled.head, True), (blind.head, False)):
         dim = head.sizes["vector_dim"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contract import checkerboard, sample, stranger_like
+from tests.helpers.contract import checkerboard, sample, stranger_like
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError

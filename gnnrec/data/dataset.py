@@ -44,7 +44,7 @@ def in_core(ratings: pd.DataFrame, k: int) -> np.ndarray:
     [True, True, True, True, False]
     """
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise ConfigError(f"core must be a whole number of at least 1, not {k!r}")
+        raise ConfigError(f"k_core must be a whole number of at least 1, not {k!r}")
     codes = [pd.factorize(ratings[column])[0] for column in ("user_id", "movie_id")]
     kept = np.ones(len(ratings), dtype=bool)
     while True:
@@ -151,14 +151,14 @@ class Dataset:
         called = ", ".join(filter(None, (repr(self.name), self.filters)))
         return f"Dataset({called}: {self.num_users:,} users, {self.num_movies:,} movies, {self.num_ratings:,} ratings)"
 
-    def filtered(self, min_rating: float | None = None, core: int | None = None) -> Dataset:
+    def filtered(self, min_rating: float | None = None, k_core: int | None = None) -> Dataset:
         """Return the dataset with fewer ratings; users and movies that have none left go, too.
 
         Parameters
         ----------
         min_rating : float, optional
             Keep ratings of at least this.
-        core : int, optional
+        k_core : int, optional
             Then keep the largest part in which every user and every movie has at least this many ratings (the
             k-core), as in "10-core".
 
@@ -172,23 +172,23 @@ class Dataset:
         DataError
             There is no column ``rating`` to go by, or nothing is left.
         ConfigError
-            `min_rating` is no finite number, or `core` is not a whole number of at least 1.
+            `min_rating` is no finite number, or `k_core` is not a whole number of at least 1.
 
         Examples
         --------
         >>> ratings = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [7, 8, 7, 8, 7], "rating": [5, 3, 4, 3, 2]})
-        >>> Dataset(ratings).filtered(min_rating=3, core=2)
+        >>> Dataset(ratings).filtered(min_rating=3, k_core=2)
         Dataset('custom', rating >= 3, 2-core: 2 users, 2 movies, 4 ratings)
         """
-        if min_rating is None and core is None:
+        if min_rating is None and k_core is None:
             return self
         ratings, done = self.ratings, [self.filters] if self.filters else []
         if min_rating is not None:
             ratings = ratings[at_least(ratings, min_rating, self.name)]
             done.append(f"rating >= {min_rating:g}")
-        if core is not None:
-            ratings = ratings[in_core(ratings, core)]
-            done.append(f"{core}-core")
+        if k_core is not None:
+            ratings = ratings[in_core(ratings, k_core)]
+            done.append(f"{k_core}-core")
         if ratings.empty:
             raise DataError(f"no rating of {self.name} is left after {', '.join(done)}; ask for less")
         movies = self.movies[self.movies["movie_id"].isin(ratings["movie_id"])]

@@ -52,7 +52,7 @@ class Asked:
         split = test
         mask = split.mask if mask is None else mask
         history = split.history if history is None else history
-        candidates = split.ranked() if candidates is None else list(candidates)
+        candidates = split.candidates_for() if candidates is None else list(candidates)
         negatives = split.negatives if negatives is None else negatives
         return cls(
             split.test,
@@ -159,7 +159,8 @@ def evaluate(
     >>> from gnnrec.models import EASE
     >>> from gnnrec.splitting import Split
     >>> from gnnrec.datasets import make_sample
-    >>> split = Split.random(make_sample(300, 200))
+    >>> from gnnrec.splitting import random_split
+    >>> split = random_split(make_sample(300, 200))
     >>> model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     >>> evaluate(model, split, ks=[10], metrics=["recall", "ndcg"]).columns.tolist()
     ['metric', 'k', 'value', 'ci_low', 'ci_high', 'num_users']
@@ -205,8 +206,8 @@ class _Facts:
     def of(cls, graph: Graph) -> _Facts:
         genres = torch.zeros(graph.num_movies, len(graph.genres))
         genres[graph.movie_genres] = 1.0
-        counts = torch.bincount(graph.users.movie, minlength=graph.num_movies)
-        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.row))), genres)
+        counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
+        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
 
 
 OF_LISTS: dict[str, Callable[[Tensor, _Facts], Tensor]] = {

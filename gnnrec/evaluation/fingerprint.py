@@ -61,7 +61,8 @@ class Fingerprint:
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> split = Split.leave_last_out(make_sample(50, 40))
+    >>> from gnnrec.splitting import leave_one_out
+    >>> split = leave_one_out(make_sample(50, 40))
     >>> Fingerprint.of(split).digest == Fingerprint.of(split, mask="train+valid").digest
     False
     """
@@ -94,7 +95,7 @@ class Fingerprint:
         if isinstance(history, str) and isinstance(mask, str):
             mask = max(mask, history, key=len)  # what is known is left out, too
         negatives = split.negatives if negatives is None else negatives
-        ids = split.ranked() if candidates is None else pd.Index(list(candidates)).unique()
+        ids = split.candidates_for() if candidates is None else pd.Index(list(candidates)).unique()
         ranked = f"{len(ids):,} movies ({_digest(_mixed(_hashes(ids)))})"
         if negatives is not None:
             negatives = negatives[negatives["user_id"].isin(split.test["user_id"])]

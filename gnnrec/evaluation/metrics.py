@@ -65,7 +65,7 @@ def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
 
 def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
-    r"""Return the normalised discounted cumulative gain (Järvelin & Kekäläinen, TOIS 2002) of binary relevance.
+    r"""Return the normalized discounted cumulative gain (Järvelin & Kekäläinen, TOIS 2002) of binary relevance.
 
     .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
 

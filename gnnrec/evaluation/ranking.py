@@ -55,8 +55,8 @@ def ranking_task(
     users, row = _numbered(nodes)
     allowed = _candidates(graph, candidates)
     _check_candidates(rows, movies, allowed, graph.num_movies)
-    batch = graph.known_users(users)
-    hidden = batch.row * graph.num_movies + batch.movie  # one number per pair, so that pairs sort and compare
+    batch = graph.user_batch(users)
+    hidden = batch.user_index * graph.num_movies + batch.movie_index  # one number per pair, so that pairs sort and compare
     if mask is not None and len(mask):
         hidden = torch.cat([hidden, _pairs(graph, users, mask, "mask")[0]])
     hidden = hidden.sort().values
@@ -219,7 +219,7 @@ def rank(model: Recommender, task: RankingTask, k: int) -> Ranking:
     lists, hits = [], []
     for start in range(0, len(task.users), CHUNK):
         users = task.users[start : start + CHUNK]
-        scores = model.score(model.graph.known_users(users)).cpu()
+        scores = model.score(model.graph.user_batch(users)).cpu()
         scores = scores[:, task.candidates] if narrowed else scores.clone()  # [chunk, num_candidates]
         # One NaN makes its row's sum NaN; so do opposite infinities, hence the second look.
         if scores.sum(1).isnan().any() and (wrong := scores.isnan().any(1)).any():

@@ -51,13 +51,13 @@ class Cache:
 
     def __init__(self, folder: Path | None, modality: str, key: str) -> None:
         self.folder, self.modality, self.key = folder, modality, key
-        self.known: dict[bytes, np.ndarray] = {}
+        self.vocabularies: dict[bytes, np.ndarray] = {}
         self._new: dict[bytes, np.ndarray] = {}
         self._kept = time.monotonic()
         for path in self._files():
             stored = _read_or_warn(path)
             if stored is not None and stored.key == key:
-                self.known.update(zip(stored.content, stored.vectors.values, strict=True))
+                self.vocabularies.update(zip(stored.content, stored.vectors.values, strict=True))
 
     def _files(self) -> list[Path]:
         if self.folder is None:
@@ -75,7 +75,7 @@ class Cache:
     def add(self, content: list[bytes], vectors: np.ndarray) -> None:
         """Take new vectors; written at once when the last time was long enough ago."""
         made = dict(zip(content, vectors, strict=True))
-        self.known |= made
+        self.vocabularies |= made
         self._new |= made
         if time.monotonic() - self._kept >= KEEP_SECONDS:
             self.keep()

@@ -104,7 +104,7 @@ class NewUser:
     name: Hashable | None = None
 
 
-def user_batch(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
+def encode_users(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     """Return people as a `UserBatch` and, in the same order, what to call them.
 
     Parameters
@@ -127,8 +127,8 @@ def user_batch(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(60, 40))
-    >>> users, names = user_batch(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])
-    >>> names.tolist(), users.movie[users.row == 1].tolist(), users.rating[users.row == 1].tolist()
+    >>> users, names = encode_users(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])
+    >>> names.tolist(), users.movie_index[users.user_index == 1].tolist(), users.rating[users.user_index == 1].tolist()
     ([7, 'ann'], [0, 1], [5.0, 3.0])
     """
     if isinstance(who, pd.DataFrame):
@@ -144,9 +144,9 @@ def user_batch(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
         raise DataError("nobody to recommend to: the list of users is empty")
     new = [isinstance(person, (NewUser, Mapping)) for person in people]
     if not any(new):
-        return graph.known_users(graph.user_nodes(people)), pd.Index(people)
+        return graph.user_batch(graph.user_nodes(people)), pd.Index(people)
     batches = [
-        _new_batch(graph, p) if n else graph.known_users(graph.user_nodes([p]))
+        _new_batch(graph, p) if n else graph.user_batch(graph.user_nodes([p]))
         for p, n in zip(people, new, strict=True)
     ]
     names = [
@@ -214,11 +214,11 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     return UserBatch(
         x=profile_features(age, gender, len(graph.genders)),
         occupation=(torch.zeros_like(occupation), occupation),
-        row=torch.zeros_like(nodes),
-        movie=nodes,
+        user_index=torch.zeros_like(nodes),
+        movie_index=nodes,
         rating=ratings,
-        time=times,
-        node=torch.tensor([-1]),
+        timestamp=times,
+        node_id=torch.tensor([-1]),
         num_movies=graph.num_movies,
         num_occupations=len(graph.occupations),
     )

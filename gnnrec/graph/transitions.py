@@ -54,9 +54,9 @@ def transition_counts(
     """
     pairs, weights = [], []
     for gap in range(1, window + 1):
-        soon = users.row[gap:] == users.row[:-gap]
-        soon &= users.time[gap:] - users.time[:-gap] <= max_days * SECONDS_PER_DAY
-        every = users.movie[:-gap][soon] * users.num_movies + users.movie[gap:][soon]
+        soon = users.user_index[gap:] == users.user_index[:-gap]
+        soon &= users.timestamp[gap:] - users.timestamp[:-gap] <= max_days * SECONDS_PER_DAY
+        every = users.movie_index[:-gap][soon] * users.num_movies + users.movie_index[gap:][soon]
         pair, times = torch.unique(every, return_counts=True)  # at once, for all gaps together do not fit in memory
         pairs.append(pair)
         weights.append(times * math.exp(-(gap - 1) / decay))

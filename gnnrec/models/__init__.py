@@ -21,7 +21,7 @@ BASELINES: dict[str, Callable[..., Recommender]] = {
 
 GRIDS: dict[str, list[dict[str, float]]] = {
     "popularity": [{}],
-    "itemknn": [{"neighbours": 50}, {"neighbours": 200}],
+    "itemknn": [{"num_neighbors": 50}, {"num_neighbors": 200}],
     "ease": [{"reg": 200.0}, {"reg": 1000.0}, {"reg": 5000.0}],
 }
 """Settings worth trying: what suits a million ratings does not suit a few thousand."""

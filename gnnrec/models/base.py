@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gnnrec.errors import DataError
-from gnnrec.graph import Graph, NewMovie, UserBatch, user_batch
+from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 
 CHUNK = 1024
 """People scored at once; bounds memory to ``CHUNK * num_movies`` floats."""
@@ -48,7 +48,7 @@ class Recommender(ABC):
         """Return the same model on a graph that holds more users, ratings or movies; nothing is trained."""
 
     @abstractmethod
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, any width]`` whose cosine says how alike two movies are."""
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
@@ -76,7 +76,7 @@ def recommend(
         A trained `RecGraph`, or a baseline.
     who : id, NewUser, mapping, list of these, or DataFrame
         A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
-        frame, see `gnnrec.graph.new_users.user_batch`.
+        frame, see `gnnrec.graph.new_users.encode_users`.
     k : int
         How many movies each; fewer come back where fewer are left.
     exclude_seen : bool
@@ -108,14 +108,14 @@ def recommend(
     [['ann', 'brazil'], ['cem', 'heat']]
     """
     _check(model, k)
-    users, names = user_batch(model.graph, who)
+    users, names = encode_users(model.graph, who)
     allowed = _mask(model.graph, candidates)
     parts = []
     for start, batch in _chunks(users):
         scores = model.score(batch).cpu()
         scores = scores.clone() if exclude_seen or allowed is not None else scores
         if exclude_seen:
-            scores[batch.row, batch.movie] = -torch.inf
+            scores[batch.user_index, batch.movie_index] = -torch.inf
         if allowed is not None:
             scores[:, ~allowed] = -torch.inf
         # A stable sort, not topk: equal scores must come in the same order every time.
@@ -179,7 +179,7 @@ def similar_movies(
         node = model.graph.num_movies - 1
     else:
         node = model.graph.movie_node(movie)
-    vectors = torch.nn.functional.normalize(model.movie_vectors().cpu(), dim=1)
+    vectors = torch.nn.functional.normalize(model.similarity_embeddings().cpu(), dim=1)
     similarity = vectors @ vectors[node]
     similarity[node] = -torch.inf
     if (allowed := _mask(model.graph, candidates)) is not None:

@@ -93,47 +93,47 @@ class ContentKNN(ItemItem):
     """
 
     rated: Tensor
-    neighbours: int
+    num_neighbors: int
     name = "contentknn"
 
     @classmethod
-    def fit(cls, graph: Graph, neighbours: int = 50) -> Self:
+    def fit(cls, graph: Graph, num_neighbors: int = 50) -> Self:
         """Find the neighbours of each movie.
 
         Parameters
         ----------
         graph : Graph
             Ratings of any value count as 1.
-        neighbours : int
+        num_neighbors : int
             How many movies each movie listens to, at least 1.
         """
-        if neighbours < 1:
-            raise ConfigError(f"neighbours must be at least 1, not {neighbours}")
+        if num_neighbors < 1:
+            raise ConfigError(f"num_neighbors must be at least 1, not {num_neighbors}")
         check_square(graph)
         counts = movie_counts(graph)
         rated = counts.nonzero().squeeze(1)
-        weights = _nearest(graph, rated, neighbours, torch.arange(graph.num_movies))
-        return cls(graph, weights, counts / graph.num_users, rated, neighbours)
+        weights = _nearest(graph, rated, num_neighbors, torch.arange(graph.num_movies))
+        return cls(graph, weights, counts / graph.num_users, rated, num_neighbors)
 
     def with_graph(self, graph: Graph) -> Self:
         """Return the same model on a larger graph; movies added later listen to those of training."""
         weights, share = (padded(values, check_square(graph)) for values in (self.weights, self.share))
         new = torch.arange(self.graph.num_movies, graph.num_movies)
         if len(new):
-            weights[:, new] = _nearest(graph, self.rated, self.neighbours, new)
+            weights[:, new] = _nearest(graph, self.rated, self.num_neighbors, new)
         return replace(self, graph=graph, weights=weights, share=share)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, width]``, the content itself."""
         return content_matrix(self.graph)
 
 
-def _nearest(graph: Graph, rated: Tensor, neighbours: int, columns: Tensor) -> Tensor:
+def _nearest(graph: Graph, rated: Tensor, num_neighbors: int, columns: Tensor) -> Tensor:
     """Return some columns of the weights, ``[num_movies, len(columns)]``; rows of movies not among `rated` are zero."""
     unit = torch.nn.functional.normalize(content_matrix(graph), dim=1)
     cosine = unit[columns] @ unit[rated].T
     cosine[columns.unsqueeze(1) == rated] = -1.0  # nothing is its own neighbour
-    values, places = stable_topk(cosine, neighbours)  # equally near ones in table order
+    values, places = stable_topk(cosine, num_neighbors)  # equally near ones in table order
     weights = torch.zeros(len(columns), graph.num_movies)
     return weights.scatter_(1, rated[places], values.clamp(min=0)).T.contiguous()
 
@@ -220,7 +220,7 @@ class FeatureRidge(Recommender):
             raise ConfigError(f"power must be between 0 and 1, not {power}")
         counts = movie_counts(graph)
         scale = counts.clamp(min=1) ** -power  # [num_movies]
-        watched = graph.users.watched
+        watched = graph.users.user_movie
         # Another seed gives the same vectors but for what is rounded off.
         _, _, v = randomized_svd(watched, scale[watched.col], dim, torch.Generator().manual_seed(0))
         rated = counts > 0
@@ -234,7 +234,7 @@ class FeatureRidge(Recommender):
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32 from the histories in `users`, and nothing else of them."""
-        people = users.watched.matmul(torch.ones(users.row.numel()), self.messages)  # [num_users, dim]
+        people = users.user_movie.matmul(torch.ones(users.user_index.numel()), self.messages)  # [num_users, dim]
         return people @ self.vectors.T + PRIOR * self.share
 
     def with_graph(self, graph: Graph) -> Self:
@@ -247,7 +247,7 @@ class FeatureRidge(Recommender):
         vectors = torch.cat([self.vectors, placed])
         return replace(self, graph=graph, messages=messages, vectors=vectors, share=share)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``."""
         return self.vectors
 

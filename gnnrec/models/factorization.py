@@ -45,7 +45,7 @@ class Transductive(Recommender):
         DataError
             Someone is not in it.
         """
-        node = users.node.cpu()
+        node = users.node_id.cpu()
         known = (node >= 0) & (node < len(self.trained))
         known[known.clone()] = self.trained[node[known]]
         if not known.all():
@@ -99,7 +99,7 @@ class DotProductModel(Transductive):
         self.check_graph(graph)
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``, zeros for movies added later."""
         return zeros_for_added(self.movies, self.graph.num_movies)
 
@@ -148,24 +148,24 @@ def pointwise(
     """
     check_at_least(1, negatives=negatives)
     check_at_least(0, reg=reg)
-    optimiser, unwatched = schedule.optimiser(network), NegativeSampler(graph)
+    optimizer, unwatched = schedule.optimizer(network), NegativeSampler(graph)
 
     def epoch() -> float:
         total = 0.0
-        for edges in batches(len(graph.users.row), schedule.batch_size, generator):
-            users = graph.users.row[edges].repeat(1 + negatives)  # [batch * (1 + negatives)]
-            movies = torch.cat([graph.users.movie[edges], unwatched.draw(users[len(edges) :], generator)])
+        for edges in batches(len(graph.users.user_index), schedule.batch_size, generator):
+            users = graph.users.user_index[edges].repeat(1 + negatives)  # [batch * (1 + negatives)]
+            movies = torch.cat([graph.users.movie_index[edges], unwatched.draw(users[len(edges) :], generator)])
             watched = torch.zeros(len(users))
             watched[: len(edges)] = 1.0
             embedded = network.embed(users, movies)
             loss = nn.functional.binary_cross_entropy_with_logits(network.logits(*embedded), watched)
             if reg:
                 loss = loss + reg * torch.stack([part.square().sum(1).mean() for part in embedded]).sum()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             total += loss.item() * len(edges)
-        return total / len(graph.users.row)
+        return total / len(graph.users.user_index)
 
     return epoch
 
@@ -236,7 +236,7 @@ class ImplicitALS(Recommender):
         alpha : float
             Weight of what was watched; all else weighs 1.
         epochs : int
-            How often both sides are solved.
+            How often both attributes are solved.
         seed : int
         """
         check_at_least(1, epochs=epochs)
@@ -254,13 +254,13 @@ class ImplicitALS(Recommender):
         watched = matrix(users, len(self.fitted.item_factors))
         with one_blas_thread():
             people = self.fitted.recalculate_user(np.arange(users.num_users), watched)
-        return torch.from_numpy(people) @ self.movie_vectors().T + PRIOR * self.share
+        return torch.from_numpy(people) @ self.similarity_embeddings().T + PRIOR * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """Return the same movies on a larger graph; one added later has a vector of zeros."""
         return replace(self, graph=graph, share=padded(self.share, graph.num_movies))
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``, zeros for movies added later."""
         return zeros_for_added(torch.from_numpy(self.fitted.item_factors), self.graph.num_movies)
 
@@ -339,7 +339,7 @@ class ImplicitBPR(DotProductModel):
 
         return train(epoch, lambda: cls(graph, *tables(), trained, graph), epochs, watch)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias, zeros for movies added later."""
         return zeros_for_added(self.movies[:, :-1], self.graph.num_movies)
 
@@ -347,8 +347,8 @@ class ImplicitBPR(DotProductModel):
 def matrix(users: UserBatch, num_movies: int) -> Any:
     """Return who watched what as a SciPy CSR matrix of ones; movies beyond `num_movies` are left out."""
     sparse = package("scipy.sparse", "implicit")
-    known = users.movie < num_movies
-    row, movie = users.row[known].numpy(), users.movie[known].numpy()
+    known = users.movie_index < num_movies
+    row, movie = users.user_index[known].numpy(), users.movie_index[known].numpy()
     return sparse.csr_matrix((np.ones(len(row), np.float32), (row, movie)), shape=(users.num_users, num_movies))
 
 
@@ -441,7 +441,7 @@ class MatrixFactorization(DotProductModel):
 
             return train(epoch, lambda: cls(graph, *tables(), trained, graph), schedule.epochs, watch)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias, zeros for movies added later."""
         return zeros_for_added(self.movies[:, :-1], self.graph.num_movies)
 
@@ -572,7 +572,7 @@ class NeuMF(Transductive):
         self.check_graph(graph)
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return both vectors of each movie side by side, zeros for movies added later."""
         both = torch.cat([self.network.gmf_movie.weight, self.network.mlp_movie.weight], dim=1)
         return zeros_for_added(both, self.graph.num_movies)

@@ -25,7 +25,7 @@ from gnnrec._torch import pick_device
 from gnnrec.config import Config
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.errors import DataError
-from gnnrec.graph import Graph, UserBatch, user_batch
+from gnnrec.graph import Graph, UserBatch, encode_users
 from gnnrec.models.base import Recommender
 from gnnrec.nn import ENCODERS, Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, content_sizes
 
@@ -168,7 +168,7 @@ def _write_graph(graph: Graph, folder: Path) -> None:
     )
     nodes = {
         "name": dataset.name,
-        "known": {what: values.tolist() for what, values in graph.known.items()},
+        "known": {what: values.tolist() for what, values in graph.vocabularies.items()},
         "features": {
             name: {"about": vectors.about, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
             for name, vectors in dataset.features.items()
@@ -249,7 +249,7 @@ class RecGraph(Recommender):
     >>> from gnnrec import fit, load_dataset, recommend
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
-    >>> tuple(model.user_vectors([1, {3: 5, 7: 4}]).shape), tuple(model.movie_vectors().shape)
+    >>> tuple(model.user_embeddings([1, {3: 5, 7: 4}]).shape), tuple(model.similarity_embeddings().shape)
     ((2, 8), (40, 8))
     >>> more = model.add_ratings(pd.DataFrame({"user_id": [61], "movie_id": [3], "rating": [5]}))
     >>> model.graph.num_users, more.graph.num_users, len(recommend(more, 61, k=5))
@@ -278,25 +278,25 @@ class RecGraph(Recommender):
     def _spread(self) -> Tensor:
         """The symmetric root ``[dim, dim]`` of the second moments of the users' vectors."""
         with torch.inference_mode():
-            z = self.vectors_of(self.graph.users)
+            z = self.embed(self.graph.users)
             values, directions = torch.linalg.eigh(z.T @ z / len(z))
             return (directions * values.clamp(min=0).sqrt()) @ directions.T
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]``, each the inner product of a person's and a movie's vector."""
         with torch.inference_mode():
-            return self.vectors_of(users) @ self.states.targets.T
+            return self.embed(users) @ self.states.targets.T
 
-    def vectors_of(self, users: UserBatch) -> Tensor:
+    def embed(self, users: UserBatch) -> Tensor:
         """Return the vectors ``[num_users, dim]`` of the people in a batch."""
         with torch.inference_mode():
             return self.encoder.users(users.to(self.device), self.states)
 
-    def user_vectors(self, who: Any) -> Tensor:
+    def user_embeddings(self, who: Any) -> Tensor:
         """Return the vectors ``[num_people, dim]`` of known or new people; `who` as in `recommend`."""
-        return self.vectors_of(user_batch(self.graph, who)[0])
+        return self.embed(encode_users(self.graph, who)[0])
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         r"""Return vectors ``[num_movies, dim]`` whose inner product compares the scores that all users give two movies.
 
         With :math:`Z` the vectors of the graph's users and :math:`t_i` those that users are compared with, it is

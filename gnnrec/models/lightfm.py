@@ -103,24 +103,24 @@ class LightFM(Recommender):
         )
         sparse = package("scipy.sparse", cls.name, "lightfm-next")
         users, watched = graph.users, matrix(graph.users, graph.num_movies).tocoo()
-        sides = [
+        attributes = [
             _Side(trained_users(graph), _profile(users)),
-            _Side(torch.bincount(users.movie, minlength=graph.num_movies) > 0, tag_matrix(graph)),
+            _Side(torch.bincount(users.movie_index, minlength=graph.num_movies) > 0, tag_matrix(graph)),
         ]
-        of_users, of_movies = (side.matrix(sparse) for side in sides)
+        of_users, of_movies = (side.matrix(sparse) for side in attributes)
 
         def tables() -> list[Tensor]:
             (_, people), (bias, movies) = learner.get_user_representations(), learner.get_item_representations()
             learned = people, np.column_stack([movies, bias])
-            return [table for side, both in zip(sides, learned, strict=True) for table in side.tables(both)]
+            return [table for side, both in zip(attributes, learned, strict=True) for table in side.tables(both)]
 
         unwatched = NegativeSampler(graph)
 
         def epoch() -> float:
             """Return the share of drawn pairs, of a watched and another movie, that are in the wrong order."""
             learner.fit_partial(watched, of_users, of_movies, epochs=1, num_threads=1)
-            drawn = torch.randint(len(users.row), (CHECKED,), generator=generator)
-            person, right = users.row[drawn], users.movie[drawn]
+            drawn = torch.randint(len(users.user_index), (CHECKED,), generator=generator)
+            person, right = users.user_index[drawn], users.movie_index[drawn]
             wrong = unwatched.draw(person, generator)
             model = cls(graph, *tables())
             who, what = model._people(users)[person], model._movies()
@@ -144,14 +144,14 @@ class LightFM(Recommender):
                 raise DataError(f"{self.name} was trained on other {what}; fit it on this graph")
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias."""
         return self._movies()[:, :-1]
 
     def _people(self, users: UserBatch) -> Tensor:
         vectors = _profile(users) @ self.profile
-        trained = (users.node >= 0) & (users.node < len(self.people))
-        vectors[trained] += self.people[users.node[trained]]
+        trained = (users.node_id >= 0) & (users.node_id < len(self.people))
+        vectors[trained] += self.people[users.node_id[trained]]
         return vectors
 
     def _movies(self) -> Tensor:

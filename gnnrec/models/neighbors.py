@@ -21,7 +21,7 @@ CHUNK = 2048
 
 def movie_counts(graph: Graph) -> Tensor:
     """Return the number of ratings of each movie, ``[num_movies]`` float32."""
-    return torch.bincount(graph.users.movie, minlength=graph.num_movies).float()
+    return torch.bincount(graph.users.movie_index, minlength=graph.num_movies).float()
 
 
 def cooccurrence_counts(graph: Graph) -> Tensor:
@@ -48,7 +48,7 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
     for start in range(0, graph.num_users, CHUNK):
         users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
         watched = torch.zeros(users.num_users, size)
-        watched[users.row, users.movie] = 1.0
+        watched[users.user_index, users.movie_index] = 1.0
         together.addmm_(watched.T, watched)
     return together
 
@@ -110,8 +110,8 @@ class ItemItem(Recommender):
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32 from the histories in `users`, and nothing else of them."""
-        ones = torch.ones(users.row.numel())
-        blocks = [users.watched.matmul(ones, block) for block in self.weights.split(BLOCK, dim=1)]
+        ones = torch.ones(users.user_index.numel())
+        blocks = [users.user_movie.matmul(ones, block) for block in self.weights.split(BLOCK, dim=1)]
         return torch.cat(blocks, dim=1) + PRIOR * self.share
 
     def with_graph(self, graph: Graph) -> Self:
@@ -119,7 +119,7 @@ class ItemItem(Recommender):
         size = graph.num_movies
         return replace(self, graph=graph, weights=padded(self.weights, size), share=padded(self.share, size))
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, num_movies]``: what each movie speaks for, itself (weight 1) included.
 
         With the 1 on the diagonal two movies are alike when they speak for each other, not only when they
@@ -155,28 +155,28 @@ class ItemKNN(ItemItem):
     name = "itemknn"
 
     @classmethod
-    def fit(cls, graph: Graph, neighbours: int = 200, shrink: float = 0.0) -> Self:
+    def fit(cls, graph: Graph, num_neighbors: int = 200, shrink: float = 0.0) -> Self:
         """Compute the neighbours of each movie.
 
         Parameters
         ----------
         graph : Graph
             Ratings of any value count as 1.
-        neighbours : int
+        num_neighbors : int
             How many movies each movie listens to, at least 1. The default did best on validation rows of
             MovieLens-1M.
         shrink : float
             In numbers of ratings, 0 or more.
         """
-        if neighbours < 1:
-            raise ConfigError(f"neighbours must be at least 1, not {neighbours}")
+        if num_neighbors < 1:
+            raise ConfigError(f"num_neighbors must be at least 1, not {num_neighbors}")
         if not shrink >= 0:
             raise ConfigError(f"shrink must be 0 or more, not {shrink}")
         cosine = cooccurrence_counts(graph)
         counts = movie_counts(graph)
-        norm = counts.clamp(min=1).sqrt()  # a movie nobody rated has no neighbours, whatever it is divided by
+        norm = counts.clamp(min=1).sqrt()  # a movie nobody rated has no num_neighbors, whatever it is divided by
         cosine.div_(norm.unsqueeze(1) * norm + shrink).fill_diagonal_(0.0)
-        values, rows = cosine.topk(min(neighbours, graph.num_movies), dim=0)  # [neighbours, num_movies]
+        values, rows = cosine.topk(min(num_neighbors, graph.num_movies), dim=0)  # [neighbours, num_movies]
         weights = torch.zeros_like(cosine).scatter_(0, rows, values)
         return cls(graph, weights, counts / graph.num_users)
 

@@ -54,7 +54,7 @@ class Popularity(Recommender):
         """Return the same counts on a larger graph."""
         return replace(self, graph=graph, counts=padded(self.counts, graph.num_movies))
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, 1]`` of ones: how often a movie is watched does not say what it is like."""
         return torch.ones(self.graph.num_movies, 1)
 

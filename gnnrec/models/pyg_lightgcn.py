@@ -19,7 +19,7 @@ class LightGCNReference(DotProductModel):
 
     Users and movies are one table of nodes. The BPR loss compares each rating with one unwatched movie; L2 is on the
     vectors of the nodes in the batch. The whole graph is propagated at every step, over a sparse matrix that
-    is normalised once (equation 3), which is three times as fast as PyG's edge list.
+    is normalized once (equation 3), which is three times as fast as PyG's edge list.
 
     Examples
     --------
@@ -64,9 +64,9 @@ class LightGCNReference(DotProductModel):
         """
         with seeded(seed) as generator:
             network = LightGCN(graph.num_users + graph.num_movies, dim, num_layers, normalize=False)
-            optimiser = schedule.optimiser(network)
-            adjacency, unwatched, trained = normalised(graph), NegativeSampler(graph), trained_users(graph)
-            row, movie = graph.users.row, graph.users.movie + graph.num_users
+            optimizer = schedule.optimizer(network)
+            adjacency, unwatched, trained = normalized(graph), NegativeSampler(graph), trained_users(graph)
+            row, movie = graph.users.user_index, graph.users.movie_index + graph.num_users
 
             def epoch() -> float:
                 total = 0.0
@@ -79,9 +79,9 @@ class LightGCNReference(DotProductModel):
                     user, ranked = (nn.functional.embedding(ends, nodes) for ends in pairs)
                     watched, unseen = (user * ranked).sum(1).chunk(2)
                     loss = network.recommendation_loss(watched, unseen, pairs.unique(), lambda_reg=reg)
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     loss.backward()
-                    optimiser.step()
+                    optimizer.step()
                     total += loss.item() * len(edges)
                 return total / len(row)
 
@@ -93,9 +93,9 @@ class LightGCNReference(DotProductModel):
             return train(epoch, lambda: cls(graph, *tables(), trained, graph), schedule.epochs, watch)
 
 
-def normalised(graph: Graph) -> Tensor:
-    """Return the graph of users (first) and movies as a sparse CSR tensor, both directions, normalised."""
-    user, movie = graph.users.row, graph.users.movie + graph.num_users
+def normalized(graph: Graph) -> Tensor:
+    """Return the graph of users (first) and movies as a sparse CSR tensor, both directions, normalized."""
+    user, movie = graph.users.user_index, graph.users.movie_index + graph.num_users
     row, col = torch.cat([user, movie]), torch.cat([movie, user])
     size = graph.num_users + graph.num_movies
     degree = torch.bincount(row, minlength=size).float()

@@ -73,7 +73,7 @@ PEERS: dict[str, Peer] = {
     "slim": Peer(SLIM.fit, [{"l1": 5.0, "l2": 500.0}, {"l1": 1.0, "l2": 200.0}], seeded=False, watched=False),
     "contentknn": Peer(
         ContentKNN.fit,
-        [{"neighbours": 50}, {"neighbours": 20}, {"neighbours": 200}],
+        [{"num_neighbors": 50}, {"num_neighbors": 20}, {"num_neighbors": 200}],
         seeded=False,
         watched=False,
     ),
@@ -149,7 +149,7 @@ def fit_peer(
         left = None if watch.limit_seconds is None else watch.limit_seconds - (time.perf_counter() - started)
         if left is not None and left <= 0 and best is not None:
             break
-        if peer.watched:
+        if peer.user_movie:
             # The first settings get their first epoch, however little time there is.
             options["watch"] = watch if left is None else replace(watch, limit_seconds=max(left, 1e-9))
         model = peer.fit(graph, **options, **tried)

@@ -58,9 +58,9 @@ def tokens_of(users: UserBatch, num_movies: int, length: int) -> Tensor:
 
     Movies beyond `num_movies` were not there in training and are passed over.
     """
-    tokens = torch.full((users.num_users, length), num_movies + 1, device=users.row.device)
-    known = users.movie < num_movies
-    row, movie = users.row[known], users.movie[known]
+    tokens = torch.full((users.num_users, length), num_movies + 1, device=users.user_index.device)
+    known = users.movie_index < num_movies
+    row, movie = users.user_index[known], users.movie_index[known]
     column = columns(row, users.num_users, length)
     tokens[row[column >= 0], column[column >= 0]] = movie[column >= 0]
     counts = torch.bincount(row, minlength=users.num_users)
@@ -97,7 +97,7 @@ class SequenceModel(Recommender):
         check_grown(self.network.num_movies, graph.num_movies)
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> Tensor:
+    def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``, zeros for movies added later."""
         return zeros_for_added(self.network.output()[0], self.graph.num_movies)
 
@@ -120,7 +120,7 @@ class SequenceModel(Recommender):
         if loss not in LOSSES:
             raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
         network = network.to(device)
-        optimiser = schedule.optimiser(network)
+        optimizer = schedule.optimizer(network)
         # One place more than the network reads: the last movie is only ever a question.
         windows = tokens_of(graph.users, graph.num_movies, network.length + 1)
         readers = torch.nonzero(windows[:, -1] < graph.num_movies).squeeze(1)  # with a history
@@ -142,9 +142,9 @@ class SequenceModel(Recommender):
                     drawn = unwatched.draw(nodes.unsqueeze(1).expand_as(targets)[real], generator).to(device)
                     right, wrong = ((states * weight[some]).sum(1) + bias[some] for some in (wanted, drawn))
                     value = -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-wrong)).mean()
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 value.backward()
-                optimiser.step()
+                optimizer.step()
                 total += value.detach() * len(wanted)
                 asked += len(wanted)
             return total.item() / asked
@@ -165,7 +165,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
         """Return ``[num_users, length, dim]``; `allowed` says which place may look at which."""
-        # As in the authors' program, queries are normalised before attention, keys and values are not.
+        # As in the authors' program, queries are normalized before attention, keys and values are not.
         normed = self.norm_attention(x)
         query, key, value = (
             layer(source).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [num_users, num_heads, length, width]

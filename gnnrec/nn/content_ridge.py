@@ -49,7 +49,7 @@ class ContentRidge:
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> encoder, tensors = make_encoder(Config().override(["model.embedding_dim=8"]), graph), GraphTensors.of(graph)
     >>> encoder.prepare(tensors)
-    >>> settled = ContentRidge(encoder, tensors).settled(encoder)
+    >>> settled = ContentRidge(encoder, tensors).refit(encoder)
     >>> before, after = encoder.eval()(tensors)["movie"], settled(tensors)["movie"]
     >>> bool(torch.allclose(before, after, atol=1e-4)), bool(settled.target.features.weight.any())
     (True, True)
@@ -74,7 +74,7 @@ class ContentRidge:
         self.solution = solution * weight.sqrt()  # [width, num_ids]
 
     @torch.no_grad()
-    def settled(self, encoder: E) -> E:
+    def refit(self, encoder: E) -> E:
         """Return a copy in evaluation mode; rated movies keep their vectors, others get better ones."""
         encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
         for node in (encoder.message, encoder.target):
@@ -89,10 +89,10 @@ class ContentRidge:
 
 def content_matrix(node: NodeEncoder, content: NodeFeatures) -> Tensor:
     """Return ``[num_nodes, width]``: the inputs of the linear map from content to vectors, part by part."""
-    parts = [content.x[:, : node.features.in_features], *(content.shares(kind) for kind in node.sides)]
+    parts = [content.x[:, : node.features.in_features], *(content.shares(kind) for kind in node.attributes)]
     for name in node.modalities:
         values, known = content.modalities[name]
-        parts += [node.modality(name).normalise(values, known), (~known).float().unsqueeze(1)]
+        parts += [node.modality(name).normalize(values, known), (~known).float().unsqueeze(1)]
     if node.kernel is not None:
         parts.append(node.kernel.features(content) * KERNEL_SCALE)
     return torch.cat(parts, dim=1)
@@ -101,12 +101,12 @@ def content_matrix(node: NodeEncoder, content: NodeFeatures) -> Tensor:
 def set_content(node: NodeEncoder, weights: Tensor) -> None:
     """Make ``[width, dim]`` weights, in the order of `content_matrix`, those of a node encoder."""
     modalities = [node.modality(name) for name in node.modalities]
-    widths = [node.features.in_features, *(len(vectors) for vectors in node.sides.values())]
+    widths = [node.features.in_features, *(len(vectors) for vectors in node.attributes.values())]
     widths += [part for modality in modalities for part in (len(modality.mean), 1)]
     widths += [] if node.kernel is None else [len(node.kernel.weight)]
     parts = iter(weights.split(widths))
     node.features.weight.copy_(next(parts).T)
-    for vectors in node.sides.values():
+    for vectors in node.attributes.values():
         vectors.copy_(next(parts))
     for modality in modalities:
         modality.project.weight.copy_(next(parts).T)

@@ -28,7 +28,7 @@ class GraphTensors:
     content : NodeFeatures
         What is known of the movies.
     users : UserBatch
-        Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
+        Everyone in the graph; ``users.user_movie`` brings movies to users, its transpose users to movies.
     movie_degree : Tensor
         ``[num_movies]`` ratings of each movie.
 
@@ -38,7 +38,7 @@ class GraphTensors:
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> tensors = GraphTensors.of(Graph.from_dataset(Dataset(ratings)))
-    >>> tensors.movie_degree.tolist(), tensors.users.watched.num_edges
+    >>> tensors.movie_degree.tolist(), tensors.users.user_movie.num_edges
     ([2.0, 1.0], 3)
     """
 
@@ -50,7 +50,7 @@ class GraphTensors:
     def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
         """Take the tensors of a graph."""
         users = graph.users.to(on)
-        return cls(NodeFeatures.of_movies(graph, on), users, movie_degree=users.watched.degrees()[1])
+        return cls(NodeFeatures.of_movies(graph, on), users, movie_degree=users.user_movie.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Encoder(nn.Module, ABC):
         Movies with an id vector.
     dim : int
         Width of all vectors.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         `extra_degree` in units of the mean number of ratings of a movie.
     views : TemporalPooling, optional
         Adds to people's vectors what the order and the dates of the history say.
@@ -104,7 +104,7 @@ class Encoder(nn.Module, ABC):
     message, target, profile : NodeEncoder
         First vectors: what a movie tells its viewers, whom it is for, and what is known of a person.
     extra_degree : Tensor
-        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalise. Dividing by the
+        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalize. Dividing by the
         root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
     typical_degree : Tensor
         Scalar, the mean degree of a rated movie, `extra_degree` included.
@@ -133,11 +133,11 @@ class Encoder(nn.Module, ABC):
         person: FeatureSizes,
         num_movies: int,
         dim: int,
-        degree_smoothing: float = 0.0,
+        movie_degree_smoothing: float = 0.0,
         views: TemporalPooling | None = None,
     ) -> None:
         super().__init__()
-        self.degree_smoothing = degree_smoothing
+        self.movie_degree_smoothing = movie_degree_smoothing
         self.views = views
         self.register_buffer("extra_degree", torch.zeros(()))
         self.register_buffer("typical_degree", torch.zeros(()))
@@ -157,10 +157,10 @@ class Encoder(nn.Module, ABC):
         for movies in (self.message, self.target):
             movies.prepare(graph.content, rated)
         mean = graph.movie_degree[rated].mean()
-        self.extra_degree.copy_(self.degree_smoothing * mean)
+        self.extra_degree.copy_(self.movie_degree_smoothing * mean)
         self.typical_degree.copy_(mean + self.extra_degree)
         if self.views is not None and self.views.dates is not None:
-            self.views.dates.prepare(graph.users.time)
+            self.views.dates.prepare(graph.users.timestamp)
 
     @abstractmethod
     def movies(

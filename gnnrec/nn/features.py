@@ -22,8 +22,8 @@ class FeatureSizes:
 
     Attributes
     ----------
-    num_features, num_facts : int
-    sides, modalities : mapping of str to int
+    num_features, num_numeric_features : int
+    attributes, modalities : mapping of str to int
         Number of side nodes of each kind, and width of the vectors of each modality.
 
     Examples
@@ -33,13 +33,13 @@ class FeatureSizes:
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
     >>> sizes = NodeFeatures.of_movies(Graph.from_dataset(Dataset(ratings, movies))).sizes
-    >>> sizes.sides["genres"], dict(sizes.modalities)
+    >>> sizes.attributes["genres"], dict(sizes.modalities)
     (2, {})
     """
 
     num_features: int
-    num_facts: int = 0
-    sides: Mapping[str, int] = field(default_factory=dict)
+    num_numeric_features: int = 0
+    attributes: Mapping[str, int] = field(default_factory=dict)
     modalities: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -51,12 +51,12 @@ class NodeFeatures:
     ----------
     x : Tensor
         ``[num_nodes, num_features]``: features that count linearly.
-    sides : dict of str to Adjacency
+    attributes : dict of str to Adjacency
         By kind, from side nodes to these: the genres of a movie, the occupation of a person.
     modalities : dict of str to (Tensor, Tensor)
         By name, ``[num_nodes, width]`` vectors, and ``[num_nodes]`` bool, which nodes have one.
-    facts : Tensor
-        ``[num_nodes, num_facts]``: few numbers that tell more together than each alone; see `Kernel`.
+    numeric : Tensor
+        ``[num_nodes, num_numeric_features]``: few numbers that tell more together than each alone; see `Kernel`.
 
     Examples
     --------
@@ -70,45 +70,45 @@ class NodeFeatures:
     """
 
     x: Tensor
-    sides: dict[str, Adjacency]
+    attributes: dict[str, Adjacency]
     modalities: dict[str, tuple[Tensor, Tensor]]
-    facts: Tensor
+    numeric: Tensor
 
     @classmethod
     def of_movies(cls, graph: Graph, on: device | str = "cpu") -> NodeFeatures:
         """Take what a graph knows of its movies."""
         return cls(
             x=graph.movie_x.to(on),
-            sides={
-                kind: Adjacency(movie.to(on), node.to(on), graph.num_movies, len(graph.sides[kind]))
-                for kind, (movie, node) in graph.movie_sides.items()
+            attributes={
+                kind: Adjacency(movie.to(on), node.to(on), graph.num_movies, len(graph.attributes[kind]))
+                for kind, (movie, node) in graph.movie_attribute_edges.items()
             },
             modalities={
                 name: (values.to(on), known.to(on)) for name, (values, known) in graph.movie_modalities.items()
             },
-            facts=graph.movie_facts.to(on),
+            numeric=graph.movie_numeric_features.to(on),
         )
 
     @classmethod
     def of_people(cls, batch: UserBatch) -> NodeFeatures:
         """Take the profiles of people."""
-        return cls(batch.x, {OCCUPATIONS: batch.works_as}, {}, batch.x.new_zeros(len(batch.x), 0))
+        return cls(batch.x, {OCCUPATIONS: batch.user_occupation}, {}, batch.x.new_zeros(len(batch.x), 0))
 
     @property
     def sizes(self) -> FeatureSizes:
         """How wide the parts are."""
         return FeatureSizes(
             self.x.size(1),
-            self.facts.size(1),
-            {kind: side.num_cols for kind, side in self.sides.items()},
+            self.numeric.size(1),
+            {kind: attribute.num_cols for kind, attribute in self.attributes.items()},
             {name: values.size(1) for name, (values, _) in self.modalities.items()},
         )
 
     def shares(self, kind: str) -> Tensor:
         """Return the links to one kind of side nodes, ``[num_nodes, num_side]``; those of each node sum to 1, or 0."""
-        side = self.sides[kind]
-        links = self.x.new_zeros(side.num_rows, side.num_cols)
-        links[side.row, side.col] = side_weight(side)
+        attribute = self.attributes[kind]
+        links = self.x.new_zeros(attribute.num_rows, attribute.num_cols)
+        links[attribute.row, attribute.col] = attribute_weight(attribute)
         return links
 
 
@@ -124,18 +124,18 @@ def content_sizes(graph: Graph, model: ModelConfig) -> FeatureSizes:
     --------
     >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(20, 12))
-    >>> dict(content_sizes(graph, ModelConfig(sides=("genres",))).sides)
+    >>> dict(content_sizes(graph, ModelConfig(attributes=("genres",))).attributes)
     {'genres': 9}
     >>> try:
-    ...     content_sizes(graph, ModelConfig(sides=("studios",)))
+    ...     content_sizes(graph, ModelConfig(attributes=("studios",)))
     ... except ConfigError as error:
     ...     print(error)
-    model.sides names studios, which sample does not have; it has genres, directors, actors
+    model.attributes names studios, which sample does not have; it has genres, directors, actors
     """
     content = NodeFeatures.of_movies(graph)
     sizes = content.sizes
     modalities = tuple(sizes.modalities) if model.modalities is None else model.modalities
-    for what, names, there in (("sides", model.sides, sizes.sides), ("modalities", modalities, sizes.modalities)):
+    for what, names, there in (("attributes", model.attributes, sizes.attributes), ("modalities", modalities, sizes.modalities)):
         if unknown := [name for name in names if name not in there]:
             raise ConfigError(
                 f"model.{what} names {', '.join(unknown)}, which {graph.dataset.name} does not have; "
@@ -143,16 +143,16 @@ def content_sizes(graph: Graph, model: ModelConfig) -> FeatureSizes:
             )
     return replace(
         sizes,
-        sides={kind: sizes.sides[kind] for kind in model.sides},
+        attributes={kind: sizes.attributes[kind] for kind in model.attributes},
         modalities={name: sizes.modalities[name] for name in modalities},
-        num_features=sizes.num_features if model.facts else 0,
-        num_facts=sizes.num_facts if model.facts else 0,
+        num_features=sizes.num_features if model.numeric_features else 0,
+        num_numeric_features=sizes.num_numeric_features if model.numeric_features else 0,
     )
 
 
-def side_weight(side: Adjacency) -> Tensor:
+def attribute_weight(attribute: Adjacency) -> Tensor:
     """Return what each link counts when a node takes the mean over its side nodes, ``[num_edges]``."""
-    return 1 / side.degrees()[0][side.row]
+    return 1 / attribute.degrees()[0][attribute.row]
 
 
 def scale_of(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,7 +196,7 @@ class DropMask:
 
 
 class ModalityProjection(nn.Module):
-    r"""Vectors of one modality, normalised and projected; a learned vector where there is none.
+    r"""Vectors of one modality, normalized and projected; a learned vector where there is none.
 
     .. math:: M(v) = \begin{cases} P \, (v - \mu) / \sigma & \text{if the node has } v \\ o & \text{else} \end{cases}
     """
@@ -212,13 +212,13 @@ class ModalityProjection(nn.Module):
         self.register_buffer("size", torch.ones(()))
         nn.init.zeros_(self.project.weight)
 
-    def normalise(self, values: Tensor, known: Tensor) -> Tensor:
+    def normalize(self, values: Tensor, known: Tensor) -> Tensor:
         """Return ``[num_nodes, width]``, zeros where there is no vector."""
         return (values - self.mean) / self.size * known.unsqueeze(1)
 
     def forward(self, values: Tensor, known: Tensor) -> Tensor:
         """Return ``[num_nodes, dim]``."""
-        return self.project(self.normalise(values, known)) + self.missing * (~known).unsqueeze(1)
+        return self.project(self.normalize(values, known)) + self.missing * (~known).unsqueeze(1)
 
 
 class RandomFourierFeatures(nn.Module):
@@ -244,7 +244,7 @@ class RandomFourierFeatures(nn.Module):
 
     def features(self, content: NodeFeatures) -> Tensor:
         """Return ``[num_nodes, KERNEL_FEATURES]``."""
-        inputs = content.facts
+        inputs = content.numeric
         if len(self.frequency) > inputs.size(1):
             inputs = torch.cat([inputs, GENRE_SCALE * content.shares(GENRES)], dim=1)
         return (2 / KERNEL_FEATURES) ** 0.5 * torch.cos(inputs @ self.frequency + self.phase)
@@ -296,7 +296,7 @@ class NodeEncoder(nn.Module):
         super().__init__()
         # Without ids, the bias is what is known of somebody of whom nothing is known.
         self.features = _Linear(sizes.num_features, dim, bias=num_ids == 0)
-        self.sides = nn.ParameterDict({kind: torch.zeros(num, dim) for kind, num in sizes.sides.items()})
+        self.attributes = nn.ParameterDict({kind: torch.zeros(num, dim) for kind, num in sizes.attributes.items()})
         self.ids = nn.Parameter(torch.empty(num_ids, dim)) if num_ids else None
         # Movies without a training rating have a row but no trained vector in it.
         self.register_buffer("has_id", torch.ones(num_ids, dtype=torch.bool))
@@ -304,8 +304,8 @@ class NodeEncoder(nn.Module):
         self.modalities = nn.ModuleDict(
             {name: ModalityProjection(width, dim) for name, width in sizes.modalities.items()}
         )
-        inputs = sizes.num_facts + sizes.sides.get(GENRES, 0)
-        self.kernel = RandomFourierFeatures(inputs, dim) if sizes.num_facts else None
+        inputs = sizes.num_numeric_features + sizes.attributes.get(GENRES, 0)
+        self.kernel = RandomFourierFeatures(inputs, dim) if sizes.num_numeric_features else None
 
     def reset_parameters(self) -> None:
         """Start content at zero and id vectors small and random."""
@@ -346,9 +346,9 @@ class NodeEncoder(nn.Module):
             ``[num_nodes, dim]``.
         """
         h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
-        for kind, vectors in self.sides.items():
-            side = content.sides[kind]
-            h = h + side.matmul(side_weight(side), vectors)
+        for kind, vectors in self.attributes.items():
+            attribute = content.attributes[kind]
+            h = h + attribute.matmul(attribute_weight(attribute), vectors)
         for name in self.modalities:
             values, known = content.modalities[name]
             h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])

@@ -36,7 +36,7 @@ class GraphSAGE(Encoder):
         Number of times that people gather from their movies.
     aggregation : str
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
     views : TemporalPooling, optional
         Adds to people's vectors what the order and the dates of the history say.
@@ -64,10 +64,10 @@ class GraphSAGE(Encoder):
         dim: int = 128,
         num_layers: int = 2,
         aggregation: str = "mean",
-        degree_smoothing: float = 0.0,
+        movie_degree_smoothing: float = 0.0,
         views: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
+        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()
@@ -82,7 +82,7 @@ class GraphSAGE(Encoder):
             dim=model.embedding_dim,
             num_layers=model.num_layers,
             aggregation=model.aggregation,
-            degree_smoothing=model.degree_smoothing,
+            movie_degree_smoothing=model.movie_degree_smoothing,
             views=TemporalPooling.build(model),
         )
 
@@ -103,7 +103,7 @@ class GraphSAGE(Encoder):
         for to_movies in self.to_movies:
             states = MovieEmbeddings(messages, targets, degree)
             u = self.aggregate(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
-            watchers = _edges(graph.users.row, graph.users.movie, graph.users.num_users, len(m), keep)
+            watchers = _edges(graph.users.user_index, graph.users.movie_index, graph.users.num_users, len(m), keep)
             m = to_movies((u, m), watchers).relu()
             messages = [*messages, m]
         return MovieEmbeddings(messages, targets, degree)
@@ -111,7 +111,7 @@ class GraphSAGE(Encoder):
     def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
         u = self.profile(NodeFeatures.of_people(batch))  # [num_users, dim]
-        watched = _edges(batch.movie, batch.row, batch.num_movies, batch.num_users, keep)
+        watched = _edges(batch.movie_index, batch.user_index, batch.num_movies, batch.num_users, keep)
         for k, m in enumerate(movies.messages):
             u = self.to_users[k]((m, u), watched)
             if k < len(movies.messages) - 1:

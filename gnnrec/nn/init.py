@@ -10,7 +10,7 @@ from gnnrec.nn.encoder import Encoder, GraphTensors
 from gnnrec.sparse import Adjacency, symmetric_norm
 
 RARE = 20.0
-"""Counts added to every movie when "followed by" is normalised: what was hardly ever watched says little."""
+"""Counts added to every movie when "followed by" is normalized: what was hardly ever watched says little."""
 
 
 def randomized_svd(
@@ -80,7 +80,7 @@ def init_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, s
     [[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]]
     """
     message, target = _ids(encoder)
-    watched = graph.users.watched
+    watched = graph.users.user_movie
     user_degree, _ = watched.degrees()
     degree = graph.movie_degree + encoder.extra_degree
     weight = symmetric_norm(user_degree, degree, watched.row, watched.col)
@@ -96,7 +96,7 @@ def init_from_transitions(
 ) -> None:
     r"""Set the movies' id vectors so that a message scores the movies that people watch next.
 
-    With :math:`U S V^T` the truncated SVD of the normalised counts of `gnnrec.graph.transitions.transition_counts`,
+    With :math:`U S V^T` the truncated SVD of the normalized counts of `gnnrec.graph.transitions.transition_counts`,
     :math:`(R + r)^{-1/2} F (C + r)^{-1/2}` (:math:`R, C` their row and column sums), messages are
     :math:`U S^{1/2}` and targets :math:`V S^{1/2}`, enlarged for scores of a size that suits a softmax. The profile of
     somebody of whom nothing is known starts at what is popular, as far as targets can say it.

@@ -1,4 +1,4 @@
-"""LightGCN without a user table: nothing but normalised sums, started from people's histories."""
+"""LightGCN without a user table: nothing but normalized sums, started from people's histories."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class LightGCN(Encoder):
         Width of all vectors.
     num_layers : int
         :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
-    history_smoothing : float
+    user_degree_smoothing : float
         :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
     views : TemporalPooling, optional
         Adds to :math:`z_u` what the order and the dates of the history say.
@@ -71,12 +71,12 @@ class LightGCN(Encoder):
         num_movies: int,
         dim: int = 128,
         num_layers: int = 1,
-        degree_smoothing: float = 0.0,
-        history_smoothing: float = 0.0,
+        movie_degree_smoothing: float = 0.0,
+        user_degree_smoothing: float = 0.0,
         views: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
-        self.history_smoothing = history_smoothing
+        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
+        self.user_degree_smoothing = user_degree_smoothing
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
@@ -89,8 +89,8 @@ class LightGCN(Encoder):
             num_movies=num_movies,
             dim=model.embedding_dim,
             num_layers=model.num_layers,
-            degree_smoothing=model.degree_smoothing,
-            history_smoothing=model.history_smoothing,
+            movie_degree_smoothing=model.movie_degree_smoothing,
+            user_degree_smoothing=model.user_degree_smoothing,
             views=TemporalPooling.build(model),
         )
 
@@ -103,10 +103,10 @@ class LightGCN(Encoder):
         degree = self.degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = self._norm(graph.users.watched, degree, keep)
+            weight = self._norm(graph.users.user_movie, degree, keep)
         for k, beta in enumerate(self.beta):
-            u = graph.users.watched.matmul(weight, m)  # [num_users, dim]
-            m = graph.users.watched.matmul_transposed(weight, u)  # [num_movies, dim]
+            u = graph.users.user_movie.matmul(weight, m)  # [num_users, dim]
+            m = graph.users.user_movie.matmul_transposed(weight, u)  # [num_movies, dim]
             targets = targets + beta * m
             message = message + self.alpha[k + 1] * m
         # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
@@ -114,11 +114,11 @@ class LightGCN(Encoder):
 
     def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        weight = self._norm(batch.watched, movies.degree, keep)
-        return self.profile(NodeFeatures.of_people(batch)) + batch.watched.matmul(weight, movies.messages[0])
+        weight = self._norm(batch.user_movie, movies.degree, keep)
+        return self.profile(NodeFeatures.of_people(batch)) + batch.user_movie.matmul(weight, movies.messages[0])
 
     def _norm(self, watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
         """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
-        user_degree = watched.degrees(keep)[0] + self.history_smoothing
+        user_degree = watched.degrees(keep)[0] + self.user_degree_smoothing
         weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
         return weight if keep is None else weight * keep

@@ -45,7 +45,7 @@ class DateEncoding(nn.Module):
 
     def forward(self, batch: UserBatch, keep: Tensor) -> Tensor:
         """Return ``[num_users, width]``; only ratings where `keep` is not 0 are looked at."""
-        last = batch.last_times(keep)
+        last = batch.last_timestamp(keep)
         span = (self.last - self.first).clamp(min=1)
         place = ((last - self.first).double() / span).clamp(0, 1).float() * (self.width - 1)
         periods = torch.arange(self.width, device=place.device)
@@ -77,9 +77,9 @@ class TemporalPooling(nn.Module):
     ----------
     dim : int
         Width of messages and of the result.
-    rank_decays, day_decays, rated_decays : sequence of float
+    position_decays, day_decays, rating_decays : sequence of float
         :math:`\tau` of each view; the last in ranks.
-    date_context : bool
+    date_features : bool
         Whether the network is told the date.
     hidden_dim : int
         Width of the hidden layer; 0 leaves the network out, and with it all that only it reads.
@@ -93,7 +93,7 @@ class TemporalPooling(nn.Module):
     >>> from gnnrec.graph import Graph
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 1], "movie_id": [7, 8, 9], "timestamp": [10, 20, 30]})
     >>> batch = Graph.from_dataset(Dataset(ratings)).users
-    >>> views = TemporalPooling(dim=4, rank_decays=[1, float("inf")])
+    >>> views = TemporalPooling(dim=4, position_decays=[1, float("inf")])
     >>> [[round(w, 2) for w in weight.tolist()] for weight in views.weights(batch, torch.ones(3))]
     [[0.14, 0.37, 1.0], [1.0, 1.0, 1.0]]
     """
@@ -101,25 +101,25 @@ class TemporalPooling(nn.Module):
     def __init__(
         self,
         dim: int,
-        rank_decays: Sequence[float],
+        position_decays: Sequence[float],
         day_decays: Sequence[float] = (),
-        rated_decays: Sequence[float] = (),
+        rating_decays: Sequence[float] = (),
         *,
-        date_context: bool = False,
+        date_features: bool = False,
         hidden_dim: int = 256,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.rank_decays, self.day_decays, self.rated_decays = rank_decays, day_decays, rated_decays
-        num_views = len(rank_decays) + len(day_decays) + len(rated_decays)
+        self.position_decays, self.day_decays, self.rating_decays = position_decays, day_decays, rating_decays
+        num_views = len(position_decays) + len(day_decays) + len(rating_decays)
         mix = torch.zeros(num_views, dim)
-        mix[: len(rank_decays)] = 1 / max(len(rank_decays), 1)
+        mix[: len(position_decays)] = 1 / max(len(position_decays), 1)
         self.mix = nn.Parameter(mix)
         self.dropout = nn.Dropout(dropout)
         self.dates: DateEncoding | None = None
         self.network: nn.Sequential | None = None
         if hidden_dim:
-            self.dates = DateEncoding() if date_context else None
+            self.dates = DateEncoding() if date_features else None
             self.norm = nn.LayerNorm(num_views * dim)
             width = num_views * dim + 1 + (self.dates.width if self.dates else 0)
             last = nn.Linear(hidden_dim, dim)
@@ -130,14 +130,14 @@ class TemporalPooling(nn.Module):
     @classmethod
     def build(cls, model: ModelConfig) -> Self | None:
         """Return the views that a config describes, or None where it turns time off."""
-        if not model.time:
+        if not model.temporal:
             return None
         return cls(
             model.embedding_dim,
-            model.rank_decays,
+            model.position_decays,
             model.day_decays,
-            model.rated_decays,
-            date_context=model.date_context,
+            model.rating_decays,
+            date_features=model.date_features,
             hidden_dim=model.hidden_dim,
             dropout=model.dropout,
         )
@@ -160,14 +160,14 @@ class TemporalPooling(nn.Module):
             ``[num_edges]`` float, 0 for ratings that must not be seen.
         """
         keep = torch.ones_like(batch.rating) if keep is None else keep
-        strength = (typical_degree.clamp(min=1) / movie_degree.clamp(min=1)).sqrt()[batch.movie]
+        strength = (typical_degree.clamp(min=1) / movie_degree.clamp(min=1)).sqrt()[batch.movie_index]
         views = []  # each [num_users, dim]
         for weight in self.weights(batch, keep):
-            total = weight.new_zeros(batch.num_users).index_add_(0, batch.row, weight.abs())
-            views.append(batch.watched.matmul(weight * strength * (1 + total).rsqrt()[batch.row], message))
+            total = weight.new_zeros(batch.num_users).index_add_(0, batch.user_index, weight.abs())
+            views.append(batch.user_movie.matmul(weight * strength * (1 + total).rsqrt()[batch.user_index], message))
         z = torch.stack(views).mul(self.mix.unsqueeze(1)).sum(0)
         if self.network is not None:
-            length = keep.new_zeros(batch.num_users).index_add_(0, batch.row, keep)
+            length = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep)
             context = [length.log1p().unsqueeze(1) / 5]  # 1 for about 150 ratings
             if self.dates is not None:
                 context.append(self.dates(batch, keep))
@@ -176,14 +176,14 @@ class TemporalPooling(nn.Module):
 
     def weights(self, batch: UserBatch, keep: Tensor) -> list[Tensor]:
         """Return the weights ``[num_edges]`` of the ratings in every view."""
-        rank = batch.ranks(keep)
-        weights = [torch.exp(-rank / decay) * keep for decay in self.rank_decays]
+        rank = batch.recency_rank(keep)
+        weights = [torch.exp(-rank / decay) * keep for decay in self.position_decays]
         if self.day_decays:
-            days = (batch.last_times(keep)[batch.row] - batch.time).float() / SECONDS_PER_DAY
+            days = (batch.last_timestamp(keep)[batch.user_index] - batch.timestamp).float() / SECONDS_PER_DAY
             weights += [torch.exp(-days.clamp(min=0) / decay) * keep for decay in self.day_decays]
-        if self.rated_decays:
-            count = keep.new_zeros(batch.num_users).index_add_(0, batch.row, keep)
-            mean = keep.new_zeros(batch.num_users).index_add_(0, batch.row, keep * batch.rating) / count.clamp(min=1)
-            distance = batch.rating - mean[batch.row]
-            weights += [torch.exp(-rank / decay) * keep * distance for decay in self.rated_decays]
+        if self.rating_decays:
+            count = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep)
+            mean = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep * batch.rating) / count.clamp(min=1)
+            distance = batch.rating - mean[batch.user_index]
+            weights += [torch.exp(-rank / decay) * keep * distance for decay in self.rating_decays]
         return weights

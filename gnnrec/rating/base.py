@@ -67,7 +67,7 @@ def predict_pairs(model: RatingPredictor, users: UserBatch, row: Tensor, movie: 
 
 def rated(users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
     """Return which rating of the batch each pair is, ``[num_pairs]`` int64; -1 where there is none."""
-    edge = users.row * users.num_movies + users.movie
+    edge = users.user_index * users.num_movies + users.movie_index
     if not len(edge):
         return torch.full_like(row, -1)
     edge, order = edge.sort()

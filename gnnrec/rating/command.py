@@ -9,7 +9,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.graph import user_batch
+from gnnrec.graph import encode_users
 from gnnrec.models.gnn import load
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.fit import fit_ratings
@@ -38,7 +38,7 @@ def rate(run: str | Path, who: Any, movies: Any = None, *, settings: RatingConfi
         model = load_ratings(run)
     else:
         bare = load(run)
-        user_batch(bare.graph, who)  # a mistake in the question is told before anything is trained
+        encode_users(bare.graph, who)  # a mistake in the question is told before anything is trained
         movie_nodes(bare.graph, movies)
         model = fit_ratings(bare, settings=settings)
         model.save(run, keep=["checkpoint.pt", "split"])

@@ -72,7 +72,7 @@ def evaluate_ratings(
         raise DataError("the test rows have no column rating to compare with")
     nodes, row = graph.user_nodes(rows["user_id"]).unique(return_inverse=True)
     movie = graph.movie_nodes(rows["movie_id"])
-    users = graph.known_users(nodes)
+    users = graph.user_batch(nodes)
     if (seen := rated(users, row, movie) >= 0).any():
         user, what = rows.loc[int(seen.int().argmax()), ["user_id", "movie_id"]]
         raise DataError(f"the rating of movie {what} by user {user} was given to the model; leave it out of the test")

@@ -122,7 +122,7 @@ class RatingModel(RatingPredictor):
 
     def _vectors(self, users: UserBatch) -> Tensor:
         """Return the graph's vectors of people, on the CPU; of width 0 where the head takes none."""
-        return self.model.vectors_of(users).cpu() if len(self.head.center) else torch.empty(users.num_users, 0)
+        return self.model.embed(users).cpu() if len(self.head.center) else torch.empty(users.num_users, 0)
 
     def __repr__(self) -> str:
         return f"RatingModel({self.head.num_samples} draws of {self.settings.embedding_dim} dimensions, {self.model!r})"

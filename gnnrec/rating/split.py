@@ -50,4 +50,4 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
     codes[order[:num_test]] = 2
     codes[order[num_test : num_test + num_valid]] = 1
     line = f"random over all ratings {'/'.join(f'{share:g}' for share in fractions)}, seed {seed}"
-    return Split._from_codes(dataset, codes, line)
+    return Split.from_codes(dataset, codes, line)

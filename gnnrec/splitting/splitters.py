@@ -105,7 +105,7 @@ def by_fold(ids: pd.Series, fold: int, what: str) -> np.ndarray:
         raise ConfigError(f"fold must be a whole number from 0 to {NUM_FOLDS - 1}, not {fold!r}")
     rows, distinct = pd.factorize(ids)
     buckets = np.array([bucket(one) for one in distinct.tolist()])
-    parts = np.select([buckets == fold, buckets == fold + FOLDS], [2, 1], default=0)
+    parts = np.select([buckets == fold, buckets == fold + NUM_FOLDS], [2, 1], default=0)
     for part, name in ((1, "validation"), (2, "test")):
         if part not in parts:
             raise DataError(f"fold {fold} contains none of the {len(parts)} {what} for {name}; try another fold")

@@ -137,7 +137,7 @@ class TrialRun:
                 self.rows.valid,
                 ks=(k,),
                 metrics=[metric for metric, at in wanted if at == k],
-                candidates=self.rows.ranked("valid"),
+                candidates=self.rows.candidates_for("valid"),
                 history=self.rows.support,
             )
             found |= {

@@ -24,13 +24,13 @@ class TrainingState:
     Parameters
     ----------
     encoder : Encoder
-    optimiser : torch.optim.Optimizer
+    optimizer : torch.optim.Optimizer
     generator : torch.Generator
         The source of all randomness in the loop.
     """
 
-    def __init__(self, encoder: Encoder, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
-        self.encoder, self.optimiser, self.generator = encoder, optimiser, generator
+    def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
+        self.encoder, self.optimizer, self.generator = encoder, optimizer, generator
         self.epoch = 0
         self.waited = 0
         self.history: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class TrainingState:
         content = {
             "fingerprint": fingerprint,
             "encoder": self.encoder.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "epoch": self.epoch,
             "waited": self.waited,
@@ -91,7 +91,7 @@ class TrainingState:
         if found != fingerprint:
             raise ConfigError(f"{path} was made with another config or other data; resume with the same ones")
         self.encoder.load_state_dict(content["encoder"])
-        self.optimiser.load_state_dict(content["optimiser"])
+        self.optimizer.load_state_dict(content["optimizer"])
         self.generator.set_state(content["generator"])
         self.epoch, self.waited, self.history = content["epoch"], content["waited"], content["history"]
         self.best_score, self.best_weights = content["best_score"], content["best_weights"]

@@ -24,13 +24,13 @@ SHORT = 15.0
 
 def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
     """Return the batches of one epoch: users, or moments, each given by the rating that comes next."""
-    counts = torch.bincount(graph.users.row, minlength=graph.num_users)
+    counts = torch.bincount(graph.users.user_index, minlength=graph.num_users)
     active = torch.nonzero(counts).squeeze(1)
-    if train.questions == "next":
-        users = active.repeat_interleave(train.moments)
-        share = torch.rand(len(users), generator=generator) ** (1 / train.late_moments)
+    if train.objective == "next_item":
+        users = active.repeat_interleave(train.cutoffs_per_user)
+        share = torch.rand(len(users), generator=generator) ** (1 / train.cutoff_recency)
         place = (share * counts[users]).long().clamp(max=counts[users] - 1)
-        active = graph.first_edge[users] + place
+        active = graph.user_ptr[users] + place
     return list(active[torch.randperm(len(active), generator=generator)].split(train.batch_size))
 
 
@@ -38,7 +38,7 @@ def batch_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, drawn: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
     """Return the loss of one batch that `sample_batches` gave."""
-    ask = next_item_loss if train.questions == "next" else masked_edge_loss
+    ask = next_item_loss if train.objective == "next_item" else masked_edge_loss
     if encoder.views is None:
         return ask(encoder, graph, tensors, drawn, train, generator)
     # The views' dropout takes PyTorch's own random numbers: those of the run, then, and the caller's are left alone.
@@ -52,10 +52,10 @@ def masked_edge_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, users: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
     """Ask users ``[n]`` for a random share of their ratings."""
-    keep = bernoulli(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
-    edges = graph.edges_of(users)
-    batch, has_history = _newcomers(graph.known_users(users), train, generator)
-    keep[edges] = _shortened(keep[edges], batch, train, generator) * has_history[batch.row]
+    keep = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
+    edges = graph.user_edges(users)
+    batch, has_history = _newcomers(graph.user_batch(users), train, generator)
+    keep[edges] = _shortened(keep[edges], batch, train, generator) * has_history[batch.user_index]
     movies = _movies(encoder, tensors, keep, train, generator)
     z = _users(encoder, batch, movies, keep[edges])
     return _loss(z, movies.targets, tensors, batch, keep[edges] == 0, train, generator)
@@ -65,19 +65,19 @@ def next_item_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, moments: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
     """Ask the people of some ratings ``[n]``, as they were just before them, for these and the following ones."""
-    users = graph.users.row[moments]
-    batch, has_history = _newcomers(graph.known_users(users, until=moments), train, generator)
-    keep = bernoulli(len(batch.row), 1 - train.edge_dropout, generator) * has_history[batch.row]
+    users = graph.users.user_index[moments]
+    batch, has_history = _newcomers(graph.user_batch(users, until=moments), train, generator)
+    keep = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]
     # What these people did later must not come back to them through the movies either.
-    whole = bernoulli(tensors.users.watched.num_edges, 1 - train.edge_dropout, generator)
-    first = graph.first_edge[1:].scatter_reduce(0, users, moments, "amin")
-    whole[csr_ranges(first, graph.first_edge[1:])[0]] = 0
+    whole = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
+    first = graph.user_ptr[1:].scatter_reduce(0, users, moments, "amin")
+    whole[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
     movies = _movies(encoder, tensors, whole, train, generator)
     z = _users(encoder, batch, movies, keep)
-    until = torch.minimum(moments + train.horizon, graph.first_edge[users + 1])
-    edges = graph.edges_of(users, until)
-    known = graph.known_users(users, until)
-    return _loss(z, movies.targets, tensors, known, edges >= moments[known.row], train, generator)
+    until = torch.minimum(moments + train.horizon, graph.user_ptr[users + 1])
+    edges = graph.user_edges(users, until)
+    known = graph.user_batch(users, until)
+    return _loss(z, movies.targets, tensors, known, edges >= moments[known.user_index], train, generator)
 
 
 def _newcomers(batch: UserBatch, train: TrainConfig, generator: Generator) -> tuple[UserBatch, Tensor]:
@@ -89,13 +89,13 @@ def _newcomers(batch: UserBatch, train: TrainConfig, generator: Generator) -> tu
 
 def _shortened(keep: Tensor, batch: UserBatch, train: TrainConfig, generator: Generator) -> Tensor:
     """Let some people bring a few of their ratings only; small numbers of them are as frequent as large ones."""
-    if not train.short_histories:
+    if not train.history_truncation:
         return keep
-    short = bernoulli(batch.num_users, train.short_histories, generator)
+    short = bernoulli(batch.num_users, train.history_truncation, generator)
     few = SHORT ** torch.rand(batch.num_users, generator=generator)  # 1 to SHORT
-    share = few / torch.bincount(batch.row, minlength=batch.num_users)  # of their ratings
-    kept = torch.rand(len(keep), generator=generator) < share.clamp(max=1 - train.edge_dropout)[batch.row]
-    return torch.where(short[batch.row] > 0, kept.float(), keep)
+    share = few / torch.bincount(batch.user_index, minlength=batch.num_users)  # of their ratings
+    kept = torch.rand(len(keep), generator=generator) < share.clamp(max=1 - train.edge_dropout)[batch.user_index]
+    return torch.where(short[batch.user_index] > 0, kept.float(), keep)
 
 
 def _movies(
@@ -129,9 +129,9 @@ def _loss(
     # A movie nobody rated is not a movie nobody likes: only rated ones are there to be chosen from.
     rated = tensors.movie_degree > 0
     column = rated.cumsum(0) - 1
-    row, movie = known.row.to(z.device), known.movie.to(z.device)
+    row, movie = known.user_index.to(z.device), known.movie_index.to(z.device)
     watched = Adjacency(row, column[movie], known.num_users, int(rated.sum()))
-    options = {"negative_weight": train.negative_weight} if train.loss == "weighted_squared_error" else {}
+    options = {"negative_weight": train.negative_weight} if train.loss == "weighted_mse" else {}
     return LOSSES[train.loss](z, targets[rated], watched, question.to(z.device), generator, **options)
 
 

@@ -44,7 +44,7 @@ class OptimizerConfig:
     >>> schedule = OptimizerConfig(epochs=60, learning_rate=5e-3, batch_size=4096)
     >>> dataclasses.replace(schedule, epochs=1).epochs
     1
-    >>> type(schedule.optimiser(torch.nn.Linear(2, 1))).__name__
+    >>> type(schedule.optimizer(torch.nn.Linear(2, 1))).__name__
     'AdamW'
     """
 
@@ -57,7 +57,7 @@ class OptimizerConfig:
         check_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
         check_at_least(0, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
 
-    def optimiser(self, network: torch.nn.Module) -> torch.optim.Optimizer:
+    def optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         """Return what takes the steps of a network."""
         return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
@@ -162,7 +162,7 @@ def batches(size: int, batch_size: int, generator: torch.Generator) -> tuple[Ten
 
 def trained_users(graph: Graph) -> Tensor:
     """Return which users of the graph have a rating to learn from, ``[num_users]`` bool."""
-    return torch.bincount(graph.users.row, minlength=graph.num_users) > 0
+    return torch.bincount(graph.users.user_index, minlength=graph.num_users) > 0
 
 
 def check_at_least(least: float, **settings: float) -> None:
@@ -181,7 +181,7 @@ class NegativeSampler:
 
     def __init__(self, graph: Graph) -> None:
         self.num_movies = graph.num_movies
-        row, movie = graph.users.row, graph.users.movie
+        row, movie = graph.users.user_index, graph.users.movie_index
         keys = (row * self.num_movies + movie).sort().values
         counts = torch.bincount(row, minlength=graph.num_users)
         self._before = counts.cumsum(0) - counts  # [num_users], ratings of earlier users

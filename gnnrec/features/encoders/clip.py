@@ -101,7 +101,7 @@ class ClipImage(Clip):
     reads = "image"
 
     def prepare(self, raw: Image.Image) -> Tensor:
-        """Return the picture as the model wants it, ``[3, height, width]``: scaled, its middle cut out, normalised."""
+        """Return the picture as the model wants it, ``[3, height, width]``: scaled, its middle cut out, normalized."""
         prepared: Tensor = self._model[1](raw)
         return prepared
 
