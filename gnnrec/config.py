@@ -6,7 +6,9 @@ losses and metrics are checked against the registries, so a registered extension
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,6 +30,18 @@ from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 Positive = Annotated[float, Field(gt=0)]
 
 
+_validating: ContextVar[bool] = ContextVar("validating", default=False)
+
+
+@contextmanager
+def _validation() -> Iterator[None]:
+    token = _validating.set(True)
+    try:
+        yield
+    finally:
+        _validating.reset(token)
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, without unknown keys; a wrong value is a `ConfigError`.
 
@@ -44,10 +58,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
     def __init__(self, **values: Any) -> None:
-        try:
+        if _validating.get():  # a section of other settings: the outermost call reports all errors
             super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_format(error, type(self))) from None
+            return
+        with _validation():
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigError(_format(error, type(self))) from None
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -210,7 +228,8 @@ class Config(Settings):
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
         """Check a nested mapping; a `ConfigError` names each wrong key and what was expected."""
         try:
-            return cls.model_validate(values)
+            with _validation():
+                return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(_format(error, cls, where)) from None
 

@@ -193,7 +193,7 @@ METRICS = Registry(
 MODELS = Registry(
     "model",
     {
-        "gnn": "gnnrec.models.gnn",
+        "gnn": "gnnrec.models.gnn_training",
         "popularity": "gnnrec.models.popularity",
         **dict.fromkeys(("itemknn", "ease", "slim"), "gnnrec.models.neighbors"),
         **dict.fromkeys(("contentknn", "ridge"), "gnnrec.models.content"),

@@ -33,7 +33,9 @@ class AttentionNetwork(nn.Module):
         self.movie = nn.Embedding(num_movies + 1, dim, padding_idx=num_movies)
         self.bias = nn.Parameter(torch.cat([bias, torch.zeros(1)]))
         nn.init.normal_(self.movie.weight[:num_movies], std=0.1)
-        self.query, self.key, self.user_movie, self.rated, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(5))
+        self.query, self.key, self.user_movie, self.rated, self.out = (
+            nn.Linear(dim, dim, bias=False) for _ in range(5)
+        )
 
     def bias_of(self, movies: Tensor) -> Tensor:
         """Return the biases; as an embedding's, their gradient does not depend on the number of threads."""

@@ -68,8 +68,12 @@ class Biases(RatingPredictor):
         users, mean = graph.users, graph.users.rating.mean()
         movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
         for _ in range(num_rounds):
-            movie_bias = _shrunk(users.movie_index, users.rating - mean - user_bias[users.user_index], graph.num_movies, movie_reg)
-            user_bias = _shrunk(users.user_index, users.rating - mean - movie_bias[users.movie_index], graph.num_users, user_reg)
+            movie_bias = _shrunk(
+                users.movie_index, users.rating - mean - user_bias[users.user_index], graph.num_movies, movie_reg
+            )
+            user_bias = _shrunk(
+                users.user_index, users.rating - mean - movie_bias[users.movie_index], graph.num_users, user_reg
+            )
         return cls(graph, mean, _scale(users.rating), movie_bias, user_reg)
 
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
