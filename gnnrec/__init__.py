@@ -17,7 +17,8 @@ with warnings.catch_warnings():  # the newest PyTorch tells PyG to do without To
 
 from gnnrec.analysis import analyze
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split, load_dataset
+from gnnrec.data import Dataset, Split
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
 from gnnrec.evaluate import evaluate
 from gnnrec.explain import explain

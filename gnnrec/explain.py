@@ -47,7 +47,7 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
     Examples
     --------
     >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()

@@ -77,7 +77,7 @@ def fit(
     --------
     >>> from gnnrec import load_dataset
     >>> config = Config().override(["train.epochs=2", "model.embedding_dim=16"])
-    >>> fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)  # doctest: +ELLIPSIS
+    >>> fit(load_dataset("sample", num_users=60, num_movies=40), config, progress=False)  # doctest: +ELLIPSIS
     RecGraph(lightgcn, 16 dimensions, Graph(60 users, ...
     """
     if not isinstance(data, (Dataset, Split)):

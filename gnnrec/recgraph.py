@@ -42,7 +42,7 @@ class RecGraph(Recommender):
     >>> import pandas as pd
     >>> from gnnrec import fit, load_dataset, recommend
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
-    >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
+    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), config, progress=False)
     >>> tuple(model.user_vectors([1, {3: 5, 7: 4}]).shape), tuple(model.movie_vectors().shape)
     ((2, 8), (40, 8))
     >>> more = model.add_ratings(pd.DataFrame({"user_id": [61], "movie_id": [3], "rating": [5]}))
@@ -159,7 +159,7 @@ def load(path: str | Path, device: str = "cpu") -> RecGraph:
     >>> import tempfile
     >>> from gnnrec import fit, load_dataset
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
-    >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
+    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), config, progress=False)
     >>> load(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RecGraph(lightgcn, 8 dimensions, Graph(60 users, 40 movies, ...
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gnnrec import Config, RecGraph, Split, fit
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 
 FAST = Config().override(["model.embedding_dim=64", "train.batch_size=128", "train.learning_rate=0.005"])
 """Settings that suit the small sample: its few people make few steps per epoch."""

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewUser
 from gnnrec.recommend import Recommender, recommend, similar_movies

@@ -21,9 +21,9 @@ from gnnrec import Dataset, cli
 from gnnrec.analysis import Analysis, analyze, draw, rating_distribution, report
 from gnnrec.analysis.finding import Finding, size_of
 from gnnrec.analysis.sections import SECTIONS
-from gnnrec.data import make_sample
-from gnnrec.data.posters import sample_posters
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
 
 EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
@@ -270,7 +270,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mistakes_of_the_command_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
     for arguments, message in (
-        (["--dataset", tmp_path / "no"], "is neither a known name"),
+        (["--dataset", tmp_path / "no"], "does not exist"),
         (["--dataset", "sample", "--out", tmp_path], "is not a report of gnnrec analyze; choose another folder"),
         (["--dataset", "sample", "--posters", tmp_path], "has no poster of any movie; 0 pictures are there"),
     ):

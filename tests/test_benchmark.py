@@ -28,7 +28,8 @@ from gnnrec.benchmark import (
     timed,
     valid_quality,
 )
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import Fingerprint
 from gnnrec.graph import Graph

@@ -38,7 +38,8 @@ from gnnrec import (
 )
 from gnnrec.benchmark import MODELS, Report, fit_baseline
 from gnnrec.cli import asking, options
-from gnnrec.data import PROTOCOLS, make_sample
+from gnnrec.data import PROTOCOLS
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError
 from gnnrec.evaluate import Fingerprint
 
@@ -619,8 +620,8 @@ def test_download(server: str, tmp_path: Path) -> None:
 def test_download_errors(server: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert "ml-1m.zip does not have the checksum" in fails_in_download("ml-1m", "--to", data)
-    assert "the server answers 404" in fails_in_download("ml-100k", "--to", data)
-    assert "'ml-7m' is no MovieLens set; known are ml-100k, ml-1m" in fails("download", "ml-7m")
+    assert "the server responds 404" in fails_in_download("ml-100k", "--to", data)
+    assert "unknown dataset 'ml-7m'; did you mean 'ml-1m'? " in fails("download", "ml-7m")
     assert list(data.iterdir()) == []
 
 
@@ -641,7 +642,7 @@ def test_mistakes_in_the_data(tmp_path: Path) -> None:
     assert fails("train", "--dataset", bad).startswith(f"{bad}:3: ")
     bad.write_text("")
     assert str(bad) in fails("train", "--dataset", tmp_path)
-    assert "'nosuch' is neither a known name (sample, ml-100k" in fails("train", "--dataset", "nosuch")
+    assert "unknown dataset 'nosuch'; choose one of sample, ml-100k" in fails("train", "--dataset", "nosuch")
     assert "has no timestamps" in fails("train", "--dataset", no_times(tmp_path), "--protocol", "leave-last-out")
 
 

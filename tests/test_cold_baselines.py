@@ -13,8 +13,9 @@ from gnnrec.baselines import EASE, ContentKNN, FeatureRidge, Popularity, content
 from gnnrec.baselines import counts as counting
 from gnnrec.baselines.peers import PEERS, LightFM
 from gnnrec.baselines.peers.training import Watch
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data import Dataset, Split
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph, NewUser

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from gnnrec.baselines import EASE, Popularity
 from gnnrec.cli.options import Source
-from gnnrec.data import PROTOCOLS, Dataset, Split, find_dataset, load_dataset, make_sample
+from gnnrec.data import PROTOCOLS, Dataset, Split
 from gnnrec.data.divide import BUCKETS, FOLDS, bucket
+from gnnrec.datasets import find_dataset, load_dataset, make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import Fingerprint, evaluate
 from gnnrec.graph import Graph, UserBatch

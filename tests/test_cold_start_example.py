@@ -17,7 +17,7 @@ import pytest
 import gnnrec
 from gnnrec import Split, evaluate
 from gnnrec.baselines import BASELINES
-from gnnrec.data import load_dataset, make_sample
+from gnnrec.datasets import load_dataset, make_sample
 from gnnrec.features import encode_plots, save_vectors
 from gnnrec.graph import Graph
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec.data import Split, load_dataset
+from gnnrec.data import Split
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import DataError
 
 ITEM = "|01-Jan-1995||http://a" + "|0" * 18 + "|1\n"

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, columns, load_dataset
+from gnnrec.data import Dataset, columns
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.files import write_whole
 from gnnrec.graph import Graph, NewUser, batch_of

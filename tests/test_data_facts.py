@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnrec.data import Dataset, load_dataset
+from gnnrec.data import Dataset
 from gnnrec.data.facts import to_imdb_ids, to_minutes, to_tmdb_ids
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import DataError
 
 ML_1M = {

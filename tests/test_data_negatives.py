@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data import Dataset, Split
 from gnnrec.data import negatives as module
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 
 

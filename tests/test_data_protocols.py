@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import PROTOCOLS, Dataset, Split, make_sample
+from gnnrec.data import PROTOCOLS, Dataset, Split
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 
 

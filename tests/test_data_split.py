@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data import Dataset, Split
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 
 PARTS = ("train", "valid", "test", "support")

@@ -166,7 +166,7 @@ def test_every_metric_is_in_the_table() -> None:
 def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What training, rating and benchmarking leave behind is what the page says, no more and no less."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", lambda: gnnrec.data.make_sample(60, 40))
+    monkeypatch.setattr(gnnrec.datasets.DATASETS, "get", lambda name: lambda: gnnrec.datasets.make_sample(60, 40))
     commands = [
         ["train", "--dataset", "sample", "--protocol", "unseen-users", "--out", "run", "--set", "train.epochs=1"],
         ["rate", "run", "--likes", "7", "--movie", "1"],

@@ -20,14 +20,14 @@ from typer.testing import CliRunner
 
 from gnnrec.cli import app
 from gnnrec.config import Config
-from gnnrec.data import make_sample
+from gnnrec.datasets import DATASETS, make_sample
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
 LANGUAGES = {"python", "console", "yaml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
 
-small_sample = cache(partial(make_sample, n_users=100))
+small_sample = cache(partial(make_sample, num_users=100))
 """Pages ask for the same few samples again and again; a dataset never changes."""
 
 
@@ -71,8 +71,9 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", small_sample)
-    monkeypatch.setattr("gnnrec.data.readers.fetch", partial(pytest.fail, "the page needs a download"))
+    loader = DATASETS.get
+    monkeypatch.setattr(DATASETS, "get", lambda name: small_sample if name == "sample" else loader(name))
+    monkeypatch.setattr("gnnrec.datasets._download.download", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}

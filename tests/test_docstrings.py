@@ -16,6 +16,7 @@ ROOMS = (
     "gnnrec.baselines.peers",
     "gnnrec.benchmark",
     "gnnrec.data",
+    "gnnrec.datasets",
     "gnnrec.evaluate",
     "gnnrec.evaluate.lists",
     "gnnrec.evaluate.metrics",
@@ -31,7 +32,7 @@ WITHOUT_EXAMPLES = {
     "gnnrec.DownloadError": "only a network that fails raises it",
 }
 NOT_RUN = {
-    "gnnrec.data.download": "it needs a network",
+    "gnnrec.datasets.download": "it needs a network",
     "gnnrec.plots.movie_map": "it draws what docs/make_map.py draws, which a test runs",
 }
 

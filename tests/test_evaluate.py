@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from test_metrics import reference
 
 from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Dataset, Split, make_sample
+from gnnrec.data import Dataset, Split
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluate import METRICS, evaluate, ranking
 from gnnrec.evaluate.metrics import ACCURACY

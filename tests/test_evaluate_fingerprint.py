@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Split, make_sample
+from gnnrec.data import Split
+from gnnrec.datasets import make_sample
 from gnnrec.evaluate import Fingerprint, evaluate
 from gnnrec.evaluate.fingerprint import Rows
 from gnnrec.graph import Graph

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from gnnrec import NewUser, Split, evaluate, load, recommend
-from gnnrec.data import find_dataset, make_sample
+from gnnrec.datasets import find_dataset, make_sample
 
 SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "train_ml1m.py"
 QUICK = ("--set", "train.epochs=2", "--set", "model.embedding_dim=16")

@@ -12,7 +12,8 @@ import torch
 
 from gnnrec import NewUser, RecGraph, Split, explain
 from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
 from gnnrec.explain import PROFILE
 from gnnrec.graph import Graph, batch_of

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import (
     Encoder,
@@ -352,7 +353,7 @@ def test_a_poster_that_changes_is_encoded_again(posters: Path, tmp_path: Path) -
 
 
 def test_the_sample_end_to_end(tmp_path: Path) -> None:
-    data = make_sample(n_users=100, n_movies=80)
+    data = make_sample(num_users=100, num_movies=80)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vectors = encode_plots(data, encoder="tfidf:16", out=tmp_path, progress=False)

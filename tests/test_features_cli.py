@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gnnrec.cli import app
-from gnnrec.data import Dataset, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.features import cache as cache_module
 from gnnrec.features import encode_posters, find_plots, load_features
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from gnnrec import Dataset
 from gnnrec.cli.fetching import fetch
-from gnnrec.data import load_dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.fetch import FetchReport, Omdb, Tmdb, fetch_content
 from gnnrec.features.fetch.manners import RefusedError

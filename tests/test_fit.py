@@ -15,8 +15,8 @@ from conftest import FAST
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
 from gnnrec.baselines import Popularity
-from gnnrec.data import make_sample
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
 from gnnrec.nn import ENCODERS, LOSSES
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, fit, load, recommend
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.nn import ENCODERS
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function

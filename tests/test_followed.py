@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import followed_by
 from gnnrec.nn import GraphTensors, start_from_followed
 from gnnrec.recgraph import make_encoder

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
 from gnnrec.graph import AGE_BINS, DECADES, Graph, UserBatch
 

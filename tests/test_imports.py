@@ -14,9 +14,9 @@ import gnnrec
 
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
-    "errors", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
-    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "questions", "fit",
-    "rating", "benchmark", "study", "cli",
+    "errors", "registry", "files", "device", "config", "progress", "data", "datasets", "features",
+    "propagate", "graph", "nn", "storage", "recommend", "explain", "recgraph", "baselines", "evaluate",
+    "checkpoint", "plots", "analysis", "questions", "fit", "rating", "benchmark", "study", "cli",
 )  # fmt: skip
 ALLOWED = {
     ("storage", "plots"): "inside a function: drawing is the last thing that saving does, matplotlib is slow to import",

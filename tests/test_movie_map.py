@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, ConfigError, DataError, Dataset, Graph, Recommender, fit
 from gnnrec.cli import app
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.plots import movie_coordinates, movie_map, moviemap
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gnnrec import Config, DataError, Dataset, NewMovie, RecGraph, fit, load, similar_movies
-from gnnrec.data import make_sample
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
 
 WIDTH = 3
 

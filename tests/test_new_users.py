@@ -10,7 +10,7 @@ import pytest
 from contract import assert_same, ranked
 
 from gnnrec import Config, DataError, Dataset, Graph, NewUser, RecGraph, Split, fit
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import batch_of
 
 RATINGS = {10: 5.0, "Alien (1979)": 2.0, 30: 4.0}

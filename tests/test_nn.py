@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import LightGCN as PyGLightGCN
 
 from gnnrec import Config, Dataset, Graph, Split, fit
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.nn import ENCODERS, Content, Dropped, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder
 from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, Kernel

@@ -12,7 +12,7 @@ from gnnrec import Split, load_dataset
 from gnnrec.baselines import EASE
 from gnnrec.baselines.peers import PEERS
 from gnnrec.benchmark import Report
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from gnnrec import Config, Dataset, Graph, Split, evaluate, fit
 from gnnrec import questions as asking
 from gnnrec.config import TrainConfig
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.nn import ENCODERS, LOSSES, Encoder, GraphTensors
 from gnnrec.recgraph import make_encoder

@@ -15,7 +15,7 @@ import pytest
 
 from gnnrec import Graph, evaluate_ratings, load_dataset, predict_rating
 from gnnrec.benchmark import Report
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.evaluate.fingerprint import Rows
 from gnnrec.rating import split_ratings
 from gnnrec.rating.baselines import Biases

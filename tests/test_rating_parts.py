@@ -22,8 +22,8 @@ from gnnrec import (
     load_ratings,
     predict_rating,
 )
-from gnnrec.data import find_dataset, make_sample
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import find_dataset, make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.propagate import Adjacency
@@ -39,7 +39,7 @@ RATINGS = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [1, 2, 1, 3, 1],
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return gnnrec.load_dataset("sample", n_users=120, n_movies=60)
+    return gnnrec.load_dataset("sample", num_users=120, num_movies=60)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from gnnrec import (
     storage,
 )
 from gnnrec.baselines import Popularity
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.device import pick_device
 from gnnrec.nn import ENCODERS
 from gnnrec.recgraph import make_encoder

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
 from gnnrec.nn import ContentRidge, Encoder, GraphTensors
 from gnnrec.nn.settle import content_matrix
 from gnnrec.recgraph import make_encoder

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, Dataset, NewMovie, RecGraph, fit, similar_movies
 from gnnrec.cli import app
-from gnnrec.data import make_sample
-from gnnrec.data.posters import sample_posters
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import Encoder, EncoderError, encode_plot, encode_plots, encode_poster, encode_posters, pick
 from gnnrec.features.images import PosterError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gnnrec import Split, benchmark
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.evaluate import Fingerprint
 
 SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "time_to_quality.py"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, cli, evaluate, fit, tune
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.study import NumberedTPE, read_study
 from gnnrec.study.report import report_text
 from gnnrec.study.rows import facts_of, study_rows

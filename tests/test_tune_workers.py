@@ -20,7 +20,7 @@ import torch
 from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.study import read_study, storage
 from gnnrec.study.joining import load_study
 from gnnrec.study.storage import open_storage, quiet

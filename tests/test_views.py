@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnrec import Config, Dataset, Graph
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.nn import ENCODERS, Encoder, GraphTensors, HistoryViews
 from gnnrec.nn.dates import Dates

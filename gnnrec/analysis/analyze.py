@@ -113,7 +113,7 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> found = analyze(make_sample(100, 80))
     >>> found
     Analysis('sample': 16 findings, 0 left out)

@@ -35,7 +35,7 @@ class Finding:
     Examples
     --------
     >>> from gnnrec.analysis import analyze
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> tail = analyze(make_sample(100, 80))["long-tail"]
     >>> tail
     Finding('long-tail': The long tail)

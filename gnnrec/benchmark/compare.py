@@ -51,7 +51,7 @@ def compare(
     Examples
     --------
     >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> split = Split.random(make_sample(100, 80))
     >>> rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])

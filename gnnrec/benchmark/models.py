@@ -53,7 +53,7 @@ def fit_model(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> fit_model("itemknn", Split.random(make_sample(60, 40)), Config()).name
     'itemknn'
     """
@@ -72,7 +72,7 @@ def fit_baseline(name: str, split: Split, seed: int = 0) -> Recommender:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> fit_baseline("ease", Split.random(make_sample(60, 40))).name
     'ease'
     """
@@ -92,7 +92,7 @@ def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
     Examples
     --------
     >>> from gnnrec.baselines import Popularity
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> split = Split.random(make_sample(60, 40))
     >>> quality = valid_quality(split)
     >>> 0 < quality(Popularity.fit(Graph.from_dataset(split.dataset))) < 1

@@ -86,7 +86,7 @@ def benchmark(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> report = benchmark(Split.random(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
     >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
     ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)

@@ -21,8 +21,9 @@ from gnnrec.cli.movies import draw_map, similar
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.tuning import tune
 from gnnrec.cli.typed import command_line
-from gnnrec.data import Dataset, Split, load_dataset
-from gnnrec.data import download as fetch
+from gnnrec.data import Dataset, Split
+from gnnrec.datasets import download as fetch
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.fit import fit
 from gnnrec.recgraph import load

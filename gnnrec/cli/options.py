@@ -12,11 +12,11 @@ import typer
 from gnnrec.benchmark import FAST, MODELS
 from gnnrec.cli.output import console
 from gnnrec.config import Config
-from gnnrec.data import PROTOCOLS, Dataset, Split, load_dataset
+from gnnrec.data import PROTOCOLS, Dataset, Split
 from gnnrec.data.candidates import CANDIDATES
 from gnnrec.data.protocols import SCOPES, find_protocol
-from gnnrec.data.readers import NAMES
 from gnnrec.data.vectors import MovieVectors
+from gnnrec.datasets import DATASETS, load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.features import load_features, read_vectors
 
@@ -100,7 +100,7 @@ def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = 
 
 def tell_unused(dataset: Dataset) -> None:
     """Name the columns of files of one's own that are not read: a slip in a header would go unseen otherwise."""
-    if dataset.unused and dataset.name not in NAMES:
+    if dataset.unused and dataset.name not in DATASETS.names():
         found = "; ".join(f"{', '.join(map(repr, names))} of {table}" for table, names in dataset.unused.items())
         console.print(f"columns not used: {found}", highlight=False, markup=False)
 

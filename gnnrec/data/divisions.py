@@ -179,7 +179,8 @@ class Divisions(UnseenDivisions):
 
         Examples
         --------
-        >>> from gnnrec.data import Split, make_sample
+        >>> from gnnrec.data import Split
+        >>> from gnnrec.datasets import make_sample
         >>> Split.by_protocol("recbole", make_sample(50, 40))
         Split('sample', rating >= 3, 10-core, random per user 0.8/0.1/0.1, seed 0: 718 train, 53 valid, 53 test)
         >>> split = Split.by_protocol("unseen-users", make_sample(50, 40), fold=1, support=3)

@@ -66,7 +66,7 @@ class Split(Divisions):
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> Split.leave_last_out(make_sample(50, 40))
     Split('sample', leave last out: 919 train, 50 valid, 50 test)
     """

@@ -98,7 +98,8 @@ def evaluate(
     Examples
     --------
     >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import Split, make_sample
+    >>> from gnnrec.data import Split
+    >>> from gnnrec.datasets import make_sample
     >>> split = Split.random(make_sample(300, 200))
     >>> model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     >>> evaluate(model, split, ks=[10], metrics=["recall", "ndcg"]).columns.tolist()

@@ -60,7 +60,7 @@ class Fingerprint:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> split = Split.leave_last_out(make_sample(50, 40))
     >>> Fingerprint.of(split).digest == Fingerprint.of(split, mask="train+valid").digest
     False

@@ -107,8 +107,8 @@ def encode_plots(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
-    >>> encode_plots(make_sample(n_users=100, n_movies=80), encoder="tfidf:16", progress=False)
+    >>> from gnnrec.datasets import make_sample
+    >>> encode_plots(make_sample(num_users=100, num_movies=80), encoder="tfidf:16", progress=False)
     MovieVectors(80 movies, 16 wide: tfidf:16, TF-IDF and SVD of these texts)
     """
     source, say = find_plots(dataset, plots), _say(progress)

@@ -60,7 +60,7 @@ def encode(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.features import find_plots, pick
     >>> encode(find_plots(make_sample(20, 30)), pick("tfidf:8", "text"), progress=False, say=lambda line: None)
     MovieVectors(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of these texts)

@@ -146,8 +146,8 @@ def find_plots(dataset: Dataset, plots: str | Path | None = None) -> Source:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
-    >>> find_plots(make_sample(n_users=100, n_movies=80))
+    >>> from gnnrec.datasets import make_sample
+    >>> find_plots(make_sample(num_users=100, num_movies=80))
     text of 80 movies from column plot, 0 have none
     """
     ids, given = _movie_ids(dataset), None if plots is None else str(plots)

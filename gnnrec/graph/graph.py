@@ -49,7 +49,7 @@ class Graph(MovieContent):
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(60, 40))
     >>> graph.num_users, graph.num_movies, graph.ids["movie"][:3].tolist()
     (60, 40, [1, 2, 3])

@@ -75,7 +75,7 @@ def batch_of(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(60, 40))
     >>> users, names = batch_of(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])

@@ -122,7 +122,7 @@ def content_sizes(graph: Graph, model: ModelConfig) -> ContentSizes:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> dict(content_sizes(graph, ModelConfig(sides=("genres",))).sides)
     {'genres': 9}

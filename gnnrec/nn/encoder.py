@@ -70,7 +70,7 @@ class MovieStates:
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.recgraph import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> config = Config().override(["model.embedding_dim=8", "model.num_layers=2", "model.encoder=graphsage"])
@@ -115,7 +115,7 @@ class Encoder(nn.Module, ABC):
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.recgraph import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)

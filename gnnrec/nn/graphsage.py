@@ -44,7 +44,7 @@ class GraphSAGE(Encoder):
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> tensors = GraphTensors.of(graph)

@@ -44,7 +44,7 @@ class ContentRidge:
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> from gnnrec.recgraph import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))

@@ -55,7 +55,7 @@ def movie_coordinates(
     Examples
     --------
     >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> movie_coordinates(model, num_movies=3).columns.tolist()
     ['movie_id', 'title', 'x', 'y']

@@ -47,7 +47,7 @@ def evaluate_ratings(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> from gnnrec.rating.baselines import Biases
     >>> from gnnrec.rating.split import split_ratings

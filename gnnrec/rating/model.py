@@ -51,7 +51,7 @@ class RatingModel(RatingPredictor):
     >>> from gnnrec import Config, fit_ratings, load_dataset
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> settings = RatingConfig.of(embedding_dim=4, num_samples=5, burn_in=2)
-    >>> model = fit_ratings(load_dataset("sample", n_users=60, n_movies=40), config, settings, progress=False)
+    >>> model = fit_ratings(load_dataset("sample", num_users=60, num_movies=40), config, settings, progress=False)
     >>> one, movies = model.graph.users.slice(0, 1), torch.tensor([3, 4])
     >>> stars = model.predict(one, torch.zeros(2, dtype=torch.int64), movies)  # in the units of the ratings
     >>> bool((1 <= stars).all() and (stars <= 5).all()), model.model.graph is model.graph
@@ -148,7 +148,7 @@ def load_ratings(path: str | Path, device: str = "cpu") -> RatingModel:
     >>> from gnnrec import Config, fit_ratings, load_dataset
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> settings = RatingConfig.of(embedding_dim=4, num_samples=5, burn_in=2)
-    >>> model = fit_ratings(load_dataset("sample", n_users=60, n_movies=40), config, settings, progress=False)
+    >>> model = fit_ratings(load_dataset("sample", num_users=60, num_movies=40), config, settings, progress=False)
     >>> load_ratings(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RatingModel(5 draws of 4 dimensions, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """

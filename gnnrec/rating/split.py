@@ -34,7 +34,7 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> split_ratings(make_sample(60, 40))
     Split('sample', random over all ratings 0.9/0/0.1, seed 0: 1,095 train, 0 valid, 121 test)
     """

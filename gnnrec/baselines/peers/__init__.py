@@ -136,7 +136,7 @@ def fit_peer(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(60, 40))
     >>> fit_peer("mf", graph, settings={"dim": 4, "schedule": Schedule(1, learning_rate=0.01, batch_size=512)})
     MatrixFactorization(60 users, 40 movies)

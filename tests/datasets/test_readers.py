@@ -1,11 +1,13 @@
-"""What each format yields, value by value, and the file and line that each broken file is blamed for."""
+"""The values that each file format yields, and how names and paths are resolved."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, find_dataset, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import DATASETS, find_dataset, load_dataset, register_dataset
 from gnnrec.errors import ConfigError, DataError
 
 ML_1M = {
@@ -29,7 +31,7 @@ OWN = {
 }
 
 
-def write(folder: Path, files: dict[str, str | bytes]) -> Path:
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
     for name, content in files.items():
         encoding = "latin-1" if name.endswith(".dat") or name.startswith("u.") else "utf-8"
         (folder / name).write_bytes(content.encode(encoding) if isinstance(content, str) else content)
@@ -55,7 +57,7 @@ def test_ml_1m_format(tmp_path: Path) -> None:
     assert list(dataset.users.columns) == ["user_id", "age", "gender", "occupation", "zip_code"]
 
 
-def test_ml_1m_in_utf8_and_alone(tmp_path: Path) -> None:
+def test_ml_1m_in_utf8_and_ratings_alone(tmp_path: Path) -> None:
     write(tmp_path, {"ratings.dat": ML_1M["ratings.dat"], "movies.dat": ML_1M["movies.dat"].encode("utf-8")})
     assert load_dataset(tmp_path).movies["title"][0] == "Miss\xe9 (1995)"
     alone = load_dataset(tmp_path / "ratings.dat")
@@ -99,7 +101,7 @@ def test_separators_bom_blank_lines(tmp_path: Path, separator: str, newline: str
     ]
 
 
-def test_ids_keep_their_zeros_in_all_files(tmp_path: Path) -> None:
+def test_leading_zeros_make_ids_text_in_all_files(tmp_path: Path) -> None:
     write(tmp_path, {"ratings.csv": "user_id,movie_id\n7,1\n8,2\n", "users.csv": "user_id\n007\n7\n8\n"})
     dataset = load_dataset(tmp_path)
     assert dataset.users["user_id"].tolist() == ["007", "7", "8"]
@@ -107,7 +109,7 @@ def test_ids_keep_their_zeros_in_all_files(tmp_path: Path) -> None:
     assert dataset.ratings["movie_id"].tolist() == [1, 2]
 
 
-def test_blanks_around_text_ids_do_not_count(tmp_path: Path) -> None:
+def test_blanks_around_text_ids_are_removed(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -122,7 +124,7 @@ def test_blanks_around_text_ids_do_not_count(tmp_path: Path) -> None:
     assert dataset.movies["movie_id"].tolist() == ["m2", "m1"]
 
 
-def test_zeros_elsewhere_do_not_make_ids_text(tmp_path: Path) -> None:
+def test_leading_zeros_in_other_columns_keep_ids_numeric(tmp_path: Path) -> None:
     write(tmp_path, {"ratings.csv": "user_id,movie_id,rating\n7,1,05\n8,2,0.5\n"})
     assert rows(load_dataset(tmp_path).ratings) == [[7, 1, 5], [8, 2, 0.5]]
 
@@ -137,7 +139,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_folder_round_trip(tmp_path: Path) -> None:
-    dataset = load_dataset("sample", n_users=20, n_movies=30)
+    dataset = load_dataset("sample", num_users=20, num_movies=30)
     again = load_dataset(dataset.to_folder(tmp_path / "own"))
     for table in ("ratings", "movies", "users"):
         pd.testing.assert_frame_equal(getattr(again, table), getattr(dataset, table))
@@ -148,22 +150,22 @@ def test_folder_round_trip(tmp_path: Path) -> None:
     ]
 
 
-def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"neither a known name \(sample, ml-100k, ml-1m.*ratings\.csv"):
+def test_missing_and_unknown_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere' does not exist; a dataset is a folder with ratings\.csv"):
         load_dataset(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"holds no ratings; expected a folder with ratings\.csv"):
+    with pytest.raises(DataError, match=r"contains no ratings; expected a folder with ratings\.csv"):
         load_dataset(tmp_path)
     (tmp_path / "ratings.xlsx").write_bytes(b"x")
-    with pytest.raises(DataError, match="no known kind"):
+    with pytest.raises(DataError, match=r"ratings\.xlsx has an unknown file type '\.xlsx'; expected a folder"):
         load_dataset(tmp_path / "ratings.xlsx")
     (tmp_path / "ratings.parquet").write_bytes(b"x")
     with pytest.raises(DataError, match="not a Parquet file"):
         load_dataset(tmp_path / "ratings.parquet")
-    with pytest.raises(ConfigError, match="n_users"):
-        load_dataset(tmp_path, n_users=3)
+    with pytest.raises(ConfigError, match=r"^options num_users are only for registered datasets, not for .*"):
+        load_dataset(tmp_path, num_users=3)
 
 
-def test_where_named_sets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_order_of_named_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GNNREC_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -181,11 +183,11 @@ def test_where_named_sets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_dataset("ml-1m", tmp_path / "given" / "ml-1m") == tmp_path / "given" / "ml-1m"
     assert find_dataset("ml-100k") is None
     assert repr(load_dataset("ml-1m")) == "Dataset('ml-1m': 2 users, 3 movies, 3 ratings)"
-    with pytest.raises(ConfigError, match="known are ml-100k"):
+    with pytest.raises(ConfigError, match="unknown dataset 'netflix'; choose one of sample, ml-100k"):
         find_dataset("netflix")
 
 
-def test_a_folder_of_another_set_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_dataset_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (small := tmp_path / "ml-latest-small").mkdir()
@@ -201,8 +203,11 @@ def test_a_folder_of_another_set_is_not_taken(tmp_path: Path, monkeypatch: pytes
 
 
 def test_sample_by_name() -> None:
-    assert isinstance(load_dataset("sample", n_users=5, n_movies=20, seed=3), Dataset)
-    with pytest.raises(ConfigError, match="sample has no option users; known are n_users, n_movies, seed, ratings_per"):
+    assert isinstance(load_dataset("sample", num_users=5, num_movies=20, seed=3), Dataset)
+    with pytest.raises(
+        ConfigError,
+        match="unknown option users of dataset 'sample'; choose from num_users, num_movies, seed, ratings_per",
+    ):
         load_dataset("sample", users=5, seed=3)
 
 
@@ -210,3 +215,58 @@ def test_sample_by_name() -> None:
 def test_neither_name_nor_path(wrong: object) -> None:
     with pytest.raises(DataError, match=f"a dataset is a name or a path, not {type(wrong).__name__};"):
         load_dataset(wrong)  # type: ignore[arg-type]
+
+
+def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^unknown dataset 'ml-1mm'; did you mean 'ml-1m'\? .*, or give the path of"):
+        load_dataset("ml-1mm")
+    with pytest.raises(DataError, match=r"^'ml-1mm' does not exist; a dataset is"):
+        load_dataset(Path("ml-1mm"))
+    (folder := tmp_path / "ml-1mm").mkdir()
+    write(folder, OWN)
+    assert load_dataset("ml-1mm").name == "ml-1mm"
+
+
+def test_names_take_precedence_over_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample").mkdir()
+    write(tmp_path / "sample", OWN)
+    assert load_dataset("sample", num_users=5, num_movies=20).num_users == 5
+    assert load_dataset("./sample").num_users == 2
+    assert load_dataset(Path("sample")).num_users == 2
+
+
+@register_dataset("test-frames")
+class Frames(Dataset):
+    """A dataset that is a class and has any options."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(pd.DataFrame({"user_id": [1], "movie_id": [2]}), name="/".join(sorted(options)))
+
+
+def test_registered_class() -> None:
+    assert "test-frames" in DATASETS.names()
+    assert load_dataset("test-frames", color="red").name == "color/data_dir/download"
+
+
+@register_dataset("test-nothing")
+def nothing() -> None:
+    """Return no dataset."""
+
+
+def test_loader_must_return_a_dataset() -> None:
+    with pytest.raises(ConfigError, match="the loader of dataset 'test-nothing' must return a Dataset, not NoneType"):
+        load_dataset("test-nothing")
+    with pytest.raises(ConfigError, match="unknown option color of dataset 'test-nothing'; it has none"):
+        load_dataset("test-nothing", color="red")
+    with pytest.raises(ConfigError, match="dataset 'sample' is already registered"):
+        register_dataset("sample")(nothing)
+
+
+def test_metadata_of_movielens() -> None:
+    assert DATASETS.names()[:9] == [
+        "sample", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest",
+    ]  # fmt: skip
+    assert DATASETS.metadata("ml-1m")["url"] == "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+    assert DATASETS.metadata("ml-1m")["md5"] == "c4d9eecfca2ab87c1945afe126590906"

@@ -1,12 +1,12 @@
-"""The real MovieLens files, where there are any: counts that GroupLens publishes, and values read by eye."""
+"""The real MovieLens files, if available: counts that GroupLens publishes, and values checked by hand."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from gnnrec.data import Dataset, Split, find_dataset, load_dataset
+from gnnrec.data import Dataset, Split
+from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.graph import Graph
 
 
@@ -38,14 +38,16 @@ def test_ml_1m(ml_1m: Dataset) -> None:
 
 
 @pytest.mark.real
-def test_what_lies_beside_ml_1m(ml_1m: Dataset) -> None:
+def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     if not all((real("ml-1m") / name).is_file() for name in ("omdb.csv", "fullplot.csv")):
         pytest.skip("GNNREC_DATA does not hold ml-1m/omdb.csv and ml-1m/fullplot.csv")
     movies = ml_1m.movies.set_index("movie_id")
     toys = movies.loc[1]
     assert toys[["directors", "runtime", "imdb_id"]].tolist() == ["John Lasseter", 81, "tt0114709"]
     assert toys["actors"] == "Tom Hanks|Tim Allen|Don Rickles|Jim Varney"
-    assert toys["plot"].startswith("A little boy named Andy")  # the full one; the short one begins otherwise
+    assert str(toys["plot"]).startswith(
+        "A little boy named Andy"
+    )  # from fullplot.csv; the short plot of omdb.csv begins differently
     assert movies["directors"][3114] == "John Lasseter|Ash Brannon|Lee Unkrich"  # two of them "(co-director)"
     assert (movies["plot"].isna().sum(), movies["runtime"].isna().sum(), movies["imdb_id"].isna().sum()) == (23, 13, 0)
     graph = Graph.from_dataset(ml_1m)
@@ -58,18 +60,10 @@ def test_what_lies_beside_ml_1m(ml_1m: Dataset) -> None:
 
 
 @pytest.mark.real
-def test_ml_1m_is_fast() -> None:
-    folder = real("ml-1m")
-    start = time.perf_counter()
-    load_dataset(folder)
-    assert time.perf_counter() - start < 5  # less than a second on two idle cores, with what lies beside it
-
-
-@pytest.mark.real
 def test_ml_1m_last_ratings(ml_1m: Dataset) -> None:
     split = Split.leave_last_out(ml_1m)
     assert (len(split.train), len(split.valid), len(split.test)) == (1_000_209 - 2 * 6040, 6040, 6040)
-    # User 1's latest second holds several ratings; the last of them in the file is the test movie.
+    # User 1 has several ratings with the last timestamp; the last of them in the file is the test movie.
     mine = ml_1m.ratings[ml_1m.ratings["user_id"] == 1]
     latest = mine[mine["timestamp"] == mine["timestamp"].max()]
     assert split.test["movie_id"].iloc[0] == latest["movie_id"].iloc[-1]
@@ -100,7 +94,7 @@ def test_published_split(ml_1m: Dataset) -> None:
 
 @pytest.mark.real
 def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
-    # 20-core is what the published split was made of; ratings of 3 and more are those RecBole counts.
+    # The published split is 20-core; RecBole's protocol uses ratings of 3 and more.
     assert repr(ml_1m.filtered(core=20)) == "Dataset('ml-1m', 20-core: 6,022 users, 3,043 movies, 995,154 ratings)"
     assert repr(ml_1m.filtered(3)) == "Dataset('ml-1m', rating >= 3: 6,039 users, 3,628 movies, 836,478 ratings)"
     assert ml_1m.filtered(3, 10).num_ratings == 834_449
