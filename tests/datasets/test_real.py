@@ -42,7 +42,7 @@ def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     if not all((real("ml-1m") / name).is_file() for name in ("omdb.csv", "fullplot.csv")):
         pytest.skip("GNNREC_DATA does not hold ml-1m/omdb.csv and ml-1m/fullplot.csv")
     movies = ml_1m.movies.set_index("movie_id")
-    toys = movies.loc[1]
+    toys = movies.loc[[1]].iloc[0]
     assert toys[["directors", "runtime", "imdb_id"]].tolist() == ["John Lasseter", 81, "tt0114709"]
     assert toys["actors"] == "Tom Hanks|Tim Allen|Don Rickles|Jim Varney"
     assert str(toys["plot"]).startswith(
