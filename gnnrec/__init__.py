@@ -23,7 +23,14 @@ from gnnrec.evaluate import evaluate
 from gnnrec.explain import explain
 from gnnrec.fit import fit
 from gnnrec.graph import Graph, NewMovie, NewUser
-from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
+from gnnrec.ratings import (
+    RatingConfig,
+    RatingModel,
+    evaluate_ratings,
+    fit_rating_model,
+    load_rating_model,
+    predict_ratings,
+)
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
 from gnnrec.study import SearchSpace, StudyResult, tune
@@ -52,11 +59,11 @@ __all__ = [
     "evaluate_ratings",
     "explain",
     "fit",
-    "fit_ratings",
+    "fit_rating_model",
     "load",
     "load_dataset",
-    "load_ratings",
-    "predict_rating",
+    "load_rating_model",
+    "predict_ratings",
     "recommend",
     "similar_movies",
     "tune",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import rich.progress
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +15,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Step = TypeVar("Step")
 
 
 class TrainingBar:
@@ -47,3 +50,8 @@ def training_bar(epochs: int, num_batches: int, enabled: bool) -> Iterator[Train
     )
     with Progress(*columns, disable=not enabled) as bar:
         yield TrainingBar(bar, epochs, num_batches)
+
+
+def track(steps: Sequence[Step], description: str, *, enabled: bool) -> Iterable[Step]:
+    """Iterate over `steps` behind a progress bar."""
+    return rich.progress.track(steps, description, disable=not enabled)

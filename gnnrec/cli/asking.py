@@ -9,11 +9,11 @@ import typer
 
 from gnnrec.cli.options import liked
 from gnnrec.cli.output import console, errors, recommendations
+from gnnrec.cli.rate import predict_from_run as rate_for
+from gnnrec.cli.rate import ratings_table
 from gnnrec.errors import ConfigError
 from gnnrec.explain import explain
 from gnnrec.graph import Graph, NewUser
-from gnnrec.rating.command import rate as rate_for
-from gnnrec.rating.command import ratings_table
 from gnnrec.recgraph import load
 from gnnrec.recommend import recommend as recommend_to
 
