@@ -29,9 +29,9 @@ from gnnrec.benchmark import Report, over_seeds, timed
 from gnnrec.cli import console
 from gnnrec.cli.typed import script_line
 from gnnrec.evaluate import Fingerprint
-from gnnrec.rating import RatingPredictor, evaluate_ratings, fit_ratings, split_ratings
-from gnnrec.rating.attention import SCHEDULE, HistoryAttention
-from gnnrec.rating.baselines import BiasedMF, Biases
+from gnnrec.ratings import RatingPredictor, evaluate_ratings, fit_rating_model, global_random_split
+from gnnrec.ratings.baselines import SCHEDULE, HistoryAttention
+from gnnrec.ratings.baselines import BiasedMF, Biases
 
 CONFIG = gnnrec.Config().override(["model.history_smoothing=0", "train.short_histories=0"])
 """Of the graph: without what is for people who have just arrived."""
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
     found: dict[str, list[dict[str, Any]]] = {}  # for each model a row per split and metric
     followed: list[Fingerprint] = []
     for seed in range(arguments.seeds):
-        split = split_ratings(dataset, seed=seed)
+        split = global_random_split(dataset, seed=seed)
         console.print(repr(split), highlight=False, markup=False)
         followed.append(replace(Fingerprint.of(split), mask="nothing", candidates="test pairs", metrics=METRICS))
         for name, fit in models(split, arguments, seed).items():
@@ -82,9 +82,9 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
         judged = {"fingerprint": digest, "protocol": protocol}
         results = [{**row, **judged} for rows in found.values() for row in over_seeds(rows)]
         if arguments.json:
-            head = gnnrec.RatingConfig.of(num_samples=arguments.draws)
+            head = gnnrec.RatingConfig(num_samples=arguments.draws)
             settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": head.model_dump(mode="json")}}
-            Report(dataset.name, results, settings=settings, command=typed).write(arguments.json)
+            Report(dataset.name, results, rating_config=settings, command=typed).write(arguments.json)
     console.print(table(results, f"{dataset.name}, random 90/10, mean of {arguments.seeds} splits"))
 
 
@@ -117,20 +117,20 @@ def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dic
     }
     if arguments.with_attention:
         found["history attention"] = partial(attention, split, arguments.attention_epochs, seed)
-    found["gnnrec"] = partial(fit_ratings, train, config, head())
+    found["gnnrec"] = partial(fit_rating_model, train, config, head())
     if arguments.with_content_only:
         # The model underneath is trained and not looked at, so one epoch of it is enough.
         blind = config.override(["train.epochs=1"])
-        found["gnnrec, content only"] = partial(fit_ratings, train, blind, head(use_vectors=False))
+        found["gnnrec, content only"] = partial(fit_rating_model, train, blind, head(use_graph_embeddings=False))
     return found
 
 
 def attention(split: gnnrec.Split, epochs: int, seed: int) -> HistoryAttention:
     """Hold a tenth of the train rows back to know when to stop; the model then reads them as part of the histories."""
-    part = split_ratings(split.dataset, seed=seed)
+    part = global_random_split(split.dataset, seed=seed)
     watch = Watch(quality=lambda model: -float(evaluate_ratings(model, part)["value"][0]))
     schedule = replace(SCHEDULE, epochs=epochs)
-    model = HistoryAttention.fit(gnnrec.Graph.from_dataset(part.dataset), schedule=schedule, seed=seed, watch=watch)
+    model = HistoryAttention.fit(gnnrec.Graph.from_dataset(part.dataset), optimizer=schedule, seed=seed, early_stopping=watch)
     return model.with_graph(gnnrec.Graph.from_dataset(split.dataset))
 
 

@@ -248,7 +248,7 @@ class AttentionNetwork(nn.Module):
         total = residual.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -residual)
         count = is_movie.sum(1, keepdim=True).expand(-1, query.size(1)).scatter_add(1, own, -is_movie)
         user_bias = total / (count + BIAS_SHRINKAGE)  # [num_users, num_candidates]
-        interaction = (self.output(candidate) * (weight @ value)).sum(2)
+        interaction: Tensor = (self.output(candidate) * (weight @ value)).sum(2)
         return self.mean + self.movie_bias(candidates) + user_bias + interaction
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from gnnrec import Graph, evaluate_ratings, load_dataset, predict_rating
+from gnnrec import Graph, evaluate_ratings, load_dataset, predict_ratings
 from gnnrec.benchmark import Report
 from gnnrec.data import make_sample
 from gnnrec.evaluate.fingerprint import Rows
-from gnnrec.rating import split_ratings
-from gnnrec.rating.baselines import Biases
+from gnnrec.ratings import global_random_split
+from gnnrec.ratings.baselines import Biases
 
 HOME = Path(__file__).resolve().parent.parent
 QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--draws", "5")
@@ -47,7 +47,7 @@ def test_what_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     names += ["gnnrec", "gnnrec, content only"]
     assert list(rows) == [(name, metric) for name in names for metric in ("rmse", "mae")]
     dataset = load_dataset("world")
-    splits = [split_ratings(dataset, seed=seed) for seed in range(2)]
+    splits = [global_random_split(dataset, seed=seed) for seed in range(2)]
     errors = [evaluate_ratings(Biases.fit(Graph.from_dataset(split.dataset)), split)["value"] for split in splits]
     for place, metric in enumerate(("rmse", "mae")):
         row = rows["movie and user biases", metric]
@@ -89,10 +89,10 @@ def test_it_stands_on_the_leaderboard(run: Run, tmp_path: Path) -> None:
 
 def test_attention_learns_and_stops_without_the_test_rows() -> None:
     made: dict[str, Any] = runpy.run_path(str(HOME / "examples" / "rate_ml1m.py"), run_name="made")
-    split = split_ratings(make_sample(80, 60))
+    split = global_random_split(make_sample(80, 60))
     other = replace(split, test=split.test.assign(rating=1.0).iloc[:9])
     first, second = (made["attention"](one, 4, 0) for one in (split, other))
-    assert predict_rating(first, [1, 2]).equals(predict_rating(second, [1, 2]))
+    assert predict_ratings(first, [1, 2]).equals(predict_ratings(second, [1, 2]))
     assert first.graph.dataset.num_ratings == len(split.train), "the rows held back are read in the end"
     errors = [evaluate_ratings(made["attention"](split, epochs, 0), split)["value"][0] for epochs in (1, 4)]
     assert errors[1] < errors[0]
