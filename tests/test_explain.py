@@ -1,4 +1,4 @@
-"""A reason is a difference of two scores: with it and without it."""
+"""Each effect of `explain` equals the difference of two scores, with and without one part of the user."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import torch
 from gnnrec import NewUser, RecGraph, Split, explain
 from gnnrec.baselines import EASE, Popularity
 from gnnrec.data import Dataset, make_sample
-from gnnrec.errors import DataError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.explain import PROFILE
 from gnnrec.graph import Graph, batch_of
 from gnnrec.recommend import Recommender, recommend
 
-ALL = 1000  # more reasons than anyone has
+ALL = 1000  # more reasons than any user has
 
 
-def score(model: Recommender, who: Any, movie_id: int) -> float:
-    """Return one score, asked for in the usual way."""
-    frame = recommend(model, who, k=1, exclude_seen=False, candidates=[movie_id])
+def score(model: Recommender, user: Any, movie_id: int) -> float:
+    """Return one score, through `recommend`."""
+    frame = recommend(model, user, k=1, exclude_seen=False, candidates=[movie_id])
     return float(frame["score"].iloc[0])
 
 
-def by_hand(model: Recommender, history: dict[int, float], movie_id: int, **profile: Any) -> dict[str, float]:
-    """Return the effect of everything about a person on the score of one movie, from nothing but scores."""
+def effects_by_hand(model: Recommender, history: dict[int, float], movie_id: int, **profile: Any) -> dict[str, float]:
+    """Return the effect of each part of a user on the score of one movie, computed from scores only."""
     titles = model.graph.dataset.movies.set_index("movie_id")["title"]
     full = score(model, NewUser(ratings=history, **profile), movie_id)
     effects = {
@@ -40,8 +40,8 @@ def by_hand(model: Recommender, history: dict[int, float], movie_id: int, **prof
     return effects
 
 
-def found(model: Recommender, who: Any, movie_id: int, k: int = ALL) -> dict[str, float]:
-    frame = explain(model, who, [movie_id], k=k)
+def explained(model: Recommender, user: Any, movie_id: int, k: int = ALL) -> dict[str, float]:
+    frame = explain(model, user, [movie_id], k=k)
     assert frame["effect"].is_monotonic_decreasing
     return dict(zip(frame["because"], frame["effect"], strict=True))
 
@@ -51,8 +51,7 @@ def ease(split: Split) -> EASE:
     return EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
 
 
-def test_ease_by_its_weights(ease: EASE) -> None:
-    # One history movie more or less is one weight more or less.
+def test_ease_effects_are_its_weights(ease: EASE) -> None:
     history = {3: 5.0, 40: 4.0, 77: 1.0}
     nodes = ease.graph.movie_nodes(list(history))
     target = ease.graph.movie_node(120)
@@ -60,54 +59,54 @@ def test_ease_by_its_weights(ease: EASE) -> None:
     weights = {titles[node]: float(ease.weights[node, target]) for node in nodes.tolist()}
     expected = {title: weight for title, weight in weights.items() if weight > 0}
     assert expected
-    assert found(ease, history, 120) == pytest.approx(expected, abs=1e-6)
+    assert explained(ease, history, 120) == pytest.approx(expected, abs=1e-6)
 
 
-def test_ease_knows_no_profile(ease: EASE) -> None:
-    assert PROFILE not in found(ease, NewUser(age=25, gender="F", ratings={3: 5}), 120)
+def test_ease_ignores_the_profile(ease: EASE) -> None:
+    assert PROFILE not in explained(ease, NewUser(age=25, gender="F", ratings={3: 5}), 120)
 
 
 @pytest.mark.parametrize("movie_id", [5, 120, 333])
-def test_network_by_scores(trained: RecGraph, movie_id: int) -> None:
+def test_network_effects_are_score_differences(trained: RecGraph, movie_id: int) -> None:
     history = {3: 5.0, 40: 4.0, 77: 1.0, 200: 3.0}
     profile = {"age": 25, "gender": "F", "occupation": "artist"}
-    effects = by_hand(trained, history, movie_id, **profile)
+    effects = effects_by_hand(trained, history, movie_id, **profile)
     expected = {name: effect for name, effect in effects.items() if effect > 0}
     assert expected
-    assert found(trained, NewUser(ratings=history, **profile), movie_id) == pytest.approx(expected, abs=1e-5)
+    assert explained(trained, NewUser(ratings=history, **profile), movie_id) == pytest.approx(expected, abs=1e-5)
 
 
-def test_stored_user_equals_the_same_person_as_new(trained: RecGraph) -> None:
+def test_stored_user_equals_new_user(trained: RecGraph) -> None:
     dataset = trained.graph.dataset
     profile = dataset.users.set_index("user_id").loc[42, ["age", "gender", "occupation"]]
     own = dataset.ratings[dataset.ratings["user_id"] == 42].sort_values("timestamp", kind="stable")
-    person = NewUser(ratings=dict(zip(own["movie_id"], own["rating"], strict=True)), **profile)
+    new_user = NewUser(ratings=dict(zip(own["movie_id"], own["rating"], strict=True)), **profile)
     movies = recommend(trained, 42, k=5)["movie_id"]
-    stored, new = explain(trained, 42, movies), explain(trained, person, movies)
+    stored, new = explain(trained, 42, movies), explain(trained, new_user, movies)
     pd.testing.assert_frame_equal(stored, new, rtol=1e-3, atol=1e-5)
     assert set(stored["because"]) <= {*dataset.movies.set_index("movie_id").loc[own["movie_id"], "title"], PROFILE}
 
 
-def test_the_profile_alone(trained: RecGraph) -> None:
-    person = NewUser(age=25, gender="F", occupation="artist")
-    movies = recommend(trained, person, k=20)["movie_id"].tolist()
-    frame = explain(trained, person, movies)
+def test_profile_without_history(trained: RecGraph) -> None:
+    new_user = NewUser(age=25, gender="F", occupation="artist")
+    movies = recommend(trained, new_user, k=20)["movie_id"].tolist()
+    frame = explain(trained, new_user, movies)
     assert len(frame)
     assert set(frame["because"]) == {PROFILE}
     for movie_id, effect in zip(frame["movie_id"], frame["effect"], strict=True):
-        assert effect == pytest.approx(score(trained, person, movie_id) - score(trained, {}, movie_id), abs=1e-5)
-    raised = [m for m in movies if score(trained, person, m) > score(trained, {}, m)]
+        assert effect == pytest.approx(score(trained, new_user, movie_id) - score(trained, {}, movie_id), abs=1e-5)
+    raised = [m for m in movies if score(trained, new_user, m) > score(trained, {}, m)]
     assert frame["movie_id"].tolist() == raised
 
 
-@pytest.mark.parametrize("who", [{}, NewUser(), NewUser(name="nobody")])
-def test_nothing_known_is_no_reason(trained: RecGraph, who: Any) -> None:
-    frame = explain(trained, who, [1, 2, 3])
+@pytest.mark.parametrize("user", [{}, NewUser(), NewUser(name="ann")])
+def test_empty_user_has_no_reasons(trained: RecGraph, user: Any) -> None:
+    frame = explain(trained, user, [1, 2, 3])
     assert frame.empty
     assert frame.columns.tolist() == ["movie_id", "title", "because", "effect"]
 
 
-def test_popularity_has_no_personal_reasons(split: Split) -> None:
+def test_popularity_has_no_reasons(split: Split) -> None:
     assert explain(Popularity.fit(Graph.from_dataset(split.dataset)), {1: 5, 2: 5}, [3, 4]).empty
 
 
@@ -124,9 +123,14 @@ def test_no_movies_no_rows(ease: EASE) -> None:
     assert explain(ease, {3: 5}, []).empty
 
 
-def test_several_people_are_an_error(ease: EASE) -> None:
-    with pytest.raises(DataError, match="explain takes one person at a time, not 3"):
+def test_several_users_raise(ease: EASE) -> None:
+    with pytest.raises(DataError, match="explain takes a single user, not 3"):
         explain(ease, [1, 2, {3: 5}], [1])
+
+
+def test_k_below_one_raises(ease: EASE) -> None:
+    with pytest.raises(ConfigError, match="k must be at least 1, not 0"):
+        explain(ease, {3: 5}, [1], k=0)
 
 
 def test_unknown_movie_and_user(ease: EASE) -> None:
@@ -138,11 +142,11 @@ def test_unknown_movie_and_user(ease: EASE) -> None:
 
 @pytest.fixture(scope="module")
 def long_history() -> tuple[EASE, dict[int, float]]:
-    world = make_sample(120, 330, seed=1)
-    return EASE.fit(Graph.from_dataset(world), reg=50.0), {m: 1.0 + m % 5 for m in range(1, 301)}
+    dataset = make_sample(120, 330, seed=1)
+    return EASE.fit(Graph.from_dataset(dataset), reg=50.0), {m: 1.0 + m % 5 for m in range(1, 301)}
 
 
-def test_a_long_history_is_taken_in_parts(long_history: tuple[EASE, dict[int, float]]) -> None:
+def test_long_history_takes_several_chunks(long_history: tuple[EASE, dict[int, float]]) -> None:
     model, history = long_history
     target = model.graph.movie_node(320)
     frame = explain(model, history, [320], k=ALL)
@@ -154,23 +158,24 @@ def test_a_long_history_is_taken_in_parts(long_history: tuple[EASE, dict[int, fl
     assert frame["because"].iloc[0] == titles[best]
 
 
-def test_parts_do_not_matter(long_history: tuple[EASE, dict[int, float]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_size_does_not_matter(
+    long_history: tuple[EASE, dict[int, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, history = long_history
     whole = explain(model, history, [320, 310], k=5)
-    module = importlib.import_module("gnnrec.explain")  # the package gives this name to the function
-    parts = module._parts
-    monkeypatch.setattr(module, "_parts", lambda length: parts(length, size=7))
+    module = importlib.import_module("gnnrec.explain")  # `gnnrec.explain` is the function
+    monkeypatch.setattr(module, "COPIES", 7)
     pd.testing.assert_frame_equal(whole, explain(model, history, [320, 310], k=5), atol=1e-5)
 
 
-def test_the_model_is_left_as_it_was(trained: RecGraph) -> None:
+def test_model_is_unchanged(trained: RecGraph) -> None:
     users, _ = batch_of(trained.graph, 42)
     before = trained.score(users).clone()
     explain(trained, 42, [1, 2, 3])
     assert torch.equal(before, trained.score(batch_of(trained.graph, 42)[0]))
 
 
-def test_works_without_titles_and_profiles() -> None:
+def test_dataset_without_titles_and_profiles() -> None:
     ratings = pd.DataFrame({"user_id": [1, 1, 2, 2, 3, 3], "movie_id": [10, 20, 10, 20, 30, 40]})
     model = EASE.fit(Graph.from_dataset(Dataset(ratings)), reg=1.0)
     frame = explain(model, {40: 5, 10: 5}, [30])
