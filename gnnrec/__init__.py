@@ -26,7 +26,7 @@ from gnnrec.graph import Graph, NewMovie, NewUser
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import Recommender, recommend, similar_movies
-from gnnrec.study import SearchSpace, StudyResult, tune
+from gnnrec.tuning import SearchSpace, StudyResult, tune
 
 __version__ = "0.1.0"
 

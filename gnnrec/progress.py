@@ -47,3 +47,29 @@ def training_bar(epochs: int, num_batches: int, enabled: bool) -> Iterator[Train
     )
     with Progress(*columns, disable=not enabled) as bar:
         yield TrainingBar(bar, epochs, num_batches)
+
+
+class TrialBar:
+    """One bar over the trials of a study, with the best trial next to it."""
+
+    def __init__(self, bar: Progress, num_trials: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("tuning", total=num_trials, figures="")
+
+    def update(self, finished: int, text: str) -> None:
+        """Show the number of finished trials and a text."""
+        self._bar.update(self._task, completed=finished, figures=text)
+
+
+@contextmanager
+def trial_bar(num_trials: int, enabled: bool) -> Iterator[TrialBar]:
+    """Show a bar of trials while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, disable=not enabled) as bar:
+        yield TrialBar(bar, num_trials)

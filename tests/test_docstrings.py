@@ -25,7 +25,7 @@ ROOMS = (
     "gnnrec.nn.losses",
     "gnnrec.plots",
     "gnnrec.rating",
-    "gnnrec.study",
+    "gnnrec.tuning",
 )
 WITHOUT_EXAMPLES = {
     "gnnrec.DownloadError": "only a network that fails raises it",

@@ -16,7 +16,7 @@ PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
     "errors", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
     "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "questions", "fit",
-    "rating", "benchmark", "study", "cli",
+    "rating", "benchmark", "tuning", "cli",
 )  # fmt: skip
 ALLOWED = {
     ("storage", "plots"): "inside a function: drawing is the last thing that saving does, matplotlib is slow to import",

@@ -12,8 +12,8 @@ from gnnrec.cli import options as given
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.typed import command_line
 from gnnrec.errors import ConfigError
-from gnnrec.study import SearchSpace, StudyResult, read_study
-from gnnrec.study import tune as run_study
+from gnnrec.tuning import SearchSpace, StudyResult, read_study, write_report
+from gnnrec.tuning import tune as run_study
 
 JOURNAL = "study.journal"
 """Where a study is kept in the folder of its results, unless told otherwise."""
@@ -52,11 +52,12 @@ def tune(
         typer.Option("--objectives", help="metric@k or seconds, several with commas; else what the config watches."),
     ] = None,
     sampler_seed: Annotated[int, typer.Option("--sampler-seed", help="Of the drawing of settings.")] = 0,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", help="This worker begins no trial after so many seconds.")
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", help="Seconds after which this worker starts no further trial."),
     ] = None,
-    warm_epochs: Annotated[
-        int, typer.Option("--warm-epochs", help="No trial is pruned before it has had so many epochs.")
+    pruner_warmup: Annotated[
+        int, typer.Option("--pruner-warmup", help="Epochs that every trial runs before it can be pruned.")
     ] = 3,
     out: Annotated[Path, typer.Option("--out", help="Folder of best config, table, pictures, report.")] = Path(
         "studies/latest"
@@ -76,7 +77,7 @@ def tune(
         command = command_line(context)
         if report_only:
             found = read_study(where, study)
-            found.write(out, command=command)
+            write_report(found, out, command=command)
             _tell(found, out)
             return
         if config is None:
@@ -94,10 +95,12 @@ def tune(
                 study=study,
                 objectives=objectives,
                 seed=sampler_seed,
-                timeout=timeout,
-                warm_epochs=warm_epochs,
+                time_limit=time_limit,
+                pruner_warmup=pruner_warmup,
                 out=out,
                 command=command,
+                progress=False,
+                log=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
             )
         except KeyboardInterrupt:
             console.print(f"\n[yellow]stopped[/]; what was found is in {escape(str(out))}, the same command goes on")
