@@ -19,8 +19,8 @@ from optuna.importance import PedAnovaImportanceEvaluator
 
 from gnnrec.errors import ConfigError
 from gnnrec.files import write_whole
+from gnnrec.tuning.parameters import to_json
 from gnnrec.tuning.result import ParetoTrial, StudyResult
-from gnnrec.tuning.space import to_json
 from gnnrec.tuning.storage import quiet_optuna
 
 NUM_SHOWN = 10
@@ -277,15 +277,14 @@ def _to_yaml(result: StudyResult, config: Any) -> str:
 def _front_table(result: StudyResult) -> str:
     values = [{name: _format(value) for name, value in one.values.items()} for one in result.pareto_front]
     rows = [
-        {"trial": one.trial, **own, **_parameters(result, one)}
+        {"trial": one.trial, **own, **_parameters(result, one.config)}
         for one, own in zip(result.pareto_front, values, strict=True)
     ]
     return _table(pd.DataFrame(rows))
 
 
 def _parameter_table(result: StudyResult) -> str:
-    best = _parameters(result, result.pareto_front[0])
-    base = {key: _format(result.space.base_value(key)) for key in result.space.parameters}
+    base, best = _parameters(result, result.space.base), _parameters(result, result.best)
     rows = [
         {"hyperparameter": f"`{key}`", "search space": str(one), "base": base[key], "best": best[key]}
         for key, one in result.space.parameters.items()
@@ -293,8 +292,10 @@ def _parameter_table(result: StudyResult) -> str:
     return _table(pd.DataFrame(rows))
 
 
-def _parameters(result: StudyResult, one: ParetoTrial) -> dict[str, str]:
-    return {key: _format(result.space.value(one.config, key)) for key in result.space.parameters}
+def _parameters(result: StudyResult, config: Any) -> dict[str, str]:
+    """Return the value of every hyperparameter as text, empty where it does not apply."""
+    space = result.space
+    return {key: _format(space.value(key, config)) if space.applies(key, config) else "" for key in space.parameters}
 
 
 def _one_line(text: str) -> str:

@@ -2,132 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from gnnrec.config import read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.evaluate.evaluate import METRICS
+from gnnrec.tuning.parameters import Choices, Range, parse_parameter, to_json
 from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN
 
 if TYPE_CHECKING:
     from optuna import Trial
-
-DIGITS = 4
-"""Significant digits of numbers suggested from a range, so that results can be copied by hand."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both included.
-
-    Attributes
-    ----------
-    low, high : int or float
-        Two integers make a range of integers.
-    log : bool
-        Sample on a logarithmic scale.
-    step : int or float, optional
-        Restrict the values to `low` plus multiples of `step`.
-
-    Examples
-    --------
-    >>> width = Range(8, 64, step=8)
-    >>> print(width)
-    8 to 64, step 8
-    >>> width.contains(24), width.contains(25)
-    (True, False)
-    >>> Range(0.0005, 0.01, log=True).decode(0.00412345)
-    0.004123
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def suggest(self, trial: Trial, key: str) -> Any:
-        """Sample a value in a trial, as Optuna stores it."""
-        if isinstance(self.low, int):
-            return trial.suggest_int(key, self.low, int(self.high), log=self.log, step=int(self.step or 1))
-        return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
-
-    def decode(self, stored: Any) -> Any:
-        """Return the configuration value of a stored value."""
-        return stored if isinstance(self.low, int) else min(max(float(f"{stored:.{DIGITS}g}"), self.low), self.high)
-
-    def encode(self, value: Any) -> Any:
-        """Return a configuration value as Optuna stores it."""
-        return value
-
-    def contains(self, value: Any) -> bool:
-        """Whether a configuration value can be sampled."""
-        if not self.low <= value <= self.high:
-            return False
-        return (self.step is None or _is_whole((value - self.low) / self.step)) and self.decode(value) == value
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return the range as it is written in a file."""
-        step = {} if self.step is None else {"step": self.step}
-        return {"low": self.low, "high": self.high, "log": self.log, **step}
-
-    def __str__(self) -> str:
-        step = f", step {self.step:g}" if self.step else ""
-        return f"{self.low:g} to {self.high:g}{step}{', log scale' if self.log else ''}"
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Unordered values; lists and null are allowed.
-
-    Attributes
-    ----------
-    choices : tuple
-
-    Examples
-    --------
-    >>> decays = Choices(((5, 50), None))
-    >>> decays.encode((5, 50)), decays.decode("[5, 50]"), decays.contains(None)
-    ('[5, 50]', (5, 50), True)
-    """
-
-    choices: tuple[Any, ...]
-
-    def suggest(self, trial: Trial, key: str) -> Any:
-        """Sample a value in a trial, as Optuna stores it: lists as JSON text."""
-        return trial.suggest_categorical(key, list(self._by_stored))
-
-    def decode(self, stored: Any) -> Any:
-        """Return the configuration value of a stored value."""
-        return self._by_stored[stored]
-
-    def encode(self, value: Any) -> Any:
-        """Return a configuration value as Optuna stores it."""
-        return _stored(value)
-
-    def contains(self, value: Any) -> bool:
-        """Whether a configuration value can be sampled."""
-        return value in self.choices
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return the choices as they are written in a file."""
-        return {"choices": to_json(self.choices)}
-
-    @property
-    def _by_stored(self) -> dict[Any, Any]:
-        return {_stored(choice): choice for choice in self.choices}
-
-    def __str__(self) -> str:
-        return ", ".join(str(_stored(choice)) for choice in self.choices)
 
 
 @dataclass(frozen=True)
@@ -219,12 +109,13 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         for key in self.parameters:
-            if key in self.tunable.keys and not self._is_possible(key):
-                gate, allowed = self._requirement(key)
-                raise ConfigError(
-                    f"space: {key}: it applies only with {gate} {' or '.join(sorted(map(str, allowed)))}, which is "
-                    "neither in the configuration nor among the choices"
-                )
+            if key not in self.tunable.keys:
+                raise ConfigError(f"space: unknown key {key}; write section.key, as in train.learning_rate")
+            gate, allowed = self._requirement(key)
+            if _has_choice(gate, allowed, self.parameters) if gate in self.parameters else self.applies(key, self.base):
+                continue
+            needed = " or ".join(sorted(map(str, allowed)))
+            raise ConfigError(f"space: {key} applies only with {gate} {needed}, which no trial has")
 
     @classmethod
     def from_yaml(cls, path: str | Path, tunable: Tunable | None = None) -> Self:
@@ -282,7 +173,7 @@ class SearchSpace:
         if config_file is not None:
             path = (folder or Path()) / config_file
             own = tunable.to_mapping(tunable.make_config(read_yaml(path), str(path)))
-        merged, inactive = _merge(own, values, parameters, tunable)
+        merged, inactive = _merge(own, values, parameters, tunable, where)
         base = tunable.make_config(merged, where)
         try:
             return cls(base, parameters, inactive, tunable)
@@ -303,7 +194,7 @@ class SearchSpace:
                 _set(given, key, yaml.safe_load(text))
             except yaml.YAMLError:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
-        merged, inactive = _merge(self._all_values(), given, self.parameters, self.tunable)
+        merged, inactive = _merge(self._all_values(), given, self.parameters, self.tunable, "config")
         return replace(self, base=self.tunable.make_config(merged, "config"), inactive=inactive)
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
@@ -311,7 +202,7 @@ class SearchSpace:
         stored: dict[str, Any] = {}
         gates = {key for key in self.parameters if any(self._requirement(other)[0] == key for other in self.parameters)}
         for key in sorted(self.parameters, key=lambda key: key not in gates):
-            if self._applies(key, stored):
+            if self._is_suggested(key, stored):
                 stored[key] = self.parameters[key].suggest(trial, key)
         return stored
 
@@ -324,9 +215,7 @@ class SearchSpace:
         values = self._all_values()
         for key, value in self.decode(stored).items():
             _set(values, key, value)
-        for key, known in self.tunable.keys.items():
-            if known.requires and known.requires[0] in self.parameters and not _is_active(known, values, self.tunable):
-                _pop(values, key)
+        self._drop_inactive(values)
         return self.tunable.make_config(values, "this combination")
 
     @property
@@ -343,82 +232,53 @@ class SearchSpace:
         """The base as a trial would sample it; None if the space does not contain it."""
         if self.outside:
             return None
-        return {key: one.encode(self.base_value(key)) for key, one in self.parameters.items() if self._in_base(key)}
+        return {key: self.parameters[key].encode(value) for key, value in self._base_values().items()}
 
     @property
     def outside(self) -> list[str]:
         """The keys whose base value is not in their range or choices."""
-        inside = {key: one.contains(self.base_value(key)) for key, one in self.parameters.items() if self._in_base(key)}
-        return [key for key, contained in inside.items() if not contained]
+        return [key for key, value in self._base_values().items() if not self.parameters[key].contains(value)]
 
-    def base_value(self, key: str) -> Any:
-        """Return the value of a key in the base; None if the base does not have the key."""
-        return self.value(self.base, key)
+    def applies(self, key: str, config: Any) -> bool:
+        """Whether a configuration has this key: some keys belong to one encoder only."""
+        return _is_active(self.tunable.keys[key], self.tunable.to_mapping(config), self.tunable)
 
-    def value(self, config: Any, key: str) -> Any:
-        """Return the value of a key in a configuration; None if the configuration does not have the key."""
-        values = self.tunable.to_mapping(config)
-        known = self.tunable.keys.get(key)
-        value = _get(values, key) if known is None or _is_active(known, values, self.tunable) else _MISSING
-        return None if value is _MISSING else value
+    def value(self, key: str, config: Any) -> Any:
+        """Return the value of a key in a configuration that has it."""
+        return _get(self.tunable.to_mapping(config), key)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the space as `from_mapping` reads it, in JSON types."""
         space = {key: one.to_mapping() for key, one in self.parameters.items()}
         return {**to_json(self._all_values()), "space": space}
 
+    def _base_values(self) -> dict[str, Any]:
+        """Return the values in the base of the parameters that apply to it."""
+        return {key: self.value(key, self.base) for key in self.parameters if self.applies(key, self.base)}
+
     def _all_values(self) -> dict[str, Any]:
-        """Return the base, without keys that it has but trials like it do not, and the inactive values."""
+        """Return the values of the base together with the inactive ones."""
         values = self.tunable.to_mapping(self.base)
-        for key, known in self.tunable.keys.items():
-            if known.requires and known.requires[0] in self.parameters and not _is_active(known, values, self.tunable):
-                _pop(values, key)
+        self._drop_inactive(values)
         for key, value in self.inactive.items():
             _set(values, key, value)
         return values
 
+    def _drop_inactive(self, values: dict[str, Any]) -> None:
+        """Remove the keys that only trials with another encoder have."""
+        for key, known in self.tunable.keys.items():
+            if known.requires and known.requires[0] in self.parameters and not _is_active(known, values, self.tunable):
+                _pop(values, key)
+
     def _requirement(self, key: str) -> tuple[str, frozenset[Any]]:
-        """Return the key that decides whether this one applies, and for which values; an empty name for none."""
-        known = self.tunable.keys.get(key)
-        return known.requires if known and known.requires else ("", frozenset())
+        """Return the key that decides whether this one applies, and for which values; an empty name if none does."""
+        return self.tunable.keys[key].requires or ("", frozenset())
 
-    def _is_possible(self, key: str) -> bool:
-        gate, allowed = self._requirement(key)
-        return not gate or _is_possible(gate, allowed, self.parameters) or self._in_base(key)
-
-    def _in_base(self, key: str) -> bool:
-        known = self.tunable.keys.get(key)
-        return known is None or _is_active(known, self.tunable.to_mapping(self.base), self.tunable)
-
-    def _applies(self, key: str, stored: Mapping[str, Any]) -> bool:
+    def _is_suggested(self, key: str, stored: Mapping[str, Any]) -> bool:
         gate, allowed = self._requirement(key)
         if gate in self.parameters:
             return self.parameters[gate].decode(stored[gate]) in allowed
-        return self._in_base(key)
-
-
-def parse_parameter(key: str, spec: Any, tunable: Tunable) -> Range | Choices:
-    """Validate the range or the choices of one key.
-
-    Raises
-    ------
-    ConfigError
-        The key is unknown or must not vary, the specification is neither a range nor choices, or the key does not allow
-        one of its values.
-    """
-    if key not in tunable.keys:
-        close = difflib.get_close_matches(key, tunable.keys, n=1)
-        raise ConfigError(f"unknown key{f'; did you mean {close[0]}?' if close else ', write section.key'}")
-    if key in tunable.fixed:
-        raise ConfigError(f"a study cannot vary it: {tunable.fixed[key]}")
-    if not isinstance(spec, Mapping):
-        raise ConfigError(f"write {{low: ..., high: ...}} or {{choices: [...]}}, not {spec!r}")
-    known = {"choices"} if "choices" in spec else {one.name for one in fields(Range)}
-    if unknown := [str(one) for one in spec if one not in known]:
-        raise ConfigError(f"unknown {', '.join(unknown)}; allowed here: {', '.join(sorted(known))}")
-    if "choices" in spec:
-        return _parse_choices(spec["choices"], tunable.keys[key])
-    return _parse_range(spec, tunable.keys[key])
+        return True
 
 
 def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> tuple[Objective, ...]:
@@ -445,13 +305,12 @@ def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> t
     return objectives
 
 
-def to_json(value: Any) -> Any:
-    """Return a value in JSON types: tuples become lists."""
-    return json.loads(json.dumps(value))
-
-
 def _merge(
-    own: Mapping[str, Any], given: Mapping[str, Any], parameters: Mapping[str, Range | Choices], tunable: Tunable
+    own: Mapping[str, Any],
+    given: Mapping[str, Any],
+    parameters: Mapping[str, Range | Choices],
+    tunable: Tunable,
+    where: str,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Override values section by section; return those of the base, and apart those that only other trials have."""
     merged = dict(own)
@@ -464,8 +323,11 @@ def _merge(
     for key, known in tunable.keys.items():
         if known.requires is None or _get(merged, key) is _MISSING or _is_active(known, merged, tunable):
             continue
-        if _is_possible(*known.requires, parameters):
-            inactive[key] = known.validate(_pop(merged, key))
+        if _has_choice(*known.requires, parameters):
+            try:
+                inactive[key] = known.validate(_pop(merged, key))
+            except ConfigError as error:
+                raise ConfigError(f"{where} is not valid: {key}: {error}") from None
         elif _get(given, key) is _MISSING:  # left over from another encoder; what is given is for the config to judge
             _pop(merged, key)
     return merged, inactive
@@ -481,7 +343,7 @@ def _is_active(known: KnownKey, values: Mapping[str, Any], tunable: Tunable) -> 
     return isinstance(value, str | int | float) and value in allowed
 
 
-def _is_possible(gate: str, allowed: frozenset[Any], parameters: Mapping[str, Range | Choices]) -> bool:
+def _has_choice(gate: str, allowed: frozenset[Any], parameters: Mapping[str, Range | Choices]) -> bool:
     """Whether the choices of a key include one of these values."""
     choices = parameters.get(gate)
     return isinstance(choices, Choices) and not allowed.isdisjoint(choices.choices)
@@ -509,50 +371,3 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 def _pop(values: dict[str, Any], key: str) -> Any:
     section, dot, name = key.partition(".")
     return values.get(section, {}).pop(name, None) if dot else values.pop(section, None)
-
-
-def _parse_choices(values: Any, known: KnownKey) -> Choices:
-    if not isinstance(values, list | tuple) or len(values) < 2:
-        raise ConfigError(f"choices must be a list of at least two values, not {values!r}")
-    checked = tuple(known.validate(value) for value in values)
-    stored = [_stored(value) for value in checked]
-    if repeated := [one for i, one in enumerate(stored) if one in stored[:i]]:
-        raise ConfigError(f"{repeated[0]!r} is repeated among the choices")
-    return Choices(checked)
-
-
-def _parse_range(spec: Mapping[str, Any], known: KnownKey) -> Range:
-    if known.number is None:
-        raise ConfigError("not a number, so it cannot have a range; use choices")
-    if missing := [end for end in ("low", "high") if end not in spec]:
-        raise ConfigError(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    low, high = (known.validate(spec[end]) for end in ("low", "high"))
-    log, step = spec.get("log", False), spec.get("step")
-    if not isinstance(log, bool):
-        raise ConfigError(f"log must be true or false, not {log!r}")
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise ConfigError("low and high must be finite")
-    if low >= high:
-        raise ConfigError(f"low {low:g} is not below high {high:g}")
-    if log and low <= 0:
-        raise ConfigError(f"a range on a log scale must start above 0, not at {low:g}")
-    if step is None:
-        return Range(low, high, log)
-    if log:
-        raise ConfigError("log and step exclude each other")
-    try:
-        step = TypeAdapter(known.number).validate_python(step)
-    except ValidationError as error:
-        raise ConfigError(f"step {step!r} is not allowed: {error.errors()[0]['msg']}") from None
-    if not 0 < step < math.inf or not _is_whole((high - low) / step):
-        raise ConfigError(f"step {step:g} does not divide the range from {low:g} to {high:g}")
-    return Range(low, high, log, step)
-
-
-def _stored(value: Any) -> Any:
-    """Return a choice as Optuna stores it: numbers, texts and null as they are, lists as JSON text."""
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
-
-
-def _is_whole(number: float) -> bool:
-    return math.isclose(number, round(number), abs_tol=1e-6)
