@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from gnnrec import Split
 from gnnrec.data import make_sample
-from gnnrec.tuning import tunable
+from gnnrec.tuning import TunableGNN
 
 MODEL = {"embedding_dim": 8}
 TRAIN = {"epochs": 3, "batch_size": 32, "k": 10}
@@ -35,14 +36,14 @@ def replace_rows(split: Split, **parts: pd.DataFrame) -> Split:
     return Split(**{**rows, **parts}, movies=split.movies, users=split.users, name=split.name, protocol=split.protocol)
 
 
-def fail_fits(monkeypatch: pytest.MonkeyPatch, errors: dict[int, BaseException]) -> None:
+def fail_fits(monkeypatch: pytest.MonkeyPatch, errors: Mapping[int, BaseException]) -> None:
     """Make the fits with these numbers, counted from 1, raise; the other fits are real."""
     numbers = iter(range(1, 1000))
-    real = tunable.fit
+    real = TunableGNN.fit
 
     def fit(*args: Any, **options: Any) -> Any:
         if error := errors.get(next(numbers)):
             raise error
         return real(*args, **options)
 
-    monkeypatch.setattr(tunable, "fit", fit)
+    monkeypatch.setattr(TunableGNN, "fit", fit)

@@ -55,7 +55,9 @@ def brute_force_front(values: Any) -> set[int]:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
 def test_the_front_equals_brute_force(values: list[tuple[int, int]]) -> None:
     space = SearchSpace.from_mapping({"space": RATE})
-    rate = {"train.learning_rate": optuna.distributions.FloatDistribution(0.0005, 0.05, log=True)}
+    rate: dict[str, optuna.distributions.BaseDistribution] = {
+        "train.learning_rate": optuna.distributions.FloatDistribution(0.0005, 0.05, log=True)
+    }
     trials = []
     for number, (quality, seconds) in enumerate(values):
         one = optuna.create_trial(params={"train.learning_rate": 0.01}, distributions=rate, values=[quality, seconds])

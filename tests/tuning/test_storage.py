@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import shutil
@@ -21,7 +20,7 @@ from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
 from gnnrec.data import make_sample
-from gnnrec.tuning import read_study, storage
+from gnnrec.tuning import TunableGNN, read_study, storage
 from gnnrec.tuning.storage import load_study, open_storage, quiet_optuna
 
 SPACE = {
@@ -39,8 +38,7 @@ def worker(where: str, trials: int, together: Barrier, dies: bool) -> None:
     """Work on a study, in its own process."""
     torch.set_num_threads(1)
     if dies:
-        module = importlib.import_module("gnnrec.tuning.tunable")
-        module.fit = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[attr-defined]
+        TunableGNN.fit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment, method-assign]
     split = data()
     together.wait()
     tune(split, SPACE, trials=trials, storage=where, study="shared", progress=False)
