@@ -15,12 +15,12 @@ with warnings.catch_warnings():  # the newest PyTorch tells PyG to do without To
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     import torch_geometric  # noqa: F401
 
-from gnnrec.analysis import analyze
 from gnnrec.config import Config
 from gnnrec.data import Dataset, Split, load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
 from gnnrec.evaluate import evaluate
 from gnnrec.explain import explain
+from gnnrec.explore import analyze
 from gnnrec.fit import fit
 from gnnrec.graph import Graph, NewMovie, NewUser
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating

@@ -11,7 +11,6 @@ import pytest
 
 ROOMS = (
     "gnnrec",
-    "gnnrec.analysis",
     "gnnrec.baselines",
     "gnnrec.baselines.peers",
     "gnnrec.benchmark",
@@ -19,6 +18,7 @@ ROOMS = (
     "gnnrec.evaluate",
     "gnnrec.evaluate.lists",
     "gnnrec.evaluate.metrics",
+    "gnnrec.explore",
     "gnnrec.features",
     "gnnrec.graph",
     "gnnrec.nn",

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.analysis import analyze as look_at
-from gnnrec.analysis.report import PAGE, facts
 from gnnrec.cli.options import DataDirOption, DatasetOption, read_dataset
 from gnnrec.cli.output import console, errors
+from gnnrec.explore import analyze as look_at
+from gnnrec.explore.report import PAGE
 
 
 def analyze(
@@ -31,7 +31,7 @@ def analyze(
         data = read_dataset(dataset, data_dir)
         found = look_at(data, posters=posters)
         folder = found.save(out or Path("analysis") / data.name)
-        for what, value in facts(found):
+        for what, value in found.statistics():
             console.print(f"{what + ':':<28} {value}", highlight=False, markup=False)
         for name, why in found.left_out.items():
             console.print(f"left out {name}: {why}", highlight=False, markup=False)

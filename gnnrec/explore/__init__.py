@@ -1,42 +1,48 @@
-"""A look at a dataset before anything is trained: tables, pictures, and a report of both.
+"""Exploring a dataset before training: tables, pictures, and a report of both.
 
-The tables are functions of a `Dataset`; `analyze` makes findings of them, and a folder of these.
+The tables are functions of a `Dataset`. `analyze` turns them into findings: a sentence, a table and a picture each.
 """
 
-from gnnrec.analysis.analyze import Analysis, analyze
-from gnnrec.analysis.finding import Finding
-from gnnrec.analysis.genres import genres, genres_by_decade, genres_over_time
-from gnnrec.analysis.people import groups, missing
-from gnnrec.analysis.ratings import (
-    LackingError,
-    counts_of,
-    matrix,
+from gnnrec.explore.content_tables import demographics, genres, genres_by_decade, genres_over_time, missing
+from gnnrec.explore.finding import Finding, finding
+from gnnrec.explore.report import Analysis, analyze
+from gnnrec.explore.tables import (
+    MissingColumnError,
+    activity,
+    block_density,
+    busiest_days,
+    decile_histogram,
+    gini,
+    log2_histogram,
+    lorenz,
     most_rated,
     overview,
+    rating_counts,
     rating_distribution,
+    top_share,
 )
-from gnnrec.analysis.tail import by_doubling, gini, lorenz, top_share
-from gnnrec.analysis.times import activity, busiest_days
 
 __all__ = [
     "Analysis",
     "Finding",
-    "LackingError",
+    "MissingColumnError",
     "activity",
     "analyze",
+    "block_density",
     "busiest_days",
-    "by_doubling",
-    "counts_of",
+    "decile_histogram",
+    "demographics",
+    "finding",
     "genres",
     "genres_by_decade",
     "genres_over_time",
     "gini",
-    "groups",
+    "log2_histogram",
     "lorenz",
-    "matrix",
     "missing",
     "most_rated",
     "overview",
+    "rating_counts",
     "rating_distribution",
     "top_share",
 ]

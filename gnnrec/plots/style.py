@@ -1,74 +1,104 @@
-"""How pictures look: few colours that everybody can tell apart, readable on a telephone, and nothing for show."""
+"""The look of the pictures: colors, settings, bars and rows.
+
+Matplotlib is slow to import, so that it is imported where something is drawn and not before.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+import io
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 
-from gnnrec.analysis.words import percent, short
+from gnnrec.plots.formatting import percent, shorten
 
-# From M. Okabe and K. Ito, "Color Universal Design", 2008.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+# From M. Okabe and K. Ito, "Color Universal Design", 2008: distinguishable with any color vision.
 BLUE, VERMILION = "#0072B2", "#D55E00"
-INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
-SHADES = LinearSegmentedColormap.from_list("shades", ["#F7FBFF", "#9ECAE1", BLUE, "#08306B"])
+INK, GRAY, PALE, FAINT = "#222222", "#767676", "#D9D9D9", "#EFEFEF"
 
 WIDTH = 5.2
-"""Inches; at this width letters stay readable where a page is as narrow as a telephone."""
+"""Inches; narrow enough for text to stay readable on a phone."""
 DPI = 200
-SETTINGS: Any = {
+ON_WHITE: Mapping[str, Any] = {"figure.facecolor": "white", "savefig.facecolor": "white"}
+"""Dark text needs a background of its own where a page is dark."""
+STYLE: Mapping[str, Any] = {
+    **ON_WHITE,
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
     "text.color": INK,
     "text.parse_math": False,  # a genre may have a $ in its name
-    "axes.edgecolor": GREY,
+    "axes.edgecolor": GRAY,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": False,
-    "xtick.color": GREY,
+    "xtick.color": GRAY,
     "xtick.labelcolor": INK,
-    "ytick.color": GREY,
+    "ytick.color": GRAY,
     "ytick.labelcolor": INK,
     "grid.color": PALE,
     "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "savefig.facecolor": "white",
-    "figure.facecolor": "white",
 }
 
 
 @contextlib.contextmanager
-def styled() -> Iterator[None]:
-    """Draw with these settings, whatever the caller's are."""
+def styled(settings: Mapping[str, Any] = STYLE) -> Iterator[None]:
+    """Draw with these settings on top of matplotlib's defaults, whatever the caller's settings are."""
+    import matplotlib
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        matplotlib.rcParams.update(settings)
         yield
 
 
 def canvas(height: float) -> tuple[Figure, Axes]:
     """Return an empty figure of the usual width, `height` inches high, and its axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def columns(axes: Axes, labels: Sequence[str], shares: Sequence[float], colour: str = BLUE) -> None:
-    """Draw upright bars with their values above them, which makes a scale needless."""
-    places = range(len(labels))
-    axes.bar(places, shares, width=0.8, color=colour)
+def to_png(figure: Figure, dpi: float = DPI) -> bytes:
+    """Return a figure as a PNG, the same bytes each time."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi, metadata={"Software": None})
+    return data.getvalue()
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Return the width and height of a PNG in pixels, which are in its header."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def shades() -> Colormap:
+    """Return the color map of heat maps, from nearly white to dark blue."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shades", ["#F7FBFF", "#9ECAE1", BLUE, "#08306B"])
+
+
+def columns(axes: Axes, labels: Sequence[str], shares: Sequence[float], color: str = BLUE) -> None:
+    """Draw vertical bars labeled with their shares, which makes a y axis unnecessary."""
+    at = range(len(labels))
+    axes.bar(at, shares, width=0.8, color=color)
     top = max(shares)
-    for place, share in zip(places, shares, strict=True):
+    for x, share in zip(at, shares, strict=True):
         if share > 0:
-            axes.text(place, share + 0.015 * top, percent(share), ha="center", va="bottom", fontsize=8.5)
-    axes.set_xticks(list(places), labels)
+            axes.text(x, share + 0.015 * top, percent(share), ha="center", va="bottom", fontsize=8.5)
+    axes.set_xticks(list(at), labels)
     axes.set_xlim(-0.6, max(len(labels), 3) - 0.4)
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
@@ -76,25 +106,24 @@ def columns(axes: Axes, labels: Sequence[str], shares: Sequence[float], colour: 
 
 
 def rows(axes: Axes, labels: Sequence[Any]) -> np.ndarray:
-    """Prepare a line for each label, the first at the top, and return their heights."""
-    places = np.arange(len(labels))[::-1]
-    axes.set_yticks(places, [short(label) for label in labels])
+    """Prepare one row per label, the first at the top, and return their y coordinates."""
+    at = np.arange(len(labels))[::-1]
+    axes.set_yticks(at, [shorten(label) for label in labels])
     axes.set_ylim(-0.7, len(labels) - 0.3)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="both", length=0)
     axes.grid(axis="x")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.tick_params(axis="x", length=0)
-    return places
+    return at
 
 
 def in_percent(axis: Any) -> None:
-    """Write the numbers of an axis as percents, none below 0."""
+    """Format the ticks of an axis as percentages, without negative ones."""
     axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%" if value >= 0 else "")
 
 
-def thinned(names: Sequence[str], most: int) -> tuple[list[int], list[str]]:
-    """Return places and names of at most so many labels, evenly spaced from the first."""
-    step = -(-len(names) // most)
-    places = list(range(0, len(names), step))
-    return places, [names[place] for place in places]
+def thinned(labels: Sequence[str], most: int) -> tuple[list[int], list[str]]:
+    """Return the positions and texts of at most `most` evenly spaced labels, starting with the first."""
+    step = -(-len(labels) // most)
+    at = list(range(0, len(labels), step))
+    return at, [labels[x] for x in at]

@@ -1,4 +1,4 @@
-"""The tables of `gnnrec.analysis`: values worked out by hand, and what must hold for any ratings."""
+"""The tables of `gnnrec.explore`: values worked out by hand, and what must hold for any ratings."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from hypothesis import strategies as st
 
 import gnnrec
 from gnnrec import Dataset
-from gnnrec.analysis import (
-    LackingError,
+from gnnrec.explore import (
+    MissingColumnError,
     activity,
+    block_density,
     busiest_days,
-    by_doubling,
-    counts_of,
+    decile_histogram,
+    demographics,
     genres,
     genres_by_decade,
     genres_over_time,
     gini,
-    groups,
+    log2_histogram,
     lorenz,
-    matrix,
     missing,
     most_rated,
     overview,
+    rating_counts,
     rating_distribution,
     top_share,
 )
-from gnnrec.analysis.times import DAY, in_steps, periods
+from gnnrec.explore.tables import DAY, periods
 from gnnrec.errors import ConfigError
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -45,7 +46,7 @@ def seconds(*days: str) -> list[int]:
 
 @pytest.fixture
 def small() -> Dataset:
-    """Return three people and four movies, one of them not rated, with all that may be known of some."""
+    """Return three users and four movies, one of them without ratings."""
     ratings = pd.DataFrame(
         {
             "user_id": ["ann", "ann", "ann", "bob", "bob", "cem"],
@@ -67,7 +68,7 @@ def small() -> Dataset:
 
 @st.composite
 def datasets(draw: st.DrawFn) -> Dataset:
-    """Draw ratings of any kind, with and without what is optional."""
+    """Draw ratings of any kind, with and without optional columns."""
     pairs = draw(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40, unique=True))
     frame = pd.DataFrame(pairs, columns=["user_id", "movie_id"])
     if draw(st.booleans()):
@@ -92,11 +93,11 @@ def datasets(draw: st.DrawFn) -> Dataset:
     return Dataset(frame, movies, users, name="drawn")
 
 
-def table_or_reason(table: Any, *arguments: Any) -> pd.DataFrame | None:
+def table_or_none(table: Any, *arguments: Any) -> pd.DataFrame | None:
     try:
         return table(*arguments)
-    except LackingError as lacking:
-        assert "drawn" in str(lacking)
+    except MissingColumnError as error:
+        assert "drawn" in str(error)
         return None
 
 
@@ -114,7 +115,7 @@ def test_ratings_by_value(small: Dataset) -> None:
     assert table["ratings"].tolist() == [1, 1, 1, 2, 1]
 
 
-def test_many_values_are_counted_in_steps() -> None:
+def test_many_values_are_counted_decile_histogram() -> None:
     ratings = pd.DataFrame({"user_id": range(25), "movie_id": 0, "rating": np.arange(25) / 2})
     table = rating_distribution(Dataset(ratings))
     assert table["low"].tolist() == list(range(12))
@@ -123,7 +124,7 @@ def test_many_values_are_counted_in_steps() -> None:
 
 
 def test_doubling() -> None:
-    table = by_doubling(np.array([0, 0, 1, 3, 4, 7, 8, 1024]))
+    table = log2_histogram(np.array([0, 0, 1, 3, 4, 7, 8, 1024]))
     assert table.query("number > 0")[["at_least", "at_most", "number"]].values.tolist() == [
         [0, 0, 2], [1, 1, 1], [2, 3, 1], [4, 7, 2], [8, 15, 1], [1024, 2047, 1],
     ]  # fmt: skip
@@ -131,7 +132,7 @@ def test_doubling() -> None:
 
 
 def test_long_tail_by_hand(small: Dataset) -> None:
-    counts = counts_of(small, "movie_id")
+    counts = rating_counts(small, "movie_id")
     assert counts.tolist() == [3, 2, 1, 0]
     # The differences of all pairs of movies, over twice the mean times the pairs: 20 / (2 * 1.5 * 16).
     assert gini(counts) == pytest.approx(20 / 48)
@@ -142,7 +143,7 @@ def test_long_tail_by_hand(small: Dataset) -> None:
 
 def test_counting_needs_a_column_of_ids(small: Dataset) -> None:
     with pytest.raises(ConfigError, match="by user_id or movie_id, not by 'rating'"):
-        counts_of(small, "rating")
+        rating_counts(small, "rating")
 
 
 @given(COUNTS)
@@ -173,22 +174,22 @@ def test_area_under_the_curve_is_gini(counts: np.ndarray) -> None:
 
 @given(COUNTS)
 def test_doubling_counts_everybody_where_they_belong(counts: np.ndarray) -> None:
-    table = by_doubling(counts)
+    table = log2_histogram(counts)
     for row in table.itertuples():
         assert row.number == ((counts >= row.at_least) & (counts <= row.at_most)).sum()
     assert table["share"].sum() == pytest.approx(1)
 
 
 def test_matrix_by_hand(small: Dataset) -> None:
-    assert matrix(small).values.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+    assert block_density(small).values.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
     # Two blocks each: ann and bob, cem; movies a and b, c and d.
-    assert matrix(small, 2).values.tolist() == [[1, 0.25], [0.5, 0]]
+    assert block_density(small, 2).values.tolist() == [[1, 0.25], [0.5, 0]]
 
 
 @settings(max_examples=20, deadline=None)
 @given(datasets(), st.integers(1, 12))
 def test_blocks_hold_all_ratings(dataset: Dataset, blocks: int) -> None:
-    table = matrix(dataset, blocks).to_numpy()
+    table = block_density(dataset, blocks).to_numpy()
     assert ((table >= 0) & (table <= 1)).all()
     sizes = [
         np.bincount(np.arange(number) * parts // number)
@@ -242,13 +243,17 @@ def test_any_time_is_in_its_period(times: list[int], most: int) -> None:
 
 
 def test_activity(small: Dataset) -> None:
-    assert activity(small, most=3).values.tolist() == [["2001-01", 2, 1, 1], ["2001-02", 0, 0, 0], ["2001-03", 4, 3, 2]]
+    assert activity(small, max_periods=3).values.tolist() == [
+        ["2001-01", 2, 1, 1],
+        ["2001-02", 0, 0, 0],
+        ["2001-03", 4, 3, 2],
+    ]
 
 
 def test_busiest_days(small: Dataset) -> None:
     # ann rated two of three on one day, bob one of two, cem once only.
     assert busiest_days(small).tolist() == pytest.approx([2 / 3, 1 / 2])
-    table = in_steps(np.array([0.1, 0.11, 0.3, 1]))
+    table = decile_histogram(np.array([0.1, 0.11, 0.3, 1]))
     assert table["number"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0, 1]
 
 
@@ -268,7 +273,7 @@ def test_genres_by_decade(small: Dataset) -> None:
 
 
 def test_genres_over_time(small: Dataset) -> None:
-    table = genres_over_time(small, most=3)
+    table = genres_over_time(small, max_periods=3)
     assert table[["period", "ratings", "genre"]].values.tolist() == [
         ["2001-01", 2, "Drama"], ["2001-01", 2, "War"], ["2001-03", 3, "Drama"], ["2001-03", 3, "War"],
     ]  # fmt: skip
@@ -276,28 +281,28 @@ def test_genres_over_time(small: Dataset) -> None:
 
 
 def test_groups(small: Dataset) -> None:
-    table = groups(small, "gender")
+    table = demographics(small, "gender")
     assert table[["group", "users", "ratings"]].values.tolist() == [["M", 2, 3], ["F", 1, 3]]
     assert table["mean_rating"].tolist() == pytest.approx([10 / 3, 3])
-    ages = groups(small, "age")
+    ages = demographics(small, "age")
     assert ages["group"].tolist() == ["31", "45", None]
     assert ages["users"].tolist() == [1, 1, 1]
-    with pytest.raises(LackingError, match="occupation is known of nobody in small"):
-        groups(small, "occupation")
+    with pytest.raises(MissingColumnError, match="occupation is missing for every user of small"):
+        demographics(small, "occupation")
     with pytest.raises(ConfigError, match="age, gender, occupation, not by 'zip'"):
-        groups(small, "zip")
+        demographics(small, "zip")
 
 
 def test_many_ages_are_put_together() -> None:
     ratings = pd.DataFrame({"user_id": range(11), "movie_id": 0})
     users = pd.DataFrame({"user_id": range(11), "age": [9, 10, 19.5, 20, 21, 22, 23, 24, 25, 26, 100]})
-    assert groups(Dataset(ratings, users=users), "age")[["group", "users"]].values.tolist() == [
+    assert demographics(Dataset(ratings, users=users), "age")[["group", "users"]].values.tolist() == [
         ["0–9", 1], ["10–19", 2], ["20–29", 7], ["100–109", 1],
     ]  # fmt: skip
 
 
 def test_missing(small: Dataset) -> None:
-    table = missing(small).set_index(["of", "what"])
+    table = missing(small).set_index(["entity", "field"])
     lacking = {key: number for key, number in table["missing"].items() if number}
     assert lacking == {
         ("movies", "rating"): 1, ("movies", "title"): 1, ("movies", "year"): 1, ("movies", "genres"): 1,
@@ -313,20 +318,20 @@ def test_missing(small: Dataset) -> None:
 @given(datasets())
 def test_shares_sum_to_one(dataset: Dataset) -> None:
     for table, column in (
-        (table_or_reason(rating_distribution, dataset), "share"),
-        (table_or_reason(genres, dataset), "share_of_movies"),
-        (table_or_reason(genres, dataset), "share_of_ratings"),
-        (table_or_reason(groups, dataset, "age"), "share_of_users"),
-        (table_or_reason(groups, dataset, "occupation"), "share_of_ratings"),
+        (table_or_none(rating_distribution, dataset), "share"),
+        (table_or_none(genres, dataset), "share_of_movies"),
+        (table_or_none(genres, dataset), "share_of_ratings"),
+        (table_or_none(demographics, dataset, "age"), "share_of_users"),
+        (table_or_none(demographics, dataset, "occupation"), "share_of_ratings"),
     ):
         if table is not None and not (table[column].isna().all()):
             assert table[column].sum() == pytest.approx(1)
             assert (table[column] >= 0).all()
     for table in (genres_by_decade, genres_over_time):
-        found = table_or_reason(table, dataset)
+        found = table_or_none(table, dataset)
         if found is not None:
             np.testing.assert_allclose(found.groupby("period")["share"].sum(), 1)
-    over_time = table_or_reason(activity, dataset)
+    over_time = table_or_none(activity, dataset)
     if over_time is not None:
         assert over_time["ratings"].sum() == dataset.num_ratings
         assert over_time["new_users"].sum() == dataset.users["user_id"].isin(dataset.ratings["user_id"]).sum()

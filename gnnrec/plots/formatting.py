@@ -1,19 +1,14 @@
-"""Numbers and names as text."""
+"""Numbers and names as short text, for labels and sentences."""
 
 from __future__ import annotations
 
 from typing import Any
 
-MOST_ROWS = 20
-"""Of a picture with a row for each genre or occupation; the table has all."""
-LONGEST = 26
-"""Letters of a label in a picture; what goes beyond is left out."""
 
+def shorten(text: Any, longest: int = 26) -> str:
+    r"""Return a text on one line and cut to a maximum length.
 
-def short(text: Any, longest: int = LONGEST) -> str:
-    r"""Return a label on one line and not too long.
-
-    >>> short("Drama"), short("A label that is longer\nthan a picture is wide")
+    >>> shorten("Drama"), shorten("A label that is longer\nthan a picture is wide")
     ('Drama', 'A label that is longer th…')
     """
     line = one_line(text)
@@ -21,12 +16,12 @@ def short(text: Any, longest: int = LONGEST) -> str:
 
 
 def one_line(text: Any) -> str:
-    """Return a text without line breaks."""
+    """Return a text without line breaks and repeated spaces."""
     return " ".join(str(text).split())
 
 
 def percent(share: float) -> str:
-    """Return a share as text; nothing is rounded to all or to nothing.
+    """Return a share as a percentage; only exact values are shown as 0% and 100%.
 
     >>> [percent(share) for share in (0, 0.00001, 0.00012, 0.0447, 0.426, 0.997, 1)]
     ['0%', '<0.01%', '0.01%', '4.5%', '43%', '>99%', '100%']
@@ -41,7 +36,7 @@ def percent(share: float) -> str:
 
 
 def compact(value: float) -> str:
-    """Return a large number in thousands or millions.
+    """Return a large number in thousands, millions or billions.
 
     >>> [compact(value) for value in (15, 1023, 4096, 20000, 1500000)]
     ['15', '1023', '4096', '20k', '1.5M']
