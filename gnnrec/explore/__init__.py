@@ -4,7 +4,7 @@ The tables are functions of a `Dataset`. `analyze` turns them into findings: a s
 """
 
 from gnnrec.explore.content_tables import demographics, genres, genres_by_decade, genres_over_time, missing
-from gnnrec.explore.finding import Finding, finding
+from gnnrec.explore.finding import Finding, register_finding
 from gnnrec.explore.report import Analysis, analyze
 from gnnrec.explore.tables import (
     MissingColumnError,
@@ -32,7 +32,6 @@ __all__ = [
     "busiest_days",
     "decile_histogram",
     "demographics",
-    "finding",
     "genres",
     "genres_by_decade",
     "genres_over_time",
@@ -44,5 +43,6 @@ __all__ = [
     "overview",
     "rating_counts",
     "rating_distribution",
+    "register_finding",
     "top_share",
 ]

@@ -34,7 +34,7 @@ class Finding:
     numbers : dict
         The numbers of the sentence.
     name, title : str
-        Set by the decorator `finding`; the name is also that of the image file, such as ``"long-tail"``.
+        Set by the decorator `register_finding`; the name is also that of the image file, such as ``"long-tail"``.
 
     Examples
     --------
@@ -78,10 +78,10 @@ class Finding:
 
 
 FINDINGS: dict[str, Callable[..., Finding]] = {}
-"""All findings by name, in the order of the report. A function takes a `Dataset`; ``missing`` also takes ``posters``."""
+"""All findings by name, in the order of the report. Each takes a `Dataset`; ``missing`` also takes ``posters``."""
 
 
-def finding(name: str, title: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:
+def register_finding(name: str, title: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:
     """Register a function of a `Dataset` that returns a `Finding`, so that `analyze` reports it.
 
     Parameters
@@ -94,7 +94,7 @@ def finding(name: str, title: str) -> Callable[[Callable[P, Finding]], Callable[
     Examples
     --------
     >>> from gnnrec.plots.style import canvas
-    >>> @finding("titles", "Titles")
+    >>> @register_finding("titles", "Titles")
     ... def titles(dataset):
     ...     table = dataset.movies["title"].str.len().value_counts().rename_axis("length").reset_index(name="movies")
     ...     def plot():

@@ -1,7 +1,7 @@
 """The findings about a dataset: each is one function that makes a table, a sentence and a picture.
 
-To add a finding, write one more function with the decorator `finding`; the reports show findings in the order of this
-file. A function raises `MissingColumnError` if the dataset lacks the data.
+To add a finding, write one more function with the decorator `register_finding`; the reports show findings in the order
+of this file. A function raises `MissingColumnError` if the dataset lacks the data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.explore import content_tables, tables
-from gnnrec.explore.finding import Finding, finding
+from gnnrec.explore.finding import Finding, register_finding
 from gnnrec.explore.tables import MissingColumnError
 from gnnrec.plots.formatting import compact, percent, shorten
 from gnnrec.plots.style import (
@@ -45,9 +45,9 @@ MAX_CELLS = 10
 # Ratings --------------------------------------------------------------------------------------------------------------
 
 
-@finding("ratings", "Rating distribution")
+@register_finding("ratings", "Rating distribution")
 def rating_distribution(dataset: Dataset) -> Finding:
-    """Which ratings are given."""
+    """Describe the distribution of rating values."""
     table = tables.rating_distribution(dataset)
     values = dataset.ratings["rating"].astype("float64")
     mean, median = float(values.mean()), float(values.median())
@@ -72,15 +72,15 @@ def rating_distribution(dataset: Dataset) -> Finding:
     )
 
 
-@finding("ratings-per-user", "Ratings per user")
+@register_finding("ratings-per-user", "Ratings per user")
 def ratings_per_user(dataset: Dataset) -> Finding:
-    """How many ratings users give."""
+    """Describe the number of ratings per user."""
     return _rating_counts(dataset, "users", BLUE)
 
 
-@finding("ratings-per-movie", "Ratings per movie")
+@register_finding("ratings-per-movie", "Ratings per movie")
 def ratings_per_movie(dataset: Dataset) -> Finding:
-    """How many ratings movies receive."""
+    """Describe the number of ratings per movie."""
     return _rating_counts(dataset, "movies", VERMILION)
 
 
@@ -110,9 +110,9 @@ def _rating_counts(dataset: Dataset, entity: str, color: str) -> Finding:
     return Finding(text, alt, table, plot, numbers)
 
 
-@finding("long-tail", "Long tail")
+@register_finding("long-tail", "Long tail")
 def long_tail(dataset: Dataset) -> Finding:
-    """How unequally ratings are distributed among movies and users."""
+    """Measure how unequally ratings are distributed among movies and among users."""
     counts = {entity: tables.rating_counts(dataset, f"{entity[:-1]}_id") for entity in ("movies", "users")}
     curves = [tables.lorenz(count).assign(entity=entity) for entity, count in counts.items()]
     table = pd.concat(curves, ignore_index=True)[["entity", "share", "share_of_ratings"]]
@@ -147,11 +147,12 @@ def long_tail(dataset: Dataset) -> Finding:
     )
 
 
-@finding("most-rated", "Most rated movies")
+@register_finding("most-rated", "Most rated movies")
 def most_rated(dataset: Dataset) -> Finding:
-    """Which movies have the most ratings."""
+    """List the movies with the most ratings."""
     table = tables.most_rated(dataset)
     share = float(table["ratings"].sum() / dataset.num_ratings)
+    subject = f"{len(table)} most rated movies" if len(table) > 1 else "most rated movie"
 
     def plot() -> Figure:
         figure, axes = canvas(0.3 + 0.44 * len(table))
@@ -165,17 +166,17 @@ def most_rated(dataset: Dataset) -> Finding:
         return figure
 
     return Finding(
-        f"{'These' if len(table) > 1 else 'This'} {_count(table, 'movie')} received {percent(share)} of all ratings.",
-        f"Bar chart: the number of ratings of the {_count(table, 'movie')} with the most ratings.",
+        f"The {subject} received {percent(share)} of all ratings.",
+        f"Bar chart: the number of ratings of the {subject}.",
         table,
         plot,
         {"share": share},
     )
 
 
-@finding("matrix", "User–movie matrix")
+@register_finding("matrix", "User–movie matrix")
 def matrix(dataset: Dataset) -> Finding:
-    """How dense the matrix is, and where."""
+    """Map the density of the user-movie matrix."""
     table = tables.block_density(dataset)
     density = tables.overview(dataset)["density"]
     corner = float(tables.block_density(dataset, 10).to_numpy()[0, 0])
@@ -218,9 +219,9 @@ def matrix(dataset: Dataset) -> Finding:
 # Time -----------------------------------------------------------------------------------------------------------------
 
 
-@finding("activity", "Activity over time")
+@register_finding("activity", "Activity over time")
 def activity(dataset: Dataset) -> Finding:
-    """When users rate."""
+    """Count ratings and users over time."""
     table = tables.activity(dataset)
     stats = tables.overview(dataset)
     unit = tables.periods(tables.rating_timestamps(dataset)).unit
@@ -260,9 +261,9 @@ def activity(dataset: Dataset) -> Finding:
     )
 
 
-@finding("days", "Share of ratings on the busiest day")
+@register_finding("days", "Share of ratings on the busiest day")
 def days(dataset: Dataset) -> Finding:
-    """How far users give all their ratings at once."""
+    """Measure how concentrated ratings are on a single day."""
     shares = tables.busiest_days(dataset)
     if not len(shares):
         raise MissingColumnError(f"no user of {dataset.name} has two or more ratings")
@@ -277,8 +278,8 @@ def days(dataset: Dataset) -> Finding:
 
     return Finding(
         f"Half of the users gave {f'at least {percent(median)}' if median < 1 else 'all'} of their ratings on a single "
-        f"day; {percent(at_once) if at_once else 'none'} gave all of them on one day. The order of ratings within a day "
-        "says little about the order in which the movies were watched.",
+        f"day; {percent(at_once) if at_once else 'none'} gave all of them on one day. The order of ratings within a "
+        "day says little about the order in which the movies were watched.",
         "Histogram: the share of users by the share of their ratings that fell on their busiest day.",
         table,
         plot,
@@ -289,11 +290,11 @@ def days(dataset: Dataset) -> Finding:
 # Genres ---------------------------------------------------------------------------------------------------------------
 
 
-@finding("genres", "Genres of movies and of ratings")
+@register_finding("genres", "Genres of movies and of ratings")
 def genres(dataset: Dataset) -> Finding:
-    """Which genres are common, and which are watched."""
+    """Compare the genres of the movies with those of the ratings."""
     table = content_tables.genres(dataset)
-    text = f"There {'are' if len(table) > 1 else 'is'} {_count(table, 'genre')}."
+    text = f"There are {len(table)} genres." if len(table) > 1 else "There is one genre."
     gain = (table["share_of_ratings"] - table["share_of_movies"]).dropna()
     if len(gain) and gain.max() > 0:
         over, under = (_largest(table.assign(gain=sign * gain), "gain") for sign in (1, -1))
@@ -312,9 +313,9 @@ def genres(dataset: Dataset) -> Finding:
     )
 
 
-@finding("genre-ratings", "Mean rating by genre")
+@register_finding("genre-ratings", "Mean rating by genre")
 def genre_ratings(dataset: Dataset) -> Finding:
-    """Which genres are rated highest."""
+    """Compare the mean ratings of genres."""
     mean = float(pd.Series(tables.rating_values(dataset)).mean())
     table = content_tables.genres(dataset)[["genre", "ratings", "mean_rating"]].dropna()
     if table.empty:
@@ -347,15 +348,15 @@ def genre_ratings(dataset: Dataset) -> Finding:
     )
 
 
-@finding("genres-by-decade", "Genres by release decade")
+@register_finding("genres-by-decade", "Genres by release decade")
 def genres_by_decade(dataset: Dataset) -> Finding:
-    """How the genres of movies change with the decade of release."""
+    """Show how the genres of movies change with the decade of release."""
     return _genre_periods(content_tables.genres_by_decade(dataset), "decade", "movies", MAX_CELLS)
 
 
-@finding("genres-over-time", "Genres by rating date")
+@register_finding("genres-over-time", "Genres by rating date")
 def genres_over_time(dataset: Dataset) -> Finding:
-    """How the genres of rated movies change over time."""
+    """Show how the genres of rated movies change over time."""
     table = content_tables.genres_over_time(dataset)
     unit = tables.periods(tables.rating_timestamps(dataset), content_tables.MAX_GENRE_PERIODS).unit
     return _genre_periods(table, unit, "ratings", len(table))
@@ -407,21 +408,21 @@ def _genre_periods(table: pd.DataFrame, unit: str, counted: str, max_periods: in
 # Users, and missing data ----------------------------------------------------------------------------------------------
 
 
-@finding("ages", "Age")
+@register_finding("ages", "Age")
 def ages(dataset: Dataset) -> Finding:
-    """How old the users are."""
+    """Describe the age of users."""
     return _demographics(dataset, "age")
 
 
-@finding("genders", "Gender")
+@register_finding("genders", "Gender")
 def genders(dataset: Dataset) -> Finding:
-    """Which genders the users have."""
+    """Describe the gender of users."""
     return _demographics(dataset, "gender")
 
 
-@finding("occupations", "Occupation")
+@register_finding("occupations", "Occupation")
 def occupations(dataset: Dataset) -> Finding:
-    """Which occupations the users have."""
+    """Describe the occupation of users."""
     return _demographics(dataset, "occupation")
 
 
@@ -440,9 +441,9 @@ def _demographics(dataset: Dataset, by: str) -> Finding:
     return Finding(text, alt, table, plot, {"groups": len(known)})
 
 
-@finding("missing", "Missing data")
+@register_finding("missing", "Missing data")
 def missing(dataset: Dataset, posters: str | Path | None = None) -> Finding:
-    """What is unknown about movies and users."""
+    """List the data missing for movies and users."""
     table = content_tables.missing(dataset, posters)
     sentences = []
     for entity in ("movies", "users"):
@@ -488,7 +489,7 @@ def _paired_dots(table: pd.DataFrame, label: str, entity: str) -> Figure:
     figure, axes = canvas(0.9 + 0.29 * len(table))
     at = rows(axes, table[label].where(table[label].notna(), "unknown").tolist())
     axes.hlines(at, first, second, color=PALE, linewidth=3)
-    hollow = {"color": "white", "markeredgecolor": GRAY, "markeredgewidth": 1.8}
+    hollow: dict[str, Any] = {"color": "white", "markeredgecolor": GRAY, "markeredgewidth": 1.8}
     axes.plot(first, at, "o", **hollow, label=f"share of {entity}")
     axes.plot(second, at, "o", color=BLUE, label="share of ratings")
     top = max(first.max(), np.nan_to_num(second).max())
@@ -502,10 +503,6 @@ def _paired_dots(table: pd.DataFrame, label: str, entity: str) -> Figure:
 def _largest(table: pd.DataFrame, column: str) -> Any:
     """Return the first row with the largest value in a column, ignoring missing values."""
     return table.iloc[int(np.nanargmax(table[column].to_numpy("float64", na_value=np.nan)))]
-
-
-def _count(table: pd.DataFrame, noun: str) -> str:
-    return f"{len(table)} {noun}{'s' if len(table) > 1 else ''}"
 
 
 def _plural(unit: str) -> str:

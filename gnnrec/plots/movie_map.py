@@ -16,6 +16,7 @@ from gnnrec.plots.style import ON_WHITE, styled, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
     from gnnrec.graph import Graph
@@ -190,12 +191,12 @@ def movie_map(
     counts = _rating_counts(graph)[movies]  # [num_movies]
     heading = title or f"The {len(points):,} most rated movies of {graph.dataset.name}"
     with styled(ON_WHITE):
-        axes = _empty_map(heading)
+        figure, axes = _empty_map(heading)
         _draw_dots(axes, points, graph.dataset.movies["genres"].iloc[movies], counts)
-        axes.figure.draw_without_rendering()  # fixes the layout, which titles are placed by
+        figure.draw_without_rendering()  # fixes the layout, which titles are placed by
         top = np.argsort(-counts, kind="stable")[: CANDIDATES_PER_TITLE * num_titles]
         shown = _place_titles(axes, points.iloc[top], num_titles)
-        png = to_png(axes.figure, dpi=100)
+        png = to_png(figure, dpi=100)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, png)
@@ -216,7 +217,7 @@ def _short_title(title: str) -> str:
     return name if len(name) <= MAX_TITLE else f"{name[: MAX_TITLE - 1].rstrip()}…"
 
 
-def _empty_map(heading: str) -> Axes:
+def _empty_map(heading: str) -> tuple[Figure, Axes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -227,7 +228,7 @@ def _empty_map(heading: str) -> Axes:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.margins(0.04)
-    return axes
+    return figure, axes
 
 
 def _draw_dots(axes: Axes, points: pd.DataFrame, genres: pd.Series, counts: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +27,9 @@ INK, GRAY, PALE, FAINT = "#222222", "#767676", "#D9D9D9", "#EFEFEF"
 WIDTH = 5.2
 """Inches; narrow enough for text to stay readable on a phone."""
 DPI = 200
-ON_WHITE: Mapping[str, Any] = {"figure.facecolor": "white", "savefig.facecolor": "white"}
+ON_WHITE: dict[Any, Any] = {"figure.facecolor": "white", "savefig.facecolor": "white"}
 """Dark text needs a background of its own where a page is dark."""
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     **ON_WHITE,
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
@@ -52,7 +52,7 @@ STYLE: Mapping[str, Any] = {
 
 
 @contextlib.contextmanager
-def styled(settings: Mapping[str, Any] = STYLE) -> Iterator[None]:
+def styled(settings: dict[Any, Any] = STYLE) -> Iterator[None]:
     """Draw with these settings on top of matplotlib's defaults, whatever the caller's settings are."""
     import matplotlib
 

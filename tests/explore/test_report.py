@@ -1,4 +1,4 @@
-"""What `gnnrec analyze` writes: whole, readable, harmless, and the same numbers everywhere."""
+"""Reports of `gnnrec analyze`: complete, escaped, and with the same numbers everywhere."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 import gnnrec
 from gnnrec import Dataset, cli
-from gnnrec.analysis import Analysis, analyze, draw, rating_distribution, report
-from gnnrec.analysis.finding import Finding, size_of
-from gnnrec.analysis.sections import SECTIONS
 from gnnrec.data import make_sample
 from gnnrec.data.posters import sample_posters
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, register_finding, report
+from gnnrec.explore.finding import FINDINGS
+from gnnrec.plots.style import png_size
 
 EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
 
@@ -41,7 +41,7 @@ def found(sample: Dataset) -> Analysis:
 
 @pytest.fixture(scope="module")
 def bare() -> Analysis:
-    """Return what is found in one rating: six findings are quickly drawn."""
+    """Return the analysis of a single rating: only six findings to draw."""
     return analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [2]})))
 
 
@@ -52,7 +52,7 @@ def folder(found: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def undrawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take one picture for all, where the folder is the matter and not what is drawn."""
+    """Use one picture for all findings, in tests that are not about pictures."""
     png = (folder / "genders.png").read_bytes()
     monkeypatch.setattr(Finding, "png", lambda self: png)
 
@@ -77,21 +77,46 @@ def call(*arguments: object) -> Any:
     return CliRunner().invoke(cli.app, [str(a) for a in arguments])
 
 
-def test_every_section_has_a_picture_and_is_replaced() -> None:
-    assert set(draw.DRAWN) == {*SECTIONS, "missing"} == set(report.PICTURES)
+def test_a_new_finding_is_one_function(tmp_path: Path) -> None:
+    builtin = dict(FINDINGS)
+    FINDINGS.clear()
+    try:
+
+        @register_finding("title-lengths", "Title lengths")
+        def title_lengths(dataset: Dataset) -> Finding:
+            table = pd.DataFrame({"length": dataset.movies["title"].str.len()})
+
+            def plot() -> Figure:
+                figure = Figure()
+                figure.subplots().hist(table["length"])
+                return figure
+
+            return Finding(f"The longest has {table['length'].max()}.", "Histogram.", table, plot)
+
+        movies = pd.DataFrame({"movie_id": [7], "title": ["Heat (1995)"]})
+        found = analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [7]}), movies), tmp_path / "out")
+    finally:
+        FINDINGS.clear()
+        FINDINGS.update(builtin)
+    assert [(one.name, one.title, one.text) for one in found] == [
+        ("title-lengths", "Title lengths", "The longest has 11.")
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.html", "report.md", "figures.json", "title-lengths.png",
+    }  # fmt: skip
 
 
-def test_the_folder_is_whole(found: Analysis, folder: Path) -> None:
+def test_the_folder_is_complete(found: Analysis, folder: Path) -> None:
     pictures = {f"{finding.name}.png" for finding in found}
     assert {path.name for path in folder.iterdir()} == {"report.html", "report.md", "figures.json", *pictures}
     assert len(pictures) == 16
     for name in pictures:
-        width, height = size_of((folder / name).read_bytes())
+        width, height = png_size((folder / name).read_bytes())
         assert width == 1040
         assert 150 < height < 1600
 
 
-def test_the_page_needs_nothing_from_outside(found: Analysis, folder: Path) -> None:
+def test_the_page_needs_no_network(found: Analysis, folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert "http" not in text
@@ -103,20 +128,20 @@ def test_the_page_needs_nothing_from_outside(found: Analysis, folder: Path) -> N
     assert [image["src"] for image in images] == [f"{finding.name}.png" for finding in found]
     for image, finding in zip(images, found, strict=True):
         assert image["alt"] == finding.alt
-        assert (2 * int(image["width"]), 2 * int(image["height"])) == size_of((folder / image["src"]).read_bytes())
+        assert (2 * int(image["width"]), 2 * int(image["height"])) == png_size((folder / image["src"]).read_bytes())
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
     for finding in found:
         assert finding.text in page.text
 
 
-def test_markdown_links_lead_somewhere(folder: Path) -> None:
+def test_markdown_links_exist(folder: Path) -> None:
     text = (folder / "report.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) == 17
     assert all((folder / link).is_file() for link in links)
 
 
-def test_numbers_are_those_of_the_tables(sample: Dataset, found: Analysis, folder: Path) -> None:
+def test_json_numbers_equal_the_tables(sample: Dataset, found: Analysis, folder: Path) -> None:
     numbers = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert numbers["overview"]["ratings"] == sample.num_ratings
     by_name = {figure["name"]: figure for figure in numbers["figures"]}
@@ -127,7 +152,7 @@ def test_numbers_are_those_of_the_tables(sample: Dataset, found: Analysis, folde
     assert np.shape(by_name["matrix"]["rows"]) == (60, 60)
 
 
-def test_what_is_written_by_others_stays_text(tmp_path: Path) -> None:
+def test_text_of_the_dataset_is_escaped(tmp_path: Path) -> None:
     ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7], "rating": [1, 2, 3], "timestamp": [0, 1, 2]})
     movies = pd.DataFrame({"movie_id": [7, 8], "title": [EVIL, f"two\nlines {EVIL}"], "genres": [[EVIL], ["Drama"]]})
     users = pd.DataFrame({"user_id": [1, 2], "occupation": [EVIL, "x"], "age": [20, 30]})
@@ -137,7 +162,7 @@ def test_what_is_written_by_others_stays_text(tmp_path: Path) -> None:
     assert page.text.count(EVIL) > 3
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert not re.search(r"(?<!\\)<", text)
-    assert text.startswith(r"# \<script\>alert('\$x\_1\$')\</script\>\|\*b\*\[l\](u)\`c\`: what is in the data" + "\n")
+    assert text.startswith(r"# \<script\>alert('\$x\_1\$')\</script\>\|\*b\*\[l\](u)\`c\`: data report" + "\n")
 
 
 @pytest.mark.parametrize("ids", [[1], ["ann"]])
@@ -148,7 +173,7 @@ def test_one_rating_is_enough(ids: list[Any], tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found.left_out["activity"] == "the ratings of mine have no column timestamp"
     assert found.left_out["genres"] == "no movie of mine has a genre"
-    assert found.left_out["ages"] == "age is known of nobody in mine"
+    assert found.left_out["ages"] == "age is missing for every user of mine"
     assert found["long-tail"].numbers == {
         "gini_of_movies": 0, "top_tenth_of_movies": 1, "gini_of_users": 0, "top_tenth_of_users": 1,
     }  # fmt: skip
@@ -157,10 +182,10 @@ def test_one_rating_is_enough(ids: list[Any], tmp_path: Path) -> None:
         assert why in page.text
 
 
-def test_what_is_asked_for_and_not_there(found: Analysis, bare: Analysis) -> None:
-    with pytest.raises(ConfigError, match="'days' was left out: the ratings of custom have no column timestamp"):
+def test_unknown_and_left_out_findings(found: Analysis, bare: Analysis) -> None:
+    with pytest.raises(ConfigError, match="finding 'days' was left out: the ratings of custom have no column time"):
         bare["days"]
-    with pytest.raises(ConfigError, match="no finding 'day'; there are ratings, ratings-per-user"):
+    with pytest.raises(ConfigError, match="unknown finding 'day'; choose one of ratings, ratings-per-user"):
         found["day"]
     with pytest.raises(DataError, match="analyze takes a Dataset, such as load_dataset returns, not DataFrame"):
         analyze(pd.DataFrame())  # type: ignore[arg-type]
@@ -177,7 +202,7 @@ def test_an_earlier_report_is_replaced_and_other_files_stay(bare: Analysis, fold
     assert json.loads((out / "figures.json").read_text())["dataset"] == "custom"
 
 
-def test_other_folders_are_left_alone(bare: Analysis, tmp_path: Path) -> None:
+def test_other_folders_are_refused(bare: Analysis, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("chapter one")
     with pytest.raises(DataError, match="is not a report of gnnrec analyze; choose another folder"):
         bare.save(tmp_path)
@@ -186,7 +211,7 @@ def test_other_folders_are_left_alone(bare: Analysis, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("stopped", [OSError("no space left"), KeyboardInterrupt()])
-def test_nothing_half_written_is_left(
+def test_an_interrupted_report_leaves_no_trace(
     stopped: BaseException, bare: Analysis, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = shutil.copytree(folder, tmp_path / "out")
@@ -195,7 +220,7 @@ def test_nothing_half_written_is_left(
     def full(*_: Any) -> str:
         raise stopped
 
-    monkeypatch.setattr(report, "html", full)
+    monkeypatch.setattr(report, "to_html", full)
     for target in (out, tmp_path / "new"):
         with pytest.raises(type(stopped)):
             bare.save(target)
@@ -220,19 +245,19 @@ def test_pictures_show_the_table(found: Analysis) -> None:
     (image,) = found["matrix"].figure().axes[0].images
     np.testing.assert_array_equal(image.get_array(), found["matrix"].table.to_numpy())
     lines = found["long-tail"].figure().axes[0].get_lines()
-    movies = found["long-tail"].table.query("of == 'movies'")
+    movies = found["long-tail"].table.query("entity == 'movies'")
     np.testing.assert_array_equal(lines[1].get_ydata(), movies["share_of_ratings"])
 
 
 def test_a_notebook_shows_the_picture_at_half_its_size(found: Analysis) -> None:
     png, size = found["genders"]._repr_png_()
     assert png == found["genders"].png()
-    assert size == {"width": size_of(png)[0] // 2, "height": size_of(png)[1] // 2}
+    assert size == {"width": png_size(png)[0] // 2, "height": png_size(png)[1] // 2}
 
 
 def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Analysis) -> None:
     counts = Page(found._repr_html_())
-    assert f"ratings{sample.num_ratings:,}pairs with a rating" in counts.text
+    assert f"ratings{sample.num_ratings:,}\ndensity" in counts.text
     assert "Left out" not in counts.text
     assert "the ratings of custom have no column timestamp." in Page(bare._repr_html_()).text
 
@@ -240,12 +265,12 @@ def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Ana
 def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
     def posters(**options: Any) -> list[int]:
         table = analyze(options.pop("dataset", sample), **options)["missing"].table
-        return table[table["what"] == "poster"]["known"].tolist()
+        return table[table["field"] == "poster"]["known"].tolist()
 
     sample_posters(sample, tmp_path)
     (tmp_path / "1.jpg").unlink()
     assert posters() == []
-    assert "Posters were not looked for" in analyze(sample)["missing"].text
+    assert "Posters were not checked" in analyze(sample)["missing"].text
     assert posters(posters=tmp_path) == [79]
     assert posters(dataset=sample.with_features(poster=MovieVectors([1, 2], [[1.0], [2.0]]))) == [2]
     with pytest.raises(DataError, match="is not a folder of posters"):
@@ -260,14 +285,14 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["users:", "2"], ["movies:", "2"], ["ratings:", "3"], ["pairs", "with", "a", "rating:", "75%"],
+        ["users:", "2"], ["movies:", "2"], ["ratings:", "3"], ["density:", "75%"],
     ]  # fmt: skip
     assert "left out days: the ratings of mine have no column timestamp" in lines
     assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
     assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
 
 
-def test_mistakes_of_the_command_are_one_line(tmp_path: Path) -> None:
+def test_errors_of_the_command_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
     for arguments, message in (
         (["--dataset", tmp_path / "no"], "is neither a known name"),
@@ -282,5 +307,26 @@ def test_mistakes_of_the_command_are_one_line(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_analyze_is_at_the_front_door() -> None:
+def test_analyze_is_public() -> None:
     assert gnnrec.analyze is analyze
+
+
+def test_missing_data_in_words(bare: Analysis) -> None:
+    assert bare["missing"].text == (
+        "Missing for every movie: title, year, genres, plot, directors, actors, runtime. "
+        "Missing for every user: age, gender, occupation. Posters were not checked, as no poster folder was given."
+    )
+    movies = pd.DataFrame({"movie_id": [7, 8], "title": ["Heat (1995)", None], "genres": ["Drama", "War"]})
+    ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
+    text = analyze(Dataset(ratings, movies))["missing"].text
+    assert "Missing for some movies: title (1), year (1)." in text
+
+
+def test_markdown_of_a_single_rating(bare: Analysis) -> None:
+    head, _, rest = report.to_markdown(bare).partition("## Ratings per user")
+    assert head.splitlines()[:6] == [
+        "# custom: data report", "", "| | |", "|---|---:|", "| users | 1 |", "| movies | 1 |",
+    ]  # fmt: skip
+    assert "- `ratings`: the ratings of custom have no column rating." in head.splitlines()
+    assert rest.startswith("\n\nRatings per user: median 1, minimum 1, maximum 1.\n\n![Histogram: ")
+    assert rest.endswith("\n\nAll numbers are in [figures.json](figures.json).\n")

@@ -1,4 +1,4 @@
-"""The tables of `gnnrec.explore`: values worked out by hand, and what must hold for any ratings."""
+"""The tables of `gnnrec.explore`: hand-computed values, and properties of any dataset."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import gnnrec
 from gnnrec import Dataset
+from gnnrec.errors import ConfigError
 from gnnrec.explore import (
     MissingColumnError,
     activity,
@@ -34,7 +35,6 @@ from gnnrec.explore import (
     top_share,
 )
 from gnnrec.explore.tables import DAY, periods
-from gnnrec.errors import ConfigError
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=60).filter(any).map(np.array)
@@ -115,15 +115,15 @@ def test_ratings_by_value(small: Dataset) -> None:
     assert table["ratings"].tolist() == [1, 1, 1, 2, 1]
 
 
-def test_many_values_are_counted_decile_histogram() -> None:
+def test_many_distinct_ratings_are_binned() -> None:
     ratings = pd.DataFrame({"user_id": range(25), "movie_id": 0, "rating": np.arange(25) / 2})
     table = rating_distribution(Dataset(ratings))
     assert table["low"].tolist() == list(range(12))
     assert table["high"].tolist() == list(range(1, 13))
-    assert table["ratings"].tolist() == [2] * 11 + [3]  # the last step has both of its ends
+    assert table["ratings"].tolist() == [2] * 11 + [3]  # the last bin includes its upper end
 
 
-def test_doubling() -> None:
+def test_log2_histogram() -> None:
     table = log2_histogram(np.array([0, 0, 1, 3, 4, 7, 8, 1024]))
     assert table.query("number > 0")[["at_least", "at_most", "number"]].values.tolist() == [
         [0, 0, 2], [1, 1, 1], [2, 3, 1], [4, 7, 2], [8, 15, 1], [1024, 2047, 1],
@@ -141,7 +141,7 @@ def test_long_tail_by_hand(small: Dataset) -> None:
     assert lorenz(counts)["share_of_ratings"].tolist() == [0, 3 / 6, 5 / 6, 1, 1]
 
 
-def test_counting_needs_a_column_of_ids(small: Dataset) -> None:
+def test_rating_counts_needs_a_column_of_ids(small: Dataset) -> None:
     with pytest.raises(ConfigError, match="by user_id or movie_id, not by 'rating'"):
         rating_counts(small, "rating")
 
@@ -173,14 +173,14 @@ def test_area_under_the_curve_is_gini(counts: np.ndarray) -> None:
 
 
 @given(COUNTS)
-def test_doubling_counts_everybody_where_they_belong(counts: np.ndarray) -> None:
+def test_log2_histogram_equals_counting(counts: np.ndarray) -> None:
     table = log2_histogram(counts)
     for row in table.itertuples():
         assert row.number == ((counts >= row.at_least) & (counts <= row.at_most)).sum()
     assert table["share"].sum() == pytest.approx(1)
 
 
-def test_matrix_by_hand(small: Dataset) -> None:
+def test_block_density_by_hand(small: Dataset) -> None:
     assert block_density(small).values.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
     # Two blocks each: ann and bob, cem; movies a and b, c and d.
     assert block_density(small, 2).values.tolist() == [[1, 0.25], [0.5, 0]]
@@ -188,7 +188,7 @@ def test_matrix_by_hand(small: Dataset) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(datasets(), st.integers(1, 12))
-def test_blocks_hold_all_ratings(dataset: Dataset, blocks: int) -> None:
+def test_blocks_contain_all_ratings(dataset: Dataset, blocks: int) -> None:
     table = block_density(dataset, blocks).to_numpy()
     assert ((table >= 0) & (table <= 1)).all()
     sizes = [
@@ -225,7 +225,7 @@ def test_periods(days: list[str], most: int, unit: str, names: list[str]) -> Non
 
 
 @given(st.lists(st.integers(0, 253_402_300_799), min_size=1, max_size=20), st.integers(100, 200))
-def test_any_time_is_in_its_period(times: list[int], most: int) -> None:
+def test_every_timestamp_is_in_its_period(times: list[int], most: int) -> None:
     found = periods(np.array(times), most)
     assert len(found.names) == len(set(found.names)) <= most
     for time, code in zip(times, found.codes, strict=True):
@@ -268,7 +268,7 @@ def test_genres(small: Dataset) -> None:
 
 
 def test_genres_by_decade(small: Dataset) -> None:
-    # D, which is of no known year, does not count, nor does C, which has no genre.
+    # D has no year and C has no genre, so neither counts.
     assert genres_by_decade(small).values.tolist() == [["1990s", 2, "Drama", 0.75], ["1990s", 2, "War", 0.25]]
 
 
@@ -280,7 +280,7 @@ def test_genres_over_time(small: Dataset) -> None:
     np.testing.assert_allclose(table["share"], [0.75, 0.25, 2 / 3, 1 / 3], **EXACT)
 
 
-def test_groups(small: Dataset) -> None:
+def test_demographics(small: Dataset) -> None:
     table = demographics(small, "gender")
     assert table[["group", "users", "ratings"]].values.tolist() == [["M", 2, 3], ["F", 1, 3]]
     assert table["mean_rating"].tolist() == pytest.approx([10 / 3, 3])
@@ -293,7 +293,7 @@ def test_groups(small: Dataset) -> None:
         demographics(small, "zip")
 
 
-def test_many_ages_are_put_together() -> None:
+def test_many_distinct_ages_are_grouped_by_decade() -> None:
     ratings = pd.DataFrame({"user_id": range(11), "movie_id": 0})
     users = pd.DataFrame({"user_id": range(11), "age": [9, 10, 19.5, 20, 21, 22, 23, 24, 25, 26, 100]})
     assert demographics(Dataset(ratings, users=users), "age")[["group", "users"]].values.tolist() == [
@@ -303,8 +303,8 @@ def test_many_ages_are_put_together() -> None:
 
 def test_missing(small: Dataset) -> None:
     table = missing(small).set_index(["entity", "field"])
-    lacking = {key: number for key, number in table["missing"].items() if number}
-    assert lacking == {
+    absent = {key: number for key, number in table["missing"].items() if number}
+    assert absent == {
         ("movies", "rating"): 1, ("movies", "title"): 1, ("movies", "year"): 1, ("movies", "genres"): 1,
         ("movies", "plot"): 4, ("movies", "directors"): 4, ("movies", "actors"): 4, ("movies", "runtime"): 4,
         ("users", "age"): 1, ("users", "occupation"): 3,
@@ -339,7 +339,7 @@ def test_shares_sum_to_one(dataset: Dataset) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(datasets())
-def test_any_dataset_is_told_or_left_out(dataset: Dataset) -> None:
+def test_every_finding_is_reported_or_left_out(dataset: Dataset) -> None:
     found = gnnrec.analyze(dataset)
     assert len(found) + len(found.left_out) == 16
     always = {"ratings-per-user", "ratings-per-movie", "long-tail", "most-rated", "matrix", "missing"}

@@ -1,4 +1,4 @@
-"""Movies in the plane: the coordinates by value, the picture by what is in it."""
+"""The map of movies: coordinates by value, pictures by their contents."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from gnnrec import Config, ConfigError, DataError, Dataset, Graph, Recommender, 
 from gnnrec.cli import app
 from gnnrec.data import make_sample
 from gnnrec.graph import UserBatch
-from gnnrec.plots import movie_coordinates, movie_map, moviemap
+from gnnrec.plots import movie_coordinates, movie_map
+from gnnrec.plots.movie_map import _short_title
 
 
 @dataclass(frozen=True, eq=False)
 class Placed(Recommender):
-    """A model with vectors of our own."""
+    """A model with given embeddings."""
 
     graph: Graph
     vectors: torch.Tensor
@@ -93,21 +94,26 @@ def test_only_the_most_rated() -> None:
     np.testing.assert_allclose(found[["x", "y"]], movie_coordinates(alone)[["x", "y"]], atol=1e-9)
 
 
-def test_vectors_one_number_wide_lie_on_a_line() -> None:
+def test_embeddings_of_dimension_one_lie_on_a_line() -> None:
     found = movie_coordinates(placed(torch.tensor([[2.0], [-1.0], [5.0], [-7.0]])))
     np.testing.assert_allclose(found["x"], [1, -1, 1, -1])
     assert (found["y"] == 0).all()
 
 
-def test_what_cannot_be_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_embeddings_share_one_place() -> None:
+    found = movie_coordinates(placed(torch.ones(3, 4)))
+    np.testing.assert_allclose(found[["x", "y"]], 0, atol=1e-12)
+
+
+def test_invalid_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = placed(grid(4))
-    with pytest.raises(ConfigError, match="no map 'tsne'; there are: pca, umap"):
+    with pytest.raises(ConfigError, match="unknown map method 'tsne'; choose one of pca, umap"):
         movie_coordinates(model, "tsne")
     with pytest.raises(DataError, match="pca needs at least 2 movies, not 1"):
         movie_map(model, tmp_path / "map.png", num_movies=1)
     with pytest.raises(DataError, match="umap needs at least 5 movies, not 4"):
         movie_coordinates(model, "umap")
-    with pytest.raises(ConfigError, match="no -1 titles"):
+    with pytest.raises(ConfigError, match="num_titles must not be negative, got -1"):
         movie_map(model, tmp_path / "map.png", num_titles=-1)
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(ConfigError, match=r"pip install 'gnnrec\[map\]'"):
@@ -115,13 +121,13 @@ def test_what_cannot_be_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not list(tmp_path.iterdir())
 
 
-def test_umap_gets_unit_vectors_and_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package itself compiles for minutes when it is first used, so it is played here."""
-    asked: dict[str, object] = {}
+def test_umap_receives_unit_vectors_and_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package compiles for minutes on first use, so a stub takes its place."""
+    options_seen: dict[str, object] = {}
 
     class UMAP:
         def __init__(self, **options: object) -> None:
-            asked.update(options)
+            options_seen.update(options)
 
         def fit_transform(self, vectors: np.ndarray) -> np.ndarray:
             return np.asarray(vectors[:, :2] * 10, dtype=np.float32)
@@ -132,12 +138,12 @@ def test_umap_gets_unit_vectors_and_a_seed(monkeypatch: pytest.MonkeyPatch) -> N
     unit = torch.nn.functional.normalize(model.vectors, dim=1)[2:, :2].numpy()
     np.testing.assert_allclose(found[["x", "y"]], 10 * unit, rtol=1e-5)
     assert found["movie_id"].tolist() == [3, 4, 5, 6, 7, 8]
-    assert asked == {"n_neighbors": 5, "metric": "cosine", "random_state": 3, "n_jobs": 1}
+    assert options_seen == {"n_neighbors": 5, "metric": "cosine", "random_state": 3, "n_jobs": 1}
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Return the figures that a test draws."""
+    """Collect the figures that a test draws."""
     kept: list[Figure] = []
 
     class Kept(Figure):
@@ -145,7 +151,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
             super().__init__(*arguments, **options)  # type: ignore[arg-type]
             kept.append(self)
 
-    monkeypatch.setattr(moviemap, "Figure", Kept)
+    monkeypatch.setattr("matplotlib.figure.Figure", Kept)
     return kept
 
 
@@ -178,9 +184,9 @@ def test_outliers_do_not_squeeze_the_others(tmp_path: Path, drawn: list[Figure])
 
 
 def test_long_titles() -> None:
-    assert moviemap._short("Heat (1995)") == "Heat (1995)"
-    assert moviemap._short("Raiders of the Lost Ark, The (1981)") == "Raiders of the Lost Ark, The"
-    assert moviemap._short("Star Wars: Episode IV - A New Hope (1977)") == "Star Wars: Episode IV - A New…"
+    assert _short_title("Heat (1995)") == "Heat (1995)"
+    assert _short_title("Raiders of the Lost Ark, The (1981)") == "Raiders of the Lost Ark, The"
+    assert _short_title("Star Wars: Episode IV - A New Hope (1977)") == "Star Wars: Episode IV - A New…"
 
 
 def test_the_command_draws(tmp_path: Path) -> None:
@@ -196,7 +202,7 @@ def test_the_command_draws(tmp_path: Path) -> None:
 
 
 def test_the_script_of_the_docs_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = Path(__file__).resolve().parent.parent / "docs"
+    home = Path(__file__).resolve().parents[2] / "docs"
     place = next(path for path in home.rglob("make_map.py") if "_build" not in path.parts)
     spec = importlib.util.spec_from_file_location("make_map", place)
     assert spec is not None and spec.loader is not None

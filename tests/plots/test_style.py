@@ -44,14 +44,20 @@ def test_settings_of_the_caller_neither_count_nor_change(tmp_path: Path) -> None
 
 def test_training_curve_marks_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures: list[matplotlib.figure.Figure] = []
-    monkeypatch.setattr("gnnrec.plots.training.to_png", lambda figure, dpi: figures.append(figure) or b"")
+
+    def keep(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
+        figures.append(figure)
+        return b""
+
+    monkeypatch.setattr("gnnrec.plots.training.to_png", keep)
     training_curve(HISTORY, "mine", tmp_path / "a.png")
     left, right = figures[0].axes
     assert left.get_title() == "Training on mine"
-    assert left.get_lines()[0].get_ydata() == [2.0, 1.5, 1.4]
+    np.testing.assert_array_equal(left.get_lines()[0].get_ydata(), [2.0, 1.5, 1.4])
     metric, best = right.get_lines()
-    assert metric.get_ydata() == [0.1, 0.3, 0.2]
-    assert (best.get_xdata(), best.get_ydata(), best.get_label()) == ([2], [0.3], "best: 0.3000")
+    np.testing.assert_array_equal(metric.get_ydata(), [0.1, 0.3, 0.2])
+    np.testing.assert_array_equal(best.get_xydata(), [[2, 0.3]])
+    assert best.get_label() == "best: 0.3000"
     training_curve([{"epoch": 1, "loss": 2.0, "seconds": 1.0}], "mine", tmp_path / "a.png")
     assert len(figures[1].axes) == 1
 
@@ -74,7 +80,7 @@ def test_columns_are_labeled_and_rows_start_at_the_top() -> None:
         _, axes = canvas(2)
         columns(axes, ["a", "b", "c"], [0.25, 0.0, 0.75])
         assert [text.get_text() for text in axes.texts] == ["25%", "75%"]
-        assert [bar.get_height() for bar in axes.patches] == [0.25, 0.0, 0.75]
+        assert [bar.get_height() for bar in axes.containers[0]] == [0.25, 0.0, 0.75]
         _, axes = canvas(2)
         np.testing.assert_array_equal(rows(axes, ["first", "second", 3]), [2, 1, 0])
         in_percent(axes.xaxis)
