@@ -1,4 +1,4 @@
-"""Why a movie was recommended: what its score loses when one thing about the person is taken away."""
+"""Leave-one-out explanations: the drop of a movie's score without one part of the user's history or profile."""
 
 from __future__ import annotations
 
@@ -9,95 +9,102 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gnnrec.errors import DataError
-from gnnrec.graph import UserBatch, encode_users
-from gnnrec.models.base import Recommender
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import UserBatch, batch_of
+from gnnrec.recommend import Recommender
 
 PROFILE = "age, gender and occupation"
-"""What stands in the ``because`` column for the profile."""
+"""Value of the ``because`` column for the user's profile."""
+COPIES = 256
+"""Leave-one-out copies of a history scored at once; bounds memory."""
 
 
-def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> pd.DataFrame:
-    """Name what speaks most for each of some movies, for one person.
+def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) -> pd.DataFrame:
+    """Return the main reasons why each movie was recommended to a user.
 
-    Works for any model: the person is scored again without each movie of the history, and without the profile.
+    Works with any model: the movies are scored again without each movie of the user's history in turn, and without
+    the profile.
 
     Parameters
     ----------
     model : Recommender
-        A trained `RecGraph`, or a baseline.
-    who : id, NewUser or mapping
-        One person, as in `recommend`.
+        A trained `RecGraph` or a baseline.
+    user : id, NewUser or mapping
+        A single user, given as in `recommend`.
     movies : iterable of ids or titles
-        What to explain, usually the movies that `recommend` returned.
+        Movies to explain, usually those that `recommend` returned.
     k : int
-        At most so many reasons for each. Only what raises a score is a reason.
+        Maximum number of reasons per movie. Only parts that raise the score are reasons.
 
     Returns
     -------
     pandas.DataFrame
-        ``movie_id, title, because, effect``, strongest first for each movie; ``effect`` is how much lower the score is
-        without it. A movie that nothing about the person speaks for has no row.
+        ``movie_id, title, because, effect``: for each movie its reasons by decreasing effect. ``because`` is the title
+        of a movie in the history or the profile, ``effect`` the drop of the score without it. Movies whose score
+        nothing raises have no rows.
 
     Raises
     ------
     DataError
-        More than one person, or an unknown movie.
+        More than one user is given, or a user or movie is unknown.
+    ConfigError
+        `k` is below 1.
 
     Examples
     --------
-    >>> from gnnrec.models import EASE
-    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.baselines import EASE
+    >>> from gnnrec.data import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
     ['movie_id', 'title', 'because', 'effect']
     """
     if not isinstance(model, Recommender):
-        raise DataError(f"an explanation needs a model, such as fit or load returns, not {type(model).__name__}")
+        raise DataError(f"explain needs a model, such as fit or load returns, not {type(model).__name__}")
     if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
-        raise DataError(f"movies must be a list of movies, not {movies!r}")
+        raise DataError(f"movies must be a list of ids or titles, not {movies!r}")
     if k < 1:
-        raise DataError(f"k must be at least 1, not {k}")
-    users, _ = encode_users(model.graph, who)
+        raise ConfigError(f"k must be at least 1, not {k}")
+    users, _ = batch_of(model.graph, user)
     if users.num_users != 1:
-        raise DataError(f"explain takes one person at a time, not {users.num_users}")
+        raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
     nodes = [model.graph.movie_node(movie) for movie in movies]
     full = model.score(users)[0, nodes].cpu()
-    history = users.movie_index.tolist()
-    without = torch.cat([model.score(_without(users, part)).cpu()[:, nodes] for part in _parts(len(history))])
-    bare = model.score(users.without_profile(torch.ones(1, dtype=torch.bool)))[:, nodes].cpu()
-    effect = full - torch.cat([without, bare])  # [len(history) + 1, len(nodes)]
+    history = users.movie.tolist()
+    without_movie = torch.cat(
+        [model.score(_leave_one_out(users, chunk)).cpu()[:, nodes] for chunk in _chunks(len(history))]
+    )
+    without_profile = model.score(users.without_profile(torch.ones(1, dtype=torch.bool)))[:, nodes].cpu()
+    effect = full - torch.cat([without_movie, without_profile])  # [len(history) + 1, len(nodes)]
 
     titles = model.graph.dataset.movies["title"].to_numpy()
     names = [*titles[history], PROFILE]
     rows = []
     for column, node in enumerate(nodes):
-        values, places = effect[:, column].sort(descending=True, stable=True)
-        for value, place in zip(values[:k].tolist(), places[:k].tolist(), strict=True):
+        values, order = effect[:, column].sort(descending=True, stable=True)
+        for value, position in zip(values[:k].tolist(), order[:k].tolist(), strict=True):
             if value > 0:
-                rows.append((model.graph.ids["movie"][node], titles[node], names[place], value))
+                rows.append((model.graph.ids["movie"][node], titles[node], names[position], value))
     return pd.DataFrame(rows, columns=["movie_id", "title", "because", "effect"])
 
 
-def _parts(length: int, size: int = 256) -> list[range]:
-    """Return the places ``0 ... length - 1`` in parts; each place costs a copy of the history."""
-    return [range(start, min(start + size, length)) for start in range(0, length, size)] or [range(0)]
+def _chunks(length: int) -> list[range]:
+    """Return the positions ``0 ... length - 1`` in chunks; one empty chunk if there are none."""
+    return [range(start, min(start + COPIES, length)) for start in range(0, length, COPIES)] or [range(0)]
 
 
-def _without(users: UserBatch, places: range) -> UserBatch:
-    """Return one person many times, each time without the movie at another place of the history."""
-    length = users.user_index.numel()
-    kept = ~torch.eye(length, dtype=torch.bool)[list(places)]  # [copies, history]
-    row, edge = torch.nonzero(kept, as_tuple=True)
-    copies = len(places)
+def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
+    """Return a copy of the single user for each position, without the history's movie at that position."""
+    keep = ~torch.eye(users.row.numel(), dtype=torch.bool)[list(positions)]  # [num_copies, history]
+    row, edge = torch.nonzero(keep, as_tuple=True)
+    num_copies = len(positions)
     occupation = users.occupation[1]
     return dataclasses.replace(
         users,
-        x=users.x.expand(copies, -1),
-        occupation=(torch.arange(copies).repeat_interleave(len(occupation)), occupation.repeat(copies)),
+        x=users.x.expand(num_copies, -1),
+        occupation=(torch.arange(num_copies).repeat_interleave(len(occupation)), occupation.repeat(num_copies)),
         row=row,
-        movie=users.movie_index[edge],
+        movie=users.movie[edge],
         rating=users.rating[edge],
-        time=users.timestamp[edge],
+        time=users.time[edge],
     )
