@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.features import Encoder, encode, find_posters, load_features, pick
-from gnnrec.features.sources import ENDINGS
+from gnnrec.features import FeatureEncoder, encode, find_posters, get_encoder, load_features
+from gnnrec.features.sources import POSTER_SUFFIXES
 
 
-class Watched(Encoder):
+class Watched(FeatureEncoder):
     """An encoder that says, ten times on the way, how fast it is and how much memory the process takes."""
 
-    reads = "image"
+    modality = "image"
 
-    def __init__(self, encoder: Encoder, total: int) -> None:
+    def __init__(self, encoder: FeatureEncoder, total: int) -> None:
         self.encoder, self.total = encoder, total
         self.name = encoder.name
         self.done = 0
@@ -35,16 +35,16 @@ class Watched(Encoder):
         """Posters, seconds, memory in MiB."""
 
     @property
-    def key(self) -> dict[str, Any]:
-        return self.encoder.key
+    def cache_key(self) -> dict[str, Any]:
+        return self.encoder.cache_key
 
     def load(self) -> None:
         self.encoder.load()
         print(f"loaded, {memory():,.0f} MiB", flush=True)
         self.start = time.perf_counter()
 
-    def prepare(self, raw: Any) -> Any:
-        return self.encoder.prepare(raw)
+    def preprocess(self, raw: Any) -> Any:
+        return self.encoder.preprocess(raw)
 
     def encode(self, batch: list[Any]) -> np.ndarray:
         vectors = self.encoder.encode(batch)
@@ -84,23 +84,24 @@ def random_weights(architecture: str, folder: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> Watched:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("posters", type=Path, help="folder of pictures")
-    parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip; or colours")
+    parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip; or color")
     parser.add_argument("--weights", help="a pretrained tag or a checkpoint; else random")
     parser.add_argument("--limit", type=int, help="at most so many posters")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
 
-    names = sorted(path.stem for path in options.posters.iterdir() if path.suffix.lower() in ENDINGS)
+    names = sorted(path.stem for path in options.posters.iterdir() if path.suffix.lower() in POSTER_SUFFIXES)
     source = find_posters(names[: options.limit], options.posters)
     with tempfile.TemporaryDirectory() as folder:
-        if options.architecture == "colours":
-            name = "colours"
+        if options.architecture == "color":
+            name = "color"
         else:
             weights = options.weights or random_weights(options.architecture, Path(folder))
             name = f"clip:{options.architecture}:{weights}"
-        watched = Watched(pick(name, "image", device=options.device), len({item.content for item in source.items}))
-        encode(source, watched, out=Path(folder) / "out", batch_size=options.batch_size, progress=False)
+        total = len({item.content_hash for item in source.items})
+        watched = Watched(get_encoder(name, "image", device=options.device), total)
+        encode(source, watched, out=Path(folder) / "out", batch_size=options.batch_size, progress=False, log=print)
         print(load_features(Path(folder) / "out")["poster"])
     grown = watched.points[-1][2] - watched.points[0][2]
     print(

@@ -18,7 +18,7 @@ import gnnrec
 from gnnrec import Split, evaluate
 from gnnrec.baselines import BASELINES
 from gnnrec.data import load_dataset, make_sample
-from gnnrec.features import encode_plots, save_vectors
+from gnnrec.features import encode_plots, save_embeddings
 from gnnrec.graph import Graph
 
 HOME = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.to_folder(folder / "world")
     text = encode_plots(dataset, encoder="tfidf:8", progress=False)
     for modality in ("text", "poster"):
-        save_vectors(folder / "features", modality, text)
+        save_embeddings(folder / "features", modality, text)
     return folder
 
 

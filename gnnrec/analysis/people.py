@@ -10,7 +10,7 @@ import pandas as pd
 from gnnrec.analysis.ratings import LackingError, codes_of, counts_of
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
-from gnnrec.features.sources import TEXT_COLUMNS, find_posters
+from gnnrec.features.sources import PLOT_COLUMNS, find_posters
 
 MOST_AGES = 10
 """More different ages are put together by tens of years."""
@@ -124,7 +124,7 @@ def missing(dataset: Dataset, posters: Any = None) -> pd.DataFrame:
         ("movies", "title"): (movies["title"] != movies["movie_id"].astype(str)).to_numpy(),
     }
     for column in FACTS:
-        names = TEXT_COLUMNS if column == "plot" else (column,)
+        names = PLOT_COLUMNS if column == "plot" else (column,)
         found = [movies[name] for name in names if name in movies]
         has = [(values.notna() & (values.astype("string") != "").fillna(False)).to_numpy(bool) for values in found]
         known["movies", column] = np.any(has, axis=0) if has else np.zeros(len(movies), dtype=bool)

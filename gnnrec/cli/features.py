@@ -12,9 +12,9 @@ from gnnrec.cli.options import DataDirOption, DatasetOption
 from gnnrec.cli.output import console, errors, one_line_warnings
 from gnnrec.data import load_dataset
 from gnnrec.errors import ConfigError
-from gnnrec.features import encode_plots, encode_posters, read_vectors, save_vectors
-from gnnrec.features.encoders import FORMS
-from gnnrec.features.sources import TEXT_COLUMNS
+from gnnrec.features import encode_plots, encode_posters, read_embeddings, save_embeddings
+from gnnrec.features.encoders import encoder_usage
+from gnnrec.features.sources import PLOT_COLUMNS
 
 
 def features(
@@ -24,8 +24,8 @@ def features(
         str | None,
         typer.Option("--plots", help="CSV with movie ids and texts, or a column of the movies; else their own plots."),
     ] = None,
-    image_encoder: Annotated[str, typer.Option("--image-encoder", help=FORMS["image"])] = "auto",
-    text_encoder: Annotated[str, typer.Option("--text-encoder", help=FORMS["text"])] = "auto",
+    image_encoder: Annotated[str, typer.Option("--image-encoder", help=encoder_usage("image"))] = "auto",
+    text_encoder: Annotated[str, typer.Option("--text-encoder", help=encoder_usage("text"))] = "auto",
     poster_vectors: Annotated[
         Path | None, typer.Option("--poster-vectors", help="Ready-made: csv, parquet, npz, safetensors, npy.")
     ] = None,
@@ -49,23 +49,27 @@ def features(
         _check(plots, text_vectors, text_ids, "text")
         data = load_dataset(dataset, data_dir=data_dir)
         to = out or Path("features") / data.name
-        has_plots = plots is not None or any(column in data.movies for column in TEXT_COLUMNS)
+        has_plots = plots is not None or any(column in data.movies for column in PLOT_COLUMNS)
         if not (posters or poster_vectors or text_vectors or has_plots):
             raise ConfigError(f"{data.name} has no plots of its own; give --posters, --plots, or ready-made vectors")
         try:
             for modality, path, ids in (("poster", poster_vectors, poster_ids), ("text", text_vectors, text_ids)):
                 if path is not None:
-                    vectors = read_vectors(path, ids=ids, dataset=data)
-                    save_vectors(to, modality, vectors)
+                    vectors = read_embeddings(path, ids=ids, dataset=data)
+                    save_embeddings(to, modality, vectors)
                     console.print(f"{modality}: {vectors!r}", highlight=False, markup=False)
             if posters:
-                encode_posters(data, posters, image_encoder, out=to, device=device, batch_size=batch_size)
+                encode_posters(data, posters, image_encoder, out=to, device=device, batch_size=batch_size, log=_print)
             if has_plots and not text_vectors:
-                encode_plots(data, plots, text_encoder, out=to, device=device, batch_size=batch_size)
+                encode_plots(data, plots, text_encoder, out=to, device=device, batch_size=batch_size, log=_print)
         except KeyboardInterrupt:
             console.print(f"\n[yellow]stopped[/]; what was encoded is in {escape(str(to))}, the same command goes on")
             raise typer.Exit(130) from None
         console.print(f"saved in {to}", highlight=False, markup=False)
+
+
+def _print(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _check(given: object, vectors: Path | None, ids: Path | None, modality: str) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from gnnrec.cli.output import console, errors, one_line_warnings
 from gnnrec.errors import ConfigError
 from gnnrec.features import encode_plot, encode_poster
-from gnnrec.features.encoders import FORMS
+from gnnrec.features.encoders import encoder_usage
 from gnnrec.graph import NewMovie
 from gnnrec.recgraph import RecGraph, load
 from gnnrec.recommend import similar_movies
@@ -34,10 +34,11 @@ def similar(
     plot: Annotated[str | None, typer.Option("--plot", help="What happens in it, as text.")] = None,
     poster: Annotated[Path | None, typer.Option("--poster", help="A picture.")] = None,
     text_encoder: Annotated[
-        str | None, typer.Option("--text-encoder", help=f"Else the one of the run's own plots. {FORMS['text']}")
+        str | None, typer.Option("--text-encoder", help=f"Else the one of the run's own plots. {encoder_usage('text')}")
     ] = None,
     image_encoder: Annotated[
-        str | None, typer.Option("--image-encoder", help=f"Else the one of the run's own posters. {FORMS['image']}")
+        str | None,
+        typer.Option("--image-encoder", help=f"Else the one of the run's own posters. {encoder_usage('image')}"),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many movies.")] = 10,
 ) -> None:

@@ -18,7 +18,7 @@ from gnnrec.data.protocols import SCOPES, find_protocol
 from gnnrec.data.readers import NAMES
 from gnnrec.data.vectors import MovieVectors
 from gnnrec.errors import ConfigError
-from gnnrec.features import load_features, read_vectors
+from gnnrec.features import load_features, read_embeddings
 
 DatasetOption = Annotated[
     str, typer.Option("--dataset", help="A name (sample, ml-1m, ml-100k, ...), a folder, or a file of ratings.")
@@ -94,7 +94,7 @@ def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = 
     found: dict[str, MovieVectors] = {}
     for source in features or ():
         modality, equals, file = source.partition("=")
-        found |= {modality: read_vectors(file, dataset=dataset)} if equals else load_features(source)
+        found |= {modality: read_embeddings(file, dataset=dataset)} if equals else load_features(source)
     return dataset.with_features(**found)
 
 
