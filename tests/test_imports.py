@@ -14,7 +14,8 @@ import gnnrec
 
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
-    "errors", "registry", "progress", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
+    "errors", "registry", "progress",
+    "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
     "explain", "recgraph", "baselines", "evaluate", "checkpoint", "plots", "analysis", "questions", "fit",
     "rating", "benchmark", "study", "cli",
 )  # fmt: skip

@@ -272,7 +272,7 @@ def encode(
     MovieVectors(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of this corpus)
     """
     if encoder.modality != source.modality:
-        raise ConfigError(f"{encoder.name} encodes {encoder.modality}s, but {source!r} holds {source.modality}s")
+        raise ConfigError(f"{encoder.name} encodes {encoder.modality}s, not {source.modality}s")
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
     depends_on = encoder.cache_key

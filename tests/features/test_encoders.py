@@ -1,14 +1,14 @@
-"""The encoders themselves: their values, what their keys depend on, and what is said where one cannot be had."""
+"""The built-in encoders: values, cache keys, names, and errors when one is unavailable."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import json
+import re
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,30 +22,28 @@ from PIL import Image
 
 from gnnrec.device import pick_device
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.features import EncoderError, encode_posters, load_features, pick
-from gnnrec.features.encoders import base, hub
-from gnnrec.features.encoders import pick as pick_function
-from gnnrec.features.encoders.clip import ClipImage, ClipText
-from gnnrec.features.encoders.colours import Colours
-from gnnrec.features.encoders.sentence import Sentence, cut
-from gnnrec.features.encoders.tfidf import Tfidf
-
-pick_module = importlib.import_module(pick_function.__module__)
+from gnnrec.features import EncoderError, encode_posters, encoders, get_encoder, load_features
+from gnnrec.features.encoders import base
+from gnnrec.features.encoders.clip import ClipImageEncoder, ClipTextEncoder
+from gnnrec.features.encoders.color import ColorEncoder
+from gnnrec.features.encoders.sentence import SentenceEncoder, split_text
+from gnnrec.features.encoders.tfidf import TfidfEncoder
+from gnnrec.registry import FEATURE_ENCODERS
 
 SPACE, LOVE = "a ship is lost in space among the stars", "a wedding in spring, and a bride who runs away"
 LONG = "The crew of a ship wakes up far from home. " * 60
 
 
-def why_not(module: str, extra: str) -> str | None:
+def unavailable(module: str, extra: str) -> str | None:
     try:
-        base.need(module, extra, "this test")
+        base.import_optional(module, extra, "this test")
     except EncoderError as error:
         return str(error)
     return None
 
 
-NO_CLIP = why_not("open_clip", "clip")
-NO_SENTENCES = why_not("sentence_transformers", "text")
+NO_CLIP = unavailable("open_clip", "clip")
+NO_SENTENCES = unavailable("sentence_transformers", "text")
 needs_clip = pytest.mark.skipif(NO_CLIP is not None, reason=str(NO_CLIP))
 needs_sentences = pytest.mark.skipif(NO_SENTENCES is not None, reason=str(NO_SENTENCES))
 
@@ -62,29 +60,29 @@ def test_tfidf_is_the_svd_of_weighted_words() -> None:
     left, values, _ = np.linalg.svd(weights, full_matrices=False)
     wanted = left[:, :2] * values[:2]
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    found = Tfidf(dim=2).encode(texts)
+    found = TfidfEncoder(dim=2).encode(texts)
     np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-5)
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, Tfidf(dim=2).encode(texts))
+    np.testing.assert_array_equal(found, TfidfEncoder(dim=2).encode(texts))
 
 
 def test_tfidf_of_few_words_and_of_none() -> None:
-    vectors = Tfidf(dim=64).encode(["ship star", "ship star", "bride", "of the"])
+    vectors = TfidfEncoder(dim=64).encode(["ship star", "ship star", "bride", "of the"])
     assert vectors.shape == (4, 2)
     np.testing.assert_allclose(vectors[:2] @ vectors[0], 1, rtol=1e-6)
     assert vectors[2:].tolist() == [[0, 0], [0, 0]]
-    with pytest.raises(DataError, match="2 texts have no word in common"):
-        Tfidf().encode(["ship", "bride"])
+    with pytest.raises(DataError, match="no word that occurs in two of the 2 texts"):
+        TfidfEncoder().encode(["ship", "bride"])
     with pytest.raises(ConfigError, match="at least 1"):
-        Tfidf(dim=0)
+        TfidfEncoder(dim=0)
 
 
-# Colours
+# Color
 
 
-def test_colours_of_a_plain_poster() -> None:
-    encoder = Colours()
-    red = encoder.prepare(Image.new("RGB", (60, 90), (255, 0, 0)))
+def test_color_of_a_plain_poster() -> None:
+    encoder = ColorEncoder()
+    red = encoder.preprocess(Image.new("RGB", (60, 90), (255, 0, 0)))
     histogram = red[-64:]
     assert histogram[3 * 16] == 1 and histogram.sum() == 1  # the last shade of red, the first of green and blue
     small = np.asarray(Image.new("RGB", (1, 1), (255, 0, 0)).convert("YCbCr"), dtype=float).ravel() / 255 - 0.5
@@ -92,15 +90,15 @@ def test_colours_of_a_plain_poster() -> None:
     np.testing.assert_allclose(np.linalg.norm(encoder.encode([red])[0]), 1, rtol=1e-6)
 
 
-def test_colours_see_where_things_are() -> None:
-    encoder, picture = Colours(), Image.new("RGB", (60, 90), "black")
+def test_color_see_where_things_are() -> None:
+    encoder, picture = ColorEncoder(), Image.new("RGB", (60, 90), "black")
     picture.paste("white", (0, 0, 60, 45))
-    upright, turned = encoder.encode([encoder.prepare(picture), encoder.prepare(picture.rotate(180))])
+    upright, turned = encoder.encode([encoder.preprocess(picture), encoder.preprocess(picture.rotate(180))])
     np.testing.assert_allclose(upright[-64:], turned[-64:], atol=1e-6)
     assert upright @ turned < 0.75
 
 
-# Cutting long texts
+# Splitting of long texts
 
 
 @given(
@@ -108,25 +106,25 @@ def test_colours_see_where_things_are() -> None:
     window=st.integers(1, 12),
     by_words=st.booleans(),
 )
-def test_pieces_fit_and_nothing_is_lost(text: str, window: int, by_words: bool) -> None:
+def test_pieces_fit_and_keep_every_character(text: str, window: int, by_words: bool) -> None:
     def length(piece: str) -> int:
         return len(piece.split()) if by_words else len(piece)
 
-    pieces = cut(text, length, window)
+    pieces = split_text(text, length, window)
     assert all(0 < length(piece) <= window for piece in pieces)
     assert "".join("".join(pieces).split()) == "".join(text.split())
     if by_words:
-        assert " ".join(pieces).split() == text.split()  # no word is cut where there are blanks
+        assert " ".join(pieces).split() == text.split()  # words stay whole where there is whitespace
 
 
-def test_sentences_stay_whole_where_they_can() -> None:
+def test_texts_are_split_at_sentence_ends() -> None:
     text = "One two three. Four five six seven. Eight nine ten. Eleven twelve."
-    assert cut(text, lambda piece: len(piece.split()), 7) == [
+    assert split_text(text, lambda piece: len(piece.split()), 7) == [
         "One two three. Four five six seven.",
         "Eight nine ten. Eleven twelve.",
     ]
-    assert cut("abcdef", len, 3) == ["abc", "def"]
-    assert cut("a", lambda piece: 9, 3) == ["a"]
+    assert split_text("abcdef", len, 3) == ["abc", "def"]
+    assert split_text("a", lambda piece: 9, 3) == ["a"]
 
 
 # Sentence encoders
@@ -141,10 +139,10 @@ def packaged() -> Path:
 
 
 @needs_sentences
-def test_sentences_of_one_window_are_those_of_the_package(packaged: Path) -> None:
+def test_short_texts_equal_sentence_transformers(packaged: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    found = Sentence(str(packaged), device="cpu").encode([SPACE, LOVE, "lost in space"])
+    found = SentenceEncoder(str(packaged), device="cpu").encode([SPACE, LOVE, "lost in space"])
     wanted = SentenceTransformer(str(packaged), device="cpu").encode(
         [SPACE, LOVE, "lost in space"], normalize_embeddings=True, show_progress_bar=False
     )
@@ -154,41 +152,43 @@ def test_sentences_of_one_window_are_those_of_the_package(packaged: Path) -> Non
 
 @needs_sentences
 def test_long_texts_are_the_mean_of_their_pieces(packaged: Path) -> None:
-    encoder = Sentence(str(packaged), device="cpu")
+    encoder = SentenceEncoder(str(packaged), device="cpu")
     encoder.load()
-    window, pieces = encoder._window, cut(LONG, encoder._length, 254)
-    assert window == 254 and len(pieces) > 2
+    length, pieces = encoder._context_length, split_text(LONG, encoder._num_tokens, 254)
+    assert length == 254 and len(pieces) > 2
     vectors = encoder.encode([LONG, SPACE, *pieces])
-    weights = np.array([encoder._length(piece) for piece in pieces], dtype=np.float32)
+    weights = np.array([encoder._num_tokens(piece) for piece in pieces], dtype=np.float32)
     mean = weights @ vectors[2:]
     np.testing.assert_allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-5)
-    assert encoder.remark() == (f"1 texts were longer than the 254 tokens of {encoder.name}: {len(pieces)} pieces")
+    assert encoder.warning() == (
+        f"1 texts exceed the 254 tokens of {encoder.name} and were split into {len(pieces)} pieces"
+    )
     changed = encoder.encode([LONG.strip() + " Then a wedding, and everybody dances."])
-    assert not np.allclose(changed[0], vectors[0], atol=1e-4)  # the end is read, too
+    assert not np.allclose(changed[0], vectors[0], atol=1e-4)  # the end of the text counts
 
 
 @needs_sentences
-def test_the_key_of_a_sentence_encoder_is_its_files(packaged: Path, tmp_path: Path) -> None:
+def test_cache_key_of_a_sentence_encoder_depends_on_its_files(packaged: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(packaged, copy)
-    first = Sentence(str(packaged)).key
-    assert Sentence(str(copy)).key == first
+    first = SentenceEncoder(str(packaged)).cache_key
+    assert SentenceEncoder(str(copy)).cache_key == first
     (copy / "README.md").write_text("about something else")
-    assert Sentence(str(copy)).key == first
+    assert SentenceEncoder(str(copy)).cache_key == first
     settings = json.loads((copy / "sentence_bert_config.json").read_text()) | {"max_seq_length": 64}
     (copy / "sentence_bert_config.json").write_text(json.dumps(settings))
-    assert Sentence(str(copy)).key != first
+    assert SentenceEncoder(str(copy)).cache_key != first
     (copy / "model.safetensors").write_bytes(b"")
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        Sentence(str(copy), device="cpu").load()
+        SentenceEncoder(str(copy), device="cpu").load()
 
 
 @needs_sentences
-def test_auto_takes_the_packaged_sentence_encoder(packaged: Path) -> None:
+def test_auto_selects_the_packaged_sentence_encoder(packaged: Path) -> None:
     lines: list[str] = []
-    encoder = pick("auto", "text", say=lines.append)
+    encoder = get_encoder("auto", "text", log=lines.append)
     assert encoder.name == "sentence:all-MiniLM-L6-v2"
-    assert lines == ["text encoder: sentence:all-MiniLM-L6-v2, the best there is here"]
+    assert lines == ["text encoder: sentence:all-MiniLM-L6-v2"]
 
 
 # CLIP
@@ -243,7 +243,7 @@ def test_posters_through_clip(tiny: str, checkpoint: Path, pictures: Path, tmp_p
         )
         assert vectors.movie_ids.tolist() == list(range(1, 8)) and vectors.dim == 16
         np.testing.assert_allclose(vectors.values, wanted, atol=1e-5)
-    assert load_features(tmp_path / "1")["poster"].about == f"clip:{tiny}:tiny.pt, image tower"
+    assert load_features(tmp_path / "1")["poster"].about == f"clip:{tiny}:tiny.pt, image tower, local files"
 
 
 @needs_clip
@@ -253,137 +253,191 @@ def test_texts_through_clip(tiny: str, checkpoint: Path) -> None:
     model = open_clip.create_model(tiny, pretrained=str(checkpoint)).eval()
     with torch.no_grad():
         wanted = model.encode_text(open_clip.get_tokenizer(tiny)([SPACE, LOVE]), normalize=True).numpy()
-    encoder = ClipText(tiny, str(checkpoint), device="cpu")
+    encoder = ClipTextEncoder(tiny, str(checkpoint), device="cpu")
     np.testing.assert_allclose(encoder.encode([SPACE, LOVE]), wanted, atol=1e-5)
-    assert encoder.remark() is None
+    assert encoder.warning() is None
 
 
 @needs_clip
 @pytest.mark.parametrize(("words", "cuts"), [(17, 0), (18, 0), (19, 1), (60, 1)])  # and two marks, in a window of 20
-def test_clip_says_what_it_did_not_read(tiny: str, checkpoint: Path, words: int, cuts: int) -> None:
-    encoder = ClipText(tiny, str(checkpoint), device="cpu")
+def test_clip_warns_about_truncated_texts(tiny: str, checkpoint: Path, words: int, cuts: int) -> None:
+    encoder = ClipTextEncoder(tiny, str(checkpoint), device="cpu")
     encoder.encode(["ship " * words, "a ship", "a star", "two"])
-    remark = f"{encoder.name} reads 20 tokens of a text: 25% of the texts were longer, and cut"
-    assert encoder.remark() == (remark if cuts else None)
+    warning = f"{encoder.name} truncates texts to 20 tokens: 25% of the texts were longer"
+    assert encoder.warning() == (warning if cuts else None)
 
 
 @needs_clip
-def test_the_key_of_clip_is_its_weights(tiny: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_cache_key_of_clip_depends_on_its_weights(tiny: str, checkpoint: Path, tmp_path: Path) -> None:
     import open_clip
 
     copy, other = tmp_path / "copy.pt", tmp_path / "other.pt"
     shutil.copy(checkpoint, copy)
     torch.manual_seed(1)
     torch.save(open_clip.create_model(tiny).state_dict(), other)
-    first = ClipImage(tiny, str(checkpoint)).key
-    assert ClipImage(tiny, str(copy)).key == first
-    assert ClipImage(tiny, str(other)).key != first
-    assert ClipText(tiny, str(copy)).key != first
+    first = ClipImageEncoder(tiny, str(checkpoint)).cache_key
+    assert ClipImageEncoder(tiny, str(copy)).cache_key == first
+    assert ClipImageEncoder(tiny, str(other)).cache_key != first
+    assert ClipTextEncoder(tiny, str(copy)).cache_key != first
 
 
 @needs_clip
-def test_what_is_wrong_with_a_name_or_a_checkpoint(tiny: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_clip_with_a_wrong_name_or_checkpoint(tiny: str, checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="no architecture 'ViT-Z'"):
-        _ = pick("clip:ViT-Z/openai", "image").key
+        _ = get_encoder("clip:ViT-Z/openai", "image").cache_key
     with pytest.raises(
-        EncoderError, match=r"'nowhere\.pt' is neither a file nor pretrained weights of ViT-B-32; .*openai"
+        EncoderError, match=r"'nowhere\.pt' is neither a file nor a pretrained tag of ViT-B-32; .*openai"
     ):
-        _ = pick("clip:ViT-B-32:nowhere.pt", "image").key
-    with pytest.raises(EncoderError, match=r"clip:ViT-S-32:tiny\.pt cannot be used"):
-        ClipImage("ViT-S-32", str(checkpoint)).load()
+        _ = get_encoder("clip:ViT-B-32:nowhere.pt", "image").cache_key
+    with pytest.raises(EncoderError, match=r"clip:ViT-S-32:tiny\.pt cannot be loaded"):
+        ClipImageEncoder("ViT-S-32", str(checkpoint)).load()
     (tmp_path / "broken.pt").write_bytes(b"no weights")
-    with pytest.raises(EncoderError, match=r"clip:gnnrec-tiny:broken\.pt cannot be used"):
-        ClipImage(tiny, str(tmp_path / "broken.pt")).load()
+    with pytest.raises(EncoderError, match=r"clip:gnnrec-tiny:broken\.pt cannot be loaded"):
+        ClipImageEncoder(tiny, str(tmp_path / "broken.pt")).load()
 
 
 @needs_clip
-def test_weights_that_are_not_here_are_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_weights_fail_without_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderError, match="is not in the local cache, and HF_HUB_OFFLINE is set"):
-        _ = pick("clip:ViT-B-32/laion2b_s34b_b79k", "image").key
+        _ = get_encoder("clip:ViT-B-32/laion2b_s34b_b79k", "image").cache_key
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
-    with _silent_server() as address:
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        start = time.monotonic()
-        with pytest.raises(EncoderError, match=f"is not in the local cache, and {address} does not answer"):
-            _ = pick("clip:ViT-B-32/laion2b_s34b_b79k", "image").key
-        assert time.monotonic() - start < 5
+    monkeypatch.setattr(base, "HUB_TIMEOUT", 0.3)
+    with SilentServer() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        with pytest.raises(EncoderError, match=f"is not in the local cache, and {server.address} does not respond"):
+            _ = get_encoder("clip:ViT-B-32/laion2b_s34b_b79k", "image").cache_key
+    assert len(server.connections) == 1  # no retries
 
 
-class _silent_server:  # noqa: N801  used like a function
-    """Takes connections and says nothing."""
+class SilentServer:
+    """Accepts connections and never responds."""
 
-    def __enter__(self) -> str:
+    def __enter__(self) -> SilentServer:
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.taken: list[socket.socket] = []
-        threading.Thread(target=self._take, daemon=True).start()
-        return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
 
-    def _take(self) -> None:
+    def _accept(self) -> None:
         try:
             while True:
-                self.taken.append(self.socket.accept()[0])
+                self.connections.append(self.socket.accept()[0])
         except OSError:
             return
 
     def __exit__(self, *_: object) -> None:
-        for one in (*self.taken, self.socket):
+        for one in (*self.connections, self.socket):
             one.close()
 
 
-# Which one
+def test_files_are_downloaded_only_if_they_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(base, "_hub_responds", lambda: True)
+    calls: list[bool] = []
+
+    def load(cached: bool, damaged: bool = False) -> str:
+        calls.append(constants.HF_HUB_OFFLINE)
+        if damaged and not constants.HF_HUB_OFFLINE:
+            raise OSError("disk full\nand more")
+        if constants.HF_HUB_OFFLINE and not cached:
+            try:
+                raise LocalEntryNotFoundError("not here")
+            except LocalEntryNotFoundError as error:
+                raise FileNotFoundError("wrapped") from error
+        return "weights"
+
+    assert base.load_from_hub(lambda: load(cached=True), "X") == "weights" and calls == [True]
+    assert base.load_from_hub(lambda: load(cached=False), "X") == "weights" and calls == [True, True, False]
+    with pytest.raises(EncoderError, match=r"^X cannot be downloaded: disk full$"):
+        base.load_from_hub(lambda: load(cached=False, damaged=True), "X")
+    assert constants.HF_HUB_OFFLINE is False
+
+
+# Names
 
 
 @pytest.mark.parametrize(
-    ("name", "reads"),
-    [("tfidf:", "text"), ("tfidf:x", "text"), ("tfidf", "image"), ("colours", "text"), ("sentence:", "text"),
-     ("clip:ViT-B-32", "image"), ("clip:/openai", "image"), ("clip", "text"), ("", "text"), ("resnet", "image")],
-)  # fmt: skip
-def test_names_that_mean_nothing(name: str, reads: str) -> None:
-    with pytest.raises(ConfigError, match=f"there is no {reads} encoder .*; there are: auto, "):
-        pick(name, reads)
+    ("name", "modality", "message"),
+    [
+        ("resnet", "image", "unknown feature encoder 'resnet'"),
+        ("", "text", "unknown feature encoder ''"),
+        ("sentense:all-MiniLM-L6-v2", "text", "did you mean 'sentence'"),
+        ("tfidf", "image", "encoder 'tfidf' encodes texts, not images; choose one of: auto, clip:ARCHITECTURE/TAG, "),
+        (
+            "color",
+            "text",
+            "encoder 'color' encodes images, not texts; choose one of: auto, clip-text:ARCHITECTURE/TAG, ",
+        ),
+        ("clip:ViT-B-32/openai", "text", "encodes images, not texts"),
+        ("tfidf:", "text", "'tfidf:' has nothing after its colon"),
+        ("tfidf:x", "text", "the dimension of tfidf must be a number, as in tfidf:256, not 'x'"),
+        ("tfidf:0", "text", "the dimension of tfidf must be at least 1, not 0"),
+        ("color:8", "image", "encoder 'color' takes no options, but '8' follows its name"),
+        ("sentence", "text", "sentence needs a model, e.g. sentence:all-MiniLM-L6-v2"),
+        ("clip", "image", "clip needs an architecture and weights"),
+        ("clip:ViT-B-32", "image", "clip needs an architecture and weights"),
+        ("clip-text:/openai", "text", "clip-text needs an architecture and weights"),
+        ("tfidf", "audio", "modality must be one of image, text, not 'audio'"),
+    ],
+)
+def test_invalid_names(name: str, modality: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        get_encoder(name, modality)
 
 
-def test_names() -> None:
-    clip = pick("clip:ViT-B-32/laion2b_s34b_b79k", "text")
-    assert isinstance(clip, ClipText) and (clip.architecture, clip.weights) == ("ViT-B-32", "laion2b_s34b_b79k")
-    local = pick("clip:ViT-B-32:some/where.pt", "image")
-    assert isinstance(local, ClipImage) and (local.architecture, local.weights) == ("ViT-B-32", "some/where.pt")
-    assert pick("tfidf", "text").name == "tfidf:256" and pick("tfidf:8", "text").name == "tfidf:8"
-    sentence = pick("sentence:org/model", "text")
-    assert isinstance(sentence, Sentence) and sentence.model == "org/model"
+def test_every_built_in_name_is_registered_with_its_modality() -> None:
+    built_in = {"clip": "image", "clip-text": "text", "sentence": "text", "tfidf": "text", "color": "image"}
+    assert {name: FEATURE_ENCODERS.metadata(name)["modality"] for name in built_in} == built_in
+    for candidates in encoders.AUTO_ENCODERS.values():
+        assert all(candidate.partition(":")[0] in built_in for candidate in candidates)
+    assert get_encoder("tfidf:8", "text").modality == "text"
+    assert get_encoder("clip:ViT-B-32:a.pt", "image").modality == "image"
 
 
-def test_auto_says_why_it_passes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valid_names() -> None:
+    clip = get_encoder("clip-text:ViT-B-32/laion2b_s34b_b79k", "text")
+    assert isinstance(clip, ClipTextEncoder) and (clip.architecture, clip.weights) == ("ViT-B-32", "laion2b_s34b_b79k")
+    local = get_encoder("clip:ViT-B-32:some/where.pt", "image")
+    assert isinstance(local, ClipImageEncoder) and (local.architecture, local.weights) == ("ViT-B-32", "some/where.pt")
+    assert get_encoder("tfidf", "text").name == "tfidf:256" and get_encoder("tfidf:8", "text").name == "tfidf:8"
+    sentence = get_encoder("sentence:org/model", "text")
+    assert isinstance(sentence, SentenceEncoder) and sentence.model == "org/model"
+
+
+def test_auto_reports_unavailable_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(module: str, extra: str, what: str) -> Any:
         raise EncoderError(f"{what} needs {module}")
 
     for name in ("clip", "sentence"):
-        monkeypatch.setattr(importlib.import_module(f"gnnrec.features.encoders.{name}"), "need", missing)
+        monkeypatch.setattr(importlib.import_module(f"gnnrec.features.encoders.{name}"), "import_optional", missing)
     lines: list[str] = []
-    assert pick("auto", "image", say=lines.append).name == "colours"
-    assert pick("auto", "text", say=lines.append).name == "tfidf:256"
+    assert get_encoder("auto", "image", log=lines.append).name == "color"
+    assert get_encoder("auto", "text", log=lines.append).name == "tfidf:256"
     assert lines == [
-        "image encoder: colours; better ones were passed over: CLIP needs open_clip",
-        "text encoder: tfidf:256; better ones were passed over: sentence:all-MiniLM-L6-v2 needs sentence_transformers; "
-        "CLIP needs open_clip",
+        "image encoder: color (better ones are unavailable: clip needs open_clip)",
+        "text encoder: tfidf:256 (better ones are unavailable: sentence:all-MiniLM-L6-v2 needs sentence_transformers; "
+        "clip-text needs open_clip)",
     ]
-    monkeypatch.setattr(pick_module, "AUTO", {"text": ("sentence:all-MiniLM-L6-v2",)})
-    with pytest.raises(EncoderError, match="there is no encoder for texts here: sentence:all-MiniLM-L6-v2 needs"):
-        pick("auto", "text", say=lines.append)
+    monkeypatch.setattr(encoders, "AUTO_ENCODERS", {"text": ("sentence:all-MiniLM-L6-v2",)})
+    with pytest.raises(EncoderError, match="no text encoder is available: sentence:all-MiniLM-L6-v2 needs"):
+        get_encoder("auto", "text", log=lines.append)
 
 
-def test_packages_that_are_missing_or_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_broken_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EncoderError, match=r"X needs no_such_package; install it with: pip install 'gnnrec\[clip\]'"):
-        base.need("no_such_package", "clip", "X")
+        base.import_optional("no_such_package", "clip", "X")
     (tmp_path / "broken_package.py").write_text("raise RuntimeError('operator does not exist')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EncoderError, match="which is installed but does not load: operator does not exist"):
-        base.need("broken_package", "clip", "X")
+    with pytest.raises(EncoderError, match="which is installed but cannot be imported: operator does not exist"):
+        base.import_optional("broken_package", "clip", "X")
 
 
 def test_devices() -> None:
@@ -392,12 +446,12 @@ def test_devices() -> None:
         pick_device("abacus")
 
 
-# The bench
+# examples/bench_features.py
 
 
 @pytest.fixture
 def bench() -> Any:
-    path = Path(__file__).parent.parent / "examples" / "bench_features.py"
+    path = Path(__file__).parents[2] / "examples" / "bench_features.py"
     spec = importlib.util.spec_from_file_location("bench_features", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -405,10 +459,10 @@ def bench() -> Any:
     return module
 
 
-def test_the_bench_says_ten_times_how_it_goes(bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_reports_ten_times(bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for movie in range(40):
         Image.new("RGB", (20, 30), (movie, 0, 0)).save(tmp_path / f"{movie}.png")
-    watched = bench.main([str(tmp_path), "--architecture", "colours", "--batch-size", "3"])
+    watched = bench.main([str(tmp_path), "--architecture", "color", "--batch-size", "3"])
     done, seconds, memory = zip(*watched.points, strict=True)
     assert list(done) == [6, 9, 12, 18, 21, 24, 30, 33, 36, 40]  # the first batch at or behind each tenth of 40
     assert list(seconds) == sorted(seconds) and min(memory) > 50
@@ -417,6 +471,6 @@ def test_the_bench_says_ten_times_how_it_goes(bench: Any, tmp_path: Path, capsys
 
 
 @needs_clip
-def test_the_bench_with_random_weights(bench: Any, tiny: str, pictures: Path) -> None:
+def test_bench_with_random_weights(bench: Any, tiny: str, pictures: Path) -> None:
     watched = bench.main([str(pictures), "--architecture", tiny, "--limit", "5", "--batch-size", "2"])
     assert watched.done == 5 and watched.name == f"clip:{tiny}:{tiny}-random.pt"

@@ -83,8 +83,8 @@ def encoder_usage(modality: str) -> str:
 
     Examples
     --------
-    >>> encoder_usage("image")
-    'auto, clip:ARCHITECTURE/TAG, clip:ARCHITECTURE:CHECKPOINT, color'
+    >>> encoder_usage("image").split(", ")[:4]
+    ['auto', 'clip:ARCHITECTURE/TAG', 'clip:ARCHITECTURE:CHECKPOINT', 'color']
     """
     registered = {name: FEATURE_ENCODERS.metadata(name) for name in FEATURE_ENCODERS.names()}
     forms = [entry.get("usage", name) for name, entry in registered.items() if entry["modality"] == modality]
