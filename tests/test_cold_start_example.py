@@ -95,7 +95,7 @@ def test_an_ablation_reads_what_it_says(world: Path, monkeypatch: pytest.MonkeyP
         (("movies", "--models", "gnn,oracle"), "unknown model oracle"),
         (("movies", "--ablation", "--variants", "smell"), "unknown variant smell"),
         (("movies", "--folds", "6"), "--folds must be 1 to 5"),
-        (("movies", "--ablation", "--variants", "all", "--features", "nowhere"), "nowhere holds no vectors"),
+        (("movies", "--ablation", "--variants", "all", "--features", "nowhere"), "nowhere contains no embedding files"),
     ],
 )
 def test_what_cannot_be_asked(

@@ -234,11 +234,11 @@ def test_a_killed_run_goes_on(server: Server, tmp_path: Path) -> None:
 
 BAD_POSTERS = {
     "truncated image": (Reply(picture(size=(400, 600))[:1500]), "is damaged: .*truncated"),
-    "text": (Reply(b"no"), "is no JPEG"),
+    "text": (Reply(b"no"), "is not a JPEG"),
     "web page": (Reply(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "is text/html, no picture"),
     "gone": (Reply(b"", 404), "answers 404"),
     "empty": (Reply(b""), "is empty"),
-    "a dot": (Reply(picture("GIF", (1, 1))), "which is no poster"),
+    "a dot": (Reply(picture("GIF", (1, 1))), "a poster needs at least"),
     "to nowhere": (Reply(status=302, headers={"Location": "http://10.1.2.3/x.jpg"}), "private network"),
     "in a circle": (Reply(status=302, headers={"Location": "/w342/heat.jpg"}), "leads on more than 5 times"),
 }

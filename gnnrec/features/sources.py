@@ -128,7 +128,7 @@ def find_posters(movies: Dataset | Iterable[Any], folder: str | Path) -> Feature
         found[movie] = path
     if not found:
         raise DataError(
-            f"none of the {num_images} images in {folder} belongs to a movie; name them <movie_id>.jpg or similar"
+            f"{folder} contains {num_images} images, but no poster of any movie; name the files <movie_id>.jpg"
         )
     items = [SourceItem(movie, _hash_file(found[movie]), found[movie]) for movie in ids if movie in found]
     missing = dict.fromkeys((movie for movie in ids if movie not in found), "no image")

@@ -155,7 +155,7 @@ def test_invalid_poster_folders(posters: Path) -> None:
     Image.new("RGB", (60, 90)).save(posters / "1.png")
     with pytest.raises(DataError, match=r"movie 1 has two posters, 1\.jpg and 1\.png"):
         find_posters([1, 2], posters)
-    with pytest.raises(DataError, match="none of the 5 images in"):
+    with pytest.raises(DataError, match="contains 5 images, but no poster of any movie"):
         find_posters([44], posters)
     with pytest.raises(DataError, match="not a folder"):
         find_posters([1], posters / "1.jpg")
@@ -345,7 +345,7 @@ def test_each_unusable_poster_is_warned_about(posters: Path, tmp_path: Path) -> 
 
 def test_warnings_about_unusable_posters_are_limited(tmp_path: Path) -> None:
     for movie in range(1, 31):
-        (tmp_path / f"{movie}.jpg").write_text(f"no picture {movie}")
+        (tmp_path / f"{movie}.jpg").write_text(f"no image {movie}")
     Image.new("RGB", (60, 90)).save(tmp_path / "31.png")
     with pytest.warns(UserWarning) as caught:
         assert len(encode_posters(range(1, 32), tmp_path, "color", progress=False)) == 1

@@ -58,10 +58,10 @@ def test_tfidf_is_the_svd_of_weighted_words() -> None:
     weights *= np.log((1 + 5) / (1 + (counts > 0).sum(axis=0))) + 1
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     left, values, _ = np.linalg.svd(weights, full_matrices=False)
-    wanted = left[:, :2] * values[:2]
-    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    expected = left[:, :2] * values[:2]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     found = TfidfEncoder(dim=2).encode(texts)
-    np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-5)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, TfidfEncoder(dim=2).encode(texts))
 
@@ -91,9 +91,9 @@ def test_color_of_a_plain_poster() -> None:
 
 
 def test_color_see_where_things_are() -> None:
-    encoder, picture = ColorEncoder(), Image.new("RGB", (60, 90), "black")
-    picture.paste("white", (0, 0, 60, 45))
-    upright, turned = encoder.encode([encoder.preprocess(picture), encoder.preprocess(picture.rotate(180))])
+    encoder, image = ColorEncoder(), Image.new("RGB", (60, 90), "black")
+    image.paste("white", (0, 0, 60, 45))
+    upright, turned = encoder.encode([encoder.preprocess(image), encoder.preprocess(image.rotate(180))])
     np.testing.assert_allclose(upright[-64:], turned[-64:], atol=1e-6)
     assert upright @ turned < 0.75
 
@@ -143,10 +143,10 @@ def test_short_texts_equal_sentence_transformers(packaged: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     found = SentenceEncoder(str(packaged), device="cpu").encode([SPACE, LOVE, "lost in space"])
-    wanted = SentenceTransformer(str(packaged), device="cpu").encode(
+    expected = SentenceTransformer(str(packaged), device="cpu").encode(
         [SPACE, LOVE, "lost in space"], normalize_embeddings=True, show_progress_bar=False
     )
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found[0] @ found[2] > 0.5 > found[0] @ found[1]
 
 
@@ -218,7 +218,7 @@ def checkpoint(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     folder = tmp_path / "posters"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -228,21 +228,21 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @needs_clip
-def test_posters_through_clip(tiny: str, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+def test_posters_through_clip(tiny: str, checkpoint: Path, images: Path, tmp_path: Path) -> None:
     import open_clip
 
     model, _, transform = open_clip.create_model_and_transforms(tiny, pretrained=str(checkpoint))
     model.eval()
     with torch.no_grad():
-        batch = torch.stack([transform(Image.open(pictures / f"{movie}.png")) for movie in range(1, 8)])
-        wanted = torch.nn.functional.normalize(model.encode_image(batch), dim=1).numpy()
+        batch = torch.stack([transform(Image.open(images / f"{movie}.png")) for movie in range(1, 8)])
+        expected = torch.nn.functional.normalize(model.encode_image(batch), dim=1).numpy()
     name = f"clip:{tiny}:{checkpoint}"
     for batch_size in (1, 3, 32):
         vectors = encode_posters(
-            range(1, 9), pictures, name, out=tmp_path / str(batch_size), batch_size=batch_size, progress=False
+            range(1, 9), images, name, out=tmp_path / str(batch_size), batch_size=batch_size, progress=False
         )
         assert vectors.movie_ids.tolist() == list(range(1, 8)) and vectors.dim == 16
-        np.testing.assert_allclose(vectors.values, wanted, atol=1e-5)
+        np.testing.assert_allclose(vectors.values, expected, atol=1e-5)
     assert load_features(tmp_path / "1")["poster"].about == f"clip:{tiny}:tiny.pt, image tower, local files"
 
 
@@ -252,9 +252,9 @@ def test_texts_through_clip(tiny: str, checkpoint: Path) -> None:
 
     model = open_clip.create_model(tiny, pretrained=str(checkpoint)).eval()
     with torch.no_grad():
-        wanted = model.encode_text(open_clip.get_tokenizer(tiny)([SPACE, LOVE]), normalize=True).numpy()
+        expected = model.encode_text(open_clip.get_tokenizer(tiny)([SPACE, LOVE]), normalize=True).numpy()
     encoder = ClipTextEncoder(tiny, str(checkpoint), device="cpu")
-    np.testing.assert_allclose(encoder.encode([SPACE, LOVE]), wanted, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode([SPACE, LOVE]), expected, atol=1e-5)
     assert encoder.warning() is None
 
 
@@ -471,6 +471,6 @@ def test_bench_reports_ten_times(bench: Any, tmp_path: Path, capsys: pytest.Capt
 
 
 @needs_clip
-def test_bench_with_random_weights(bench: Any, tiny: str, pictures: Path) -> None:
-    watched = bench.main([str(pictures), "--architecture", tiny, "--limit", "5", "--batch-size", "2"])
+def test_bench_with_random_weights(bench: Any, tiny: str, images: Path) -> None:
+    watched = bench.main([str(images), "--architecture", tiny, "--limit", "5", "--batch-size", "2"])
     assert watched.done == 5 and watched.name == f"clip:{tiny}:{tiny}-random.pt"

@@ -95,7 +95,7 @@ def test_mistakes_are_one_line(mine: Path, monkeypatch: pytest.MonkeyPatch, word
 
 
 def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (mine / "posters" / "1.jpg").write_text("no picture")
+    (mine / "posters" / "1.jpg").write_text("no image")
     words = ("--dataset", mine / "mine", "--posters", mine / "posters", "--image-encoder", "color", "--out")
     text = run(*words, mine / "out")
     assert "warning: " in text and "the poster counts as missing" in text and "features.py" not in text

@@ -23,19 +23,19 @@ RED, GREEN = (200, 30, 40), (20, 180, 60)
 
 def halves() -> Image.Image:
     """Return 40 x 60 pixels, red above green."""
-    picture = Image.new("RGB", (40, 60), RED)
-    picture.paste(GREEN, (0, 30, 40, 60))
-    return picture
+    image = Image.new("RGB", (40, 60), RED)
+    image.paste(GREEN, (0, 30, 40, 60))
+    return image
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def near(picture: Image.Image, at: tuple[int, int], color: tuple[int, int, int], tolerance: int = 6) -> bool:
-    found = picture.getpixel(at)
+def near(image: Image.Image, at: tuple[int, int], color: tuple[int, int, int], tolerance: int = 6) -> bool:
+    found = image.getpixel(at)
     assert isinstance(found, tuple)
     return all(abs(one - other) <= tolerance for one, other in zip(found, color, strict=True))
 
@@ -65,8 +65,8 @@ def test_formats_by_content_not_by_ending(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr"])
 def test_modes(mode: str) -> None:
     kind = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
-    picture = halves().quantize(8) if mode == "P" else halves().convert(mode)
-    poster = decode_poster(encoded(picture, kind), "1")
+    image = halves().quantize(8) if mode == "P" else halves().convert(mode)
+    poster = decode_poster(encoded(image, kind), "1")
     expected = {"L": 3 * (halves().convert("L").getpixel((0, 0)),), "1": None}.get(mode, RED)
     assert poster.mode == "RGB"
     if mode == "1":
@@ -77,15 +77,15 @@ def test_modes(mode: str) -> None:
 
 
 def test_transparent_areas_become_white() -> None:
-    picture = halves().convert("RGBA")
-    picture.putalpha(Image.new("L", (40, 60), 0))
-    picture.paste((*GREEN, 255), (0, 30, 40, 60))
+    image = halves().convert("RGBA")
+    image.putalpha(Image.new("L", (40, 60), 0))
+    image.paste((*GREEN, 255), (0, 30, 40, 60))
     palette = Image.new("P", (40, 60), 1)
     palette.putpalette([0, 0, 0, *RED])
     palette.paste(0, (0, 0, 40, 30))
     for data, below in [
-        (encoded(picture, "PNG"), GREEN),
-        (encoded(picture, "WEBP", lossless=True), GREEN),
+        (encoded(image, "PNG"), GREEN),
+        (encoded(image, "WEBP", lossless=True), GREEN),
         (encoded(palette, "PNG", transparency=0), RED),
         (encoded(palette, "GIF", transparency=0), RED),
     ]:
@@ -114,13 +114,13 @@ def test_turned_upright(orientation: int) -> None:
         2: turns.FLIP_LEFT_RIGHT, 3: turns.ROTATE_180, 4: turns.FLIP_TOP_BOTTOM, 5: turns.TRANSPOSE,
         6: turns.ROTATE_90, 7: turns.TRANSVERSE, 8: turns.ROTATE_270,
     }  # fmt: skip
-    picture = halves()
-    picture.paste((0, 0, 250), (0, 0, 20, 30))  # a corner that tells left from right
-    turned = picture.transpose(stored[orientation]) if orientation > 1 else picture
+    image = halves()
+    image.paste((0, 0, 250), (0, 0, 20, 30))  # a corner that tells left from right
+    turned = image.transpose(stored[orientation]) if orientation > 1 else image
     exif = Image.Exif()
     exif[0x0112] = orientation
     poster = decode_poster(encoded(turned, "PNG", exif=exif), "1")
-    assert np.array_equal(np.asarray(poster), np.asarray(picture))
+    assert np.array_equal(np.asarray(poster), np.asarray(image))
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" + b"\xff" * 90])
@@ -130,7 +130,7 @@ def test_broken_exif_does_not_matter(exif: bytes) -> None:
         assert near(decode_poster(encoded(halves(), "JPEG", exif=exif), "1"), (20, 5), RED)
 
 
-def test_first_picture_of_an_animation() -> None:
+def test_first_image_of_an_animation() -> None:
     data = encoded(halves(), "GIF", save_all=True, append_images=[Image.new("RGB", (40, 60), GREEN)] * 3)
     assert near(decode_poster(data, "1"), (20, 5), RED)
 

@@ -163,7 +163,7 @@ def test_plots_must_be_texts(plot: object) -> None:
 def test_invalid_single_posters(tmp_path: Path) -> None:
     with pytest.raises(PosterError, match=r"none.jpg does not exist"):
         encode_poster(tmp_path / "none.jpg", "color")
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(PosterError, match="is not a JPEG"):
         encode_poster(tmp_path / "text.jpg", "color")
     Image.new("RGB", (60, 90)).save(tmp_path / "black.png")

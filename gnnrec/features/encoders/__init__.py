@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 
 from gnnrec.errors import ConfigError
-from gnnrec.features.encoders.base import EncoderError, FeatureEncoder
+from gnnrec.features.encoders.base import EncoderError, FeatureEncoder, import_optional
 from gnnrec.registry import FEATURE_ENCODERS
 
-__all__ = ["AUTO_ENCODERS", "EncoderError", "FeatureEncoder", "encoder_usage", "get_encoder"]
+__all__ = ["AUTO_ENCODERS", "EncoderError", "FeatureEncoder", "encoder_usage", "get_encoder", "import_optional"]
 
 AUTO_ENCODERS = {
     "image": ("clip:ViT-B-32/laion2b_s34b_b79k", "color"),
