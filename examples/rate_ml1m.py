@@ -25,14 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 import gnnrec
-from gnnrec.baselines import Watch
-from gnnrec.benchmark import Report, over_seeds, timed
+from gnnrec.models import Watch
+from gnnrec.benchmarking import BenchmarkReport, aggregate_seeds, timed
 from gnnrec.cli.typed import script_line
-from gnnrec.evaluate import Fingerprint
+from gnnrec.evaluation import Fingerprint
 from gnnrec.ratings import RatingPredictor, evaluate_ratings, fit_rating_model, global_random_split
 from gnnrec.ratings.baselines import ATTENTION_OPTIMIZER, BiasedMF, Biases, HistoryAttention
 
-CONFIG = gnnrec.Config().override(["model.history_smoothing=0", "train.short_histories=0"])
+CONFIG = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
 """Config of the graph model, without the settings for cold-start users."""
 METRICS = "rmse and mae, each rating counts alike"
 
@@ -89,12 +89,12 @@ def run(arguments: argparse.Namespace, command: str) -> None:
         results = [
             {**row, "fingerprint": digest, "protocol": protocol}
             for model_rows in rows.values()
-            for row in over_seeds(model_rows)
+            for row in aggregate_seeds(model_rows)
         ]
         if arguments.json:
             rating_config = gnnrec.RatingConfig(num_samples=arguments.num_samples)
             settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": rating_config.model_dump(mode="json")}}
-            Report(dataset.name, results, settings=settings, command=command).write(arguments.json)
+            BenchmarkReport(dataset.name, results, settings=settings, command=command).write(arguments.json)
     console.print(table(results, f"{dataset.name}, random 90/10, mean of {arguments.seeds} splits"))
 
 

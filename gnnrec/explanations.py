@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import UserBatch, batch_of
-from gnnrec.recommend import Recommender
+from gnnrec.graph import UserBatch, encode_users
+from gnnrec.models.base import Recommender
 
 PROFILE = "age, gender and occupation"
 """Value of the ``because`` column for the user's profile."""
@@ -52,8 +52,8 @@ def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) ->
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
@@ -65,12 +65,12 @@ def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) ->
         raise DataError(f"movies must be a list of ids or titles, not {movies!r}")
     if k < 1:
         raise ConfigError(f"k must be at least 1, not {k}")
-    users, _ = batch_of(model.graph, user)
+    users, _ = encode_users(model.graph, user)
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
     nodes = [model.graph.movie_node(movie) for movie in movies]
     full = model.score(users)[0, nodes].cpu()
-    history = users.movie.tolist()
+    history = users.movie_index.tolist()
     without_movie = torch.cat(
         [model.score(_leave_one_out(users, chunk)).cpu()[:, nodes] for chunk in _chunks(len(history))]
     )
@@ -95,7 +95,7 @@ def _chunks(length: int) -> list[range]:
 
 def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
     """Return a copy of the single user for each position, without the history's movie at that position."""
-    keep = ~torch.eye(users.row.numel(), dtype=torch.bool)[list(positions)]  # [num_copies, history]
+    keep = ~torch.eye(users.user_index.numel(), dtype=torch.bool)[list(positions)]  # [num_copies, history]
     row, edge = torch.nonzero(keep, as_tuple=True)
     num_copies = len(positions)
     occupation = users.occupation[1]
@@ -104,7 +104,7 @@ def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
         x=users.x.expand(num_copies, -1),
         occupation=(torch.arange(num_copies).repeat_interleave(len(occupation)), occupation.repeat(num_copies)),
         row=row,
-        movie=users.movie[edge],
+        movie=users.movie_index[edge],
         rating=users.rating[edge],
-        time=users.time[edge],
+        time=users.timestamp[edge],
     )

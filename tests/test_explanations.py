@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from gnnrec import NewUser, RecGraph, Split, explain
-from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.explain import PROFILE
-from gnnrec.graph import Graph, batch_of
-from gnnrec.recommend import Recommender, recommend
+from gnnrec.explanations import PROFILE
+from gnnrec.graph import Graph, encode_users
+from gnnrec.models import EASE, Popularity
+from gnnrec.models.base import Recommender, recommend
 
 ALL = 1000  # more reasons than any user has
 
@@ -163,16 +164,16 @@ def test_chunk_size_does_not_matter(
 ) -> None:
     model, history = long_history
     whole = explain(model, history, [320, 310], k=5)
-    module = importlib.import_module("gnnrec.explain")  # `gnnrec.explain` is the function
+    module = importlib.import_module("gnnrec.explanations")  # `gnnrec.explanations` is the function
     monkeypatch.setattr(module, "COPIES", 7)
     pd.testing.assert_frame_equal(whole, explain(model, history, [320, 310], k=5), atol=1e-5)
 
 
 def test_model_is_unchanged(trained: RecGraph) -> None:
-    users, _ = batch_of(trained.graph, 42)
+    users, _ = encode_users(trained.graph, 42)
     before = trained.score(users).clone()
     explain(trained, 42, [1, 2, 3])
-    assert torch.equal(before, trained.score(batch_of(trained.graph, 42)[0]))
+    assert torch.equal(before, trained.score(encode_users(trained.graph, 42)[0]))
 
 
 def test_dataset_without_titles_and_profiles() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import typer
-from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -22,6 +21,7 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.fetch import FetchReport, Omdb, Tmdb, fetch_content
 from gnnrec.features.fetch.manners import RefusedError
 from gnnrec.features.fetch.wanted import wanted_movies
+from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 
 TMDB_KEY, OMDB_KEY = "0123456789abcdef0123456789abcdef", "0a1b2c3d"
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 
 from gnnrec.errors import ConfigError, DownloadError
 from gnnrec.features.fetch import Manners
 from gnnrec.features.fetch.addresses import is_public
 from gnnrec.features.fetch.http import Answer, Client
 from gnnrec.features.fetch.manners import AbsentError, ExhaustedError, UnreachableError
+from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 
 KEY = "s3cret/key+1"
 

@@ -48,7 +48,7 @@ def fetch(
     again: the same command goes on where it stopped, and another --source fills the gaps. Exit status 75 says that a
     run ended early and can go on later.
     """
-    from gnnrec.features.fetch import Manners, Omdb, Tmdb, fetch_content
+    from gnnrec.metadata import Manners, Omdb, Tmdb, fetch_content
 
     with errors():
         if image_url is not None and source is not SourceName.tmdb:

@@ -9,12 +9,12 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.graph import batch_of
+from gnnrec.graph import encode_users
+from gnnrec.models.gnn import load
 from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.fit import fit_rating_model
 from gnnrec.ratings.model import has_rating_head, load_rating_model
 from gnnrec.ratings.predict import movie_nodes, predict_ratings
-from gnnrec.recgraph import load
 
 
 def predict_from_run(
@@ -40,7 +40,7 @@ def predict_from_run(
         model = load_rating_model(run)
     else:
         recommender = load(run)
-        batch_of(recommender.graph, users)  # raises on unknown users and movies before the expensive fit
+        encode_users(recommender.graph, users)  # raises on unknown users and movies before the expensive fit
         movie_nodes(recommender.graph, movies)
         model = fit_rating_model(recommender, rating_config=rating_config)
         model.save(run, keep=["checkpoint.pt", "split"])

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gnnrec.data.dataset import Dataset
+from gnnrec.data import Dataset
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
 from gnnrec.datasets.movielens import read_dataset
 from gnnrec.datasets.synthetic import make_sample

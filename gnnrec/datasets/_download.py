@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import pooch
 import requests
 
+from gnnrec._progress import download_bar
 from gnnrec.errors import ConfigError, DataError, DownloadError
-from gnnrec.progress import download_bar
 from gnnrec.registry import DATASETS
 
 ATTEMPTS = 3

@@ -13,9 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from gnnrec.data.beside import BESIDE, read_beside, with_facts
-from gnnrec.data.dataset import Dataset
-from gnnrec.data.files import SUFFIXES, Table, find_table, places, read_files, read_folder
+from gnnrec.data import Dataset
+from gnnrec.data.tables import (
+    BESIDE,
+    SUFFIXES,
+    Table,
+    find_table,
+    places,
+    read_beside,
+    read_files,
+    read_folder,
+    with_facts,
+)
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.errors import DataError
 from gnnrec.registry import register_dataset

@@ -22,7 +22,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 import pandas as pd
 
-from gnnrec.data.dataset import Dataset
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.registry import register_dataset
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gnnrec.data.columns import shown
-from gnnrec.data.dataset import Dataset
+from gnnrec._io import write_atomic
+from gnnrec.data import Dataset
+from gnnrec.data.schema import format_id
 from gnnrec.datasets.synthetic import THEMES
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.files import write_whole
 
 WIDTH, HEIGHT = 96, 144
 OTHER_HUE_CHANCE, OTHER_SHAPE_CHANCE = 0.12, 0.2
@@ -90,7 +90,7 @@ def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
         pixels = draw_poster(theme, genres, int(year), np.random.default_rng([seed, movie_id]))
         data = io.BytesIO()
         Image.fromarray(pixels).save(data, "JPEG", quality=85)
-        write_whole(target / f"{movie_id}.jpg", data.getvalue())
+        write_atomic(target / f"{movie_id}.jpg", data.getvalue())
     return target
 
 
@@ -141,5 +141,5 @@ def _check_movies(dataset: Dataset) -> None:
     for column, rows in invalid.items():
         if rows.any():
             row = int(np.argmax(rows))
-            value = shown(movies[column].iloc[row])
+            value = format_id(movies[column].iloc[row])
             raise DataError(f"{column} {value} does not occur in the dataset 'sample'{remedy}", at=("movies", row))

@@ -38,7 +38,7 @@ class Finding:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.explore import analyze
     >>> tail = analyze(make_sample(100, 80))["long-tail"]
     >>> tail
@@ -102,7 +102,7 @@ def register_finding(name: str, title: str) -> Callable[[Callable[P, Finding]], 
     ...         axes.bar(table["length"], table["movies"])
     ...         return figure
     ...     return Finding(f"Longest title: {table['length'].max()} characters.", "Bars: title lengths.", table, plot)
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> titles(make_sample(100, 80))
     Finding('titles': Titles)
     >>> del FINDINGS["titles"]

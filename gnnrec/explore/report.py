@@ -19,12 +19,12 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.explore import sections as _sections  # noqa: F401  fills FINDINGS
+from gnnrec.explore import sections as _sections
 from gnnrec.explore.finding import FINDINGS, Finding
 from gnnrec.explore.tables import MissingColumnError, overview
+from gnnrec.models.storage import new_folder
 from gnnrec.plots.formatting import one_line, percent
 from gnnrec.plots.style import png_size
-from gnnrec.storage import new_folder
 
 FORMAT = 2
 """Version of ``figures.json``."""
@@ -156,7 +156,7 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> analysis = analyze(make_sample(100, 80))
     >>> analysis
     Analysis('sample': 16 findings, 0 left out)

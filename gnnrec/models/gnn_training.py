@@ -110,7 +110,7 @@ class GNN(BaseEstimator):
                         loss.backward()
                         optimizer.step()
                         total += loss.detach()
-                        bar.step(state.epoch)
+                        bar.step()
                     mean_loss = total.item() / num_batches
                     if not torch.isfinite(total):
                         raise FloatingPointError(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.files import write_whole
 from gnnrec.plots.style import ON_WHITE, styled, to_png
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
     from gnnrec.graph import Graph
-    from gnnrec.recommend import Recommender
+    from gnnrec.models.base import Recommender
 
 METHODS = {"pca": 2, "umap": 5}
 """Methods of projection, and the minimum number of movies of each."""
@@ -83,8 +83,8 @@ def movie_coordinates(
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> movie_coordinates(model, num_movies=3).columns.tolist()
@@ -95,7 +95,7 @@ def movie_coordinates(
     movies = _most_rated(model.graph, num_movies)
     if len(movies) < METHODS[method]:
         raise DataError(f"a map by {method} needs at least {METHODS[method]} movies, not {len(movies)}")
-    embeddings = model.movie_vectors().detach().cpu().double().numpy()[movies]  # [n, dim]
+    embeddings = model.similarity_embeddings().detach().cpu().double().numpy()[movies]  # [n, dim]
     embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     plane = _pca(embeddings) if method == "pca" else _umap(embeddings, seed)
     table = model.graph.dataset.movies[["movie_id", "title"]].iloc[movies].reset_index(drop=True)
@@ -104,7 +104,7 @@ def movie_coordinates(
 
 def _rating_counts(graph: Graph) -> np.ndarray:
     """Return the number of ratings of each movie, ``[num_movies]``."""
-    return np.bincount(graph.users.movie.cpu().numpy(), minlength=graph.num_movies)
+    return np.bincount(graph.users.movie_index.cpu().numpy(), minlength=graph.num_movies)
 
 
 def _most_rated(graph: Graph, num_movies: int | None) -> np.ndarray:
@@ -199,7 +199,7 @@ def movie_map(
         png = to_png(figure, dpi=100)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, png)
+    write_atomic(target, png)
     return shown
 
 

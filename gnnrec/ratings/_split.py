@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split
 
 
 def global_random_split(
@@ -37,7 +38,7 @@ def global_random_split(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> global_random_split(make_sample(60, 40))
     Split('sample', random over all ratings 0.9/0/0.1, seed 0: 1,095 train, 0 valid, 121 test)
     """
@@ -52,4 +53,4 @@ def global_random_split(
     codes[order[:num_test]] = 2
     codes[order[num_test : num_test + num_valid]] = 1
     protocol = f"random over all ratings {'/'.join(f'{fraction:g}' for fraction in fractions)}, seed {seed}"
-    return Split._from_codes(dataset, codes, protocol)
+    return Split.from_codes(dataset, codes, protocol)

@@ -10,8 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data import Dataset
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 
@@ -70,7 +69,7 @@ class RatingPredictor(ABC):
         """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
         """Return the model on a graph with more movies; see `Graph.add_movies`."""
         return self.with_graph(self.graph.add_movies(movies, features))
 
@@ -114,7 +113,7 @@ def find_ratings(users: UserBatch, user_index: Tensor, movie_index: Tensor) -> T
     Tensor
         ``[num_pairs]`` int64, index into ``users.rating``; -1 for pairs without a rating.
     """
-    edge_keys = users.row * users.num_movies + users.movie
+    edge_keys = users.user_index * users.num_movies + users.movie_index
     if not len(edge_keys):
         return torch.full_like(user_index, -1)
     edge_keys, order = edge_keys.sort()

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.counts import check_grown
-from gnnrec.baselines.peers.sequences import columns
-from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, frozen, seeded, train
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.counts import check_grown
+from gnnrec.models.sequential import columns
 from gnnrec.ratings.base import RatingPredictor, check_ratings, find_ratings
 from gnnrec.ratings.bayesian_mf import conditional_posterior, regressors, standard_normal
+from gnnrec.training.loop import OptimizerConfig, Watch, batches, check_at_least, frozen, seeded, train
 
 CHUNK_SIZE = 32_768
 """Pairs that `HistoryAttention` predicts at once; each has an attention weight for every rating of the history."""
 
-ATTENTION_OPTIMIZER = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
+ATTENTION_OPTIMIZER = OptimizerConfig(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
 """Default optimization of `HistoryAttention`; a batch is a number of users."""
 
 BIAS_SHRINKAGE = 10.0
@@ -79,17 +79,17 @@ class Biases(RatingPredictor):
         users, mean = graph.users, graph.users.rating.mean()
         movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
         for _ in range(epochs):
-            residual = users.rating - mean - user_bias[users.row]
-            movie_bias = _shrunk_means(users.movie, residual, graph.num_movies, movie_reg)
-            residual = users.rating - mean - movie_bias[users.movie]
-            user_bias = _shrunk_means(users.row, residual, graph.num_users, user_reg)
+            residual = users.rating - mean - user_bias[users.user_index]
+            movie_bias = _shrunk_means(users.movie_index, residual, graph.num_movies, movie_reg)
+            residual = users.rating - mean - movie_bias[users.movie_index]
+            user_bias = _shrunk_means(users.user_index, residual, graph.num_users, user_reg)
         return cls(graph, mean, _rating_range(users), movie_bias, user_reg)
 
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
-        residual = users.rating - self.mean - self.movie_bias[users.movie]
-        total = residual.new_zeros(users.num_users).index_add_(0, users.row, residual)[user_index]
-        count = torch.bincount(users.row, minlength=users.num_users)[user_index].float()
+        residual = users.rating - self.mean - self.movie_bias[users.movie_index]
+        total = residual.new_zeros(users.num_users).index_add_(0, users.user_index, residual)[user_index]
+        count = torch.bincount(users.user_index, minlength=users.num_users)[user_index].float()
         own_rating = find_ratings(users, user_index, movie_index)
         if (rated := own_rating >= 0).any():
             total = total.masked_scatter(rated, total[rated] - residual[own_rating[rated]])
@@ -171,22 +171,22 @@ class BiasedMF(RatingPredictor):
         weight = torch.ones_like(y)
         user_prior, movie_prior = torch.zeros(graph.num_users, 1 + embedding_dim), torch.zeros_like(movie_factors)
         for _ in range(epochs):
-            residual = y - movie_factors[users.movie, 0]
+            residual = y - movie_factors[users.movie_index, 0]
             user_factors = conditional_posterior(
-                users.watched, regressors(movie_factors), residual, weight, user_prior, penalty
+                users.user_movie, regressors(movie_factors), residual, weight, user_prior, penalty
             ).mean()
-            residual = y - user_factors[users.row, 0]
+            residual = y - user_factors[users.user_index, 0]
             movie_factors = conditional_posterior(
-                users.watched, regressors(user_factors), residual, weight, movie_prior, penalty, transposed=True
+                users.user_movie, regressors(user_factors), residual, weight, movie_prior, penalty, transposed=True
             ).mean()
         return cls(graph, users.rating.mean(), _rating_range(users), movie_factors, penalty)
 
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
-        residual = users.rating - self.mean - self.movie_factors[users.movie, 0]
+        residual = users.rating - self.mean - self.movie_factors[users.movie_index, 0]
         prior = torch.zeros(users.num_users, self.movie_factors.size(1))
         x = regressors(self.movie_factors)
-        posterior = conditional_posterior(users.watched, x, residual, torch.ones_like(residual), prior, self.penalty)
+        posterior = conditional_posterior(users.user_movie, x, residual, torch.ones_like(residual), prior, self.penalty)
         predicted = self.movie_factors[movie_index, 0] + (posterior.mean()[user_index] * x[movie_index]).sum(1)
         own_rating = find_ratings(users, user_index, movie_index)
         if len(rated := torch.nonzero(own_rating >= 0).squeeze(1)):
@@ -254,13 +254,13 @@ class AttentionNetwork(nn.Module):
 
 def history_windows(users: UserBatch, edges: Tensor, num_movies: int, length: int) -> tuple[Tensor, Tensor]:
     """Return movies and ratings ``[num_users, length]`` of each user's last `edges`; `num_movies` is padding."""
-    edges = edges[users.movie[edges] < num_movies]  # movies added after training have no embedding
-    row = users.row[edges]
+    edges = edges[users.movie_index[edges] < num_movies]  # movies added after training have no embedding
+    row = users.user_index[edges]
     column = columns(row, users.num_users, length)
     row, column, edges = row[column >= 0], column[column >= 0], edges[column >= 0]
     movie = torch.full((users.num_users, length), num_movies)
     rating = torch.zeros(users.num_users, length)
-    movie[row, column], rating[row, column] = users.movie[edges], users.rating[edges]
+    movie[row, column], rating[row, column] = users.movie_index[edges], users.rating[edges]
     return movie, rating
 
 
@@ -302,7 +302,7 @@ class HistoryAttention(RatingPredictor):
         *,
         embedding_dim: int = 32,
         length: int = 100,
-        optimizer: Schedule = ATTENTION_OPTIMIZER,
+        optimizer: OptimizerConfig = ATTENTION_OPTIMIZER,
         seed: int = 0,
         early_stopping: Watch | None = None,
         device: str = "cpu",
@@ -317,7 +317,7 @@ class HistoryAttention(RatingPredictor):
             Width of the movie embeddings.
         length : int
             Maximum number of ratings per user: a new random subset in each training epoch, the latest at prediction.
-        optimizer : Schedule
+        optimizer : OptimizerConfig
             Epochs, learning rate, batch size and weight decay.
         seed : int
             Random seed.
@@ -329,16 +329,16 @@ class HistoryAttention(RatingPredictor):
         check_ratings(graph.dataset)
         check_at_least(1, embedding_dim=embedding_dim, length=length)
         users, mean = graph.users, float(graph.users.rating.mean())
-        counts = torch.bincount(users.movie, minlength=graph.num_movies)
-        sums = torch.bincount(users.movie, users.rating - mean, minlength=graph.num_movies)
+        counts = torch.bincount(users.movie_index, minlength=graph.num_movies)
+        sums = torch.bincount(users.movie_index, users.rating - mean, minlength=graph.num_movies)
         with seeded(seed) as generator:
             bias = sums / (counts + BIAS_SHRINKAGE)
             network = AttentionNetwork(graph.num_movies, embedding_dim, mean, bias).to(device)
-            adam = optimizer.optimiser(network)
+            adam = optimizer.optimizer(network)
 
             def run_epoch() -> float:
-                shuffle = torch.rand(len(users.row), generator=generator, dtype=torch.float64)
-                history, rating = history_windows(users, (users.row + shuffle).argsort(), graph.num_movies, length)
+                shuffle = torch.rand(len(users.user_index), generator=generator, dtype=torch.float64)
+                history, rating = history_windows(users, (users.user_index + shuffle).argsort(), graph.num_movies, length)
                 total = torch.zeros((), device=device)
                 for nodes in batches(graph.num_users, optimizer.batch_size, generator):
                     is_movie = (history[nodes] < graph.num_movies).to(device)
@@ -370,7 +370,7 @@ class HistoryAttention(RatingPredictor):
         cell = row, columns(row, users.num_users, width) + 1
         candidates = torch.full((users.num_users, width + 1), num_movies)
         candidates[cell] = movie
-        history, rating = history_windows(users, torch.arange(len(users.row)), num_movies, self.length)
+        history, rating = history_windows(users, torch.arange(len(users.user_index)), num_movies, self.length)
         size = max(1, CHUNK_SIZE // (width + 1))
         parts = []
         with torch.no_grad():

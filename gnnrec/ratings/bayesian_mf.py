@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 BLOCK_SIZE = 4096
 """Precision matrices unpacked and factorized at once; bounds memory."""

@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnnrec._progress import track
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.fit import fit
-from gnnrec.progress import track
+from gnnrec.models.gnn import RecGraph
+from gnnrec.models.gnn_training import fit
 from gnnrec.ratings.base import check_ratings
 from gnnrec.ratings.bayesian_mf import GibbsSampler, GibbsState, LinearGaussian, regressors
 from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.head import RatingHead, content_features, user_features
 from gnnrec.ratings.model import RatingModel
-from gnnrec.recgraph import RecGraph
+from gnnrec.splitting import Split
 
 
 def fit_rating_model(
@@ -37,7 +38,7 @@ def fit_rating_model(
 ) -> RatingModel:
     """Fit a rating head on the embeddings of a trained model.
 
-    Dates are used only if the model's embeddings encode them (``model.time``), as in published results on random
+    Dates are used only if the model's embeddings encode them (``model.temporal``), as in published results on random
     splits of MovieLens.
 
     Parameters
@@ -96,7 +97,7 @@ def fit_rating_model(
         content = content_features(graph)
         users, movies = user_features(graph.users, torch.empty(graph.num_users, 0)), content
         if rating_config.use_graph_embeddings:
-            z, targets = model.vectors_of(graph.users).cpu(), model.states.targets.cpu()
+            z, targets = model.embed(graph.users).cpu(), model.states.targets.cpu()
             head.graph_mean.copy_(z.mean(0))
             head.graph_std.copy_(z.std(0).mean().clamp(min=1e-12))
             users = head.user_features(graph.users, z)
@@ -111,7 +112,7 @@ def fit_rating_model(
 
         # Posterior samples
         sampler = GibbsSampler(
-            graph.users.watched, y, users, movies, rating_config.embedding_dim, rating_config.reg, rng
+            graph.users.user_movie, y, users, movies, rating_config.embedding_dim, rating_config.reg, rng
         )
         head.movie_is_rated.copy_(sampler.movie_has_ratings)
         state = sampler.initial_state()

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.propagate import Adjacency
 from gnnrec.ratings.base import find_ratings
 from gnnrec.ratings.bayesian_mf import Gaussians, conditional_posterior, regressors
+from gnnrec.sparse import Adjacency
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class RatingHead(nn.Module):
         # Factors predicted from content are uncertain, so ratings of such a movie count for less.
         content = content_features(graph)[~rated]
         factors[:, ~rated] = content @ self.content_weight
-        degree = torch.bincount(graph.users.movie, minlength=graph.num_movies)[~rated]
+        degree = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)[~rated]
         noise, variance = 1 / self.noise_precision.unsqueeze(1), self.content_variance.unsqueeze(1)
         precision[:, ~rated] = 1 / (noise + variance / (1 + degree * variance / noise))
         if int(degree.sum()):
@@ -208,14 +208,14 @@ class RatingHead(nn.Module):
 
         Their prior is the content; the observations are the ratings that the graph holds of them.
         """
-        edges = torch.nonzero(added[graph.users.movie]).squeeze(1)
-        raters, rater_index = torch.unique(graph.users.row[edges], return_inverse=True)
-        added_index = (added.cumsum(0) - 1)[graph.users.movie[edges]]
+        edges = torch.nonzero(added[graph.users.movie_index]).squeeze(1)
+        raters, rater_index = torch.unique(graph.users.user_index[edges], return_inverse=True)
+        added_index = (added.cumsum(0) - 1)[graph.users.movie_index[edges]]
         adjacency = Adjacency(rater_index, added_index, len(raters), int(added.sum()))
         y = self._standardize(graph.users.rating[edges])
-        users = graph.known_users(raters)
+        users = graph.user_batch(raters)
         # The raters' factors come from the other movies only, or an added movie would be fitted to its own influence.
-        history = _History.from_users(users, ~added[users.movie])
+        history = _History.from_users(users, ~added[users.movie_index])
         features = self.user_features(users, graph_embeddings[raters])
         updated = []
         for s in range(self.num_samples):
@@ -241,9 +241,9 @@ class _History:
 
     @classmethod
     def from_users(cls, users: UserBatch, keep: Tensor | None = None) -> _History:
-        keep = torch.ones_like(users.row, dtype=torch.bool) if keep is None else keep
-        movies, column = torch.unique(users.movie[keep], return_inverse=True)
-        adjacency = Adjacency(users.row[keep], column, users.num_users, len(movies))
+        keep = torch.ones_like(users.user_index, dtype=torch.bool) if keep is None else keep
+        movies, column = torch.unique(users.movie_index[keep], return_inverse=True)
+        adjacency = Adjacency(users.user_index[keep], column, users.num_users, len(movies))
         return cls(adjacency, movies, users.rating[keep])
 
 

@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import DataError
-from gnnrec.files import write_whole
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.gnn import RecGraph
+from gnnrec.models.gnn import load as load_model
 from gnnrec.ratings.base import RatingPredictor
 from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.head import MoviePosterior, RatingHead
-from gnnrec.recgraph import RecGraph
-from gnnrec.recgraph import load as load_model
 
 FORMAT = 2
 """Version of the files' layout; raised when older files can no longer be read."""
@@ -123,15 +123,15 @@ class RatingModel(RatingPredictor):
             "recommender_sha256": _weights_digest(folder),
             "report": self.report,
         }
-        write_whole(folder / WEIGHTS, save(weights))
-        write_whole(folder / HEADER, json.dumps(header, indent=2, ensure_ascii=False).encode())
+        write_atomic(folder / WEIGHTS, save(weights))
+        write_atomic(folder / HEADER, json.dumps(header, indent=2, ensure_ascii=False).encode())
         return folder
 
     def _graph_embeddings(self, users: UserBatch) -> Tensor:
         """Return the users' graph embeddings on the CPU, ``[num_users, graph_dim]``."""
         if not len(self.head.graph_mean):
             return torch.empty(users.num_users, 0)
-        return self.recommender.vectors_of(users).cpu()
+        return self.recommender.embed(users).cpu()
 
     def __repr__(self) -> str:
         size = f"{self.head.num_samples} samples, {self.rating_config.embedding_dim} factors"

@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data import Dataset, Split
-from gnnrec.data.columns import canonical_names
+from gnnrec.data import Dataset
+from gnnrec.data.schema import canonical_names
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import Graph, batch_of
+from gnnrec.graph import Graph, encode_users
 from gnnrec.ratings.base import RatingPredictor, check_predictor, find_ratings, predict_pairs
+from gnnrec.splitting import Split
 
 NUM_RESAMPLES = 1000
 """Bootstrap resamples behind each confidence interval."""
@@ -68,7 +69,7 @@ def predict_ratings(
         if movies is not None:
             raise ConfigError("pairs already name their movies; pass movies only with users")
         return _predict_frame(model, pairs)
-    batch, user_ids = batch_of(model.graph, users)
+    batch, user_ids = encode_users(model.graph, users)
     nodes = movie_nodes(model.graph, movies)
     user_index = torch.arange(batch.num_users).repeat_interleave(len(nodes))
     movie_index = nodes.repeat(batch.num_users)
@@ -102,7 +103,7 @@ def _predict_frame(model: RatingPredictor, pairs: pd.DataFrame) -> pd.DataFrame:
     graph = model.graph
     nodes, user_index = torch.unique(graph.user_nodes(pairs["user_id"]), return_inverse=True)
     movie_index = graph.movie_nodes(pairs["movie_id"])
-    ratings = predict_pairs(model, graph.known_users(nodes), user_index, movie_index)
+    ratings = predict_pairs(model, graph.user_batch(nodes), user_index, movie_index)
     return _result(graph, pairs["user_id"].to_numpy(), movie_index, ratings)
 
 
@@ -154,7 +155,7 @@ def evaluate_ratings(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.ratings import global_random_split
     >>> from gnnrec.ratings.baselines import Biases
     >>> split = global_random_split(make_sample(60, 40))
@@ -177,7 +178,7 @@ def evaluate_ratings(
         raise DataError("the test set has no column rating; evaluate_ratings needs one")
     nodes, user_index = torch.unique(graph.user_nodes(rows["user_id"]), return_inverse=True)
     movie_index = graph.movie_nodes(rows["movie_id"])
-    users = graph.known_users(nodes)
+    users = graph.user_batch(nodes)
     if (known := find_ratings(users, user_index, movie_index) >= 0).any():
         user_id, movie_id = rows.loc[int(known.int().argmax()), ["user_id", "movie_id"]]
         raise DataError(

@@ -17,8 +17,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from optuna.importance import PedAnovaImportanceEvaluator
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
-from gnnrec.files import write_whole
 from gnnrec.tuning.parameters import to_json
 from gnnrec.tuning.result import ParetoTrial, StudyResult
 from gnnrec.tuning.storage import quiet_optuna
@@ -80,28 +80,28 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
         raise ConfigError(f"{folder} is a file; choose a folder for the report")
     multiple, front = len(result.objectives) > 1, result.pareto_front
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "best.yaml", _config_yaml(result, front[0]).encode())
+    write_atomic(folder / "best.yaml", _config_yaml(result, front[0]).encode())
     base = f"# Base configuration of study {_one_line(result.name)}.\n{_to_yaml(result, result.space.base)}"
-    write_whole(folder / "before.yaml", base.encode())
+    write_atomic(folder / "before.yaml", base.encode())
     configs = {f"trial-{one.trial:03d}.yaml": one for one in front} if multiple else {}
     for old in (folder / "pareto").glob("trial-*.yaml"):
         if old.name not in configs:
             old.unlink()
     for name, one in configs.items():
         (folder / "pareto").mkdir(exist_ok=True)
-        write_whole(folder / "pareto" / name, _config_yaml(result, one).encode())
+        write_atomic(folder / "pareto" / name, _config_yaml(result, one).encode())
     if not multiple:
         with contextlib.suppress(OSError):  # it does not exist, or holds other files
             (folder / "pareto").rmdir()
-    write_whole(folder / "trials.csv", result.trials.to_csv(index=False).encode())
+    write_atomic(folder / "trials.csv", result.trials.to_csv(index=False).encode())
     plots = draw_plots(result)
     for name in {*SINGLE_OBJECTIVE_PLOTS, *MULTI_OBJECTIVE_PLOTS} - set(plots):
         (folder / f"{name}.png").unlink(missing_ok=True)
     for name, (png, _) in plots.items():
-        write_whole(folder / f"{name}.png", png)
+        write_atomic(folder / f"{name}.png", png)
     captions = {name: caption for name, (_, caption) in plots.items()}
     # The report refers to all other files, so it is written last.
-    write_whole(folder / "report.md", render_report(result, captions, command).encode())
+    write_atomic(folder / "report.md", render_report(result, captions, command).encode())
     return folder
 
 

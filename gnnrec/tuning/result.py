@@ -31,7 +31,7 @@ class ParetoTrial:
     values : dict of str to float
         Values by objective.
     config : Config
-        The configuration, to pass to `gnnrec.fit`.
+        The configuration, to pass to `gnnrec.models.gnn_training`.
 
     Examples
     --------

@@ -12,7 +12,7 @@ import yaml
 
 from gnnrec.config import read_yaml
 from gnnrec.errors import ConfigError
-from gnnrec.evaluate.evaluate import METRICS
+from gnnrec.evaluation.evaluate import METRICS
 from gnnrec.tuning.parameters import Choices, Range, parse_parameter, to_json
 from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN
 
@@ -290,7 +290,7 @@ def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> t
         An objective is unknown or repeated, or training cannot watch the first one.
     """
     if given is None:
-        given = space.tunable.watched(space.base)
+        given = space.tunable.validation_metric(space.base)
     texts = [one.strip() for one in (given.split(",") if isinstance(given, str) else given)]
     objectives = tuple(Objective.from_string(text) for text in texts)
     if not objectives:

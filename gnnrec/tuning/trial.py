@@ -12,10 +12,10 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
-from gnnrec.data import Split
 from gnnrec.errors import ConfigError
-from gnnrec.evaluate import evaluate
-from gnnrec.recommend import Recommender
+from gnnrec.evaluation import evaluate
+from gnnrec.models.base import Recommender
+from gnnrec.splitting import Split
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.storage import is_counted
 from gnnrec.tuning.tunable import EpochState
@@ -163,7 +163,7 @@ class TrialRunner:
                 self.data.valid,
                 ks=(k,),
                 metrics=sorted(objective.metric for objective in objectives if objective.k == k),
-                candidates=self.data.ranked("valid"),
+                candidates=self.data.candidates_for("valid"),
                 history=self.data.support,
             )
             for metric, value in zip(frame["metric"], frame["value"], strict=True):

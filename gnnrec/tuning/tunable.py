@@ -14,14 +14,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from gnnrec.config import Config, ModelConfig, TrainConfig
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
-from gnnrec.fit import fit, held_back
-from gnnrec.recommend import Recommender
+from gnnrec.models.base import Recommender
+from gnnrec.models.gnn_training import fit, holdout_validation
+from gnnrec.splitting import Split
 
 ENCODER = "model.encoder"
 """The key that decides which encoder-specific keys a configuration has."""
-ENCODER_KEYS: dict[str, tuple[str, ...]] = {"lightgcn": ("history_smoothing",), "graphsage": ("aggregation",)}
+ENCODER_KEYS: dict[str, tuple[str, ...]] = {"lightgcn": ("user_degree_smoothing",), "graphsage": ("aggregation",)}
 """Keys of the section ``model`` that only one encoder reads, by encoder."""
 
 
@@ -163,7 +164,7 @@ class Tunable(Protocol):
     def to_mapping(self, config: Any) -> dict[str, Any]:
         """Return a configuration as the nested mapping that `make_config` reads."""
 
-    def watched(self, config: Any) -> str:
+    def validation_metric(self, config: Any) -> str:
         """Return what decides when a fit stops, such as ``ndcg@20``."""
 
     def watch(self, config: Any, metric: str, k: int) -> Any:
@@ -183,7 +184,7 @@ class TunableGNN:
     Examples
     --------
     >>> gnn = TunableGNN()
-    >>> gnn.watched(gnn.watch(Config(), "recall", 10))
+    >>> gnn.validation_metric(gnn.watch(Config(), "recall", 10))
     'recall@10'
     >>> "model.embedding_dim" in gnn.keys
     True
@@ -206,7 +207,7 @@ class TunableGNN:
         """Return all sections as nested mappings."""
         return config.model_dump()
 
-    def watched(self, config: Config) -> str:
+    def validation_metric(self, config: Config) -> str:
         """Return ``metric@k`` of the configuration."""
         return f"{config.train.metric}@{config.train.k}"
 
@@ -216,7 +217,7 @@ class TunableGNN:
 
     def holdout(self, dataset: Dataset, config: Config) -> Split:
         """Hold out a tenth of every user's ratings, as `fit` does."""
-        return held_back(dataset, config.train)
+        return holdout_validation(dataset, config.train)
 
     def fit(self, data: Split, config: Config, callbacks: Sequence[EpochCallback]) -> Recommender:
         """Train the graph network."""

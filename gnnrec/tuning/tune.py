@@ -17,9 +17,10 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from gnnrec.data import Dataset, Split
+from gnnrec._progress import TrialBar, trial_bar
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.progress import TrialBar, trial_bar
+from gnnrec.splitting import Split
 from gnnrec.tuning.report import write_report
 from gnnrec.tuning.result import StudyResult, result_from_study
 from gnnrec.tuning.space import SearchSpace, parse_objectives
@@ -256,7 +257,7 @@ def describe_data(split: Split) -> dict[str, Any]:
         if frame is not None:
             digest.update(f"{name} {list(frame.columns)}".encode())
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    digest.update("\n".join(map(str, split.ranked("valid"))).encode())
+    digest.update("\n".join(map(str, split.candidates_for("valid"))).encode())
     for name, embeddings in sorted(split.features.items()):
         digest.update(f"{name} {list(embeddings.movie_ids)}".encode())
         digest.update(np.ascontiguousarray(embeddings.values).tobytes())

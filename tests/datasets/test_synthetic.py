@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.datasets.synthetic import WORDS, generate_movies
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split, random_split
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def recall(scores: np.ndarray, train: np.ndarray, test: np.ndarray, k: int = 10)
 
 
 def test_collaborative_model_beats_popularity(sample: Dataset) -> None:
-    split = Split.random(sample)
+    split = random_split(sample)
     train, test = matrix(split.train), matrix(split.test)
     inverse = np.linalg.inv(train.T @ train + 200 * np.eye(400))
     weights = -inverse / np.diag(inverse)
@@ -114,7 +115,7 @@ def test_content_predicts_ratings_of_cold_movies(sample: Dataset) -> None:
 
 
 def test_profile_predicts_ratings_of_cold_users(sample: Dataset) -> None:
-    split = Split.held_out_users(sample, support=0)
+    split = Split.held_out_users(sample, n_known=0)
     train, test = matrix(split.train), matrix(split.test)
     users = sample.users
     ages = np.exp(-(((users["age"].to_numpy(float)[:, None] - np.arange(15, 70, 10)) / 8) ** 2))

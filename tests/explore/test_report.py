@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import gnnrec
-from gnnrec import Dataset, cli
-from gnnrec.data import make_sample
-from gnnrec.data.posters import sample_posters
-from gnnrec.data.vectors import MovieVectors
+from gnnrec import Dataset
+from gnnrec.cli import app
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, register_finding, report
 from gnnrec.explore.finding import FINDINGS
@@ -74,7 +75,7 @@ class Page(HTMLParser):
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_a_new_finding_is_one_function(tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
     assert posters() == []
     assert "Posters were not checked" in analyze(sample)["missing"].text
     assert posters(posters=tmp_path) == [79]
-    assert posters(dataset=sample.with_features(poster=MovieVectors([1, 2], [[1.0], [2.0]]))) == [2]
+    assert posters(dataset=sample.with_features(poster=ContentEmbeddings([1, 2], [[1.0], [2.0]]))) == [2]
     with pytest.raises(DataError, match="is not a folder of posters"):
         analyze(sample, posters=tmp_path / "no")
 

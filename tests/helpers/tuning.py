@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from gnnrec import Split
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
+from gnnrec.splitting import random_split
 from gnnrec.tuning import TunableGNN
 
 MODEL = {"embedding_dim": 8}
@@ -27,7 +28,7 @@ PNG = b"\x89PNG\r\n"
 
 def small_split() -> Split:
     """Return the sample of 60 users and 40 movies, split at random."""
-    return Split.random(make_sample(60, 40, seed=2, ratings_per_user=12), (0.7, 0.2, 0.1), seed=0)
+    return random_split(make_sample(60, 40, seed=2, ratings_per_user=12), (0.7, 0.2, 0.1), seed=0)
 
 
 def replace_rows(split: Split, **parts: pd.DataFrame) -> Split:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.contract import CHECKS, Subject, sample
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -20,6 +19,7 @@ from gnnrec.models import neighbors as counting
 from gnnrec.models.base import recommend
 from gnnrec.models.neighbors import cooccurrence_counts, movie_counts
 from gnnrec.splitting import Split
+from tests.helpers.contract import CHECKS, Subject, sample
 
 SUBJECTS = {name: Subject(fit, personal=name != "popularity") for name, fit in BASELINES.items()}
 TOY = pd.DataFrame({"user_id": [1, 1, 2, 2, 2, 3, 4], "movie_id": [10, 20, 10, 20, 30, 40, 20]})

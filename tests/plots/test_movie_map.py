@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, ConfigError, DataError, Dataset, Graph, Recommender, fit
 from gnnrec.cli import app
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.plots import movie_coordinates, movie_map
 from gnnrec.plots.movie_map import _short_title
@@ -41,7 +41,7 @@ class Placed(Recommender):
     def with_graph(self, graph: Graph) -> Self:
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> torch.Tensor:
+    def similarity_embeddings(self) -> torch.Tensor:
         return self.vectors
 
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from contract import checkerboard, sample, stranger_like
 
-from gnnrec.baselines import Schedule, Watch
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph, NewUser
+from gnnrec.models import OptimizerConfig, Watch
 from gnnrec.ratings import RatingPredictor, baselines, evaluate_ratings, global_random_split, predict_ratings
 from gnnrec.ratings.baselines import BIAS_SHRINKAGE, BiasedMF, Biases, HistoryAttention
 
-QUICK = Schedule(3, 0.002, 32, 0.1)
+QUICK = OptimizerConfig(3, 0.002, 32, 0.1)
 FITS: dict[str, Callable[..., RatingPredictor]] = {
     "biases": Biases.fit,
     "biased MF": partial(BiasedMF.fit, embedding_dim=4, epochs=5),
@@ -183,7 +183,7 @@ def test_biased_mf_predicts_mean_and_bias_without_history() -> None:
 
 def test_attention_starts_from_mean_and_biases() -> None:
     graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = HistoryAttention.fit(graph, embedding_dim=4, optimizer=Schedule(1, 0.0, 32))
+    model = HistoryAttention.fit(graph, embedding_dim=4, optimizer=OptimizerConfig(1, 0.0, 32))
     expected = 3.5 + np.array([3.0, -3.0]) / (2 + BIAS_SHRINKAGE)
     assert predicted(model, {}) == pytest.approx(expected.tolist())
 
@@ -196,7 +196,7 @@ def test_attention_learns_opposite_tastes() -> None:
     rows += [(u, int(m), 3 + rng.normal()) for u in range(200) for m in rng.choice(range(2, 8), 3, False)]
     user, movie, rating = zip(*rows, strict=True)
     model = HistoryAttention.fit(
-        graph_of(user_id=user, movie_id=movie, rating=rating), embedding_dim=8, optimizer=Schedule(40, 0.02, 32)
+        graph_of(user_id=user, movie_id=movie, rating=rating), embedding_dim=8, optimizer=OptimizerConfig(40, 0.02, 32)
     )
     for rated, expected in ((5, 1), (1, 5)):
         assert predicted(model, {0: rated, 2: 3, 3: 3, 4: 3}, 1) == pytest.approx([expected], abs=0.6)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnnrec.propagate import Adjacency
 from gnnrec.ratings import bayesian_mf
 from gnnrec.ratings.bayesian_mf import LinearGaussian, conditional_posterior, standard_normal
+from gnnrec.sparse import Adjacency
 
 
 @pytest.mark.parametrize("block_size", [2, 100])

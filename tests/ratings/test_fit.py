@@ -18,9 +18,9 @@ from gnnrec import (
     fit_rating_model,
     predict_ratings,
 )
-from gnnrec.baselines import Schedule
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
+from gnnrec.models import OptimizerConfig
 from gnnrec.ratings import RatingPredictor, global_random_split
 from gnnrec.ratings.baselines import BiasedMF, Biases, HistoryAttention
 
@@ -91,7 +91,7 @@ def test_a_rating_does_not_predict_itself(kind: str, model: RatingModel) -> None
         "head": lambda: model,
         "biases": lambda: Biases.fit(model.graph),
         "mf": lambda: BiasedMF.fit(model.graph, embedding_dim=3),
-        "attention": lambda: HistoryAttention.fit(model.graph, embedding_dim=8, optimizer=Schedule(3, 0.002, 32)),
+        "attention": lambda: HistoryAttention.fit(model.graph, embedding_dim=8, optimizer=OptimizerConfig(3, 0.002, 32)),
     }[kind]()
     ratings = {1000: 60.0, 1001: 45.0, 1002: 70.0}
     predicted = [
@@ -106,9 +106,9 @@ def test_removing_an_observation_is_exact(model: RatingModel) -> None:
     # The prior depends on the number of ratings and on the graph embedding, so both are held fixed.
     rng = np.random.default_rng(1)
     ratings = dict(zip(range(1000, 1012), rng.normal(50, 10, 12), strict=True))
-    with_rating, _ = gnnrec.graph.batch_of(model.graph, ratings)
+    with_rating, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     del ratings[1003]
-    without_rating, _ = gnnrec.graph.batch_of(model.graph, ratings)
+    without_rating, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     head, user, movie = model.head, torch.tensor([0]), torch.tensor([3])
     shrinkage = head.profile_shrinkage.clone()
     try:
@@ -176,7 +176,7 @@ def test_head_uses_graph_embeddings(sample_model: RatingModel) -> None:
     width = 1 + sample_model.graph.users.x.size(1) + len(sample_model.graph.occupations)
     assert sample_model.head.sizes["num_user_features"] == width + 8
     # The embedding of the same ratings changes predictions if and only if the head was fitted with embeddings.
-    users, _ = gnnrec.graph.batch_of(sample_model.graph, dict.fromkeys(range(1, 30), 3.5))
+    users, _ = gnnrec.graph.new_users.encode_users(sample_model.graph, dict.fromkeys(range(1, 30), 3.5))
     pairs = torch.zeros(5, dtype=torch.int64), torch.arange(100, 105)
     for head, changes in ((sample_model.head, True), (other.head, False)):
         embeddings = torch.zeros(sample_model.graph.num_users, head.sizes["graph_dim"])

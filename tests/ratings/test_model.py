@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from gnnrec.cli.asking.rate import predict_from_run, ratings_table
 
 import gnnrec
 from gnnrec import Config, Dataset, RatingConfig, RatingModel, fit_rating_model, load_rating_model, predict_ratings
-from gnnrec.cli.rate import predict_from_run, ratings_table
 from gnnrec.errors import DataError
 from gnnrec.ratings.model import has_rating_head
 
@@ -34,7 +34,7 @@ def test_round_trip(model: RatingModel, tmp_path: Path) -> None:
     assert (loaded.rating_config, loaded.report) == (model.rating_config, model.report)
     assert repr(loaded) == repr(model)
     pd.testing.assert_frame_equal(predict_ratings(loaded, [1, {2: 5}]), predict_ratings(model, [1, {2: 5}]))
-    assert gnnrec.recommend(gnnrec.load(folder), 1).equals(gnnrec.recommend(model.recommender, 1))
+    assert gnnrec.models.base(gnnrec.load(folder), 1).equals(gnnrec.models.base(model.recommender, 1))
 
 
 def test_round_trip_of_a_larger_graph(model: RatingModel, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_run_without_a_rating_head(model: RatingModel, tmp_path: Path) -> None:
 def test_rating_head_of_another_run(model: RatingModel, dataset: Dataset, tmp_path: Path) -> None:
     folder = model.save(tmp_path / "run")
     header = (folder / "rating.json").read_text(encoding="utf-8")
-    gnnrec.fit(dataset, TINY.override(["train.seed=5"]), progress=False).save(folder)
+    gnnrec.models.gnn_training(dataset, TINY.override(["train.seed=5"]), progress=False).save(folder)
     (folder / "rating.json").write_text(header, encoding="utf-8")
     with pytest.raises(DataError, match="belongs to another run"):
         load_rating_model(folder)

@@ -9,7 +9,7 @@ import pytest
 
 import gnnrec
 from gnnrec import Config, Dataset, RatingConfig, evaluate_ratings, fit_rating_model
-from gnnrec.data import find_dataset
+from gnnrec.datasets import find_dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.ratings import global_random_split

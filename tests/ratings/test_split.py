@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from gnnrec.data import make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError
 from gnnrec.ratings import global_random_split
 
 
 def test_keeps_embeddings_and_reports_filters() -> None:
-    dataset = make_sample(60, 40).with_features(mood=MovieVectors([1, 2], [[1.0], [2.0]]))
+    dataset = make_sample(60, 40).with_features(mood=ContentEmbeddings([1, 2], [[1.0], [2.0]]))
     split = global_random_split(dataset.filtered(min_rating=3))
     assert split.features["mood"].values.tolist() == [[1.0], [2.0]]
     assert split.protocol.endswith(", random over all ratings 0.9/0/0.1, seed 0")

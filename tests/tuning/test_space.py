@@ -48,13 +48,13 @@ def test_the_config_of_a_trial() -> None:
     found = space(
         {
             **RATE,
-            "model.rank_decays": {"choices": [[1.0, 5.0], [2, 3]]},
+            "model.position_decays": {"choices": [[1.0, 5.0], [2, 3]]},
             "model.modalities": {"choices": [None, ["text"]]},
-            "model.time": {"choices": [False, True]},
+            "model.temporal": {"choices": [False, True]},
             "train.batch_size": {"low": 32, "high": 256, "log": True},
             "train.id_dropout": {"low": 0, "high": 0.3, "step": 0.1},
         },
-        model={"rank_decays": [2.0, 3.0]},
+        model={"position_decays": [2.0, 3.0]},
     )
     assert found.base_params is None
     assert found.outside == ["train.batch_size"]  # 512 is above
@@ -69,16 +69,16 @@ def test_the_config_of_a_trial() -> None:
     )
     values["train.id_dropout"] = 0.1 + 0.2  # as Optuna adds up steps
     config = found.config(values)
-    expected = ["train.learning_rate=0.002346", "model.rank_decays=[2, 3]", "model.modalities=[text]"]
-    expected += ["model.time=true", "train.batch_size=33", "train.id_dropout=0.3"]
+    expected = ["train.learning_rate=0.002346", "model.position_decays=[2, 3]", "model.modalities=[text]"]
+    expected += ["model.temporal=true", "train.batch_size=33", "train.id_dropout=0.3"]
     assert config == Config().override(expected)
 
 
 def test_the_base_as_a_trial() -> None:
-    spec = {**RATE, "model.modalities": {"choices": [None, ["text"]]}, "model.rank_decays": {"choices": [[1], [2, 3]]}}
-    found = space(spec, model={"rank_decays": [2, 3]})
+    spec = {**RATE, "model.modalities": {"choices": [None, ["text"]]}, "model.position_decays": {"choices": [[1], [2, 3]]}}
+    found = space(spec, model={"position_decays": [2, 3]})
     assert found.base_params == {
-        "train.learning_rate": 0.002, "model.modalities": None, "model.rank_decays": "[2.0, 3.0]",
+        "train.learning_rate": 0.002, "model.modalities": None, "model.position_decays": "[2.0, 3.0]",
     }  # fmt: skip
     assert found.config(found.base_params) == found.base
 
@@ -133,8 +133,8 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ({"model.encoder": {"low": 1, "high": 2}}, "model.encoder: not a number, so it cannot have a range"),
         ({"model.encoder": {"choices": ["lightgcn", "gat"]}}, "'gat' is not allowed: Input should be 'lightgcn'"),
         ({"model.encoder": {"choices": ["lightgcn"]}}, "choices must be a list of at least two values"),
-        ({"model.rank_decays": {"choices": [[1], [1.0]]}}, "'[1.0]' is repeated among the choices"),
-        ({"model.rank_decays": {"choices": [[1], [-1]]}}, "[-1] is not allowed: Input should be greater than 0"),
+        ({"model.position_decays": {"choices": [[1], [1.0]]}}, "'[1.0]' is repeated among the choices"),
+        ({"model.position_decays": {"choices": [[1], [-1]]}}, "[-1] is not allowed: Input should be greater than 0"),
         ({}, "the section space: is missing or empty"),
         ([1], "the section space: is missing or empty"),
     ],
@@ -175,20 +175,20 @@ def test_the_movielens_space_contains_base_and_winner() -> None:
 # Keys of some encoders only
 
 ENCODERS = {"model.encoder": {"choices": ["lightgcn", "graphsage"]}}
-BOTH = {"model.history_smoothing": {"low": 0.0, "high": 20.0}, "model.aggregation": {"choices": ["mean", "max", "sum"]}}
+BOTH = {"model.user_degree_smoothing": {"low": 0.0, "high": 20.0}, "model.aggregation": {"choices": ["mean", "max", "sum"]}}
 
 
 def test_known_keys() -> None:
     keys = known_keys(Config)
-    assert {key for key, one in keys.items() if one.requires} == {"model.aggregation", "model.history_smoothing"}
-    assert keys["model.history_smoothing"].requires == ("model.encoder", frozenset({"lightgcn"}))
+    assert {key for key, one in keys.items() if one.requires} == {"model.aggregation", "model.user_degree_smoothing"}
+    assert keys["model.user_degree_smoothing"].requires == ("model.encoder", frozenset({"lightgcn"}))
     assert keys.keys() == {f"{name}.{key}" for name, section in Config() for key in type(section).model_fields}
     assert all(
         one.default == getattr(getattr(Config(), key.split(".")[0]), key.split(".")[1]) for key, one in keys.items()
     )
     assert keys["train.epochs"].number is int
     assert keys["train.learning_rate"].number is float
-    assert keys["model.time"].number is None
+    assert keys["model.temporal"].number is None
 
 
 def test_keys_are_suggested_with_their_encoder_only() -> None:
@@ -199,38 +199,38 @@ def test_keys_are_suggested_with_their_encoder_only() -> None:
         "model__aggregation": "max",
     }
     light = suggested(found, model__encoder="lightgcn", **fixed)
-    assert light == {"model.encoder": "lightgcn", "train.learning_rate": 0.002, "model.history_smoothing": 7.0}
-    assert found.config(light) == Config().override(["model.history_smoothing=7"])
+    assert light == {"model.encoder": "lightgcn", "train.learning_rate": 0.002, "model.user_degree_smoothing": 7.0}
+    assert found.config(light) == Config().override(["model.user_degree_smoothing=7"])
     sage = suggested(found, model__encoder="graphsage", **fixed)
     assert sage == {"model.encoder": "graphsage", "train.learning_rate": 0.002, "model.aggregation": "max"}
     assert found.config(sage) == Config().override(["model.encoder=graphsage", "model.aggregation=max"])
     assert found.is_conditional
     assert found.base_params == {
-        "model.encoder": "lightgcn", "train.learning_rate": 0.002, "model.history_smoothing": 10.0,
+        "model.encoder": "lightgcn", "train.learning_rate": 0.002, "model.user_degree_smoothing": 10.0,
     }  # fmt: skip
     assert found.config(found.base_params) == found.base
     assert SearchSpace.from_mapping(found.to_mapping()) == found
     # With one encoder all trials have the same keys.
-    assert not space({**RATE, "model.history_smoothing": BOTH["model.history_smoothing"]}).is_conditional
+    assert not space({**RATE, "model.user_degree_smoothing": BOTH["model.user_degree_smoothing"]}).is_conditional
 
 
 def test_fixed_values_of_another_encoder() -> None:
-    found = space({**ENCODERS, **RATE}, model={"aggregation": "max", "history_smoothing": 3.0})
+    found = space({**ENCODERS, **RATE}, model={"aggregation": "max", "user_degree_smoothing": 3.0})
     assert found.inactive == {"model.aggregation": "max"}
-    assert found.base.model.history_smoothing == 3.0
+    assert found.base.model.user_degree_smoothing == 3.0
     sage = found.config({"model.encoder": "graphsage", "train.learning_rate": 0.002})
     assert sage == Config().override(["model.encoder=graphsage", "model.aggregation=max"])
     assert found.config({"model.encoder": "lightgcn", "train.learning_rate": 0.002}) == found.base
     assert SearchSpace.from_mapping(found.to_mapping()) == found
-    changed = found.override(["model.aggregation=min", "model.history_smoothing=4", "train.epochs=2"])
+    changed = found.override(["model.aggregation=min", "model.user_degree_smoothing=4", "train.epochs=2"])
     assert changed.inactive == {"model.aggregation": "min"}
-    assert (changed.base.model.history_smoothing, changed.base.train.epochs) == (4.0, 2)
+    assert (changed.base.model.user_degree_smoothing, changed.base.train.epochs) == (4.0, 2)
     with pytest.raises(ConfigError, match=r"config is not valid: model\.aggregation: 'median' is not allowed"):
         found.override(["model.aggregation=median"])
 
 
 def test_a_named_config_of_another_encoder(tmp_path: Path) -> None:
-    (tmp_path / "light.yaml").write_text("model: {history_smoothing: 3, embedding_dim: 16}\n")
+    (tmp_path / "light.yaml").write_text("model: {user_degree_smoothing: 3, embedding_dim: 16}\n")
     values = {"config": "light.yaml", "model": {"encoder": "graphsage", "aggregation": "max"}, "space": RATE}
     found = SearchSpace.from_mapping(values, folder=tmp_path)
     expected = ["model.encoder=graphsage", "model.aggregation=max", "model.embedding_dim=16"]

@@ -19,7 +19,8 @@ import torch
 from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
+from gnnrec.splitting import random_split
 from gnnrec.tuning import TunableGNN, read_study, storage
 from gnnrec.tuning.storage import load_study, open_storage, quiet_optuna
 
@@ -31,7 +32,7 @@ SPACE = {
 
 
 def data() -> Split:
-    return Split.random(make_sample(60, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
+    return random_split(make_sample(60, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
 
 
 def worker(where: str, trials: int, together: Barrier, dies: bool) -> None:

@@ -14,10 +14,11 @@ import torch
 from pydantic import TypeAdapter
 
 from gnnrec import ConfigError, Dataset, SearchSpace, Split, StudyResult, evaluate, fit, tune
-from gnnrec.baselines import EASE
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import Graph
-from gnnrec.recommend import Recommender
+from gnnrec.models import EASE
+from gnnrec.models.base import Recommender
+from gnnrec.splitting import random_split
 from gnnrec.tuning import KnownKey, PruningCallback
 from gnnrec.tuning.report import render_report
 from gnnrec.tuning.tunable import EpochCallback
@@ -38,7 +39,7 @@ def test_recorded_values_are_those_of_fit(small: Split, six_trials: tuple[StudyR
     assert row["ndcg@10"] == max(reached)
     assert row["best_epoch"] == reached.index(max(reached)) + 1
     assert row["epochs"] == len(reached)
-    coverage = evaluate(model, split.valid, ks=(10,), metrics=("coverage",), candidates=split.ranked("valid"))
+    coverage = evaluate(model, split.valid, ks=(10,), metrics=("coverage",), candidates=split.candidates_for("valid"))
     assert row["coverage@10"] == coverage["value"].iloc[0]
 
 
@@ -116,12 +117,12 @@ def test_a_loss_that_is_not_finite_is_a_failure(small: Split) -> None:
 
 def test_a_refused_combination_is_a_failure(small: Split) -> None:
     spec = {"model.hidden_dim": {"choices": [0, 8]}}
-    space = {"model": {**MODEL, "time": True, "date_context": True, "hidden_dim": 8}, "train": TRAIN, "space": spec}
+    space = {"model": {**MODEL, "temporal": True, "date_features": True, "hidden_dim": 8}, "train": TRAIN, "space": spec}
     result = tune(small, space, trials=4, progress=False)
     refused = result.trials[result.trials["model.hidden_dim"] == 0]
     assert len(refused)
     assert (refused["state"] == "failed").all()
-    assert refused["reason"].str.contains("date_context is for the hidden layer").all()
+    assert refused["reason"].str.contains("date_features is for the hidden layer").all()
     assert (result.trials.loc[result.trials["model.hidden_dim"] == 8, "state"] != "failed").all()
 
 
@@ -149,14 +150,14 @@ class TunableEASE:
     def to_mapping(self, config: dict[str, Any]) -> dict[str, Any]:
         return dict(config)
 
-    def watched(self, config: dict[str, Any]) -> str:
+    def validation_metric(self, config: dict[str, Any]) -> str:
         return "ndcg@10"
 
     def watch(self, config: dict[str, Any], metric: str, k: int) -> dict[str, Any]:
         return config
 
     def holdout(self, dataset: Dataset, config: dict[str, Any]) -> Split:
-        return Split.random(dataset, (0.9, 0.1, 0.0), seed=0)
+        return random_split(dataset, (0.9, 0.1, 0.0), seed=0)
 
     def fit(self, data: Split, config: dict[str, Any], callbacks: Sequence[EpochCallback]) -> Recommender:
         return EASE.fit(Graph.from_dataset(data.dataset), **config)
@@ -173,7 +174,7 @@ def test_any_model_can_be_tuned(tmp_path: Path) -> None:
     assert result.base_trial.config == {"reg": 100.0}
     split = tuning_split(make_sample(60, 40), space)
     model = space.tunable.fit(split, result.best, [])
-    frame = evaluate(model, split.valid, ks=(10,), metrics=("ndcg",), candidates=split.ranked("valid"))
+    frame = evaluate(model, split.valid, ks=(10,), metrics=("ndcg",), candidates=split.candidates_for("valid"))
     assert result.best_value == frame["value"].iloc[0] == result.trials["ndcg@10"].max()
     assert result.trials["epochs"].isna().all()
     assert (result.trials["seconds"] > 0).all()

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, fit, tune
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
+from gnnrec.splitting import random_split
 from gnnrec.tuning import PerTrialTPE, read_study
 from gnnrec.tuning.tune import describe_data, tuning_split
 from tests.helpers.tuning import MODEL, RATE, REPEATABLE, SPACE, TRAIN, fail_fits, replace_rows
@@ -68,7 +69,7 @@ def test_test_rows_are_never_read(small: Split, six_trials: tuple[StudyResult, P
 def test_a_tenth_of_a_dataset_is_held_out() -> None:
     dataset = make_sample(60, 40)
     result = tune(dataset, SPACE, trials=1, progress=False)
-    held_out = Split.random(dataset, (0.9, 0.1, 0.0), seed=0)
+    held_out = random_split(dataset, (0.9, 0.1, 0.0), seed=0)
     assert (result.data["train"], result.data["valid"]) == (len(held_out.train), len(held_out.valid))
     assert result.best_value == max(entry["ndcg@10"] for entry in fit(dataset, result.best, progress=False).history)
 
@@ -106,7 +107,7 @@ def test_the_study_stops_if_the_first_trials_fail(small: Split, tmp_path: Path) 
 
 def test_unusable_data_end_the_study(small: Split, tmp_path: Path) -> None:
     parts = {part: getattr(small, part).drop(columns="timestamp") for part in ("train", "valid", "test")}
-    space = {"model": MODEL, "train": TRAIN, "space": {"model.time": {"choices": [False, True]}}}
+    space = {"model": MODEL, "train": TRAIN, "space": {"model.temporal": {"choices": [False, True]}}}
     with pytest.raises(DataError, match=r"has no timestamps, which model\.time=true needs"):
         tune(replace_rows(small, **parts), space, trials=20, storage=tmp_path / "journal", progress=False)
     assert read_study(tmp_path / "journal").trials["state"].iloc[-1] == "lost"
@@ -172,7 +173,7 @@ def test_conditional_hyperparameters(small: Split, tmp_path: Path) -> None:
         "space": {
             "model.aggregation": {"choices": ["mean", "max"]},
             "model.encoder": {"choices": ["lightgcn", "graphsage"]},
-            "model.history_smoothing": {"low": 1.0, "high": 20.0},
+            "model.user_degree_smoothing": {"low": 1.0, "high": 20.0},
             **RATE,
         },
     }
@@ -183,7 +184,7 @@ def test_conditional_hyperparameters(small: Split, tmp_path: Path) -> None:
     light = frame["model.encoder"] == "lightgcn"
     assert light.any()
     assert (~light).any()
-    assert (frame["model.history_smoothing"].notna() == light).all()
+    assert (frame["model.user_degree_smoothing"].notna() == light).all()
     assert (frame["model.aggregation"].notna() == ~light).all()
     assert frame["train.learning_rate"].notna().all()
     for one in result.optuna_trials:
