@@ -21,7 +21,7 @@ from gnnrec.explore.tables import (
     rating_values,
     row_codes,
 )
-from gnnrec.features.sources import TEXT_COLUMNS, find_posters
+from gnnrec.features.sources import PLOT_COLUMNS, find_posters
 
 MAX_GENRE_PERIODS = 12
 """Default maximum of periods of `genres_over_time`."""
@@ -283,7 +283,7 @@ def missing(dataset: Dataset, posters: str | Path | None = None) -> pd.DataFrame
         ("movies", "title"): (movies["title"] != movies["movie_id"].astype(str)).to_numpy(),
     }
     for field in MOVIE_FIELDS:
-        columns = [movies[name] for name in (TEXT_COLUMNS if field == "plot" else (field,)) if name in movies]
+        columns = [movies[name] for name in (PLOT_COLUMNS if field == "plot" else (field,)) if name in movies]
         has = [(values.notna() & (values.astype("string") != "").fillna(False)).to_numpy(bool) for values in columns]
         known["movies", field] = np.any(has, axis=0) if has else np.zeros(len(movies), dtype=bool)
     if posters is not None:

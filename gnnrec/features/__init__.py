@@ -3,9 +3,8 @@
 Optional packages are imported where they are used, so importing this package is cheap.
 """
 
-from gnnrec.features.encode.encode import encode, encode_plot, encode_plots, encode_poster, encode_posters
-from gnnrec.features.encoders import FeatureEncoder, get_encoder
-from gnnrec.features.encoders.base import EncoderError
+from gnnrec.features.encode import encode, encode_plot, encode_plots, encode_poster, encode_posters
+from gnnrec.features.encoders import EncoderError, FeatureEncoder, get_encoder
 from gnnrec.features.sources import FeatureSource, find_plots, find_posters, read_embeddings
 from gnnrec.features.store import load_features, save_embeddings
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from gnnrec._progress import progress_bar
-from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data import Dataset
+from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError, GnnrecError
-from gnnrec.features.encoders import FeatureEncoder, get_encoder
-from gnnrec.features.encoders.base import LOCAL_FILES, EncoderError
+from gnnrec.features.encoders import EncoderError, FeatureEncoder, get_encoder
+from gnnrec.features.encoders.base import LOCAL_FILES
 from gnnrec.features.images import open_poster
 from gnnrec.features.sources import FeatureSource, SourceItem, find_plots, find_posters
 from gnnrec.features.store import FORMAT, EmbeddingCache, StoredEmbeddings, hash_key
@@ -131,7 +132,7 @@ def encode_plots(
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> encode_plots(make_sample(n_users=100, n_movies=80), encoder="tfidf:16", progress=False)
+    >>> encode_plots(make_sample(num_users=100, num_movies=80), encoder="tfidf:16", progress=False)
     ContentEmbeddings(80 movies, 16 wide: tfidf:16, TF-IDF and SVD of this corpus)
     """
     source = find_plots(dataset, plots)

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data import Dataset
+from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.schema import format_id, to_ids, to_text
 from gnnrec.data.tables import SUFFIXES, Table, places, read_files
 from gnnrec.errors import ConfigError, DataError
@@ -158,7 +159,7 @@ def find_plots(dataset: Dataset, plots: str | Path | None = None) -> FeatureSour
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> find_plots(make_sample(n_users=100, n_movies=80))
+    >>> find_plots(make_sample(num_users=100, num_movies=80))
     FeatureSource(text of 80 movies from column plot, missing for 0)
     """
     ids = _movie_ids(dataset)

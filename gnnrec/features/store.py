@@ -31,7 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gnnrec._io import write_atomic
-from gnnrec.data import ContentEmbeddings
+from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
 
 HASH_BYTES = 16

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data import Dataset
+from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import (
@@ -30,8 +31,9 @@ from gnnrec.features import (
     find_posters,
     load_features,
     save_embeddings,
+    store,
 )
-from gnnrec.features.store import EmbeddingCache, read_embedding_file
+from gnnrec.features.store import read_embedding_file
 
 TEXTS = {1: "a ship", 2: "a wedding", 3: "a ship", 4: None, 5: " N/A ", 6: "a storm "}
 
@@ -366,7 +368,7 @@ def test_a_poster_that_changes_is_encoded_again(posters: Path, tmp_path: Path) -
 
 
 def test_sample_end_to_end(tmp_path: Path) -> None:
-    data = make_sample(n_users=100, n_movies=80)
+    data = make_sample(num_users=100, num_movies=80)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vectors = encode_plots(data, encoder="tfidf:16", out=tmp_path, progress=False)

@@ -22,9 +22,8 @@ from PIL import Image
 
 from gnnrec._torch import pick_device
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.features import EncoderError, encode_posters, get_encoder, load_features
-from gnnrec.features.encoders import AUTO_ENCODERS
-from gnnrec.features.encoders.base import import_optional, load_from_hub
+from gnnrec.features import EncoderError, encode_posters, encoders, get_encoder, load_features
+from gnnrec.features.encoders import base
 from gnnrec.features.encoders.clip import ClipImageEncoder, ClipTextEncoder
 from gnnrec.features.encoders.color import ColorEncoder
 from gnnrec.features.encoders.sentence import SentenceEncoder, split_text

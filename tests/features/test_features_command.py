@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 from gnnrec.cli import app
 from gnnrec.data import Dataset
 from gnnrec.datasets import load_dataset
-from gnnrec.features import encode_posters, find_plots, load_features
-from gnnrec.features.store import EmbeddingCache
+from gnnrec.features import encode_posters, find_plots, load_features, store
 
 PLOTS = ["a ship is lost in space", "space and a ship", "a wedding in spring", "spring, and a wedding cake"]
 

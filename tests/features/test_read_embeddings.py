@@ -153,7 +153,7 @@ def test_feature_names(tmp_path: Path) -> None:
 def test_saved_embeddings_are_loaded(
     tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, text: bool, about: str
 ) -> None:
-    from gnnrec.data import ContentEmbeddings
+    from gnnrec.data.embeddings import ContentEmbeddings
 
     folder = tmp_path_factory.mktemp("saved")
     ids = [f"tt{row}" if text else row * 7 for row in range(len(values))]

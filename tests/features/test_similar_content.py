@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, Dataset, NewMovie, RecGraph, fit, similar_movies
 from gnnrec.cli import app
-from gnnrec.data import ContentEmbeddings
+from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
