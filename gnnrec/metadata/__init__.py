@@ -1,8 +1,30 @@
-"""Posters and plots from services that know movies: asked politely, kept on disk, never asked twice."""
+"""Posters and plots from TMDB and OMDb: each request is logged on disk, so an interrupted run can be resumed."""
 
-from gnnrec.features.fetch.fetch import FetchReport, fetch_content
-from gnnrec.features.fetch.manners import FetchError, Manners
-from gnnrec.features.fetch.omdb import Omdb
-from gnnrec.features.fetch.tmdb import Tmdb
+from gnnrec.metadata.client import (
+    AuthenticationError,
+    FetchError,
+    NotFoundError,
+    RateLimitError,
+    RequestPolicy,
+    ServiceUnavailableError,
+)
+from gnnrec.metadata.fetch import FetchReport, fetch_metadata
+from gnnrec.metadata.matching import MovieQuery, NoMatch
+from gnnrec.metadata.providers import MetadataProvider, MovieMetadata, Omdb, Tmdb
 
-__all__ = ["FetchError", "FetchReport", "Manners", "Omdb", "Tmdb", "fetch_content"]
+__all__ = [
+    "AuthenticationError",
+    "FetchError",
+    "FetchReport",
+    "MetadataProvider",
+    "MovieMetadata",
+    "MovieQuery",
+    "NoMatch",
+    "NotFoundError",
+    "Omdb",
+    "RateLimitError",
+    "RequestPolicy",
+    "ServiceUnavailableError",
+    "Tmdb",
+    "fetch_metadata",
+]

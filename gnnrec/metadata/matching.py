@@ -1,6 +1,6 @@
-"""Whether a movie that a service knows is the one that is asked for, by title and year.
+"""Which movies to search for, and whether a search result is the movie, by title and year.
 
-To take the wrong movie is worse than to take none: a near miss is no match, and two that fit alike are none either.
+A wrong match is worse than no match: similar titles are rejected, and so are results that match equally well.
 """
 
 from __future__ import annotations
@@ -9,45 +9,59 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-ACCEPTED = 0.9
-"""Scores from here on are a match."""
-YEARS_APART = 1
-"""A festival and the cinemas are often in different years."""
-MORE_VOTES = 10
-"""Times as many people must have voted on one of two that fit alike, to tell the movie from its namesake."""
+import pandas as pd
+from rapidfuzz.distance import Indel
+
+from gnnrec.data.clean import clean_movies
+from gnnrec.data.dataset import Dataset
+from gnnrec.data.files import places, read_files
+from gnnrec.errors import DataError
+
+MIN_SCORE = 0.9
+"""Lowest score of a match."""
+MAX_YEAR_GAP = 1
+"""Largest difference of the release years; festival and theatrical releases are often in different years."""
+MIN_VOTE_RATIO = 10
+"""Ratio of votes above which the more popular of two movies with the same title and year is chosen."""
 
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
-_BRACKETS = re.compile(r"\(([^()]*)\)")
-_KNOWN_AS = re.compile(r"^a\.?\s?k\.?\s?a\.?:?\s+", re.IGNORECASE)
-_AND_AS = re.compile(r",\s*(?=a\.?\s?k\.?\s?a\b)", re.IGNORECASE)
-_MOVED = re.compile(
+_PARENTHESES = re.compile(r"\(([^()]*)\)")
+_ALSO_KNOWN_AS = re.compile(r"^a\.?\s?k\.?\s?a\.?:?\s+", re.IGNORECASE)
+_NEXT_ALIAS = re.compile(r",\s*(?=a\.?\s?k\.?\s?a\b)", re.IGNORECASE)
+_TRAILING_ARTICLE = re.compile(
     r"^(.+), (the|an?|l[ae]s?|l'|une?|der|die|das|eine?|el|los|il|lo|gli|i|os?|as|uma?|de[nt]?|het|een|ett)(?=$|:| -)",
     re.IGNORECASE,
 )
 _ROMAN = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10"}
+_ID_COLUMNS = ("imdb_id", "tmdb_id")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A movie to look for.
+class MovieQuery:
+    """A movie to search for.
 
     Parameters
     ----------
     movie_id : int or str
-        The caller's own.
+        Id in the dataset.
     title : str
-        As in the dataset, ``"Matrix, The (1999)"``.
+        Title in the dataset, ``"Matrix, The (1999)"``.
     names : tuple of str
-        What it may be called, the likeliest first.
+        Possible titles, the most likely first.
     year : int, optional
-        Of release.
+        Release year.
     imdb_id : str, optional
-        ``tt0133093``.
+        IMDb id, ``tt0133093``.
     tmdb_id : int, optional
-        Of TMDB.
+        TMDB id.
+
+    Examples
+    --------
+    >>> MovieQuery(1, "Matrix, The (1999)", ("The Matrix",), 1999).imdb_id is None
+    True
     """
 
     movie_id: Any
@@ -59,44 +73,69 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A movie as a service knows it.
+class SearchResult:
+    """A movie in the search results of a provider.
 
     Parameters
     ----------
-    key : str
-        The service's id.
+    provider_id : str
+        The provider's id.
     names : tuple of str
-        Its title, and perhaps the one in its own language.
+        Title and, if available, original title.
     year : int, optional
-        Of release.
+        Release year.
     votes : int
-        How many people have judged it there.
-    answer : dict
-        All that the service says.
+        Number of votes at the provider.
+    record : dict
+        The provider's complete record.
     """
 
-    key: str
+    provider_id: str
     names: tuple[str, ...]
     year: int | None = None
     votes: int = 0
-    answer: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    record: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Match(NamedTuple):
+    """A search result that is the movie, and its score."""
+
+    result: SearchResult
+    score: float
+
+
+@dataclass(frozen=True)
+class NoMatch:
+    """The reason why no search result is the movie.
+
+    Parameters
+    ----------
+    reason : str
+        For the log and the report.
+
+    Examples
+    --------
+    >>> NoMatch("no results").reason
+    'no results'
+    """
+
+    reason: str
 
 
 def parse_title(title: str) -> tuple[tuple[str, ...], int | None]:
-    """Read a title as MovieLens writes it.
+    """Parse a title in the notation of MovieLens.
 
     Parameters
     ----------
     title : str
-        Perhaps with the article at the end, other names in brackets, and a year.
+        Title with an optional trailing article, alternative titles in parentheses, and a year.
 
     Returns
     -------
     names : tuple of str
-        What the movie may be called, in reading order, each once.
+        Distinct titles in their order of appearance.
     year : int or None
-        From the brackets at the end.
+        Year in the last parentheses.
 
     Examples
     --------
@@ -107,110 +146,179 @@ def parse_title(title: str) -> tuple[tuple[str, ...], int | None]:
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
     (('The City of Lost Children', 'La Cité des enfants perdus'), 1995)
     """
-    found = _YEAR.search(title)
-    bare = title[: found.start()] if found else title
-    others = [_KNOWN_AS.sub("", other.strip()) for group in _BRACKETS.findall(bare) for other in _AND_AS.split(group)]
-    main = " ".join(_BRACKETS.sub(" ", bare).split())
-    names = [_article_first(name) for name in (main, *others) if name.strip()]
-    # "(500) Days of Summer": the brackets may be part of the name.
+    year = _YEAR.search(title)
+    bare = title[: year.start()] if year else title
+    aliases = [
+        _ALSO_KNOWN_AS.sub("", alias.strip())
+        for group in _PARENTHESES.findall(bare)
+        for alias in _NEXT_ALIAS.split(group)
+    ]
+    main = " ".join(_PARENTHESES.sub(" ", bare).split())
+    names = [_article_first(name) for name in (main, *aliases) if name.strip()]
+    # "(500) Days of Summer": the parentheses may be part of the title.
     whole = [_article_first(" ".join(bare.split()))] if bare.lstrip().startswith("(") else []
-    return tuple(dict.fromkeys([*whole, *names] or [title.strip()])), int(found[1]) if found else None
+    return tuple(dict.fromkeys([*whole, *names] or [title.strip()])), int(year[1]) if year else None
 
 
 def _article_first(name: str) -> str:
     """Turn "Matrix, The" into "The Matrix", and "Avventura, L'" into "L'Avventura"."""
     name = name.strip()
-    moved = _MOVED.match(name)
-    if moved is None:
+    match = _TRAILING_ARTICLE.match(name)
+    if match is None:
         return name
-    space = "" if moved[2].endswith("'") else " "
-    return f"{moved[2]}{space}{moved[1]}{name[moved.end() :]}"
+    space = "" if match[2].endswith("'") else " "
+    return f"{match[2]}{space}{match[1]}{name[match.end() :]}"
 
 
-def score(wanted: Wanted, candidate: Candidate) -> float:
-    """Return how well a candidate fits.
+def match_score(query: MovieQuery, result: SearchResult) -> float:
+    """Return how well a search result matches a movie.
 
-    The likeness of the two most alike names (`difflib.SequenceMatcher` after case, accents, punctuation and English
-    articles in front are dropped), times 0.95 if the years are one apart and 0.9 if one of them is not known.
+    The score is the largest normalized indel similarity (`rapidfuzz.distance.Indel`) between a title of the movie and
+    one of the result, after removal of case, accents, punctuation and leading English articles. It is multiplied by
+    0.95 if the years differ by one, and by 0.9 if one of them is unknown.
 
     Parameters
     ----------
-    wanted : Wanted
-        What is looked for.
-    candidate : Candidate
-        What was found.
+    query : MovieQuery
+        The movie.
+    result : SearchResult
+        The search result.
 
     Returns
     -------
     float
-        From 0 to 1; 0 if the years are further apart, or the numbers in the names differ (a sequel).
+        Score in [0, 1]; 0 if the years differ by more than one, or the numbers in the titles differ (sequels).
 
     Examples
     --------
-    >>> wanted = Wanted(1, "Toy Story (1995)", ("Toy Story",), 1995)
-    >>> score(wanted, Candidate("862", ("Toy Story",), 1995))
+    >>> query = MovieQuery(1, "Toy Story (1995)", ("Toy Story",), 1995)
+    >>> match_score(query, SearchResult("862", ("Toy Story",), 1995))
     1.0
-    >>> score(wanted, Candidate("863", ("Toy Story 2",), 1995))
+    >>> match_score(query, SearchResult("863", ("Toy Story 2",), 1995))
     0.0
     """
-    apart = None if wanted.year is None or candidate.year is None else abs(wanted.year - candidate.year)
-    if apart is not None and apart > YEARS_APART:
+    gap = None if query.year is None or result.year is None else abs(query.year - result.year)
+    if gap is not None and gap > MAX_YEAR_GAP:
         return 0.0
-    years = 0.9 if apart is None else 0.95 if apart else 1.0
-    return years * max((_likeness(one, other) for one in wanted.names for other in candidate.names), default=0.0)
+    year_factor = 0.9 if gap is None else 0.95 if gap else 1.0
+    return year_factor * max((_similarity(a, b) for a in query.names for b in result.names), default=0.0)
 
 
-def best(wanted: Wanted, candidates: Sequence[Candidate]) -> tuple[Candidate, float] | str:
-    """Return the candidate that is the movie and its score, or in words why there is none.
+def best_match(query: MovieQuery, results: Sequence[SearchResult]) -> Match | NoMatch:
+    """Return the search result that is the movie, or the reason why there is none.
 
-    Of several that fit alike, the one with at least `MORE_VOTES` times the votes of each other is taken.
+    Of several results with the highest score, one is chosen only if it has at least `MIN_VOTE_RATIO` times the votes
+    of each other.
 
     Parameters
     ----------
-    wanted : Wanted
-        What is looked for.
-    candidates : sequence of Candidate
-        What was found; their order does not matter.
+    query : MovieQuery
+        The movie.
+    results : sequence of SearchResult
+        Search results in any order.
+
+    Returns
+    -------
+    Match or NoMatch
+        The result with a score of at least `MIN_SCORE`.
 
     Examples
     --------
-    >>> wanted = Wanted(1, "Heat (1995)", ("Heat",), 1995)
-    >>> best(wanted, [Candidate("949", ("Heat",), 1995, votes=7000), Candidate("5", ("Heat",), 1995, votes=3)])
-    (Candidate(key='949', names=('Heat',), year=1995, votes=7000), 1.0)
-    >>> best(wanted, [Candidate("7", ("Cold",), 1995)])
-    "nothing fits; the nearest is 'Cold' (1995)"
+    >>> query = MovieQuery(1, "Heat (1995)", ("Heat",), 1995)
+    >>> popular, obscure = SearchResult("949", ("Heat",), 1995, votes=7000), SearchResult("5", ("Heat",), 1995, votes=3)
+    >>> best_match(query, [obscure, popular])
+    Match(result=SearchResult(provider_id='949', names=('Heat',), year=1995, votes=7000), score=1.0)
+    >>> best_match(query, [SearchResult("7", ("Cold",), 1995)])
+    NoMatch(reason="no match; the closest result is 'Cold' (1995)")
     """
-    scores = {candidate.key: (score(wanted, candidate), candidate) for candidate in candidates}
-    ranked = sorted(scores.values(), key=lambda pair: (-pair[0], -pair[1].votes, pair[1].key))
+    scored = {result.provider_id: (match_score(query, result), result) for result in results}
+    ranked = sorted(scored.values(), key=lambda pair: (-pair[0], -pair[1].votes, pair[1].provider_id))
     if not ranked:
-        return "nothing found"
-    top, first = ranked[0]
-    if top < ACCEPTED:
-        name = first.names[0] if first.names else first.key
-        return f"nothing fits; the nearest is {name!r} ({first.year or 'no year'})"
-    rivals = [candidate for other, candidate in ranked[1:] if other == top]
-    if any(first.votes < MORE_VOTES * max(rival.votes, 1) for rival in rivals):
-        return f"{len(rivals) + 1} movies fit alike: {', '.join([first.key, *(rival.key for rival in rivals)])}"
-    return first, top
+        return NoMatch("no results")
+    top_score, first = ranked[0]
+    if top_score < MIN_SCORE:
+        name = first.names[0] if first.names else first.provider_id
+        return NoMatch(f"no match; the closest result is {name!r} ({first.year or 'no year'})")
+    ties = [result for score, result in ranked[1:] if score == top_score]
+    if any(first.votes < MIN_VOTE_RATIO * max(tie.votes, 1) for tie in ties):
+        ids = ", ".join([first.provider_id, *(tie.provider_id for tie in ties)])
+        return NoMatch(f"{len(ties) + 1} results match equally well: {ids}")
+    return Match(first, top_score)
 
 
-def _likeness(one: str, other: str) -> float:
-    one_words, other_words = _words(one), _words(other)
-    if not one_words or not other_words or _numbers(one_words) != _numbers(other_words):
+def _similarity(a: str, b: str) -> float:
+    words_a, words_b = _normalized_words(a), _normalized_words(b)
+    if not words_a or not words_b or _numbers(words_a) != _numbers(words_b):
         return 0.0
-    # In a fixed order: SequenceMatcher may say something else when they change places.
-    first, second = sorted((" ".join(one_words), " ".join(other_words)))
-    return SequenceMatcher(a=first, b=second, autojunk=False).ratio()
+    return Indel.normalized_similarity(" ".join(words_a), " ".join(words_b))
 
 
-def _words(name: str) -> list[str]:
-    """Return lower-case words without accents and punctuation; Roman numerals become numbers."""
+def _normalized_words(name: str) -> list[str]:
+    """Return lower-case words without accents and punctuation, with Roman numerals as numbers."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
     words = re.findall(r"\w+", re.sub(r"['’`.]", "", plain.replace("&", " and ")))
     if len(words) > 1 and words[0] in ("the", "a", "an"):
-        del words[0]  # catalogues do not agree about them
+        del words[0]  # catalogs are inconsistent about leading articles
     return [_ROMAN.get(word, word) if place else word for place, word in enumerate(words)]
 
 
 def _numbers(words: list[str]) -> list[str]:
     return sorted(word.lstrip("0") or "0" for word in words if word.isdecimal())
+
+
+def movie_queries(dataset: Dataset, links: str | Path | None = None) -> list[MovieQuery]:
+    """Return a query for each movie of a dataset, in its order.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The columns ``imdb_id`` and ``tmdb_id`` of its movies are used if present.
+    links : str or Path, optional
+        CSV file with the columns ``movieId`` and ``imdbId`` or ``tmdbId``, as in the newer MovieLens datasets. Its ids
+        take precedence over those of the dataset; rows of other movies are ignored.
+
+    Returns
+    -------
+    list of MovieQuery
+        One per movie.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, lacks a column, contains a movie twice, or contains an invalid id.
+
+    Examples
+    --------
+    >>> movies = pd.DataFrame({"movie_id": [1], "title": ["Heat (1995)"], "imdb_id": ["113277"]})
+    >>> movie_queries(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [1]}), movies))
+    [MovieQuery(movie_id=1, title='Heat (1995)', names=('Heat',), year=1995, imdb_id='tt0113277', tmdb_id=None)]
+    """
+    linked_ids = _read_links(Path(links), dataset) if links is not None else {}
+    queries = []
+    for movie in dataset.movies.to_dict("records"):
+        names, _ = parse_title(movie["title"])
+        if movie["title"] == str(movie["movie_id"]):  # the placeholder of a missing title
+            names = ()
+        year = None if pd.isna(movie["year"]) else int(movie["year"])
+        ids = _known_ids(movie) | linked_ids.get(movie["movie_id"], {})
+        queries.append(MovieQuery(movie["movie_id"], movie["title"], names, year, **ids))
+    return queries
+
+
+def _known_ids(row: dict[Any, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _ID_COLUMNS if name in row and not pd.isna(row[name])}
+
+
+def _read_links(path: Path, dataset: Dataset) -> dict[Any, dict[str, Any]]:
+    """Return the known ids of each movie in a links file."""
+    integer_ids = dataset.movies["movie_id"].dtype == "int64"
+    table = read_files({"links": path}, {"links": "movies"}, () if integer_ids else ("movie_id",))["links"]
+    try:
+        movies = clean_movies(table.frame)
+    except DataError as error:
+        raise error.moved(places({"movies": table})) from None
+    if not set(_ID_COLUMNS) & set(movies):
+        raise DataError("a column imdbId or tmdbId is required", at=str(path))
+    if integer_ids and movies["movie_id"].dtype != "int64":
+        raise DataError("movie_id contains text, but the dataset has integer ids", at=str(path))
+    return {row["movie_id"]: _known_ids(row) for row in movies.to_dict("records")}
