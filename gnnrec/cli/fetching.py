@@ -91,7 +91,8 @@ def fetch(
         console.print(table)
         if report.stop_reason is not None:
             console.print(
-                f"[yellow]stopped early:[/] {escape(report.stop_reason)}. Nothing is lost; the same command goes on later.",
+                f"[yellow]stopped early:[/] {escape(report.stop_reason)}. "
+                "Nothing is lost; the same command goes on later.",
                 highlight=False,
             )
             raise typer.Exit(TRY_LATER)
