@@ -30,7 +30,7 @@ from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratin
 from gnnrec.splitting import Split
 from gnnrec.study import SearchSpace, StudyResult, tune
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Config",
