@@ -106,7 +106,7 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     assert "stopped; what was encoded is in" in text and "the same command goes on" in text
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 @pytest.mark.skipif("GNNREC_DATA" not in os.environ, reason="set GNNREC_DATA to the folder that holds ml-1m/")
 def test_on_the_real_movielens(tmp_path: Path) -> None:
     data, folder = load_dataset("ml-1m"), Path(os.environ["GNNREC_DATA"]) / "ml-1m"

@@ -177,7 +177,7 @@ def test_the_order_of_answers_does_not_matter(
         assert chosen[1] == max(score(Wanted(1, name, (name,), year), candidate) for candidate in found)
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_real_titles() -> None:
     """MovieLens-1M against the names that another catalogue has for the same movies."""
     folder = Path(os.environ.get("GNNREC_DATA", "")) / "ml-1m"

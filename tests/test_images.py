@@ -230,7 +230,7 @@ def test_noise_is_no_picture(data: bytes) -> None:
         decode_poster(data, "1")
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_real_posters() -> None:
     folder = Path(os.environ.get("GNNREC_DATA", "")) / "ml-1m" / "posters"
     if not os.environ.get("GNNREC_DATA") or not folder.is_dir():

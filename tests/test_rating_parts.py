@@ -205,7 +205,7 @@ def test_rate_makes_the_head_it_needs(model: RatingModel, tmp_path: Path) -> Non
     assert ratings_table(first, limit=3).row_count == 3
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_ml_100k() -> None:
     if not os.environ.get("GNNREC_DATA"):
         pytest.skip("needs real data: set GNNREC_DATA to the folder that holds ml-1m/")
