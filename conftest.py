@@ -60,9 +60,9 @@ def _dataset() -> Any:
 
 @cache
 def _split() -> Any:
-    from gnnrec import Split
+    from gnnrec.splitting import random_split
 
-    return Split.random(_dataset())
+    return random_split(_dataset())
 
 
 @cache

@@ -74,7 +74,10 @@ def test_it_does_not_change() -> None:
         ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: Input should be greater than 0 (got nan)"),
         ({"train": {"loss": "hinge"}}, "'weighted_mse', 'softmax' or 'bpr' (got 'hinge')"),
         ({"train": 3}, "(got 3)"),
-        ({"model": {"position_decays": []}}, "  model.position_decays: Tuple should have at least 1 item after validation"),
+        (
+            {"model": {"position_decays": []}},
+            "  model.position_decays: Tuple should have at least 1 item after validation",
+        ),
         ({"model": {"position_decays": [1, 0]}}, "  model.position_decays.1: Input should be greater than 0 (got 0)"),
         ({"model": {"day_decays": 3}}, "  model.day_decays: Input should be a valid tuple (got 3)"),
         ({"model": {"dropout": 1.0}}, "  model.dropout: Input should be less than 1 (got 1.0)"),
