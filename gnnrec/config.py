@@ -235,7 +235,13 @@ class Config(Settings):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a YAML file; what it leaves out keeps its default."""
+        """Read a YAML file, by its path or by the name of one that comes with gnnrec; omitted keys keep their defaults.
+
+        Examples
+        --------
+        >>> Config.from_yaml("ml1m-fast").model.embedding_dim
+        64
+        """
         return cls.from_mapping(read_yaml(path), str(path))
 
     def to_yaml(self, path: str | Path) -> None:
@@ -266,13 +272,44 @@ class Config(Settings):
         return type(self).from_mapping(values)
 
 
+def shipped_configs() -> dict[str, Path]:
+    """Return the config files that come with gnnrec, by name.
+
+    Examples
+    --------
+    >>> sorted(shipped_configs())[:3]
+    ['ml1m', 'ml1m-chronological', 'ml1m-content']
+    """
+    package = Path(__file__).parent
+    folder = package / "configs"  # of an installed wheel
+    if not folder.is_dir():
+        folder = package.parent / "configs"  # of a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(name: str | Path) -> Path:
+    """Return the path of a config: of one that comes with gnnrec by its name, or else the path itself.
+
+    A file in the current folder wins over a name.
+
+    Examples
+    --------
+    >>> find_config("ml1m").name
+    'ml1m.yaml'
+    """
+    path, shipped = Path(name), shipped_configs()
+    if path.is_file() or str(name) not in shipped:
+        return path
+    return shipped[str(name)]
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, none when it is empty; a `ConfigError` for anything else."""
-    path = Path(path)
+    """Return the keys and values of a YAML file, by path or shipped name; a `ConfigError` for anything else."""
+    path = find_config(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}") from None
+        raise ConfigError(_no_config(path)) from None
     except OSError as error:
         raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
@@ -283,6 +320,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
     return values or {}
+
+
+def _no_config(path: Path) -> str:
+    if path.suffix or len(path.parts) > 1:
+        return f"there is no config file {path}"
+    names = list(shipped_configs())
+    hint = did_you_mean(str(path), names)
+    return f"there is no config {str(path)!r}; give a YAML file, or one of {', '.join(names)}{hint}"
 
 
 def config_keys(root: type[BaseModel]) -> list[str]:

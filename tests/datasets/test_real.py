@@ -26,7 +26,7 @@ def ml_1m() -> Dataset:
     return load_dataset("ml-1m")
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_ml_1m(ml_1m: Dataset) -> None:
     assert repr(ml_1m) == "Dataset('ml-1m': 6,040 users, 3,883 movies, 1,000,209 ratings)"
     assert ml_1m.ratings.iloc[0].tolist() == [1, 1193, 5, 978300760]
@@ -38,7 +38,7 @@ def test_ml_1m(ml_1m: Dataset) -> None:
     assert ml_1m.users["occupation"].nunique() == 21
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     if not all((real("ml-1m") / name).is_file() for name in ("omdb.csv", "fullplot.csv")):
         pytest.skip("GNNREC_DATA does not hold ml-1m/omdb.csv and ml-1m/fullplot.csv")
@@ -60,7 +60,7 @@ def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_ml_1m_last_ratings(ml_1m: Dataset) -> None:
     split = leave_one_out(ml_1m)
     assert (len(split.train), len(split.valid), len(split.test)) == (1_000_209 - 2 * 6040, 6040, 6040)
@@ -70,7 +70,7 @@ def test_ml_1m_last_ratings(ml_1m: Dataset) -> None:
     assert split.test["movie_id"].iloc[0] == latest["movie_id"].iloc[-1]
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_ml_100k() -> None:
     real("ml-100k")
     dataset = load_dataset("ml-100k")
@@ -80,7 +80,7 @@ def test_ml_100k() -> None:
     assert dataset.movies["title"][dataset.movies["year"].isna()].tolist() == ["unknown"]
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_published_split(ml_1m: Dataset) -> None:
     home = Path(os.environ["GNNREC_DATA"])
     places = [home / "splits" / "Movielens1M_m1", home.parent / "splits" / "Movielens1M_m1"]
@@ -93,7 +93,7 @@ def test_published_split(ml_1m: Dataset) -> None:
     assert split.train["user_id"].nunique() == 6_022
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     # The published split is 20-core; RecBole's protocol uses ratings of 3 and more.
     assert repr(ml_1m.filtered(k_core=20)) == "Dataset('ml-1m', 20-core: 6,022 users, 3,043 movies, 995,154 ratings)"
@@ -102,7 +102,7 @@ def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     assert (ml_1m.filtered(4, 10).num_users, ml_1m.filtered(4, 10).num_movies) == (5_949, 2_810)
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 @pytest.mark.parametrize(
     ("name", "sizes", "movies"),
     [
@@ -118,7 +118,7 @@ def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, in
     assert len(split.catalogue) == movies
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_negatives_on_ml_1m(ml_1m: Dataset) -> None:
     split = split(ml_1m, "next-item-99")
     assert split.negatives is not None

@@ -350,7 +350,7 @@ def test_every_finding_is_reported_or_left_out(dataset: Dataset) -> None:
         assert "nan" not in finding.text.lower().split()
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_ml_1m() -> None:
     if not os.environ.get("GNNREC_DATA") or gnnrec.datasets.find_dataset("ml-1m") is None:
         pytest.skip("needs real data: set GNNREC_DATA to the folder that holds ml-1m/")

@@ -193,7 +193,7 @@ def test_the_order_of_results_does_not_matter(
         assert chosen.score == max(match_score(MovieQuery(1, name, (name,), year), candidate) for candidate in found)
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_real_titles() -> None:
     """MovieLens-1M against the titles of the same movies in another catalog, among those of about the same year."""
     folder = Path(os.environ.get("GNNREC_DATA", "")) / "ml-1m"

@@ -142,7 +142,7 @@ def test_settings_that_make_no_sense(fit, settings, message, toy):
         fit(toy, **settings)
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_known_numbers_on_movielens():
     """The published protocol: all ratings positive, all movies of the split ranked, only train rows left out."""
     root = os.environ.get("GNNREC_DATA")
