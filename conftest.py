@@ -55,7 +55,7 @@ def _module(name: str) -> Callable[[], Any]:
 def _dataset() -> Any:
     from gnnrec import load_dataset
 
-    return load_dataset("sample", n_users=60, n_movies=40)
+    return load_dataset("sample", num_users=60, num_movies=40)
 
 
 @cache

@@ -40,7 +40,7 @@ class RecGraph(Recommender):
     >>> import pandas as pd
     >>> from gnnrec import fit, load_dataset, recommend
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
-    >>> model = fit(load_dataset("sample", n_users=60, n_movies=40), config, progress=False)
+    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), config, progress=False)
     >>> tuple(model.user_embeddings([1, {3: 5, 7: 4}]).shape), tuple(model.similarity_embeddings().shape)
     ((2, 8), (40, 8))
     >>> more = model.add_ratings(pd.DataFrame({"user_id": [61], "movie_id": [3], "rating": [5]}))

@@ -66,7 +66,7 @@ def fit_rating_model(
     Examples
     --------
     >>> from gnnrec import Config, load_dataset, predict_ratings
-    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
     >>> config = Config().override(["train.epochs=2", "model.embedding_dim=8"])
     >>> model = fit_rating_model(dataset, config, RatingConfig(embedding_dim=4, num_samples=10), progress=False)
     >>> predict_ratings(model, {1: 5, 7: 4}, movies=[3]).columns.tolist()

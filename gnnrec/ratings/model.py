@@ -52,7 +52,7 @@ class RatingModel(RatingPredictor):
     >>> from gnnrec import Config, fit_rating_model, load_dataset
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> rating_config = RatingConfig(embedding_dim=4, num_samples=5, burn_in=2)
-    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
     >>> model = fit_rating_model(dataset, config, rating_config, progress=False)
     >>> user, movies = model.graph.users.slice(0, 1), torch.tensor([3, 4])
     >>> ratings = model.predict(user, torch.zeros(2, dtype=torch.int64), movies)
@@ -168,7 +168,7 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     >>> from gnnrec import Config, fit_rating_model, load_dataset
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> rating_config = RatingConfig(embedding_dim=4, num_samples=5, burn_in=2)
-    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
     >>> model = fit_rating_model(dataset, config, rating_config, progress=False)
     >>> load_rating_model(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...

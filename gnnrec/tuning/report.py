@@ -71,7 +71,7 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     >>> import tempfile
     >>> from gnnrec import load_dataset, tune
     >>> space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}}
-    >>> result = tune(load_dataset("sample", n_users=60, n_movies=40), space, trials=1, progress=False)
+    >>> result = tune(load_dataset("sample", num_users=60, num_movies=40), space, trials=1, progress=False)
     >>> sorted(path.name for path in write_report(result, tempfile.mkdtemp()).iterdir())
     ['before.yaml', 'best.yaml', 'report.md', 'trials.csv']
     """

@@ -67,7 +67,7 @@ class StudyResult:
     --------
     >>> from gnnrec import load_dataset, tune
     >>> result = tune(
-    ...     load_dataset("sample", n_users=60, n_movies=40),
+    ...     load_dataset("sample", num_users=60, num_movies=40),
     ...     {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}},
     ...     trials=2,
     ...     progress=False,
@@ -183,7 +183,7 @@ def read_study(storage: str | Path, study: str = "study", *, tunable: Tunable | 
     >>> from gnnrec import load_dataset, tune
     >>> storage = Path(tempfile.mkdtemp()) / "study.journal"
     >>> space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}}
-    >>> dataset = load_dataset("sample", n_users=60, n_movies=40)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
     >>> result = tune(dataset, space, trials=1, storage=storage, progress=False)
     >>> read_study(storage).best == result.best
     True

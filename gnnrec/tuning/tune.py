@@ -111,7 +111,7 @@ def tune(
     --------
     >>> from gnnrec import load_dataset
     >>> result = tune(
-    ...     load_dataset("sample", n_users=60, n_movies=40),
+    ...     load_dataset("sample", num_users=60, num_movies=40),
     ...     {"train": {"epochs": 2}, "space": {"model.embedding_dim": {"choices": [8, 16]}}},
     ...     trials=2,
     ...     progress=False,

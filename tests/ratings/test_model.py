@@ -20,7 +20,7 @@ RATING_CONFIG = RatingConfig(embedding_dim=4, num_samples=4, burn_in=4)
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return gnnrec.load_dataset("sample", n_users=120, n_movies=60)
+    return gnnrec.load_dataset("sample", num_users=120, num_movies=60)
 
 
 @pytest.fixture(scope="module")
