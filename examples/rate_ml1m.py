@@ -29,7 +29,7 @@ from gnnrec.models import Watch
 from gnnrec.benchmarking import BenchmarkReport, aggregate_seeds, timed
 from gnnrec.cli.typed import script_line
 from gnnrec.evaluation import Fingerprint
-from gnnrec.ratings import RatingPredictor, evaluate_ratings, fit_rating_model, global_random_split
+from gnnrec.ratings import RatingPredictor, evaluate_ratings, fit_rating_model, random_ratings_split
 from gnnrec.ratings.baselines import ATTENTION_OPTIMIZER, BiasedMF, Biases, HistoryAttention
 
 CONFIG = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     rows: dict[str, list[dict[str, Any]]] = {}  # one row per split and metric for each model
     fingerprints: list[Fingerprint] = []
     for seed in range(arguments.seeds):
-        split = global_random_split(dataset, seed=seed)
+        split = random_ratings_split(dataset, seed=seed)
         console.print(repr(split), highlight=False, markup=False)
         fingerprints.append(replace(Fingerprint.of(split), mask="nothing", candidates="test pairs", metrics=METRICS))
         for name, fit in models(split, arguments, seed).items():
@@ -138,7 +138,7 @@ def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dic
 
 def fit_attention(split: gnnrec.Split, epochs: int, seed: int) -> HistoryAttention:
     """Stop early on a tenth of the train rows; the returned model includes them in the users' histories."""
-    inner = global_random_split(split.dataset, seed=seed)
+    inner = random_ratings_split(split.dataset, seed=seed)
     early_stopping = Watch(quality=lambda model: -float(evaluate_ratings(model, inner)["value"][0]))
     model = HistoryAttention.fit(
         gnnrec.Graph.from_dataset(inner.dataset),

@@ -272,6 +272,33 @@ class Config(Settings):
         return type(self).from_mapping(values)
 
 
+class RatingConfig(Settings):
+    """Settings of the rating head that `gnnrec.fit_rating_model` fits.
+
+    Examples
+    --------
+    >>> RatingConfig(num_sample=20)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: RatingConfig: num_sample: there is no such key; did you mean 'num_samples'?
+    """
+
+    embedding_dim: int = Field(32, ge=1)
+    """Number of latent factors per user and movie, not counting the bias."""
+    num_samples: int = Field(80, ge=1)
+    """Number of posterior samples that are kept and averaged over."""
+    burn_in: int = Field(10, ge=0)
+    """Number of Gibbs steps before the first kept sample."""
+    reg: float = Field(5.0, gt=0)
+    """Ridge penalty of the regression from graph embeddings and features to latent factors."""
+    profile_shrinkage: float = Field(20.0, gt=0)
+    """Number of ratings at which the graph embedding and the profile contribute equally to a user's prior."""
+    use_graph_embeddings: bool = True
+    """Include the graph embeddings in the priors; otherwise only profiles, genres and decades."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+
+
 def shipped_configs() -> dict[str, Path]:
     """Return the config files that come with gnnrec, by name.
 

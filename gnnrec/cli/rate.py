@@ -11,7 +11,7 @@ from rich.table import Table
 
 from gnnrec.graph import encode_users
 from gnnrec.models.gnn import load
-from gnnrec.ratings.config import RatingConfig
+from gnnrec.config import RatingConfig
 from gnnrec.ratings.fit import fit_rating_model
 from gnnrec.ratings.model import has_rating_head, load_rating_model
 from gnnrec.ratings.predict import movie_nodes, predict_ratings

@@ -1,21 +1,17 @@
 """Rating prediction: Bayesian matrix factorization on graph embeddings, its evaluation and its baselines."""
 
-from gnnrec.ratings._split import global_random_split
 from gnnrec.ratings.base import RatingPredictor
-from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.fit import fit_rating_model
 from gnnrec.ratings.head import RatingHead
 from gnnrec.ratings.model import RatingModel, load_rating_model
 from gnnrec.ratings.predict import evaluate_ratings, predict_ratings
 
 __all__ = [
-    "RatingConfig",
     "RatingHead",
     "RatingModel",
     "RatingPredictor",
     "evaluate_ratings",
     "fit_rating_model",
-    "global_random_split",
     "load_rating_model",
     "predict_ratings",
 ]

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from gnnrec._progress import track
-from gnnrec.config import Config
+from gnnrec.config import Config, RatingConfig
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.models.estimator import fit
 from gnnrec.models.gnn import RecGraph
-from gnnrec.models.gnn_training import fit
 from gnnrec.ratings.base import check_ratings
 from gnnrec.ratings.bayesian_mf import GibbsSampler, GibbsState, LinearGaussian, regressors
-from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.head import RatingHead, content_features, user_features
 from gnnrec.ratings.model import RatingModel
 from gnnrec.splitting import Split
@@ -84,7 +83,7 @@ def fit_rating_model(
         if not isinstance(data, (Dataset, Split)):
             raise DataError(f"fit_rating_model takes a RecGraph, a Dataset or a Split, not {type(data).__name__}")
         check_ratings(data if isinstance(data, Dataset) else data.dataset)
-        model = fit(data, config, progress=progress)
+        model = fit(data, config=config or Config(), progress=progress)
 
     started = time.perf_counter()
     graph, rng = model.graph, np.random.default_rng(rating_config.seed)

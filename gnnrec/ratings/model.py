@@ -17,12 +17,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gnnrec._io import write_atomic
+from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.gnn import RecGraph
 from gnnrec.models.gnn import load as load_model
 from gnnrec.ratings.base import RatingPredictor
-from gnnrec.ratings.config import RatingConfig
 from gnnrec.ratings.head import MoviePosterior, RatingHead
 
 FORMAT = 2

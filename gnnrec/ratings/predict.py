@@ -156,9 +156,9 @@ def evaluate_ratings(
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.ratings import global_random_split
+    >>> from gnnrec.splitting import random_ratings_split
     >>> from gnnrec.ratings.baselines import Biases
-    >>> split = global_random_split(make_sample(60, 40))
+    >>> split = random_ratings_split(make_sample(60, 40))
     >>> model = Biases.fit(Graph.from_dataset(split.dataset))
     >>> evaluate_ratings(model, split)[["metric", "num_ratings"]].values.tolist()
     [['rmse', 121], ['mae', 121]]

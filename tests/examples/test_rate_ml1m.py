@@ -17,7 +17,7 @@ from gnnrec import Graph, evaluate_ratings, load_dataset, predict_ratings
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation.fingerprint import Rows
-from gnnrec.ratings import global_random_split
+from gnnrec.ratings import random_ratings_split
 from gnnrec.ratings.baselines import Biases
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,7 +48,7 @@ def test_results_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     names += ["gnnrec", "gnnrec, content only"]
     assert list(rows) == [(name, metric) for name in names for metric in ("rmse", "mae")]
     dataset = load_dataset("small")
-    splits = [global_random_split(dataset, seed=seed) for seed in range(2)]
+    splits = [random_ratings_split(dataset, seed=seed) for seed in range(2)]
     errors = [evaluate_ratings(Biases.fit(Graph.from_dataset(split.dataset)), split)["value"] for split in splits]
     for position, metric in enumerate(("rmse", "mae")):
         row = rows["movie and user biases", metric]
@@ -92,7 +92,7 @@ def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
 
 def test_attention_ignores_the_test_rows() -> None:
     made: dict[str, Any] = runpy.run_path(str(ROOT / "examples" / "rate_ml1m.py"), run_name="made")
-    split = global_random_split(make_sample(80, 60))
+    split = random_ratings_split(make_sample(80, 60))
     other = replace(split, test=split.test.assign(rating=1.0).iloc[:9])
     first, second = (made["fit_attention"](one, 4, 0) for one in (split, other))
     assert predict_ratings(first, [1, 2]).equals(predict_ratings(second, [1, 2]))

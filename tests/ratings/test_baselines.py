@@ -16,7 +16,7 @@ from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph, NewUser
 from gnnrec.models import OptimizerConfig, Watch
-from gnnrec.ratings import RatingPredictor, baselines, evaluate_ratings, global_random_split, predict_ratings
+from gnnrec.ratings import RatingPredictor, baselines, evaluate_ratings, predict_ratings, random_ratings_split
 from gnnrec.ratings.baselines import BIAS_SHRINKAGE, BiasedMF, Biases, HistoryAttention
 
 QUICK = OptimizerConfig(3, 0.002, 32, 0.1)
@@ -166,7 +166,7 @@ def test_biased_mf_recovers_a_low_rank_matrix() -> None:
     rng = np.random.default_rng(0)
     truth = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 30)) + rng.standard_normal(30)
     row, col = np.nonzero(rng.random(truth.shape) < 0.6)
-    split = global_random_split(Dataset(pd.DataFrame({"user_id": row, "movie_id": col, "rating": truth[row, col]})))
+    split = random_ratings_split(Dataset(pd.DataFrame({"user_id": row, "movie_id": col, "rating": truth[row, col]})))
     mf = BiasedMF.fit(Graph.from_dataset(split.dataset), embedding_dim=2, reg=0.05, bias_reg=0.05, epochs=30)
     assert evaluate_ratings(mf, split)["value"][0] < 0.15
     assert split.test["rating"].std() > 0.7

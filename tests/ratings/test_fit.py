@@ -21,7 +21,7 @@ from gnnrec import (
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.models import OptimizerConfig
-from gnnrec.ratings import RatingPredictor, global_random_split
+from gnnrec.ratings import RatingPredictor, random_ratings_split
 from gnnrec.ratings.baselines import BiasedMF, Biases, HistoryAttention
 
 SMALL = Config().override(["model.embedding_dim=8", "train.epochs=2"])
@@ -41,7 +41,7 @@ def low_rank_dataset(noise: float = 0.0, seed: int = 0) -> Dataset:
 
 @pytest.fixture(scope="module")
 def split() -> gnnrec.Split:
-    return global_random_split(low_rank_dataset())
+    return random_ratings_split(low_rank_dataset())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_recovers_noise_free_ratings(model: RatingModel, split: gnnrec.Split) ->
 
 
 def test_estimates_the_noise() -> None:
-    noisy = global_random_split(low_rank_dataset(noise=5.0))
+    noisy = random_ratings_split(low_rank_dataset(noise=5.0))
     model = fit_rating_model(noisy.dataset, SMALL, RATING_CONFIG, progress=False)
     assert model.report["noise"] == pytest.approx(5, rel=0.1)
     assert 5 < rmse(model, noisy) < 6

@@ -12,7 +12,7 @@ from gnnrec import Config, Dataset, RatingConfig, evaluate_ratings, fit_rating_m
 from gnnrec.datasets import find_dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
-from gnnrec.ratings import global_random_split
+from gnnrec.ratings import random_ratings_split
 from gnnrec.ratings.baselines import Biases
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [1, 2, 1, 3, 1], "rating": [5.0, 3.0, 4.0, 2.0, 3.0]})
@@ -72,7 +72,7 @@ def test_ml_100k() -> None:
     folder = find_dataset("ml-100k", os.environ["GNNREC_DATA"])
     if folder is None:
         pytest.skip("GNNREC_DATA does not hold ml-100k")
-    split = global_random_split(gnnrec.load_dataset(folder))
+    split = random_ratings_split(gnnrec.load_dataset(folder))
     config = Config().override(["train.epochs=10", "model.embedding_dim=32"])
     model = fit_rating_model(split.dataset, config, RatingConfig(embedding_dim=16, num_samples=30), progress=False)
     rmse = evaluate_ratings(model, split)["value"][0]
