@@ -1,4 +1,4 @@
-"""`python examples/compare_peers.py` on a small world, with what needs no other package."""
+"""`python benchmarks/compare_peers.py` on a small world, with what needs no other package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gnnrec.data import make_sample
 from gnnrec.evaluate import evaluate
 from gnnrec.graph import Graph
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "compare_peers.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_peers.py"
 QUICK = ("--dataset", "small", "--limit-seconds", "0.01", "--set", "train.epochs=1")
 
 
