@@ -20,9 +20,9 @@ from rich.table import Table
 from torch_geometric.nn.models import LightGCN as StockLightGCN
 
 import gnnrec
-from gnnrec.cli import console
+from gnnrec.cli.output import console
 from gnnrec.fit import start
-from gnnrec.questions import step_loss
+from gnnrec.training.edge_sampling import batch_loss
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
     model = gnnrec.fit(dataset, gnnrec.Config().override(["train.epochs=1"]), progress=False)
     liked = dataset.ratings["movie_id"].value_counts().index[:5]
-    ask = partial(gnnrec.recommend, model, gnnrec.NewUser(age=29, ratings=dict.fromkeys(liked, 5)))
+    ask = partial(gnnrec.models.base, model, gnnrec.NewUser(age=29, ratings=dict.fromkeys(liked, 5)))
     times = []
     for _ in range(220):
         started = time.perf_counter()
@@ -76,7 +76,7 @@ def our_step(graph: gnnrec.Graph, batch: torch.Tensor, dim: int, num_layers: int
     tensors, state = start(graph, config, torch.device("cpu"))
 
     def step() -> None:
-        loss = step_loss(state.encoder, graph, tensors, batch, config.train, state.generator)
+        loss = batch_loss(state.encoder, graph, tensors, batch, config.train, state.generator)
         state.optimiser.zero_grad()
         loss.backward()
         state.optimiser.step()

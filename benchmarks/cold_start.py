@@ -29,14 +29,12 @@ from typing import Any
 from rich.table import Table
 
 import gnnrec
-from gnnrec.benchmark import compare, fit_model, timed
-from gnnrec.benchmark.models import MODELS, draws
-from gnnrec.benchmark.report import left_out_line, versions
-from gnnrec.cli import console
+from gnnrec._io import write_atomic
+from gnnrec.benchmark import MODELS, compare, draws, fit_model, format_skipped, timed, versions
 from gnnrec.cli.options import read_dataset
+from gnnrec.cli.output import console
 from gnnrec.cli.typed import script_line
-from gnnrec.data.divide import FOLDS
-from gnnrec.files import write_whole
+from gnnrec.splitting.splitters import FOLDS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SUPPORTS = (5, 0, 1, 3, 10)  # the first is what models are chosen with
@@ -111,7 +109,7 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
                 rows = [(case, row) for case, part in cases.items() for row in compare({name: model}, part)]
             except (gnnrec.GnnrecError, FloatingPointError) as error:
                 left_out[name] = str(error)
-                console.print(left_out_line(name, str(error)))
+                console.print(format_skipped(name, str(error)))
                 continue
             add(found, rows, seconds)
             row = found[first, name, "ndcg", 20]
@@ -121,7 +119,7 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
                          "ablation": arguments.ablation, "config": config.model_dump(mode="json"),
                          "packages": versions(), "left_out": left_out, "results": summary(found)}  # fmt: skip
                 arguments.json.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(arguments.json, (json.dumps(facts, indent=1) + "\n").encode())
+                write_atomic(arguments.json, (json.dumps(facts, indent=1) + "\n").encode())
     for case in dict.fromkeys(row["case"] for row in summary(found)):
         console.print(table([row for row in summary(found) if row["case"] == case], f"{arguments.question}: {case}"))
 
@@ -134,10 +132,10 @@ def divisions(arguments: argparse.Namespace, dataset: gnnrec.Dataset) -> Iterato
     """Yield the cases of each fold; all have the same train rows, and the first is what models are chosen by."""
     for number in range(arguments.folds if has_folds(arguments.question) else arguments.seeds):
         of: dict[str, Callable[[], dict[str, gnnrec.Split]]] = {
-            "movies": partial(by_candidates, partial(gnnrec.Split.unseen_movies, dataset, number)),
-            "newest": partial(by_candidates, partial(gnnrec.Split.unseen_movies_by_time, dataset)),
-            "both": partial(by_candidates, partial(gnnrec.Split.unseen_both, dataset, number)),
-            "users": partial(by_support, partial(gnnrec.Split.unseen_users, dataset, number)),
+            "movies": partial(by_candidates, partial(gnnrec.splitting.cold_movies_split, dataset, number)),
+            "newest": partial(by_candidates, partial(gnnrec.splitting.cold_movies_by_time_split, dataset)),
+            "both": partial(by_candidates, partial(gnnrec.splitting.cold_both_split, dataset, number)),
+            "users": partial(by_support, partial(gnnrec.splitting.cold_users_split, dataset, number)),
             "warm": partial(warm, arguments.split, dataset),
         }
         yield of[arguments.question]()
@@ -152,7 +150,7 @@ def by_support(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
 
 
 def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split]:
-    return {"warm": gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.Split.random(dataset)}
+    return {"warm": gnnrec.Split.from_folder(folder, dataset) if folder else gnnrec.splitting.random_split(dataset)}
 
 
 def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]]:

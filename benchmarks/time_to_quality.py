@@ -26,15 +26,14 @@ import torch
 from rich.table import Table
 
 import gnnrec
-from gnnrec.baselines import PEERS, Schedule, Watch
-from gnnrec.benchmark import timed, valid_quality
-from gnnrec.benchmark.report import versions
-from gnnrec.cli import console
+from gnnrec._io import write_atomic
+from gnnrec._torch import pick_device
+from gnnrec.benchmark import timed, valid_quality, versions
+from gnnrec.cli.output import console
 from gnnrec.cli.typed import script_line
-from gnnrec.device import pick_device
-from gnnrec.evaluate import Fingerprint
-from gnnrec.files import write_whole
+from gnnrec.evaluation import Fingerprint
 from gnnrec.fit import start
+from gnnrec.models import PEERS, OptimizerConfig, Watch
 
 METRIC = "ndcg@20"
 DEFAULT = gnnrec.Config().override(["model.history_smoothing=0", "train.short_histories=0"])
@@ -98,7 +97,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     if not arguments.limit_seconds > 0:
         raise gnnrec.ConfigError(f"--limit-seconds must be above 0, not {arguments.limit_seconds}")
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
-    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.Split.random(dataset)
+    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.splitting.random_split(dataset)
     if split.valid.empty:
         raise gnnrec.ConfigError("the split has no valid rows to measure the quality on")
     config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else DEFAULT
@@ -127,7 +126,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         }
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(arguments.json, (json.dumps(facts) + "\n").encode())
+            write_atomic(arguments.json, (json.dumps(facts) + "\n").encode())
     console.print(table(runs, arguments.target))
     bound = "at least " if facts["ratio_is_a_bound"] else ""
     if facts["ratio"] is None:
@@ -169,7 +168,7 @@ def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> 
         try:
             forever = sys.maxsize
             graph = gnnrec.Graph.from_dataset(split.dataset)
-            schedule = Schedule(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
+            schedule = OptimizerConfig(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
             PEERS["lightgcn"].fit(graph, schedule=schedule, watch=Watch(quality, patience=forever))
         except OverError:
             pass

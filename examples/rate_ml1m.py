@@ -24,11 +24,11 @@ from typing import Any
 from rich.table import Table
 
 import gnnrec
-from gnnrec.baselines import Watch
-from gnnrec.benchmark import Report, over_seeds, timed
-from gnnrec.cli import console
+from gnnrec.benchmark import BenchmarkReport, aggregate_seeds, timed
+from gnnrec.cli.output import console
 from gnnrec.cli.typed import script_line
-from gnnrec.evaluate import Fingerprint
+from gnnrec.evaluation import Fingerprint
+from gnnrec.models import Watch
 from gnnrec.rating import RatingPredictor, evaluate_ratings, fit_ratings, split_ratings
 from gnnrec.rating.attention import SCHEDULE, HistoryAttention
 from gnnrec.rating.baselines import BiasedMF, Biases
@@ -80,11 +80,11 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
             console.print(f"  {name}: RMSE {rmse:.4f} {interval}, MAE {mae:.4f}, {seconds:.0f} s", highlight=False)
         digest, protocol = of_all(followed)
         judged = {"fingerprint": digest, "protocol": protocol}
-        results = [{**row, **judged} for rows in found.values() for row in over_seeds(rows)]
+        results = [{**row, **judged} for rows in found.values() for row in aggregate_seeds(rows)]
         if arguments.json:
             head = gnnrec.RatingConfig.of(num_samples=arguments.draws)
             settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": head.model_dump(mode="json")}}
-            Report(dataset.name, results, settings=settings, command=typed).write(arguments.json)
+            BenchmarkReport(dataset.name, results, settings=settings, command=typed).write(arguments.json)
     console.print(table(results, f"{dataset.name}, random 90/10, mean of {arguments.seeds} splits"))
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from rich.table import Table
 
 import gnnrec
-from gnnrec.baselines import BASELINES
-from gnnrec.benchmark import compare, fit_baseline, table, timed
-from gnnrec.cli import console
-from gnnrec.cli.output import recommendations
+from gnnrec.benchmark import compare, fit_baseline, results_table, timed
+from gnnrec.cli.output import console, recommendations
+from gnnrec.models import BASELINES
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs") / dataset.name.replace("-", "")
 
     # Hold out a tenth of each person's ratings to stop by, another tenth to test on.
-    split = gnnrec.Split.random(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
+    split = gnnrec.splitting.random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
     graph = gnnrec.Graph.from_dataset(split.dataset)
     show_graph(graph)
 
@@ -57,10 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     for name in reversed(BASELINES):
         models[name], fit_seconds[name] = timed(partial(fit_baseline, name, split))
     results = compare(models, split, fit_seconds=fit_seconds)
-    console.print(table(results, f"Test ratings of {split.name} ({split.protocol}), everything ranked"))
+    console.print(results_table(results, f"Test ratings of {split.name} ({split.protocol}), everything ranked"))
 
     someone = new_user(dataset)
-    frame = gnnrec.recommend(model, someone, k=10)
+    frame = gnnrec.models.base(model, someone, k=10)
     profile = f"a new user of age {someone.age:.0f}, {someone.gender}, {someone.occupation}"
     console.print(f"\n[bold]Ten movies from {dataset.name} for {profile}, who likes[/] {'; '.join(someone.ratings)}")
     console.print(recommendations(frame, gnnrec.explain(model, someone, frame["movie_id"])))

@@ -17,15 +17,17 @@ with warnings.catch_warnings():  # the newest PyTorch tells PyG to do without To
 
 from gnnrec.analysis import analyze
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.explain import explain
 from gnnrec.fit import fit
 from gnnrec.graph import Graph, NewMovie, NewUser
+from gnnrec.models.base import Recommender, recommend, similar_movies
+from gnnrec.models.gnn import RecGraph, load
 from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
-from gnnrec.recgraph import RecGraph, load
-from gnnrec.recommend import Recommender, recommend, similar_movies
+from gnnrec.splitting import Split
 from gnnrec.study import SearchSpace, StudyResult, tune
 
 __version__ = "0.1.0"

@@ -32,79 +32,79 @@ class ModelConfig(_Section):
     num_layers: int = Field(1, ge=1)
     """How often people gather from movies; each layer after the first goes two hops further."""
     aggregation: Literal["mean", "max", "min", "sum"] = "mean"
-    """How GraphSAGE joins neighbours; LightGCN always takes the normalised sum."""
-    degree_smoothing: float = Field(0.25, ge=0)
-    """Ratings that every movie gets on top when degrees normalise, in units of the mean; keeps rare movies quiet."""
-    history_smoothing: float = Field(10.0, ge=0)
-    """LightGCN: ratings that every person gets on top when degrees normalise; so of few, the profile counts more."""
-    sides: tuple[str, ...] = ("genres",)
+    """How GraphSAGE joins neighbours; LightGCN always takes the normalized sum."""
+    movie_degree_smoothing: float = Field(0.25, ge=0)
+    """Ratings that every movie gets on top when degrees normalize, in units of the mean; keeps rare movies quiet."""
+    user_degree_smoothing: float = Field(10.0, ge=0)
+    """LightGCN: ratings that every person gets on top when degrees normalize; so of few, the profile counts more."""
+    attributes: tuple[str, ...] = ("genres",)
     """What movies are linked to besides people: ``genres``, ``directors``, ``actors``, as far as the data has them."""
     modalities: tuple[str, ...] | None = None
     """Which of the dataset's vectors of movies are read, such as ``poster`` and ``text``; null for all there are."""
-    facts: bool = True
+    numeric_features: bool = True
     """Whether decades are read; unseen movies are placed by a smooth function of year, runtime, plot length, genres."""
-    time: bool = False
+    temporal: bool = False
     """Whether people's vectors know the order and the dates of what they watched; the next six keys say how."""
-    rank_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
+    position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
     """Views of a history in which a rating fades with the number of later ones; each fades to 1/e after so many."""
     day_decays: tuple[Positive, ...] = ()
     """Views in which a rating fades with the days between it and the person's last one."""
-    rated_decays: tuple[Positive, ...] = ()
+    rating_decays: tuple[Positive, ...] = ()
     """Views by rank in which a movie counts by how far above or below the person's mean it was rated."""
-    date_context: bool = False
+    date_features: bool = False
     """Whether the hidden layer is told the date of the person's last rating."""
     hidden_dim: int = Field(256, ge=0)
     """Width of the hidden layer that reads all views together; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of the hidden layer, and of the vector made of the views, that is dropped in training."""
-    init: Literal["svd", "followed", "random"] = "svd"
+    init: Literal["svd", "transitions", "random"] = "svd"
     """Start of the movies' id vectors: an SVD of the ratings, an SVD of what followed what, or small and random."""
     init_scale: float = Field(0.3, gt=0)
     """Size of the first scores when starting from the SVD; 1 would be the SVD's own."""
-    followed_window: int = Field(10, ge=1)
-    """How many places later in a history a movie still counts as "followed by", for ``init: followed``."""
+    transition_window: int = Field(10, ge=1)
+    """How many places later in a history a movie still counts as "followed by", for ``init: transitions``."""
 
     @model_validator(mode="after")
     def _dates_are_read(self) -> Self:
-        if self.time and self.date_context and not self.hidden_dim:
-            raise ValueError("date_context is for the hidden layer; set hidden_dim above 0, or date_context to false")
+        if self.temporal and self.date_features and not self.hidden_dim:
+            raise ValueError("date_features is for the hidden layer; set hidden_dim above 0, or date_features to false")
         return self
 
 
 class TrainConfig(_Section):
     """How it is trained."""
 
-    loss: Literal["weighted_squared_error", "softmax", "bpr"] = "weighted_squared_error"
+    loss: Literal["weighted_mse", "softmax", "bpr"] = "weighted_mse"
     """What is minimised."""
     negative_weight: float = Field(0.3, gt=0)
     """What an unwatched movie counts in the weighted squared error."""
-    questions: Literal["random", "next"] = "random"
+    objective: Literal["masked_edges", "next_item"] = "masked_edges"
     """What is asked at each step: a random share of the ratings, or what somebody rated next at some moment."""
-    moments: int = Field(10, ge=1)
-    """With ``questions: next``, how many moments of each person are asked about in an epoch."""
-    late_moments: float = Field(2.0, ge=1)
+    cutoffs_per_user: int = Field(10, ge=1)
+    """With ``objective: next_item``, how many moments of each person are asked about in an epoch."""
+    cutoff_recency: float = Field(2.0, ge=1)
     """How much late moments are preferred, as in time they are nearest to what will be asked; 1 draws all alike."""
     horizon: int = Field(1, ge=1)
-    """With ``questions: next``, how many of the following ratings are asked for at each moment."""
+    """With ``objective: next_item``, how many of the following ratings are asked for at each moment."""
     edge_dropout: float = Field(0.5, gt=0, lt=1)
-    """Share of the ratings that, at each step, carry no message; with ``questions: random`` they are the questions."""
+    """Share of the ratings that, at each step, carry no message; with ``objective: masked_edges`` they are the questions."""
     id_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the movies that, at each step, must do without their id vector."""
     modality_dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the movies that, at each step, must do without a modality, drawn for each of them."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
     """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
-    short_histories: float = Field(0.1, ge=0, lt=1)
-    """With ``questions: random``, share of the people who, at each step, are known by 1 to 15 of their ratings only."""
+    history_truncation: float = Field(0.1, ge=0, lt=1)
+    """With ``objective: masked_edges``, share of the people who, at each step, are known by 1 to 15 of their ratings only."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the people whose age, gender and occupation are hidden at each step."""
     epochs: int = Field(30, ge=1)
     """Passes over all users, at the most."""
     batch_size: int = Field(512, ge=1)
-    """People per step; with ``questions: next``, moments."""
+    """People per step; with ``objective: next_item``, moments."""
     learning_rate: float = Field(0.002, gt=0)
     """Of Adam."""
-    learning_rate_end: float = Field(1.0, gt=0, le=1)
+    final_lr_ratio: float = Field(1.0, gt=0, le=1)
     """What is left of the learning rate after the last epoch; it falls evenly. 1 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
     """Of Adam, decoupled (AdamW)."""

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from gnnrec.errors import DataError
-from gnnrec.graph import UserBatch, batch_of
-from gnnrec.recommend import Recommender
+from gnnrec.graph import UserBatch, encode_users
+from gnnrec.models.base import Recommender
 
 PROFILE = "age, gender and occupation"
 """What stands in the ``because`` column for the profile."""
@@ -46,8 +46,8 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
@@ -59,12 +59,12 @@ def explain(model: Recommender, who: Any, movies: Iterable[Any], k: int = 2) -> 
         raise DataError(f"movies must be a list of movies, not {movies!r}")
     if k < 1:
         raise DataError(f"k must be at least 1, not {k}")
-    users, _ = batch_of(model.graph, who)
+    users, _ = encode_users(model.graph, who)
     if users.num_users != 1:
         raise DataError(f"explain takes one person at a time, not {users.num_users}")
     nodes = [model.graph.movie_node(movie) for movie in movies]
     full = model.score(users)[0, nodes].cpu()
-    history = users.movie.tolist()
+    history = users.movie_index.tolist()
     without = torch.cat([model.score(_without(users, part)).cpu()[:, nodes] for part in _parts(len(history))])
     bare = model.score(users.without_profile(torch.ones(1, dtype=torch.bool)))[:, nodes].cpu()
     effect = full - torch.cat([without, bare])  # [len(history) + 1, len(nodes)]
@@ -87,7 +87,7 @@ def _parts(length: int, size: int = 256) -> list[range]:
 
 def _without(users: UserBatch, places: range) -> UserBatch:
     """Return one person many times, each time without the movie at another place of the history."""
-    length = users.row.numel()
+    length = users.user_index.numel()
     kept = ~torch.eye(length, dtype=torch.bool)[list(places)]  # [copies, history]
     row, edge = torch.nonzero(kept, as_tuple=True)
     copies = len(places)
@@ -97,7 +97,7 @@ def _without(users: UserBatch, places: range) -> UserBatch:
         x=users.x.expand(copies, -1),
         occupation=(torch.arange(copies).repeat_interleave(len(occupation)), occupation.repeat(copies)),
         row=row,
-        movie=users.movie[edge],
+        movie=users.movie_index[edge],
         rating=users.rating[edge],
-        time=users.time[edge],
+        time=users.timestamp[edge],
     )

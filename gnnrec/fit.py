@@ -1,6 +1,6 @@
 """`fit`: the training loop, top to bottom.
 
-What a step asks and what it may look at is in `gnnrec.questions`.
+What a step asks and what it may look at is in `gnnrec.training.edge_sampling`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gnnrec import checkpoint, storage
+from gnnrec._progress import training_bar
+from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
-from gnnrec.data import Dataset, Split
-from gnnrec.device import pick_device
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
-from gnnrec.nn import ContentRidge, GraphTensors, start_from_followed, start_from_svd
-from gnnrec.progress import training_bar
-from gnnrec.questions import draw, step_loss
-from gnnrec.recgraph import RecGraph, make_encoder
+from gnnrec.models.gnn import RecGraph, make_encoder, write_weights
+from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
+from gnnrec.splitting import Split, random_split, temporal_split
+from gnnrec.training.checkpoint import FILE, TrainingState
+from gnnrec.training.edge_sampling import batch_loss, sample_batches
 
 
 def fit(
@@ -45,7 +46,7 @@ def fit(
     data : Dataset or Split
         A split is trained on its train rows and watched on its valid rows; the graph holds the train rows. Of a
         dataset, a tenth of each person's ratings is held back to know when to stop, drawn at random or, with
-        ``questions: next``, the last tenth; then the graph gets all of it.
+        ``objective: next_item``, the last tenth; then the graph gets all of it.
     config : Config, optional
         Defaults are good for MovieLens-1M.
     run_dir : str or Path, optional
@@ -88,11 +89,11 @@ def fit(
     train = config.train
     if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
         _stop_without_times(data.name, config)
-    split = data if isinstance(data, Split) else held_back(data, train)
+    split = data if isinstance(data, Split) else holdout_validation(data, train)
 
     graph = Graph.from_dataset(split.dataset)
     tensors, state = start(graph, config, pick_device(train.device))
-    encoder, optimiser, generator = state.encoder, state.optimiser, state.generator
+    encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
     ridge = ContentRidge(encoder, tensors)
 
     # Resume
@@ -102,27 +103,27 @@ def fit(
             raise ConfigError("resume needs the run_dir of the run to go on with")
         state.read(run_dir, fingerprint)
     elif run_dir is not None:  # whole and loadable before the first epoch; nothing of an earlier run stays
-        RecGraph(graph, config, ridge.settled(encoder)).save(run_dir)
+        RecGraph(graph, config, ridge.refit(encoder)).save(run_dir)
     if split.valid.empty:
         warnings.warn("no validation ratings: training takes all epochs, and the last one is kept", stacklevel=2)
 
     # Epochs
-    num_active = len(torch.unique(graph.users.row))
-    num_batches = -(-num_active * (train.moments if train.questions == "next" else 1) // train.batch_size)
+    num_active = len(torch.unique(graph.users.user_index))
+    num_batches = -(-num_active * (train.cutoffs_per_user if train.objective == "next_item" else 1) // train.batch_size)
     try:
         with training_bar(train.epochs, num_batches, enabled=progress) as bar:
             while state.epoch < train.epochs and state.waited < train.patience:
                 started = time.perf_counter()
                 encoder.train()
                 total = torch.zeros((), device=tensors.movie_degree.device)
-                for i, drawn in enumerate(draw(graph, train, generator)):
+                for i, drawn in enumerate(sample_batches(graph, train, generator)):
                     done = (state.epoch + i / num_batches) / train.epochs
-                    for group in optimiser.param_groups:
-                        group["lr"] = train.learning_rate * (1 - done * (1 - train.learning_rate_end))
-                    loss = step_loss(encoder, graph, tensors, drawn, train, generator)
-                    optimiser.zero_grad()
+                    for group in optimizer.param_groups:
+                        group["lr"] = train.learning_rate * (1 - done * (1 - train.final_lr_ratio))
+                    loss = batch_loss(encoder, graph, tensors, drawn, train, generator)
+                    optimizer.zero_grad()
                     loss.backward()
-                    optimiser.step()
+                    optimizer.step()
                     total += loss.detach()
                     bar.step(state.epoch)
                 mean_loss = total.item() / num_batches
@@ -141,7 +142,7 @@ def fit(
                     "loss": mean_loss,
                     "seconds": time.perf_counter() - started,
                 }
-                model = RecGraph(graph, config, ridge.settled(encoder))
+                model = RecGraph(graph, config, ridge.refit(encoder))
                 if len(split.valid):
                     entry[f"{train.metric}@{train.k}"] = _validate(model, split)
                 state.record(entry)
@@ -149,20 +150,20 @@ def fit(
                 if run_dir is not None:
                     state.write(run_dir, fingerprint)
                     if state.waited == 0:  # should this process be killed, the run has its best epoch
-                        storage.write_weights(run_dir, model.encoder.state_dict())
+                        write_weights(run_dir, model.encoder.state_dict())
                 if on_epoch is not None:
                     on_epoch(dict(entry))
     finally:
         # Also on Ctrl-C: what is best so far becomes the run.
         state.load_best()
-        whole = Graph.from_dataset(data, graph.known) if isinstance(data, Dataset) else graph
-        model = RecGraph(whole, config, ridge.settled(encoder), state.history)
+        whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
+        model = RecGraph(whole, config, ridge.refit(encoder), state.history)
         if run_dir is not None:
-            model.save(run_dir, keep=[checkpoint.FILE])
+            model.save(run_dir, keep=[FILE])
     return model
 
 
-def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, checkpoint.State]:
+def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
     """Return the graph's tensors and everything that training changes, seeded and at its starting point."""
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.of(graph, device)
@@ -171,29 +172,29 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":
-        start_from_svd(encoder, tensors, generator, config.model.init_scale)
-    elif config.model.init == "followed":
-        window = config.model.followed_window
-        start_from_followed(encoder, tensors, generator, config.model.init_scale, window)
-    optimiser = torch.optim.AdamW(
+        init_from_svd(encoder, tensors, generator, config.model.init_scale)
+    elif config.model.init == "transitions":
+        window = config.model.transition_window
+        init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)
+    optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
-    return tensors, checkpoint.State(encoder, optimiser, generator)
+    return tensors, TrainingState(encoder, optimizer, generator)
 
 
-def held_back(dataset: Dataset, train: TrainConfig) -> Split:
+def holdout_validation(dataset: Dataset, train: TrainConfig) -> Split:
     """Return a dataset with a tenth of each person's ratings to validate on, asked for as training asks."""
-    if train.questions == "next":
-        return Split.chronological(dataset, (0.9, 0.1, 0.0))
-    return Split.random(dataset, (0.9, 0.1, 0.0), seed=train.seed)
+    if train.objective == "next_item":
+        return temporal_split(dataset, (0.9, 0.1, 0.0))
+    return random_split(dataset, (0.9, 0.1, 0.0), seed=train.seed)
 
 
 def _stop_without_times(name: str, config: Config) -> None:
     """Refuse settings that go by time: the order of a file may be anything."""
     going_by_time = {
-        "model.time=true": config.model.time,
-        "model.init=followed": config.model.init == "followed",
-        "train.questions=next": config.train.questions == "next",
+        "model.temporal=true": config.model.temporal,
+        "model.init=transitions": config.model.init == "transitions",
+        "train.objective=next_item": config.train.objective == "next_item",
     }
     if wanted := [setting for setting, on in going_by_time.items() if on]:
         raise DataError(
@@ -209,7 +210,7 @@ def _validate(model: RecGraph, split: Split) -> float:
         split.valid,
         ks=(train.k,),
         metrics=(train.metric,),
-        candidates=split.ranked("valid"),
+        candidates=split.candidates_for("valid"),
         history=split.support,
         per_user=True,
     )
@@ -220,7 +221,7 @@ def _fingerprint(config: Config, split: Split) -> str:
     """Return a digest of what must not change between a run and its resumption."""
     settings = config.model_dump()
     free = ("epochs", "patience", "device")
-    for name in free if config.train.learning_rate_end == 1 else free[1:]:  # a falling rate looks at the last epoch
+    for name in free if config.train.final_lr_ratio == 1 else free[1:]:  # a falling rate looks at the last epoch
         settings["train"].pop(name)
     digest = hashlib.sha256(repr(settings).encode())
     known = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]

@@ -347,7 +347,7 @@ def test_any_dataset_is_told_or_left_out(dataset: Dataset) -> None:
 
 @pytest.mark.real
 def test_ml_1m() -> None:
-    if not os.environ.get("GNNREC_DATA") or gnnrec.data.find_dataset("ml-1m") is None:
+    if not os.environ.get("GNNREC_DATA") or gnnrec.datasets.find_dataset("ml-1m") is None:
         pytest.skip("needs real data: set GNNREC_DATA to the folder that holds ml-1m/")
     dataset = gnnrec.load_dataset("ml-1m")
     # What the README of the set says: at least 20 ratings of each user, whole stars; 18 genres, 7 ages, 21 occupations.

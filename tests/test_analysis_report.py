@@ -17,13 +17,16 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import gnnrec
-from gnnrec import Dataset, cli
-from gnnrec.analysis import Analysis, analyze, draw, rating_distribution, report
+from gnnrec import Dataset
+from gnnrec.analysis import Analysis, analyze, rating_distribution
+from gnnrec.analysis.draw import DRAWN
 from gnnrec.analysis.finding import Finding, size_of
+from gnnrec.analysis.report import PICTURES
 from gnnrec.analysis.sections import SECTIONS
-from gnnrec.data import make_sample
-from gnnrec.data.posters import sample_posters
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.cli import app
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
 
 EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
@@ -74,11 +77,11 @@ class Page(HTMLParser):
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_every_section_has_a_picture_and_is_replaced() -> None:
-    assert set(draw.DRAWN) == {*SECTIONS, "missing"} == set(report.PICTURES)
+    assert set(DRAWN) == {*SECTIONS, "missing"} == set(PICTURES)
 
 
 def test_the_folder_is_whole(found: Analysis, folder: Path) -> None:
@@ -247,7 +250,7 @@ def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
     assert posters() == []
     assert "Posters were not looked for" in analyze(sample)["missing"].text
     assert posters(posters=tmp_path) == [79]
-    assert posters(dataset=sample.with_features(poster=MovieVectors([1, 2], [[1.0], [2.0]]))) == [2]
+    assert posters(dataset=sample.with_features(poster=ContentEmbeddings([1, 2], [[1.0], [2.0]]))) == [2]
     with pytest.raises(DataError, match="is not a folder of posters"):
         analyze(sample, posters=tmp_path / "no")
 
@@ -263,7 +266,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["users:", "2"], ["movies:", "2"], ["ratings:", "3"], ["pairs", "with", "a", "rating:", "75%"],
     ]  # fmt: skip
     assert "left out days: the ratings of mine have no column timestamp" in lines
-    assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
+    assert lines[-1] == f"open {Path('analysis/mine/html')}"
     assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
 
 

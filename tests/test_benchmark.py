@@ -15,25 +15,27 @@ import torch
 from rich.console import Console
 
 from gnnrec import Config, Split, evaluate, fit
-from gnnrec.baselines import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
 from gnnrec.benchmark import (
     FAST,
     MODELS,
-    Report,
+    BenchmarkReport,
+    aggregate_seeds,
     benchmark,
     compare,
     fit_baseline,
-    over_seeds,
-    table,
+    results_table,
     timed,
     valid_quality,
 )
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluate import Fingerprint
+from gnnrec.evaluation import Fingerprint
 from gnnrec.graph import Graph
+from gnnrec.models import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
+from gnnrec.splitting import random_split, split
 
-module = importlib.import_module("gnnrec.benchmark.run")
+module = importlib.import_module("gnnrec.benchmark")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
 KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
 KEYS += ["fingerprint", "protocol"]
@@ -41,7 +43,7 @@ KEYS += ["fingerprint", "protocol"]
 
 @pytest.fixture(scope="module")
 def small() -> Split:
-    return Split.random(make_sample(60, 40))
+    return random_split(make_sample(60, 40))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ def ease_by_hand(split: Split) -> EASE:
 def test_without_valid_rows_baselines_keep_their_defaults(small: Split) -> None:
     bare = Split(small.train, small.valid[:0], small.test, small.movies, small.users)
     chosen = fit_baseline("ease", bare)
-    torch.testing.assert_close(chosen.movie_vectors(), EASE.fit(chosen.graph).movie_vectors())
+    torch.testing.assert_close(chosen.similarity_embeddings(), EASE.fit(chosen.graph).similarity_embeddings())
 
 
 def test_baselines_are_as_if_fitted_by_hand(small: Split, results: list[dict[str, Any]]) -> None:
@@ -139,11 +141,11 @@ def test_wrong_arguments(small: Split, options: dict[str, Any], message: str) ->
 
 def test_what_has_no_value_has_no_row() -> None:
     # No genres: no diversity. Nobody timed the fit: no seconds.
-    split = Split.random(Dataset(make_sample(60, 40).ratings, name="bare"))
+    split = random_split(Dataset(make_sample(60, 40).ratings, name="bare"))
     rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])
     assert "diversity" not in {row["metric"] for row in rows}
     assert {row["fit_seconds"] for row in rows} == {None}
-    assert "nan" not in printed(table(rows, "bare"))
+    assert "nan" not in printed(results_table(rows, "bare"))
 
 
 def test_compare_takes_the_seconds_it_is_told(small: Split) -> None:
@@ -158,7 +160,7 @@ def printed(grid: Any) -> str:
 
 
 def test_table_shows_the_numbers(results: list[dict[str, Any]]) -> None:
-    lines = printed(table(results, "the [best] of all")).splitlines()
+    lines = printed(results_table(results, "the [best] of all")).splitlines()
     assert lines[0].strip() == "the [best] of all"
     assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == list(FAST)
     gnn = next(line for line in lines if line.startswith("│ gnn"))
@@ -239,7 +241,7 @@ def test_who_cannot_take_part_is_left_out(tmp_path: Path, capsys: pytest.Capture
     assert report.left_out["mf"].startswith(reason)
     benchmark(split, models=["mf", "popularity"], limit_seconds=1e-6, out=tmp_path / "x.json")
     assert capsys.readouterr().out.startswith(f"LEFT OUT mf: {reason}")
-    assert Report.read(tmp_path / "x.json").left_out == report.left_out
+    assert BenchmarkReport.read(tmp_path / "x.json").left_out == report.left_out
     with pytest.raises(DataError, match=reason), pytest.warns(UserWarning, match="left out"):
         benchmark(split, models=["mf"], limit_seconds=1e-6, out=tmp_path / "none.json", progress=False)
     assert not (tmp_path / "none.json").exists()
@@ -252,16 +254,16 @@ def test_a_run_that_dies_keeps_what_it_has(small: Split, tmp_path: Path, monkeyp
     monkeypatch.setitem(BASELINES, "itemknn", killed)
     with pytest.raises(KeyboardInterrupt):
         benchmark(small, models=["ease", "itemknn"], out=tmp_path / "new" / "x.json", progress=False)
-    kept = Report.read(tmp_path / "new" / "x.json")
+    kept = BenchmarkReport.read(tmp_path / "new" / "x.json")
     expected = benchmark(small, models=["ease"], progress=False)
     assert [row["mean"] for row in kept.results] == [row["mean"] for row in expected.results]
 
 
 def test_a_report_comes_back_from_its_file(small: Split, results: list[dict[str, Any]], tmp_path: Path) -> None:
     settings = {"gnn": TINY.model_dump(mode="json")}
-    report = Report("sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample")
+    report = BenchmarkReport("sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample")
     report.write(tmp_path / "x.json")
-    assert Report.read(tmp_path / "x.json") == report
+    assert BenchmarkReport.read(tmp_path / "x.json") == report
     assert report.threads == torch.get_num_threads()
     assert report.packages["torch"] == importlib.metadata.version("torch")
     text = (tmp_path / "x.json").read_text()
@@ -273,7 +275,7 @@ def test_a_report_comes_back_from_its_file(small: Split, results: list[dict[str,
 def test_what_is_no_report(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DataError, match=r"x\.json: this is no report of a benchmark"):
-        Report.read(tmp_path / "x.json")
+        BenchmarkReport.read(tmp_path / "x.json")
 
 
 def test_over_seeds() -> None:
@@ -283,7 +285,7 @@ def test_over_seeds() -> None:
         for seconds, values in ((2.0, (0.1, 0.5)), (4.0, (0.3, 0.5)))
         for metric, value in zip(("ndcg", "recall"), values, strict=True)
     ]
-    ndcg, recall = over_seeds(runs)
+    ndcg, recall = aggregate_seeds(runs)
     assert (ndcg["metric"], ndcg["values"], ndcg["seeds"]) == ("ndcg", [0.1, 0.3], 2)
     assert (ndcg["mean"], ndcg["std"]) == (pytest.approx(0.2), pytest.approx(0.02**0.5))
     assert (recall["metric"], recall["mean"], recall["std"], recall["fit_seconds"]) == ("recall", 0.5, 0.0, 3.0)
@@ -292,7 +294,7 @@ def test_over_seeds() -> None:
 def test_every_row_has_the_fingerprint_of_its_protocol(small: Split, results: list[dict[str, Any]]) -> None:
     fingerprint = Fingerprint.of(small)
     assert {(row["fingerprint"], row["protocol"]) for row in results} == {(fingerprint.digest, str(fingerprint))}
-    lines = printed(table(results, "t"))
+    lines = printed(results_table(results, "t"))
     assert f"{fingerprint.digest} = sample, random per user 0.8/0.1/0.1, seed 0" in lines
     assert f"test {fingerprint.parts['test']}" in lines
     assert "history train" in lines
@@ -304,12 +306,12 @@ def test_a_table_of_two_protocols_is_refused(small: Split, results: list[dict[st
     for other in ({"mask": "train+valid"}, {"history": "train+valid"}):
         rows = compare(ease, small, **other)
         with pytest.raises(ConfigError, match=f"results of different protocols.*{rows[0]['fingerprint']} = sample"):
-            table([*results, *rows], "mixed")
+            results_table([*results, *rows], "mixed")
     old = [{key: v for key, v in row.items() if key not in ("fingerprint", "protocol")} for row in results]
     with pytest.raises(ConfigError, match="a protocol that was not recorded"):
-        table([*results, *old], "mixed")
-    table([*results, *compare(ease, small)], "the same")
-    assert "= sample" not in printed(table(old, "what an older version wrote"))
+        results_table([*results, *old], "mixed")
+    results_table([*results, *compare(ease, small)], "the same")
+    assert "= sample" not in printed(results_table(old, "what an older version wrote"))
 
 
 def test_timed() -> None:
@@ -320,7 +322,7 @@ def test_timed() -> None:
 
 def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among held-out movies, settings and epochs are chosen by ranking the movies for validation among each other."""
-    split = Split.by_protocol("unseen-movies", make_sample(80, 120), fold=1)
+    split = split(make_sample(80, 120), "cold-movies", fold=1)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     expected = evaluate(model, split.valid, ks=[20], metrics=["ndcg"], candidates=split.valid["movie_id"].unique())
     quality = valid_quality(split)
@@ -329,7 +331,7 @@ def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.Monke
     trained = fit(split, Config().override(["train.epochs=1", "model.embedding_dim=4"]), progress=False)
     expected = evaluate(
         trained, split.valid, ks=[trained.config.train.k], metrics=[trained.config.train.metric],
-        candidates=split.ranked("valid"),
+        candidates=split.candidates_for("valid"),
     )  # fmt: skip
     (seen,) = (value for key, value in trained.history[0].items() if "@" in key)
     assert seen == pytest.approx(expected["value"].item(), abs=1e-6)

@@ -21,7 +21,7 @@ CONFIGS = st.builds(
         embedding_dim=st.integers(1, 1024),
         aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
         time=st.booleans(),
-        rank_decays=st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
+        position_decays=st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
         day_decays=st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
         init_scale=st.floats(0, exclude_min=True, allow_infinity=False),
     ),
@@ -72,15 +72,15 @@ def test_it_does_not_change() -> None:
         ({"train": {"edge_dropout": 1.0}}, "  train.edge_dropout: Input should be less than 1 (got 1.0)"),
         ({"train": {"edge_dropout": 0}}, "  train.edge_dropout: Input should be greater than 0 (got 0)"),
         ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: Input should be greater than 0 (got nan)"),
-        ({"train": {"loss": "hinge"}}, "'weighted_squared_error', 'softmax' or 'bpr' (got 'hinge')"),
+        ({"train": {"loss": "hinge"}}, "'weighted_mse', 'softmax' or 'bpr' (got 'hinge')"),
         ({"train": 3}, "(got 3)"),
-        ({"model": {"rank_decays": []}}, "  model.rank_decays: Tuple should have at least 1 item after validation"),
-        ({"model": {"rank_decays": [1, 0]}}, "  model.rank_decays.1: Input should be greater than 0 (got 0)"),
+        ({"model": {"position_decays": []}}, "  model.position_decays: Tuple should have at least 1 item after validation"),
+        ({"model": {"position_decays": [1, 0]}}, "  model.position_decays.1: Input should be greater than 0 (got 0)"),
         ({"model": {"day_decays": 3}}, "  model.day_decays: Input should be a valid tuple (got 3)"),
         ({"model": {"dropout": 1.0}}, "  model.dropout: Input should be less than 1 (got 1.0)"),
-        ({"train": {"questions": "last"}}, "  train.questions: Input should be 'random' or 'next' (got 'last')"),
-        ({"train": {"late_moments": 0.5}}, "  train.late_moments: Input should be greater than or equal to 1"),
-        ({"train": {"learning_rate_end": 0}}, "  train.learning_rate_end: Input should be greater than 0 (got 0)"),
+        ({"train": {"objective": "last"}}, "  train.objective: Input should be 'random' or 'next' (got 'last')"),
+        ({"train": {"cutoff_recency": 0.5}}, "  train.cutoff_recency: Input should be greater than or equal to 1"),
+        ({"train": {"final_lr_ratio": 0}}, "  train.final_lr_ratio: Input should be greater than 0 (got 0)"),
     ],
 )
 def test_wrong_values(values: dict, message: str) -> None:
@@ -91,12 +91,12 @@ def test_wrong_values(values: dict, message: str) -> None:
 
 
 def test_what_concerns_several_keys_is_one_line() -> None:
-    keys = ["model.time=true", "model.date_context=true", "model.hidden_dim=0"]
+    keys = ["model.temporal=true", "model.date_features=true", "model.hidden_dim=0"]
     with pytest.raises(ConfigError) as caught:
         Config().override(keys)
-    expected = "  model: date_context is for the hidden layer; set hidden_dim above 0, or date_context to false"
+    expected = "  model: date_features is for the hidden layer; set hidden_dim above 0, or date_features to false"
     assert str(caught.value) == f"config is not valid:\n{expected}"
-    assert not Config().override(["model.time=false", *keys[1:]]).model.time, "as nothing about time is read"
+    assert not Config().override(["model.temporal=false", *keys[1:]]).model.temporal, "as nothing about time is read"
 
 
 def test_every_wrong_key_is_named() -> None:
@@ -136,8 +136,8 @@ def test_overrides() -> None:
     assert config.model == ModelConfig(num_layers=2)
     assert config.train == TrainConfig(loss="bpr", learning_rate=1e-4, device="cuda:1", epochs=3)
     assert Config().override([]) == Config()
-    decays = Config().override(["model.rank_decays=[1, 2.5, .inf]", "model.day_decays=[7]"]).model
-    assert (decays.rank_decays, decays.day_decays) == ((1.0, 2.5, float("inf")), (7.0,))
+    decays = Config().override(["model.position_decays=[1, 2.5, .inf]", "model.day_decays=[7]"]).model
+    assert (decays.position_decays, decays.day_decays) == ((1.0, 2.5, float("inf")), (7.0,))
     assert Config().override(["train.epochs=1", "train.epochs=2"]).train.epochs == 2
 
 
@@ -146,7 +146,7 @@ def test_overrides() -> None:
     [
         ("epochs=3", "cannot read 'epochs=3'; write section.key=value, as in model.num_layers=2"),
         ("train.epochs", "cannot read 'train.epochs'; write section.key=value, as in model.num_layers=2"),
-        ("optimiser.epochs=3", "there is no config section 'optimiser'; there are model, train"),
+        ("optimizer.epochs=3", "there is no config section 'optimizer'; there are model, train"),
         ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key; did you mean train.epochs?"),
         ("train.epochs.x=3", "config is not valid:\n  train.epochs.x: there is no such key"),
         ("train.epochs=many", "(got 'many')"),

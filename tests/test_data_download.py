@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec.data import download, find_dataset, load_dataset
+from gnnrec.datasets import download, find_dataset, load_dataset
 from gnnrec.errors import ConfigError, DataError, DownloadError
 
-MODULE = importlib.import_module("gnnrec.data.download")  # the package gives this name to the function
+MODULE = importlib.import_module("gnnrec.datasets.movielens")  # the package gives this name to the function
 CSV = b"userId,movieId,rating,timestamp\n1,10,4.5,1000\n"
 
 

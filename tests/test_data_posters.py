@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gnnrec.data import Dataset, load_dataset, make_sample
-from gnnrec.data.posters import HEIGHT, SHAPES, WIDTH, draw_poster, sample_posters
-from gnnrec.data.vocabulary import GENRES, THEMES
+from gnnrec.data import Dataset
+from gnnrec.datasets import load_dataset, make_sample
+from gnnrec.datasets.synthetic import GENRES, THEMES
+from gnnrec.datasets.synthetic_posters import HEIGHT, SHAPES, WIDTH, draw_poster, sample_posters
 from gnnrec.errors import ConfigError, DataError
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, find_dataset, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.errors import ConfigError, DataError
 
 ML_1M = {

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec.data import Dataset, Split, find_dataset, load_dataset
+from gnnrec.data import Dataset
+from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.graph import Graph
+from gnnrec.splitting import Split, leave_one_out, split
 
 
 def real(name: str) -> Path:
@@ -49,10 +51,10 @@ def test_what_lies_beside_ml_1m(ml_1m: Dataset) -> None:
     assert movies["directors"][3114] == "John Lasseter|Ash Brannon|Lee Unkrich"  # two of them "(co-director)"
     assert (movies["plot"].isna().sum(), movies["runtime"].isna().sum(), movies["imdb_id"].isna().sum()) == (23, 13, 0)
     graph = Graph.from_dataset(ml_1m)
-    assert {column: len(values) for column, values in graph.sides.items()} == {
+    assert {column: len(values) for column, values in graph.attributes.items()} == {
         "genres": 18, "directors": 773, "actors": 2_359,
     }  # fmt: skip
-    assert {column: len(ends[0]) for column, ends in graph.movie_sides.items()} == {
+    assert {column: len(ends[0]) for column, ends in graph.movie_attribute_edges.items()} == {
         "genres": 6_408, "directors": 2_816, "actors": 9_769,
     }  # fmt: skip
 
@@ -67,7 +69,7 @@ def test_ml_1m_is_fast() -> None:
 
 @pytest.mark.real
 def test_ml_1m_last_ratings(ml_1m: Dataset) -> None:
-    split = Split.leave_last_out(ml_1m)
+    split = leave_one_out(ml_1m)
     assert (len(split.train), len(split.valid), len(split.test)) == (1_000_209 - 2 * 6040, 6040, 6040)
     # User 1's latest second holds several ratings; the last of them in the file is the test movie.
     mine = ml_1m.ratings[ml_1m.ratings["user_id"] == 1]
@@ -101,7 +103,7 @@ def test_published_split(ml_1m: Dataset) -> None:
 @pytest.mark.real
 def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     # 20-core is what the published split was made of; ratings of 3 and more are those RecBole counts.
-    assert repr(ml_1m.filtered(core=20)) == "Dataset('ml-1m', 20-core: 6,022 users, 3,043 movies, 995,154 ratings)"
+    assert repr(ml_1m.filtered(k_core=20)) == "Dataset('ml-1m', 20-core: 6,022 users, 3,043 movies, 995,154 ratings)"
     assert repr(ml_1m.filtered(3)) == "Dataset('ml-1m', rating >= 3: 6,039 users, 3,628 movies, 836,478 ratings)"
     assert ml_1m.filtered(3, 10).num_ratings == 834_449
     assert (ml_1m.filtered(4, 10).num_users, ml_1m.filtered(4, 10).num_movies) == (5_949, 2_810)
@@ -112,20 +114,20 @@ def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     ("name", "sizes", "movies"),
     [
         ("recbole", (673_059, 80_695, 80_695), 3_123),
-        ("chronological-10core", (405_155, 54_459, 111_917), 2_810),
+        ("temporal-10core", (405_155, 54_459, 111_917), 2_810),
         ("global-time", (800_169, 100_020, 100_020), 3_706),
-        ("next-movie", (988_129, 6_040, 6_040), 3_706),
+        ("next-item", (988_129, 6_040, 6_040), 3_706),
     ],
 )
 def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, int], movies: int) -> None:
-    split = Split.by_protocol(name, ml_1m)
+    split = split(ml_1m, name)
     assert (len(split.train), len(split.valid), len(split.test)) == sizes
     assert len(split.catalogue) == movies
 
 
 @pytest.mark.real
 def test_negatives_on_ml_1m(ml_1m: Dataset) -> None:
-    split = Split.by_protocol("next-movie-99", ml_1m)
+    split = split(ml_1m, "next-item-99")
     assert split.negatives is not None
     assert len(split.negatives) == 99 * 6040
     pairs = ml_1m.ratings["user_id"] * 10_000 + ml_1m.ratings["movie_id"]

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnrec.data import Dataset, Split, make_sample
-from gnnrec.data.vocabulary import ERAS, THEMES
-from gnnrec.data.world import make_movies
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic import ERAS, THEMES, make_movies
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split, random_split
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def recall(scores: np.ndarray, train: np.ndarray, test: np.ndarray, k: int = 10)
 
 
 def test_collaborative_beats_popular(sample: Dataset) -> None:
-    split = Split.random(sample)
+    split = random_split(sample)
     train, test = matrix(split.train), matrix(split.test)
     inverse = np.linalg.inv(train.T @ train + 200 * np.eye(400))
     weights = -inverse / np.diag(inverse)
@@ -102,7 +103,7 @@ def test_content_tells_about_unseen_movies(sample: Dataset) -> None:
 
 
 def test_profile_tells_about_new_people(sample: Dataset) -> None:
-    split = Split.held_out_users(sample, support=0)
+    split = Split.held_out_users(sample, n_known=0)
     train, test = matrix(split.train), matrix(split.test)
     users = sample.users
     ages = np.exp(-(((users["age"].to_numpy(float)[:, None] - np.arange(15, 70, 10)) / 8) ** 2))

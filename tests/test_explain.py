@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from gnnrec import NewUser, RecGraph, Split, explain
-from gnnrec.baselines import EASE, Popularity
-from gnnrec.data import Dataset, make_sample
+from gnnrec.data import Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
 from gnnrec.explain import PROFILE
-from gnnrec.graph import Graph, batch_of
-from gnnrec.recommend import Recommender, recommend
+from gnnrec.graph import Graph, encode_users
+from gnnrec.models import EASE, Popularity
+from gnnrec.models.base import Recommender, recommend
 
 ALL = 1000  # more reasons than anyone has
 
@@ -164,10 +165,10 @@ def test_parts_do_not_matter(long_history: tuple[EASE, dict[int, float]], monkey
 
 
 def test_the_model_is_left_as_it_was(trained: RecGraph) -> None:
-    users, _ = batch_of(trained.graph, 42)
+    users, _ = encode_users(trained.graph, 42)
     before = trained.score(users).clone()
     explain(trained, 42, [1, 2, 3])
-    assert torch.equal(before, trained.score(batch_of(trained.graph, 42)[0]))
+    assert torch.equal(before, trained.score(encode_users(trained.graph, 42)[0]))
 
 
 def test_works_without_titles_and_profiles() -> None:

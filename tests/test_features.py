@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gnnrec.data import Dataset, make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import (
     Encoder,
@@ -28,7 +28,7 @@ from gnnrec.features import (
     load_features,
     save_vectors,
 )
-from gnnrec.features import cache as cache_module
+from gnnrec.features.cache import Cache
 from gnnrec.features.store import read_stored
 
 TEXTS = {1: "a ship", 2: "a wedding", 3: "a ship", 4: None, 5: " N/A ", 6: "a storm "}
@@ -65,7 +65,7 @@ def dataset_of(texts: dict[Any, str | None], column: str = "plot") -> Dataset:
     return Dataset(ratings, pd.DataFrame({"movie_id": ids, column: list(texts.values())}), name="mine")
 
 
-def run(texts: dict[Any, str | None], encoder: Lengths, out: Path | None, **options: Any) -> MovieVectors:
+def run(texts: dict[Any, str | None], encoder: Lengths, out: Path | None, **options: Any) -> ContentEmbeddings:
     return encode(find_plots(dataset_of(texts)), encoder, out=out, progress=False, say=lambda line: None, **options)
 
 
@@ -242,7 +242,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_killed_run_leaves_parts_that_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(cache_module.Cache, "finish", lambda *_: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(Cache, "finish", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
         run(TEXTS, Lengths(), tmp_path, batch_size=1)
     monkeypatch.undo()

@@ -13,9 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gnnrec.cli import app
-from gnnrec.data import Dataset, load_dataset
-from gnnrec.features import cache as cache_module
+from gnnrec.data import Dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.features import encode_posters, find_plots, load_features
+from gnnrec.features.cache import Cache
 
 PLOTS = ["a ship is lost in space", "space and a ship", "a wedding in spring", "spring, and a wedding cake"]
 
@@ -70,7 +71,7 @@ def test_ready_made_vectors(mine: Path) -> None:
     pd.DataFrame({"movieId": [2, 99], "x": [1.5, 2.0]}).to_csv(mine / "t.csv", index=False)
     words = ("--dataset", mine / "mine", "--out", mine / "out", "--poster-vectors", mine / "p.npy")
     text = run(*words, "--poster-ids", mine / "index.csv", "--text-vectors", mine / "t.csv")
-    assert "poster: MovieVectors(4 movies, 3 wide: given, p.npy)" in text
+    assert "poster: ContentEmbeddings(4 movies, 3 wide: given, p.npy)" in text
     loaded = load_features(mine / "out")
     assert loaded["poster"].aligned([1, 4])[0].tolist() == [[0, 0, 0], [1, 0, 0]]
     assert loaded["text"].aligned([2])[0].tolist() == [[1.5]]
@@ -100,7 +101,7 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     words = ("--dataset", mine / "mine", "--posters", mine / "posters", "--image-encoder", "colours", "--out")
     text = run(*words, mine / "out")
     assert "warning: " in text and "its movie counts as one without poster" in text and "features.py" not in text
-    monkeypatch.setattr(cache_module.Cache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Cache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     text = run(*words, mine / "other", status=130)
     assert "stopped; what was encoded is in" in text and "the same command goes on" in text
 

@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gnnrec.device import pick_device
+from gnnrec._torch import pick_device
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import EncoderError, encode_posters, load_features, pick
-from gnnrec.features.encoders import base, hub
 from gnnrec.features.encoders import pick as pick_function
+from gnnrec.features.encoders.base import need
 from gnnrec.features.encoders.clip import ClipImage, ClipText
 from gnnrec.features.encoders.colours import Colours
 from gnnrec.features.encoders.sentence import Sentence, cut
@@ -38,7 +38,7 @@ LONG = "The crew of a ship wakes up far from home. " * 60
 
 def why_not(module: str, extra: str) -> str | None:
     try:
-        base.need(module, extra, "this test")
+        need(module, extra, "this test")
     except EncoderError as error:
         return str(error)
     return None
@@ -379,11 +379,11 @@ def test_auto_says_why_it_passes_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_packages_that_are_missing_or_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EncoderError, match=r"X needs no_such_package; install it with: pip install 'gnnrec\[clip\]'"):
-        base.need("no_such_package", "clip", "X")
+        need("no_such_package", "clip", "X")
     (tmp_path / "broken_package.py").write_text("raise RuntimeError('operator does not exist')")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EncoderError, match="which is installed but does not load: operator does not exist"):
-        base.need("broken_package", "clip", "X")
+        need("broken_package", "clip", "X")
 
 
 def test_devices() -> None:
@@ -413,7 +413,7 @@ def test_the_bench_says_ten_times_how_it_goes(bench: Any, tmp_path: Path, capsys
     assert list(done) == [6, 9, 12, 18, 21, 24, 30, 33, 36, 40]  # the first batch at or behind each tenth of 40
     assert list(seconds) == sorted(seconds) and min(memory) > 50
     printed = capsys.readouterr().out
-    assert printed.count("per second") == 11 and "MovieVectors(40 movies, 226 wide" in printed
+    assert printed.count("per second") == 11 and "ContentEmbeddings(40 movies, 226 wide" in printed
 
 
 @needs_clip

@@ -148,11 +148,11 @@ def test_names_of_modalities(tmp_path: Path) -> None:
 def test_saved_vectors_come_back(
     tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, text: bool, about: str
 ) -> None:
-    from gnnrec.data.vectors import MovieVectors
+    from gnnrec.data import ContentEmbeddings
 
     folder = tmp_path_factory.mktemp("saved")
     ids = [f"tt{row}" if text else row * 7 for row in range(len(values))]
-    path = save_vectors(folder, "mine", MovieVectors(ids, values, about))
+    path = save_vectors(folder, "mine", ContentEmbeddings(ids, values, about))
     for loaded in (load_features(folder)["mine"], read_vectors(path)):
         assert loaded.movie_ids.tolist() == ids and loaded.about == about
         np.testing.assert_array_equal(loaded.values, values)

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import typer
-from fetch_server import QUICK, Reply, Server, as_json, image, picture, running
+from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 from PIL import Image
 from typer.testing import CliRunner
 
 from gnnrec import Dataset
 from gnnrec.cli.fetching import fetch
-from gnnrec.data import load_dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.fetch import FetchReport, Omdb, Tmdb, fetch_content
 from gnnrec.features.fetch.manners import RefusedError

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fetch_server import QUICK, Reply, Server, as_json, image, picture, running
+from tests.helpers.fetch_server import QUICK, Reply, Server, as_json, image, picture, running
 
 from gnnrec.errors import ConfigError, DownloadError
 from gnnrec.features.fetch import Manners

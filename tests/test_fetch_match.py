@@ -84,7 +84,7 @@ def test_scores(title: str, candidate: Candidate, expected: float) -> None:
 
 
 def test_likeness_by_hand() -> None:
-    # "dead man" and "dead men": 7 of 8 letters in common, on both sides.
+    # "dead man" and "dead men": 7 of 8 letters in common, on both attributes.
     assert score(wanted("Dead Man (1995)"), movie("Dead Men", year=1995)) == pytest.approx(7 / 8)
     assert best(wanted("Dead Man (1995)"), [movie("Dead Men", year=1995)]) == (
         "nothing fits; the nearest is 'Dead Men' (1995)"

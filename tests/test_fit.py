@@ -14,10 +14,11 @@ import torch
 from conftest import FAST
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
-from gnnrec.baselines import Popularity
-from gnnrec.data import make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity
 from gnnrec.nn import ENCODERS, LOSSES
+from gnnrec.splitting import random_split
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=4"])
@@ -26,7 +27,7 @@ RUN = {"config.yaml", "graph.safetensors", "metrics.json", "nodes.json", "run.js
 
 @pytest.fixture(scope="module")
 def small() -> Split:
-    return Split.random(make_sample(80, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
+    return random_split(make_sample(80, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
 
 
 def quick(data: Split | Dataset, *overrides: str, **options: Any) -> RecGraph:
@@ -61,7 +62,7 @@ def stop_at_step(monkeypatch: pytest.MonkeyPatch, step: int, with_what: BaseExce
             raise with_what
         return honest(*args)
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
 
 
 # It learns
@@ -121,7 +122,7 @@ def test_a_seed_decides_everything(small: Split, encoder: str) -> None:
     assert_same_training(one, quick(small, *overrides))
     other = quick(small, *overrides, "train.seed=1")
     assert figures(one) != figures(other)
-    assert not torch.equal(one.movie_vectors(), other.movie_vectors())
+    assert not torch.equal(one.similarity_embeddings(), other.similarity_embeddings())
 
 
 # Watching
@@ -154,7 +155,7 @@ def test_weights_that_are_no_numbers(small: Split, monkeypatch: pytest.MonkeyPat
         nothing = (next(encoder.parameters()).sum() * 0).sqrt()  # is 0, and its gradient infinity times 0
         return honest(encoder, *args) + nothing
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
     with pytest.raises(
         FloatingPointError, match=r"a weight is no finite number after epoch 1; lower train\.learning_rate"
     ):
@@ -190,7 +191,7 @@ def test_without_valid_rows_the_last_epoch_stays(small: Split) -> None:
         progress=False,
     )
     assert figures(longer)[:4] == figures(model)
-    assert not torch.equal(longer.movie_vectors(), model.movie_vectors())
+    assert not torch.equal(longer.similarity_embeddings(), model.similarity_embeddings())
 
 
 # Interrupted and resumed
@@ -229,7 +230,7 @@ def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, m
         seen.append((run / "weights.safetensors").read_bytes())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LOOP, "step_loss", step_loss)
+    monkeypatch.setattr(LOOP, "batch_loss", step_loss)
     with pytest.raises(KeyboardInterrupt):
         quick(small, "train.epochs=9", run_dir=run, resume=True)
     assert seen == [best]
@@ -295,7 +296,7 @@ gnnrec.fit(split, config, run_dir={str(tmp_path / "run")!r}, progress=False)
     data = Split.from_folder(tmp_path / "split")
     resumed, whole = quick(data, run_dir=tmp_path / "run", resume=True), quick(data)
     assert [e["epoch"] for e in resumed.history] == [1, 2, 3, 4]
-    torch.testing.assert_close(resumed.movie_vectors(), whole.movie_vectors(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(resumed.similarity_embeddings(), whole.similarity_embeddings(), atol=1e-4, rtol=1e-4)
 
 
 def test_resume_needs_a_run(small: Split, tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_resume_needs_the_same_config_and_data(small: Split, tmp_path: Path) -> 
     quick(small, "train.epochs=1", run_dir=run)
     before = {name: (run / name).read_bytes() for name in files_in(run)}
     genres = small.movies.assign(genres="Drama")
-    vectors = MovieVectors(small.movies["movie_id"][:2], [[1.0], [2.0]])
+    vectors = ContentEmbeddings(small.movies["movie_id"][:2], [[1.0], [2.0]])
     for data, overrides in (
         (small, ["model.embedding_dim=9"]),
         (small, ["train.learning_rate=0.1"]),

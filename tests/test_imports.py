@@ -15,7 +15,7 @@ import gnnrec
 PACKAGE = Path(gnnrec.__file__).parent
 ROOMS = (
     "errors", "files", "device", "config", "data", "features", "propagate", "graph", "nn", "storage", "recommend",
-    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "questions", "fit",
+    "explain", "recgraph", "baselines", "evaluate", "checkpoint", "progress", "plots", "analysis", "objective", "fit",
     "rating", "benchmark", "study", "cli",
 )  # fmt: skip
 ALLOWED = {
@@ -50,7 +50,7 @@ def test_what_counts_as_an_import() -> None:
     source = """
 import torch, gnnrec.nn.losses
 from gnnrec import fit, __version__
-from gnnrec.data.split import Split
+from gnnrec.splitting.split import Split
 def late():
     from gnnrec.cli import app
 """

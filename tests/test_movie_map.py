@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 
 from gnnrec import Config, ConfigError, DataError, Dataset, Graph, Recommender, fit
 from gnnrec.cli import app
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
-from gnnrec.plots import movie_coordinates, movie_map, moviemap
+from gnnrec.plots import movie_coordinates, movie_map
+from gnnrec.plots.moviemap import _short
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Placed(Recommender):
     def with_graph(self, graph: Graph) -> Self:
         return replace(self, graph=graph)
 
-    def movie_vectors(self) -> torch.Tensor:
+    def similarity_embeddings(self) -> torch.Tensor:
         return self.vectors
 
 
@@ -178,9 +179,9 @@ def test_outliers_do_not_squeeze_the_others(tmp_path: Path, drawn: list[Figure])
 
 
 def test_long_titles() -> None:
-    assert moviemap._short("Heat (1995)") == "Heat (1995)"
-    assert moviemap._short("Raiders of the Lost Ark, The (1981)") == "Raiders of the Lost Ark, The"
-    assert moviemap._short("Star Wars: Episode IV - A New Hope (1977)") == "Star Wars: Episode IV - A New…"
+    assert _short("Heat (1995)") == "Heat (1995)"
+    assert _short("Raiders of the Lost Ark, The (1981)") == "Raiders of the Lost Ark, The"
+    assert _short("Star Wars: Episode IV - A New Hope (1977)") == "Star Wars: Episode IV - A New…"
 
 
 def test_the_command_draws(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import torch
 
 import gnnrec
 from gnnrec import Config, Dataset, NewUser, RatingConfig, RatingModel, evaluate_ratings, fit_ratings, predict_rating
-from gnnrec.baselines import Schedule
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
+from gnnrec.models import OptimizerConfig
 from gnnrec.rating import split_ratings
 from gnnrec.rating.attention import HistoryAttention
 from gnnrec.rating.baselines import BiasedMF, Biases
@@ -47,7 +47,7 @@ def sampled() -> RatingModel:
     return fit_ratings(gnnrec.load_dataset("sample"), SMALL, HEAD, progress=False)
 
 
-def rmse(model: gnnrec.rating.RatingPredictor, test: gnnrec.Split | pd.DataFrame) -> float:
+def rmse(model: gnnrec.rating.base.RatingPredictor, test: gnnrec.Split | pd.DataFrame) -> float:
     return evaluate_ratings(model, test)["value"].iloc[0]
 
 
@@ -83,7 +83,7 @@ def test_a_question_does_not_see_its_own_rating(kind: str, model: RatingModel) -
         "head": lambda: model,
         "biases": lambda: Biases.fit(model.graph),
         "mf": lambda: BiasedMF.fit(model.graph, dim=3),
-        "attention": lambda: HistoryAttention.fit(model.graph, dim=8, schedule=Schedule(3, 0.002, 32)),
+        "attention": lambda: HistoryAttention.fit(model.graph, dim=8, schedule=OptimizerConfig(3, 0.002, 32)),
     }[kind]()
     ratings = {1000: 60.0, 1001: 45.0, 1002: 70.0}
     found = [predict_rating(asked, {**ratings, 1001: own}, [1000, 1001])["rating"] for own in (0.0, 45.0, 90.0)]
@@ -96,9 +96,9 @@ def test_taking_out_a_rating_is_exact(model: RatingModel) -> None:
     # Trust in the graph's vector and the vector itself go by the number of ratings, so they are held fixed.
     rng = np.random.default_rng(1)
     ratings = dict(zip(range(1000, 1012), rng.normal(50, 10, 12), strict=True))
-    with_it, _ = gnnrec.graph.batch_of(model.graph, ratings)
+    with_it, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     del ratings[1003]
-    without, _ = gnnrec.graph.batch_of(model.graph, ratings)
+    without, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
     head, one, node = model.head, torch.tensor([0]), torch.tensor([3])
     profile_only = head.half_trust.clone()
     try:
@@ -162,7 +162,7 @@ def test_the_head_uses_the_graph_vectors(sampled: RatingModel) -> None:
     width = 1 + sampled.graph.users.x.size(1) + len(sampled.graph.occupations)
     assert sampled.head.sizes["num_user_features"] == width + vector_dim
     # What a person watched counts, whatever stars they gave, if and only if the vectors are seen.
-    users, _ = gnnrec.graph.batch_of(sampled.graph, dict.fromkeys(range(1, 30), 3.5))
+    users, _ = gnnrec.graph.new_users.encode_users(sampled.graph, dict.fromkeys(range(1, 30), 3.5))
     pairs = torch.zeros(5, dtype=torch.int64), torch.arange(100, 105)
     for head, changes in ((sampled.head, True), (blind.head, False)):
         dim = head.sizes["vector_dim"]

@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contract import checkerboard, sample, stranger_like
+from tests.helpers.contract import checkerboard, sample, stranger_like
 
-from gnnrec.baselines import Schedule, Watch
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph, NewUser
+from gnnrec.models import OptimizerConfig, Watch
 from gnnrec.rating import RatingPredictor, evaluate_ratings, predict_rating, split_ratings
-from gnnrec.rating import attention as room
 from gnnrec.rating.attention import SHRINK, HistoryAttention
 from gnnrec.rating.baselines import BiasedMF, Biases
 
-QUICK = Schedule(3, 0.002, 32, 0.1)
+QUICK = OptimizerConfig(3, 0.002, 32, 0.1)
 FITS: dict[str, Callable[..., RatingPredictor]] = {
     "biases": Biases.fit,
     "biased MF": partial(BiasedMF.fit, dim=4, num_epochs=5),
@@ -185,7 +184,7 @@ def test_biased_mf_without_anything_known_predicts_mean_and_bias() -> None:
 
 def test_attention_starts_from_mean_and_biases() -> None:
     graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = HistoryAttention.fit(graph, dim=4, schedule=Schedule(1, 0.0, 32))
+    model = HistoryAttention.fit(graph, dim=4, schedule=OptimizerConfig(1, 0.0, 32))
     expected = 3.5 + np.array([3.0, -3.0]) / (2 + SHRINK)
     assert stars(model, {}) == pytest.approx(expected.tolist())
 
@@ -198,7 +197,7 @@ def test_attention_learns_who_agrees_with_what() -> None:
     rows += [(u, int(m), 3 + rng.normal()) for u in range(200) for m in rng.choice(range(2, 8), 3, False)]
     user, movie, rating = zip(*rows, strict=True)
     model = HistoryAttention.fit(
-        graph_of(user_id=user, movie_id=movie, rating=rating), dim=8, schedule=Schedule(40, 0.02, 32)
+        graph_of(user_id=user, movie_id=movie, rating=rating), dim=8, schedule=OptimizerConfig(40, 0.02, 32)
     )
     for rated, predicted in ((5, 1), (1, 5)):
         assert stars(model, {0: rated, 2: 3, 3: 3, 4: 3}, 1) == pytest.approx([predicted], abs=0.6)

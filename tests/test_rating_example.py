@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from gnnrec import Graph, evaluate_ratings, load_dataset, predict_rating
-from gnnrec.benchmark import Report
-from gnnrec.data import make_sample
-from gnnrec.evaluate.fingerprint import Rows
+from gnnrec.benchmark import BenchmarkReport
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation.fingerprint import Rows
 from gnnrec.rating import split_ratings
 from gnnrec.rating.baselines import Biases
 
 HOME = Path(__file__).resolve().parent.parent
 QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--draws", "5")
-Run = Callable[..., Report]
+Run = Callable[..., BenchmarkReport]
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("GNNREC_DATA", raising=False)
     make_sample(80, 60).to_folder(tmp_path / "world")
 
-    def call(*arguments: str) -> Report:
+    def call(*arguments: str) -> BenchmarkReport:
         words = ["rate_ml1m.py", "--dataset", str(tmp_path / "world"), *QUICK, "--json", "out/rating.json", *arguments]
         monkeypatch.setattr(sys, "argv", words)
         runpy.run_path(str(HOME / "examples" / "rate_ml1m.py"), run_name="__main__")
-        return Report.read("out/rating.json")
+        return BenchmarkReport.read("out/rating.json")
 
     return call
 

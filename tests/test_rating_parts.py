@@ -22,15 +22,16 @@ from gnnrec import (
     load_ratings,
     predict_rating,
 )
-from gnnrec.data import find_dataset, make_sample
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import find_dataset, make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
-from gnnrec.propagate import Adjacency
-from gnnrec.rating import gaussian, split_ratings
+from gnnrec.rating import split_ratings
 from gnnrec.rating.baselines import Biases
 from gnnrec.rating.command import rate, ratings_table
+from gnnrec.rating.gaussian import conditional, normal
 from gnnrec.rating.sampler import Link
+from gnnrec.sparse import Adjacency
 
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=1"])
 FEW = RatingConfig.of(embedding_dim=4, num_samples=4, burn_in=4)
@@ -55,8 +56,8 @@ def test_conditional_is_many_ridge_regressions(block: int, monkeypatch: pytest.M
     x, y, w = torch.randn(5, 3, generator=g), torch.randn(8, generator=g), torch.rand(8, generator=g) + 0.5
     prior, spread = torch.randn(4, 3, generator=g), torch.randn(3, 3, generator=g)
     precision = spread @ spread.T + torch.eye(3)
-    found = gaussian.conditional(Adjacency(row, col, 4, 5), x, y, w, prior, precision)
-    back = gaussian.conditional(Adjacency(col, row, 5, 4), x, y, w, prior, precision, transposed=True)
+    found = conditional(Adjacency(row, col, 4, 5), x, y, w, prior, precision)
+    back = conditional(Adjacency(col, row, 5, 4), x, y, w, prior, precision, transposed=True)
     mean, draws = found.mean(), torch.stack([found.draw(np.random.default_rng(s)) for s in range(4000)])
     for r in range(4):
         mine = row == r
@@ -74,20 +75,20 @@ def test_without_an_edge() -> None:
     row, col = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 1, 2, 2, 0])
     x, y, w = torch.randn(3, 2, generator=g), torch.randn(5, generator=g), torch.rand(5, generator=g) + 0.5
     prior = torch.randn(2, 2, generator=g), torch.eye(2)
-    whole = gaussian.conditional(Adjacency(row, col, 2, 3), x, y, w, *prior)
+    whole = conditional(Adjacency(row, col, 2, 3), x, y, w, *prior)
     found = whole.without(row, x[col], y, w).mean()
     for edge in range(5):
         rest = torch.arange(5) != edge
-        expected = gaussian.conditional(Adjacency(row[rest], col[rest], 2, 3), x, y[rest], w[rest], *prior)
+        expected = conditional(Adjacency(row[rest], col[rest], 2, 3), x, y[rest], w[rest], *prior)
         torch.testing.assert_close(found[edge], expected.mean()[row[edge]], atol=1e-5, rtol=1e-5)
 
 
 def test_a_link_is_found() -> None:
     rng = np.random.default_rng(0)
     weight = torch.tensor([[1.0, 0.0], [0.0, -2.0], [0.5, 0.5]])
-    features = gaussian.normal(rng, 4000, 3)
+    features = normal(rng, 4000, 3)
     root = torch.tensor([[0.5, 0.0], [0.3, 0.2]])
-    vectors = features @ weight + gaussian.normal(rng, 4000, 2) @ root.T
+    vectors = features @ weight + normal(rng, 4000, 2) @ root.T
     precision = torch.linalg.inv(root @ root.T)
     for link in (Link.draw(features, vectors, 1.0, rng), Link.fit(features, vectors, 1.0)):
         torch.testing.assert_close(link.weight, weight, atol=0.05, rtol=0)
@@ -141,7 +142,7 @@ def test_support_is_taken_in() -> None:
 
 
 def test_a_split_keeps_vectors_and_says_what_was_filtered() -> None:
-    whole = make_sample(60, 40).with_features(mood=MovieVectors([1, 2], [[1.0], [2.0]]))
+    whole = make_sample(60, 40).with_features(mood=ContentEmbeddings([1, 2], [[1.0], [2.0]]))
     split = split_ratings(whole.filtered(min_rating=3))
     assert split.features["mood"].values.tolist() == [[1.0], [2.0]]
     assert split.protocol.endswith(", random over all ratings 0.9/0/0.1, seed 0")
@@ -165,7 +166,7 @@ def test_round_trip(model: RatingModel, tmp_path: Path) -> None:
     again = load_ratings(folder)
     assert (again.settings, again.report) == (model.settings, model.report)
     pd.testing.assert_frame_equal(predict_rating(again, [1, {2: 5}]), predict_rating(model, [1, {2: 5}]))
-    assert gnnrec.recommend(gnnrec.load(folder), 1).equals(gnnrec.recommend(model.model, 1))
+    assert gnnrec.models.base(gnnrec.load(folder), 1).equals(gnnrec.models.base(model.model, 1))
     rows = pd.DataFrame({"user_id": [777], "movie_id": [1], "rating": [2.0]})
     grown = model.add_movies(pd.DataFrame({"movie_id": [901]})).add_ratings(rows)
     grown.save(folder)  # a larger graph, the same head

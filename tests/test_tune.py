@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, cli, evaluate, fit, tune
-from gnnrec.data import make_sample
+from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, evaluate, fit, tune
+from gnnrec.cli import app
+from gnnrec.datasets import make_sample
+from gnnrec.splitting import random_split
 from gnnrec.study import NumberedTPE, read_study
 from gnnrec.study.report import report_text
 from gnnrec.study.rows import facts_of, study_rows
@@ -32,7 +34,7 @@ PNG = b"\x89PNG\r\n"
 
 @pytest.fixture(scope="module")
 def small() -> Split:
-    return Split.random(make_sample(60, 40, seed=2, ratings_per_user=12), (0.7, 0.2, 0.1), seed=0)
+    return random_split(make_sample(60, 40, seed=2, ratings_per_user=12), (0.7, 0.2, 0.1), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_what_is_noted_is_what_fit_does(small: Split, kept: tuple[StudyResult, P
     assert row["ndcg@10"] == max(reached)
     assert row["best_epoch"] == reached.index(max(reached)) + 1
     assert row["epochs"] == len(reached)
-    wide = evaluate(model, rows.valid, ks=(10,), metrics=("coverage",), candidates=rows.ranked("valid"))
+    wide = evaluate(model, rows.valid, ks=(10,), metrics=("coverage",), candidates=rows.candidates_for("valid"))
     assert row["coverage@10"] == wide["value"].iloc[0]
 
 
@@ -147,7 +149,7 @@ def replace_rows(split: Split, **parts: pd.DataFrame) -> Split:
 def test_of_a_dataset_a_tenth_is_held_back(small: Split) -> None:
     dataset = make_sample(60, 40)
     result = tune(dataset, SPACE, trials=1, progress=False)
-    held = Split.random(dataset, (0.9, 0.1, 0.0), seed=0)
+    held = random_split(dataset, (0.9, 0.1, 0.0), seed=0)
     assert (result.data["train"], result.data["valid"]) == (len(held.train), len(held.valid))
     assert result.best_value == max(entry["ndcg@10"] for entry in fit(dataset, result.best, progress=False).history)
 
@@ -250,12 +252,12 @@ def test_a_loss_that_is_no_number_is_noted(small: Split) -> None:
 
 def test_a_combination_that_is_refused_is_noted(small: Split) -> None:
     spec = {"model.hidden_dim": {"choices": [0, 8]}}
-    space = {"model": {**MODEL, "time": True, "date_context": True, "hidden_dim": 8}, "train": TRAIN, "space": spec}
+    space = {"model": {**MODEL, "temporal": True, "date_features": True, "hidden_dim": 8}, "train": TRAIN, "space": spec}
     result = tune(small, space, trials=4, progress=False)
     refused = result.trials[result.trials["model.hidden_dim"] == 0]
     assert len(refused)
     assert (refused["state"] == "failed").all()
-    assert refused["reason"].str.contains("date_context is for the hidden layer").all()
+    assert refused["reason"].str.contains("date_features is for the hidden layer").all()
     assert (result.trials.loc[result.trials["model.hidden_dim"] == 8, "state"] != "failed").all()
 
 
@@ -274,7 +276,7 @@ def test_data_that_cannot_be_used_end_the_study(small: Split, tmp_path: Path) ->
     plain = replace_rows(
         small, **{part: getattr(small, part).drop(columns="timestamp") for part in ("train", "valid", "test")}
     )
-    space = {"model": MODEL, "train": TRAIN, "space": {"model.time": {"choices": [False, True]}}}
+    space = {"model": MODEL, "train": TRAIN, "space": {"model.temporal": {"choices": [False, True]}}}
     with pytest.raises(DataError, match=r"has no timestamps, which model\.time=true needs"):
         tune(plain, space, trials=20, storage=tmp_path / "journal", progress=False)
     assert read_study(tmp_path / "journal").trials["state"].iloc[-1] == "lost"
@@ -324,7 +326,7 @@ def test_arguments_that_cannot_be(small: Split, options: dict[str, Any], problem
 
 
 def call(*arguments: object) -> Any:
-    return CliRunner().invoke(cli.app, ["tune", *(str(a) for a in arguments)])
+    return CliRunner().invoke(app, ["tune", *(str(a) for a in arguments)])
 
 
 def test_the_folder_of_a_study(kept: tuple[StudyResult, Path]) -> None:

@@ -48,13 +48,13 @@ def test_the_config_of_a_trial() -> None:
     found = space(
         {
             **RATE,
-            "model.rank_decays": {"choices": [[1.0, 5.0], [2, 3]]},
+            "model.position_decays": {"choices": [[1.0, 5.0], [2, 3]]},
             "model.modalities": {"choices": [None, ["text"]]},
-            "model.time": {"choices": [False, True]},
+            "model.temporal": {"choices": [False, True]},
             "train.batch_size": {"low": 32, "high": 256, "log": True},
             "train.id_dropout": {"low": 0, "high": 0.3, "step": 0.1},
         },
-        model={"rank_decays": [2.0, 3.0]},
+        model={"position_decays": [2.0, 3.0]},
     )
     own = found.start
     assert own is None
@@ -70,16 +70,16 @@ def test_the_config_of_a_trial() -> None:
     )
     values["train.id_dropout"] = 0.1 + 0.2  # as steps add up
     config = found.config(values)
-    expected = ["train.learning_rate=0.002346", "model.rank_decays=[2, 3]", "model.modalities=[text]"]
-    expected += ["model.time=true", "train.batch_size=33", "train.id_dropout=0.3"]
+    expected = ["train.learning_rate=0.002346", "model.position_decays=[2, 3]", "model.modalities=[text]"]
+    expected += ["model.temporal=true", "train.batch_size=33", "train.id_dropout=0.3"]
     assert config == Config().override(expected)
 
 
 def test_the_base_is_a_trial_of_its_own() -> None:
-    spec = {**RATE, "model.modalities": {"choices": [None, ["text"]]}, "model.rank_decays": {"choices": [[1], [2, 3]]}}
-    found = space(spec, model={"rank_decays": [2, 3]})
+    spec = {**RATE, "model.modalities": {"choices": [None, ["text"]]}, "model.position_decays": {"choices": [[1], [2, 3]]}}
+    found = space(spec, model={"position_decays": [2, 3]})
     assert found.start == {
-        "train.learning_rate": 0.002, "model.modalities": None, "model.rank_decays": "[2.0, 3.0]",
+        "train.learning_rate": 0.002, "model.modalities": None, "model.position_decays": "[2.0, 3.0]",
     }  # fmt: skip
     assert found.config(found.start) == found.base
 
@@ -131,8 +131,8 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ({"model.encoder": {"low": 1, "high": 2}}, "model.encoder: it is no number, so it has no range"),
         ({"model.encoder": {"choices": ["lightgcn", "gat"]}}, "'gat' is refused: Input should be 'lightgcn'"),
         ({"model.encoder": {"choices": ["lightgcn"]}}, "choices must be a list of at least two values"),
-        ({"model.rank_decays": {"choices": [[1], [1.0]]}}, "'[1.0]' is among the choices twice"),
-        ({"model.rank_decays": {"choices": [[1], [-1]]}}, "[-1] is refused: Input should be greater than 0"),
+        ({"model.position_decays": {"choices": [[1], [1.0]]}}, "'[1.0]' is among the choices twice"),
+        ({"model.position_decays": {"choices": [[1], [-1]]}}, "[-1] is refused: Input should be greater than 0"),
         ({}, "has no space: of settings to vary"),
         ([1], "has no space: of settings to vary"),
     ],

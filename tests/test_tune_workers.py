@@ -20,8 +20,9 @@ import torch
 from optuna.trial import TrialState
 
 from gnnrec import ConfigError, Split, StudyResult, tune
-from gnnrec.data import make_sample
-from gnnrec.study import read_study, storage
+from gnnrec.datasets import make_sample
+from gnnrec.splitting import random_split
+from gnnrec.study import read_study
 from gnnrec.study.joining import load_study
 from gnnrec.study.storage import open_storage, quiet
 
@@ -33,7 +34,7 @@ SPACE = {
 
 
 def rows() -> Split:
-    return Split.random(make_sample(60, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
+    return random_split(make_sample(60, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
 
 
 def worker(where: str, trials: int, together: Barrier, dies: bool) -> None:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from leaderboard_sections import SECTIONS, Section
 from make_leaderboard import RESULTS, heading, markdown
 
-from gnnrec.benchmark import Report
+from gnnrec.benchmark import BenchmarkReport
 
 OTHERS = {"EASE": "ease", "popularity": "popularity", "movie and user biases": "movie and user biases"}
 OF_LISTS = ("coverage", "novelty", "diversity")
@@ -60,7 +60,7 @@ def measured(section: Section, results: Path) -> dict[str, dict[str, dict[str, A
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for file in section.commands:
         if (results / file).exists():
-            for row in Report.read(results / file).results:
+            for row in BenchmarkReport.read(results / file).results:
                 key = row["metric"] if row["k"] is None else f"{row['metric']}@{row['k']}"
                 found.setdefault(row["model"], {})[key] = row
     return found

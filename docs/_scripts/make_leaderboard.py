@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from leaderboard_sections import INTRODUCTION, SECTIONS, SPLIT, TIME, Section
 
-from gnnrec.benchmark import Report
+from gnnrec.benchmark import BenchmarkReport
 from gnnrec.errors import GnnrecError
 
 HERE = Path(__file__).resolve().parent
@@ -78,7 +78,7 @@ def page(results: Path) -> str:
 def section_text(section: Section, results: Path, published: list[dict[str, Any]]) -> str:
     """Return a section: its protocol, our numbers, and those of others."""
     parts = [f"## {section.title}", section.about]
-    reports = {file: Report.read(results / file) for file in section.commands if (results / file).exists()}
+    reports = {file: BenchmarkReport.read(results / file) for file in section.commands if (results / file).exists()}
     rows = [row for report in reports.values() for row in report.results]
     if rows:
         parts.append(f"```text\n{the_protocol(section, rows)}\n```")

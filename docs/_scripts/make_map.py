@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 import gnnrec
-from gnnrec.data.posters import sample_posters
+from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.features import encode_plots, encode_posters
 from gnnrec.plots import movie_map
 

@@ -7,14 +7,7 @@ from gnnrec.analysis.analyze import Analysis, analyze
 from gnnrec.analysis.finding import Finding
 from gnnrec.analysis.genres import genres, genres_by_decade, genres_over_time
 from gnnrec.analysis.people import groups, missing
-from gnnrec.analysis.ratings import (
-    LackingError,
-    counts_of,
-    matrix,
-    most_rated,
-    overview,
-    rating_distribution,
-)
+from gnnrec.analysis.ratings import LackingError, counts_of, matrix, most_rated, overview, rating_distribution
 from gnnrec.analysis.tail import by_doubling, gini, lorenz, top_share
 from gnnrec.analysis.times import activity, busiest_days
 

@@ -25,7 +25,7 @@ class Analysis:
     name : str
         Of the dataset, with what was filtered out of it.
     overview : dict
-        Its plain counts; see `gnnrec.analysis.overview`.
+        Its plain counts; see `gnnrec.analysis.ratings.overview`.
     findings : dict of str to Finding
         By name, in the order of the report.
     left_out : dict of str to str
@@ -113,7 +113,7 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> found = analyze(make_sample(100, 80))
     >>> found
     Analysis('sample': 16 findings, 0 left out)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnrec.analysis import genres as of_genres
-from gnnrec.analysis import people, times
-from gnnrec.analysis import ratings as of_ratings
 from gnnrec.analysis.finding import Finding, row_with_most
-from gnnrec.analysis.ratings import LackingError
+from gnnrec.analysis.genres import genres as of_genres
+from gnnrec.analysis.people import groups, missing
+from gnnrec.analysis.ratings import LackingError, overview
+from gnnrec.analysis.times import periods, timestamps
 from gnnrec.analysis.words import MOST_ROWS, percent, short
 from gnnrec.data import Dataset
 
@@ -56,7 +56,7 @@ def genre_rating_section(dataset: Dataset) -> Finding:
         f"ratings), the lowest that of {short(worst['genre'])} ({worst['mean_rating']:.2f}, {worst['ratings']:,}).",
         f"A dot for each genre{' with many ratings' if len(table) == MOST_ROWS else ''} at its mean rating, in order.",
         table,
-        {"mean_rating": of_ratings.overview(dataset)["mean_rating"]},
+        {"mean_rating": overview(dataset)["mean_rating"]},
     )
 
 
@@ -71,7 +71,7 @@ def period_section(dataset: Dataset, of: str) -> Finding:
     left = len(totals) - len(shown)
     first = table.loc[table.groupby("period")["share"].idxmax()]
     times_first = int((first["genre"] == order.index[0]).sum())
-    what = "decade" if made else times.periods(times.timestamps(dataset), of_genres.MOST_PERIODS).unit
+    what = "decade" if made else periods(timestamps(dataset), of_genres.MOST_PERIODS).unit
     smallest = totals.iloc[int(totals[of].to_numpy().argmin())]
     text = (
         f"{short(order.index[0])} is the most common genre in {times_first} of {len(totals)} {what}s. The {what} "
@@ -97,7 +97,7 @@ def period_section(dataset: Dataset, of: str) -> Finding:
 
 def group_section(dataset: Dataset, by: str) -> Finding:
     """Tell who the people are."""
-    table = people.groups(dataset, by)
+    table = groups(dataset, by)
     known = table.dropna(subset=["group"])
     largest = row_with_most(known, "users")
     text = (
@@ -118,7 +118,7 @@ def group_section(dataset: Dataset, by: str) -> Finding:
 
 def missing_section(dataset: Dataset, posters: Any = None) -> Finding:
     """Tell what is not known."""
-    table = people.missing(dataset, posters)
+    table = missing(dataset, posters)
     names = {"movies": "movies", "users": "people"}
     parts = []
     for of, name in names.items():

@@ -12,7 +12,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gnnrec.analysis import draw_content
+from gnnrec.analysis.draw_content import genre_ratings, genres, genres_by_period, groups, missing
 from gnnrec.analysis.style import (
     BLUE,
     DPI,
@@ -172,13 +172,13 @@ DRAWN: dict[str, Callable[[Any], Figure]] = {
     "matrix": matrix,
     "activity": activity,
     "days": days,
-    "genres": draw_content.genres,
-    "genre-ratings": draw_content.genre_ratings,
-    "genres-by-decade": draw_content.genres_by_period,
-    "genres-over-time": draw_content.genres_by_period,
-    "ages": draw_content.groups,
-    "genders": draw_content.groups,
-    "occupations": draw_content.groups,
-    "missing": draw_content.missing,
+    "genres": genres,
+    "genre-ratings": genre_ratings,
+    "genres-by-decade": genres_by_period,
+    "genres-over-time": genres_by_period,
+    "ages": groups,
+    "genders": groups,
+    "occupations": groups,
+    "missing": missing,
 }
 """What draws each finding, by its name."""

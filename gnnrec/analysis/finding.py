@@ -35,7 +35,7 @@ class Finding:
     Examples
     --------
     >>> from gnnrec.analysis import analyze
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> tail = analyze(make_sample(100, 80))["long-tail"]
     >>> tail
     Finding('long-tail': The long tail)
@@ -52,7 +52,7 @@ class Finding:
 
     def figure(self) -> Figure:
         """Return the picture as a matplotlib figure, to change it or to save it elsewhere."""
-        from gnnrec.analysis.draw import figure_of  # matplotlib is slow to import
+        from gnnrec.analysis.draw import figure_of
 
         return figure_of(self)
 

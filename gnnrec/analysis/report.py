@@ -15,7 +15,7 @@ import pandas as pd
 
 from gnnrec.analysis.finding import Finding, size_of
 from gnnrec.analysis.words import one_line, percent
-from gnnrec.storage import new_folder
+from gnnrec.models.gnn import new_folder
 
 if TYPE_CHECKING:
     from gnnrec.analysis.analyze import Analysis

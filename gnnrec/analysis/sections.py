@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec.analysis import ratings as of_ratings
-from gnnrec.analysis import tail, times
 from gnnrec.analysis.content_sections import genre_rating_section, genre_section, group_section, period_section
 from gnnrec.analysis.finding import Finding, row_with_most
-from gnnrec.analysis.ratings import LackingError
+from gnnrec.analysis.ratings import LackingError, counts_of, matrix, most_rated, overview, rating_distribution
+from gnnrec.analysis.tail import by_doubling, gini, lorenz, top_share
+from gnnrec.analysis.times import activity, busiest_days, in_steps, periods, timestamps
 from gnnrec.analysis.words import percent
 from gnnrec.data import Dataset
 
 
 def rating_section(dataset: Dataset) -> Finding:
     """Tell which ratings people give."""
-    table = of_ratings.rating_distribution(dataset)
+    table = rating_distribution(dataset)
     values = dataset.ratings["rating"].astype("float64")
     mean, median = float(values.mean()), float(values.median())
     most = row_with_most(table, "share")
@@ -41,7 +41,7 @@ def rating_section(dataset: Dataset) -> Finding:
 
 def doubling_section(dataset: Dataset, of: str) -> Finding:
     """Tell how many ratings people give, or movies get."""
-    counts = of_ratings.counts_of(dataset, "user_id" if of == "users" else "movie_id")
+    counts = counts_of(dataset, "user_id" if of == "users" else "movie_id")
     who, one, name = ("people", "person", "user") if of == "users" else ("movies", "movie", "movie")
     numbers = {"of": of, "least": int(counts.min()), "median": float(np.median(counts)), "most": int(counts.max())}
     text = f"Ratings per {one}: median {numbers['median']:,.5g}, least {numbers['least']:,}, most {numbers['most']:,}."
@@ -52,18 +52,18 @@ def doubling_section(dataset: Dataset, of: str) -> Finding:
         "How many ratings people give" if of == "users" else "How many ratings movies get",
         text,
         f"Bars: the share of {who} by their number of ratings, in steps that double.",
-        tail.by_doubling(counts),
+        by_doubling(counts),
         numbers,
     )
 
 
 def tail_section(dataset: Dataset) -> Finding:
     """Tell how unequal movies and people are."""
-    counts = {"movies": of_ratings.counts_of(dataset, "movie_id"), "users": of_ratings.counts_of(dataset, "user_id")}
-    curves = [tail.lorenz(count).assign(of=of) for of, count in counts.items()]
+    counts = {"movies": counts_of(dataset, "movie_id"), "users": counts_of(dataset, "user_id")}
+    curves = [lorenz(count).assign(of=of) for of, count in counts.items()]
     numbers: dict[str, Any] = {}
     for of, count in counts.items():
-        numbers |= {f"gini_of_{of}": tail.gini(count), f"top_tenth_of_{of}": tail.top_share(count)}
+        numbers |= {f"gini_of_{of}": gini(count), f"top_tenth_of_{of}": top_share(count)}
     return Finding(
         "long-tail",
         "The long tail",
@@ -78,7 +78,7 @@ def tail_section(dataset: Dataset) -> Finding:
 
 def most_rated_section(dataset: Dataset) -> Finding:
     """Tell which movies have the most ratings."""
-    table = of_ratings.most_rated(dataset)
+    table = most_rated(dataset)
     share = float(table["ratings"].sum() / dataset.num_ratings)
     return Finding(
         "most-rated",
@@ -93,9 +93,9 @@ def most_rated_section(dataset: Dataset) -> Finding:
 
 def matrix_section(dataset: Dataset) -> Finding:
     """Tell how full the user-item matrix is, and where."""
-    table = of_ratings.matrix(dataset)
-    density = of_ratings.overview(dataset)["density"]
-    corner = float(of_ratings.matrix(dataset, 10).to_numpy()[0, 0])
+    table = matrix(dataset)
+    density = overview(dataset)["density"]
+    corner = float(matrix(dataset, 10).to_numpy()[0, 0])
     return Finding(
         "matrix",
         "Who rated what",
@@ -110,9 +110,9 @@ def matrix_section(dataset: Dataset) -> Finding:
 
 def activity_section(dataset: Dataset) -> Finding:
     """Tell when people rate."""
-    table = times.activity(dataset)
-    of = of_ratings.overview(dataset)
-    unit = times.periods(times.timestamps(dataset)).unit
+    table = activity(dataset)
+    of = overview(dataset)
+    unit = periods(timestamps(dataset)).unit
     most = row_with_most(table, "ratings")
     share = float(most["ratings"] / dataset.num_ratings)
     return Finding(
@@ -128,7 +128,7 @@ def activity_section(dataset: Dataset) -> Finding:
 
 def day_section(dataset: Dataset) -> Finding:
     """Tell how far people rate all at once."""
-    shares = times.busiest_days(dataset)
+    shares = busiest_days(dataset)
     if not len(shares):
         raise LackingError(f"nobody in {dataset.name} has rated twice")
     at_once, median = float((shares == 1).mean()), float(np.median(shares))
@@ -140,7 +140,7 @@ def day_section(dataset: Dataset) -> Finding:
         "gave all of them on one. "
         "The order within such a day says little about what was watched when.",
         "Bars: the share of people by which part of their ratings fell on their busiest day.",
-        times.in_steps(shares),
+        in_steps(shares),
         {"median": median, "all_on_one_day": at_once, "users": len(shares)},
     )
 

@@ -10,22 +10,48 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gnnrec.benchmark import MODELS, Report, compare, left_out_line, table, timed
+from gnnrec.benchmark import MODELS, BenchmarkReport, compare, format_skipped, results_table, timed
 from gnnrec.benchmark import benchmark as run_benchmark
-from gnnrec.cli import options as given
 from gnnrec.cli.analyzing import analyze
 from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
 from gnnrec.cli.fetching import fetch as fetch_content
 from gnnrec.cli.movies import draw_map, similar
+from gnnrec.cli.options import (
+    FAST_MODELS,
+    CandidatesOption,
+    ConfigOption,
+    ConfigsOption,
+    CoreOption,
+    DataDirOption,
+    DatasetOption,
+    FeaturesOption,
+    FoldOption,
+    HistoryOption,
+    MaskOption,
+    MinRatingOption,
+    ModelsOption,
+    NegativesOption,
+    ProtocolOption,
+    SeedOption,
+    SetOption,
+    Source,
+    SplitOption,
+    SupportOption,
+    networks,
+    read_dataset,
+    settings,
+)
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.tuning import tune
 from gnnrec.cli.typed import command_line
-from gnnrec.data import Dataset, Split, load_dataset
-from gnnrec.data import download as fetch
+from gnnrec.data import Dataset
+from gnnrec.datasets import download as fetch
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.fit import fit
-from gnnrec.recgraph import load
+from gnnrec.models.gnn import load
+from gnnrec.splitting import Split
 
 __all__ = ["app", "console"]
 
@@ -49,24 +75,24 @@ def download(
 
 @app.command()
 def train(
-    dataset: given.DatasetOption = "ml-1m",
-    split: given.SplitOption = None,
-    protocol: given.ProtocolOption = None,
-    min_rating: given.MinRatingOption = None,
-    core: given.CoreOption = None,
-    mask: given.MaskOption = None,
-    history: given.HistoryOption = None,
-    negatives: given.NegativesOption = None,
-    seed: given.SeedOption = None,
-    fold: given.FoldOption = None,
-    support: given.SupportOption = None,
-    candidates: given.CandidatesOption = None,
-    features_: given.FeaturesOption = None,
-    config: given.ConfigOption = None,
-    set_: given.SetOption = None,
+    dataset: DatasetOption = "ml-1m",
+    split: SplitOption = None,
+    protocol: ProtocolOption = None,
+    min_rating: MinRatingOption = None,
+    core: CoreOption = None,
+    mask: MaskOption = None,
+    history: HistoryOption = None,
+    negatives: NegativesOption = None,
+    seed: SeedOption = None,
+    fold: FoldOption = None,
+    support: SupportOption = None,
+    candidates: CandidatesOption = None,
+    features_: FeaturesOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
-    data_dir: given.DataDirOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Train a model and save it.
 
@@ -74,16 +100,14 @@ def train(
     end, and kept in the run for `gnnrec evaluate`.
     """
     with errors():
-        settings = given.settings(config, set_)
-        source = given.Source(
-            split, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
-        )
-        data = source.rows(given.read_dataset(dataset, data_dir, features_))
+        chosen = settings(config, set_)
+        source = Source(split, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates)
+        data = source.rows(read_dataset(dataset, data_dir, features_))
         console.print(repr(data), highlight=False, markup=False)
         if isinstance(data, Split):
             _check_test_rows(data)
         try:
-            model, seconds = timed(partial(fit, data, settings, run_dir=out, resume=resume))
+            model, seconds = timed(partial(fit, data, chosen, run_dir=out, resume=resume))
         except (KeyboardInterrupt, FloatingPointError) as stop:
             _keep_split(data, out)
             if isinstance(stop, FloatingPointError):
@@ -98,7 +122,7 @@ def train(
         if isinstance(data, Split):
             results = compare({"gnn": model}, data, fit_seconds={"gnn": seconds})
             model.with_report(test=results).save(out, keep=["checkpoint.pt", "split"])
-            console.print(table(results, f"{data.name}, {data.protocol}"))
+            console.print(results_table(results, f"{data.name}, {data.protocol}"))
         console.print(f"saved in {out}", markup=False)
 
 
@@ -106,22 +130,22 @@ def train(
 def evaluate(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a saved run.")],
-    split: given.SplitOption = None,
-    protocol: given.ProtocolOption = None,
-    min_rating: given.MinRatingOption = None,
-    core: given.CoreOption = None,
-    mask: given.MaskOption = None,
-    history: given.HistoryOption = None,
-    negatives: given.NegativesOption = None,
-    seed: given.SeedOption = None,
-    fold: given.FoldOption = None,
-    support: given.SupportOption = None,
-    candidates: given.CandidatesOption = None,
+    split: SplitOption = None,
+    protocol: ProtocolOption = None,
+    min_rating: MinRatingOption = None,
+    core: CoreOption = None,
+    mask: MaskOption = None,
+    history: HistoryOption = None,
+    negatives: NegativesOption = None,
+    seed: SeedOption = None,
+    fold: FoldOption = None,
+    support: SupportOption = None,
+    candidates: CandidatesOption = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="What --protocol divides; the run's own dataset by its name.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
-    data_dir: given.DataDirOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Measure a saved run on test rows: those it was trained beside, or of another split folder or protocol.
 
@@ -134,17 +158,15 @@ def evaluate(
             raise ConfigError(
                 f"{run} was trained on all ratings; give the folder of a split with --split, or a --protocol"
             )
-        source = given.Source(
-            folder, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates
-        )
+        source = Source(folder, protocol, min_rating, core, mask, history, negatives, seed, fold, support, candidates)
         whole = model.graph.dataset
         rows = source.split(load_dataset(dataset or whole.name, data_dir=data_dir) if protocol else whole)
         _check_test_rows(rows)
         results = compare({"gnn": model}, rows)
         if out is not None:
             settings = {"gnn": model.config.model_dump(mode="json")}
-            Report(rows.name, results, settings=settings, command=command_line(context)).write(out)
-        console.print(table(results, f"{run} on {rows.protocol if protocol else folder}"))
+            BenchmarkReport(rows.name, results, settings=settings, command=command_line(context)).write(out)
+        console.print(results_table(results, f"{run} on {rows.protocol if protocol else folder}"))
 
 
 app.command()(analyze)
@@ -160,38 +182,38 @@ app.command("map")(draw_map)
 @app.command()
 def benchmark(
     context: typer.Context,
-    dataset: given.DatasetOption = "ml-1m",
-    split: given.SplitOption = None,
-    protocol: given.ProtocolOption = None,
-    min_rating: given.MinRatingOption = None,
-    core: given.CoreOption = None,
-    mask: given.MaskOption = None,
-    history: given.HistoryOption = None,
-    negatives: given.NegativesOption = None,
-    seed: given.SeedOption = None,
-    fold: given.FoldOption = None,
-    support: given.SupportOption = None,
-    candidates: given.CandidatesOption = None,
-    models: given.ModelsOption = given.FAST_MODELS,
+    dataset: DatasetOption = "ml-1m",
+    split: SplitOption = None,
+    protocol: ProtocolOption = None,
+    min_rating: MinRatingOption = None,
+    core: CoreOption = None,
+    mask: MaskOption = None,
+    history: HistoryOption = None,
+    negatives: NegativesOption = None,
+    seed: SeedOption = None,
+    fold: FoldOption = None,
+    support: SupportOption = None,
+    candidates: CandidatesOption = None,
+    models: ModelsOption = FAST_MODELS,
     seeds: Annotated[int, typer.Option("--seeds", help="How often a model that draws at random is trained.")] = 3,
     limit_seconds: Annotated[
         float | None,
         typer.Option("--limit-seconds", help="No peer starts another epoch after this; for each of its fits."),
     ] = None,
-    features_: given.FeaturesOption = None,
-    config: given.ConfigsOption = None,
-    set_: given.SetOption = None,
+    features_: FeaturesOption = None,
+    config: ConfigsOption = None,
+    set_: SetOption = None,
     out: Annotated[
         Path | None, typer.Option("--json", help="Write the results to this file, again after every model.")
     ] = None,
-    data_dir: given.DataDirOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Compare models on the same test rows; without --split or --protocol, on a random 8:1:1 split.
 
     A model that cannot take part is named as left out.
     """
     with errors():
-        source = given.Source(
+        source = Source(
             split,
             protocol or (None if split else "random"),
             min_rating,
@@ -204,22 +226,22 @@ def benchmark(
             support,
             candidates,
         )
-        rows = source.split(given.read_dataset(dataset, data_dir, features_))
+        rows = source.split(read_dataset(dataset, data_dir, features_))
         console.print(repr(rows), highlight=False, markup=False)
         _check_test_rows(rows)
         names = [name.strip() for name in models.split(",") if name.strip()]
         report = run_benchmark(
             rows,
-            given.networks(config, set_),
+            networks(config, set_),
             models=MODELS if names == ["all"] else names,
             seeds=seeds,
             limit_seconds=limit_seconds,
             out=out,
             command=command_line(context),
         )
-        console.print(table(report.results, f"{rows.name}, {rows.protocol}, {report.threads} threads"))
+        console.print(results_table(report.results, f"{rows.name}, {rows.protocol}, {report.threads} threads"))
         for name, reason in report.left_out.items():
-            console.print(left_out_line(name, reason), highlight=False)
+            console.print(format_skipped(name, reason), highlight=False)
 
 
 def _check_test_rows(split: Split) -> None:

@@ -12,10 +12,10 @@ from gnnrec.cli.output import console, errors, recommendations
 from gnnrec.errors import ConfigError
 from gnnrec.explain import explain
 from gnnrec.graph import Graph, NewUser
+from gnnrec.models.base import recommend as recommend_to
+from gnnrec.models.gnn import load
 from gnnrec.rating.command import rate as rate_for
 from gnnrec.rating.command import ratings_table
-from gnnrec.recgraph import load
-from gnnrec.recommend import recommend as recommend_to
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a saved run.")]
 UserOption = Annotated[str | None, typer.Option("--user", help="Id of a known user.")]

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from gnnrec.cli.options import DataDirOption, DatasetOption
 from gnnrec.cli.output import console, errors, one_line_warnings
-from gnnrec.data import load_dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.features import encode_plots, encode_posters, read_vectors, save_vectors
 from gnnrec.features.encoders import FORMS

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gnnrec.cli.options import DataDirOption, DatasetOption
 from gnnrec.cli.output import console, errors
-from gnnrec.data import load_dataset
+from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError
 
 TRY_LATER = 75

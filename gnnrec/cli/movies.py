@@ -14,8 +14,8 @@ from gnnrec.errors import ConfigError
 from gnnrec.features import encode_plot, encode_poster
 from gnnrec.features.encoders import FORMS
 from gnnrec.graph import NewMovie
-from gnnrec.recgraph import RecGraph, load
-from gnnrec.recommend import similar_movies
+from gnnrec.models.base import similar_movies
+from gnnrec.models.gnn import RecGraph, load
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a saved run.")]
 
@@ -95,7 +95,7 @@ def draw_map(
     titles: Annotated[int, typer.Option("--titles", help="At most so many are written into it.")] = 40,
 ) -> None:
     """Draw the best known movies of a run as a map: alike ones are near each other."""
-    from gnnrec.plots import movie_map  # matplotlib is slow to import
+    from gnnrec.plots import movie_map
 
     with errors():
         if out.suffix.lower() != ".png":

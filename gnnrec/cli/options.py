@@ -12,13 +12,13 @@ import typer
 from gnnrec.benchmark import FAST, MODELS
 from gnnrec.cli.output import console
 from gnnrec.config import Config
-from gnnrec.data import PROTOCOLS, Dataset, Split, load_dataset
-from gnnrec.data.candidates import CANDIDATES
-from gnnrec.data.protocols import SCOPES, find_protocol
-from gnnrec.data.readers import NAMES
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.datasets import NAMES, load_dataset
 from gnnrec.errors import ConfigError
 from gnnrec.features import load_features, read_vectors
+from gnnrec.splitting import PROTOCOLS, Split
+from gnnrec.splitting.protocols import SCOPES, get_protocol
+from gnnrec.splitting.split import CANDIDATES
 
 DatasetOption = Annotated[
     str, typer.Option("--dataset", help="A name (sample, ml-1m, ml-100k, ...), a folder, or a file of ratings.")
@@ -91,7 +91,7 @@ def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = 
     """Return a dataset with the vectors of its movies that are asked for; name the columns that are not read."""
     dataset = load_dataset(name, data_dir=data_dir)
     tell_unused(dataset)
-    found: dict[str, MovieVectors] = {}
+    found: dict[str, ContentEmbeddings] = {}
     for source in features or ():
         modality, equals, file = source.partition("=")
         found |= {modality: read_vectors(file, dataset=dataset)} if equals else load_features(source)
@@ -131,7 +131,7 @@ class Source:
             )
         if not self.folder and not self.protocol and (self.mask or self.history or self.negatives):
             raise ConfigError("--mask, --history and --negatives are about test rows; give --split or --protocol, too")
-        steps = find_protocol(self.protocol) if self.protocol else None
+        steps = get_protocol(self.protocol) if self.protocol else None
         if steps is None and self.choices:
             raise ConfigError(f"{', '.join(f'--{name}' for name in self.choices)}: of a --protocol only; name one")
         drawn = self.negatives.isdecimal() if self.negatives else steps is not None and steps.negatives > 0

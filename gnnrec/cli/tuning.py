@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gnnrec.cli import options as given
+from gnnrec.cli.options import (
+    CandidatesOption,
+    CoreOption,
+    DataDirOption,
+    DatasetOption,
+    FeaturesOption,
+    FoldOption,
+    MinRatingOption,
+    ProtocolOption,
+    SeedOption,
+    SetOption,
+    Source,
+    SplitOption,
+    SupportOption,
+    read_dataset,
+)
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.typed import command_line
 from gnnrec.errors import ConfigError
@@ -21,20 +36,20 @@ JOURNAL = "study.journal"
 
 def tune(
     context: typer.Context,
-    dataset: given.DatasetOption = "ml-1m",
-    split: given.SplitOption = None,
-    protocol: given.ProtocolOption = None,
-    min_rating: given.MinRatingOption = None,
-    core: given.CoreOption = None,
-    seed: given.SeedOption = None,
-    fold: given.FoldOption = None,
-    support: given.SupportOption = None,
-    candidates: given.CandidatesOption = None,
-    features_: given.FeaturesOption = None,
+    dataset: DatasetOption = "ml-1m",
+    split: SplitOption = None,
+    protocol: ProtocolOption = None,
+    min_rating: MinRatingOption = None,
+    core: CoreOption = None,
+    seed: SeedOption = None,
+    fold: FoldOption = None,
+    support: SupportOption = None,
+    candidates: CandidatesOption = None,
+    features_: FeaturesOption = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="YAML file with a space, for example configs/ml1m-search.yaml.")
     ] = None,
-    set_: given.SetOption = None,
+    set_: SetOption = None,
     trials: Annotated[
         int, typer.Option("--trials", help="Finished trials of the whole study, of all workers together.")
     ] = 50,
@@ -64,7 +79,7 @@ def tune(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the results of the study as it is; run nothing.")
     ] = False,
-    data_dir: given.DataDirOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Search for better settings on the validation rows.
 
@@ -82,8 +97,8 @@ def tune(
         if config is None:
             raise ConfigError("--config is missing: a YAML file with a space, for example configs/ml1m-search.yaml")
         space = SearchSpace.from_yaml(config).override(set_ or [])
-        source = given.Source(split, protocol, min_rating, core, None, None, None, seed, fold, support, candidates)
-        rows = source.rows(given.read_dataset(dataset, data_dir, features_))
+        source = Source(split, protocol, min_rating, core, None, None, None, seed, fold, support, candidates)
+        rows = source.rows(read_dataset(dataset, data_dir, features_))
         console.print(repr(rows), highlight=False, markup=False)
         try:
             found = run_study(

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec.data import columns
-from gnnrec.data.clean import clean_movies, clean_users
 from gnnrec.data.dataset import Dataset
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.schema import DEFAULT_RATING, clean_movies, clean_users, format_id, to_categories
 from gnnrec.errors import DataError
 
 
@@ -24,7 +23,7 @@ def with_ratings(
     added = added_ratings(ratings, old)
     # What the new rows lack and the old ones have: the movie was liked, just now.
     if "rating" in old.ratings and "rating" not in added:
-        added = added.assign(rating=columns.DEFAULT_RATING)
+        added = added.assign(rating=DEFAULT_RATING)
     if "timestamp" in old.ratings and "timestamp" not in added:
         added = added.assign(timestamp=old.ratings["timestamp"].max())
     people = pd.DataFrame({"user_id": added["user_id"].unique()})
@@ -50,13 +49,13 @@ def with_movies(old: Dataset, movies: pd.DataFrame, features: Mapping[str, Any])
     return dataclasses.replace(old, movies=movies, features={**old.features, **joined})
 
 
-def _vectors(values: Any, movies: pd.DataFrame, name: str) -> MovieVectors:
+def _vectors(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbeddings:
     """Return vectors that come as a table, a row for each row of `movies`, or as one vector of a single movie."""
-    if isinstance(values, MovieVectors):
+    if isinstance(values, ContentEmbeddings):
         return values
     try:
         rows = np.asarray(values, dtype=np.float32)
-        return MovieVectors(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
+        return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
     except (TypeError, ValueError) as error:  # DataError is a ValueError
         raise DataError(f"the {name} vectors of the added movies: {error}") from None
 
@@ -67,7 +66,7 @@ def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:
         added = Dataset(ratings).ratings
     for column, table in (("user_id", old.users), ("movie_id", old.movies)):
         _check_type(added[column], table[column], "added ratings")
-    _stop_at(
+    _raise_at_first(
         ~added["movie_id"].isin(old.movies["movie_id"]),
         added,
         "ratings",
@@ -76,7 +75,7 @@ def added_ratings(ratings: pd.DataFrame, old: Dataset) -> pd.DataFrame:
     pair = ["user_id", "movie_id"]
     theirs = old.ratings.loc[old.ratings["user_id"].isin(added["user_id"]), pair]
     again = pd.MultiIndex.from_frame(added[pair]).isin(pd.MultiIndex.from_frame(theirs))
-    _stop_at(again, added, "ratings", "user {user_id} rated movie {movie_id} before; drop the row")
+    _raise_at_first(again, added, "ratings", "user {user_id} rated movie {movie_id} before; drop the row")
     return added
 
 
@@ -85,9 +84,11 @@ def added_users(users: pd.DataFrame, old: Dataset, known: Mapping[str, pd.Index]
     with _named_added():
         added = clean_users(users)
     _check_type(added["user_id"], old.users["user_id"], "added users")
-    _stop_at(added["user_id"].isin(old.users["user_id"]), added, "users", "user {user_id} is already in the graph")
+    _raise_at_first(
+        added["user_id"].isin(old.users["user_id"]), added, "users", "user {user_id} is already in the graph"
+    )
     return added.assign(
-        **{column: columns.to_categories(added[column], known[f"{column}s"]) for column in ("gender", "occupation")}
+        **{column: to_categories(added[column], known[f"{column}s"]) for column in ("gender", "occupation")}
     )
 
 
@@ -96,7 +97,7 @@ def added_movies(movies: pd.DataFrame, old: Dataset) -> pd.DataFrame:
     with _named_added():
         added = clean_movies(movies)
     _check_type(added["movie_id"], old.movies["movie_id"], "added movies")
-    _stop_at(
+    _raise_at_first(
         added["movie_id"].isin(old.movies["movie_id"]), added, "movies", "movie {movie_id} is already in the graph"
     )
     return added
@@ -116,9 +117,9 @@ def _check_type(ids: pd.Series, known: pd.Series, table: str) -> None:
         raise DataError(f"{ids.name} is {one} but {other} in the graph; use the same type", at=(table, None))
 
 
-def _stop_at(bad: pd.Series | np.ndarray, added: pd.DataFrame, table: str, problem: str) -> None:
+def _raise_at_first(bad: pd.Series | np.ndarray, added: pd.DataFrame, table: str, problem: str) -> None:
     """Raise for the first row where `bad` holds; `problem` may name columns in braces."""
     if bad.any():
         row = int(np.argmax(bad))
-        shown = {str(column): columns.shown(added[column].iloc[row]) for column in added.filter(like="_id")}
+        shown = {str(column): format_id(added[column].iloc[row]) for column in added.filter(like="_id")}
         raise DataError(problem.format(**shown), at=(f"added {table}", row))

@@ -7,24 +7,52 @@ every rating of a known movie by a known user, no pair twice.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from gnnrec.data.clean import (
-    check_ratings,
-    clean_movies,
-    clean_ratings,
-    clean_users,
-    given_or_derived,
-    unused_columns,
-)
-from gnnrec.data.filters import at_least, in_core
-from gnnrec.data.vectors import MovieVectors
-from gnnrec.errors import DataError
-from gnnrec.files import write_whole
+from gnnrec._io import write_atomic
+from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.schema import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived, unused_columns
+from gnnrec.errors import ConfigError, DataError
+
+
+def at_least(ratings: pd.DataFrame, lowest: float, name: str) -> np.ndarray:
+    """Return which rows have a rating of `lowest` or more; without ratings a `DataError` names the dataset."""
+    if not isinstance(lowest, Real) or isinstance(lowest, bool) or not math.isfinite(lowest):
+        raise ConfigError(f"min_rating must be a finite number, not {lowest!r}")
+    if "rating" not in ratings:
+        raise DataError(f"{name} has no ratings, only who watched what, so a least rating of {lowest:g} says nothing")
+    return ratings["rating"].to_numpy() >= lowest
+
+
+def in_core(ratings: pd.DataFrame, k: int) -> np.ndarray:
+    """Return which rows are in the k-core: the most rows in which each user and each movie has `k` or more.
+
+    It is found by dropping users and movies with fewer until none is left to drop; the order does not matter
+    (Seidman, "Network structure and minimum degree", 1983).
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 2, 2, 2], "movie_id": [10, 20, 10, 20, 30]})
+    >>> in_core(rows, 2).tolist()
+    [True, True, True, True, False]
+    """
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise ConfigError(f"k_core must be a whole number of at least 1, not {k!r}")
+    codes = [pd.factorize(ratings[column])[0] for column in ("user_id", "movie_id")]
+    kept = np.ones(len(ratings), dtype=bool)
+    while True:
+        enough = [np.bincount(code[kept], minlength=len(ratings)) >= k for code in codes]
+        still = kept & enough[0][codes[0]] & enough[1][codes[1]]
+        if still.sum() == kept.sum():
+            return kept
+        kept = still
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -51,7 +79,7 @@ class Dataset:
         Shown in reports.
     filters : str
         What was left out of the whole dataset, for reports; `filtered` writes it.
-    features : mapping of str to MovieVectors, optional
+    features : mapping of str to ContentEmbeddings, optional
         Vectors of movies by modality, such as ``"poster"`` and ``"text"``; see `with_features`.
 
     Attributes
@@ -79,7 +107,7 @@ class Dataset:
     users: pd.DataFrame
     name: str
     filters: str
-    features: Mapping[str, MovieVectors]
+    features: Mapping[str, ContentEmbeddings]
     unused: Mapping[str, tuple[str, ...]] = field(init=False)
 
     # Written out because None is accepted for frames that are never None afterwards.
@@ -90,7 +118,7 @@ class Dataset:
         users: pd.DataFrame | None = None,
         name: str = "custom",
         filters: str = "",
-        features: Mapping[str, MovieVectors] | None = None,
+        features: Mapping[str, ContentEmbeddings] | None = None,
     ) -> None:
         given = {"ratings": ratings, "movies": movies, "users": users}
         ratings = clean_ratings(ratings)
@@ -123,14 +151,14 @@ class Dataset:
         called = ", ".join(filter(None, (repr(self.name), self.filters)))
         return f"Dataset({called}: {self.num_users:,} users, {self.num_movies:,} movies, {self.num_ratings:,} ratings)"
 
-    def filtered(self, min_rating: float | None = None, core: int | None = None) -> Dataset:
+    def filtered(self, min_rating: float | None = None, k_core: int | None = None) -> Dataset:
         """Return the dataset with fewer ratings; users and movies that have none left go, too.
 
         Parameters
         ----------
         min_rating : float, optional
             Keep ratings of at least this.
-        core : int, optional
+        k_core : int, optional
             Then keep the largest part in which every user and every movie has at least this many ratings (the
             k-core), as in "10-core".
 
@@ -144,30 +172,30 @@ class Dataset:
         DataError
             There is no column ``rating`` to go by, or nothing is left.
         ConfigError
-            `min_rating` is no finite number, or `core` is not a whole number of at least 1.
+            `min_rating` is no finite number, or `k_core` is not a whole number of at least 1.
 
         Examples
         --------
         >>> ratings = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [7, 8, 7, 8, 7], "rating": [5, 3, 4, 3, 2]})
-        >>> Dataset(ratings).filtered(min_rating=3, core=2)
+        >>> Dataset(ratings).filtered(min_rating=3, k_core=2)
         Dataset('custom', rating >= 3, 2-core: 2 users, 2 movies, 4 ratings)
         """
-        if min_rating is None and core is None:
+        if min_rating is None and k_core is None:
             return self
         ratings, done = self.ratings, [self.filters] if self.filters else []
         if min_rating is not None:
             ratings = ratings[at_least(ratings, min_rating, self.name)]
             done.append(f"rating >= {min_rating:g}")
-        if core is not None:
-            ratings = ratings[in_core(ratings, core)]
-            done.append(f"{core}-core")
+        if k_core is not None:
+            ratings = ratings[in_core(ratings, k_core)]
+            done.append(f"{k_core}-core")
         if ratings.empty:
             raise DataError(f"no rating of {self.name} is left after {', '.join(done)}; ask for less")
         movies = self.movies[self.movies["movie_id"].isin(ratings["movie_id"])]
         users = self.users[self.users["user_id"].isin(ratings["user_id"])]
         return Dataset(ratings, movies, users, self.name, ", ".join(done), self.features)
 
-    def with_features(self, **features: MovieVectors) -> Dataset:
+    def with_features(self, **features: ContentEmbeddings) -> Dataset:
         """Return the dataset with vectors of its movies, by modality; those of the same name are replaced.
 
         Raises
@@ -178,9 +206,9 @@ class Dataset:
         Examples
         --------
         >>> ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
-        >>> dataset = Dataset(ratings).with_features(text=MovieVectors([7], [[0.5, 1.0]]))
+        >>> dataset = Dataset(ratings).with_features(text=ContentEmbeddings([7], [[0.5, 1.0]]))
         >>> dataset.features
-        {'text': MovieVectors(1 movies, 2 wide: given)}
+        {'text': ContentEmbeddings(1 movies, 2 wide: given)}
         """
         for name, vectors in features.items():
             if not vectors.aligned(self.movies["movie_id"])[1].any():
@@ -217,4 +245,4 @@ class Dataset:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())

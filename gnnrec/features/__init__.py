@@ -4,7 +4,8 @@ What is optional to install is imported where it is used, so importing this is c
 """
 
 from gnnrec.features.build import encode_plots, encode_posters
-from gnnrec.features.encoders import Encoder, EncoderError, pick
+from gnnrec.features.encoders.base import Encoder, EncoderError
+from gnnrec.features.encoders.pick import pick
 from gnnrec.features.encoding import encode
 from gnnrec.features.one import encode_plot, encode_poster
 from gnnrec.features.ready import read_vectors, save_vectors

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from gnnrec.data import Dataset
-from gnnrec.data.vectors import MovieVectors
-from gnnrec.features.encoders import Encoder, pick
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.features.encoders.base import Encoder
+from gnnrec.features.encoders.pick import pick
 from gnnrec.features.encoding import encode
 from gnnrec.features.sources import find_plots, find_posters
 
@@ -24,7 +24,7 @@ def encode_posters(
     device: str = "auto",
     batch_size: int = 32,
     progress: bool = True,
-) -> MovieVectors:
+) -> ContentEmbeddings:
     """Turn posters into vectors.
 
     Parameters
@@ -46,7 +46,7 @@ def encode_posters(
 
     Returns
     -------
-    MovieVectors
+    ContentEmbeddings
         Of the movies that have a poster which can be opened, in the order of the dataset. A broken one costs a
         warning.
 
@@ -64,7 +64,7 @@ def encode_posters(
     >>> folder = Path(tempfile.mkdtemp())
     >>> Image.new("RGB", (60, 90), "red").save(folder / "7.png")
     >>> encode_posters([7, 8], folder, "colours", progress=False)
-    MovieVectors(1 movies, 226 wide: colours, a thumbnail and a histogram)
+    ContentEmbeddings(1 movies, 226 wide: colours, a thumbnail and a histogram)
     """
     source, say = find_posters(movies, folder), _say(progress)
     chosen = pick(encoder, "image", device=device, say=say) if isinstance(encoder, str) else encoder
@@ -80,7 +80,7 @@ def encode_plots(
     device: str = "auto",
     batch_size: int = 32,
     progress: bool = True,
-) -> MovieVectors:
+) -> ContentEmbeddings:
     """Turn plots into vectors.
 
     Parameters
@@ -95,7 +95,7 @@ def encode_plots(
 
     Returns
     -------
-    MovieVectors
+    ContentEmbeddings
         Of the movies that have a plot, in the order of the dataset.
 
     Raises
@@ -107,9 +107,9 @@ def encode_plots(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> encode_plots(make_sample(n_users=100, n_movies=80), encoder="tfidf:16", progress=False)
-    MovieVectors(80 movies, 16 wide: tfidf:16, TF-IDF and SVD of these texts)
+    ContentEmbeddings(80 movies, 16 wide: tfidf:16, TF-IDF and SVD of these texts)
     """
     source, say = find_plots(dataset, plots), _say(progress)
     chosen = pick(encoder, "text", device=device, say=say) if isinstance(encoder, str) else encoder

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.data.vectors import MovieVectors
+from gnnrec._io import write_atomic
+from gnnrec.data import ContentEmbeddings
 from gnnrec.features.store import DamagedError, Stored, read_stored, write_stored
-from gnnrec.files import write_whole
 
 KEEP_SECONDS = 10.0
 """At most so much work is lost when a run is killed; one that is interrupted with Ctrl-C loses none."""
@@ -51,13 +51,13 @@ class Cache:
 
     def __init__(self, folder: Path | None, modality: str, key: str) -> None:
         self.folder, self.modality, self.key = folder, modality, key
-        self.known: dict[bytes, np.ndarray] = {}
+        self.vocabularies: dict[bytes, np.ndarray] = {}
         self._new: dict[bytes, np.ndarray] = {}
         self._kept = time.monotonic()
         for path in self._files():
             stored = _read_or_warn(path)
             if stored is not None and stored.key == key:
-                self.known.update(zip(stored.content, stored.vectors.values, strict=True))
+                self.vocabularies.update(zip(stored.content, stored.vectors.values, strict=True))
 
     def _files(self) -> list[Path]:
         if self.folder is None:
@@ -75,7 +75,7 @@ class Cache:
     def add(self, content: list[bytes], vectors: np.ndarray) -> None:
         """Take new vectors; written at once when the last time was long enough ago."""
         made = dict(zip(content, vectors, strict=True))
-        self.known |= made
+        self.vocabularies |= made
         self._new |= made
         if time.monotonic() - self._kept >= KEEP_SECONDS:
             self.keep()
@@ -86,7 +86,7 @@ class Cache:
         if self.folder is None or not self._new:
             return
         content = list(self._new)
-        vectors = MovieVectors([one.hex() for one in content], np.stack(list(self._new.values())), "a part")
+        vectors = ContentEmbeddings([one.hex() for one in content], np.stack(list(self._new.values())), "a part")
         name = hashlib.blake2b(b"".join(content), digest_size=8).hexdigest()
         path = self._path(ending=".parts") / f"{self.key}-{name}.safetensors"
         write_stored(path, Stored(vectors, content, self.key, fitted=False))
@@ -113,7 +113,7 @@ class Cache:
                     self._path(ending=ending).replace(self._path(f".{earlier.key}", ending))
         write_stored(result, stored)
         text = json.dumps(account, ensure_ascii=False, indent=2)
-        write_whole(self._path(ending=".json"), f"{text}\n".encode())
+        write_atomic(self._path(ending=".json"), f"{text}\n".encode())
         for ending in (".json", ".safetensors"):
             self._path(f".{self.key}", ending).unlink(missing_ok=True)
         for path in self._parts():

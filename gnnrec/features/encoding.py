@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.features.cache import Cache, key_of
-from gnnrec.features.encoders import Encoder
+from gnnrec.features.encoders.base import Encoder
 from gnnrec.features.sources import Item, Source
 from gnnrec.features.store import FORMAT, Stored
 
@@ -31,7 +31,7 @@ def encode(
     batch_size: int = 32,
     progress: bool = True,
     say: Callable[[str], None] = print,
-) -> MovieVectors:
+) -> ContentEmbeddings:
     """Encode what a source holds; `encode_posters` and `encode_plots` say more about it.
 
     Parameters
@@ -46,7 +46,7 @@ def encode(
 
     Returns
     -------
-    MovieVectors
+    ContentEmbeddings
         Of the movies that could be encoded, in the order of the source.
 
     Raises
@@ -60,10 +60,10 @@ def encode(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.features import find_plots, pick
     >>> encode(find_plots(make_sample(20, 30)), pick("tfidf:8", "text"), progress=False, say=lambda line: None)
-    MovieVectors(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of these texts)
+    ContentEmbeddings(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of these texts)
     """
     if encoder.reads != source.reads:
         raise ConfigError(f"{encoder.name} reads {encoder.reads}s, which {source.modality}s are not")
@@ -85,7 +85,7 @@ def encode(
     items = [item for item in source.items if item.content in cache.known]
     if not items:
         raise DataError(f"no {source.modality} from {source.place} could be encoded")
-    vectors = MovieVectors(
+    vectors = ContentEmbeddings(
         [item.movie_id for item in items], np.stack([cache.known[item.content] for item in items]), encoder.about
     )
     account = {

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.features.encoders import Encoder, pick
+from gnnrec.features.encoders.base import Encoder
+from gnnrec.features.encoders.pick import pick
 from gnnrec.features.encoders.sentence import FROM_FOLDER
 from gnnrec.features.images import open_poster
 
@@ -21,13 +22,13 @@ EXAMPLES = {
 """How an encoder is named where it has to be, for messages."""
 
 
-def encode_plot(plot: str, encoder: str | Encoder | MovieVectors, *, device: str = "auto") -> np.ndarray:
+def encode_plot(plot: str, encoder: str | Encoder | ContentEmbeddings, *, device: str = "auto") -> np.ndarray:
     """Turn one plot into a vector.
 
     Parameters
     ----------
     plot : str
-    encoder : str, Encoder or MovieVectors
+    encoder : str, Encoder or ContentEmbeddings
         Its name, as for `encode_plots`; what `pick` returns, which for many plots saves reading the weights again; or
         vectors, ``graph.dataset.features["text"]``, of which the encoder is then used.
     device : str
@@ -64,14 +65,14 @@ def encode_plot(plot: str, encoder: str | Encoder | MovieVectors, *, device: str
     return _encoded(plot.strip(), _single(encoder, "text", device))
 
 
-def encode_poster(path: str | Path, encoder: str | Encoder | MovieVectors, *, device: str = "auto") -> np.ndarray:
+def encode_poster(path: str | Path, encoder: str | Encoder | ContentEmbeddings, *, device: str = "auto") -> np.ndarray:
     """Turn one poster into a vector.
 
     Parameters
     ----------
     path : str or Path
         A picture, see `gnnrec.features.images.open_poster`.
-    encoder : str, Encoder or MovieVectors
+    encoder : str, Encoder or ContentEmbeddings
         Its name, as for `encode_posters`; what `pick` returns; or vectors, ``graph.dataset.features["poster"]``, of
         which the encoder is then used.
     device : str
@@ -107,9 +108,9 @@ def encode_poster(path: str | Path, encoder: str | Encoder | MovieVectors, *, de
     return _encoded(open_poster(path), _single(encoder, "image", device))
 
 
-def _single(encoder: str | Encoder | MovieVectors, reads: str, device: str) -> Encoder:
+def _single(encoder: str | Encoder | ContentEmbeddings, reads: str, device: str) -> Encoder:
     """Return an encoder that can turn a single text or picture into a vector."""
-    name = _name_of(encoder, reads) if isinstance(encoder, MovieVectors) else encoder
+    name = _name_of(encoder, reads) if isinstance(encoder, ContentEmbeddings) else encoder
     chosen = pick(name, reads, device=device) if isinstance(name, str) else name
     if chosen.reads != reads:
         raise ConfigError(f"{chosen.name} reads {chosen.reads}s, not {reads}s")
@@ -121,7 +122,7 @@ def _single(encoder: str | Encoder | MovieVectors, reads: str, device: str) -> E
     return chosen
 
 
-def _name_of(vectors: MovieVectors, reads: str) -> str:
+def _name_of(vectors: ContentEmbeddings, reads: str) -> str:
     """Return the name of the encoder that made vectors, as `pick` understands it.
 
     Raises

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec.data import Dataset
-from gnnrec.data.columns import shown
-from gnnrec.data.files import SUFFIXES
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data.schema import format_id
+from gnnrec.data.tables import SUFFIXES
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.sources import read_by_movie
 from gnnrec.features.store import Stored, read_stored, read_tensors, write_stored
@@ -25,7 +24,7 @@ VECTOR_NAMES = ("vectors", "values", "embeddings", "features")
 
 def read_vectors(
     path: str | Path, *, ids: str | Path | None = None, dataset: Dataset | None = None, about: str | None = None
-) -> MovieVectors:
+) -> ContentEmbeddings:
     r"""Read vectors of movies.
 
     Which movie a row belongs to must be written somewhere: rows are never taken to be in the order of the dataset.
@@ -47,7 +46,7 @@ def read_vectors(
 
     Returns
     -------
-    MovieVectors
+    ContentEmbeddings
         In file order.
 
     Raises
@@ -87,13 +86,13 @@ def read_vectors(
     if values.dtype.kind not in "fiub":
         raise DataError(f"{path} holds {values.dtype}, not numbers")
     try:
-        vectors = MovieVectors(found, values, about or f"given, {path.name}")
+        vectors = ContentEmbeddings(found, values, about or f"given, {path.name}")
     except DataError as error:
         raise DataError(error.problem, at=str(path)) from None
     return _checked(vectors, known, path)
 
 
-def save_vectors(folder: str | Path, modality: str, vectors: MovieVectors) -> Path:
+def save_vectors(folder: str | Path, modality: str, vectors: ContentEmbeddings) -> Path:
     """Write vectors so that `load_features` finds them.
 
     Parameters
@@ -102,7 +101,7 @@ def save_vectors(folder: str | Path, modality: str, vectors: MovieVectors) -> Pa
         Made when missing; vectors of this modality in it are replaced.
     modality : str
         "poster", "text", or a name of your own without a dot.
-    vectors : MovieVectors
+    vectors : ContentEmbeddings
 
     Returns
     -------
@@ -117,7 +116,7 @@ def save_vectors(folder: str | Path, modality: str, vectors: MovieVectors) -> Pa
     Examples
     --------
     >>> import tempfile
-    >>> vectors = MovieVectors([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand")
+    >>> vectors = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand")
     >>> save_vectors(tempfile.mkdtemp(), "mood", vectors).name
     'mood.safetensors'
     """
@@ -140,7 +139,7 @@ def _from_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
         if wrong.any():
             row = int(wrong.argmax())
             problem = (
-                f"{name} is {shown(columns[name].iloc[row])}; besides movie ids there must be finite numbers alone"
+                f"{name} is {format_id(columns[name].iloc[row])}; besides movie ids there must be finite numbers alone"
             )
             raise DataError(problem, at=table.place(row))
         columns[name] = numbers
@@ -197,7 +196,7 @@ def _pair(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.nda
     return arrays[rows[0]], arrays[tables[0]]
 
 
-def _checked(vectors: MovieVectors, known: pd.Index | None, path: Path) -> MovieVectors:
+def _checked(vectors: ContentEmbeddings, known: pd.Index | None, path: Path) -> ContentEmbeddings:
     if known is not None and not vectors.movie_ids.isin(known).any():
         raise DataError(
             f"{path} has vectors of {len(vectors):,} movies, {', '.join(map(repr, vectors.movie_ids[:3].tolist()))}, "

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gnnrec.data import Dataset
-from gnnrec.data.columns import shown, to_ids, to_text
-from gnnrec.data.files import Table, places, read_files
+from gnnrec.data.schema import format_id, to_ids, to_text
+from gnnrec.data.tables import Table, places, read_files
 from gnnrec.errors import DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES
@@ -146,7 +146,7 @@ def find_plots(dataset: Dataset, plots: str | Path | None = None) -> Source:
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> find_plots(make_sample(n_users=100, n_movies=80))
     text of 80 movies from column plot, 0 have none
     """
@@ -212,7 +212,9 @@ def read_by_movie(path: Path, ids: pd.Index | None = None) -> Table:
     if found.duplicated().any():
         row = int(found.duplicated().to_numpy().argmax())
         first = int((found == found[row]).to_numpy().argmax())
-        raise DataError(f"movie {shown(found[row])} is there twice", at=table.place(row), earlier=table.place(first))
+        raise DataError(
+            f"movie {format_id(found[row])} is there twice", at=table.place(row), earlier=table.place(first)
+        )
     return Table(path, table.frame.assign(movie_id=found), table.line)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gnnrec.data.vectors import MovieVectors
+from gnnrec._io import write_atomic
+from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import DataError
-from gnnrec.files import write_whole
 
 HASH_BYTES = 16
 """Of the hash of what a vector was made of."""
@@ -34,7 +34,7 @@ class DamagedError(DataError):
 class Stored:
     """What a file of vectors holds."""
 
-    vectors: MovieVectors
+    vectors: ContentEmbeddings
     content: list[bytes]
     """``[n]``, hashes of what the vectors were made of; empty for vectors that were given."""
     key: str
@@ -56,7 +56,7 @@ def write_stored(path: Path, stored: Stored) -> None:
         "movie_ids": stored.vectors.movie_ids.tolist(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, save(tensors, {"gnnrec": json.dumps(header, ensure_ascii=False)}))
+    write_atomic(path, save(tensors, {"gnnrec": json.dumps(header, ensure_ascii=False)}))
 
 
 def read_stored(path: Path) -> Stored:
@@ -77,7 +77,7 @@ def read_stored(path: Path) -> Stored:
     try:
         if header["digest"] != _digest(tensors):
             raise DamagedError(f"{path} is damaged: its numbers are not those that were written")
-        vectors = MovieVectors(header["movie_ids"], tensors["vectors"], header["about"])
+        vectors = ContentEmbeddings(header["movie_ids"], tensors["vectors"], header["about"])
         content = [row.tobytes() for row in tensors["content"]]
         return Stored(vectors, content, header["key"], header["fitted"])
     except LookupError as error:
@@ -106,7 +106,7 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
     return hashed.hexdigest()
 
 
-def load_features(folder: str | Path) -> dict[str, MovieVectors]:
+def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     """Read all vectors that ``gnnrec features`` wrote to a folder.
 
     Parameters
@@ -116,7 +116,7 @@ def load_features(folder: str | Path) -> dict[str, MovieVectors]:
 
     Returns
     -------
-    dict of str to MovieVectors
+    dict of str to ContentEmbeddings
         By modality.
 
     Raises
@@ -129,9 +129,9 @@ def load_features(folder: str | Path) -> dict[str, MovieVectors]:
     >>> import tempfile
     >>> from gnnrec.features import save_vectors
     >>> folder = tempfile.mkdtemp()
-    >>> path = save_vectors(folder, "text", MovieVectors([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand"))
+    >>> path = save_vectors(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand"))
     >>> load_features(folder)
-    {'text': MovieVectors(2 movies, 2 wide: by hand)}
+    {'text': ContentEmbeddings(2 movies, 2 wide: by hand)}
     """
     folder = Path(folder).expanduser()
     # A name with another dot in it is what an encoder made before the present one.

@@ -1,14 +1,13 @@
 """The encoders, what they are trained with and where they start."""
 
-from gnnrec.nn.content import Content, ContentSizes, content_sizes
-from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped, NodeEncoder
+from gnnrec.nn.content_ridge import ContentRidge
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures, content_sizes
 from gnnrec.nn.graphsage import GraphSAGE
-from gnnrec.nn.initialise import start_from_followed, start_from_svd
+from gnnrec.nn.init import init_from_svd, init_from_transitions
 from gnnrec.nn.lightgcn import LightGCN
 from gnnrec.nn.losses import LOSSES
-from gnnrec.nn.settle import ContentRidge
-from gnnrec.nn.views import HistoryViews
+from gnnrec.nn.temporal import TemporalPooling
 
 ENCODERS: dict[str, type[Encoder]] = {"lightgcn": LightGCN, "graphsage": GraphSAGE}
 """The encoders by the name they have in a config."""
@@ -16,18 +15,18 @@ ENCODERS: dict[str, type[Encoder]] = {"lightgcn": LightGCN, "graphsage": GraphSA
 __all__ = [
     "ENCODERS",
     "LOSSES",
-    "Content",
+    "NodeFeatures",
     "ContentRidge",
-    "ContentSizes",
-    "Dropped",
+    "FeatureSizes",
+    "DropMask",
     "Encoder",
     "GraphSAGE",
     "GraphTensors",
-    "HistoryViews",
+    "TemporalPooling",
     "LightGCN",
-    "MovieStates",
+    "MovieEmbeddings",
     "NodeEncoder",
     "content_sizes",
-    "start_from_followed",
-    "start_from_svd",
+    "init_from_transitions",
+    "init_from_svd",
 ]

@@ -15,9 +15,8 @@ from torch import Tensor, device, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.nn.content import Content, ContentSizes
-from gnnrec.nn.features import Dropped, NodeEncoder
-from gnnrec.nn.views import HistoryViews
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
+from gnnrec.nn.temporal import TemporalPooling
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +25,10 @@ class GraphTensors:
 
     Attributes
     ----------
-    content : Content
+    content : NodeFeatures
         What is known of the movies.
     users : UserBatch
-        Everyone in the graph; ``users.watched`` brings movies to users, its transpose users to movies.
+        Everyone in the graph; ``users.user_movie`` brings movies to users, its transpose users to movies.
     movie_degree : Tensor
         ``[num_movies]`` ratings of each movie.
 
@@ -39,11 +38,11 @@ class GraphTensors:
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> tensors = GraphTensors.of(Graph.from_dataset(Dataset(ratings)))
-    >>> tensors.movie_degree.tolist(), tensors.users.watched.num_edges
+    >>> tensors.movie_degree.tolist(), tensors.users.user_movie.num_edges
     ([2.0, 1.0], 3)
     """
 
-    content: Content
+    content: NodeFeatures
     users: UserBatch
     movie_degree: Tensor
 
@@ -51,11 +50,11 @@ class GraphTensors:
     def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
         """Take the tensors of a graph."""
         users = graph.users.to(on)
-        return cls(Content.of_movies(graph, on), users, movie_degree=users.watched.degrees()[1])
+        return cls(NodeFeatures.of_movies(graph, on), users, movie_degree=users.user_movie.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)
-class MovieStates:
+class MovieEmbeddings:
     """All movies after propagation.
 
     Attributes
@@ -70,8 +69,8 @@ class MovieStates:
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
-    >>> from gnnrec.recgraph import make_encoder
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> config = Config().override(["model.embedding_dim=8", "model.num_layers=2", "model.encoder=graphsage"])
     >>> states = make_encoder(config, graph).movies(GraphTensors.of(graph))
@@ -89,15 +88,15 @@ class Encoder(nn.Module, ABC):
 
     Parameters
     ----------
-    movie, person : ContentSizes
+    movie, person : FeatureSizes
         Of what is known of movies and people.
     num_movies : int
         Movies with an id vector.
     dim : int
         Width of all vectors.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         `extra_degree` in units of the mean number of ratings of a movie.
-    views : HistoryViews, optional
+    views : TemporalPooling, optional
         Adds to people's vectors what the order and the dates of the history say.
 
     Attributes
@@ -105,18 +104,18 @@ class Encoder(nn.Module, ABC):
     message, target, profile : NodeEncoder
         First vectors: what a movie tells its viewers, whom it is for, and what is known of a person.
     extra_degree : Tensor
-        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalise. Dividing by the
+        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalize. Dividing by the
         root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
     typical_degree : Tensor
         Scalar, the mean degree of a rated movie, `extra_degree` included.
-    views : HistoryViews or None
+    views : TemporalPooling or None
         What reads the order and the dates of a history; None for an encoder to which a history is a set.
 
     Examples
     --------
     >>> from gnnrec.config import Config
-    >>> from gnnrec.data import make_sample
-    >>> from gnnrec.recgraph import make_encoder
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
     >>> tensors = GraphTensors.of(graph)
@@ -130,15 +129,15 @@ class Encoder(nn.Module, ABC):
 
     def __init__(
         self,
-        movie: ContentSizes,
-        person: ContentSizes,
+        movie: FeatureSizes,
+        person: FeatureSizes,
         num_movies: int,
         dim: int,
-        degree_smoothing: float = 0.0,
-        views: HistoryViews | None = None,
+        movie_degree_smoothing: float = 0.0,
+        views: TemporalPooling | None = None,
     ) -> None:
         super().__init__()
-        self.degree_smoothing = degree_smoothing
+        self.movie_degree_smoothing = movie_degree_smoothing
         self.views = views
         self.register_buffer("extra_degree", torch.zeros(()))
         self.register_buffer("typical_degree", torch.zeros(()))
@@ -148,7 +147,7 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
+    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
         """Return an encoder with the settings it understands, for what is known of movies and people."""
 
     @torch.no_grad()
@@ -158,13 +157,15 @@ class Encoder(nn.Module, ABC):
         for movies in (self.message, self.target):
             movies.prepare(graph.content, rated)
         mean = graph.movie_degree[rated].mean()
-        self.extra_degree.copy_(self.degree_smoothing * mean)
+        self.extra_degree.copy_(self.movie_degree_smoothing * mean)
         self.typical_degree.copy_(mean + self.extra_degree)
         if self.views is not None and self.views.dates is not None:
-            self.views.dates.prepare(graph.users.time)
+            self.views.dates.prepare(graph.users.timestamp)
 
     @abstractmethod
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
+    def movies(
+        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    ) -> MovieEmbeddings:
         """Propagate through the graph.
 
         Parameters
@@ -173,21 +174,21 @@ class Encoder(nn.Module, ABC):
         keep : Tensor, optional
             ``[num_edges]`` float, 1 for ratings that may carry messages. In training the others are to be
             predicted and must not be seen.
-        dropped : Dropped, optional
+        dropped : DropMask, optional
             Which movies have to do without their id vectors, or without a modality.
         """
 
     @abstractmethod
-    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """Return what `users` does, of the history as a set: without its order and dates."""
 
-    def users(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def users(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """Return the vectors of people, ``[batch.num_users, dim]``.
 
         Parameters
         ----------
         batch : UserBatch
-        movies : MovieStates
+        movies : MovieEmbeddings
         keep : Tensor, optional
             ``[num_edges of the batch]`` float, see `movies`.
         """

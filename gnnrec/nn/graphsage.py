@@ -11,10 +11,9 @@ from torch_geometric.nn import SAGEConv
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
-from gnnrec.nn.content import Content, ContentSizes
-from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped
-from gnnrec.nn.views import HistoryViews
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
+from gnnrec.nn.temporal import TemporalPooling
 
 
 class GraphSAGE(Encoder):
@@ -27,7 +26,7 @@ class GraphSAGE(Encoder):
 
     Parameters
     ----------
-    movie, person : ContentSizes
+    movie, person : FeatureSizes
         Of what is known of movies and people.
     num_movies : int
         Movies with an id vector.
@@ -37,18 +36,18 @@ class GraphSAGE(Encoder):
         Number of times that people gather from their movies.
     aggregation : str
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
-    views : HistoryViews, optional
+    views : TemporalPooling, optional
         Adds to people's vectors what the order and the dates of the history say.
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> tensors = GraphTensors.of(graph)
-    >>> person = Content.of_people(graph.users).sizes
+    >>> person = NodeFeatures.of_people(graph.users).sizes
     >>> encoder = GraphSAGE(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, aggregation="max")
     >>> encoder.prepare(tensors)
     >>> states = encoder.movies(tensors)
@@ -59,22 +58,22 @@ class GraphSAGE(Encoder):
     def __init__(
         self,
         *,
-        movie: ContentSizes,
-        person: ContentSizes,
+        movie: FeatureSizes,
+        person: FeatureSizes,
         num_movies: int,
         dim: int = 128,
         num_layers: int = 2,
         aggregation: str = "mean",
-        degree_smoothing: float = 0.0,
-        views: HistoryViews | None = None,
+        movie_degree_smoothing: float = 0.0,
+        views: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
+        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
         self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
         self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
         self.reset_parameters()
 
     @classmethod
-    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
+    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
         """See `Encoder.build`."""
         return cls(
             movie=movie,
@@ -83,8 +82,8 @@ class GraphSAGE(Encoder):
             dim=model.embedding_dim,
             num_layers=model.num_layers,
             aggregation=model.aggregation,
-            degree_smoothing=model.degree_smoothing,
-            views=HistoryViews.build(model),
+            movie_degree_smoothing=model.movie_degree_smoothing,
+            views=TemporalPooling.build(model),
         )
 
     def reset_parameters(self) -> None:
@@ -94,23 +93,25 @@ class GraphSAGE(Encoder):
             nn.init.zeros_(conv.lin_l.bias)
             nn.init.eye_(conv.lin_r.weight)
 
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
+    def movies(
+        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    ) -> MovieEmbeddings:
         """See `Encoder.movies`."""
         m = self.message(graph.content, dropped)  # [num_movies, dim]
         targets = self.target(graph.content, dropped)
         messages, degree = [m], self.degrees(graph)
         for to_movies in self.to_movies:
-            states = MovieStates(messages, targets, degree)
+            states = MovieEmbeddings(messages, targets, degree)
             u = self.aggregate(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
-            watchers = _edges(graph.users.row, graph.users.movie, graph.users.num_users, len(m), keep)
+            watchers = _edges(graph.users.user_index, graph.users.movie_index, graph.users.num_users, len(m), keep)
             m = to_movies((u, m), watchers).relu()
             messages = [*messages, m]
-        return MovieStates(messages, targets, degree)
+        return MovieEmbeddings(messages, targets, degree)
 
-    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        u = self.profile(Content.of_people(batch))  # [num_users, dim]
-        watched = _edges(batch.movie, batch.row, batch.num_movies, batch.num_users, keep)
+        u = self.profile(NodeFeatures.of_people(batch))  # [num_users, dim]
+        watched = _edges(batch.movie_index, batch.user_index, batch.num_movies, batch.num_users, keep)
         for k, m in enumerate(movies.messages):
             u = self.to_users[k]((m, u), watched)
             if k < len(movies.messages) - 1:

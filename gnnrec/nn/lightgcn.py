@@ -1,4 +1,4 @@
-"""LightGCN without a user table: nothing but normalised sums, started from people's histories."""
+"""LightGCN without a user table: nothing but normalized sums, started from people's histories."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
-from gnnrec.nn.content import Content, ContentSizes
-from gnnrec.nn.encoder import Encoder, GraphTensors, MovieStates
-from gnnrec.nn.features import Dropped
-from gnnrec.nn.views import HistoryViews
-from gnnrec.propagate import Adjacency, symmetric_norm
+from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
+from gnnrec.nn.temporal import TemporalPooling
+from gnnrec.sparse import Adjacency, symmetric_norm
 
 
 class LightGCN(Encoder):
@@ -34,7 +33,7 @@ class LightGCN(Encoder):
 
     Parameters
     ----------
-    movie, person : ContentSizes
+    movie, person : FeatureSizes
         Of what is known of movies and people.
     num_movies : int
         Movies with an id vector.
@@ -42,20 +41,20 @@ class LightGCN(Encoder):
         Width of all vectors.
     num_layers : int
         :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
-    degree_smoothing : float
+    movie_degree_smoothing : float
         :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
-    history_smoothing : float
+    user_degree_smoothing : float
         :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
-    views : HistoryViews, optional
+    views : TemporalPooling, optional
         Adds to :math:`z_u` what the order and the dates of the history say.
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> tensors = GraphTensors.of(graph)
-    >>> person = Content.of_people(graph.users).sizes
+    >>> person = NodeFeatures.of_people(graph.users).sizes
     >>> encoder = LightGCN(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, num_layers=2)
     >>> encoder.prepare(tensors)
     >>> states = encoder.movies(tensors)
@@ -67,22 +66,22 @@ class LightGCN(Encoder):
     def __init__(
         self,
         *,
-        movie: ContentSizes,
-        person: ContentSizes,
+        movie: FeatureSizes,
+        person: FeatureSizes,
         num_movies: int,
         dim: int = 128,
         num_layers: int = 1,
-        degree_smoothing: float = 0.0,
-        history_smoothing: float = 0.0,
-        views: HistoryViews | None = None,
+        movie_degree_smoothing: float = 0.0,
+        user_degree_smoothing: float = 0.0,
+        views: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, degree_smoothing, views)
-        self.history_smoothing = history_smoothing
+        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
+        self.user_degree_smoothing = user_degree_smoothing
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
     @classmethod
-    def build(cls, model: ModelConfig, movie: ContentSizes, person: ContentSizes, num_movies: int) -> Self:
+    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
         """See `Encoder.build`."""
         return cls(
             movie=movie,
@@ -90,34 +89,36 @@ class LightGCN(Encoder):
             num_movies=num_movies,
             dim=model.embedding_dim,
             num_layers=model.num_layers,
-            degree_smoothing=model.degree_smoothing,
-            history_smoothing=model.history_smoothing,
-            views=HistoryViews.build(model),
+            movie_degree_smoothing=model.movie_degree_smoothing,
+            user_degree_smoothing=model.user_degree_smoothing,
+            views=TemporalPooling.build(model),
         )
 
-    def movies(self, graph: GraphTensors, keep: Tensor | None = None, dropped: Dropped | None = None) -> MovieStates:
+    def movies(
+        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    ) -> MovieEmbeddings:
         """See `Encoder.movies`."""
         m = self.message(graph.content, dropped)  # [num_movies, dim]
         targets = self.target(graph.content, dropped)
         degree = self.degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = self._norm(graph.users.watched, degree, keep)
+            weight = self._norm(graph.users.user_movie, degree, keep)
         for k, beta in enumerate(self.beta):
-            u = graph.users.watched.matmul(weight, m)  # [num_users, dim]
-            m = graph.users.watched.matmul_transposed(weight, u)  # [num_movies, dim]
+            u = graph.users.user_movie.matmul(weight, m)  # [num_users, dim]
+            m = graph.users.user_movie.matmul_transposed(weight, u)  # [num_movies, dim]
             targets = targets + beta * m
             message = message + self.alpha[k + 1] * m
         # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
-        return MovieStates([message], targets, degree)
+        return MovieEmbeddings([message], targets, degree)
 
-    def aggregate(self, batch: UserBatch, movies: MovieStates, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        weight = self._norm(batch.watched, movies.degree, keep)
-        return self.profile(Content.of_people(batch)) + batch.watched.matmul(weight, movies.messages[0])
+        weight = self._norm(batch.user_movie, movies.degree, keep)
+        return self.profile(NodeFeatures.of_people(batch)) + batch.user_movie.matmul(weight, movies.messages[0])
 
     def _norm(self, watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
         """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
-        user_degree = watched.degrees(keep)[0] + self.history_smoothing
+        user_degree = watched.degrees(keep)[0] + self.user_degree_smoothing
         weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
         return weight if keep is None else weight * keep

@@ -1,7 +1,7 @@
 """Losses over the whole catalogue: of all movies, which are the ones a person went on to watch.
 
 All take the same arguments, so that one config word swaps them. A rating is a message or a question (see
-`gnnrec.questions`); a movie that carried a message is neither right nor wrong for that person and takes no part.
+`gnnrec.training.edge_sampling`); a movie that carried a message is neither right nor wrong for that person and takes no part.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 Loss = Callable[..., Tensor]
 
 
-def weighted_squared_error(
+def weighted_mse(
     z: Tensor,
     targets: Tensor,
     watched: Adjacency,
@@ -54,7 +54,7 @@ def weighted_squared_error(
     >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
     >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
     >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
-    >>> round(weighted_squared_error(z, targets, watched, question, negative_weight=0.3).item(), 4)  # 0.5^2 + 0.3 * 2^2
+    >>> round(weighted_mse(z, targets, watched, question, negative_weight=0.3).item(), 4)  # 0.5^2 + 0.3 * 2^2
     1.45
     """
     everywhere = ((z.T @ z) * (targets.T @ targets)).sum()
@@ -70,7 +70,7 @@ def softmax(
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}{\sum_{j \notin M_u} e^{s_{uj}}}
 
-    Parameters are those of `weighted_squared_error`.
+    Parameters are those of `weighted_mse`.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, genera
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \sigma(s_{ui} - s_{uj})
 
-    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_squared_error`. A draw that hits a watched movie
+    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_mse`. A draw that hits a watched movie
     is drawn again a few times and then left out.
 
     Examples
@@ -120,5 +120,5 @@ def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, genera
     return -F.logsigmoid(positive - negative).sum() / max(len(row), 1)
 
 
-LOSSES: dict[str, Loss] = {"weighted_squared_error": weighted_squared_error, "softmax": softmax, "bpr": bpr}
+LOSSES: dict[str, Loss] = {"weighted_mse": weighted_mse, "softmax": softmax, "bpr": bpr}
 """The losses by the name they have in a config."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
-from gnnrec.recommend import Recommender
+from gnnrec.models.base import Recommender
 
 METHODS = {"pca": 2, "umap": 5}
 """How a map is made, and how many movies that takes at least."""
@@ -54,8 +54,8 @@ def movie_coordinates(
 
     Examples
     --------
-    >>> from gnnrec.baselines import EASE
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.datasets import make_sample
     >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
     >>> movie_coordinates(model, num_movies=3).columns.tolist()
     ['movie_id', 'title', 'x', 'y']
@@ -65,7 +65,7 @@ def movie_coordinates(
     nodes = most_rated(model.graph, num_movies).sort().values
     if len(nodes) < METHODS[method]:
         raise DataError(f"a map by {method} needs at least {METHODS[method]} movies, not {len(nodes)}")
-    vectors = torch.nn.functional.normalize(model.movie_vectors().detach().cpu()[nodes].double(), dim=1)
+    vectors = torch.nn.functional.normalize(model.similarity_embeddings().detach().cpu()[nodes].double(), dim=1)
     plane = _pca(vectors).numpy() if method == "pca" else _umap(vectors.numpy(), seed)
     movies = model.graph.dataset.movies[["movie_id", "title"]].iloc[nodes.numpy()].reset_index(drop=True)
     return movies.assign(x=plane[:, 0], y=plane[:, 1])
@@ -73,7 +73,7 @@ def movie_coordinates(
 
 def ratings_of(graph: Graph) -> Tensor:
     """Return how many ratings each movie has, ``[num_movies]`` int64."""
-    return torch.bincount(graph.users.movie, minlength=graph.num_movies)
+    return torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
 
 
 def most_rated(graph: Graph, num_movies: int | None = None) -> Tensor:

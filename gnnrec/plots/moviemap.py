@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
-from gnnrec.files import write_whole
+from gnnrec.models.base import Recommender
 from gnnrec.plots.coordinates import most_rated, movie_coordinates, ratings_of
-from gnnrec.recommend import Recommender
 
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 """Of genres, the most frequent first: P. Tol's "bright" scheme, which colour-blind people can tell apart, too."""
@@ -106,7 +106,7 @@ def movie_map(
     figure.savefig(data, format="png")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, data.getvalue())
+    write_atomic(target, data.getvalue())
     return shown
 
 

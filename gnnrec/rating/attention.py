@@ -8,16 +8,16 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.counts import check_grown
-from gnnrec.baselines.peers.sequences import columns
-from gnnrec.baselines.peers.training import Schedule, Watch, batches, check_at_least, frozen, seeded, train
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.neighbors import check_grown
+from gnnrec.models.sequential import columns
 from gnnrec.rating.base import RatingPredictor, check_ratings
+from gnnrec.training.loop import OptimizerConfig, Watch, batches, check_at_least, frozen, seeded, train
 
 CHUNK = 32_768
 """Questions answered at once: each has a weight for every rated movie of the person."""
 
-SCHEDULE = Schedule(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
+SCHEDULE = OptimizerConfig(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
 """People at a time, with all that is read of their ratings."""
 
 SHRINK = 10.0
@@ -33,7 +33,7 @@ class AttentionNetwork(nn.Module):
         self.movie = nn.Embedding(num_movies + 1, dim, padding_idx=num_movies)
         self.bias = nn.Parameter(torch.cat([bias, torch.zeros(1)]))
         nn.init.normal_(self.movie.weight[:num_movies], std=0.1)
-        self.query, self.key, self.watched, self.rated, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(5))
+        self.query, self.key, self.user_movie, self.rated, self.out = (nn.Linear(dim, dim, bias=False) for _ in range(5))
 
     def bias_of(self, movies: Tensor) -> Tensor:
         """Return the biases; as an embedding's, their gradient does not depend on the number of threads."""
@@ -54,7 +54,7 @@ class AttentionNetwork(nn.Module):
         real = (history < self.num_movies).float()
         away = (rating - self.mean - self.bias_of(history)) * real  # [num_users, length]
         read, asked = self.movie(history), self.movie(candidates)
-        value = self.rated(read) * away.unsqueeze(2) + self.watched(read)  # [num_users, length, dim]
+        value = self.rated(read) * away.unsqueeze(2) + self.user_movie(read)  # [num_users, length, dim]
         # One more place with weight exp(0) and nothing to say, for who has no history or none that matters.
         key, value, open_ = (
             nn.functional.pad(part, (0, 0, 0, 1)) for part in (self.key(read), value, real.unsqueeze(2))
@@ -71,13 +71,13 @@ class AttentionNetwork(nn.Module):
 
 def windows(users: UserBatch, edges: Tensor, num_movies: int, length: int) -> tuple[Tensor, Tensor]:
     """Return movies and ratings ``[num_users, length]`` of the last `edges` of each user; `num_movies` is padding."""
-    edges = edges[users.movie[edges] < num_movies]  # what was not there in training says nothing
-    row = users.row[edges]
+    edges = edges[users.movie_index[edges] < num_movies]  # what was not there in training says nothing
+    row = users.user_index[edges]
     column = columns(row, users.num_users, length)
     row, column, edges = row[column >= 0], column[column >= 0], edges[column >= 0]
     movie = torch.full((users.num_users, length), num_movies)
     rating = torch.zeros(users.num_users, length)
-    movie[row, column], rating[row, column] = users.movie[edges], users.rating[edges]
+    movie[row, column], rating[row, column] = users.movie_index[edges], users.rating[edges]
     return movie, rating
 
 
@@ -118,7 +118,7 @@ class HistoryAttention(RatingPredictor):
         *,
         dim: int = 32,
         length: int = 100,
-        schedule: Schedule = SCHEDULE,
+        schedule: OptimizerConfig = SCHEDULE,
         seed: int = 0,
         watch: Watch | None = None,
         device: str = "cpu",
@@ -133,7 +133,7 @@ class HistoryAttention(RatingPredictor):
             Width of an embedding.
         length : int
             Ratings of a person that are read: drawn anew in each epoch, the latest ones afterwards.
-        schedule : Schedule
+        schedule : OptimizerConfig
         seed : int
         watch : Watch, optional
             Stops early.
@@ -144,15 +144,15 @@ class HistoryAttention(RatingPredictor):
         check_at_least(1, dim=dim, length=length)
         users, mean = graph.users, float(graph.users.rating.mean())
         scale = users.rating.min().item(), users.rating.max().item()
-        counts = torch.bincount(users.movie, minlength=graph.num_movies)
-        sums = torch.bincount(users.movie, users.rating - mean, minlength=graph.num_movies)
+        counts = torch.bincount(users.movie_index, minlength=graph.num_movies)
+        sums = torch.bincount(users.movie_index, users.rating - mean, minlength=graph.num_movies)
         with seeded(seed) as generator:
             network = AttentionNetwork(graph.num_movies, dim, mean, sums / (counts + SHRINK)).to(device)
-            optimiser = schedule.optimiser(network)
+            optimizer = schedule.optimizer(network)
 
             def epoch() -> float:
-                chance = torch.rand(len(users.row), generator=generator, dtype=torch.float64)
-                history, rating = windows(users, (users.row + chance).argsort(), graph.num_movies, length)
+                chance = torch.rand(len(users.user_index), generator=generator, dtype=torch.float64)
+                history, rating = windows(users, (users.user_index + chance).argsort(), graph.num_movies, length)
                 total = torch.zeros((), device=device)
                 for nodes in batches(graph.num_users, schedule.batch_size, generator):
                     real = (history[nodes] < graph.num_movies).to(device)
@@ -162,9 +162,9 @@ class HistoryAttention(RatingPredictor):
                     if not len(wrong):
                         continue
                     loss = wrong.square().mean()
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     loss.backward()
-                    optimiser.step()
+                    optimizer.step()
                     total += wrong.detach().square().sum()
                 return total.item() / int((history < graph.num_movies).sum())
 
@@ -180,7 +180,7 @@ class HistoryAttention(RatingPredictor):
         place = row, columns(row, users.num_users, width) + 1
         asked = torch.full((users.num_users, width + 1), known)
         asked[place] = movie
-        history, rating = windows(users, torch.arange(len(users.row)), known, self.length)
+        history, rating = windows(users, torch.arange(len(users.user_index)), known, self.length)
         size = max(1, CHUNK // (width + 1))
         parts = []
         with torch.no_grad():

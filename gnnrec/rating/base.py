@@ -10,8 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data import Dataset
-from gnnrec.data.vectors import MovieVectors
+from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 
@@ -51,7 +50,7 @@ class RatingPredictor(ABC):
         """Return the predictor on a graph with more ratings; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, MovieVectors] | None = None) -> Self:
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
         """Return the predictor on a graph with more movies; see `Graph.add_movies`."""
         return self.with_graph(self.graph.add_movies(movies, features))
 
@@ -68,7 +67,7 @@ def predict_pairs(model: RatingPredictor, users: UserBatch, row: Tensor, movie: 
 
 def rated(users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
     """Return which rating of the batch each pair is, ``[num_pairs]`` int64; -1 where there is none."""
-    edge = users.row * users.num_movies + users.movie
+    edge = users.user_index * users.num_movies + users.movie_index
     if not len(edge):
         return torch.full_like(row, -1)
     edge, order = edge.sort()

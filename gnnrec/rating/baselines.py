@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnnrec.baselines.peers.training import check_at_least
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.rating.base import RatingPredictor, check_ratings, rated
 from gnnrec.rating.gaussian import conditional, normal, with_one
+from gnnrec.training.loop import check_at_least
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +68,15 @@ class Biases(RatingPredictor):
         users, mean = graph.users, graph.users.rating.mean()
         movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
         for _ in range(num_rounds):
-            movie_bias = _shrunk(users.movie, users.rating - mean - user_bias[users.row], graph.num_movies, movie_reg)
-            user_bias = _shrunk(users.row, users.rating - mean - movie_bias[users.movie], graph.num_users, user_reg)
+            movie_bias = _shrunk(users.movie_index, users.rating - mean - user_bias[users.user_index], graph.num_movies, movie_reg)
+            user_bias = _shrunk(users.user_index, users.rating - mean - movie_bias[users.movie_index], graph.num_users, user_reg)
         return cls(graph, mean, _scale(users.rating), movie_bias, user_reg)
 
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
-        left = users.rating - self.mean - self.movie_bias[users.movie]  # what the person's bias is made of
-        total = left.new_zeros(users.num_users).index_add_(0, users.row, left)[row]
-        number = torch.bincount(users.row, minlength=users.num_users)[row].float()
+        left = users.rating - self.mean - self.movie_bias[users.movie_index]  # what the person's bias is made of
+        total = left.new_zeros(users.num_users).index_add_(0, users.user_index, left)[row]
+        number = torch.bincount(users.user_index, minlength=users.num_users)[row].float()
         own = rated(users, row, movie)
         if (again := own >= 0).any():
             total = total.masked_scatter(again, total[again] - left[own[again]])
@@ -142,7 +142,7 @@ class BiasedMF(RatingPredictor):
         reg, bias_reg : float
             :math:`\lambda` and :math:`\lambda_b`, above 0.
         num_epochs : int
-            Both sides are solved in each.
+            Both attributes are solved in each.
         seed : int
             Of the first movie vectors.
         """
@@ -158,20 +158,20 @@ class BiasedMF(RatingPredictor):
         weight, nobody = torch.ones_like(y), torch.zeros(graph.num_users, 1 + dim)
         nothing = torch.zeros_like(movies)
         for _ in range(num_epochs):
-            left = y - movies[users.movie, 0]
-            people = conditional(users.watched, with_one(movies), left, weight, nobody, penalty).mean()
-            left = y - people[users.row, 0]
+            left = y - movies[users.movie_index, 0]
+            people = conditional(users.user_movie, with_one(movies), left, weight, nobody, penalty).mean()
+            left = y - people[users.user_index, 0]
             movies = conditional(
-                users.watched, with_one(people), left, weight, nothing, penalty, transposed=True
+                users.user_movie, with_one(people), left, weight, nothing, penalty, transposed=True
             ).mean()
         return cls(graph, users.rating.mean(), _scale(users.rating), movies, penalty)
 
     def predict(self, users: UserBatch, row: Tensor, movie: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
-        left = users.rating - self.mean - self.movies[users.movie, 0]
+        left = users.rating - self.mean - self.movies[users.movie_index, 0]
         nobody = torch.zeros(users.num_users, self.movies.size(1))
         met = with_one(self.movies)
-        given = conditional(users.watched, met, left, torch.ones_like(left), nobody, self.penalty)
+        given = conditional(users.user_movie, met, left, torch.ones_like(left), nobody, self.penalty)
         answer = self.movies[movie, 0] + (given.mean()[row] * met[movie]).sum(1)
         own = rated(users, row, movie)
         if len(again := torch.nonzero(own >= 0).squeeze(1)):

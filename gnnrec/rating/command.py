@@ -9,12 +9,12 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from gnnrec.graph import batch_of
+from gnnrec.graph import encode_users
+from gnnrec.models.gnn import load
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.fit import fit_ratings
 from gnnrec.rating.model import HEADER, load_ratings
 from gnnrec.rating.predict import movie_nodes, predict_rating
-from gnnrec.recgraph import load
 
 
 def rate(run: str | Path, who: Any, movies: Any = None, *, settings: RatingConfig | None = None) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def rate(run: str | Path, who: Any, movies: Any = None, *, settings: RatingConfi
         model = load_ratings(run)
     else:
         bare = load(run)
-        batch_of(bare.graph, who)  # a mistake in the question is told before anything is trained
+        encode_users(bare.graph, who)  # a mistake in the question is told before anything is trained
         movie_nodes(bare.graph, movies)
         model = fit_ratings(bare, settings=settings)
         model.save(run, keep=["checkpoint.pt", "split"])

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.rating.base import RatingPredictor, check_predictor, predict_pairs, rated
+from gnnrec.splitting import Split
 
 RESAMPLES = 1000
 
@@ -47,7 +48,7 @@ def evaluate_ratings(
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> from gnnrec.rating.baselines import Biases
     >>> from gnnrec.rating.split import split_ratings
@@ -71,7 +72,7 @@ def evaluate_ratings(
         raise DataError("the test rows have no column rating to compare with")
     nodes, row = graph.user_nodes(rows["user_id"]).unique(return_inverse=True)
     movie = graph.movie_nodes(rows["movie_id"])
-    users = graph.known_users(nodes)
+    users = graph.user_batch(nodes)
     if (seen := rated(users, row, movie) >= 0).any():
         user, what = rows.loc[int(seen.int().argmax()), ["user_id", "movie_id"]]
         raise DataError(f"the rating of movie {what} by user {user} was given to the model; leave it out of the test")

@@ -17,16 +17,17 @@ from rich.progress import track
 from torch import Tensor
 
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.fit import fit
+from gnnrec.models.gnn import RecGraph
 from gnnrec.rating.base import check_ratings
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.gaussian import with_one
 from gnnrec.rating.head import RatingHead, content_features, person_features
 from gnnrec.rating.model import RatingModel
 from gnnrec.rating.sampler import Chain, Draw, Link
-from gnnrec.recgraph import RecGraph
+from gnnrec.splitting import Split
 
 
 def fit_ratings(
@@ -38,7 +39,7 @@ def fit_ratings(
 ) -> RatingModel:
     """Train a rating head on the vectors of a model.
 
-    No date is used, unless the model's vectors know dates (``model.time``). Published errors on random splits of
+    No date is used, unless the model's vectors know dates (``model.temporal``). Published errors on random splits of
     MovieLens leave dates out.
 
     Parameters
@@ -97,7 +98,7 @@ def fit_ratings(
         content = content_features(graph)
         people, movies = person_features(graph.users, torch.empty(graph.num_users, 0)), content
         if settings.use_vectors:
-            z, targets = model.vectors_of(graph.users).cpu(), model.states.targets.cpu()
+            z, targets = model.embed(graph.users).cpu(), model.states.targets.cpu()
             head.center.copy_(z.mean(0))
             head.scale.copy_(z.std(0).mean().clamp(min=1e-12))
             people = head.people(graph.users, z)
@@ -111,7 +112,7 @@ def fit_ratings(
         y = (rating - head.mean_rating) / head.rating_sd
 
         # Draws
-        chain = Chain(graph.users.watched, y, people, movies, settings.embedding_dim, settings.reg, rng)
+        chain = Chain(graph.users.user_movie, y, people, movies, settings.embedding_dim, settings.reg, rng)
         head.is_rated.copy_(chain.rated)
         now = chain.start()
         steps = range(-settings.burn_in, settings.num_samples)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec.propagate import Adjacency
+from gnnrec.sparse import Adjacency
 
 BLOCK = 4096
 """Rows whose matrices are unpacked and factorised at once; bounds memory."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.propagate import Adjacency
 from gnnrec.rating.base import rated
 from gnnrec.rating.gaussian import Gaussians, conditional, with_one
+from gnnrec.sparse import Adjacency
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ class RatingHead(nn.Module):
         # From content alone, one movie is worth less than one that many have rated: its own vector is uncertain.
         content = content_features(graph)[~known]
         every[:, ~known] = content @ self.content_link
-        degree = torch.bincount(graph.users.movie, minlength=graph.num_movies)[~known]
+        degree = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)[~known]
         noise, doubt = 1 / self.noise_precision.unsqueeze(1), self.content_variance.unsqueeze(1)
         weight[:, ~known] = 1 / (noise + doubt / (1 + degree * doubt / noise))
         if int(degree.sum()):
@@ -194,14 +194,14 @@ class RatingHead(nn.Module):
 
     def _moved(self, graph: Graph, vectors: Tensor, tastes: MovieTastes, late: Tensor) -> Tensor:
         """Return the movies `late` ``[num_samples, num_late, 1 + dim]``, moved by the ratings the graph has of them."""
-        edges = torch.nonzero(late[graph.users.movie]).squeeze(1)
-        raters, row = graph.users.row[edges].unique(return_inverse=True)
+        edges = torch.nonzero(late[graph.users.movie_index]).squeeze(1)
+        raters, row = graph.users.user_index[edges].unique(return_inverse=True)
         column = late.cumsum(0) - 1
-        links = Adjacency(row, column[graph.users.movie[edges]], len(raters), int(late.sum()))
+        links = Adjacency(row, column[graph.users.movie_index[edges]], len(raters), int(late.sum()))
         y = self._normalised(graph.users.rating[edges])
-        users = graph.known_users(raters)
+        users = graph.user_batch(raters)
         # Who the raters are, told by the other movies: a movie must not move to where it has put its raters.
-        history = _History.of(users, ~late[users.movie])
+        history = _History.of(users, ~late[users.movie_index])
         features = self.people(users, vectors[raters])
         moved = []
         for s in range(self.num_samples):
@@ -227,9 +227,9 @@ class _History:
 
     @classmethod
     def of(cls, users: UserBatch, keep: Tensor | None = None) -> _History:
-        keep = torch.ones_like(users.row, dtype=torch.bool) if keep is None else keep
-        movies, column = users.movie[keep].unique(return_inverse=True)
-        links = Adjacency(users.row[keep], column, users.num_users, len(movies))
+        keep = torch.ones_like(users.user_index, dtype=torch.bool) if keep is None else keep
+        movies, column = users.movie_index[keep].unique(return_inverse=True)
+        links = Adjacency(users.user_index[keep], column, users.num_users, len(movies))
         return cls(links, movies, users.rating[keep])
 
 

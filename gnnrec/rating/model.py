@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import DataError
-from gnnrec.files import write_whole
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.gnn import RecGraph
+from gnnrec.models.gnn import load as load_model
 from gnnrec.rating.base import RatingPredictor
 from gnnrec.rating.config import RatingConfig
 from gnnrec.rating.head import MovieTastes, RatingHead
-from gnnrec.recgraph import RecGraph
-from gnnrec.recgraph import load as load_model
 
 FORMAT = 1
 HEADER, WEIGHTS = "rating.json", "rating.safetensors"
@@ -116,13 +116,13 @@ class RatingModel(RatingPredictor):
             "weights_of_the_run": _digest(folder),
             "report": self.report,
         }
-        write_whole(folder / WEIGHTS, save(weights))
-        write_whole(folder / HEADER, json.dumps(content, indent=2, ensure_ascii=False).encode())
+        write_atomic(folder / WEIGHTS, save(weights))
+        write_atomic(folder / HEADER, json.dumps(content, indent=2, ensure_ascii=False).encode())
         return folder
 
     def _vectors(self, users: UserBatch) -> Tensor:
         """Return the graph's vectors of people, on the CPU; of width 0 where the head takes none."""
-        return self.model.vectors_of(users).cpu() if len(self.head.center) else torch.empty(users.num_users, 0)
+        return self.model.embed(users).cpu() if len(self.head.center) else torch.empty(users.num_users, 0)
 
     def __repr__(self) -> str:
         return f"RatingModel({self.head.num_samples} draws of {self.settings.embedding_dim} dimensions, {self.model!r})"

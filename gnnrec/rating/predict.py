@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data.columns import canonical_names
+from gnnrec.data.schema import canonical_names
 from gnnrec.errors import DataError
-from gnnrec.graph import Graph, batch_of
+from gnnrec.graph import Graph, encode_users
 from gnnrec.rating.base import RatingPredictor, check_predictor, predict_pairs
 
 
@@ -64,7 +64,7 @@ def predict_rating(
         if movies is not None:
             raise DataError("pairs name their movies; leave movies out")
         return _of_pairs(model, pairs)
-    users, names = batch_of(model.graph, who)
+    users, names = encode_users(model.graph, who)
     nodes = movie_nodes(model.graph, movies)
     row = torch.arange(users.num_users).repeat_interleave(len(nodes))
     movie = nodes.repeat(users.num_users)
@@ -84,7 +84,7 @@ def _of_pairs(model: RatingPredictor, pairs: pd.DataFrame) -> pd.DataFrame:
     graph = model.graph
     nodes, row = graph.user_nodes(pairs["user_id"]).unique(return_inverse=True)
     movie = graph.movie_nodes(pairs["movie_id"])
-    stars = predict_pairs(model, graph.known_users(nodes), row, movie)
+    stars = predict_pairs(model, graph.user_batch(nodes), row, movie)
     return _frame(graph, pairs["user_id"].to_numpy(), movie, stars)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec.propagate import Adjacency
 from gnnrec.rating.gaussian import conditional, normal, with_one
+from gnnrec.sparse import Adjacency
 
 EXPLAINED = 0.15
 """Share of the ratings' variance that the first vectors are made for."""
@@ -104,7 +104,7 @@ class Chain:
         reg: float,
         rng: np.random.Generator,
     ) -> None:
-        self.watched, self.y, self.people, self.movies = watched, y, people, movies
+        self.user_movie, self.y, self.people, self.movies = watched, y, people, movies
         self.dim, self.reg, self.rng = dim, reg, rng
         user_degree, self.movie_degree = watched.degrees()
         self.active, self.rated = user_degree > 0, self.movie_degree > 0
@@ -121,17 +121,17 @@ class Chain:
 
     def step(self, now: Draw) -> Draw:
         """Draw everything anew, each part given the rest: movies, people, links, noise."""
-        row, col = self.watched.row, self.watched.col
+        row, col = self.user_movie.row, self.user_movie.col
         weight = torch.full_like(self.y, now.noise_precision)
         movies = conditional(
-            self.watched, with_one(now.people), self.y - now.people[row, 0], weight,
+            self.user_movie, with_one(now.people), self.y - now.people[row, 0], weight,
             self.movies @ now.movie_link.weight, now.movie_link.precision, transposed=True,
         ).draw(self.rng)  # fmt: skip
         people = conditional(
-            self.watched, with_one(movies), self.y - movies[col, 0], weight,
+            self.user_movie, with_one(movies), self.y - movies[col, 0], weight,
             self.people @ now.user_link.weight, now.user_link.precision,
         ).draw(self.rng)  # fmt: skip
-        product = self.watched.edge_scores(people[:, 1:].contiguous(), movies[:, 1:].contiguous())
+        product = self.user_movie.edge_scores(people[:, 1:].contiguous(), movies[:, 1:].contiguous())
         error = (self.y - people[row, 0] - movies[col, 0] - product).double()
         squares = float(error @ error) + LEAST_NOISE * len(error)
         return Draw(

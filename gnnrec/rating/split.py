@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split
 
 
 def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9, 0.0, 0.1), seed: int = 0) -> Split:
@@ -34,7 +35,7 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
 
     Examples
     --------
-    >>> from gnnrec.data import make_sample
+    >>> from gnnrec.datasets import make_sample
     >>> split_ratings(make_sample(60, 40))
     Split('sample', random over all ratings 0.9/0/0.1, seed 0: 1,095 train, 0 valid, 121 test)
     """
@@ -49,4 +50,4 @@ def split_ratings(dataset: Dataset, fractions: tuple[float, float, float] = (0.9
     codes[order[:num_test]] = 2
     codes[order[num_test : num_test + num_valid]] = 1
     line = f"random over all ratings {'/'.join(f'{share:g}' for share in fractions)}, seed {seed}"
-    return Split._from_codes(dataset, codes, line)
+    return Split.from_codes(dataset, codes, line)

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from gnnrec.config import Config, TrainConfig
 from gnnrec.errors import ConfigError
-from gnnrec.evaluate.evaluate import METRICS
+from gnnrec.evaluation.evaluate import METRICS
 
 WATCHED: tuple[str, ...] = get_args(TrainConfig.model_fields["metric"].annotation)
 """Metrics that training can be judged by after every epoch."""

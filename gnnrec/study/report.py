@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
-from gnnrec.files import write_whole
 from gnnrec.study.pictures import ALONE, SEVERAL, pictures
 from gnnrec.study.result import Candidate, StudyResult
 
@@ -25,27 +25,27 @@ def write_report(result: StudyResult, folder: Path, command: str) -> Path:
         raise ConfigError(f"{folder} is a file; name a folder for the results")
     several, front = len(result.objectives) > 1, result.front
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "best.yaml", config_text(result, front[0]).encode())
+    write_atomic(folder / "best.yaml", config_text(result, front[0]).encode())
     before = yaml.safe_dump(result.space.base.model_dump(mode="json"), sort_keys=False)
-    write_whole(folder / "before.yaml", f"# What study {_line(result.name)} varied.\n{before}".encode())
+    write_atomic(folder / "before.yaml", f"# What study {_line(result.name)} varied.\n{before}".encode())
     points = {f"trial-{one.trial:03d}.yaml": one for one in front} if several else {}
     for old in (folder / "pareto").glob("trial-*.yaml"):
         if old.name not in points:
             old.unlink()
     for name, one in points.items():
         (folder / "pareto").mkdir(exist_ok=True)
-        write_whole(folder / "pareto" / name, config_text(result, one).encode())
+        write_atomic(folder / "pareto" / name, config_text(result, one).encode())
     if not several:
         with contextlib.suppress(OSError):  # it is not there, or somebody keeps files of their own in it
             (folder / "pareto").rmdir()
-    write_whole(folder / "trials.csv", result.trials.to_csv(index=False).encode())
+    write_atomic(folder / "trials.csv", result.trials.to_csv(index=False).encode())
     drawn = pictures(result.as_study(), result.objectives)
     for name in {*ALONE, *SEVERAL} - set(drawn):
         (folder / f"{name}.png").unlink(missing_ok=True)
     for name, (png, _) in drawn.items():
-        write_whole(folder / f"{name}.png", png)
+        write_atomic(folder / f"{name}.png", png)
     captions = {name: caption for name, (_, caption) in drawn.items()}
-    write_whole(folder / "report.md", report_text(result, captions, command).encode())
+    write_atomic(folder / "report.md", report_text(result, captions, command).encode())
     return folder
 
 

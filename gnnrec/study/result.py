@@ -161,7 +161,7 @@ class StudyResult:
         Path
             The folder.
         """
-        from gnnrec.study.report import write_report  # which draws: matplotlib is slow to import
+        from gnnrec.study.report import write_report
 
         return write_report(self, Path(folder), command)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.config import Config
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import DataError
-from gnnrec.fit import held_back
+from gnnrec.fit import holdout_validation
+from gnnrec.splitting import Split
 
 
 def study_rows(data: Dataset | Split, config: Config) -> Split:
@@ -27,7 +28,7 @@ def study_rows(data: Dataset | Split, config: Config) -> Split:
     """
     if not isinstance(data, Dataset | Split):
         raise DataError(f"tune takes a Dataset or a Split, not {type(data).__name__}; load_dataset makes one")
-    split = data if isinstance(data, Split) else held_back(data, config.train)
+    split = data if isinstance(data, Split) else holdout_validation(data, config.train)
     if split.valid.empty:
         raise DataError(f"{split.name}, {split.protocol}: there are no valid rows, which trials are compared by")
     candidates = split.candidates
@@ -53,7 +54,7 @@ def facts_of(rows: Split) -> dict[str, Any]:
         if frame is not None:
             digest.update(f"{name} {list(frame.columns)}".encode())
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    digest.update("\n".join(map(str, rows.ranked("valid"))).encode())
+    digest.update("\n".join(map(str, rows.candidates_for("valid"))).encode())
     for name, vectors in sorted(rows.features.items()):
         digest.update(f"{name} {list(vectors.movie_ids)}".encode())
         digest.update(np.ascontiguousarray(vectors.values).tobytes())

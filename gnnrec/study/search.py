@@ -14,8 +14,9 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.trial import TrialState
 from rich.console import Console
 
-from gnnrec.data import Dataset, Split
+from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
+from gnnrec.splitting import Split
 from gnnrec.study.joining import FACTS, join
 from gnnrec.study.objectives import Objective, read_objectives
 from gnnrec.study.result import StudyResult, result_of
@@ -48,7 +49,7 @@ def tune(
 ) -> StudyResult:
     """Search for the settings that are best on the validation rows.
 
-    Settings are drawn by TPE (`gnnrec.study.NumberedTPE`); the first trial is the config as it is, if the space holds
+    Settings are drawn by TPE (`gnnrec.study.sampler.NumberedTPE`); the first trial is the config as it is, if the space holds
     it. A trial whose validation metric falls behind the median of the earlier ones is pruned; with several objectives
     nothing is. The test rows of a split are never read. What fails for its settings (not enough memory, a loss that is
     no number, values that do not go together) is noted, and the study goes on.

@@ -14,11 +14,11 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from gnnrec.config import Config
-from gnnrec.data import Split
 from gnnrec.errors import ConfigError
-from gnnrec.evaluate import evaluate
+from gnnrec.evaluation import evaluate
 from gnnrec.fit import fit
-from gnnrec.recgraph import RecGraph
+from gnnrec.models.gnn import RecGraph
+from gnnrec.splitting import Split
 from gnnrec.study.objectives import Objective
 from gnnrec.study.space import SearchSpace
 
@@ -137,7 +137,7 @@ class TrialRun:
                 self.rows.valid,
                 ks=(k,),
                 metrics=[metric for metric, at in wanted if at == k],
-                candidates=self.rows.ranked("valid"),
+                candidates=self.rows.candidates_for("valid"),
                 history=self.rows.support,
             )
             found |= {

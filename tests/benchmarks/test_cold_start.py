@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import gnnrec
-from gnnrec import Split, evaluate
-from gnnrec.baselines import BASELINES
-from gnnrec.data import load_dataset, make_sample
+from gnnrec import evaluate
+from gnnrec.datasets import load_dataset, make_sample
 from gnnrec.features import encode_plots, save_vectors
 from gnnrec.graph import Graph
+from gnnrec.models import BASELINES
+from gnnrec.splitting import cold_users_split
 
 HOME = Path(__file__).resolve().parents[2]
 SCRIPT = HOME / "benchmarks" / "cold_start.py"
@@ -61,7 +62,7 @@ def test_users_are_asked_with_each_number_of_known_ratings(world: Path, monkeypa
     for support in (0, 1, 3, 5, 10):
         values, digests = [], []
         for fold in (0, 1):
-            split = Split.unseen_users(load_dataset("world"), fold, support)
+            split = cold_users_split(load_dataset("world"), fold, support)
             expected = evaluate(BASELINES["popularity"](Graph.from_dataset(split.dataset)), split, ks=[10])
             values.append(float(expected.set_index("metric").loc["ndcg", "value"]))
             digests.append(expected.attrs["fingerprint"])
@@ -85,7 +86,7 @@ def test_an_ablation_reads_what_it_says(world: Path, monkeypatch: pytest.MonkeyP
         monkeypatch, "warm", "--ablation", "--variants", "id only;all", "--seeds", "2", "--features", "features"
     )
     assert {row["model"] for row in found["results"]} == {"id only", "all"}
-    assert found["config"]["model"]["history_smoothing"] == gnnrec.Config().model.history_smoothing
+    assert found["config"]["model"]["user_degree_smoothing"] == gnnrec.Config().model.user_degree_smoothing
     assert all(len(row["values"]) == 2 for row in found["results"])
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec import Split, load_dataset
-from gnnrec.baselines import EASE
-from gnnrec.baselines.peers import PEERS
-from gnnrec.benchmark import Report
-from gnnrec.data import make_sample
-from gnnrec.evaluate import evaluate
+from gnnrec import load_dataset
+from gnnrec.benchmark import BenchmarkReport
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
+from gnnrec.models import EASE
+from gnnrec.models.registry import PEERS
+from gnnrec.splitting import split
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_peers.py"
 QUICK = ("--dataset", "small", "--limit-seconds", "0.01", "--set", "train.epochs=1")
@@ -30,12 +31,12 @@ def script(tmp_path, monkeypatch):
     for table in ("ratings", "movies", "users"):
         getattr(world, table).to_csv(tmp_path / "small" / f"{table}.csv", index=False)
 
-    def run(*arguments: str, status: int = 0) -> Report:
+    def run(*arguments: str, status: int = 0) -> BenchmarkReport:
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *QUICK, *arguments])
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         assert stop.value.code == status
-        return Report.read(tmp_path / "peers.json") if status == 0 else None
+        return BenchmarkReport.read(tmp_path / "peers.json") if status == 0 else None
 
     return run
 
@@ -52,7 +53,7 @@ def test_everybody_on_the_same_rows(script, capsys, monkeypatch):
     assert set(report.left_out) == {"als", "bpr", "lightfm"}
     assert len(report.protocols) == 1
     assert all(row["fit_seconds"] > 0 and row["seeds"] == 1 for row in rows)
-    split = Split.by_protocol("chronological", load_dataset("small"))
+    split = split(load_dataset("small"), "chronological")
     own = {row["k"]: row["mean"] for row in rows if (row["model"], row["metric"]) == ("ease", "ndcg")}
     candidates = [
         evaluate(EASE.fit(Graph.from_dataset(split.dataset), reg=reg), split, metrics=["ndcg"])["value"].tolist()

@@ -15,10 +15,10 @@ import pytest
 from typer.main import get_command
 
 from gnnrec import Config
-from gnnrec.benchmark import MODELS, Report
+from gnnrec.benchmark import MODELS, BenchmarkReport
 from gnnrec.cli import app
-from gnnrec.data import PROTOCOLS
 from gnnrec.errors import DataError, GnnrecError
+from gnnrec.splitting import PROTOCOLS
 
 HOME = Path(__file__).resolve().parents[2]
 HITS = ("hit_rate", "ndcg")
@@ -44,7 +44,7 @@ def results(tmp_path: Path) -> Path:
 
 def report(
     models: dict[str, tuple[float, ...]], metrics: tuple[str, ...] = ("hit_rate", "ndcg"), **facts: Any
-) -> Report:
+) -> BenchmarkReport:
     """Return a report in which every metric of a model has the same values, the first metric ten times as large."""
     rows = [
         {
@@ -63,8 +63,8 @@ def report(
         for model, values in models.items()
         for metric in metrics
     ]
-    command = "gnnrec benchmark --protocol next-movie"
-    return replace(Report("ml-1m", rows, command=command, threads=2, packages={"torch": "9.9"}), **facts)
+    command = "gnnrec benchmark --protocol next-item"
+    return replace(BenchmarkReport("ml-1m", rows, command=command, threads=2, packages={"torch": "9.9"}), **facts)
 
 
 def section(page: str, title: str) -> str:
@@ -84,12 +84,12 @@ def test_only_known_files_are_kept(made: Any) -> None:
 
 
 def test_a_section(made: Any, results: Path) -> None:
-    report({"gnn (a)": (0.02, 0.04), "ease": (0.035,)}).write(results / "next-movie.json")
+    report({"gnn (a)": (0.02, 0.04), "ease": (0.035,)}).write(results / "next-item.json")
     slow = {"left_out": {"als": "needs implicit"}, "limit_seconds": 60.0, "threads": 1}
     report({"sasrec": (0.01,)}, **slow).write(results / "next-movie-peers.json")
     text = section(made.page(results), "Next movie")
     assert "```text\ncafe0001 = ml-1m, leave last out\ntrain 3 rows\nhistory train\n```" in text
-    assert text.count("```console\ngnnrec benchmark --protocol next-movie\n```") == 2
+    assert text.count("```console\ngnnrec benchmark --protocol next-item\n```") == 2
     assert "\n2 threads, torch 9.9.\n" in text
     assert "\n1 thread, torch 9.9; peers started no epoch after 60 s.\n" in text
     assert "**Left out: als.** needs implicit" in text
@@ -125,13 +125,13 @@ def test_lower_is_better(made: Any, results: Path) -> None:
 
 def test_mixed_protocols_are_refused(made: Any, results: Path) -> None:
     first, other = report({"gnn": (0.1,)}), report({"mf": (0.2,)})
-    first.write(results / "next-movie.json")
+    first.write(results / "next-item.json")
     rows = [{**row, "fingerprint": "beef0002", "protocol": "beef0002 = ml-1m, other"} for row in other.results]
     replace(other, results=rows).write(results / "next-movie-peers.json")
     with pytest.raises(GnnrecError, match=r"Next movie: results of different protocols.*cafe0001 = .*beef0002 = ml-1m"):
         made.page(results)
     # Two sections may differ, of course.
-    (results / "next-movie-peers.json").rename(results / "next-movie-99.json")
+    (results / "next-movie-peers.json").rename(results / "next-item-99.json")
     assert "beef0002 = ml-1m, other" in section(made.page(results), "Next movie among 99")
 
 
@@ -143,7 +143,7 @@ def test_mixed_protocols_are_refused(made: Any, results: Path) -> None:
     ],
 )
 def test_other_mistakes(models: Any, metrics: Any, message: str, made: Any, results: Path) -> None:
-    report({"gnn": (0.1,)}).write(results / "next-movie.json")
+    report({"gnn": (0.1,)}).write(results / "next-item.json")
     report(models, metrics).write(results / "next-movie-peers.json")
     with pytest.raises(GnnrecError, match=message):
         made.page(results)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec import Split, benchmark
-from gnnrec.data import make_sample
-from gnnrec.evaluate import Fingerprint
+from gnnrec import Split
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import Fingerprint
+from gnnrec.splitting import random_split
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "time_to_quality.py"
 QUICK = ("--set", "train.epochs=3", "--set", "train.batch_size=32", "--set", "model.embedding_dim=16")
@@ -22,7 +23,7 @@ QUICK = ("--set", "train.epochs=3", "--set", "train.batch_size=32", "--set", "mo
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GNNREC_DATA", raising=False)
-    split = Split.random(make_sample(80, 60))
+    split = random_split(make_sample(80, 60))
     split.dataset.to_folder(tmp_path / "world")
     return split.to_folder(tmp_path / "split")
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from gnnrec.cli import app
 from gnnrec.config import Config
-from gnnrec.data import make_sample
+from gnnrec.datasets import make_sample
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
@@ -71,8 +71,8 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", small_sample)
-    monkeypatch.setattr("gnnrec.data.readers.fetch", partial(pytest.fail, "the page needs a download"))
+    monkeypatch.setattr("gnnrec.datasets.make_sample", small_sample)
+    monkeypatch.setattr("gnnrec.datasets.fetch", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}

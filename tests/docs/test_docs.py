@@ -19,11 +19,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import gnnrec
-from gnnrec.benchmark import Report
+from gnnrec.benchmark import BenchmarkReport
 from gnnrec.cli import app
 from gnnrec.config import Config
-from gnnrec.data.columns import ALIASES
-from gnnrec.evaluate import METRICS
+from gnnrec.data.schema import ALIASES
+from gnnrec.evaluation import METRICS
 
 HOME = Path(__file__).resolve().parents[2]
 DOCS = HOME / "docs"
@@ -127,8 +127,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     pages = "".join((DOCS / "reference" / name).read_text() for name in ("python.md", "features.md"))
     listed = set(re.findall(r"^\.\. auto\w+:: (\S+)", pages, re.MULTILINE))
     assert {f"gnnrec.{name}" for name in gnnrec.__all__} <= listed
-    from gnnrec import features
-    from gnnrec.features import fetch
+    pass
+    pass
 
     assert {f"{room.__name__}.{name}" for room in (features, fetch) for name in room.__all__} <= listed
 
@@ -148,7 +148,7 @@ def test_every_finding_is_in_the_table() -> None:
 
 def test_every_protocol_is_in_the_table() -> None:
     text = (DOCS / "reference" / "protocols.md").read_text(encoding="utf-8")
-    for name, steps in gnnrec.data.PROTOCOLS.items():
+    for name, steps in gnnrec.splitting.protocols.PROTOCOLS.items():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
         counted, left_out, known = (row.split(" | ")[i] for i in (1, 3, 4))
         assert ("10-core" in counted, f"{steps.min_rating:g} and more" in counted if steps.min_rating else False) == (
@@ -166,9 +166,9 @@ def test_every_metric_is_in_the_table() -> None:
 def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What training, rating and benchmarking leave behind is what the page says, no more and no less."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gnnrec.data.readers.make_sample", lambda: gnnrec.data.make_sample(60, 40))
+    monkeypatch.setattr("gnnrec.datasets.make_sample", lambda: gnnrec.datasets.synthetic.make_sample(60, 40))
     commands = [
-        ["train", "--dataset", "sample", "--protocol", "unseen-users", "--out", "run", "--set", "train.epochs=1"],
+        ["train", "--dataset", "sample", "--protocol", "cold-users", "--out", "run", "--set", "train.epochs=1"],
         ["rate", "run", "--likes", "7", "--movie", "1"],
         ["benchmark", "--dataset", "sample", "--models", "popularity", "--json", "results.json"],
     ]
@@ -179,7 +179,7 @@ def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {path.name + "/" * path.is_dir() for path in (tmp_path / "run").iterdir()} == listed
 
     listed = set().union(*(named(row[0]) for row in table_of("reference/files.md", "A split")))
-    split = gnnrec.Split.by_protocol("unseen-both", gnnrec.load_dataset("sample")).with_negatives(3)
+    split = gnnrec.split(gnnrec.load_dataset("sample"), "cold-both").with_negatives(3)
     split.to_folder(tmp_path / "split")
     assert {path.name for path in (tmp_path / "split").iterdir()} == listed
 
@@ -188,7 +188,7 @@ def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert set(results) == listed
     (example,) = re.findall(r"^```json\n(.*?)^```", (DOCS / "reference" / "files.md").read_text(), re.M | re.DOTALL)
     assert list(results["results"][0]) == list(json.loads(example))
-    assert Report.read("results.json").dataset == "sample"
+    assert BenchmarkReport.read("results.json").dataset == "sample"
 
 
 def test_the_pictures_are_the_ones_that_are_drawn() -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gnnrec.device import pick_device
+from gnnrec._torch import pick_device
 from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need
 from gnnrec.features.encoders.hub import cached_or_fetched
 
@@ -101,7 +101,7 @@ class ClipImage(Clip):
     reads = "image"
 
     def prepare(self, raw: Image.Image) -> Tensor:
-        """Return the picture as the model wants it, ``[3, height, width]``: scaled, its middle cut out, normalised."""
+        """Return the picture as the model wants it, ``[3, height, width]``: scaled, its middle cut out, normalized."""
         prepared: Tensor = self._model[1](raw)
         return prepared
 

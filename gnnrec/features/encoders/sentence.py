@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.device import pick_device
+from gnnrec._torch import pick_device
 from gnnrec.features.encoders.base import Encoder, EncoderError, file_hash, need, unit_length
 from gnnrec.features.encoders.hub import cache_only, cached_or_fetched
 

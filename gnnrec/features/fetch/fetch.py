@@ -13,7 +13,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gnnrec.data.dataset import Dataset, write_csv
+from gnnrec._io import write_atomic
+from gnnrec.data import Dataset
+from gnnrec.data.dataset import write_csv
 from gnnrec.errors import ConfigError
 from gnnrec.features.fetch.addresses import shown
 from gnnrec.features.fetch.journal import Entry, Journal
@@ -22,7 +24,6 @@ from gnnrec.features.fetch.match import Wanted
 from gnnrec.features.fetch.sources import Source
 from gnnrec.features.fetch.wanted import wanted_movies
 from gnnrec.features.images import PosterError, decode_poster
-from gnnrec.files import write_whole
 
 PLOTS, POSTERS, JOURNAL = "plots.csv", "posters", "fetched.jsonl"
 PATIENCE = 5
@@ -188,7 +189,7 @@ class _Run:
         if not _FILE_NAME.fullmatch(str(wanted.movie_id)):
             return entry.with_poster("missing", "the movie's id cannot be the name of a file")
         try:
-            write_whole(self.path(wanted), _as_jpeg(self.source.poster(url), shown(url)))
+            write_atomic(self.path(wanted), _as_jpeg(self.source.poster(url), shown(url)))
         except UnreachableError as error:
             return entry.with_poster("failed", str(error))
         except (AbsentError, PosterError) as error:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gnnrec.features.fetch import sources
 from gnnrec.features.fetch.http import Client
 from gnnrec.features.fetch.manners import ExhaustedError, Manners, RefusedError, UnreachableError
 from gnnrec.features.fetch.match import Candidate, Wanted, best
-from gnnrec.features.fetch.sources import Found
+from gnnrec.features.fetch.sources import MAX_NAMES, Found, names, read_key, text, year
 from gnnrec.features.fetch.tmdb import poster_bytes
 
 API_URL = "https://www.omdbapi.com/"
@@ -55,7 +54,7 @@ class Omdb:
         ConfigError
             There is no key, or the address is none.
         """
-        key = sources.read_key(VARIABLE, "OMDb", KEY_PAGE)
+        key = read_key(VARIABLE, "OMDb", KEY_PAGE)
         return cls(Client((api_url,), secret=key, params={"apikey": key}, manners=manners or Manners()), api_url)
 
     def find(self, wanted: Wanted) -> Found | str:
@@ -64,7 +63,7 @@ class Omdb:
             return _found(movie, "imdb id")
         seen: dict[str, Candidate] = {}
         why: Any = "nothing found"
-        for name in wanted.names[: sources.MAX_NAMES]:
+        for name in wanted.names[:MAX_NAMES]:
             for only in dict.fromkeys([wanted.year, None]):  # of the year, then of any: it may be one off
                 movie = self._ask(t=name, type="movie", **({"y": only} if only else {}))
                 if movie is None:
@@ -84,7 +83,7 @@ class Omdb:
         status, answer = self.client.json(self.api_url, {**terms, "plot": "full", "r": "json"})
         if status == 200 and answer.get("Response") == "True":
             return answer
-        problem = sources.text(answer.get("Error")) or "without a reason"
+        problem = text(answer.get("Error")) or "without a reason"
         says = f"OMDb answers {status}: {problem}"
         if "limit reached" in problem.lower():  # which comes with status 401, as a wrong key does
             raise ExhaustedError(f"{says} Its requests for today are used up")
@@ -96,11 +95,11 @@ class Omdb:
 
 
 def _candidate(movie: dict[str, Any]) -> Candidate:
-    votes = (sources.text(movie.get("imdbVotes")) or "").replace(",", "")
+    votes = (text(movie.get("imdbVotes")) or "").replace(",", "")
     return Candidate(
-        sources.text(movie.get("imdbID")) or "",
-        sources.names(movie.get("Title")),
-        sources.year(movie.get("Year")),
+        text(movie.get("imdbID")) or "",
+        names(movie.get("Title")),
+        year(movie.get("Year")),
         int(votes) if votes.isdecimal() else 0,
         movie,
     )
@@ -109,5 +108,5 @@ def _candidate(movie: dict[str, Any]) -> Candidate:
 def _found(movie: dict[str, Any], how: str, score: float = 1.0) -> Found:
     candidate = _candidate(movie)
     title = candidate.names[0] if candidate.names else ""
-    plot, poster = sources.text(movie.get("Plot")), sources.text(movie.get("Poster"))
+    plot, poster = text(movie.get("Plot")), text(movie.get("Poster"))
     return Found(candidate.key, title, candidate.year, how, score, plot, poster)

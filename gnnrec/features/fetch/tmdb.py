@@ -9,11 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from gnnrec.features.fetch import sources
 from gnnrec.features.fetch.http import Client
 from gnnrec.features.fetch.manners import AbsentError, Manners, RefusedError, UnreachableError
 from gnnrec.features.fetch.match import Candidate, Wanted, best
-from gnnrec.features.fetch.sources import Found
+from gnnrec.features.fetch.sources import MAX_NAMES, Found, names, read_key, records, text, year
 from gnnrec.features.images import MAX_BYTES
 
 API_URL = "https://api.themoviedb.org/3"
@@ -73,7 +72,7 @@ class Tmdb:
         ConfigError
             There is no key, or an address is none.
         """
-        key = sources.read_key(VARIABLE, "TMDB", KEY_PAGE)
+        key = read_key(VARIABLE, "TMDB", KEY_PAGE)
         # Keys are 32 hexadecimal digits and can only be sent in the query; tokens are long and go into a header.
         short = re.fullmatch(r"[0-9a-fA-F]{32}", key) is not None
         client = Client(
@@ -91,15 +90,15 @@ class Tmdb:
             return self._found(movie, "tmdb id")
         if wanted.imdb_id is not None:
             answer = self._ask(f"find/{wanted.imdb_id}", external_source="imdb_id") or {}
-            if movies := [movie for movie in sources.records(answer.get("movie_results")) if _key(movie)]:
+            if movies := [movie for movie in records(answer.get("movie_results")) if _key(movie)]:
                 return self._found(movies[0], "imdb id")
         seen: dict[str, Candidate] = {}
         why: Any = "nothing found"
-        for name in wanted.names[: sources.MAX_NAMES]:
+        for name in wanted.names[:MAX_NAMES]:
             for only in dict.fromkeys([wanted.year, None]):  # of the year, then of any: it may be one off
                 terms = {"query": name, "include_adult": "false"} | ({"year": only} if only else {})
                 answer = self._ask("search/movie", **terms) or {}
-                seen |= {c.key: c for c in map(_candidate, sources.records(answer.get("results"))) if c.key}
+                seen |= {c.key: c for c in map(_candidate, records(answer.get("results"))) if c.key}
                 why = best(wanted, list(seen.values()))
                 if not isinstance(why, str):
                     return self._found(why[0].answer, "title", why[1])
@@ -116,18 +115,18 @@ class Tmdb:
             return answer
         if status == 404:
             return None
-        says = f"TMDB answers {status}: {sources.text(answer.get('status_message')) or 'without a reason'}"
+        says = f"TMDB answers {status}: {text(answer.get('status_message')) or 'without a reason'}"
         if status in (401, 403):
             raise RefusedError(f"{says}; check {VARIABLE}, see {KEY_PAGE}")
         raise UnreachableError(f"{says} (to {path})")
 
     def _found(self, movie: dict[str, Any], how: str, score: float = 1.0) -> Found:
         candidate = _candidate(movie)
-        path = sources.text(movie.get("poster_path"))
+        path = text(movie.get("poster_path"))
         # A path that climbs or holds a query is none of a poster.
         poster = f"{self.image_url}{path}" if path and re.fullmatch(r"/[\w-]+\.\w+", path, re.ASCII) else None
         title = candidate.names[0] if candidate.names else ""
-        plot = sources.text(movie.get("overview"))
+        plot = text(movie.get("overview"))
         return Found(candidate.key, title, candidate.year, how, score, plot, poster)
 
 
@@ -160,8 +159,8 @@ def _candidate(movie: dict[str, Any]) -> Candidate:
     votes = movie.get("vote_count")
     return Candidate(
         _key(movie),
-        sources.names(movie.get("title"), movie.get("original_title")),
-        sources.year(movie.get("release_date")),
+        names(movie.get("title"), movie.get("original_title")),
+        year(movie.get("release_date")),
         votes if isinstance(votes, int) else 0,
         movie,
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from gnnrec.data.clean import clean_movies
-from gnnrec.data.dataset import Dataset
-from gnnrec.data.files import places, read_files
+from gnnrec.data import Dataset
+from gnnrec.data.schema import clean_movies
+from gnnrec.data.tables import places, read_files
 from gnnrec.errors import DataError
 from gnnrec.features.fetch.match import Wanted, parse_title
 

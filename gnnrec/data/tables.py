@@ -1,0 +1,313 @@
+"""Files beside a movies table that tell more about the movies: ``fullplot.csv``, ``omdb.csv`` and ``links.csv``.
+
+Each is a table of its own with a column ``movie_id`` (or one of its usual other names), and what it knows becomes
+columns of the movies. A fault is reported with the file and line it is in.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.data.schema import AS_GIVEN, FACTS, canonical_columns, canonical_names, clean_movies
+from gnnrec.errors import DataError, Place
+
+csv.field_size_limit(2**31 - 1)  # plots may be long
+
+
+def records(path: Path, separator: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first line and the fields of each record; blank lines are skipped, as pandas does."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=strict)
+        before = 0
+        try:
+            for fields in reader:
+                if fields and fields != [""]:
+                    yield before + 1, fields
+                before = reader.line_num
+        except csv.Error as error:
+            raise DataError(f"{error}; is a closing quote missing?", at=f"{path}:{before + 1}") from error
+
+
+def check_start(path: Path) -> None:
+    """Stop at a file that is missing, empty, or not text in UTF-8."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    if not start.strip():
+        raise DataError(f"{path} is empty; its first line must name the columns")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        raise DataError("the file is UTF-16 or no text; save it as UTF-8", at=f"{path}:1")
+
+
+def check_encoding(path: Path) -> None:
+    """Name the first byte that is not UTF-8."""
+    raw = path.read_bytes()
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"byte 0x{raw[error.start]:02x} at offset {error.start} is not UTF-8; save the file as UTF-8",
+            at=f"{path}:{line}",
+        ) from None
+
+
+def read_header(path: Path) -> tuple[str, list[str], int]:
+    """Return separator (comma, tab or semicolon), column names and line of the header, blank lines skipped."""
+    with path.open("rb") as file:
+        lines = ((number, line.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")) for number, line in enumerate(file, 1))
+        number, start = next((number, line) for number, line in lines if line.strip())
+    try:
+        first = start.decode("utf-8")
+    except UnicodeDecodeError:
+        check_encoding(path)
+        raise
+    separator = max(",\t;", key=first.count)
+    names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
+    if again := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise DataError(f"two columns {again[0]}; keep one of them", at=f"{path}:{number}")
+    return separator, names, number
+
+
+def find_fault(path: Path, separator: str, num_columns: int, *, strict: bool = False) -> None:
+    """Stop at the first byte that is not UTF-8 or the first line with too few or too many fields.
+
+    `strict` stops at odd quotes too, which are a fault only where pandas could not read the file.
+    """
+    check_encoding(path)
+    for line, fields in records(path, separator, strict=strict):
+        if len(fields) != num_columns:
+            raise DataError(
+                f"expected {num_columns} fields as in the first line, found {len(fields)}",
+                at=f"{path}:{line}",
+            )
+
+
+def line_of_row(path: Path, separator: str, row: int) -> int:
+    """Return the line of a row of the frame, which counts from 0 after the header."""
+    return next(islice(records(path, separator), row + 1, None))[0]
+
+
+def has_leading_zeros(path: Path, separator: str, positions: Sequence[int]) -> bool:
+    """Tell whether an id such as 007 stands in one of the columns; a number would lose its zeros."""
+    # A cheap look at the bytes rules out nearly all files; only a hit needs the columns told apart.
+    return _may_have_leading_zeros(path) and any(
+        re.match(r"\s*[+-]?0\d", fields[position])
+        for _, fields in islice(records(path, separator), 1, None)
+        for position in positions
+    )
+
+
+def _may_have_leading_zeros(path: Path) -> bool:
+    starts_field, is_digit = np.zeros((2, 256), dtype=bool)
+    starts_field[list(b',;\t\r\n "+-')] = True
+    is_digit[list(b"0123456789")] = True
+    last = b"\n"
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            text = np.frombuffer(last + block, dtype=np.uint8)
+            zeros = np.flatnonzero(text[1:-1] == ord("0"))
+            if (starts_field[text[zeros]] & is_digit[text[zeros + 2]]).any():
+                return True
+            last = block[-2:]
+    return False
+
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A frame and where it came from: `line` gives the line in `path` of a row of `frame`."""
+
+    path: Path
+    frame: pd.DataFrame
+    line: Callable[[int], int] | None = None
+
+    def place(self, row: int | None) -> str:
+        """Return a row as ``ratings.csv:7``; for files without lines as ``ratings.parquet row 5``."""
+        if row is None:
+            return str(self.path)
+        return f"{self.path} row {row}" if self.line is None else f"{self.path}:{self.line(row)}"
+
+
+def places(tables: Mapping[str, Table]) -> Callable[[str, int | None], Place]:
+    """Return the function that `DataError.moved` needs to name file and line."""
+    return lambda table, row: tables[table].place(row) if table in tables else (table, row)
+
+
+def find_table(folder: Path, name: str) -> Path | None:
+    """Return the file that holds the table `name`, e.g. ``ratings.csv``, or None."""
+    found = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in found if path.is_file()), None)
+
+
+def read_folder(
+    folder: Path, wanted: Mapping[str, str], required: Collection[str], text_ids: Collection[str] = ()
+) -> dict[str, Table]:
+    """Read the tables in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<name>.csv``, ``.tsv`` or ``.parquet``.
+    wanted : mapping
+        File names without ending, and what each holds: "ratings", "movies" or "users".
+    required : collection of str
+        The files that must be there.
+    text_ids : collection of str
+        Id columns that are text even where they look like numbers.
+
+    Returns
+    -------
+    dict of str to Table
+        The tables found.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder")
+    paths = {name: path for name in wanted if (path := find_table(folder, name)) is not None}
+    if lacking := [name for name in required if name not in paths]:
+        raise DataError(f"{folder} lacks {', '.join(f'{name}.csv' for name in lacking)} (or .tsv, .parquet)")
+    return read_files(paths, wanted, text_ids)
+
+
+def read_files(paths: Mapping[str, Path], kinds: Mapping[str, str], text_ids: Collection[str] = ()) -> dict[str, Table]:
+    """Read files that belong together: an id column is text in all of them or in none."""
+    text = set(text_ids)
+    while True:
+        tables = {name: _read(path, kinds[name], text) for name, path in paths.items()}
+        found = {
+            column
+            for table in tables.values()
+            for column in ("user_id", "movie_id")
+            if column in table.frame
+            and len(table.frame)
+            and not pd.api.types.is_numeric_dtype(table.frame[column].dtype)
+        }
+        if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
+            return tables
+        text |= found  # "007" in one file: read "8" in the others as text too
+
+
+def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
+    if path.suffix == ".parquet":
+        return Table(path, _read_parquet(path, kind))
+    check_start(path)
+    separator, header, header_line = read_header(path)
+    names = canonical_names(header, kind)
+    ours = [names.get(name, name) for name in header]
+    literal = {"user_id", "movie_id", "title", "rating", "timestamp"}  # a movie may be called "NaN"
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            names=ours,
+            header=None,
+            skiprows=header_line,
+            dtype={column: str for column in ours if column in text_ids},
+            keep_default_na=False,
+            na_values={column: _MISSING for column in ours if column not in literal},
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+            low_memory=False,
+        )
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        find_fault(path, separator, len(header), strict=True)
+        raise DataError(f"{path} cannot be read: {error}") from error
+    frame.attrs[AS_GIVEN] = header  # for messages
+    short = not isinstance(frame.index, pd.RangeIndex) or _has_gaps(frame.iloc[:, -1])
+    if short:  # pandas fills short lines up and takes long first lines for an index; both are faults
+        find_fault(path, separator, len(header))
+    ids = [column for column in ("user_id", "movie_id") if column in frame]
+    as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
+    loses_zeros = [column for column in as_numbers if column not in text_ids]
+    if loses_zeros and has_leading_zeros(path, separator, [ours.index(column) for column in loses_zeros]):
+        return _read(path, kind, {*text_ids, *loses_zeros})
+    for column in set(ids).difference(as_numbers):
+        frame[column] = frame[column].str.strip()  # "ann " is not somebody else
+    return Table(path, frame, lambda row: line_of_row(path, separator, row))
+
+
+def _has_gaps(column: pd.Series) -> bool:
+    return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column.dtype) and (column == "").any()))
+
+
+def _read_parquet(path: Path, kind: str) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise DataError(f"{path} needs pyarrow; install it with: pip install 'gnnrec[parquet]'") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a Parquet file: {error}") from error
+    return frame.rename(columns=canonical_names(frame.columns, kind))
+
+
+BESIDE = ("fullplot", "omdb", "links")
+"""The files, without ending; of two that know the same thing of a movie, the first is believed."""
+
+
+def read_beside(folder: Path) -> dict[str, Table]:
+    """Read the files beside a movies table of another format, whose ids are whole numbers."""
+    found: dict[str, Table] = {}
+    for name in BESIDE:  # one by one: text among the ids of one file must not make text of the others'
+        found |= read_folder(folder, {name: "movies"}, required=())
+    return found
+
+
+def with_facts(movies: Table, beside: Mapping[str, Table]) -> Table:
+    """Return a movies table with further columns, filled in where the table itself says nothing.
+
+    Rows about movies that the table lacks are left out; a file about none of its movies is a `DataError`.
+    """
+    frame = movies.frame.copy()
+    for name, table in beside.items():
+        facts = _facts(name, table)
+        if len(facts):
+            _check_ids(facts.index, movies, table)
+        for column, values in facts.items():
+            found = values.reindex(frame["movie_id"]).set_axis(frame.index)
+            if column in frame:
+                own = frame[column].astype(object)
+                found = own.where(own.notna() & (own != ""), found.astype(object))
+            frame[column] = found
+    return Table(movies.path, frame, movies.line)
+
+
+def _check_ids(ids: pd.Index, movies: Table, table: Table) -> None:
+    theirs, ours = (
+        "whole numbers" if pd.api.types.is_numeric_dtype(these.dtype) else "text"
+        for these in (ids, movies.frame["movie_id"])
+    )
+    if theirs != ours:
+        raise DataError(f"movie_id is {theirs} but {ours} in {movies.path.name}; use the same", at=str(table.path))
+    if not ids.isin(movies.frame["movie_id"]).any():
+        raise DataError(f"it tells of none of the movies in {movies.path.name}", at=str(table.path))
+
+
+def _facts(name: str, table: Table) -> pd.DataFrame:
+    """Return the known columns of a table, checked, with the movie ids as index."""
+    try:
+        frame = canonical_columns(table.frame, "movies", ("movie_id",))
+        known = [column for column in FACTS if column in frame]
+        frame = frame[["movie_id", *known]]
+        if name == "omdb":
+            frame = frame.assign(**{who: _people(frame[who]) for who in ("directors", "actors") if who in known})
+        return clean_movies(frame).set_index("movie_id")[known]
+    except DataError as error:
+        raise error.moved(places({"movies": table})) from None
+
+
+def _people(values: pd.Series) -> pd.Series:
+    """Return names as OMDb writes them, ``"Don Bluth, Gary Goldman(co-director)"``, in our way."""
+    names = values.astype("string").str.replace(r"\s*\([^)]*\)", "", regex=True)
+    return names.str.replace(r"\s*,(?!\s*(?:Jr|Sr)\b)\s*", "|", regex=True)

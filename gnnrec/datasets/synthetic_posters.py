@@ -1,0 +1,144 @@
+"""Draws posters for the movies of the generated sample, from which theme, genres and era can be told, not always.
+
+A theme has a colour, a genre a shape, an era its paleness and grain. Some posters have the colour of another theme or a
+shape of no genre of theirs, as real ones do.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gnnrec._io import write_atomic
+from gnnrec.data import Dataset
+from gnnrec.data.schema import format_id
+from gnnrec.datasets.synthetic import THEMES
+from gnnrec.errors import ConfigError, DataError
+
+WIDTH, HEIGHT = 96, 144
+OTHER_COLOUR, OTHER_SHAPE = 0.12, 0.2  # chances
+
+Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+# Where a shape is within its square; x and y go from -1 to 1, y downwards.
+SHAPES: Mapping[str, Mask] = {
+    "Action": lambda x, y: np.abs(y) < (x + 1) / 2,  # wedge
+    "Adventure": lambda x, y: y > 2 * np.abs(x) - 1,  # mountain
+    "Animation": lambda x, y: x**2 + y**2 < 1,  # disc
+    "Comedy": lambda x, y: (np.abs(x**2 + y**2 - 0.7) < 0.3) & (y > 0),  # smile
+    "Crime": lambda x, y: np.sin(9 * x) > 0,  # bars
+    "Documentary": lambda x, y: np.maximum(np.abs(x), np.abs(y)) > 0.7,  # frame
+    "Drama": lambda x, y: np.abs(x**2 + y**2 - 0.75) < 0.25,  # ring
+    "Horror": lambda x, y: y > 1 - 2 * np.abs((1.5 * x) % 1 - 0.5) * 1.8,  # teeth
+    "Musical": lambda x, y: np.abs((y * 2 + 0.6 * np.sin(5 * x)) % 1 - 0.5) < 0.2,  # waves
+    "Romance": lambda x, y: (1.3 * x) ** 2 + (-1.2 * y - 0.6 * np.abs(1.3 * x) ** 0.6 + 0.2) ** 2 < 0.8,  # heart
+    "Sci-Fi": lambda x, y: np.abs(x * y) < 0.06,  # star
+    "Thriller": lambda x, y: (1.5 * (x + y)) % 1 < 0.5,  # stripes
+}
+
+
+def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
+    """Draw a poster for every movie of the generated sample.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What `make_sample` returns, or some of its movies.
+    folder : str or Path
+        Where they are written to, as ``<movie_id>.jpg``, 96 pixels wide and 144 high; made when missing. Posters that
+        are there are replaced.
+    seed : int
+        Another seed, other posters. One poster depends on this, the id, theme, genres and year of its movie, and on
+        nothing else; its bytes also on the version of Pillow.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        The movies are not those of a sample.
+    ConfigError
+        Pillow is not installed, or `seed` is negative.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from gnnrec.datasets import make_sample
+    >>> with TemporaryDirectory() as folder:
+    ...     len(list(sample_posters(make_sample(10, 20), folder).glob("*.jpg")))
+    20
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ConfigError("drawing posters needs Pillow; install it with: pip install pillow") from error
+    if seed < 0:
+        raise ConfigError(f"the seed of posters must not be negative, but is {seed}")
+    _check(dataset)
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    movies = dataset.movies
+    facts = zip(movies["movie_id"], movies["theme"], movies["genres"].str.split("|"), movies["year"], strict=True)
+    for movie_id, theme, genres, year in facts:
+        pixels = draw_poster(theme, genres, int(year), np.random.default_rng([seed, movie_id]))
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "JPEG", quality=85)
+        write_atomic(target / f"{movie_id}.jpg", data.getvalue())
+    return target
+
+
+def draw_poster(theme: str, genres: list[str], year: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``[HEIGHT, WIDTH, 3]`` uint8."""
+    age = np.clip((2000 - year) / 60, 0, 1)
+    hue = list(THEMES).index(theme) / len(THEMES) + 0.02 * rng.standard_normal()
+    if rng.random() < OTHER_COLOUR:
+        hue = rng.random()
+    paleness = 0.85 - 0.6 * age + 0.08 * rng.standard_normal()
+    high, low = rng.uniform(0.45, 0.9), rng.uniform(0.15, 0.4)
+    sky, ground = _colour(hue, paleness, high), _colour(hue + 0.03, paleness, low)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    fade = (y / HEIGHT)[:, :, None]
+    image = (1 - fade) * sky + fade * ground  # [HEIGHT, WIDTH, 3], 0 to 1
+    shapes = [*genres] if rng.random() >= OTHER_SHAPE else [*genres, list(SHAPES)[rng.integers(len(SHAPES))]]
+    for genre in shapes:
+        ink = _colour(hue + rng.choice([0, 0.5]), 0.5 * paleness, rng.choice([0.1, 1.0]))
+        for _ in range(rng.integers(1, 3)):
+            half = rng.uniform(0.2, 0.4) * WIDTH
+            left, top = (x - rng.uniform(0.2, 0.8) * WIDTH) / half, (y - rng.uniform(0.15, 0.7) * HEIGHT) / half
+            inside = (np.maximum(np.abs(left), np.abs(top)) <= 1) & SHAPES[genre](left, top)
+            image[inside] = 0.2 * image[inside] + 0.8 * ink
+    image[y > 0.87 * HEIGHT] *= 0.3  # where a title would stand
+    image += (0.02 + 0.06 * age) * rng.standard_normal((HEIGHT, WIDTH, 1))
+    return (255 * image.clip(0, 1)).round().astype(np.uint8)
+
+
+def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
+    return np.array(colorsys.hsv_to_rgb(hue % 1, float(np.clip(saturation, 0, 1)), value))
+
+
+def _check(dataset: Dataset) -> None:
+    """Stop at movies that are not those of a sample."""
+    movies = dataset.movies
+    problem = "; posters are drawn for the movies of make_sample only"
+    if "theme" not in movies:
+        raise DataError(f"the movies of {dataset.name!r} have no theme{problem}")
+    ids = movies["movie_id"]
+    unfit = {
+        "movie_id": ids < 0 if ids.dtype == "int64" else ids.notna(),
+        "theme": ~movies["theme"].isin(list(THEMES)),
+        "genres": ~movies["genres"].map(lambda text: set(text.split("|")) <= set(SHAPES)),
+        "year": movies["year"].isna(),
+    }
+    for column, rows in unfit.items():
+        if rows.any():
+            row = int(np.argmax(rows))
+            raise DataError(
+                f"{column} {format_id(movies[column].iloc[row])} is of no sample{problem}", at=("movies", row)
+            )

@@ -1,0 +1,206 @@
+"""Metrics of the lists themselves, right or wrong: how varied, how surprising, how much of the catalogue they show.
+
+Lists are ``[n, k]`` int64 of movie nodes, best first; -1 marks an empty place at the end of a list that is
+too short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
+"""Stands in every fingerprint; `n` is how many test movies a user has. A change of any formula changes it."""
+
+
+def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the share of the relevant movies that are in the list: hits / `num_relevant`.
+
+    As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which is
+    larger.
+
+    Examples
+    --------
+    >>> recall(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([4]))
+    tensor([0.5000])
+    """
+    return hits.float().sum(1) / num_relevant
+
+
+def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return the share of the `k` places that hold a relevant movie; empty places count as misses.
+
+    Examples
+    --------
+    >>> precision(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.tensor([2]))
+    tensor([0.5000])
+    """
+    return hits.float().mean(1)
+
+
+def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return 1 where at least one relevant movie is in the list, else 0: HR@k.
+
+    With one relevant movie per user, as when the last one is left out, it equals `recall`.
+
+    Examples
+    --------
+    >>> hit_rate(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), torch.tensor([3, 1]))
+    tensor([1., 0.])
+    """
+    return hits.bool().any(1).float()
+
+
+def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    """Return 1 / rank of the first relevant movie, 0 where there is none in the list (Voorhees, TREC-8, 1999).
+
+    Examples
+    --------
+    >>> mrr(torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), torch.tensor([2, 1]))
+    tensor([0.5000, 0.0000])
+    """
+    return (hits.float() / _ranks(hits)).amax(1)
+
+
+def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the normalized discounted cumulative gain (Järvelin & Kekäläinen, TOIS 2002) of binary relevance.
+
+    .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
+
+    The ideal list is as long as it can be, so a list of hits only scores 1 whether `k` or `n` is larger. With one
+    relevant movie per user it is :math:`1 / \log_2(r + 1)` at rank `r`, 0 where that is below `k`.
+
+    Examples
+    --------
+    >>> ndcg(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([5, 1]))
+    tensor([0.6131, 0.6309])
+    """
+    discount = 1 / torch.log2(_ranks(hits) + 1)  # [k]
+    return (hits.float() @ discount) / discount.cumsum(0)[_ideal_length(hits, num_relevant) - 1]
+
+
+def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return the average precision, whose mean over users is MAP.
+
+    .. math:: \frac{1}{\min(k, n)} \sum_{r \le k} h_r \cdot \frac{1}{r} \sum_{q \le r} h_q
+
+    As in Manning, Raghavan & Schütze, "Introduction to Information Retrieval", 2008, sec. 8.4, for a list that ends at
+    `k`. Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
+    where a user has more relevant movies than places.
+
+    Examples
+    --------
+    >>> average_precision(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([2]))
+    tensor([0.8333])
+    """
+    hits = hits.float()
+    precisions = hits.cumsum(1) / _ranks(hits)  # [n, k]
+    return (hits * precisions).sum(1) / _ideal_length(hits, num_relevant)
+
+
+ACCURACY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "hit_rate": hit_rate,
+    "mrr": mrr,
+    "map": average_precision,
+    "precision": precision,
+}
+"""The accuracy metrics by the name they are reported under."""
+
+
+def _ranks(hits: Tensor) -> Tensor:
+    return torch.arange(1, hits.size(1) + 1, dtype=torch.float32, device=hits.device)
+
+
+def _ideal_length(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    return num_relevant.clamp(max=hits.size(1))
+
+
+CHUNK = 8192
+"""Lists compared pair by pair at once; bounds memory to a few times ``CHUNK * k * k`` floats."""
+
+
+def coverage(lists: Tensor, num_candidates: int) -> float:
+    """Return the share of the candidate movies that are on at least one list ("aggregate diversity").
+
+    Source: Ge, Delgado-Battenfeld & Jannach, "Beyond accuracy", RecSys 2010.
+
+    Examples
+    --------
+    >>> coverage(torch.tensor([[0, 1], [0, -1]]), num_candidates=4)
+    0.5
+    """
+    return int(torch.count_nonzero(torch.bincount(lists[lists >= 0]))) / num_candidates
+
+
+def novelty(lists: Tensor, counts: Tensor, num_users: int) -> Tensor:
+    r"""Return the mean self-information of each list in bits: :math:`-\log_2(c_i / N)` averaged over its movies.
+
+    Source: Zhou et al., PNAS 2010; Vargas & Castells, RecSys 2011. A movie that nobody has rated would be
+    infinitely surprising; it counts as rated once.
+
+    Parameters
+    ----------
+    lists : Tensor
+        ``[n, k]``.
+    counts : Tensor
+        ``[num_movies]``, how many people rated each movie in training.
+    num_users : int
+        `N`, how many people rated anything in training.
+
+    Returns
+    -------
+    Tensor
+        ``[n]`` float32, NaN for an empty list.
+
+    Examples
+    --------
+    >>> novelty(torch.tensor([[0, 1], [1, -1]]), counts=torch.tensor([8, 2]), num_users=8)
+    tensor([1., 2.])
+    """
+    surprise = -torch.log2(counts.clamp(min=1) / num_users)
+    filled = lists >= 0
+    return (surprise[lists.clamp(min=0)] * filled).sum(1) / filled.sum(1)
+
+
+def genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:
+    r"""Return the mean Jaccard distance between the genres of all pairs of movies of each list.
+
+    .. math:: \operatorname{mean}_{i < j} \; 1 - \frac{|G_i \cap G_j|}{|G_i \cup G_j|}
+
+    The intra-list diversity of Ziegler et al. (WWW 2005) with sets of genres. Pairs in which a movie has no
+    known genre are left out: nothing is known about how far apart they are.
+
+    Parameters
+    ----------
+    lists : Tensor
+        ``[n, k]``.
+    genres : Tensor
+        ``[num_movies, num_genres]`` float32 of 0 and 1.
+
+    Returns
+    -------
+    Tensor
+        ``[n]`` float32, NaN where a list has no pair with known genres.
+
+    Examples
+    --------
+    >>> genres = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+    >>> genre_diversity(torch.tensor([[0, 1, 2], [0, 2, -1]]), genres)
+    tensor([0.5000,    nan])
+    """
+    return torch.cat([_genre_diversity(part, genres) for part in lists.split(CHUNK)])
+
+
+def _genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:
+    own = genres[lists.clamp(min=0)] * (lists >= 0).unsqueeze(2)  # [n, k, num_genres]
+    size = own.sum(2)  # [n, k]
+    shared = own @ own.transpose(1, 2)  # [n, k, k]
+    union = size.unsqueeze(1) + size.unsqueeze(2) - shared
+    known = size > 0
+    pairs = torch.triu(known.unsqueeze(1) & known.unsqueeze(2), diagonal=1)
+    distance = torch.where(pairs, 1 - shared / union.clamp(min=1), 0.0)
+    return distance.sum((1, 2)) / pairs.sum((1, 2))

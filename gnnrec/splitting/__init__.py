@@ -1,0 +1,31 @@
+"""Training, validation and test sets: `Split`, the splitters that make one, and named evaluation protocols."""
+
+from gnnrec.splitting.protocols import Protocol, get_protocol, split
+from gnnrec.splitting.split import Split
+from gnnrec.splitting.splitters import (
+    cold_both_split,
+    cold_movies_by_time_split,
+    cold_movies_split,
+    cold_users_split,
+    global_time_split,
+    leave_one_out,
+    random_ratings_split,
+    random_split,
+    temporal_split,
+)
+
+__all__ = [
+    "Protocol",
+    "Split",
+    "cold_both_split",
+    "cold_movies_by_time_split",
+    "cold_movies_split",
+    "cold_users_split",
+    "get_protocol",
+    "global_time_split",
+    "leave_one_out",
+    "random_ratings_split",
+    "random_split",
+    "split",
+    "temporal_split",
+]

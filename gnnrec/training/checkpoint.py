@@ -1,0 +1,97 @@
+"""The state of a training run between two epochs: written after each, read to resume."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gnnrec._io import write_atomic
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.nn import Encoder
+
+FILE = "checkpoint.pt"
+NO_SCORES = ("epoch", "loss", "seconds")
+
+
+class TrainingState:
+    """Everything that changes during training, and the best weights so far.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    optimizer : torch.optim.Optimizer
+    generator : torch.Generator
+        The source of all randomness in the loop.
+    """
+
+    def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
+        self.encoder, self.optimizer, self.generator = encoder, optimizer, generator
+        self.epoch = 0
+        self.waited = 0
+        self.history: list[dict[str, Any]] = []
+        self.best_score = float("-inf")
+        self.best_weights = copy.deepcopy(encoder.state_dict())
+
+    def record(self, entry: dict[str, Any]) -> None:
+        """Take the figures of an epoch; without a validation score, the last epoch is the best."""
+        self.epoch += 1
+        self.history.append(entry)
+        score = next((v for k, v in entry.items() if k not in NO_SCORES), None)
+        if score is None or score > self.best_score:
+            self.best_score = self.best_score if score is None else score
+            self.best_weights = copy.deepcopy(self.encoder.state_dict())
+            self.waited = 0
+        else:
+            self.waited += 1
+
+    def load_best(self) -> None:
+        """Put the best weights back into the encoder."""
+        self.encoder.load_state_dict(self.best_weights)
+
+    def write(self, run_dir: str | Path, fingerprint: str) -> None:
+        """Write the state into a run folder."""
+        buffer = io.BytesIO()
+        content = {
+            "fingerprint": fingerprint,
+            "encoder": self.encoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "epoch": self.epoch,
+            "waited": self.waited,
+            "history": self.history,
+            "best_score": self.best_score,
+            "best_weights": self.best_weights,
+        }
+        torch.save(content, buffer)
+        write_atomic(Path(run_dir) / FILE, buffer.getvalue())
+
+    def read(self, run_dir: str | Path, fingerprint: str) -> None:
+        """Go back to the state in a run folder.
+
+        Raises
+        ------
+        DataError
+            There is no checkpoint, or it is damaged.
+        ConfigError
+            It belongs to another config or to other data.
+        """
+        path = Path(run_dir) / FILE
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            found = content["fingerprint"]
+        except FileNotFoundError:
+            raise DataError(f"nothing to resume: there is no {path}") from None
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is damaged: {error}") from None
+        if found != fingerprint:
+            raise ConfigError(f"{path} was made with another config or other data; resume with the same ones")
+        self.encoder.load_state_dict(content["encoder"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.generator.set_state(content["generator"])
+        self.epoch, self.waited, self.history = content["epoch"], content["waited"], content["history"]
+        self.best_score, self.best_weights = content["best_score"], content["best_weights"]

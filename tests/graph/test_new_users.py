@@ -1,0 +1,174 @@
+"""New people's histories in time: given in order, with timestamps, as a frame or stored, they are the same people."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.helpers.contract import assert_same, ranked
+
+from gnnrec import Config, DataError, Dataset, Graph, NewUser, RecGraph, Split, fit
+from gnnrec.datasets import make_sample
+from gnnrec.graph import encode_users
+
+RATINGS = {10: 5.0, "Alien (1979)": 2.0, 30: 4.0}
+TIMES = ["2001-03-09", "2000-12-31T23:59:59", "2001-03-09"]
+SECONDS = [984_096_000, 978_307_199, 984_096_000]
+BY_TIME = ([20, 10, 30], [2.0, 5.0, 4.0], [978_307_199, 984_096_000, 984_096_000])
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    rows = pd.DataFrame({"user_id": [1, 1, 1], "movie_id": [10, 20, 30], "rating": [3, 4, 5], "timestamp": [7, 8, 9]})
+    titles = ["Heat (1995)", "Alien (1979)", "Brazil (1985)"]
+    return Graph.from_dataset(Dataset(rows, pd.DataFrame({"movie_id": [10, 20, 30], "title": titles})))
+
+
+def history(graph: Graph, who: object) -> tuple[list[int], list[float], list[int]]:
+    """Return movie ids, ratings and times as a model sees them."""
+    batch, _ = encode_users(graph, who)
+    return graph.ids["movie"][batch.movie_index].tolist(), batch.rating.tolist(), batch.timestamp.tolist()
+
+
+@pytest.mark.parametrize(
+    "timestamps",
+    [
+        TIMES,
+        tuple(SECONDS),
+        np.array(SECONDS),
+        np.array(SECONDS) + 0.5,
+        pd.Series(TIMES, index=[5, 6, 7]),
+        (time for time in TIMES),
+        dict(zip(RATINGS, TIMES, strict=True)),
+        dict(zip(reversed(RATINGS), reversed(SECONDS), strict=True)),
+        [pd.Timestamp(TIMES[0]), datetime.datetime.fromisoformat(TIMES[1]), datetime.date(2001, 3, 9)],
+        ["2001-03-09T01:00+01:00", np.datetime64(TIMES[1]), "9 March 2001"],
+        pd.to_datetime(pd.Series(TIMES), format="ISO8601"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_way_to_give_times(graph, timestamps):
+    assert history(graph, NewUser(ratings=RATINGS, timestamps=timestamps)) == BY_TIME
+
+
+def test_without_times_the_order_is_the_one_given(graph):
+    for who in (RATINGS, NewUser(ratings=RATINGS)):
+        assert history(graph, who) == ([10, 20, 30], [5.0, 2.0, 4.0], [0, 0, 0])
+    assert history(graph, NewUser(ratings=[30, 10])) == ([30, 10], [5.0, 5.0], [0, 0])
+
+
+def test_ratings_that_are_simply_liked_can_have_times(graph):
+    assert history(graph, NewUser(ratings=[30, 10], timestamps=[2, 1])) == ([10, 30], [5.0, 5.0], [1, 2])
+
+
+def test_series_by_movie(graph):
+    person = NewUser(ratings=pd.Series({10: 5.0, 20: 2.0}), timestamps=pd.Series({20: 5, 10: 6}))
+    assert history(graph, person) == ([20, 10], [2.0, 5.0], [5, 6])
+
+
+def test_parts_of_a_second_order_but_are_not_kept(graph):
+    assert history(graph, NewUser(ratings=RATINGS, timestamps=[7.9, 7.1, 7.5])) == ([20, 30, 10], [2, 4, 5], [7, 7, 7])
+
+
+def test_a_frame_keeps_its_times(graph):
+    rows = pd.DataFrame(
+        {"user_id": ["b", "a", "b"], "movie_id": [20, 10, 10], "rating": [5, 4, 3], "timestamp": [9, 1, 8]}
+    )
+    dated = rows.assign(when=pd.to_datetime(rows["timestamp"], unit="s")).drop(columns="timestamp")
+    for frame in (rows, rows.set_axis([4, 4, 1]), dated.rename(columns={"when": "date"})):
+        batch, names = encode_users(graph, frame)
+        assert names.tolist() == ["b", "a"]
+        assert batch.user_index.tolist() == [0, 0, 1]
+        assert graph.ids["movie"][batch.movie_index].tolist() == [10, 20, 10]
+        assert (batch.rating.tolist(), batch.timestamp.tolist()) == ([3, 5, 4], [8, 9, 1])
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "message"),
+    [
+        ([1, 2], "there are 2 timestamps for 3 ratings; give each rating one"),
+        ([], "there are 0 timestamps for 3 ratings"),
+        ({10: 1, 20: 2, 30: 3}, "movie 20 has a time but is not rated; timestamps need the keys of ratings"),
+        ({10: 1, 30: 3}, "movie 'Alien (1979)' has no time; timestamps need the keys of ratings"),
+        ([1, "soon", 3], "the time of 'Alien (1979)' is 'soon'; give seconds since 1970, a datetime, or text such as"),
+        ([1, None, 3], "the time of 'Alien (1979)' is None; give"),
+        ([1, 2, float("nan")], "the time of 30 is nan; give"),
+        ([1, 2, -5], "the time of 30 is -5; give"),
+        ([1, 2, 978_307_199_000], "the time of 30 is 978307199000; give seconds"),
+        ([1, 2, [3]], "the time of 30 is [3]; give"),
+        ("2000-12-31", "timestamps must be a mapping {movie: time} or a list of times, not '2000-12-31'"),
+        (978_307_199, "timestamps must be a mapping {movie: time} or a list of times, not 978307199"),
+    ],
+)
+def test_times_it_refuses(graph, timestamps, message):
+    with pytest.raises(DataError) as caught:
+        encode_users(graph, NewUser(ratings=RATINGS, timestamps=timestamps))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2000-01-01", "soon"], "users row 1: timestamp 'soon' is no time; give seconds since 1970 or ISO text"),
+        ([1, None], "users row 1: timestamp nan is not finite"),
+        ([1, -2], "users row 1: timestamp -2 is negative"),
+    ],
+)
+def test_times_of_a_frame_it_refuses(graph, times, message):
+    frame = pd.DataFrame({"user_id": ["a", "b"], "movie_id": [10, 20], "timestamp": times}, index=[8, 8])
+    with pytest.raises(DataError) as caught:
+        encode_users(graph, frame)
+    assert str(caught.value).startswith(message)
+
+
+# The same person, however they come
+
+
+@pytest.fixture(scope="module", params=["rank", "days and dates"])
+def model(request) -> RecGraph:
+    world = make_sample(100, 60, seed=3, ratings_per_user=14)
+    config = Config.from_mapping(
+        {
+            "model": {"temporal": True, "embedding_dim": 16, "hidden_dim": 16, "rating_decays": [6]},
+            "train": {"objective": "next", "loss": "softmax", "epochs": 2, "batch_size": 64, "learning_rate": 0.01},
+        }
+    )
+    if request.param == "days and dates":
+        config = config.override(["model.day_decays=[2, 60]", "model.date_features=true"])
+    nothing = world.ratings[:0]
+    return fit(Split(world.ratings, nothing, nothing, world.movies, world.users), config, progress=False)
+
+
+def test_the_same_history_however_it_is_given(model):
+    data = model.graph.dataset
+    for user in (1, 42, 77):
+        own = data.ratings[data.ratings["user_id"] == user]
+        profile = data.users[data.users["user_id"] == user].iloc[0]
+        about = {name: profile[name] for name in ("age", "gender", "occupation")}
+        mixed = own.sample(frac=1, random_state=0)
+        assert own["timestamp"].is_monotonic_increasing
+        assert not mixed["timestamp"].is_monotonic_increasing
+        assert own["timestamp"].is_unique
+
+        def person(rows: pd.DataFrame, timestamps: object, about: dict = about) -> NewUser:
+            return NewUser(
+                **about, ratings=dict(zip(rows["movie_id"], rows["rating"], strict=True)), timestamps=timestamps
+            )
+
+        stored = ranked(model, user)
+        assert_same(ranked(model, person(mixed, mixed["timestamp"])), stored)
+        assert_same(ranked(model, person(mixed, dict(zip(own["movie_id"], own["timestamp"], strict=True)))), stored)
+        assert_same(ranked(model, mixed.merge(data.users, on="user_id")), stored)
+        in_order, in_disorder = ranked(model, person(own, None)), ranked(model, person(mixed, None))
+        if model.config.model.day_decays:  # then the order is not all there is to know
+            assert not same(in_order, stored)
+        else:
+            assert_same(in_order, stored)
+        assert not same(in_disorder, stored)
+
+
+def same(found: pd.DataFrame, expected: pd.DataFrame) -> bool:
+    return np.allclose(found["score"], expected["score"], rtol=1e-3, atol=1e-3)

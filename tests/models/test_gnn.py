@@ -1,0 +1,400 @@
+"""A trained model: saved and read back whole, asked about people and movies it has never met."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import FAST
+
+import gnnrec
+from gnnrec import (
+    Config,
+    ConfigError,
+    DataError,
+    Dataset,
+    Graph,
+    NewUser,
+    RecGraph,
+    Split,
+    evaluate,
+    fit,
+    load,
+    recommend,
+)
+from gnnrec._torch import pick_device
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity
+from gnnrec.models import gnn as storage
+from gnnrec.models.gnn import make_encoder
+from gnnrec.nn import ENCODERS
+
+QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=2"])
+FILES = {
+    "config.yaml",
+    "graph.safetensors",
+    "metrics.json",
+    "nodes.json",
+    "run.json",
+    "training.png",
+    "weights.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> RecGraph:
+    return fit(make_sample(50, 30, seed=6, ratings_per_user=8), QUICK, progress=False)
+
+
+def everything(model: RecGraph, who: Any) -> pd.DataFrame:
+    return recommend(model, who, k=model.graph.num_movies, exclude_seen=False)
+
+
+def assert_same_model(found: RecGraph, expected: RecGraph) -> None:
+    for table in ("ratings", "movies", "users"):
+        theirs = getattr(expected.graph.dataset, table)
+        columns = ["movie_id", "title", "genres", "year"] if table == "movies" else theirs.columns
+        pd.testing.assert_frame_equal(getattr(found.graph.dataset, table)[columns], theirs[columns])
+    users = list(expected.graph.dataset.users["user_id"])
+    who = [*users, NewUser(), {expected.graph.dataset.movies["movie_id"].iloc[0]: 4}]
+    pd.testing.assert_frame_equal(everything(found, who), everything(expected, who))
+
+
+# Saved and loaded
+
+
+def test_a_loaded_model_is_the_saved_one(model: RecGraph, tmp_path: Path) -> None:
+    reported = model.with_report(note="méthode", recall=0.25, ks=[10, 20])
+    path = reported.save(tmp_path / "runs" / "one")
+    assert path == tmp_path / "runs" / "one"
+    assert {entry.name for entry in path.iterdir()} == FILES
+    assert [entry.name for entry in path.parent.iterdir()] == ["one"]
+    assert (path / "training.png").read_bytes()[:4] == b"\x89PNG"
+    found = load(path)
+    assert_same_model(found, model)
+    assert found.config == model.config
+    assert found.history == model.history
+    assert found.report == {"note": "méthode", "recall": 0.25, "ks": [10, 20]}
+    assert repr(found) == repr(model) == f"RecGraph(lightgcn, 8 dimensions, {model.graph!r})"
+    assert torch.equal(found.similarity_embeddings(), model.similarity_embeddings())
+    assert not found.encoder.training
+    assert json.loads((path / "run.json").read_text())["dataset"] == "sample"
+
+
+def odd_dataset(string_ids: bool) -> Dataset:
+    """Return data with everything that JSON or CSV might garble."""
+    ratings = pd.DataFrame({"user_id": [3, 3, 1, 2, 2, 1], "movie_id": [30, 10, 10, 20, 30, 20]})
+    movies = pd.DataFrame(
+        {
+            "movie_id": [30, 10, 20, 40],
+            "title": ['He said "no", twice', "Amélie, 数 \\ \U0001f3ac (2001)", None, "Tab\tand\nline (1999)"],
+            "genres": ["Drama|Film-Noir", "Comedy", None, "Drama"],
+            "year": [1950, None, None, 1999],
+            "budget": [1.5, np.nan, 2.5, np.inf],
+            "imdb": ["tt01", None, "tt03", "tt04"],
+            "released": pd.to_datetime(["1950-01-02", None, "1970-01-01", "1999-12-31"]),
+            "poster": [np.array([0.5, 1.0]), np.array([1, 2]), None, [3, 4]],
+            "sequel": [True, False, True, False],
+        }
+    )
+    users = pd.DataFrame(
+        {"user_id": [1, 2, 3, 4], "age": [None, 25.5, 40, None], "gender": [None, "F", "M", "F"], "occupation": "nurse"}
+    )
+    if string_ids:
+        for frame, column in ((ratings, "user_id"), (users, "user_id"), (ratings, "movie_id"), (movies, "movie_id")):
+            frame[column] = "00" + frame[column].astype(str)  # must not become a number
+    ratings["rating"] = np.float32([0.5, 5, 3.3, 1, 2, 4])
+    if not string_ids:
+        ratings["timestamp"] = [5, 4, 1_600_000_000, 0, 7, 1]
+    return Dataset(ratings, movies, users, name="odd, 数")
+
+
+@pytest.mark.parametrize("string_ids", [False, True])
+def test_odd_data_survives(tmp_path: Path, string_ids: bool) -> None:
+    model = fit(odd_dataset(string_ids), QUICK, progress=False)
+    model.save(tmp_path / "run")
+    found = load(tmp_path / "run")
+    assert_same_model(found, model)
+    assert found.graph.dataset.name == "odd, 数"
+    movies = found.graph.dataset.movies
+    assert movies["imdb"].fillna("?").tolist() == ["tt01", "?", "tt03", "tt04"]
+    assert movies["poster"].tolist() == [[0.5, 1.0], [1, 2], None, [3, 4]]
+    assert movies["sequel"].tolist() == [True, False, True, False]
+    assert movies["released"].fillna("?").tolist()[:2] == ["1950-01-02 00:00:00", "?"]
+    np.testing.assert_array_equal(movies["budget"], [1.5, np.nan, 2.5, np.inf])
+    first = recommend(found, NewUser(), candidates=['He said "no", twice'])["movie_id"].tolist()
+    assert first == ["0030" if string_ids else 30]
+    # What was loaded can be saved again.
+    found.save(tmp_path / "again")
+    assert_same_model(load(tmp_path / "again"), model)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_model_that_took_in_more_survives(encoder: str, tmp_path: Path) -> None:
+    model = fit(
+        make_sample(50, 30, seed=6, ratings_per_user=8), QUICK.override([f"model.encoder={encoder}"]), progress=False
+    )
+    larger = model.add_movies(pd.DataFrame({"movie_id": [9001, 9002], "title": ["New (2003)", "B"], "genres": "Drama"}))
+    larger = larger.add_ratings(pd.DataFrame({"user_id": [777, 777], "movie_id": [9001, 3], "rating": [5.0, 4.0]}))
+    larger.save(tmp_path / "run")
+    found = load(tmp_path / "run")
+    assert_same_model(found, larger)
+    assert found.graph.num_movies == 32
+    assert found.encoder.target.ids.shape == (30, 8)
+    assert {9001, 3}.isdisjoint(recommend(found, 777, k=32)["movie_id"])
+    more = found.add_movies(pd.DataFrame({"movie_id": [9003]}))
+    assert_same_model(load(more.save(tmp_path / "more")), more)
+
+
+def test_an_earlier_run_is_replaced(model: RecGraph, tmp_path: Path) -> None:
+    model.save(tmp_path / "run")
+    for name in ("checkpoint.pt", "notes.txt"):
+        (tmp_path / "run" / name).write_bytes(b"state")
+    model.with_report(second=True).save(tmp_path / "run", keep=["checkpoint.pt"])
+    assert load(tmp_path / "run").report == {"second": True}
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"checkpoint.pt", "notes.txt"}
+    model.save(tmp_path / "run")  # another model has nothing to do with the checkpoint; the notes are not ours
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"notes.txt"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_stopped_between_two_renames(model: RecGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model.with_report(first=True).save(tmp_path / "run")
+    rename, calls = Path.rename, iter(range(10))
+
+    def stop(self: Path, target: Path) -> Path:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stop)
+    with pytest.raises(KeyboardInterrupt):
+        model.save(tmp_path / "run")
+    assert load(tmp_path / "run").report == {"first": True}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_link_to_a_run_stays_a_link(model: RecGraph, tmp_path: Path) -> None:
+    model.save(tmp_path / "run")
+    (tmp_path / "latest").symlink_to("run")
+    model.with_report(second=True).save(tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink()
+    assert load(tmp_path / "run").report == {"second": True}
+
+
+def test_an_empty_folder_may_be_filled(model: RecGraph, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    assert_same_model(load(tmp_path), model)
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_anything_else_is_left_alone(model: RecGraph, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "thesis"
+    if what == "folder":
+        path.mkdir()
+        (path / "chapter.txt").write_text("precious")
+    else:
+        path.write_text("precious")
+    with pytest.raises(DataError, match=r"thesis exists and is not a saved run; choose another folder"):
+        model.save(path)
+    assert (path / "chapter.txt" if what == "folder" else path).read_text() == "precious"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis"]
+
+
+@pytest.mark.parametrize("step", ["save_file", "_write_graph", "_write_json"])
+def test_nothing_is_half_written(model: RecGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    model.with_report(first=True).save(tmp_path / "old")
+    (tmp_path / "old" / "checkpoint.pt").write_bytes(b"state")
+    monkeypatch.setattr(storage, step, full)
+    for name in ("old", "new"):
+        with pytest.raises(OSError, match="No space left"):
+            model.save(tmp_path / name)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["old"]
+    assert load(tmp_path / "old").report == {"first": True}
+    assert (tmp_path / "old" / "checkpoint.pt").read_bytes() == b"state"
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"training.png", "run.json"}))
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "garbage"])
+def test_damaged_runs_are_named(model: RecGraph, tmp_path: Path, name: str, damage: str) -> None:
+    file = model.save(tmp_path / "run") / name
+    if damage == "missing":
+        file.unlink()
+    elif damage == "garbage":
+        file.write_bytes(b"\xff\xfe{[garbage")
+    else:
+        file.write_bytes(file.read_bytes()[: 0 if damage == "empty" else file.stat().st_size // 2])
+    if name == "config.yaml" and damage in ("empty", "half"):
+        file.write_text("model: {embedding_dim: 16}")  # a valid file, but of another model
+    with pytest.raises(DataError, match=r"/run (is damaged|do not fit its config): "):
+        load(tmp_path / "run")
+
+
+def test_what_is_no_run(model: RecGraph, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none is not a saved run: it has no run\.json"):
+        load(tmp_path / "none")
+    path = model.save(tmp_path / "run")
+    for content, message in (
+        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 3"),
+        ("{}", r"the saved run .*/run is damaged: 'format'"),
+        ("[1]", r"the saved run .*/run is damaged: "),
+        ("{", r"the saved run .*/run is damaged: "),
+    ):
+        (path / "run.json").write_text(content)
+        with pytest.raises(DataError, match=message):
+            load(path)
+
+
+def test_nodes_that_do_not_fit_their_edges(model: RecGraph, tmp_path: Path) -> None:
+    path = model.save(tmp_path / "run")
+    nodes = json.loads((path / "nodes.json").read_text())
+    nodes["users"] = {column: values[:3] for column, values in nodes["users"].items()}
+    (path / "nodes.json").write_text(json.dumps(nodes))
+    with pytest.raises(DataError, match=r"the saved run .*/run is damaged: "):
+        load(path)
+
+
+def test_devices(model: RecGraph, tmp_path: Path) -> None:
+    path = model.save(tmp_path / "run")
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert load(path, device="auto").device == pick_device("auto") or torch.cuda.is_available()
+    with pytest.raises(ConfigError, match="device 'quantum' cannot be used: "):
+        load(path, device="quantum")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="device 'cuda' cannot be used: "):
+            load(path, device="cuda")
+
+
+# One code path
+
+
+def test_scores_are_inner_products(model: RecGraph) -> None:
+    users = model.user_embeddings([1, 2, {3: 5}])
+    scores = everything(model, [1, 2, {3: 5}]).pivot(index="user_id", columns="movie_id", values="score")
+    expected = users @ model.states.targets.T
+    np.testing.assert_allclose(scores.loc[[1, 2, "new user 3"]], expected, atol=1e-5)
+
+
+def test_adding_changes_the_new_model_only(model: RecGraph) -> None:
+    before = everything(model, [1, 2])
+    larger = model.add_ratings(pd.DataFrame({"user_id": [1], "movie_id": [unseen_by(model, 1)], "rating": [5.0]}))
+    assert not np.allclose(everything(larger, 1)["score"], everything(model, 1)["score"])
+    pd.testing.assert_frame_equal(everything(model, [1, 2]), before)
+
+
+def unseen_by(model: RecGraph, user: int) -> int:
+    return int(recommend(model, user, k=1)["movie_id"].iloc[0])
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_someone_arriving_does_not_change_the_others(encoder: str) -> None:
+    """A newcomer asked about as NewUser equals a stored one: the movies' degrees are not theirs to change."""
+    world = make_sample(50, 30, seed=6, ratings_per_user=8)
+    model = fit(world, QUICK.override([f"model.encoder={encoder}", "model.num_layers=2"]), progress=False)
+    for user in (1, 7, 50):
+        row, rows = world.users.set_index("user_id").loc[user], world.ratings[world.ratings["user_id"] == user]
+        twin = NewUser(
+            row["age"], row["gender"], row["occupation"], dict(zip(rows["movie_id"], rows["rating"], strict=True))
+        )
+        found, expected = everything(model, twin), everything(model, user)
+        assert found["movie_id"].tolist() == expected["movie_id"].tolist()
+        np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-5, atol=1e-6)
+
+
+# People and movies it has never met
+
+
+def test_someone_of_whom_nothing_is_known(trained: RecGraph) -> None:
+    found = recommend(trained, NewUser(), k=400)
+    assert len(found) == 400
+    assert np.isfinite(found["score"]).all()
+    assert found["score"].nunique() > 300  # an opinion, not a constant
+    for _ in range(2):
+        pd.testing.assert_frame_equal(recommend(trained, {}, k=400), found)
+    # Without a word about anybody, what is liked by many is a sensible guess.
+    counts = trained.graph.dataset.ratings["movie_id"].value_counts()
+    assert counts.reindex(found["movie_id"][:10], fill_value=0).mean() > 2 * counts.mean()
+
+
+def test_a_profile_alone_makes_a_difference(trained: RecGraph) -> None:
+    def firsts(**profile: Any) -> set[int]:
+        return set(recommend(trained, NewUser(**profile), k=10)["movie_id"])
+
+    young, old = firsts(age=20, gender="M"), firsts(age=60, gender="F")
+    assert len(young & old) <= 7
+    assert len(young & firsts()) <= 8
+    assert firsts(age=20, gender="m") == young
+    occupations = {frozenset(firsts(occupation=occupation)) for occupation in trained.graph.occupations}
+    assert len(occupations) > 1
+
+
+def test_profiles_of_strangers_say_more_than_popularity() -> None:
+    """90 people are held out with all ratings; of them only the profile is known."""
+    split = Split.held_out_users(make_sample(), 0.15, n_known=0)
+    model = fit(split, FAST, progress=False)
+
+    def recall(model: Any) -> float:
+        return float(evaluate(model, split, ks=(10,), metrics=("recall",))["value"].iloc[0])
+
+    assert recall(model) > 1.05 * recall(Popularity.fit(model.graph))
+
+
+def test_new_movies_are_shown_to_those_who_like_their_genre(trained: RecGraph) -> None:
+    genres = list(trained.graph.genres)
+    new = pd.DataFrame({"movie_id": range(9001, 9001 + len(genres)), "genres": genres, "year": 2001})
+    users = list(trained.graph.dataset.users["user_id"])
+    found = recommend(trained.add_movies(new), users, k=len(genres), candidates=new["movie_id"])
+
+    watched = trained.graph.dataset.ratings.merge(trained.graph.dataset.movies, on="movie_id")
+    watched = watched.assign(genre=watched["genres"].str.split("|")).explode("genre")
+    share = pd.crosstab(watched["user_id"], watched["genre"], normalize="index")[genres]
+    favourite = (share / share.mean()).idxmax(axis=1)
+    of_favourite = found["movie_id"].map(dict(zip(new["movie_id"], genres, strict=True))) == found["user_id"].map(
+        favourite
+    )
+    # Of 12 new movies, the one of a person's favourite genre would be at 6.5 on average by chance.
+    assert len(genres) == 12
+    assert found.loc[of_favourite, "rank"].mean() < 4.5
+
+
+def test_one_rating_of_a_new_movie_does_not_drown_a_history(trained: RecGraph) -> None:
+    """Nobody else has seen it, so a plain degree normalisation would let it shout."""
+    ratings = trained.graph.dataset.ratings
+    model = trained.add_movies(pd.DataFrame({"movie_id": [9001], "genres": ["Horror"]}))
+    shared = []
+    for user in range(1, 41):
+        history = dict(ratings.loc[ratings["user_id"] == user, ["movie_id", "rating"]].itertuples(index=False))
+        before, after = (set(recommend(model, h, k=20)["movie_id"]) for h in (history, {**history, 9001: 5}))
+        shared.append(len(before & after))
+    assert sum(shared) / len(shared) > 16
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_held_out_movies_find_their_audience(encoder: str) -> None:
+    """40 movies are unknown in training; by chance 10 of 40 hold a quarter of what people watched."""
+    split = Split.held_out_movies(make_sample(), 0.1)
+    unseen = split.test["movie_id"].unique()
+    model = fit(split, FAST.override([f"model.encoder={encoder}"]), progress=False)
+    found = evaluate(model, split.test, ks=(10,), metrics=("recall",), candidates=unseen)["value"].iloc[0]
+    assert len(unseen) == 40
+    assert found > 0.25 + 0.05
+
+
+def test_an_untrained_encoder_treats_all_alike() -> None:
+    """Content starts at zero, so before training a stranger's scores are all the same: what differs was learned."""
+    graph = Graph.from_dataset(make_sample(20, 15, ratings_per_user=5))
+    model = RecGraph(graph, QUICK, make_encoder(QUICK, graph).eval())
+    assert everything(model, NewUser(age=30))["score"].abs().max() == 0
+
+
+def test_version() -> None:
+    assert gnnrec.__version__.count(".") == 2
