@@ -1,149 +1,247 @@
-"""`Config`: every setting of a model and its training, in one frozen, checked place.
+"""`Config`: every setting of the graph neural network and its training, checked and immutable.
 
-The YAML file, ``--set`` on the command line and the settings of a saved run are all this class.
+The YAML file, ``--set`` on the command line and the settings of a saved run are all this class. Names of encoders,
+losses and metrics are checked against the registries, so a registered extension is accepted like a built-in one.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from gnnrec._checks import did_you_mean
 from gnnrec.errors import ConfigError
+from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+_validating: ContextVar[bool] = ContextVar("validating", default=False)
 
 
-class ModelConfig(_Section):
-    """What the network is."""
+@contextmanager
+def _validation() -> Iterator[None]:
+    token = _validating.set(True)
+    try:
+        yield
+    finally:
+        _validating.reset(token)
 
-    encoder: Literal["lightgcn", "graphsage"] = "lightgcn"
-    """Which encoder propagates."""
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, without unknown keys; a wrong value is a `ConfigError`.
+
+    Examples
+    --------
+    >>> class Window(Settings):
+    ...     days: int = Field(7, ge=1)
+    >>> Window(days=0)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: Window: days: Input should be greater than or equal to 1 (got 0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    def __init__(self, **values: Any) -> None:
+        if _validating.get():  # a section of other settings: the outermost call reports all errors
+            super().__init__(**values)
+            return
+        with _validation():
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigError(_format(error, type(self))) from None
+
+
+def _registered(name: str, registry: Registry) -> str:
+    try:
+        registry.get(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+class ModelConfig(Settings):
+    """Architecture of the network: the settings that all encoders share.
+
+    An encoder's own settings are a subclass that is registered with it, such as
+    `gnnrec.nn.lightgcn.LightGCNConfig`; `Config` picks the subclass by `encoder`.
+    """
+
+    encoder: str = "lightgcn"
+    """Registered name of the encoder."""
     embedding_dim: int = Field(128, ge=1)
-    """Width of all vectors."""
+    """Dimension of all embeddings."""
     num_layers: int = Field(1, ge=1)
-    """How often people gather from movies; each layer after the first goes two hops further."""
-    aggregation: Literal["mean", "max", "min", "sum"] = "mean"
-    """How GraphSAGE joins neighbours; LightGCN always takes the normalized sum."""
+    """Number of propagation layers; each additional layer extends the receptive field by two hops."""
     movie_degree_smoothing: float = Field(0.25, ge=0)
-    """Ratings that every movie gets on top when degrees normalize, in units of the mean; keeps rare movies quiet."""
-    user_degree_smoothing: float = Field(10.0, ge=0)
-    """LightGCN: ratings that every person gets on top when degrees normalize; so of few, the profile counts more."""
+    """Pseudo-count added to every movie's degree, in units of the mean degree; reduces the influence of rare movies."""
     attributes: tuple[str, ...] = ("genres",)
-    """What movies are linked to besides people: ``genres``, ``directors``, ``actors``, as far as the data has them."""
+    """Attribute nodes that movies are linked to: ``genres``, ``directors``, ``actors``, where the data has them."""
     modalities: tuple[str, ...] | None = None
-    """Which of the dataset's vectors of movies are read, such as ``poster`` and ``text``; null for all there are."""
+    """Content embeddings to use, such as ``poster`` and ``text``; null for all that the dataset has."""
     numeric_features: bool = True
-    """Whether decades are read; unseen movies are placed by a smooth function of year, runtime, plot length, genres."""
+    """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     temporal: bool = False
-    """Whether people's vectors know the order and the dates of what they watched; the next six keys say how."""
+    """Whether user embeddings depend on the order and dates of the history; the next six keys say how."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
-    """Views of a history in which a rating fades with the number of later ones; each fades to 1/e after so many."""
+    """Temporal pooling by position: a rating's weight decays to 1/e after this many later ratings."""
     day_decays: tuple[Positive, ...] = ()
-    """Views in which a rating fades with the days between it and the person's last one."""
+    """Temporal pooling by date: a rating's weight decays to 1/e after this many days before the last rating."""
     rating_decays: tuple[Positive, ...] = ()
-    """Views by rank in which a movie counts by how far above or below the person's mean it was rated."""
+    """Temporal pooling by position, weighted by how far each rating is above or below the user's mean."""
     date_features: bool = False
-    """Whether the hidden layer is told the date of the person's last rating."""
+    """Whether the hidden layer also sees the date of the user's last rating."""
     hidden_dim: int = Field(256, ge=0)
-    """Width of the hidden layer that reads all views together; 0 for none."""
+    """Width of the hidden layer over the pooled histories; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
-    """Share of the hidden layer, and of the vector made of the views, that is dropped in training."""
+    """Dropout of the hidden layer and of the pooled histories."""
     init: Literal["svd", "transitions", "random"] = "svd"
-    """Start of the movies' id vectors: an SVD of the ratings, an SVD of what followed what, or small and random."""
+    """Initialization of movie id embeddings: SVD of the ratings, SVD of the transition counts, or random."""
     init_scale: float = Field(0.3, gt=0)
-    """Size of the first scores when starting from the SVD; 1 would be the SVD's own."""
+    """Scale of the initial scores relative to the SVD."""
     transition_window: int = Field(10, ge=1)
-    """How many places later in a history a movie still counts as "followed by", for ``init: transitions``."""
+    """How many positions later a movie counts as a transition, for ``init: transitions``."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _encoder_exists(cls, value: str) -> str:
+        return _registered(value, ENCODERS)
 
     @model_validator(mode="after")
-    def _dates_are_read(self) -> Self:
+    def _date_features_need_a_hidden_layer(self) -> Self:
         if self.temporal and self.date_features and not self.hidden_dim:
-            raise ValueError("date_features is for the hidden layer; set hidden_dim above 0, or date_features to false")
+            raise ValueError("date_features needs the hidden layer; set hidden_dim above 0, or date_features to false")
         return self
 
 
-class TrainConfig(_Section):
-    """How it is trained."""
+class TrainConfig(Settings):
+    """Training of the network."""
 
-    loss: Literal["weighted_mse", "softmax", "bpr"] = "weighted_mse"
-    """What is minimised."""
+    loss: str = "weighted_mse"
+    """Registered name of the loss."""
     negative_weight: float = Field(0.3, gt=0)
-    """What an unwatched movie counts in the weighted squared error."""
+    """Weight of unobserved movies in the weighted squared error."""
+    loss_options: dict[str, Any] = {}
+    """Further options of the loss, by parameter name."""
     objective: Literal["masked_edges", "next_item"] = "masked_edges"
-    """What is asked at each step: a random share of the ratings, or what somebody rated next at some moment."""
+    """Training objective: predict a random subset of ratings, or the next rating after a sampled cutoff."""
     cutoffs_per_user: int = Field(10, ge=1)
-    """With ``objective: next_item``, how many moments of each person are asked about in an epoch."""
+    """``next_item``: cutoffs sampled per user and epoch."""
     cutoff_recency: float = Field(2.0, ge=1)
-    """How much late moments are preferred, as in time they are nearest to what will be asked; 1 draws all alike."""
+    """``next_item``: how strongly late cutoffs are preferred; 1 samples uniformly."""
     horizon: int = Field(1, ge=1)
-    """With ``objective: next_item``, how many of the following ratings are asked for at each moment."""
+    """``next_item``: number of ratings after each cutoff to predict."""
     edge_dropout: float = Field(0.5, gt=0, lt=1)
-    """Share of the ratings that, at each step, carry no message; with ``objective: masked_edges`` they are the questions."""
+    """Fraction of ratings excluded from message passing at each step; ``masked_edges`` predicts them."""
     id_dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of the movies that, at each step, must do without their id vector."""
+    """Fraction of movies whose id embedding is dropped at each step."""
     modality_dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the movies that, at each step, must do without a modality, drawn for each of them."""
+    """Fraction of movies whose content embedding is dropped at each step, drawn separately for each modality."""
     history_dropout: float = Field(0.05, ge=0, lt=1)
-    """Share of the people who, at each step, are known by their profile only: cold starts to learn from."""
+    """Fraction of users whose history is dropped at each step, as for a cold start."""
     history_truncation: float = Field(0.1, ge=0, lt=1)
-    """With ``objective: masked_edges``, share of the people who, at each step, are known by 1 to 15 of their ratings only."""
+    """``masked_edges``: fraction of users whose history is cut to 1 to 15 ratings at each step."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of the people whose age, gender and occupation are hidden at each step."""
+    """Fraction of users whose age, gender and occupation are dropped at each step."""
     epochs: int = Field(30, ge=1)
-    """Passes over all users, at the most."""
+    """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
-    """People per step; with ``objective: next_item``, moments."""
+    """Users per step; with ``next_item``, cutoffs."""
     learning_rate: float = Field(0.002, gt=0)
-    """Of Adam."""
+    """Learning rate of AdamW."""
     final_lr_ratio: float = Field(1.0, gt=0, le=1)
-    """What is left of the learning rate after the last epoch; it falls evenly. 1 keeps it constant."""
+    """Learning rate after the last epoch relative to the first, with linear decay; 1 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
-    """Of Adam, decoupled (AdamW)."""
+    """Decoupled weight decay of AdamW."""
     patience: int = Field(6, ge=1)
-    """Stop after so many epochs without a better validation metric."""
-    metric: Literal["ndcg", "recall", "hit_rate", "mrr", "map", "precision"] = "ndcg"
-    """What is watched on the validation ratings."""
+    """Early stopping: epochs without improvement of the validation metric."""
+    metric: str = "ndcg"
+    """Registered name of the validation metric."""
     k: int = Field(20, ge=1)
-    """Length of the list that the metric looks at."""
+    """Cutoff of the validation metric."""
     seed: int = Field(0, ge=0)
-    """Of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """``auto`` takes a GPU when there is one; else a PyTorch device such as ``cpu`` or ``cuda:1``."""
+    """PyTorch device such as ``cpu`` or ``cuda:1``; ``auto`` uses a GPU if available."""
+
+    @field_validator("loss")
+    @classmethod
+    def _loss_exists(cls, value: str) -> str:
+        return _registered(value, LOSSES)
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_exists(cls, value: str) -> str:
+        return _registered(value, METRICS)
 
 
-class Config(_Section):
-    """Everything `fit` can be told.
+def model_config_class(encoder: str) -> type[ModelConfig]:
+    """Return the settings class that is registered with an encoder."""
+    found: type[ModelConfig] = ENCODERS.metadata(encoder).get("config", ModelConfig)
+    return found
+
+
+class Config(Settings):
+    """All settings of the graph neural network.
 
     Examples
     --------
     >>> Config().override(["model.num_layers=2", "train.loss=bpr"]).model.num_layers
     2
+    >>> Config(model={"encoder": "graphsage", "aggregation": "max"}).model.aggregation
+    'max'
     """
 
-    model: ModelConfig = ModelConfig()
+    model: SerializeAsAny[ModelConfig] = Field(default_factory=lambda: model_config_class("lightgcn")())
     train: TrainConfig = TrainConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _settings_of_the_encoder(cls, value: Any) -> Any:
+        """Validate the model section as the settings class of its encoder."""
+        if isinstance(value, ModelConfig):
+            wanted = model_config_class(value.encoder)
+            return value if isinstance(value, wanted) else wanted(**value.model_dump(exclude_unset=True))
+        if not isinstance(value, dict):
+            return value
+        default = ModelConfig.model_fields["encoder"].default
+        name = value.get("encoder", default)
+        return model_config_class(name if name in ENCODERS else default).model_validate(value)
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
         """Check a nested mapping; a `ConfigError` names each wrong key and what was expected."""
         try:
-            return cls.model_validate(values)
+            with _validation():
+                return cls.model_validate(values)
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc'])) or where}: {_explain(e, cls)}" for e in error.errors()]
-            raise ConfigError(f"{where} is not valid:\n" + "\n".join(lines)) from None
+            raise ConfigError(_format(error, cls, where)) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a YAML file; what it leaves out keeps its default."""
+        """Read a YAML file, by its path or by the name of one that comes with gnnrec; omitted keys keep their defaults.
+
+        Examples
+        --------
+        >>> Config.from_yaml("ml1m-fast").model.embedding_dim
+        64
+        """
         return cls.from_mapping(read_yaml(path), str(path))
 
     def to_yaml(self, path: str | Path) -> None:
@@ -151,29 +249,94 @@ class Config(_Section):
         Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
     def override(self, assignments: Iterable[str]) -> Self:
-        """Return a config with ``section.key=value`` assignments applied, values read as YAML."""
-        values = self.model_dump()
+        """Return a config with ``section.key=value`` assignments applied; values are read as YAML."""
+        assignments = list(assignments)
+        values: dict[str, Any] = {"model": self.model.model_dump(), "train": self.train.model_dump()}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             section, dot, name = key.strip().partition(".")
             if not equals or not dot:
                 raise ConfigError(f"cannot read {assignment!r}; write section.key=value, as in model.num_layers=2")
             if not isinstance(values.get(section), dict):
-                raise ConfigError(f"there is no config section {section!r}; there are {', '.join(values)}")
+                raise ConfigError(f"unknown config section {section!r}; choose one of {', '.join(values)}")
             try:
                 values[section][name] = yaml.safe_load(text)
             except yaml.YAMLError:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
+        model = values["model"]
+        if model["encoder"] in ENCODERS and model["encoder"] != self.model.encoder:
+            # Settings of the former encoder do not carry over.
+            known = model_config_class(model["encoder"]).model_fields
+            given = {assignment.partition("=")[0].strip() for assignment in assignments}
+            values["model"] = {k: v for k, v in model.items() if k in known or f"model.{k}" in given}
         return type(self).from_mapping(values)
 
 
+class RatingConfig(Settings):
+    """Settings of the rating head that `gnnrec.fit_rating_model` fits.
+
+    Examples
+    --------
+    >>> RatingConfig(num_sample=20)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: RatingConfig: num_sample: there is no such key; did you mean 'num_samples'?
+    """
+
+    embedding_dim: int = Field(32, ge=1)
+    """Number of latent factors per user and movie, not counting the bias."""
+    num_samples: int = Field(80, ge=1)
+    """Number of posterior samples that are kept and averaged over."""
+    burn_in: int = Field(10, ge=0)
+    """Number of Gibbs steps before the first kept sample."""
+    reg: float = Field(5.0, gt=0)
+    """Ridge penalty of the regression from graph embeddings and features to latent factors."""
+    profile_shrinkage: float = Field(20.0, gt=0)
+    """Number of ratings at which the graph embedding and the profile contribute equally to a user's prior."""
+    use_graph_embeddings: bool = True
+    """Include the graph embeddings in the priors; otherwise only profiles, genres and decades."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the config files that come with gnnrec, by name.
+
+    Examples
+    --------
+    >>> sorted(shipped_configs())[:3]
+    ['ml1m', 'ml1m-chronological', 'ml1m-content']
+    """
+    package = Path(__file__).parent
+    folder = package / "configs"  # of an installed wheel
+    if not folder.is_dir():
+        folder = package.parent / "configs"  # of a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(name: str | Path) -> Path:
+    """Return the path of a config: of one that comes with gnnrec by its name, or else the path itself.
+
+    A file in the current folder wins over a name.
+
+    Examples
+    --------
+    >>> find_config("ml1m").name
+    'ml1m.yaml'
+    """
+    path, shipped = Path(name), shipped_configs()
+    if path.is_file() or str(name) not in shipped:
+        return path
+    return shipped[str(name)]
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, none when it is empty; a `ConfigError` for anything else."""
-    path = Path(path)
+    """Return the keys and values of a YAML file, by path or shipped name; a `ConfigError` for anything else."""
+    path = find_config(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}") from None
+        raise ConfigError(_no_config(path)) from None
     except OSError as error:
         raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
@@ -186,18 +349,42 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values or {}
 
 
-def _keys(root: type[BaseModel]) -> list[str]:
-    """Return the sections, and ``section.key`` of all that is in them."""
+def _no_config(path: Path) -> str:
+    if path.suffix or len(path.parts) > 1:
+        return f"there is no config file {path}"
+    names = list(shipped_configs())
+    hint = did_you_mean(str(path), names)
+    return f"there is no config {str(path)!r}; give a YAML file, or one of {', '.join(names)}{hint}"
+
+
+def config_keys(root: type[BaseModel]) -> list[str]:
+    """Return the sections of a settings class and ``section.key`` of everything in them, for all encoders."""
     found = list(root.model_fields)
     for section, field in root.model_fields.items():
-        found += [f"{section}.{key}" for key in getattr(field.annotation, "model_fields", ())]
-    return found
+        annotation = field.annotation
+        classes = [annotation]
+        if isinstance(annotation, type) and issubclass(annotation, ModelConfig):
+            classes = [model_config_class(name) for name in ENCODERS.names()]
+        for cls in classes:
+            found += [f"{section}.{key}" for key in getattr(cls, "model_fields", ())]
+    return list(dict.fromkeys(found))
+
+
+def _format(error: ValidationError, root: type[BaseModel], where: str | None = None) -> str:
+    """Return one message for all problems that pydantic found."""
+    found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in error.errors()]
+    if where is None and len(found) == 1:
+        return f"{root.__name__}: {found[0]}"
+    return f"{where or root.__name__} is not valid:\n" + "\n".join(f"  {line}" for line in found)
 
 
 def _explain(error: Any, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(".".join(map(str, error["loc"])), _keys(root), n=1)
-        return f"there is no such key{f'; did you mean {close[0]}?' if close else ''}"
-    if error["type"] == "value_error":  # of a check of ours, which says all there is to say
+        keys = config_keys(root)
+        key = ".".join(map(str, error["loc"]))
+        if key in keys:
+            return "this key belongs to another encoder"
+        return f"there is no such key{did_you_mean(key, keys)}"
+    if error["type"] == "value_error":  # one of our own checks
         return str(error["ctx"]["error"])
     return f"{error['msg']} (got {error['input']!r})"

@@ -18,9 +18,9 @@ from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import ACCURACY, coverage, genre_diversity, novelty
 from gnnrec.evaluation.ranking import Ranking, rank, ranking_task
 from gnnrec.graph import Graph
-from gnnrec.models.base import Recommender
 from gnnrec.splitting import Split
-from gnnrec.splitting.protocols import check_scope
+from gnnrec.splitting.split import check_scope
+from gnnrec.typing import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
 def evaluate(
-    model: Recommender,
+    model: Scorer,
     test: pd.DataFrame | Split,
     *,
     ks: Sequence[int] = (10, 20),
@@ -187,6 +187,20 @@ def evaluate(
             rows["coverage", k] = share, np.nan, np.nan, len(task.users)
     in_order = [(metric, k) for metric in wanted for k in sizes]
     return _with_attrs(pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS)), asked)
+
+
+def validate(model: Scorer, split: Split, metric: str = "ndcg", k: int = 20) -> float:
+    """Return a metric on the validation ratings of a split."""
+    found = evaluate(
+        model,
+        split.valid,
+        ks=(k,),
+        metrics=(metric,),
+        candidates=split.candidates_for("valid"),
+        history=split.support,
+        per_user=True,
+    )
+    return float(found[f"{metric}@{k}"].mean())
 
 
 def _with_attrs(frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:

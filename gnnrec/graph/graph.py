@@ -130,7 +130,9 @@ def hetero_data(graph: Graph) -> HeteroData:
     for column, values in graph.attributes.items():
         data[MOVIE_ATTRIBUTES[column].node_type].num_nodes = len(values)
     data[OCCUPATION].num_nodes = len(graph.occupations)
-    add_relation(data, (USER, "rated", MOVIE), (users.user_index, users.movie_index), rating=users.rating, time=users.timestamp)
+    add_relation(
+        data, (USER, "rated", MOVIE), (users.user_index, users.movie_index), rating=users.rating, time=users.timestamp
+    )
     for column, ends in graph.movie_attribute_edges.items():
         side = MOVIE_ATTRIBUTES[column]
         add_relation(data, (MOVIE, side.relation, side.node_type), ends)

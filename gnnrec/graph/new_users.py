@@ -146,8 +146,7 @@ def encode_users(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
     if not any(new):
         return graph.user_batch(graph.user_nodes(people)), pd.Index(people)
     batches = [
-        _new_batch(graph, p) if n else graph.user_batch(graph.user_nodes([p]))
-        for p, n in zip(people, new, strict=True)
+        _new_batch(graph, p) if n else graph.user_batch(graph.user_nodes([p])) for p, n in zip(people, new, strict=True)
     ]
     names = [
         _name(person, i, len(people)) if n else person for i, (person, n) in enumerate(zip(people, new, strict=True))

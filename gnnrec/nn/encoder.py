@@ -147,7 +147,7 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
+    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
         """Return an encoder with the settings it understands, for what is known of movies and people."""
 
     @torch.no_grad()

@@ -135,7 +135,10 @@ def content_sizes(graph: Graph, model: ModelConfig) -> FeatureSizes:
     content = NodeFeatures.of_movies(graph)
     sizes = content.sizes
     modalities = tuple(sizes.modalities) if model.modalities is None else model.modalities
-    for what, names, there in (("attributes", model.attributes, sizes.attributes), ("modalities", modalities, sizes.modalities)):
+    for what, names, there in (
+        ("attributes", model.attributes, sizes.attributes),
+        ("modalities", modalities, sizes.modalities),
+    ):
         if unknown := [name for name in names if name not in there]:
             raise ConfigError(
                 f"model.{what} names {', '.join(unknown)}, which {graph.dataset.name} does not have; "

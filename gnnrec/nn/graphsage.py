@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,19 @@ from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
+from gnnrec.registry import register_encoder
 
 
+class GraphSAGEConfig(ModelConfig):
+    """Settings of `GraphSAGE`."""
+
+    encoder: str = "graphsage"
+    """Registered name of the encoder."""
+    aggregation: Literal["mean", "max", "min", "sum"] = "mean"
+    """How messages of neighbors are aggregated."""
+
+
+@register_encoder("graphsage", config=GraphSAGEConfig)
 class GraphSAGE(Encoder):
     r"""GraphSAGE on the graph of users and movies (Hamilton et al. 2017, https://arxiv.org/abs/1706.02216, alg. 1).
 
@@ -73,8 +84,9 @@ class GraphSAGE(Encoder):
         self.reset_parameters()
 
     @classmethod
-    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
-        """See `Encoder.build`."""
+    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
+        """See `Encoder.from_config`."""
+        assert isinstance(model, GraphSAGEConfig)
         return cls(
             movie=movie,
             person=person,

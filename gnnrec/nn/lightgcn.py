@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
@@ -12,9 +13,18 @@ from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
+from gnnrec.registry import register_encoder
 from gnnrec.sparse import Adjacency, symmetric_norm
 
 
+class LightGCNConfig(ModelConfig):
+    """Settings of `LightGCN`."""
+
+    user_degree_smoothing: float = Field(10.0, ge=0)
+    """Pseudo-count added to every user's degree; users with few ratings then rely more on their profile."""
+
+
+@register_encoder("lightgcn", config=LightGCNConfig)
 class LightGCN(Encoder):
     r"""Inductive LightGCN (after He et al. 2020, https://arxiv.org/abs/2002.02126).
 
@@ -81,8 +91,9 @@ class LightGCN(Encoder):
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
     @classmethod
-    def build(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
-        """See `Encoder.build`."""
+    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
+        """See `Encoder.from_config`."""
+        assert isinstance(model, LightGCNConfig)
         return cls(
             movie=movie,
             person=person,

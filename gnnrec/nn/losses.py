@@ -6,17 +6,15 @@ All take the same arguments, so that one config word swaps them. A rating is a m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from gnnrec.registry import register_loss
 from gnnrec.sparse import Adjacency
 
-Loss = Callable[..., Tensor]
 
-
+@register_loss("weighted_mse")
 def weighted_mse(
     z: Tensor,
     targets: Tensor,
@@ -63,6 +61,7 @@ def weighted_mse(
     return (of_questions + negative_weight * (everywhere - scores.square().sum())) / len(z)
 
 
+@register_loss("softmax")
 def softmax(
     z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None
 ) -> Tensor:
@@ -88,6 +87,7 @@ def softmax(
     return (scores.logsumexp(dim=1)[row] - scores[row, movie]).sum() / max(len(row), 1)
 
 
+@register_loss("bpr")
 def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None) -> Tensor:
     r"""Bayesian personalised ranking: each question against one unwatched movie drawn at random.
 
@@ -118,7 +118,3 @@ def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, genera
     row, movie, drawn = row[fair], movie[fair], drawn[fair]
     positive, negative = (Adjacency(row, col, len(z), len(targets)).edge_scores(z, targets) for col in (movie, drawn))
     return -F.logsigmoid(positive - negative).sum() / max(len(row), 1)
-
-
-LOSSES: dict[str, Loss] = {"weighted_mse": weighted_mse, "softmax": softmax, "bpr": bpr}
-"""The losses by the name they have in a config."""

@@ -9,13 +9,16 @@ number of layers. There are two ways to ask.
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import Generator, Tensor
 
 from gnnrec.config import TrainConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.graph.graph import csr_ranges
-from gnnrec.nn import LOSSES, DropMask, Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn import DropMask, Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency
 
 SHORT = 15.0
@@ -131,8 +134,12 @@ def _loss(
     column = rated.cumsum(0) - 1
     row, movie = known.user_index.to(z.device), known.movie_index.to(z.device)
     watched = Adjacency(row, column[movie], known.num_users, int(rated.sum()))
-    options = {"negative_weight": train.negative_weight} if train.loss == "weighted_mse" else {}
-    return LOSSES[train.loss](z, targets[rated], watched, question.to(z.device), generator, **options)
+    loss = LOSSES.get(train.loss)
+    options = dict(train.loss_options)
+    if "negative_weight" in inspect.signature(loss).parameters:
+        options.setdefault("negative_weight", train.negative_weight)
+    value: Tensor = loss(z, targets[rated], watched, question.to(z.device), generator, **options)
+    return value
 
 
 def bernoulli(n: int, probability: float, generator: Generator) -> Tensor:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from gnnrec.benchmark import BenchmarkReport
 
 from gnnrec import load_dataset
-from gnnrec.benchmark import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph

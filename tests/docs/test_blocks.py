@@ -27,7 +27,7 @@ LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
 LANGUAGES = {"python", "console", "yaml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
 
-small_sample = cache(partial(make_sample, n_users=100))
+small_sample = cache(partial(make_sample, num_users=100))
 """Pages ask for the same few samples again and again; a dataset never changes."""
 
 

@@ -37,7 +37,7 @@ def test_nothing_that_was_printed_is_kept(path: Path) -> None:
 def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     (first,) = (cell for cell in notebook.cells if "load_dataset(DATASET)" in cell.source)
-    first.source = first.source.replace("load_dataset(DATASET)", "load_dataset(DATASET, n_users=100)")  # quicker
+    first.source = first.source.replace("load_dataset(DATASET)", "load_dataset(DATASET, num_users=100)")  # quicker
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = outputs(notebook)
     pictures = [output for output in shown if "image/png" in output.get("data", {})]

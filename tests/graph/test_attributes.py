@@ -62,13 +62,13 @@ def test_hetero_data() -> None:
 
 
 def test_everybody_on_request() -> None:
-    graph = Graph.from_dataset(dataset(), min_movies=1)
+    graph = Graph.from_dataset(dataset(), minum_movies=1)
     assert graph.attributes["directors"].tolist() == ["Ann Lee", "Bo Ray", "Cy Fox"]
-    assert Graph.from_dataset(dataset(), min_movies=3).attributes["actors"].tolist() == ["Eli"]
+    assert Graph.from_dataset(dataset(), minum_movies=3).attributes["actors"].tolist() == ["Eli"]
 
 
 def test_a_kind_that_nobody_is_of_is_not_there() -> None:
-    graph = Graph.from_dataset(dataset(), min_movies=3)
+    graph = Graph.from_dataset(dataset(), minum_movies=3)
     assert list(graph.attributes) == list(graph.movie_attribute_edges) == ["genres", "actors"]
     assert "director" not in graph.data.node_types
     assert list(Graph.from_dataset(dataset(MOVIES[["movie_id"]])).attributes) == ["genres"]
@@ -107,7 +107,7 @@ def test_every_credit_of_those_with_enough_movies_is_an_edge(casts: list[list[st
     count = len(casts)
     ratings = pd.DataFrame({"user_id": 1, "movie_id": range(count)})
     movies = pd.DataFrame({"movie_id": range(count), "actors": casts})
-    graph = Graph.from_dataset(Dataset(ratings, movies), min_movies=least)
+    graph = Graph.from_dataset(Dataset(ratings, movies), minum_movies=least)
     films = Counter(actor for cast in casts for actor in set(cast))
     expected = {(movie, a) for movie, cast in enumerate(casts) for a in cast if films[a] >= least}
     if not expected:

@@ -8,7 +8,6 @@ from collections import defaultdict
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.histories import DAY, Rating, batch_of_histories, histories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.graph import transition_counts
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import GraphTensors, init_from_transitions
+from tests.helpers.histories import DAY, Rating, batch_of_histories, histories
 
 Counts = dict[tuple[int, int], float]
 INF = float("inf")

@@ -450,7 +450,7 @@ def test_support_helps() -> None:
     assert known > unknown + 0.02
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_folds_of_movielens() -> None:
     """What the documentation says of MovieLens-1M, and the sizes that others can compare theirs with."""
     root = os.environ.get("GNNREC_DATA")
