@@ -1,7 +1,7 @@
 """Compare gnnrec with well-known models from elsewhere: the same rows, the same measures, one run.
 
-    pip install -r examples/requirements-peers.txt
-    python examples/compare_peers.py [--dataset ml-1m] [--split FOLDER | --protocol NAME] [--models gnn,ease,sasrec]
+    pip install -r benchmarks/requirements-peers.txt
+    python benchmarks/compare_peers.py [--dataset ml-1m] [--split FOLDER | --protocol NAME] [--models gnn,ease,sasrec]
         [--seeds 1] [--limit-seconds 600] [--config configs/ml1m.yaml] [--json peers.json]
 
 It is `gnnrec benchmark` with the peers switched on, and takes all of its options: `gnnrec benchmark --help` lists them.

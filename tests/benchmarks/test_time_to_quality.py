@@ -1,4 +1,4 @@
-"""`python examples/time_to_quality.py` on a small world: what the clocks count, and what is told about them."""
+"""`python benchmarks/time_to_quality.py` on a small world: what the clocks count, and what is told about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.evaluation import Fingerprint
 from gnnrec.splitting import random_split
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "time_to_quality.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "time_to_quality.py"
 QUICK = ("--set", "train.epochs=3", "--set", "train.batch_size=32", "--set", "model.embedding_dim=16")
 
 
@@ -63,7 +63,7 @@ def test_both_reach_it(folder, monkeypatch, capsys):
     assert found["ratio"] == min(small["seconds"], large["seconds"]) / ours["seconds"]
     assert not found["ratio_is_a_bound"]
     assert found["protocol"].startswith(f"{Fingerprint.of(Split.from_folder(folder)).digest} = world, ")
-    typed = "python examples/time_to_quality.py --dataset world --split split --target 0.4 --batch-sizes 200 2000"
+    typed = "python benchmarks/time_to_quality.py --dataset world --split split --target 0.4 --batch-sizes 200 2000"
     assert found["command"] == " ".join([typed, *QUICK])
     printed = capsys.readouterr().out
     assert f"LightGCN takes {found['ratio']:.1f} times as long as gnnrec" in printed

@@ -1,7 +1,7 @@
 """Movies nobody has rated, people nobody has met: how good is each model, and what does each kind of content bring?
 
-    python examples/cold_start.py movies|newest|users|both [--dataset ml-1m] [--features FOLDER] [--models gnn,ridge]
-    python examples/cold_start.py movies|warm --ablation [--features FOLDER] [--split FOLDER]
+    python benchmarks/cold_start.py movies|newest|users|both [--dataset ml-1m] [--features FOLDER] [--models gnn,ridge]
+    python benchmarks/cold_start.py movies|warm --ablation [--features FOLDER] [--split FOLDER]
         [--folds 5] [--seeds 3] [--config FILE.yaml] [--set SECTION.KEY=VALUE] [--json FILE]
 
 movies   the movies of each of five fixed folds, ranked among each other and among all
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     try:
-        run(arguments, script_line("examples/cold_start.py", parser, arguments, positional=("question",)))
+        run(arguments, script_line("benchmarks/cold_start.py", parser, arguments, positional=("question",)))
     except (gnnrec.GnnrecError, OSError) as error:
         sys.exit(f"error: {error}")
 

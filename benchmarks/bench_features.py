@@ -1,6 +1,6 @@
 """How fast posters become vectors, and whether memory stays flat while they do.
 
-    python examples/bench_features.py data/ml-1m/posters --architecture ViT-B-32 --limit 512
+    python benchmarks/bench_features.py data/ml-1m/posters --architecture ViT-B-32 --limit 512
 
 Without --weights they are drawn at random: speed and memory are the same, the vectors mean nothing.
 """

@@ -25,7 +25,7 @@ from gnnrec.config import Config
 from gnnrec.data.schema import ALIASES
 from gnnrec.evaluation import METRICS
 
-HOME = Path(__file__).resolve().parent.parent
+HOME = Path(__file__).resolve().parents[2]
 DOCS = HOME / "docs"
 SITE = [page for page in sorted(DOCS.rglob("[!_]*.md")) if "_build" not in page.parts]
 PAGES = [HOME / "README.md", HOME / "data" / "README.md", *SITE]

@@ -1,6 +1,6 @@
 """Time one training step against PyG's stock LightGCN, and `recommend` for one new user.
 
-    python examples/bench_speed.py [--dataset ml-1m] [--dim 64] [--batch-size 512] [--repeats 7]
+    python benchmarks/bench_speed.py [--dataset ml-1m] [--dim 64] [--batch-size 512] [--repeats 7]
 
 Both steps are on the same graph and ask about the same ratings: half of those of a batch of users. Ours predicts them
 from the other half against the whole catalogue; PyG's `LightGCN` ranks each above one unwatched movie (BPR), as in its

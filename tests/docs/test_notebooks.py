@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "docs" / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 SHOWS = {  # what a reader should see: pictures, and a word of the last table or text
     "explore": (11, "ratings_per_movie"),
     "train-and-recommend": (1, "Night Train (2001)"),

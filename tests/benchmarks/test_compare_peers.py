@@ -1,4 +1,4 @@
-"""`python examples/compare_peers.py` on a small world, with what needs no other package."""
+"""`python benchmarks/compare_peers.py` on a small world, with what needs no other package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gnnrec.models import EASE
 from gnnrec.models.registry import PEERS
 from gnnrec.splitting import split
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "compare_peers.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_peers.py"
 QUICK = ("--dataset", "small", "--limit-seconds", "0.01", "--set", "train.epochs=1")
 
 

@@ -20,7 +20,7 @@ from gnnrec.cli import app
 from gnnrec.errors import DataError, GnnrecError
 from gnnrec.splitting import PROTOCOLS
 
-HOME = Path(__file__).resolve().parent.parent
+HOME = Path(__file__).resolve().parents[2]
 HITS = ("hit_rate", "ndcg")
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_there_yet_is_said(made: Any, results: Path) -> None:
     for one in made.SECTIONS.values():
         for command in one.commands.values():
             assert f"Not measured yet: `{command}`" in section(page, one.title)
-    assert "Not measured yet: `python examples/time_to_quality.py" in section(page, "Time to quality")
+    assert "Not measured yet: `python benchmarks/time_to_quality.py" in section(page, "Time to quality")
     assert "| fit s |" not in page
 
 

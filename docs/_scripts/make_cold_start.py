@@ -21,7 +21,7 @@ from cold_start_pictures import Rows, bars_of, lines_of
 from make_leaderboard import RESULTS, SPLIT, heading, markdown
 
 HERE = Path(__file__).resolve().parent
-START = "python examples/cold_start.py"
+START = "python benchmarks/cold_start.py"
 WARM = "--set model.history_smoothing=0 --set train.short_histories=0"  # what makes cold starts better is left out
 COMMANDS = {
     "cold-movies.json": f"{START} movies --features FEATURES --limit-seconds 60",

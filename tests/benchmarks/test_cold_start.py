@@ -1,4 +1,4 @@
-"""`python examples/cold_start.py` on a small world, and the page that is written from what it measures."""
+"""`python benchmarks/cold_start.py` on a small world, and the page that is written from what it measures."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from gnnrec.graph import Graph
 from gnnrec.models import BASELINES
 from gnnrec.splitting import cold_users_split
 
-HOME = Path(__file__).resolve().parent.parent
-SCRIPT = HOME / "examples" / "cold_start.py"
+HOME = Path(__file__).resolve().parents[2]
+SCRIPT = HOME / "benchmarks" / "cold_start.py"
 QUICK = ("--set", "train.epochs=2", "--set", "train.batch_size=64", "--set", "model.embedding_dim=16")
 
 
@@ -56,7 +56,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
 
 def test_users_are_asked_with_each_number_of_known_ratings(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run(monkeypatch, "users", "--models", "gnn,popularity", "--folds", "2")
-    assert found["command"].startswith("python examples/cold_start.py users --dataset world --models gnn,popularity")
+    assert found["command"].startswith("python benchmarks/cold_start.py users --dataset world --models gnn,popularity")
     rows = {(row["case"], row["model"], row["metric"], row["k"]): row for row in found["results"]}
     assert len(rows) == 5 * 2 * 4
     for support in (0, 1, 3, 5, 10):

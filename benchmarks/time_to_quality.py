@@ -1,6 +1,6 @@
 """Seconds until a model is good: gnnrec against PyG's own LightGCN, in one process, with the same threads.
 
-    python examples/time_to_quality.py [--dataset ml-1m] [--split FOLDER] [--target 0.24]
+    python benchmarks/time_to_quality.py [--dataset ml-1m] [--split FOLDER] [--target 0.24]
         [--batch-sizes 2048 8192 32768 131072] [--limit-seconds 3600] [--config FILE.yaml] [--json FILE]
 
 A model is good when NDCG@20 on the valid rows first reaches the target. The clock counts everything that is done to get
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the curves to this file, again after every run")
     arguments = parser.parse_args()
     try:
-        measure(arguments, script_line("examples/time_to_quality.py", parser, arguments, together=("batch_sizes",)))
+        measure(arguments, script_line("benchmarks/time_to_quality.py", parser, arguments, together=("batch_sizes",)))
     except (gnnrec.GnnrecError, OSError) as error:
         sys.exit(f"error: {error}")
 
