@@ -16,11 +16,11 @@ from functools import partial
 from statistics import median
 
 import torch
+from _common import console
 from rich.table import Table
 from torch_geometric.nn.models import LightGCN as StockLightGCN
 
 import gnnrec
-from _common import console
 from gnnrec.models.gnn_training import start
 from gnnrec.training.edge_sampling import batch_loss
 

@@ -26,11 +26,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from _common import console, read_dataset, script_line
 from rich.table import Table
 
 import gnnrec
 from gnnrec._io import write_atomic
-from _common import console, read_dataset, script_line
 from gnnrec.benchmarking import compare, fit_best, format_skipped, is_seeded, timed, versions
 from gnnrec.registry import MODELS
 from gnnrec.splitting.splitters import NUM_FOLDS
@@ -77,7 +77,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds where there are no folds")
     parser.add_argument("--time-limit", type=float, default=240, help="seconds after which a model starts no epoch")
     parser.add_argument(
-        "--config", type=Path, help="config of the network; by default that of the scenario, or the defaults with --ablation"
+        "--config",
+        type=Path,
+        help="config of the network; by default that of the scenario, or the defaults with --ablation",
     )
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting")
     parser.add_argument("--json", type=Path, help="write the results to this file")
@@ -160,12 +162,16 @@ def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]
 
     def fit(name: str, settings: gnnrec.Config, split: gnnrec.Split, seed: int) -> gnnrec.Recommender:
         seeded = settings.override([f"train.seed={seed}"])
-        return fit_best(name, split, config=seeded, seed=seed, time_limit=arguments.time_limit, progress=console.is_terminal)
+        return fit_best(
+            name, split, config=seeded, seed=seed, time_limit=arguments.time_limit, progress=console.is_terminal
+        )
 
     if not arguments.ablation:
         wanted = arguments.models.split(",") if arguments.models else names
         if unknown := set(wanted) - set(MODELS.names()):
-            raise gnnrec.ConfigError(f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS.names())}")
+            raise gnnrec.ConfigError(
+                f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS.names())}"
+            )
         return config, {name: partial(fit, name, config) for name in wanted}
     wanted = arguments.variants.split(";") if arguments.variants else list(VARIANTS)
     if unknown := set(wanted) - set(VARIANTS):

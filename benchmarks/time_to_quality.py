@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import console, script_line
 from rich.table import Table
 
 import gnnrec
 from gnnrec._io import write_atomic
 from gnnrec._torch import pick_device
-from _common import console, script_line
 from gnnrec.benchmarking import timed, versions
 from gnnrec.evaluation import Fingerprint, validate
 from gnnrec.models.gnn_training import start
@@ -70,7 +70,7 @@ class Run:
                 "epochs": len(self.curve), "curve": self.curve}  # fmt: skip
 
 
-class TargetReached(Exception)  # noqa: N818:
+class TargetReached(Exception):  # noqa: N818
     """Ends a fit between two epochs."""
 
 
@@ -98,7 +98,11 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     if not arguments.time_limit > 0:
         raise gnnrec.ConfigError(f"--time-limit must be above 0, not {arguments.time_limit}")
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
-    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.splitting.random_split(dataset)
+    split = (
+        gnnrec.Split.from_folder(arguments.split, dataset)
+        if arguments.split
+        else gnnrec.splitting.random_split(dataset)
+    )
     if split.valid.empty:
         raise gnnrec.ConfigError("the split has no valid rows to measure the quality on")
     config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else DEFAULT
