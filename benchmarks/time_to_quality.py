@@ -137,7 +137,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     if record["ratio"] is None:
         console.print(f"gnnrec did not reach {arguments.target}; there is no ratio")
     else:
-        console.print(f"LightGCN takes {bound}{facts['ratio']:.1f} times as long as gnnrec", highlight=False)
+        console.print(f"LightGCN takes {bound}{record['ratio']:.1f} times as long as gnnrec", highlight=False)
 
 
 def ours(split: gnnrec.Split, target: float, config: gnnrec.Config) -> Run:
