@@ -1,0 +1,181 @@
+"""What commands print: lines, tables in four formats, errors and warnings of one line each.
+
+Tables are drawn on a terminal and plain text in a pipe; ``--json``, ``--csv`` and ``--out FILE`` write the values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_RECORDED = ("data_dir", "out", "storage", "plugin", "json", "csv")
+"""Options that say where files lie on one machine, or how results are printed."""
+FORMATS = (".json", ".csv", ".parquet")
+
+
+def say(text: str = "") -> None:
+    """Print a line to standard output."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)
+
+
+def never_fail_on_titles() -> None:
+    """Replace characters that the terminal cannot encode instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Print errors of the library and of the file system as one line, with exit status 1; warnings as one line."""
+    from gnnrec.errors import GnnrecError
+
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: note(f"warning: {message}")
+        try:
+            yield
+        except (GnnrecError, FloatingPointError, OSError) as error:
+            named = isinstance(error, OSError) and error.filename and not isinstance(error, GnnrecError)
+            text = f"{error.strerror}: {error.filename}" if named else str(error)  # type: ignore[attr-defined]
+            line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
+            note(f"error: {line}")
+            raise typer.Exit(1) from None
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse an output file of an unknown format before the work is done."""
+    from gnnrec.errors import ConfigError
+
+    if out is not None and out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"cannot write {out}: the file must end in {', '.join(FORMATS)}")
+
+
+def show(
+    values: pd.DataFrame,
+    *,
+    text: Mapping[str, Sequence[Any]] | None = None,
+    title: str = "",
+    as_json: bool = False,
+    as_csv: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Print a table, or write its values.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        For JSON, CSV and files.
+    text : mapping of str to sequence, optional
+        Columns for people to read; those of `values` by default.
+    title : str
+        Printed above a table that people read.
+    as_json, as_csv : bool
+        Print the values instead.
+    out : Path, optional
+        Write the values to this file instead.
+    """
+    if out is not None:
+        write_values(values, out)
+        say(f"saved in {out}")
+    if as_json:
+        say(json.dumps(json.loads(values.to_json(orient="records")), ensure_ascii=False, indent=1))
+    elif as_csv:
+        sys.stdout.write(values.to_csv(index=False, lineterminator="\n"))
+    elif out is None:
+        _print_table(text if text is not None else {str(name): values[name].tolist() for name in values}, title)
+
+
+def write_values(values: pd.DataFrame, out: Path) -> None:
+    """Write a frame as JSON, CSV or Parquet, by the ending of the file."""
+    from gnnrec._io import write_atomic
+    from gnnrec.errors import ConfigError
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    suffix = out.suffix.lower()
+    if suffix == ".parquet":
+        try:
+            data = values.to_parquet(index=False)
+        except ImportError:
+            raise ConfigError("Parquet files need pyarrow; install it with: pip install 'gnnrec[parquet]'") from None
+        write_atomic(out, data)
+    elif suffix == ".csv":
+        write_atomic(out, values.to_csv(index=False, lineterminator="\n").encode())
+    else:
+        write_atomic(out, (values.to_json(orient="records", indent=1, force_ascii=False) + "\n").encode())
+
+
+def _print_table(columns: Mapping[str, Sequence[Any]], title: str) -> None:
+    cells = {name: [_text(value) for value in values] for name, values in columns.items()}
+    right = {name for name, values in columns.items() if values and all(_is_number(value) for value in values)}
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+        for name in cells:
+            table.add_column(escape(name), justify="right" if name in right else "left")
+        for row in zip(*cells.values(), strict=True):
+            table.add_row(*map(escape, row))
+        Console().print(table)
+        return
+    if title:
+        say(title)
+    widths = {name: max(map(len, [name, *values])) for name, values in cells.items()}
+    for row in [tuple(cells), *zip(*cells.values(), strict=True)]:
+        parts = [
+            cell.rjust(widths[name]) if name in right else cell.ljust(widths[name])
+            for name, cell in zip(cells, row, strict=True)
+        ]
+        say("  ".join(parts).rstrip())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4f}"
+    return "" if value is None else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    text = str(value).split(" ")[0].replace(",", "")
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command that is running, with the options that were given, for reports.
+
+    Absolute paths are reduced to their last part.
+    """
+    words = ["gnnrec", str(context.info_name)]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is None or source.name != "COMMANDLINE" or parameter.name in NOT_RECORDED:
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            text = Path(one).name if Path(str(one)).is_absolute() else str(one)
+            if one is True:
+                words.append(parameter.opts[0])
+            else:
+                words += [text] if parameter.param_type_name == "argument" else [parameter.opts[0], text]
+    return shlex.join(words)
