@@ -183,7 +183,7 @@ LOSSES = Registry("loss", dict.fromkeys(("weighted_mse", "softmax", "bpr"), "gnn
 METRICS = Registry(
     "metric",
     dict.fromkeys(
-        ("recall", "precision", "ndcg", "hit_rate", "mrr", "map", "coverage", "novelty", "diversity", "popularity"),
+        ("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"),
         "gnnrec.evaluation.metrics",
     ),
 )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from gnnrec.errors import ConfigError
 from gnnrec.evaluation.bootstrap import intervals
 from gnnrec.evaluation.fingerprint import Fingerprint
-from gnnrec.evaluation.metrics import ACCURACY, coverage, genre_diversity, novelty
-from gnnrec.evaluation.ranking import Ranking, rank, ranking_task
-from gnnrec.graph import Graph
+from gnnrec.evaluation.metrics import CatalogStatistics
+from gnnrec.evaluation.ranking import rank, ranking_task
+from gnnrec.registry import METRICS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_scope
 from gnnrec.typing import Scorer
@@ -94,7 +91,7 @@ def evaluate(
     history: pd.DataFrame | str | None = None,
     candidates: Iterable[Any] | None = None,
     negatives: pd.DataFrame | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str | Callable[..., Any]] | None = None,
     per_user: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
@@ -125,8 +122,8 @@ def evaluate(
         Rank these only; all movies of the graph when not given.
     negatives : pandas.DataFrame, optional
         Rows of ``user_id, movie_id``: of each user rank these and the test movies only.
-    metrics : sequence of str, optional
-        Some of `METRICS`; all when not given.
+    metrics : sequence of str or callables, optional
+        Registered names, or functions of hits and number of relevant movies; all built-in metrics by default.
     per_user : bool
         Return one row per user instead of the means.
     confidence : float
@@ -169,22 +166,28 @@ def evaluate(
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence}")
     asked = Asked.of(test, mask, history, candidates, negatives, model.graph.dataset.ratings)
-    facts = _Facts.of(model.graph)  # before the history: novelty is a matter of what the model was trained on
+    catalog = CatalogStatistics.from_graph(model.graph)  # before the history: novelty is about training
     if asked.history is not None and len(asked.history):
         model = model.add_ratings(asked.history)
     task = ranking_task(model.graph, asked.test, asked.mask, asked.candidates, asked.negatives)
     ranking = rank(model, task, max(sizes))
-    keys = [(metric, k) for metric in wanted if metric != "coverage" for k in sizes]
-    values = {key: _per_user(*key, ranking, facts).numpy() for key in keys}
+    values: dict[tuple[str, int], np.ndarray] = {}
+    for name, (function, of) in wanted.items():
+        for k in sizes:
+            if of == "users":
+                values[name, k] = function(ranking.hits[:, :k], ranking.num_relevant).numpy()
+            elif of == "lists":
+                values[name, k] = function(ranking.lists[:, :k], catalog).numpy()
     if per_user:
         ids = model.graph.ids["user"][task.users.numpy()]
         columns = {f"{metric}@{k}": own for (metric, k), own in values.items()}
         return _with_attrs(pd.DataFrame({"user_id": ids, **columns}), asked)
     rows = _means(values, confidence, seed)
-    if "coverage" in wanted:
-        for k in sizes:
-            share = coverage(ranking.lists[:, :k], len(task.candidates))
-            rows["coverage", k] = share, np.nan, np.nan, len(task.users)
+    for name, (function, of) in wanted.items():
+        if of == "catalog":
+            for k in sizes:
+                value = function(ranking.lists[:, :k], len(task.candidates))
+                rows[name, k] = float(value), np.nan, np.nan, len(task.users)
     in_order = [(metric, k) for metric in wanted for k in sizes]
     return _with_attrs(pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS)), asked)
 
@@ -208,36 +211,8 @@ def _with_attrs(frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     return frame
 
 
-@dataclass(frozen=True, eq=False)
-class _Facts:
-    """What the metrics of lists need to know about the movies."""
-
-    counts: Tensor  # [num_movies], ratings in training
-    num_users: int  # with a rating in training
-    genres: Tensor  # [num_movies, num_genres]
-
-    @classmethod
-    def of(cls, graph: Graph) -> _Facts:
-        genres = torch.zeros(graph.num_movies, len(graph.genres))
-        genres[graph.movie_genres] = 1.0
-        counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
-        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
-
-
-OF_LISTS: dict[str, Callable[[Tensor, _Facts], Tensor]] = {
-    "novelty": lambda lists, facts: novelty(lists, facts.counts, facts.num_users),
-    "diversity": lambda lists, facts: genre_diversity(lists, facts.genres),
-}
-"""Metrics that look at the lists alone and have a value for each user, by name."""
-METRICS = (*ACCURACY, "coverage", *OF_LISTS)
-"""Everything that `evaluate` can report, in the order in which it does."""
-
-
-def _per_user(metric: str, k: int, ranking: Ranking, facts: _Facts) -> Tensor:
-    """Return one value per user, ``[n]``; NaN where it is not defined."""
-    if metric in OF_LISTS:
-        return OF_LISTS[metric](ranking.lists[:, :k], facts)
-    return ACCURACY[metric](ranking.hits[:, :k], ranking.num_relevant)
+METRIC_NAMES = tuple(METRICS.builtin)
+"""Metrics that `evaluate` reports by default, in this order."""
 
 
 def _means(
@@ -265,11 +240,16 @@ def _checked_ks(ks: Sequence[int]) -> list[int]:
     return [int(k) for k in sizes]
 
 
-def _checked_metrics(names: Sequence[str] | None) -> list[str]:
-    chosen = METRICS if names is None else [names] if isinstance(names, str) else list(names)
-    for name in chosen:
-        if name not in METRICS:
-            close = difflib.get_close_matches(str(name), METRICS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"metric {name!r} is not one of {', '.join(METRICS)}{hint}")
-    return [name for name in METRICS if name in chosen]
+def _checked_metrics(
+    metrics: Sequence[str | Callable[..., Any]] | str | None,
+) -> dict[str, tuple[Callable[..., Any], str]]:
+    """Return the function of each metric and what it is of (users, lists or catalog), by name."""
+    chosen = METRIC_NAMES if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
+    found: dict[str, tuple[Callable[..., Any], str]] = {}
+    for metric in chosen:
+        if callable(metric):
+            found[getattr(metric, "__name__", repr(metric))] = metric, "users"
+        else:
+            found[str(metric)] = METRICS.get(metric), METRICS.metadata(metric).get("of", "users")
+    order = [*METRIC_NAMES, *found]
+    return {name: found[name] for name in sorted(found, key=order.index)}

@@ -1,25 +1,33 @@
-"""Metrics of the lists themselves, right or wrong: how varied, how surprising, how much of the catalogue they show.
+"""Evaluation metrics of ranked lists, accuracy first, then beyond accuracy. Register another one to use it by name.
 
-Lists are ``[n, k]`` int64 of movie nodes, best first; -1 marks an empty place at the end of a list that is
-too short.
+An accuracy metric takes ``hits`` ``[n, k]`` (1 where the movie at that rank is relevant) and ``num_relevant`` ``[n]``, and
+returns ``[n]`` values, one per user::
+
+    @register_metric("first_hit")
+    def first_hit(hits, num_relevant):
+        return hits[:, 0].float()
+
+With ``of="lists"`` it takes the lists themselves and a `CatalogStatistics`. Lists are ``[n, k]`` int64 movie nodes, best
+first; -1 marks the end of a list that is too short. `coverage`, with ``of="catalog"``, has one value for all users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from gnnrec.graph import Graph
 from gnnrec.registry import register_metric
 
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
-"""Stands in every fingerprint; `n` is how many test movies a user has. A change of any formula changes it."""
+"""Part of every fingerprint; `n` is the number of test movies of a user. Must change with any formula."""
 
 
 @register_metric("recall")
 def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
-    r"""Return the share of the relevant movies that are in the list: hits / `num_relevant`.
+    r"""Return the fraction of the relevant movies that are in the list: hits / `num_relevant`.
 
     As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which is
     larger.
@@ -34,7 +42,7 @@ def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
 @register_metric("precision")
 def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
-    """Return the share of the `k` places that hold a relevant movie; empty places count as misses.
+    """Return the fraction of the `k` ranks with a relevant movie; ranks beyond the end of a list count as misses.
 
     Examples
     --------
@@ -48,7 +56,7 @@ def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
 def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
     """Return 1 where at least one relevant movie is in the list, else 0: HR@k.
 
-    With one relevant movie per user, as when the last one is left out, it equals `recall`.
+    With one relevant movie per user, as in leave-one-out, it equals `recall`.
 
     Examples
     --------
@@ -76,8 +84,8 @@ def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
     .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
 
-    The ideal list is as long as it can be, so a list of hits only scores 1 whether `k` or `n` is larger. With one
-    relevant movie per user it is :math:`1 / \log_2(r + 1)` at rank `r`, 0 where that is below `k`.
+    A list of hits only scores 1, whether `k` or `n` is larger. With one
+    relevant movie per user it is :math:`1 / \log_2(r + 1)` at rank `r`, 0 if that is beyond `k`.
 
     Examples
     --------
@@ -96,7 +104,7 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
     As in Manning, Raghavan & Schütze, "Introduction to Information Retrieval", 2008, sec. 8.4, for a list that ends at
     `k`. Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
-    where a user has more relevant movies than places.
+    where a user has more relevant movies than ranks.
 
     Examples
     --------
@@ -108,17 +116,6 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return (hits * precisions).sum(1) / _ideal_length(hits, num_relevant)
 
 
-ACCURACY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "recall": recall,
-    "ndcg": ndcg,
-    "hit_rate": hit_rate,
-    "mrr": mrr,
-    "map": average_precision,
-    "precision": precision,
-}
-"""The accuracy metrics by the name they are reported under."""
-
-
 def _ranks(hits: Tensor) -> Tensor:
     return torch.arange(1, hits.size(1) + 1, dtype=torch.float32, device=hits.device)
 
@@ -127,12 +124,43 @@ def _ideal_length(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return num_relevant.clamp(max=hits.size(1))
 
 
+@dataclass(frozen=True, eq=False)
+class CatalogStatistics:
+    """What metrics of the lists need to know about the movies.
+
+    Attributes
+    ----------
+    counts : Tensor
+        ``[num_movies]``, training ratings of each movie.
+    num_users : int
+        Users with a training rating.
+    genres : Tensor
+        ``[num_movies, num_genres]`` float32 of 0 and 1.
+    num_candidates : int
+        Movies that are ranked.
+    """
+
+    counts: Tensor
+    num_users: int
+    genres: Tensor
+    num_candidates: int = 0
+
+    @classmethod
+    def from_graph(cls, graph: Graph) -> CatalogStatistics:
+        """Return the statistics of the training graph."""
+        genres = torch.zeros(graph.num_movies, len(graph.genres))
+        genres[graph.movie_genres] = 1.0
+        counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
+        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
+
+
 CHUNK = 8192
 """Lists compared pair by pair at once; bounds memory to a few times ``CHUNK * k * k`` floats."""
 
 
+@register_metric("coverage", of="catalog")
 def coverage(lists: Tensor, num_candidates: int) -> float:
-    """Return the share of the candidate movies that are on at least one list ("aggregate diversity").
+    """Return the fraction of the candidate movies that are in at least one list ("aggregate diversity").
 
     Source: Ge, Delgado-Battenfeld & Jannach, "Beyond accuracy", RecSys 2010.
 
@@ -147,17 +175,17 @@ def coverage(lists: Tensor, num_candidates: int) -> float:
 def novelty(lists: Tensor, counts: Tensor, num_users: int) -> Tensor:
     r"""Return the mean self-information of each list in bits: :math:`-\log_2(c_i / N)` averaged over its movies.
 
-    Source: Zhou et al., PNAS 2010; Vargas & Castells, RecSys 2011. A movie that nobody has rated would be
-    infinitely surprising; it counts as rated once.
+    Source: Zhou et al., PNAS 2010; Vargas & Castells, RecSys 2011. Movies without ratings count as rated
+    once.
 
     Parameters
     ----------
     lists : Tensor
         ``[n, k]``.
     counts : Tensor
-        ``[num_movies]``, how many people rated each movie in training.
+        ``[num_movies]``, training ratings of each movie.
     num_users : int
-        `N`, how many people rated anything in training.
+        `N`, users with a training rating.
 
     Returns
     -------
@@ -180,7 +208,7 @@ def genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:
     .. math:: \operatorname{mean}_{i < j} \; 1 - \frac{|G_i \cap G_j|}{|G_i \cup G_j|}
 
     The intra-list diversity of Ziegler et al. (WWW 2005) with sets of genres. Pairs in which a movie has no
-    known genre are left out: nothing is known about how far apart they are.
+    genre are left out.
 
     Parameters
     ----------
@@ -201,6 +229,18 @@ def genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:
     tensor([0.5000,    nan])
     """
     return torch.cat([_genre_diversity(part, genres) for part in lists.split(CHUNK)])
+
+
+@register_metric("novelty", of="lists")
+def novelty_at_k(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
+    """Return `novelty` of the lists, ``[n]``."""
+    return novelty(lists, catalog.counts, catalog.num_users)
+
+
+@register_metric("diversity", of="lists")
+def diversity_at_k(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
+    """Return `genre_diversity` of the lists, ``[n]``."""
+    return genre_diversity(lists, catalog.genres)
 
 
 def _genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:

@@ -339,7 +339,9 @@ def _read_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
         invalid = ~np.isfinite(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
         if invalid.any():
             row = int(invalid.argmax())
-            problem = f"{name} is {format_id(columns[name].iloc[row])}; every column but movie_id must hold finite numbers"
+            problem = (
+                f"{name} is {format_id(columns[name].iloc[row])}; every column but movie_id must hold finite numbers"
+            )
             raise DataError(problem, at=table.place(row))
         columns[name] = numbers
     return table.frame["movie_id"], columns.to_numpy(dtype=np.float32)

@@ -260,7 +260,9 @@ class EmbeddingCache:
         if self.folder is None or not self._unsaved:
             return
         hashes = list(self._unsaved)
-        part = ContentEmbeddings([one.hex() for one in hashes], np.stack(list(self._unsaved.values())), "partial result")
+        part = ContentEmbeddings(
+            [one.hex() for one in hashes], np.stack(list(self._unsaved.values())), "partial result"
+        )
         digest = hashlib.blake2b(b"".join(hashes), digest_size=8).hexdigest()
         path = self._path(suffix=".parts") / f"{self.encoder_key}-{digest}.safetensors"
         write_embedding_file(path, StoredEmbeddings(part, hashes, self.encoder_key, corpus_dependent=False))

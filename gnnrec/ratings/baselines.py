@@ -338,7 +338,9 @@ class HistoryAttention(RatingPredictor):
 
             def run_epoch() -> float:
                 shuffle = torch.rand(len(users.user_index), generator=generator, dtype=torch.float64)
-                history, rating = history_windows(users, (users.user_index + shuffle).argsort(), graph.num_movies, length)
+                history, rating = history_windows(
+                    users, (users.user_index + shuffle).argsort(), graph.num_movies, length
+                )
                 total = torch.zeros((), device=device)
                 for nodes in batches(graph.num_users, optimizer.batch_size, generator):
                     is_movie = (history[nodes] < graph.num_movies).to(device)
