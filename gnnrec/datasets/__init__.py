@@ -9,15 +9,15 @@ from typing import Any
 
 from gnnrec.data import Dataset
 from gnnrec.data.tables import (
-    BESIDE,
+    SIDE_TABLES,
     SUFFIXES,
     Table,
     find_table,
-    places,
-    read_beside,
+    locator,
+    read_side_tables,
     read_files,
     read_folder,
-    with_facts,
+    add_side_tables,
 )
 from gnnrec.datasets.movielens import CHECKSUMS, cached, read_1m, read_100k, read_ratings
 from gnnrec.datasets.movielens import download as fetch
@@ -162,15 +162,15 @@ def _read_folder(folder: Path) -> dict[str, Table]:
     else:
         kinds = {kind: kind for kind in ("ratings", "movies", "users")}
         if find_table(folder, "movies"):
-            kinds |= dict.fromkeys(BESIDE, "movies")
+            kinds |= dict.fromkeys(SIDE_TABLES, "movies")
         tables = read_folder(folder, kinds, required=("ratings",))
-        return _joined(tables, {name: tables.pop(name) for name in BESIDE if name in tables})
-    return _joined(tables, read_beside(folder) if "movies" in tables else {})
+        return _joined(tables, {name: tables.pop(name) for name in SIDE_TABLES if name in tables})
+    return _joined(tables, read_side_tables(folder) if "movies" in tables else {})
 
 
 def _joined(tables: dict[str, Table], beside: dict[str, Table]) -> dict[str, Table]:
     if beside and "movie_id" in tables["movies"].frame:  # where it is not, Dataset says so
-        tables["movies"] = with_facts(tables["movies"], beside)
+        tables["movies"] = add_side_tables(tables["movies"], beside)
     return tables
 
 
@@ -190,4 +190,4 @@ def _build(tables: dict[str, Table], name: str) -> Dataset:
     try:
         return Dataset(**frames, name=name)
     except DataError as error:
-        raise error.moved(places(tables)) from None
+        raise error.relocated(locator(tables)) from None

@@ -141,7 +141,7 @@ def _from_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
             problem = (
                 f"{name} is {format_id(columns[name].iloc[row])}; besides movie ids there must be finite numbers alone"
             )
-            raise DataError(problem, at=table.place(row))
+            raise DataError(problem, at=table.locate(row))
         columns[name] = numbers
     return table.frame["movie_id"], columns.to_numpy(dtype=np.float32)
 

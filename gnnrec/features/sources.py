@@ -12,7 +12,7 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.data.schema import format_id, to_ids, to_text
-from gnnrec.data.tables import Table, places, read_files
+from gnnrec.data.tables import Table, locator, read_files
 from gnnrec.errors import DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES
@@ -199,7 +199,7 @@ def read_by_movie(path: Path, ids: pd.Index | None = None) -> Table:
     try:
         found = to_ids(table.frame["movie_id"], "table")
     except DataError as error:
-        raise error.moved(places({"table": table})) from None
+        raise error.relocated(locator({"table": table})) from None
     if text_ids:
         found = found.astype(str)
     elif ids is not None and not pd.api.types.is_integer_dtype(found.dtype):
@@ -207,13 +207,13 @@ def read_by_movie(path: Path, ids: pd.Index | None = None) -> Table:
         if wrong.any():
             row = int(wrong.argmax())
             problem = f"movie id {found[row]!r} is not a whole number like those of the dataset"
-            raise DataError(problem, at=table.place(row))
+            raise DataError(problem, at=table.locate(row))
         found = found.astype("int64")  # 0007 is 7 where ids are numbers
     if found.duplicated().any():
         row = int(found.duplicated().to_numpy().argmax())
         first = int((found == found[row]).to_numpy().argmax())
         raise DataError(
-            f"movie {format_id(found[row])} is there twice", at=table.place(row), earlier=table.place(first)
+            f"movie {format_id(found[row])} is there twice", at=table.locate(row), earlier=table.locate(first)
         )
     return Table(path, table.frame.assign(movie_id=found), table.line)
 

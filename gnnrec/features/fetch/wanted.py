@@ -9,7 +9,7 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.data.schema import clean_movies
-from gnnrec.data.tables import places, read_files
+from gnnrec.data.tables import locator, read_files
 from gnnrec.errors import DataError
 from gnnrec.features.fetch.match import Wanted, parse_title
 
@@ -61,7 +61,7 @@ def _read_links(path: Path, dataset: Dataset) -> dict[Any, dict[str, Any]]:
     try:
         movies = clean_movies(table.frame)
     except DataError as error:
-        raise error.moved(places({"movies": table})) from None
+        raise error.relocated(locator({"movies": table})) from None
     if not set(_IDS) & set(movies):
         raise DataError("a column imdbId or tmdbId is needed", at=str(path))
     if whole and movies["movie_id"].dtype != "int64":
