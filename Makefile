@@ -1,47 +1,75 @@
-# make train   set up and train on MovieLens-1M      make test   set up and run every test
-# make lint    ruff and mypy                         make docs   build the documentation
-# make leaderboard         measure all that docs/leaderboard.md shows (hours; ARGS="m1 next-movie" for some sections)
-# make leaderboard-page    write that page from the results that are there (a second)
-# make cold-start, make cold-start-page    likewise for docs/cold-start.md (after "gnnrec features --dataset ml-1m ...")
+# make train          set up and train on MovieLens-1M
+# make test           set up and run every test; test-fast leaves out slow ones, servers and real data
+# make coverage       the tests, with a report of the lines they miss
+# make lint           ruff, mypy and the order of imports
+# make docs           build the site
+# make leaderboard    measure everything that docs/leaderboard.md shows (hours; ARGS="m1 next-item" for some sections)
+# make cold-start     measure everything that docs/cold-start.md shows (after "gnnrec features --dataset ml-1m ...")
+# make pages          write both pages, and the pictures, from the results in benchmarks/results (a minute)
+# make benchmarks     time a training step, and recommendations (a minute)
+# make build          build the wheel and the source distribution
 PYTHON ?= python3
 # Training needs little. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
 VENV ?= .venv
 TORCH ?= torch<2.14
-# Tests, lint and docs need more, and a torchvision (for CLIP) that fits PyTorch: the newest of both, some GB on Linux.
+# Tests, lint and docs need more, and a torchvision (for CLIP) that matches PyTorch: the newest of both, some GB on Linux.
 DEV ?= .venv-dev
 
 BIN := $(VENV)/bin
 DEV_BIN := $(DEV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
+PYTEST := OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
-.PHONY: train test lint docs leaderboard leaderboard-page cold-start cold-start-page clean
+.PHONY: train test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
+	benchmarks build clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
 
 test: $(DEV)/.installed
-	OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(DEV)/.installed
+	$(PYTEST) -m "not slow and not network and not real_data" $(ARGS)
+
+coverage: $(DEV)/.installed
+	$(PYTEST) --cov --cov-report=term --cov-report=html --cov-report=xml $(ARGS)
+	@echo "open htmlcov/index.html"
 
 lint: $(DEV)/.installed
 	$(DEV_BIN)/ruff check .
 	$(DEV_BIN)/ruff format --check .
 	$(DEV_BIN)/mypy
+	$(DEV_BIN)/lint-imports
+
+format: $(DEV)/.installed
+	$(DEV_BIN)/ruff check --fix .
+	$(DEV_BIN)/ruff format .
 
 docs: $(DEV)/.installed
 	$(DEV_BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 leaderboard: $(DEV)/.installed
-	$(DEV_BIN)/python docs/make_leaderboard.py --run $(ARGS)
+	$(DEV_BIN)/python docs/_scripts/make_leaderboard.py --run $(ARGS)
 
 leaderboard-page: $(DEV)/.installed
-	$(DEV_BIN)/python docs/make_leaderboard.py
+	$(DEV_BIN)/python docs/_scripts/make_leaderboard.py
 
 cold-start: $(DEV)/.installed
-	$(DEV_BIN)/python docs/make_cold_start.py --run $(ARGS)
+	$(DEV_BIN)/python docs/_scripts/make_cold_start.py --run $(ARGS)
 
 cold-start-page: $(DEV)/.installed
-	$(DEV_BIN)/python docs/make_cold_start.py
+	$(DEV_BIN)/python docs/_scripts/make_cold_start.py
+
+pages: leaderboard-page cold-start-page
+	$(DEV_BIN)/python docs/_scripts/make_pictures.py
+
+benchmarks: $(DEV)/.installed
+	$(DEV_BIN)/python benchmarks/bench_speed.py $(ARGS)
+
+build: $(DEV)/.installed
+	$(DEV_BIN)/python -m hatchling build
 
 # The stamps are written last, so that an interrupted set-up starts again.
 $(VENV)/.installed: pyproject.toml
@@ -51,10 +79,11 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(DEV)/.installed: pyproject.toml
-	@echo "setting up $(DEV): all that tests, lint and docs need (some minutes and GB, once)"
+	@echo "setting up $(DEV): everything for tests, lint and docs (some minutes and GB, once)"
 	$(PYTHON) -m venv $(DEV)
 	$(DEV_BIN)/python $(PIP) torch torchvision -e ".[dev]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEV) build dist docs/_build htmlcov .coverage* coverage.xml .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache

@@ -1,65 +1,74 @@
 """gnnrec: inductive graph-neural-network recommendations for movies.
 
-Verbs are functions (`load_dataset`, `analyze`, `fit`, `recommend`, `similar_movies`, `evaluate`, `tune`, `load`), nouns
-never change (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`).
+Functions (`load_dataset`, `split`, `fit`, `recommend`, `similar_movies`, `evaluate`, `tune`, `load`) work on immutable
+objects (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`). Names are imported on first use.
 """
 
+from __future__ import annotations
+
+import importlib
 import os
 import warnings
+from typing import Any
 
-# PyTorch's threads otherwise wait by spinning, which makes training many times slower as soon as another program wants
-# the same cores. It has to be set before PyTorch is loaded; a value of your own wins.
+__version__ = "0.2.0"
+
+# PyTorch's threads busy-wait by default, which makes training many times slower when another program uses the same
+# cores. This must be set before PyTorch is loaded; a value of your own is kept.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-with warnings.catch_warnings():  # the newest PyTorch tells PyG to do without TorchScript, which is between these two
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
-    import torch_geometric  # noqa: F401
+# The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated.
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
-from gnnrec.analysis import analyze
-from gnnrec.config import Config
-from gnnrec.data import Dataset
-from gnnrec.datasets import load_dataset
-from gnnrec.errors import ConfigError, DataError, DownloadError, GnnrecError
-from gnnrec.evaluation import evaluate
-from gnnrec.explain import explain
-from gnnrec.fit import fit
-from gnnrec.graph import Graph, NewMovie, NewUser
-from gnnrec.models.base import Recommender, recommend, similar_movies
-from gnnrec.models.gnn import RecGraph, load
-from gnnrec.rating import RatingConfig, RatingModel, evaluate_ratings, fit_ratings, load_ratings, predict_rating
-from gnnrec.splitting import Split
-from gnnrec.study import SearchSpace, StudyResult, tune
+_MODULES = {
+    "gnnrec.benchmarking": ("BenchmarkReport", "benchmark"),
+    "gnnrec.config": ("Config", "ModelConfig", "RatingConfig", "TrainConfig"),
+    "gnnrec.data": ("ContentEmbeddings", "Dataset"),
+    "gnnrec.datasets": ("load_dataset",),
+    "gnnrec.errors": ("ConfigError", "DataError", "DownloadError", "GnnrecError"),
+    "gnnrec.evaluation": ("evaluate",),
+    "gnnrec.explanations": ("explain",),
+    "gnnrec.explore": ("analyze",),
+    "gnnrec.graph": ("Graph", "NewMovie", "NewUser"),
+    "gnnrec.models": ("Estimator", "RecGraph", "Recommender", "fit", "load", "recommend", "similar_movies"),
+    "gnnrec.ratings": ("RatingModel", "evaluate_ratings", "fit_rating_model", "load_rating_model", "predict_ratings"),
+    "gnnrec.registry": (
+        "load_plugins",
+        "register_dataset",
+        "register_encoder",
+        "register_feature_encoder",
+        "register_loss",
+        "register_metric",
+        "register_model",
+        "register_protocol",
+        "register_splitter",
+    ),
+    "gnnrec.splitting": ("Protocol", "Split", "split"),
+    "gnnrec.training.callbacks": (
+        "Callback",
+        "EarlyStopping",
+        "MLflowLogger",
+        "TensorBoardLogger",
+        "TimeLimit",
+        "WandbLogger",
+    ),
+    "gnnrec.tuning": ("SearchSpace", "StudyResult", "tune"),
+}
+_SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 
-__version__ = "0.1.0"
+__all__ = sorted(_SOURCES)  # noqa: PLE0605
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "DataError",
-    "Dataset",
-    "DownloadError",
-    "GnnrecError",
-    "Graph",
-    "NewMovie",
-    "NewUser",
-    "RatingConfig",
-    "RatingModel",
-    "RecGraph",
-    "Recommender",
-    "SearchSpace",
-    "Split",
-    "StudyResult",
-    "analyze",
-    "evaluate",
-    "evaluate_ratings",
-    "explain",
-    "fit",
-    "fit_ratings",
-    "load",
-    "load_dataset",
-    "load_ratings",
-    "predict_rating",
-    "recommend",
-    "similar_movies",
-    "tune",
-]
+
+def __getattr__(name: str) -> Any:
+    if name in _SOURCES:
+        value = getattr(importlib.import_module(_SOURCES[name]), name)
+    elif name in ("datasets", "evaluation", "explore", "features", "metadata", "models", "nn", "ratings", "splitting"):
+        value = importlib.import_module(f"gnnrec.{name}")
+    else:
+        raise AttributeError(f"module 'gnnrec' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

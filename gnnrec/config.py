@@ -6,7 +6,9 @@ losses and metrics are checked against the registries, so a registered extension
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,6 +30,18 @@ from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 Positive = Annotated[float, Field(gt=0)]
 
 
+_validating: ContextVar[bool] = ContextVar("validating", default=False)
+
+
+@contextmanager
+def _validation() -> Iterator[None]:
+    token = _validating.set(True)
+    try:
+        yield
+    finally:
+        _validating.reset(token)
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, without unknown keys; a wrong value is a `ConfigError`.
 
@@ -44,10 +58,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
     def __init__(self, **values: Any) -> None:
-        try:
+        if _validating.get():  # a section of other settings: the outermost call reports all errors
             super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_format(error, type(self))) from None
+            return
+        with _validation():
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigError(_format(error, type(self))) from None
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -210,13 +228,20 @@ class Config(Settings):
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
         """Check a nested mapping; a `ConfigError` names each wrong key and what was expected."""
         try:
-            return cls.model_validate(values)
+            with _validation():
+                return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(_format(error, cls, where)) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a YAML file; what it leaves out keeps its default."""
+        """Read a YAML file, by its path or by the name of one that comes with gnnrec; omitted keys keep their defaults.
+
+        Examples
+        --------
+        >>> Config.from_yaml("ml1m-fast").model.embedding_dim
+        64
+        """
         return cls.from_mapping(read_yaml(path), str(path))
 
     def to_yaml(self, path: str | Path) -> None:
@@ -247,13 +272,71 @@ class Config(Settings):
         return type(self).from_mapping(values)
 
 
+class RatingConfig(Settings):
+    """Settings of the rating head that `gnnrec.fit_rating_model` fits.
+
+    Examples
+    --------
+    >>> RatingConfig(num_sample=20)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: RatingConfig: num_sample: there is no such key; did you mean 'num_samples'?
+    """
+
+    embedding_dim: int = Field(32, ge=1)
+    """Number of latent factors per user and movie, not counting the bias."""
+    num_samples: int = Field(80, ge=1)
+    """Number of posterior samples that are kept and averaged over."""
+    burn_in: int = Field(10, ge=0)
+    """Number of Gibbs steps before the first kept sample."""
+    reg: float = Field(5.0, gt=0)
+    """Ridge penalty of the regression from graph embeddings and features to latent factors."""
+    profile_shrinkage: float = Field(20.0, gt=0)
+    """Number of ratings at which the graph embedding and the profile contribute equally to a user's prior."""
+    use_graph_embeddings: bool = True
+    """Include the graph embeddings in the priors; otherwise only profiles, genres and decades."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the config files that come with gnnrec, by name.
+
+    Examples
+    --------
+    >>> sorted(shipped_configs())[:3]
+    ['ml1m', 'ml1m-chronological', 'ml1m-content']
+    """
+    package = Path(__file__).parent
+    folder = package / "configs"  # of an installed wheel
+    if not folder.is_dir():
+        folder = package.parent / "configs"  # of a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(name: str | Path) -> Path:
+    """Return the path of a config: of one that comes with gnnrec by its name, or else the path itself.
+
+    A file in the current folder wins over a name.
+
+    Examples
+    --------
+    >>> find_config("ml1m").name
+    'ml1m.yaml'
+    """
+    path, shipped = Path(name), shipped_configs()
+    if path.is_file() or str(name) not in shipped:
+        return path
+    return shipped[str(name)]
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, none when it is empty; a `ConfigError` for anything else."""
-    path = Path(path)
+    """Return the keys and values of a YAML file, by path or shipped name; a `ConfigError` for anything else."""
+    path = find_config(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}") from None
+        raise ConfigError(_no_config(path)) from None
     except OSError as error:
         raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
@@ -264,6 +347,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
     return values or {}
+
+
+def _no_config(path: Path) -> str:
+    if path.suffix or len(path.parts) > 1:
+        return f"there is no config file {path}"
+    names = list(shipped_configs())
+    hint = did_you_mean(str(path), names)
+    return f"there is no config {str(path)!r}; give a YAML file, or one of {', '.join(names)}{hint}"
 
 
 def config_keys(root: type[BaseModel]) -> list[str]:

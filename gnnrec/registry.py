@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -69,10 +72,12 @@ class Registry:
             The name is taken.
         """
 
+        caller = sys._getframe(1).f_globals.get("__name__")
+
         def decorator(registered: T) -> T:
-            module = getattr(registered, "__module__", None)
             taken = name in self._objects and not _same_definition(self._objects[name], registered)
-            if taken or (name in self.builtin and name not in self._objects and not self._is_builtin(name, module)):
+            # A built-in name that has not been imported yet is taken, too.
+            if taken or (name in self.builtin and name not in self._objects and caller != self.builtin[name]):
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
             self._objects[name] = registered
             self._metadata[name] = metadata
@@ -118,10 +123,6 @@ class Registry:
     def __repr__(self) -> str:
         return f"Registry({self.kind}: {', '.join(self.names())})"
 
-    def _is_builtin(self, name: str, module: str | None) -> bool:
-        # Plain objects (protocols) have the module of their class; only the package registers those built in.
-        return module is not None and (module == self.builtin[name] or module.split(".")[0] == "gnnrec")
-
 
 def _same_definition(old: Any, new: Any) -> bool:
     """Tell whether two objects are the same definition, as when a notebook cell or a module is run again."""
@@ -157,10 +158,6 @@ def load_plugins(modules: Iterable[str]) -> None:
     ConfigError
         A module cannot be imported.
     """
-    import importlib.util
-    import sys
-    from pathlib import Path
-
     for module in modules:
         path = Path(module)
         try:
@@ -193,11 +190,12 @@ METRICS = Registry(
 MODELS = Registry(
     "model",
     {
-        "gnn": "gnnrec.models.gnn",
+        "gnn": "gnnrec.models.gnn_training",
         "popularity": "gnnrec.models.popularity",
         **dict.fromkeys(("itemknn", "ease", "slim"), "gnnrec.models.neighbors"),
         **dict.fromkeys(("contentknn", "ridge"), "gnnrec.models.content"),
-        **dict.fromkeys(("als", "bpr", "mf", "neumf"), "gnnrec.models.factorization"),
+        **dict.fromkeys(("als", "bpr"), "gnnrec.models.implicit_models"),
+        **dict.fromkeys(("mf", "neumf"), "gnnrec.models.factorization"),
         "lightgcn": "gnnrec.models.pyg_lightgcn",
         "lightfm": "gnnrec.models.lightfm",
         **dict.fromkeys(("average", "sasrec", "sasrec-binary"), "gnnrec.models.sequential"),
@@ -257,6 +255,7 @@ FEATURE_ENCODERS = Registry(
     "feature encoder",
     {
         "clip": "gnnrec.features.encoders.clip",
+        "clip-text": "gnnrec.features.encoders.clip",
         "sentence": "gnnrec.features.encoders.sentence",
         "tfidf": "gnnrec.features.encoders.tfidf",
         "color": "gnnrec.features.encoders.color",

@@ -1,15 +1,13 @@
-"""What several tests share; trained once per run, and never changed by a test."""
+"""Fixtures that several test modules share: made once per run, never changed by a test."""
 
 from __future__ import annotations
 
 import pytest
 
-from gnnrec import Config, RecGraph, Split, fit
+from gnnrec import RecGraph, Split, fit
 from gnnrec.datasets import make_sample
 from gnnrec.splitting import random_split
-
-FAST = Config().override(["model.embedding_dim=64", "train.batch_size=128", "train.learning_rate=0.005"])
-"""Settings that suit the small sample: its few people make few steps per epoch."""
+from tests.helpers.settings import FAST
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from rich.console import Console
-
-from gnnrec import Config, Split, evaluate, fit
 from gnnrec.benchmark import (
     FAST,
     MODELS,
@@ -27,6 +24,9 @@ from gnnrec.benchmark import (
     timed,
     valid_quality,
 )
+from rich.console import Console
+
+from gnnrec import Config, Split, evaluate, fit
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gnnrec import Config, ConfigError
-from gnnrec.config import ModelConfig, TrainConfig
+from gnnrec.config import ModelConfig, TrainConfig, find_config, shipped_configs
 
 CONFIGS = st.builds(
     Config,
@@ -74,7 +74,10 @@ def test_it_does_not_change() -> None:
         ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: Input should be greater than 0 (got nan)"),
         ({"train": {"loss": "hinge"}}, "'weighted_mse', 'softmax' or 'bpr' (got 'hinge')"),
         ({"train": 3}, "(got 3)"),
-        ({"model": {"position_decays": []}}, "  model.position_decays: Tuple should have at least 1 item after validation"),
+        (
+            {"model": {"position_decays": []}},
+            "  model.position_decays: Tuple should have at least 1 item after validation",
+        ),
         ({"model": {"position_decays": [1, 0]}}, "  model.position_decays.1: Input should be greater than 0 (got 0)"),
         ({"model": {"day_decays": 3}}, "  model.day_decays: Input should be a valid tuple (got 3)"),
         ({"model": {"dropout": 1.0}}, "  model.dropout: Input should be less than 1 (got 1.0)"),
@@ -158,3 +161,32 @@ def test_wrong_overrides(assignment: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config().override([assignment])
     assert message in str(caught.value)
+
+
+def test_shipped_configs_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path(__file__).resolve().parent.parent / "configs"
+    assert {path.stem for path in home.glob("*.yaml")} == set(shipped_configs())
+    monkeypatch.chdir(tmp_path)
+    assert Config.from_yaml("ml1m") == Config.from_yaml(home / "ml1m.yaml")
+    (tmp_path / "ml1m").mkdir()  # a folder of that name, such as one of data, is not a config
+    assert find_config("ml1m").parent == find_config("sample").parent
+    (tmp_path / "sample").write_text("train: {epochs: 3}")
+    assert Config.from_yaml("sample").train.epochs == 3  # a file of one's own wins
+
+
+def test_configs_inside_the_package_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel holds them there."""
+    (tmp_path / "site" / "gnnrec" / "configs").mkdir(parents=True)
+    (tmp_path / "site" / "configs").mkdir()
+    (tmp_path / "site" / "configs" / "other.yaml").write_text("")
+    own = tmp_path / "site" / "gnnrec" / "configs" / "mine.yaml"
+    own.write_text("")
+    monkeypatch.setattr("gnnrec.config.__file__", str(tmp_path / "site" / "gnnrec" / "config.py"))
+    assert shipped_configs() == {"mine": own}
+
+
+def test_a_config_that_is_nowhere() -> None:
+    with pytest.raises(ConfigError, match=r"there is no config 'ml1m-nxt'; .*did you mean 'ml1m-next'\?"):
+        Config.from_yaml("ml1m-nxt")
+    with pytest.raises(ConfigError, match=r"there is no config file nowhere\.yaml$"):
+        Config.from_yaml("nowhere.yaml")

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import FAST
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
 from gnnrec.data import ContentEmbeddings
@@ -19,6 +18,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity
 from gnnrec.nn import ENCODERS, LOSSES
 from gnnrec.splitting import random_split
+from tests.helpers.settings import FAST
 
 LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=4"])

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gnnrec.benchmark import MODELS, BenchmarkReport, compare, format_skipped, results_table, timed
-from gnnrec.benchmark import benchmark as run_benchmark
+from gnnrec.benchmarking import MODELS, BenchmarkReport, compare, format_skipped, results_table, timed
+from gnnrec.benchmarking import benchmark as run_benchmark
 from gnnrec.cli.analyzing import analyze
 from gnnrec.cli.asking import rate, recommend
 from gnnrec.cli.features import features
@@ -49,8 +49,8 @@ from gnnrec.data import Dataset
 from gnnrec.datasets import download as fetch
 from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError
-from gnnrec.fit import fit
 from gnnrec.models.gnn import load
+from gnnrec.models.gnn_training import fit
 from gnnrec.splitting import Split
 
 __all__ = ["app", "console"]

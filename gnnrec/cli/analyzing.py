@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.analysis import analyze as look_at
-from gnnrec.analysis.report import PAGE, facts
 from gnnrec.cli.options import DataDirOption, DatasetOption, read_dataset
 from gnnrec.cli.output import console, errors
+from gnnrec.explore import analyze as look_at
+from gnnrec.explore.report import PAGE, facts
 
 
 def analyze(

@@ -10,7 +10,7 @@ import typer
 from gnnrec.cli.options import liked
 from gnnrec.cli.output import console, errors, recommendations
 from gnnrec.errors import ConfigError
-from gnnrec.explain import explain
+from gnnrec.explanations import explain
 from gnnrec.graph import Graph, NewUser
 from gnnrec.models.base import recommend as recommend_to
 from gnnrec.models.gnn import load

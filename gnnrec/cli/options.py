@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gnnrec.benchmark import FAST, MODELS
+from gnnrec.benchmarking import FAST, MODELS
 from gnnrec.cli.output import console
 from gnnrec.config import Config
 from gnnrec.data import ContentEmbeddings, Dataset

@@ -27,8 +27,8 @@ from gnnrec.cli.options import (
 from gnnrec.cli.output import console, errors
 from gnnrec.cli.typed import command_line
 from gnnrec.errors import ConfigError
-from gnnrec.study import SearchSpace, StudyResult, read_study
-from gnnrec.study import tune as run_study
+from gnnrec.tuning import SearchSpace, StudyResult, read_study
+from gnnrec.tuning import tune as run_study
 
 JOURNAL = "study.journal"
 """Where a study is kept in the folder of its results, unless told otherwise."""

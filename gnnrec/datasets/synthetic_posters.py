@@ -1,7 +1,7 @@
-"""Draws posters for the movies of the generated sample, from which theme, genres and era can be told, not always.
+"""Posters for the movies of the dataset "sample", which reflect theme, genres and era with some noise.
 
-A theme has a colour, a genre a shape, an era its paleness and grain. Some posters have the colour of another theme or a
-shape of no genre of theirs, as real ones do.
+The theme sets the hue, each genre a shape, the era saturation and grain. Some posters have the hue of another theme or
+an additional shape of another genre, so that images are informative but not sufficient.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gnnrec.datasets.synthetic import THEMES
 from gnnrec.errors import ConfigError, DataError
 
 WIDTH, HEIGHT = 96, 144
-OTHER_COLOUR, OTHER_SHAPE = 0.12, 0.2  # chances
+OTHER_HUE_CHANCE, OTHER_SHAPE_CHANCE = 0.12, 0.2
 
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-# Where a shape is within its square; x and y go from -1 to 1, y downwards.
+# The part of its square that a shape covers; x and y are within [-1, 1] and y points down.
 SHAPES: Mapping[str, Mask] = {
     "Action": lambda x, y: np.abs(y) < (x + 1) / 2,  # wedge
     "Adventure": lambda x, y: y > 2 * np.abs(x) - 1,  # mountain
@@ -42,18 +42,18 @@ SHAPES: Mapping[str, Mask] = {
 
 
 def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
-    """Draw a poster for every movie of the generated sample.
+    """Draw a poster for every movie of the dataset "sample".
 
     Parameters
     ----------
     dataset : Dataset
-        What `make_sample` returns, or some of its movies.
+        Returned by `make_sample`, or a subset of its movies.
     folder : str or Path
-        Where they are written to, as ``<movie_id>.jpg``, 96 pixels wide and 144 high; made when missing. Posters that
-        are there are replaced.
+        Output folder, created if missing. Files are named ``<movie_id>.jpg``, are 96 pixels wide and 144 high, and
+        replace existing ones.
     seed : int
-        Another seed, other posters. One poster depends on this, the id, theme, genres and year of its movie, and on
-        nothing else; its bytes also on the version of Pillow.
+        Random seed, not negative. The pixels of a poster depend on the seed and on the id, theme, genres and year of
+        its movie alone; the bytes of its file also on the version of Pillow.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
     Raises
     ------
     DataError
-        The movies are not those of a sample.
+        The movies do not come from `make_sample`.
     ConfigError
         Pillow is not installed, or `seed` is negative.
 
@@ -80,13 +80,13 @@ def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
     except ImportError as error:
         raise ConfigError("drawing posters needs Pillow; install it with: pip install pillow") from error
     if seed < 0:
-        raise ConfigError(f"the seed of posters must not be negative, but is {seed}")
-    _check(dataset)
+        raise ConfigError(f"seed must not be negative, got {seed}")
+    _check_movies(dataset)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     movies = dataset.movies
-    facts = zip(movies["movie_id"], movies["theme"], movies["genres"].str.split("|"), movies["year"], strict=True)
-    for movie_id, theme, genres, year in facts:
+    columns = zip(movies["movie_id"], movies["theme"], movies["genres"].str.split("|"), movies["year"], strict=True)
+    for movie_id, theme, genres, year in columns:
         pixels = draw_poster(theme, genres, int(year), np.random.default_rng([seed, movie_id]))
         data = io.BytesIO()
         Image.fromarray(pixels).save(data, "JPEG", quality=85)
@@ -95,50 +95,51 @@ def sample_posters(dataset: Dataset, folder: str | Path, seed: int = 0) -> Path:
 
 
 def draw_poster(theme: str, genres: list[str], year: int, rng: np.random.Generator) -> np.ndarray:
-    """Return ``[HEIGHT, WIDTH, 3]`` uint8."""
+    """Return the pixels of a poster, ``[HEIGHT, WIDTH, 3]`` uint8."""
     age = np.clip((2000 - year) / 60, 0, 1)
-    hue = list(THEMES).index(theme) / len(THEMES) + 0.02 * rng.standard_normal()
-    if rng.random() < OTHER_COLOUR:
+    hue = THEMES.index(theme) / len(THEMES) + 0.02 * rng.standard_normal()
+    if rng.random() < OTHER_HUE_CHANCE:
         hue = rng.random()
-    paleness = 0.85 - 0.6 * age + 0.08 * rng.standard_normal()
-    high, low = rng.uniform(0.45, 0.9), rng.uniform(0.15, 0.4)
-    sky, ground = _colour(hue, paleness, high), _colour(hue + 0.03, paleness, low)
+    saturation = 0.85 - 0.6 * age + 0.08 * rng.standard_normal()
+    bright, dark = rng.uniform(0.45, 0.9), rng.uniform(0.15, 0.4)
+    sky, ground = _color(hue, saturation, bright), _color(hue + 0.03, saturation, dark)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     fade = (y / HEIGHT)[:, :, None]
     image = (1 - fade) * sky + fade * ground  # [HEIGHT, WIDTH, 3], 0 to 1
-    shapes = [*genres] if rng.random() >= OTHER_SHAPE else [*genres, list(SHAPES)[rng.integers(len(SHAPES))]]
+    shapes = [*genres] if rng.random() >= OTHER_SHAPE_CHANCE else [*genres, list(SHAPES)[rng.integers(len(SHAPES))]]
     for genre in shapes:
-        ink = _colour(hue + rng.choice([0, 0.5]), 0.5 * paleness, rng.choice([0.1, 1.0]))
+        ink = _color(hue + rng.choice([0, 0.5]), 0.5 * saturation, rng.choice([0.1, 1.0]))
         for _ in range(rng.integers(1, 3)):
             half = rng.uniform(0.2, 0.4) * WIDTH
-            left, top = (x - rng.uniform(0.2, 0.8) * WIDTH) / half, (y - rng.uniform(0.15, 0.7) * HEIGHT) / half
-            inside = (np.maximum(np.abs(left), np.abs(top)) <= 1) & SHAPES[genre](left, top)
+            local_x = (x - rng.uniform(0.2, 0.8) * WIDTH) / half
+            local_y = (y - rng.uniform(0.15, 0.7) * HEIGHT) / half
+            inside = (np.maximum(np.abs(local_x), np.abs(local_y)) <= 1) & SHAPES[genre](local_x, local_y)
             image[inside] = 0.2 * image[inside] + 0.8 * ink
-    image[y > 0.87 * HEIGHT] *= 0.3  # where a title would stand
+    image[y > 0.87 * HEIGHT] *= 0.3  # the title area
     image += (0.02 + 0.06 * age) * rng.standard_normal((HEIGHT, WIDTH, 1))
-    return (255 * image.clip(0, 1)).round().astype(np.uint8)
+    pixels: np.ndarray = (255 * image.clip(0, 1)).round().astype(np.uint8)
+    return pixels
 
 
-def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
+def _color(hue: float, saturation: float, value: float) -> np.ndarray:
     return np.array(colorsys.hsv_to_rgb(hue % 1, float(np.clip(saturation, 0, 1)), value))
 
 
-def _check(dataset: Dataset) -> None:
-    """Stop at movies that are not those of a sample."""
+def _check_movies(dataset: Dataset) -> None:
+    """Raise a `DataError` for movies that `make_sample` cannot have made."""
     movies = dataset.movies
-    problem = "; posters are drawn for the movies of make_sample only"
+    remedy = "; posters can be drawn only for the movies of make_sample"
     if "theme" not in movies:
-        raise DataError(f"the movies of {dataset.name!r} have no theme{problem}")
+        raise DataError(f"the movies of {dataset.name!r} have no column theme{remedy}")
     ids = movies["movie_id"]
-    unfit = {
+    invalid = {
         "movie_id": ids < 0 if ids.dtype == "int64" else ids.notna(),
-        "theme": ~movies["theme"].isin(list(THEMES)),
+        "theme": ~movies["theme"].isin(THEMES),
         "genres": ~movies["genres"].map(lambda text: set(text.split("|")) <= set(SHAPES)),
         "year": movies["year"].isna(),
     }
-    for column, rows in unfit.items():
+    for column, rows in invalid.items():
         if rows.any():
             row = int(np.argmax(rows))
-            raise DataError(
-                f"{column} {format_id(movies[column].iloc[row])} is of no sample{problem}", at=("movies", row)
-            )
+            value = format_id(movies[column].iloc[row])
+            raise DataError(f"{column} {value} does not occur in the dataset 'sample'{remedy}", at=("movies", row))

@@ -18,9 +18,9 @@ from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import ACCURACY, coverage, genre_diversity, novelty
 from gnnrec.evaluation.ranking import Ranking, rank, ranking_task
 from gnnrec.graph import Graph
-from gnnrec.models.base import Recommender
 from gnnrec.splitting import Split
-from gnnrec.splitting.protocols import check_scope
+from gnnrec.splitting.split import check_scope
+from gnnrec.typing import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
 def evaluate(
-    model: Recommender,
+    model: Scorer,
     test: pd.DataFrame | Split,
     *,
     ks: Sequence[int] = (10, 20),
@@ -189,6 +189,20 @@ def evaluate(
     return _with_attrs(pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS)), asked)
 
 
+def validate(model: Scorer, split: Split, metric: str = "ndcg", k: int = 20) -> float:
+    """Return a metric on the validation ratings of a split."""
+    found = evaluate(
+        model,
+        split.valid,
+        ks=(k,),
+        metrics=(metric,),
+        candidates=split.candidates_for("valid"),
+        history=split.support,
+        per_user=True,
+    )
+    return float(found[f"{metric}@{k}"].mean())
+
+
 def _with_attrs(frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     frame.attrs.update(asked.attrs)
     return frame
@@ -205,7 +219,7 @@ class _Facts:
     @classmethod
     def of(cls, graph: Graph) -> _Facts:
         genres = torch.zeros(graph.num_movies, len(graph.genres))
-        genres[graph.movie_genres] = 1.0
+        genres[graph.movies.attribute_edges["genres"]] = 1.0
         counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
         return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
 

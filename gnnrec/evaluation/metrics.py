@@ -11,10 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gnnrec.registry import register_metric
+
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
 """Stands in every fingerprint; `n` is how many test movies a user has. A change of any formula changes it."""
 
 
+@register_metric("recall")
 def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the share of the relevant movies that are in the list: hits / `num_relevant`.
 
@@ -29,6 +32,7 @@ def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return hits.float().sum(1) / num_relevant
 
 
+@register_metric("precision")
 def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     """Return the share of the `k` places that hold a relevant movie; empty places count as misses.
 
@@ -40,6 +44,7 @@ def precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return hits.float().mean(1)
 
 
+@register_metric("hit_rate")
 def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
     """Return 1 where at least one relevant movie is in the list, else 0: HR@k.
 
@@ -53,6 +58,7 @@ def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return hits.bool().any(1).float()
 
 
+@register_metric("mrr")
 def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
     """Return 1 / rank of the first relevant movie, 0 where there is none in the list (Voorhees, TREC-8, 1999).
 
@@ -64,6 +70,7 @@ def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return (hits.float() / _ranks(hits)).amax(1)
 
 
+@register_metric("ndcg")
 def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the normalized discounted cumulative gain (Järvelin & Kekäläinen, TOIS 2002) of binary relevance.
 
@@ -81,6 +88,7 @@ def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return (hits.float() @ discount) / discount.cumsum(0)[_ideal_length(hits, num_relevant) - 1]
 
 
+@register_metric("map")
 def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the average precision, whose mean over users is MAP.
 

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._torch import CHUNK_SIZE, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
-from gnnrec.models.base import CHUNK, Recommender, stable_topk
+from gnnrec.typing import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,9 @@ def ranking_task(
     allowed = _candidates(graph, candidates)
     _check_candidates(rows, movies, allowed, graph.num_movies)
     batch = graph.user_batch(users)
-    hidden = batch.user_index * graph.num_movies + batch.movie_index  # one number per pair, so that pairs sort and compare
+    hidden = (
+        batch.user_index * graph.num_movies + batch.movie_index
+    )  # one number per pair, so that pairs sort and compare
     if mask is not None and len(mask):
         hidden = torch.cat([hidden, _pairs(graph, users, mask, "mask")[0]])
     hidden = hidden.sort().values
@@ -77,7 +80,7 @@ def _cleaned(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     try:
         return Dataset(frame).ratings
     except DataError as error:
-        raise error.moved(lambda table, row: (name, row)) from None
+        raise error.relocated(lambda table, row: (name, row)) from None
 
 
 def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
@@ -196,13 +199,13 @@ class Ranking:
     num_relevant: Tensor
 
 
-def rank(model: Recommender, task: RankingTask, k: int) -> Ranking:
+def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     """Rank the candidates for every user of the task.
 
     Parameters
     ----------
-    model : Recommender
-        Asked for `CHUNK` users at once, which bounds the memory.
+    model : Scorer
+        Asked for `CHUNK_SIZE` users at once, which bounds the memory.
     task : RankingTask
         In terms of the nodes of ``model.graph``.
     k : int
@@ -217,8 +220,8 @@ def rank(model: Recommender, task: RankingTask, k: int) -> Ranking:
     column_of[task.candidates] = torch.arange(len(task.candidates))
     narrowed = len(task.candidates) < model.graph.num_movies
     lists, hits = [], []
-    for start in range(0, len(task.users), CHUNK):
-        users = task.users[start : start + CHUNK]
+    for start in range(0, len(task.users), CHUNK_SIZE):
+        users = task.users[start : start + CHUNK_SIZE]
         scores = model.score(model.graph.user_batch(users)).cpu()
         scores = scores[:, task.candidates] if narrowed else scores.clone()  # [chunk, num_candidates]
         # One NaN makes its row's sum NaN; so do opposite infinities, hence the second look.
@@ -246,7 +249,7 @@ def rank(model: Recommender, task: RankingTask, k: int) -> Ranking:
 
 def _of_chunk(pairs: tuple[Tensor, Tensor], start: int, column_of: Tensor) -> tuple[Tensor, Tensor]:
     """Return row and column of the pairs of one chunk; those of movies that are no candidates drop out."""
-    first, last = torch.searchsorted(pairs[0], torch.tensor([start, start + CHUNK])).tolist()
+    first, last = torch.searchsorted(pairs[0], torch.tensor([start, start + CHUNK_SIZE])).tolist()
     row, column = pairs[0][first:last] - start, column_of[pairs[1][first:last]]
     return row[column >= 0], column[column >= 0]
 

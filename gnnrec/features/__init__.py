@@ -1,21 +1,17 @@
-"""Posters and plots -> one vector per movie, kept in files; or vectors that somebody has already.
+"""Posters and plots as embeddings of movies, and files of embeddings.
 
-What is optional to install is imported where it is used, so importing this is cheap.
+Optional packages are imported where they are used, so importing this package is cheap.
 """
 
-from gnnrec.features.build import encode_plots, encode_posters
-from gnnrec.features.encoders.base import Encoder, EncoderError
-from gnnrec.features.encoders.pick import pick
-from gnnrec.features.encoding import encode
-from gnnrec.features.one import encode_plot, encode_poster
-from gnnrec.features.ready import read_vectors, save_vectors
-from gnnrec.features.sources import Source, find_plots, find_posters
-from gnnrec.features.store import load_features
+from gnnrec.features.encode import encode, encode_plot, encode_plots, encode_poster, encode_posters
+from gnnrec.features.encoders import EncoderError, FeatureEncoder, get_encoder
+from gnnrec.features.sources import FeatureSource, find_plots, find_posters, read_embeddings
+from gnnrec.features.store import load_features, save_embeddings
 
 __all__ = [
-    "Encoder",
     "EncoderError",
-    "Source",
+    "FeatureEncoder",
+    "FeatureSource",
     "encode",
     "encode_plot",
     "encode_plots",
@@ -23,8 +19,8 @@ __all__ = [
     "encode_posters",
     "find_plots",
     "find_posters",
+    "get_encoder",
     "load_features",
-    "pick",
-    "read_vectors",
-    "save_vectors",
+    "read_embeddings",
+    "save_embeddings",
 ]

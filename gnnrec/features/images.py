@@ -1,4 +1,4 @@
-"""Opens posters that nobody has looked at before: whatever is in the file, there is a picture or one clear error."""
+"""Opens untrusted poster files: every file gives either an RGB image or a `PosterError` that names the file."""
 
 from __future__ import annotations
 
@@ -6,54 +6,61 @@ import io
 import stat
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gnnrec.errors import GnnrecError
+from gnnrec.features.encoders.base import import_optional
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_PIXELS = 40_000_000
-"""Pixels a poster may have; the largest that TMDB hands out have 6 million."""
+"""Maximum number of pixels; the largest posters of TMDB have 6 million."""
 MAX_BYTES = 20_000_000
-"""Bytes the file of a poster may have."""
+"""Maximum file size."""
 MIN_SIDE = 8
-"""Pixels; hosts answer with a single dot where there is no picture."""
+"""Minimum width and height in pixels; some hosts send a single pixel in place of a missing poster."""
 MAX_RATIO = 16
-"""Of the long to the short side. Encoders scale the short one up, and a thread would become a giant."""
+"""Maximum aspect ratio. Encoders scale the shorter side up, which would make a thin image enormous."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-"""Formats that are tried. Each one more is a decoder more that a hostile file can reach."""
+"""Accepted formats. Each additional one exposes another decoder to untrusted files."""
 
 
 class PosterError(GnnrecError):
-    """A poster that cannot be used; the message names the file and what is wrong with it."""
+    """A poster cannot be used; the message names the file and the reason."""
 
 
-def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
-    """Open a poster that may be broken or hostile.
+def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image:
+    """Open a poster that may be damaged or malicious.
 
     Parameters
     ----------
     path : str or Path
-        A JPEG, PNG, WebP, GIF or BMP; what is in the file counts, not its ending.
+        A JPEG, PNG, WebP, GIF or BMP file, recognized by its content and not by its suffix.
     max_pixels : int
-        A larger picture is refused before it is decoded.
+        Larger images are rejected before they are decoded.
     max_bytes : int
-        A larger file is not read.
+        Larger files are not read.
 
     Returns
     -------
     PIL.Image.Image
-        Decoded, in RGB, upright as EXIF says. What is transparent becomes white, 16 bits become 8, and of
-        an animation the first picture is taken. The file is closed.
+        Decoded, RGB, rotated according to EXIF. Transparent areas become white, 16 bits per channel become 8, and
+        the first frame of an animation is used. The file is closed.
 
     Raises
     ------
     PosterError
-        The file is missing, empty, truncated, too large, no picture or not shaped like one.
+        The file is missing, empty, truncated, too large, not an image, or its size is implausible for a poster.
+    EncoderError
+        Pillow is not installed.
 
     Examples
     --------
     >>> import tempfile
+    >>> from PIL import Image
     >>> path = Path(tempfile.mkdtemp()) / "1.png"
     >>> Image.new("LA", (60, 90), (0, 0)).save(path)
     >>> poster = open_poster(path)
@@ -62,7 +69,7 @@ def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int =
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to read from a pipe could take for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # reading from a pipe could block forever
             raise PosterError(f"{path} is not a file")
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
@@ -73,52 +80,82 @@ def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int =
     return decode_poster(data, path, max_pixels, max_bytes)
 
 
-def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
-    """Do what `open_poster` does with bytes that are here already; errors call them `name`."""
+def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image:
+    """Decode the content of a poster file, as `open_poster` does.
+
+    Parameters
+    ----------
+    data : bytes
+    name : object
+        What error messages call the file.
+    max_pixels, max_bytes : int
+        As for `open_poster`.
+
+    Returns
+    -------
+    PIL.Image.Image
+
+    Raises
+    ------
+    PosterError, EncoderError
+        As for `open_poster`.
+    """
+    pil = import_optional("PIL.Image", "features", "opening posters")
     if not data:
         raise PosterError(f"{name} is empty")
     if len(data) > max_bytes:
-        raise PosterError(f"{name} has more than {max_bytes:,} bytes, which is much for a poster")
+        raise PosterError(f"{name} has more than {max_bytes:,} bytes, the limit for a poster")
     try:
-        with warnings.catch_warnings(), _opened(data) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise PosterError(f"{name} would have {width:,} x {height:,} pixels; allowed are {max_pixels:,}")
-            if min(width, height) < MIN_SIDE or max(width, height) > MAX_RATIO * min(width, height):
-                raise PosterError(f"{name} has {width:,} x {height:,} pixels, which is no poster")
-            image.load()
-            return _rgb(_upright(image))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about unusual metadata
+            warnings.simplefilter("error", pil.DecompressionBombWarning)
+            with pil.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_size(image, name, max_pixels)
+                image.load()
+                return _to_rgb(_apply_exif_rotation(image))
     except PosterError:
         raise
-    except UnidentifiedImageError:
-        raise PosterError(f"{name} is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PosterError(f"{name} would be huge when decoded: {error}") from None
-    # Decoders meet hostile bytes here, and have been seen to raise nearly everything: SyntaxError, struct.error,
-    # zlib.error, KeyError, ... None of it may end a run over thousands of files.
+    except pil.UnidentifiedImageError:
+        raise PosterError(f"{name} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from None
+    except (pil.DecompressionBombError, pil.DecompressionBombWarning) as error:
+        raise PosterError(f"{name} is too large to decode: {error}") from None
+    # Decoders raise nearly everything on malicious bytes: SyntaxError, struct.error, zlib.error, KeyError, ...
+    # None of it may abort a run over thousands of files.
     except Exception as error:
         raise PosterError(f"{name} is damaged: {error or type(error).__name__}") from None
 
 
-def _opened(data: bytes) -> Image.Image:
-    warnings.simplefilter("ignore")  # of odd metadata, which is nobody's concern
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+def _check_size(image: Image, name: object, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PosterError(f"{name} has {width:,} x {height:,} pixels, more than the limit of {max_pixels:,}")
+    if min(width, height) < MIN_SIDE:
+        raise PosterError(
+            f"{name} has {width:,} x {height:,} pixels; a poster needs at least {MIN_SIDE} in each direction"
+        )
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise PosterError(
+            f"{name} has {width:,} x {height:,} pixels; the aspect ratio of a poster is at most {MAX_RATIO}"
+        )
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which convert() would clip instead of scaling
-        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65_535) >> 8
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+def _to_rgb(image: Image) -> Image:
+    import PIL.Image
+
+    if image.mode.startswith("I"):  # 16 bits per pixel: convert() would clip instead of scaling
+        gray = np.clip(np.asarray(image).astype(np.int64), 0, 65_535) >> 8
+        return PIL.Image.fromarray(gray.astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+        layer = image.convert("RGBA")
+        return PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF data say; where these are broken it stays as it is."""
+def _apply_exif_rotation(image: Image) -> Image:
+    """Rotate an image according to its EXIF data; with broken EXIF data it is returned unchanged."""
+    from PIL.ImageOps import exif_transpose
+
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # the picture itself is whole, and EXIF data are often odd
+        return exif_transpose(image)
+    except Exception:  # the image itself is intact, and EXIF data are often broken
         return image

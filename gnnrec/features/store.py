@@ -1,13 +1,27 @@
-"""One file of vectors: safetensors that know their movies, what each was made of, and what made them.
+"""Embedding files, and the cache that reuses stored embeddings so that nothing is encoded twice.
 
-Tensors: ``vectors`` ``[n, dim]`` float32 and ``content`` ``[n, 16]`` bytes, the hash of what each vector was made of.
-The rest is JSON in the header. One file, so that vectors and movies never come apart.
+An embedding file is a safetensors file with the tensors ``embeddings`` ``[n, dim]`` float32 and ``content_hash``
+``[n, 16]`` uint8, the hash of what each row was encoded from; movie ids and metadata are JSON in its header. It is one
+file so that embeddings and movies cannot get separated.
+
+A folder holds, for a feature named "poster"::
+
+    poster.safetensors                  the embeddings of the last encoder
+    poster.json                         a summary for readers: encoder, its settings, movies without embedding
+    poster.<key>.safetensors            the embeddings of an earlier encoder, kept for reuse
+    poster.parts/<key>-*.safetensors    partial results of an interrupted run
+
+Stored embeddings are looked up by encoder key and content hash, not by movie.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import time
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,125 +31,283 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gnnrec._io import write_atomic
-from gnnrec.data import ContentEmbeddings
-from gnnrec.errors import DataError
+from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.errors import ConfigError, DataError
 
 HASH_BYTES = 16
-"""Of the hash of what a vector was made of."""
-FORMAT = 1
-"""Version of the layout; raised when an older reader could not make sense of it."""
+"""Length of a content hash."""
+FORMAT = 2
+"""Version of the file layout; raised when older versions of gnnrec could not read a file."""
+FLUSH_SECONDS = 10.0
+"""Interval at which new embeddings are written. A killed run loses at most this much work, Ctrl-C loses none."""
 
 
-class DamagedError(DataError):
-    """A file of vectors that was cut off or changed."""
+class DamagedFileError(DataError):
+    """An embedding file was truncated or altered."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """What a file of vectors holds."""
+class StoredEmbeddings:
+    """Content of an embedding file."""
 
-    vectors: ContentEmbeddings
-    content: list[bytes]
-    """``[n]``, hashes of what the vectors were made of; empty for vectors that were given."""
-    key: str
-    """Of the encoder; empty for vectors that were given."""
-    fitted: bool
-    """The encoder learned from all of these movies, so its vectors are good for no others."""
+    embeddings: ContentEmbeddings
+    content_hashes: list[bytes]
+    """``[n]``, hashes of what the rows were encoded from; empty for embeddings from another source."""
+    encoder_key: str
+    """From `hash_key`; empty for embeddings from another source."""
+    corpus_dependent: bool
+    """The encoder was fitted to these movies, so its embeddings are of no use for others."""
 
 
-def write_stored(path: Path, stored: Stored) -> None:
-    """Write a file of vectors whole or not at all."""
-    content = np.frombuffer(b"".join(stored.content), dtype=np.uint8).reshape(len(stored.content), HASH_BYTES)
-    tensors = {"vectors": np.ascontiguousarray(stored.vectors.values), "content": content.copy()}
+def hash_key(values: dict[str, Any]) -> str:
+    """Return a short hash of an encoder's cache key."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def write_embedding_file(path: Path, stored: StoredEmbeddings) -> None:
+    """Write an embedding file atomically."""
+    hashes = np.frombuffer(b"".join(stored.content_hashes), dtype=np.uint8)
+    tensors = {
+        "embeddings": np.ascontiguousarray(stored.embeddings.values),
+        "content_hash": hashes.reshape(len(stored.content_hashes), HASH_BYTES).copy(),
+    }
     header = {
         "format": FORMAT,
-        "about": stored.vectors.about,
-        "key": stored.key,
-        "fitted": stored.fitted,
+        "description": stored.embeddings.description,
+        "encoder_key": stored.encoder_key,
+        "corpus_dependent": stored.corpus_dependent,
         "digest": _digest(tensors),
-        "movie_ids": stored.vectors.movie_ids.tolist(),
+        "movie_ids": stored.embeddings.movie_ids.tolist(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, save(tensors, {"gnnrec": json.dumps(header, ensure_ascii=False)}))
 
 
-def read_stored(path: Path) -> Stored:
-    """Read a file of vectors.
+def read_embedding_file(path: Path) -> StoredEmbeddings:
+    """Read an embedding file.
 
     Raises
     ------
-    DamagedError
-        It was cut off or changed.
+    DamagedFileError
+        The file was truncated or altered.
     DataError
-        It was not written by `write_stored`, or by a later version of it.
+        The file was not written by `write_embedding_file`, or by another version of it.
     """
-    header, tensors = read_tensors(path)
+    header, tensors = read_safetensors(path)
     if header is None:
         raise DataError(f"{path} was not written by gnnrec features")
     if header.get("format") != FORMAT:
-        raise DataError(f"{path} has layout {header.get('format')}; this version of gnnrec reads layout {FORMAT}")
+        raise DataError(
+            f"{path} has layout {header.get('format')}, but this version of gnnrec reads layout {FORMAT}; "
+            "delete it and encode again with gnnrec features"
+        )
     try:
         if header["digest"] != _digest(tensors):
-            raise DamagedError(f"{path} is damaged: its numbers are not those that were written")
-        vectors = ContentEmbeddings(header["movie_ids"], tensors["vectors"], header["about"])
-        content = [row.tobytes() for row in tensors["content"]]
-        return Stored(vectors, content, header["key"], header["fitted"])
+            raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")
+        embeddings = ContentEmbeddings(header["movie_ids"], tensors["embeddings"], header["description"])
+        hashes = [row.tobytes() for row in tensors["content_hash"]]
+        return StoredEmbeddings(embeddings, hashes, header["encoder_key"], header["corpus_dependent"])
     except LookupError as error:
-        raise DamagedError(f"{path} is damaged: it lacks {error}") from None
+        raise DamagedFileError(f"{path} is damaged: {error} is missing") from None
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-    """Return gnnrec's own header, None if there is none, and all tensors of a safetensors file."""
+def read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    """Return gnnrec's header, or None if there is none, and all tensors of a safetensors file.
+
+    Raises
+    ------
+    DamagedFileError
+        The file was truncated or altered.
+    DataError
+        The file does not exist.
+    """
     try:
         with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
             metadata = file.metadata() or {}
-            read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+            read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         tensors = {name: (t.float() if t.is_floating_point() else t).numpy() for name, t in read.items()}
         return json.loads(metadata["gnnrec"]) if "gnnrec" in metadata else None, tensors
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (SafetensorError, ValueError) as error:
-        raise DamagedError(f"{path} is damaged: {error}") from None
-
-
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    hashed = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        hashed.update(f"{name} {tensors[name].shape}".encode())
-        hashed.update(np.ascontiguousarray(tensors[name]).tobytes())
-    return hashed.hexdigest()
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
 def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
-    """Read all vectors that ``gnnrec features`` wrote to a folder.
+    """Load all embeddings that ``gnnrec features`` wrote to a folder.
 
     Parameters
     ----------
     folder : str or Path
-        Holds ``<modality>.safetensors``, for example ``poster.safetensors``.
+        Contains ``<name>.safetensors`` files, e.g. ``poster.safetensors``.
 
     Returns
     -------
     dict of str to ContentEmbeddings
-        By modality.
+        By feature name.
 
     Raises
     ------
     DataError
-        There are none, or a file is damaged or something else.
+        There are no embedding files, or one is damaged or of another kind.
 
     Examples
     --------
     >>> import tempfile
-    >>> from gnnrec.features import save_vectors
+    >>> from gnnrec.features import save_embeddings
     >>> folder = tempfile.mkdtemp()
-    >>> path = save_vectors(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand"))
+    >>> path = save_embeddings(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand"))
     >>> load_features(folder)
     {'text': ContentEmbeddings(2 movies, 2 wide: by hand)}
     """
     folder = Path(folder).expanduser()
-    # A name with another dot in it is what an encoder made before the present one.
+    # A stem with a dot belongs to an earlier encoder.
     paths = [path for path in sorted(folder.glob("*.safetensors")) if "." not in path.stem]
     if not paths:
-        raise DataError(f"{folder} holds no vectors of movies; gnnrec features --out {folder} makes them")
-    return {path.stem: read_stored(path).vectors for path in paths}
+        raise DataError(f"{folder} contains no embedding files; create them with gnnrec features --out {folder}")
+    return {path.stem: read_embedding_file(path).embeddings for path in paths}
+
+
+def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings) -> Path:
+    """Save embeddings of any source where `load_features` finds them.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Created if missing; embeddings of the same name are replaced.
+    name : str
+        Feature name: "poster", "text", or another one of letters, digits, hyphens and underscores.
+    embeddings : ContentEmbeddings
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        The name is invalid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand")
+    >>> save_embeddings(tempfile.mkdtemp(), "mood", embeddings).name
+    'mood.safetensors'
+    """
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise ConfigError(f"{name!r} is not a valid feature name; use letters, digits, hyphens and underscores")
+    path = Path(folder).expanduser() / f"{name}.safetensors"
+    path.with_suffix(".json").unlink(missing_ok=True)  # the summary of the replaced embeddings
+    write_embedding_file(path, StoredEmbeddings(embeddings, [], "", corpus_dependent=False))
+    return path
+
+
+class EmbeddingCache:
+    """The embeddings that one encoder has computed for one folder.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Created on the first write; None keeps everything in memory.
+    name : str
+        Feature name.
+    encoder_key : str
+        From `hash_key`.
+
+    Attributes
+    ----------
+    embeddings : dict of bytes to numpy.ndarray
+        By content hash, each ``[dim]``.
+    """
+
+    def __init__(self, folder: Path | None, name: str, encoder_key: str) -> None:
+        self.folder, self.name, self.encoder_key = folder, name, encoder_key
+        self.embeddings: dict[bytes, np.ndarray] = {}
+        self._unsaved: dict[bytes, np.ndarray] = {}
+        self._last_flush = time.monotonic()
+        for path in self._files():
+            stored = _read_or_warn(path)
+            if stored is not None and stored.encoder_key == encoder_key:
+                self.embeddings.update(zip(stored.content_hashes, stored.embeddings.values, strict=True))
+
+    def _files(self) -> list[Path]:
+        if self.folder is None:
+            return []
+        paths = [self._path(), self._path(f".{self.encoder_key}")]
+        return [path for path in paths if path.is_file()] + self._parts()
+
+    def _path(self, infix: str = "", suffix: str = ".safetensors") -> Path:
+        assert self.folder is not None
+        return self.folder / f"{self.name}{infix}{suffix}"
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._path(suffix=".parts").glob(f"{self.encoder_key}-*.safetensors"))
+
+    def add(self, content_hashes: list[bytes], embeddings: np.ndarray) -> None:
+        """Add new embeddings, ``[n, dim]``, and write them if the last write was `FLUSH_SECONDS` ago."""
+        new = dict(zip(content_hashes, embeddings, strict=True))
+        self.embeddings |= new
+        self._unsaved |= new
+        if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the embeddings that are only in memory."""
+        self._last_flush = time.monotonic()
+        if self.folder is None or not self._unsaved:
+            return
+        hashes = list(self._unsaved)
+        part = ContentEmbeddings([one.hex() for one in hashes], np.stack(list(self._unsaved.values())), "partial result")
+        digest = hashlib.blake2b(b"".join(hashes), digest_size=8).hexdigest()
+        path = self._path(suffix=".parts") / f"{self.encoder_key}-{digest}.safetensors"
+        write_embedding_file(path, StoredEmbeddings(part, hashes, self.encoder_key, corpus_dependent=False))
+        self._unsaved = {}
+
+    @contextlib.contextmanager
+    def flush_on_error(self) -> Iterator[None]:
+        """Flush if the block ends with an error or an interruption."""
+        try:
+            yield
+        except BaseException:
+            self.flush()
+            raise
+
+    def finish(self, stored: StoredEmbeddings, summary: dict[str, Any]) -> None:
+        """Write result and summary, remove partial results, and rename the files of another encoder."""
+        if self.folder is None:
+            return
+        result = self._path()
+        earlier = _read_or_warn(result) if result.is_file() else None
+        if earlier is not None and earlier.encoder_key not in (self.encoder_key, "") and not earlier.corpus_dependent:
+            for suffix in (".json", ".safetensors"):
+                with contextlib.suppress(FileNotFoundError):
+                    self._path(suffix=suffix).replace(self._path(f".{earlier.encoder_key}", suffix))
+        write_embedding_file(result, stored)
+        text = json.dumps(summary, ensure_ascii=False, indent=2)
+        write_atomic(self._path(suffix=".json"), f"{text}\n".encode())
+        for suffix in (".json", ".safetensors"):
+            self._path(f".{self.encoder_key}", suffix).unlink(missing_ok=True)
+        for path in self._parts():
+            path.unlink()
+        with contextlib.suppress(OSError):  # the folder is missing, or holds parts of another encoder
+            self._path(suffix=".parts").rmdir()
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _read_or_warn(path: Path) -> StoredEmbeddings | None:
+    """Read an embedding file; a damaged one is ignored with a warning, a file of another kind is an error."""
+    try:
+        return read_embedding_file(path)
+    except DamagedFileError as error:
+        warnings.warn(f"{error}; its embeddings are computed again", stacklevel=2)
+        return None

@@ -1,44 +1,69 @@
-"""The honest comparison: simple models that any trained network has to beat, asked in the same way.
+"""All models under one interface: an `Estimator` holds hyperparameters, its ``fit`` returns a fitted `Recommender`.
 
-`BASELINES` need seconds and nothing else. `PEERS` are the well-known models of others, which take longer.
+The estimators are loaded on first use, so importing this package does not import all of them.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from gnnrec.models.base import Recommender
-from gnnrec.models.content import ContentKNN, FeatureRidge, content_matrix
-from gnnrec.models.neighbors import EASE, SLIM, ItemKNN
-from gnnrec.models.popularity import Popularity
-from gnnrec.models.registry import PEERS, Peer, fit_peer
-from gnnrec.training.loop import OptimizerConfig, Watch
+from typing import Any
 
-BASELINES: dict[str, Callable[..., Recommender]] = {
-    "popularity": Popularity.fit,
-    "itemknn": ItemKNN.fit,
-    "ease": EASE.fit,
+from gnnrec.models.base import Recommender, recommend, similar_movies
+from gnnrec.models.estimator import BaseEstimator, Estimator, fit, load
+from gnnrec.models.gnn import RecGraph
+from gnnrec.registry import MODELS
+
+_ESTIMATORS = {
+    "GNN": "gnn",
+    "Popularity": "popularity",
+    "ItemKNN": "itemknn",
+    "EASE": "ease",
+    "SLIM": "slim",
+    "ContentKNN": "contentknn",
+    "FeatureRidge": "ridge",
+    "ALS": "als",
+    "BPR": "bpr",
+    "MF": "mf",
+    "NeuMF": "neumf",
+    "LightGCNReference": "lightgcn",
+    "LightFM": "lightfm",
+    "MeanPooling": "average",
+    "SASRec": "sasrec",
+    "SASRecBinary": "sasrec-binary",
 }
-"""How to fit each baseline on a `gnnrec.graph.graph.Graph`, by name; settings are keyword arguments."""
 
-GRIDS: dict[str, list[dict[str, float]]] = {
-    "popularity": [{}],
-    "itemknn": [{"num_neighbors": 50}, {"num_neighbors": 200}],
-    "ease": [{"reg": 200.0}, {"reg": 1000.0}, {"reg": 5000.0}],
-}
-"""Settings worth trying: what suits a million ratings does not suit a few thousand."""
-
-__all__ = [
-    "BASELINES",
+__all__ = [  # noqa: F822 - estimators are loaded by __getattr__
+    "ALS",
+    "BPR",
     "EASE",
-    "GRIDS",
-    "PEERS",
+    "GNN",
+    "MF",
     "SLIM",
+    "BaseEstimator",
     "ContentKNN",
+    "Estimator",
     "FeatureRidge",
     "ItemKNN",
-    "Peer",
+    "LightFM",
+    "LightGCNReference",
+    "MeanPooling",
+    "NeuMF",
     "Popularity",
-    "OptimizerConfig",
-    "Watch",
-    "content_matrix",
-    "fit_peer",
+    "RecGraph",
+    "Recommender",
+    "SASRec",
+    "SASRecBinary",
+    "fit",
+    "load",
+    "recommend",
+    "similar_movies",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        return MODELS.get(_ESTIMATORS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

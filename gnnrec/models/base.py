@@ -1,36 +1,57 @@
-"""What every model can do once it can score: recommend movies, list similar ones, take in new ratings.
+"""`Recommender`: what every fitted model can do, once it can score.
 
-A model is a graph plus a way to score all movies for a `UserBatch`. The trained network and each baseline derive
-from `Recommender` and inherit everything else, so they are asked, evaluated and compared in the same way.
+A fitted model is a graph and a way to score all its movies for a `UserBatch`. The graph neural network and all other
+models derive from `Recommender` and inherit the rest, so they are used, evaluated, saved and compared in the same way.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from numbers import Integral
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.errors import DataError
+from gnnrec import _torch
+from gnnrec._checks import check_integer
+from gnnrec._torch import stable_topk
+from gnnrec.data import Dataset
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
+from gnnrec.models.storage import write_run
+from gnnrec.splitting import Split
+from gnnrec.typing import MovieInput, UserInput
 
-CHUNK = 1024
-"""People scored at once; bounds memory to ``CHUNK * num_movies`` floats."""
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 
 class Recommender(ABC):
-    """A graph and a way to score its movies for people.
+    """A fitted model. It is immutable: methods that add ratings or movies return a new one.
+
+    Subclasses implement `score`, `with_graph`, `similarity_embeddings`, `state` and `hyperparameters`.
+
+    Attributes
+    ----------
+    name : str
+        Registered name of the model.
+    graph : Graph
+        Users, movies and ratings that the model knows: the training ratings and what was added since.
+    history : list of dict
+        Figures of each training epoch, where there are epochs.
+    report : dict
+        Results recorded with `with_report`, as plain JSON values.
 
     Examples
     --------
     >>> from gnnrec.models import Popularity
-    >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 2, 2], "movie_id": [7, 7, 8]})
-    >>> model = Popularity.fit(Graph.from_dataset(Dataset(ratings)))
+    >>> model = Popularity().fit(Dataset(ratings))
     >>> more = model.add_ratings(pd.DataFrame({"user_id": [3], "movie_id": [8]}))
     >>> model.graph.num_users, more.graph.num_users, tuple(more.score(more.graph.users).shape)
     (2, 3, (3, 2))
@@ -38,6 +59,8 @@ class Recommender(ABC):
 
     name: str
     graph: Graph
+    history: list[dict[str, Any]] = []  # noqa: RUF012 - never changed, only replaced
+    report: dict[str, Any] = {}  # noqa: RUF012
 
     @abstractmethod
     def score(self, users: UserBatch) -> Tensor:
@@ -45,197 +68,308 @@ class Recommender(ABC):
 
     @abstractmethod
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same model on a graph that holds more users, ratings or movies; nothing is trained."""
+        """Return the same model on a graph with more users, ratings or movies, without training."""
 
     @abstractmethod
     def similarity_embeddings(self) -> Tensor:
-        """Return ``[num_movies, any width]`` whose cosine says how alike two movies are."""
+        """Return ``[num_movies, dim]``; the cosine of two rows is the similarity of two movies."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors that `Estimator.restore` rebuilds the model from."""
+
+    @property
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, Any]:
+        """Hyperparameters that the model was fitted with, as plain values."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """Ratings, movies and users of the graph."""
+        return self.graph.dataset
+
+    @property
+    def hetero_data(self) -> HeteroData:
+        """The graph as PyG's `HeteroData`."""
+        return self.graph.hetero_data
+
+    @property
+    def ids(self) -> dict[str, pd.Index]:
+        """The caller's id of every node, by node type."""
+        return self.graph.ids
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
-        """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
+        """Return the model with more ratings in its graph; see `Graph.add_ratings`."""
         return self.with_graph(self.graph.add_ratings(ratings, users))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
-        """Return the model on a graph with more movies; see `Graph.add_movies`."""
+        """Return the model with more movies in its graph; see `Graph.add_movies`."""
         return self.with_graph(self.graph.add_movies(movies, features))
+
+    def with_report(self, **entries: Any) -> Self:
+        """Return the same model with more entries in its `report`."""
+        made = copy.copy(self)
+        object.__setattr__(made, "report", {**self.report, **entries})
+        return made
+
+    def with_records(self, history: list[dict[str, Any]], report: dict[str, Any]) -> Self:
+        """Return the same model with another `history` and `report`."""
+        made = copy.copy(self)
+        object.__setattr__(made, "history", history)
+        object.__setattr__(made, "report", report)
+        return made
+
+    def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
+        """Write a folder that `gnnrec.load` reads back; it appears completely or not at all.
+
+        It holds ``config.yaml`` (hyperparameters), ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json``
+        (ratings and tables), ``metrics.json`` and ``run.json``.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder. If it exists it must be a saved run, which is replaced.
+        keep : iterable of str
+            Files of the replaced run to keep: ``"checkpoint.pt"``, ``"split"``. Files that are not part of a run always
+            stay.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        DataError
+            The folder exists and is not a saved run.
+        """
+        return write_run(path, self, keep)
+
+    def evaluate(self, test: pd.DataFrame | Split, **options: Any) -> pd.DataFrame:
+        """Evaluate the model on test ratings; see `gnnrec.evaluate`."""
+        return evaluate(self, test, **options)
+
+    def recommend(
+        self,
+        users: UserInput,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Iterable[MovieInput] | None = None,
+    ) -> pd.DataFrame:
+        """Recommend movies to known or new users.
+
+        Parameters
+        ----------
+        users : user id, NewUser, mapping, list of these, or DataFrame
+            A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
+            frame, see `gnnrec.graph.encode_users`.
+        k : int
+            Movies per user; fewer are returned where fewer are left.
+        exclude_seen : bool
+            Exclude movies that the user has rated.
+        candidates : iterable, optional
+            Recommend only these movies (ids or titles).
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``user_id, movie_id, title, score, rank``, best first. A new user without a name is ``"new user"``, several
+            are ``"new user 1"`` and so on. Equal scores are in the order of the movie table.
+
+        Raises
+        ------
+        DataError
+            A user or movie is unknown.
+        ConfigError
+            `k` is below 1.
+
+        Examples
+        --------
+        >>> from gnnrec.models import Popularity
+        >>> rows = [("ann", "heat"), ("ann", "alien"), ("bob", "heat"), ("bob", "brazil"), ("cem", "brazil")]
+        >>> model = Popularity().fit(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+        >>> model.recommend({"heat": 5}, k=2)["movie_id"].tolist()
+        ['brazil', 'alien']
+        >>> model.recommend(["ann", "cem"], k=1)[["user_id", "movie_id"]].values.tolist()
+        [['ann', 'brazil'], ['cem', 'heat']]
+        """
+        check_integer(k=k)
+        batch, names = encode_users(self.graph, users)
+        allowed = _candidate_mask(self.graph, candidates)
+        parts = []
+        for start, chunk in _chunks(batch):
+            scores = self.score(chunk).cpu()
+            scores = scores.clone() if exclude_seen or allowed is not None else scores
+            if exclude_seen:
+                scores[chunk.user_index, chunk.movie_index] = -torch.inf
+            if allowed is not None:
+                scores[:, ~allowed] = -torch.inf
+            values, movies = stable_topk(scores, k)
+            row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
+            parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
+        user, movie, score, place = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        table = self.graph.dataset.movies
+        return pd.DataFrame(
+            {
+                "user_id": names.to_numpy()[user],
+                "movie_id": table["movie_id"].to_numpy()[movie],
+                "title": table["title"].to_numpy()[movie],
+                "score": score,
+                "rank": place,
+            }
+        )
+
+    def similar_movies(
+        self, movie: MovieInput, k: int = 10, *, candidates: Iterable[MovieInput] | None = None
+    ) -> pd.DataFrame:
+        """List the movies that are most similar to one movie.
+
+        Parameters
+        ----------
+        movie : id, title or NewMovie
+            A movie of the graph, or a description of a new one.
+        k : int
+            Number of movies.
+        candidates : iterable, optional
+            Only these movies (ids or titles).
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``movie_id, title, similarity, rank``; similarity is a cosine in ``[-1, 1]``.
+
+        Raises
+        ------
+        DataError
+            The movie is unknown.
+        ConfigError
+            `k` is below 1.
+
+        Examples
+        --------
+        >>> from gnnrec.models import ItemKNN
+        >>> rows = [("ann", "heat"), ("ann", "ronin"), ("bob", "heat"), ("bob", "ronin"), ("cem", "brazil")]
+        >>> model = ItemKNN().fit(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
+        >>> model.similar_movies("heat", k=1)["movie_id"].tolist()
+        ['ronin']
+        """
+        check_integer(k=k)
+        if isinstance(movie, NewMovie):
+            model = self.with_graph(self.graph.add_movie(movie))
+            node = model.graph.num_movies - 1
+        else:
+            model, node = self, self.graph.movie_node(movie)
+        vectors = torch.nn.functional.normalize(model.similarity_embeddings().cpu(), dim=1)
+        similarity = vectors @ vectors[node]
+        similarity[node] = -torch.inf
+        if (allowed := _candidate_mask(model.graph, candidates)) is not None:
+            similarity[~allowed] = -torch.inf
+        values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
+        kept = values > -torch.inf
+        table = model.graph.dataset.movies.iloc[nodes[kept].numpy()]
+        return pd.DataFrame(
+            {
+                "movie_id": table["movie_id"].to_numpy(),
+                "title": table["title"].to_numpy(),
+                "similarity": values[kept].numpy(),
+                "rank": range(1, int(kept.sum()) + 1),
+            }
+        )
 
 
 def recommend(
     model: Recommender,
-    who: Any,
+    users: UserInput,
     k: int = 10,
     *,
     exclude_seen: bool = True,
-    candidates: Iterable[Any] | None = None,
+    candidates: Iterable[MovieInput] | None = None,
 ) -> pd.DataFrame:
-    """Recommend movies to known or new people.
+    """Recommend movies to known or new users; see `Recommender.recommend`.
 
     Parameters
     ----------
     model : Recommender
-        A trained `RecGraph`, or a baseline.
-    who : id, NewUser, mapping, list of these, or DataFrame
-        A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
-        frame, see `gnnrec.graph.new_users.encode_users`.
-    k : int
-        How many movies each; fewer come back where fewer are left.
-    exclude_seen : bool
-        Leave out what the person has rated.
-    candidates : iterable, optional
-        Recommend only from these movies (ids or titles).
+        Any fitted model, such as a `RecGraph`.
+    users, k, exclude_seen, candidates
+        As for `Recommender.recommend`.
 
     Returns
     -------
     pandas.DataFrame
-        ``movie_id, title, score, rank``, best first; in front ``user_id`` when `who` is more than one person
-        (a list or a frame). Equal scores are in the order of the movie table.
+        ``user_id, movie_id, title, score, rank``.
 
     Raises
     ------
+    ConfigError
+        `model` is not a fitted model, or `k` is below 1.
     DataError
-        An unknown user or movie, or `k` below 1.
+        A user or movie is unknown.
 
     Examples
     --------
-    >>> from gnnrec.models import Popularity
-    >>> from gnnrec.data import Dataset
-    >>> rows = [("ann", "heat"), ("ann", "alien"), ("bob", "heat"), ("bob", "brazil"), ("cem", "brazil")]
-    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
-    >>> model = Popularity.fit(Graph.from_dataset(dataset))
-    >>> recommend(model, {"heat": 5}, k=2)["movie_id"].tolist()
-    ['brazil', 'alien']
-    >>> recommend(model, ["ann", "cem"], k=1)[["user_id", "movie_id"]].values.tolist()
-    [['ann', 'brazil'], ['cem', 'heat']]
+    >>> import gnnrec
+    >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
+    >>> gnnrec.recommend(model, [1, 2], k=1).columns.tolist()
+    ['user_id', 'movie_id', 'title', 'score', 'rank']
     """
-    _check(model, k)
-    users, names = encode_users(model.graph, who)
-    allowed = _mask(model.graph, candidates)
-    parts = []
-    for start, batch in _chunks(users):
-        scores = model.score(batch).cpu()
-        scores = scores.clone() if exclude_seen or allowed is not None else scores
-        if exclude_seen:
-            scores[batch.user_index, batch.movie_index] = -torch.inf
-        if allowed is not None:
-            scores[:, ~allowed] = -torch.inf
-        # A stable sort, not topk: equal scores must come in the same order every time.
-        values, movies = stable_topk(scores, k)
-        row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
-        parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
-    person, movie, score, place = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    table = model.graph.dataset.movies
-    frame = pd.DataFrame(
-        {
-            "movie_id": table["movie_id"].to_numpy()[movie],
-            "title": table["title"].to_numpy()[movie],
-            "score": score,
-            "rank": place,
-        }
-    )
-    if _is_many(who):
-        frame.insert(0, "user_id", names.to_numpy()[person])
-    return frame
+    return _fitted(model).recommend(users, k, exclude_seen=exclude_seen, candidates=candidates)
 
 
 def similar_movies(
-    model: Recommender, movie: Any, k: int = 10, *, candidates: Iterable[Any] | None = None
+    model: Recommender, movie: MovieInput, k: int = 10, *, candidates: Iterable[MovieInput] | None = None
 ) -> pd.DataFrame:
-    """List the movies that are most like one movie.
+    """List the movies that are most similar to one movie; see `Recommender.similar_movies`.
 
     Parameters
     ----------
     model : Recommender
-        A trained `RecGraph`, or a baseline.
-    movie : id, title or NewMovie
-        One of the graph, or one that nobody has rated.
-    k : int
-        How many.
-    candidates : iterable, optional
-        Only these movies (ids or titles).
+        Any fitted model, such as a `RecGraph`.
+    movie, k, candidates
+        As for `Recommender.similar_movies`.
 
     Returns
     -------
     pandas.DataFrame
-        ``movie_id, title, similarity, rank``; similarity is a cosine, in ``[-1, 1]``.
+        ``movie_id, title, similarity, rank``.
 
     Raises
     ------
+    ConfigError
+        `model` is not a fitted model, or `k` is below 1.
     DataError
-        An unknown movie, or `k` below 1.
+        The movie is unknown.
 
     Examples
     --------
-    >>> from gnnrec.models import ItemKNN
-    >>> from gnnrec.data import Dataset
-    >>> rows = [("ann", "heat"), ("ann", "ronin"), ("bob", "heat"), ("bob", "ronin"), ("cem", "brazil")]
-    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
-    >>> model = ItemKNN.fit(Graph.from_dataset(dataset))
-    >>> similar_movies(model, "heat", k=1)["movie_id"].tolist()
-    ['ronin']
+    >>> import gnnrec
+    >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "itemknn")
+    >>> gnnrec.similar_movies(model, 7, k=3).columns.tolist()
+    ['movie_id', 'title', 'similarity', 'rank']
     """
-    _check(model, k)
-    if isinstance(movie, NewMovie):
-        model = model.with_graph(model.graph.add_movie(movie))
-        node = model.graph.num_movies - 1
-    else:
-        node = model.graph.movie_node(movie)
-    vectors = torch.nn.functional.normalize(model.similarity_embeddings().cpu(), dim=1)
-    similarity = vectors @ vectors[node]
-    similarity[node] = -torch.inf
-    if (allowed := _mask(model.graph, candidates)) is not None:
-        similarity[~allowed] = -torch.inf
-    values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
-    kept = values > -torch.inf
-    table = model.graph.dataset.movies.iloc[nodes[kept].numpy()]
-    return pd.DataFrame(
-        {
-            "movie_id": table["movie_id"].to_numpy(),
-            "title": table["title"].to_numpy(),
-            "similarity": values[kept].numpy(),
-            "rank": range(1, int(kept.sum()) + 1),
-        }
-    )
+    return _fitted(model).similar_movies(movie, k, candidates=candidates)
 
 
-def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the `k` best values and columns of each row, ties by the lower column.
-
-    `torch.topk` alone leaves the order of ties open. It finds the value of the k-th place quickly; only what is at
-    or above it is then sorted, stably.
-    """
-    k = min(k, scores.size(1))
-    limit = scores.topk(k, dim=1).values[:, -1:]
-    width = int((scores >= limit).sum(1).max())
-    # The wider net holds every column tied with the last place. Putting it in column order makes the sort stable in it.
-    columns = scores.topk(width, dim=1).indices.sort(dim=1).values
-    values, order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    return values[:, :k], columns.gather(1, order)[:, :k]
+def _fitted(model: Any) -> Recommender:
+    if not isinstance(model, Recommender):
+        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
+    return model
 
 
-def _chunks(users: UserBatch) -> Iterable[tuple[int, UserBatch]]:
-    for start in range(0, users.num_users, CHUNK):
-        yield start, users.slice(start, min(start + CHUNK, users.num_users))
+def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
+    for start in range(0, users.num_users, _torch.CHUNK_SIZE):
+        yield start, users.slice(start, min(start + _torch.CHUNK_SIZE, users.num_users))
 
 
-def _mask(graph: Graph, candidates: Iterable[Any] | None) -> Tensor | None:
+def _candidate_mask(graph: Graph, candidates: Iterable[MovieInput] | None) -> Tensor | None:
     if candidates is None:
         return None
     mask = torch.zeros(graph.num_movies, dtype=torch.bool)
     if isinstance(candidates, (str, bytes)) or not isinstance(candidates, Iterable):
         raise DataError(f"candidates must be a list of movies, not {candidates!r}")
     wanted = list(candidates)
-    # Ids in one look-up, which matters for thousands of them; what is no id is a title or an error.
+    # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
     nodes = graph.ids["movie"].get_indexer(pd.Index(wanted, dtype=object)).tolist()
     mask[[node if node >= 0 else graph.movie_node(movie) for node, movie in zip(nodes, wanted, strict=True)]] = True
     return mask
-
-
-def _is_many(who: Any) -> bool:
-    return isinstance(who, Iterable) and not isinstance(who, (str, bytes, Mapping))
-
-
-def _check(model: Any, k: Any) -> None:
-    if not isinstance(model, Recommender):
-        raise DataError(f"recommendations need a model, such as fit or load returns, not {type(model).__name__}")
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise DataError(f"k must be a whole number of at least 1, not {k!r}")

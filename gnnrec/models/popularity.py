@@ -1,62 +1,83 @@
-"""Recommends to everyone what most people have watched: the least a model must beat."""
+"""Popularity: recommends the most rated movies to everyone. The least a model must beat."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.neighbors import movie_counts, padded
+from gnnrec.models.counts import movie_counts, padded
+from gnnrec.models.estimator import Estimator
+from gnnrec.registry import register_model
+from gnnrec.training.loop import FitRun
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Popularity(Recommender):
-    """Scores a movie by the number of people who rated it, whoever asks.
+@register_model("popularity")
+class Popularity(Estimator):
+    """Scores each movie by its number of ratings, for every user.
 
-    Equal counts come in the order of the movie table. A movie added later counts 0.
-
-    Attributes
-    ----------
-    graph : Graph
-        Whose users and movies it knows.
-    counts : Tensor
-        ``[num_movies]`` float32, ratings of each movie when it was fitted.
+    Equal counts are in the order of the movie table. Movies added after fitting count 0.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from gnnrec.data import Dataset
-    >>> from gnnrec.models.base import recommend
+    >>> from gnnrec import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 2, 3, 3], "movie_id": [20, 20, 20, 10]})
-    >>> model = Popularity.fit(Graph.from_dataset(Dataset(ratings)))
-    >>> recommend(model, {})["movie_id"].tolist()
+    >>> Popularity().fit(Dataset(ratings)).recommend({})["movie_id"].tolist()
     [20, 10]
+    """
+
+    name: ClassVar[str] = "popularity"
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> PopularityModel:
+        """See `Estimator.fit_graph`."""
+        return PopularityModel(graph, movie_counts(graph))
+
+    def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> PopularityModel:
+        """See `Estimator.restore`."""
+        return PopularityModel(graph, padded(state["counts"], graph.num_movies))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PopularityModel(Recommender):
+    """Fitted `Popularity`.
+
+    Attributes
+    ----------
+    graph : Graph
+    counts : Tensor
+        ``[num_movies]`` float32, training ratings of each movie.
     """
 
     graph: Graph
     counts: Tensor
     name = "popularity"
 
-    @classmethod
-    def fit(cls, graph: Graph) -> Self:
-        """Count the ratings of each movie of `graph`."""
-        return cls(graph, movie_counts(graph))
-
     def score(self, users: UserBatch) -> Tensor:
-        """Return the counts ``[num_movies]`` once per person, ``[num_users, num_movies]``."""
+        """Return the counts ``[num_users, num_movies]``, the same for every user."""
         return self.counts.repeat(users.num_users, 1)
 
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same counts on a larger graph."""
+        """See `Recommender.with_graph`."""
         return replace(self, graph=graph, counts=padded(self.counts, graph.num_movies))
 
     def similarity_embeddings(self) -> Tensor:
-        """Return ``[num_movies, 1]`` of ones: how often a movie is watched does not say what it is like."""
+        """Return ``[num_movies, 1]`` of ones: popularity says nothing about similarity."""
         return torch.ones(self.graph.num_movies, 1)
 
+    def state(self) -> dict[str, Tensor]:
+        """See `Recommender.state`."""
+        return {"counts": self.counts}
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """See `Recommender.hyperparameters`."""
+        return {}
+
     def __repr__(self) -> str:
-        return f"Popularity({self.graph.num_movies:,} movies)"
+        return f"PopularityModel({self.graph.num_movies:,} movies)"

@@ -183,7 +183,9 @@ class TemporalPooling(nn.Module):
             weights += [torch.exp(-days.clamp(min=0) / decay) * keep for decay in self.day_decays]
         if self.rating_decays:
             count = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep)
-            mean = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep * batch.rating) / count.clamp(min=1)
+            mean = keep.new_zeros(batch.num_users).index_add_(0, batch.user_index, keep * batch.rating) / count.clamp(
+                min=1
+            )
             distance = batch.rating - mean[batch.user_index]
             weights += [torch.exp(-rank / decay) * keep * distance for decay in self.rating_decays]
         return weights

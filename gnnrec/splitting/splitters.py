@@ -144,9 +144,7 @@ def _check_fractions(fractions: tuple[float, float, float]) -> None:
 
 
 @register_splitter("random", seeded=True)
-def random_split(
-    dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0
-) -> Split:
+def random_split(dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0) -> Split:
     """Split each user's ratings at random.
 
     Fractions are rounded down for valid and test, so every user keeps a training rating. Users with fewer than
@@ -475,9 +473,7 @@ def cold_users_split(
 
 
 @register_splitter("cold-both")
-def cold_both_split(
-    dataset: Dataset, fold: int = 0, n_known: int = 5, *, candidates: str = "held-out"
-) -> Split:
+def cold_both_split(dataset: Dataset, fold: int = 0, n_known: int = 5, *, candidates: str = "held-out") -> Split:
     """Hold out users and movies, to test recommending new movies to new users.
 
     Users and movies of bucket `fold` are for testing, those of bucket ``fold + 5`` for validation (see `bucket`).

@@ -99,6 +99,10 @@ class EarlyStopping(Callback):
         check_integer(patience=patience)
         self.patience = patience
 
+    def on_fit_start(self, state: FitState) -> None:
+        """Do not go on with a resumed fit that had already been stopped."""
+        self.on_epoch_end(state)
+
     def on_epoch_end(self, state: FitState) -> None:
         """Stop if the last improvement is `patience` epochs ago."""
         if state.epochs_since_best >= self.patience:

@@ -32,7 +32,7 @@ class TrainingState:
     def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
         self.encoder, self.optimizer, self.generator = encoder, optimizer, generator
         self.epoch = 0
-        self.waited = 0
+        self.epochs_since_best = 0
         self.history: list[dict[str, Any]] = []
         self.best_score = float("-inf")
         self.best_weights = copy.deepcopy(encoder.state_dict())
@@ -45,9 +45,9 @@ class TrainingState:
         if score is None or score > self.best_score:
             self.best_score = self.best_score if score is None else score
             self.best_weights = copy.deepcopy(self.encoder.state_dict())
-            self.waited = 0
+            self.epochs_since_best = 0
         else:
-            self.waited += 1
+            self.epochs_since_best += 1
 
     def load_best(self) -> None:
         """Put the best weights back into the encoder."""
@@ -62,7 +62,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "epoch": self.epoch,
-            "waited": self.waited,
+            "epochs_since_best": self.epochs_since_best,
             "history": self.history,
             "best_score": self.best_score,
             "best_weights": self.best_weights,
@@ -93,5 +93,9 @@ class TrainingState:
         self.encoder.load_state_dict(content["encoder"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.generator.set_state(content["generator"])
-        self.epoch, self.waited, self.history = content["epoch"], content["waited"], content["history"]
+        self.epoch, self.epochs_since_best, self.history = (
+            content["epoch"],
+            content["epochs_since_best"],
+            content["history"],
+        )
         self.best_score, self.best_weights = content["best_score"], content["best_weights"]

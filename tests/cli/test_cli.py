@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from gnnrec.benchmark import MODELS, BenchmarkReport, fit_baseline
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -36,7 +37,6 @@ from gnnrec import (
     predict_rating,
     recommend,
 )
-from gnnrec.benchmark import MODELS, BenchmarkReport, fit_baseline
 from gnnrec.cli import app, asking
 from gnnrec.cli.options import liked
 from gnnrec.datasets import make_sample

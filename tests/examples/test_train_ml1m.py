@@ -157,7 +157,7 @@ def test_broken_data_is_one_line(like_ml_1m: Path, tmp_path: Path, monkeypatch: 
     assert message.startswith(f"error: {like_ml_1m / 'ratings.dat'}:1: ")
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_real(tmp_path: Path) -> None:
     if not os.environ.get("GNNREC_DATA"):
         pytest.skip("needs the real MovieLens-1M: set GNNREC_DATA to the folder that holds ml-1m/")

@@ -7,11 +7,11 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-from tests.helpers.contract import assert_same, ranked
 
 from gnnrec import Config, DataError, Dataset, Graph, NewUser, RecGraph, Split, fit
 from gnnrec.datasets import make_sample
 from gnnrec.graph import encode_users
+from tests.helpers.contract import assert_same, ranked
 
 RATINGS = {10: 5.0, "Alien (1979)": 2.0, 30: 4.0}
 TIMES = ["2001-03-09", "2000-12-31T23:59:59", "2001-03-09"]

@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 import torch
-from tests.helpers.contract import CHECKS, Subject, sample
 
 from gnnrec.models.registry import PEERS
 from gnnrec.training.loop import OptimizerConfig
+from tests.helpers.contract import CHECKS, Subject, sample
 
 SMALL = {
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},

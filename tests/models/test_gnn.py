@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import FAST
 
 import gnnrec
 from gnnrec import (
@@ -33,6 +32,7 @@ from gnnrec.models import Popularity
 from gnnrec.models import gnn as storage
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ENCODERS
+from tests.helpers.settings import FAST
 
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=2"])
 FILES = {

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.contract import sample
 from torch_geometric.nn.models import LightGCN
 
 from gnnrec.data import Dataset
@@ -20,6 +19,7 @@ from gnnrec.models.factorization import ImplicitALS, ImplicitBPR, MatrixFactoriz
 from gnnrec.models.pyg_lightgcn import LightGCNReference, normalized
 from gnnrec.models.sequential import MeanPooling, SASRec, SASRecNetwork, tokens_of
 from gnnrec.training.loop import OptimizerConfig
+from tests.helpers.contract import sample
 
 
 def graph_of(**columns: object) -> Graph:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.contract import CHECKS, Subject, sample
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -20,6 +19,7 @@ from gnnrec.models import neighbors as counting
 from gnnrec.models.base import recommend
 from gnnrec.models.neighbors import cooccurrence_counts, movie_counts
 from gnnrec.splitting import Split
+from tests.helpers.contract import CHECKS, Subject, sample
 
 SUBJECTS = {name: Subject(fit, personal=name != "popularity") for name, fit in BASELINES.items()}
 TOY = pd.DataFrame({"user_id": [1, 1, 2, 2, 2, 3, 4], "movie_id": [10, 20, 10, 20, 30, 40, 20]})
@@ -142,7 +142,7 @@ def test_settings_that_make_no_sense(fit, settings, message, toy):
         fit(toy, **settings)
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_known_numbers_on_movielens():
     """The published protocol: all ratings positive, all movies of the split ranked, only train rows left out."""
     root = os.environ.get("GNNREC_DATA")

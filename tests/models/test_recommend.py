@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.contract import Subject, check_recommender, checkerboard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewUser
 from gnnrec.models import EASE, Popularity
 from gnnrec.models.base import recommend, similar_movies, stable_topk
+from tests.helpers.contract import Subject, check_recommender, checkerboard
 
 RATINGS = pd.DataFrame(
     {"user_id": [1, 1, 2, 3, 3, 3], "movie_id": [10, 20, 10, 10, 20, 30], "rating": [5, 4, 3, 2, 1, 5]}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.helpers.contract import CHECKS, Subject
 
 from gnnrec import Config, Graph, RecGraph, Split, fit
 from gnnrec.nn import ENCODERS
+from tests.helpers.contract import CHECKS, Subject
 
 
 def trained_by(encoder: str, *, temporal: bool = False) -> Callable[[Graph], RecGraph]:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.histories import DAY, NUM_MOVIES, Rating, batch_of_histories, flat, histories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,6 +19,7 @@ from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ENCODERS, Encoder, GraphTensors, TemporalPooling
 from gnnrec.nn.temporal import DateEncoding
+from tests.helpers.histories import DAY, NUM_MOVIES, Rating, batch_of_histories, flat, histories
 
 DIM = 4
 INF = float("inf")

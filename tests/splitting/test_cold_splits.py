@@ -308,7 +308,7 @@ class Scattered(Recommender):
         return Scattered(graph)
 
     def similarity_embeddings(self):  # type: ignore[no-untyped-def]
-        return self.graph.movie_x
+        return self.graph.movies.x
 
 
 def test_the_fingerprint_tells_fold_support_and_candidates() -> None:
@@ -450,7 +450,7 @@ def test_support_helps() -> None:
     assert known > unknown + 0.02
 
 
-@pytest.mark.real
+@pytest.mark.real_data
 def test_folds_of_movielens() -> None:
     """What the documentation says of MovieLens-1M, and the sizes that others can compare theirs with."""
     root = os.environ.get("GNNREC_DATA")

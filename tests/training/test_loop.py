@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 import torch
-from tests.helpers.contract import sample
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
@@ -19,6 +18,7 @@ from gnnrec.models.factorization import ImplicitALS, MatrixFactorization
 from gnnrec.models.popularity import Popularity
 from gnnrec.training import loop as training
 from gnnrec.training.loop import NegativeSampler, seeded, train
+from tests.helpers.contract import sample
 
 
 @dataclass

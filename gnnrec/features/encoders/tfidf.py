@@ -1,4 +1,4 @@
-"""Words that set a plot apart, in few dimensions: TF-IDF and a truncated SVD, which need no weights.
+"""TF-IDF reduced by a truncated SVD; needs no weights.
 
 Reference: S. Deerwester et al., "Indexing by latent semantic analysis", JASIS 41(6), 1990.
 """
@@ -10,59 +10,73 @@ from typing import Any
 import numpy as np
 
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.features.encoders.base import Encoder, need, unit_length
+from gnnrec.features.encoders.base import FeatureEncoder, import_optional, l2_normalize
+from gnnrec.registry import register_feature_encoder
 
 
-class Tfidf(Encoder):
-    """Latent semantic analysis of the texts: texts -> unit vectors.
+@register_feature_encoder("tfidf", modality="text", usage="tfidf, tfidf:DIM")
+class TfidfEncoder(FeatureEncoder):
+    """Latent semantic analysis: texts to unit vectors.
 
-    Words of a single text, and English words that stand in any text, do not count. A text without a word that counts
-    gets zeros.
+    English stop words and words that occur in one text only are ignored. A text without any other word is encoded as
+    zeros.
 
     Parameters
     ----------
     dim : int
-        Width of a vector; less where there are fewer texts or words.
+        Embedding dimension; smaller if there are fewer texts or words.
+
+    Raises
+    ------
+    ConfigError
+        `dim` is not positive.
 
     Examples
     --------
     >>> plots = ["a ship in space", "space and a lost ship", "a wedding in spring", "spring and a wedding cake"]
-    >>> vectors = Tfidf(dim=2).encode(plots)
-    >>> (vectors @ vectors.T).round().tolist()[0]
-    [1.0, 1.0, 0.0, 0.0]
+    >>> embeddings = TfidfEncoder(dim=2).encode(plots)
+    >>> (embeddings @ embeddings.T > 0.5).tolist()[0]
+    [True, True, False, False]
     """
 
-    reads = "text"
-    fitted = True
+    corpus_dependent = True
 
     def __init__(self, dim: int = 256) -> None:
         if dim < 1:
-            raise ConfigError(f"tfidf needs a width of at least 1, not {dim}")
+            raise ConfigError(f"the dimension of tfidf must be at least 1, not {dim}")
         self.dim = dim
         self.name = f"tfidf:{dim}"
 
-    @property
-    def key(self) -> dict[str, Any]:
-        """See `Encoder.key`. Which words count and the SVD's own steps are the package's, so its version is here."""
-        return {"encoder": "tfidf", "dim": self.dim, "scikit-learn": need("sklearn", "features", "tfidf").__version__}
+    @classmethod
+    def from_options(cls, options: str, device: str = "auto") -> TfidfEncoder:
+        """Create an encoder from its dimension, or the default one without options."""
+        if options and not options.isdecimal():
+            raise ConfigError(f"the dimension of tfidf must be a number, as in tfidf:256, not {options!r}")
+        return cls(int(options)) if options else cls()
 
     @property
-    def about(self) -> str:
-        """See `Encoder.about`."""
-        return f"{self.name}, TF-IDF and SVD of these texts"
+    def cache_key(self) -> dict[str, Any]:
+        """See `FeatureEncoder.cache_key`. The version is part of it: stop words and SVD belong to the package."""
+        version = import_optional("sklearn", "features", "tfidf").__version__
+        return {"encoder": "tfidf", "dim": self.dim, "scikit-learn": version}
+
+    @property
+    def description(self) -> str:
+        """See `FeatureEncoder.description`."""
+        return f"{self.name}, TF-IDF and SVD of this corpus"
 
     def encode(self, batch: list[str]) -> np.ndarray:
-        """See `Encoder.encode`; fitted to the batch, which is all there is."""
-        need("sklearn", "features", "tfidf")
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=50_000)
+        """See `FeatureEncoder.encode`; fitted to the batch, which is the whole corpus."""
+        text = import_optional("sklearn.feature_extraction.text", "features", "tfidf")
+        decomposition = import_optional("sklearn.decomposition", "features", "tfidf")
+        vectorizer = text.TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=50_000)
         try:
-            table = words.fit_transform(batch)  # [n, num_words]
+            weights = vectorizer.fit_transform(batch)  # [n, num_words]
         except ValueError:
-            raise DataError(f"{len(batch)} texts have no word in common that tfidf could use; give it more") from None
-        dim = min(self.dim, *table.shape)
-        if dim == table.shape[1]:  # as many words as dimensions: nothing to reduce
-            return unit_length(table.toarray())
-        return unit_length(TruncatedSVD(dim, random_state=0, n_iter=10).fit_transform(table))
+            raise DataError(
+                f"tfidf found no word that occurs in two of the {len(batch)} texts; encode more texts together"
+            ) from None
+        dim = min(self.dim, *weights.shape)
+        if dim == weights.shape[1]:  # no more words than dimensions: nothing to reduce
+            return l2_normalize(weights.toarray())
+        return l2_normalize(decomposition.TruncatedSVD(dim, random_state=0, n_iter=10).fit_transform(weights))

@@ -1,0 +1,511 @@
+"""`benchmark`: several models on the same split, fitted with several seeds, timed and evaluated.
+
+Hyperparameters are selected from each model's grid on the validation ratings; the test ratings are used for the results
+only.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Self, TypeVar
+
+import pandas as pd
+import torch
+
+from gnnrec._checks import check_integer, check_number, did_you_mean
+from gnnrec._io import write_atomic
+from gnnrec.config import Config
+from gnnrec.errors import ConfigError, DataError, GnnrecError
+from gnnrec.evaluation import evaluate
+from gnnrec.models.base import Recommender
+from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
+from gnnrec.registry import MODELS
+from gnnrec.splitting import Split
+from gnnrec.splitting.split import check_scope
+from gnnrec.training.callbacks import Callback, TimeLimit
+
+logger = logging.getLogger(__name__)
+
+FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
+"""Models that `benchmark` runs by default: the network and baselines that take seconds."""
+TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
+"""Columns of a results table, as far as they were measured."""
+PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")
+
+T = TypeVar("T")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of installed packages that can change a result or its time."""
+    installed = {found.metadata["Name"].replace("-", "_") for found in importlib.metadata.distributions()}
+    return {name: importlib.metadata.version(name) for name in PACKAGES if name in installed}
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """Results of a benchmark.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the dataset.
+    results : list of dict
+        One per model, metric and cutoff; see `benchmark`.
+    skipped : dict of str to str
+        Models that could not take part, and why.
+    settings : dict of str to dict
+        Config of each network.
+    time_limit : float, optional
+        Seconds after which a fit started no epoch.
+    command : str
+        Command that made the report; empty when made from Python.
+    threads : int
+        Threads of PyTorch.
+    packages : dict of str to str
+        Versions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "fingerprint": "1a2b", "protocol": "by hand"}
+    >>> report = BenchmarkReport("ml-1m", [row])
+    >>> path = Path(tempfile.mkdtemp()) / "report.json"
+    >>> report.write(path)
+    >>> BenchmarkReport.read(path) == report, report.protocols
+    (True, {'1a2b': 'by hand'})
+    """
+
+    dataset: str
+    results: list[dict[str, Any]]
+    skipped: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    time_limit: float | None = None
+    command: str = ""
+    threads: int = field(default_factory=torch.get_num_threads)
+    packages: dict[str, str] = field(default_factory=versions)
+
+    @property
+    def protocols(self) -> dict[str, str]:
+        """Fingerprint and description of each protocol among the results; there should be one."""
+        return {row["fingerprint"]: row["protocol"] for row in self.results}
+
+    def write(self, path: str | Path) -> None:
+        """Write the report as JSON, one result per line; the file appears completely or not at all."""
+        rows = [{key: value for key, value in row.items() if key != "protocol"} for row in self.results]
+        header = {**asdict(self), "protocols": self.protocols}
+        del header["results"]
+        head = json.dumps(header, indent=1, allow_nan=False).removesuffix("\n}")
+        lines = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in rows)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(Path(path), f'{head},\n "results": [\n{lines}\n ]\n}}\n'.encode())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a report; a `DataError` for any other file."""
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            protocols = found.pop("protocols")
+            rows = [{**row, "protocol": protocols[row["fingerprint"]]} for row in found.pop("results")]
+            return cls(results=rows, **found)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DataError(f"not a benchmark report ({error!r})", at=str(path)) from None
+
+
+def results_table(results: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return results as a table of text: a row per model, mean and spread of the usual metrics, seconds.
+
+    Raises
+    ------
+    ConfigError
+        The results are of different protocols and cannot be compared.
+
+    Examples
+    --------
+    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "std": 0.0, "seeds": 1}
+    >>> row |= {"fit_seconds": 1.5, "evaluate_seconds": 0.1, "fingerprint": "1a2b", "protocol": "by hand"}
+    >>> results_table([row]).to_dict("records")
+    [{'model': 'ease', 'ndcg@10': '0.2000', 'fit s': '1.5', 'eval s': '0.1'}]
+    """
+    protocols = {row.get("fingerprint"): row.get("protocol") for row in results}
+    if len(protocols) > 1:
+        named = "; ".join(str(text or "a protocol that was not recorded") for text in protocols.values())
+        raise ConfigError(f"results of different protocols cannot be compared in one table: {named}")
+    frame = pd.DataFrame(results)
+    shown = [key for key in TABLE_METRICS if ((frame["metric"] == key[0]) & (frame["k"] == key[1])).any()]
+    table = []
+    for name, rows in frame.groupby("model", sort=False):
+        cells = {"model": str(name)}
+        for metric, k in shown:
+            row = rows[(rows["metric"] == metric) & (rows["k"] == k)].iloc[0]
+            spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
+            cells[f"{metric.replace('_', ' ')}@{k}"] = f"{row['mean']:.4f}{spread}"
+        for column, heading in (("fit_seconds", "fit s"), ("evaluate_seconds", "eval s")):
+            seconds = rows[column].astype("float64").iloc[0]
+            cells[heading] = "" if pd.isna(seconds) else f"{seconds:.1f}"
+        table.append(cells)
+    return pd.DataFrame(table)
+
+
+def format_skipped(name: str, reason: str) -> str:
+    """Return a line that says why a model was skipped.
+
+    Examples
+    --------
+    >>> format_skipped("als", "implicit is not installed")
+    'SKIPPED als: implicit is not installed'
+    """
+    return f"SKIPPED {name}: {reason}"
+
+
+def is_seeded(model: str | BaseEstimator) -> bool:
+    """Return whether a model depends on a random seed.
+
+    Examples
+    --------
+    >>> is_seeded("gnn"), is_seeded("ease"), is_seeded("mf")
+    (True, False, True)
+    """
+    cls = MODELS.get(model) if isinstance(model, str) else type(model)
+    return cls.name == "gnn" or "seed" in cls.model_fields
+
+
+def fit_best(
+    model: str | BaseEstimator,
+    split: Split,
+    *,
+    config: Config | None = None,
+    seed: int | None = None,
+    time_limit: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> Recommender:
+    """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
+
+    Without validation ratings the first hyperparameters of the grid are used. An estimator is fitted as it is.
+
+    Parameters
+    ----------
+    model : str or estimator
+        Registered name, or an estimator.
+    split : Split
+    config : Config, optional
+        For the graph neural network.
+    seed : int, optional
+        Random seed, for models that have one.
+    time_limit : float, optional
+        Seconds for the whole grid: afterwards no epoch is started and no further hyperparameters are tried. The graph
+        neural network ignores it.
+    callbacks : sequence of Callback
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    GnnrecError
+        The model does not suit the data, or a package that it needs is missing.
+    FloatingPointError
+        The loss is not finite.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.splitting import random_split
+    >>> fit_best("ease", random_split(make_sample(60, 40))).name
+    'ease'
+    """
+    if isinstance(model, str) and model == "gnn":
+        config = config or Config()
+        if seed is not None:
+            config = config.override([f"train.seed={seed}"])
+        fitted: Recommender = get_estimator("gnn", config=config).fit(split, callbacks=callbacks, progress=progress)
+        return fitted
+    grid: list[dict[str, Any]] = [{}]
+    if isinstance(model, str):
+        grid = MODELS.metadata(model).get("grid") or [{}]
+    seeding = {"seed": seed} if seed is not None and is_seeded(model) and isinstance(model, str) else {}
+    validation, started = validation_of(split), time.perf_counter()
+    best: Recommender | None = None
+    best_score = -math.inf
+    for hyperparameters in grid if validation is not None else grid[:1]:
+        left = None if time_limit is None else time_limit - (time.perf_counter() - started)
+        if left is not None and left <= 0 and best is not None:
+            break
+        estimator = get_estimator(model, **hyperparameters, **seeding)
+        limits = [TimeLimit(max(left, 1e-9))] if left is not None and estimator.trains_in_epochs else []
+        fitted = estimator.fit(split, callbacks=[*callbacks, *limits], progress=progress)
+        score = validation(fitted) if validation is not None and len(grid) > 1 else 0.0
+        if best is None or score > best_score:
+            best, best_score = fitted, score
+    assert best is not None
+    return best
+
+
+def compare(
+    models: Mapping[str, Recommender],
+    split: Split,
+    *,
+    ks: Sequence[int] = (10, 20),
+    mask: str | None = None,
+    history: str | None = None,
+    fit_seconds: Mapping[str, float] | None = None,
+) -> list[dict[str, Any]]:
+    """Evaluate fitted models on the same test ratings.
+
+    Parameters
+    ----------
+    models : mapping of str to Recommender
+        By the name that they have in the result.
+    split : Split
+    ks : sequence of int
+        Cutoffs of the lists.
+    mask, history : str, optional
+        As for `benchmark`.
+    fit_seconds : mapping of str to float, optional
+        Fit time of each model, if known.
+
+    Returns
+    -------
+    list of dict
+        As the results of `benchmark` with one seed; ``fit_seconds`` is None where unknown.
+
+    Raises
+    ------
+    DataError
+        A model cannot score the test users.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.splitting import random_split
+    >>> split = random_split(make_sample(100, 80))
+    >>> rows = compare({"ease": EASE().fit(split)}, split, ks=[10])
+    >>> rows[0]["model"], rows[0]["metric"], rows[0]["k"], rows[0]["seeds"], rows[0]["fit_seconds"]
+    ('ease', 'recall', 10, 1, None)
+    """
+    rows = []
+    for name, model in models.items():
+        found, seconds = timed(partial(evaluate, model, split, ks=ks, mask=mask, history=history))
+        known = found.dropna(subset="value")
+        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True):
+            rows.append(
+                {
+                    "model": name,
+                    "metric": metric,
+                    "k": int(k),
+                    "mean": float(value),
+                    "std": 0.0,
+                    "seeds": 1,
+                    "values": [float(value)],
+                    "fit_seconds": (fit_seconds or {}).get(name),
+                    "evaluate_seconds": seconds,
+                    "fingerprint": found.attrs["fingerprint"],
+                    "protocol": found.attrs["protocol"],
+                }
+            )
+    return rows
+
+
+def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Aggregate the results of one model over several seeds.
+
+    Parameters
+    ----------
+    runs : list of dict
+        Results of `compare` for each seed, with their ``fit_seconds``.
+
+    Returns
+    -------
+    list of dict
+        One per metric and cutoff: mean, sample standard deviation (0 for one seed), and mean seconds.
+
+    Examples
+    --------
+    >>> same = {"model": "gnn", "metric": "ndcg", "k": 10, "fit_seconds": 1.0, "evaluate_seconds": 1.0}
+    >>> (row,) = aggregate_seeds([{**same, "mean": 0.2}, {**same, "mean": 0.4}])
+    >>> round(row["mean"], 4), round(row["std"], 4), row["seeds"], row["values"]
+    (0.3, 0.1414, 2, [0.2, 0.4])
+    """
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["metric"], run["k"]), []).append(run)
+    return [
+        {
+            **group[0],
+            "mean": mean(run["mean"] for run in group),
+            "std": stdev(run["mean"] for run in group) if len(group) > 1 else 0.0,
+            "seeds": len(group),
+            "values": [run["mean"] for run in group],
+            "fit_seconds": mean(run["fit_seconds"] for run in group),
+            "evaluate_seconds": mean(run["evaluate_seconds"] for run in group),
+        }
+        for group in groups.values()
+    ]
+
+
+def timed(function: Callable[[], T]) -> tuple[T, float]:
+    """Call a function; return its value and the seconds it took.
+
+    Examples
+    --------
+    >>> value, seconds = timed(lambda: 6 * 7)
+    >>> value, seconds > 0
+    (42, True)
+    """
+    started = time.perf_counter()
+    value = function()
+    return value, time.perf_counter() - started
+
+
+def benchmark(
+    split: Split,
+    *,
+    config: Config | Mapping[str, Config] | None = None,
+    models: Iterable[str | BaseEstimator] = FAST_MODELS,
+    seeds: int = 3,
+    ks: Sequence[int] = (10, 20),
+    mask: str | None = None,
+    history: str | None = None,
+    time_limit: float | None = None,
+    out: str | Path | None = None,
+    command: str = "",
+    progress: bool = True,
+    log: Callable[[str], None] | None = None,
+) -> BenchmarkReport:
+    """Fit and evaluate models on one split.
+
+    Every model is fitted on the training ratings; hyperparameters and the best epoch are selected on the validation
+    ratings, and the test ratings are used for the results only. Seeded models are fitted once per seed, others once. A
+    model that cannot take part (a package is missing, it cannot score new users, its loss diverges) is skipped with a
+    warning.
+
+    Parameters
+    ----------
+    split : Split
+    config : Config or mapping of str to Config, optional
+        Of the graph neural network. Several by name give several rows, ``gnn (name)``. The seed of the first config is
+        the first seed of all models.
+    models : iterable of str or estimators
+        Registered names, or estimators to be fitted as they are.
+    seeds : int
+        Number of seeds.
+    ks : sequence of int
+        Cutoffs of the lists.
+    mask, history : str, optional
+        ``"train"`` or ``"train+valid"``: ratings excluded from the lists, and ratings known at test time; as the split
+        says by default.
+    time_limit : float, optional
+        Seconds per fit after which a model starts no epoch. The graph neural network ignores it.
+    out : str or Path, optional
+        The report is written there after every model.
+    command : str
+        Recorded in the report.
+    progress : bool
+        Show progress bars.
+    log : callable, optional
+        Gets a line of text after every fit and for every skipped model; the module's logger by default.
+
+    Returns
+    -------
+    BenchmarkReport
+        Its ``results`` are dicts of ``model, metric, k, mean, std, seeds, values, fit_seconds, evaluate_seconds,
+        fingerprint, protocol``: values has one number per seed, std is their sample standard deviation (0 for one
+        seed), seconds are means over seeds. Undefined metrics (diversity without genres) have no row.
+
+    Raises
+    ------
+    ConfigError
+        An unknown model, mask or history, no model, no seeds, or a wrong time limit.
+    GnnrecError, FloatingPointError
+        No model could take part; the error is that of the first.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.splitting import random_split
+    >>> report = benchmark(random_split(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
+    >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
+    ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
+    """
+    configs = config if isinstance(config, Mapping) else {"": config or Config()}
+    chosen = _check_models(models, configs)
+    check_integer(seeds=seeds)
+    check_scope(split.mask if mask is None else mask, "mask")
+    check_scope(split.history if history is None else history, "history")
+    if time_limit is not None:
+        check_number(0, exclusive=True, time_limit=time_limit)
+    if out is not None and Path(out).is_dir():
+        raise ConfigError(f"{out} is a folder; name a file")
+    entries = [
+        (f"gnn ({variant})" if name == "gnn" and variant else name, model, settings)
+        for name, model in chosen.items()
+        for variant, settings in list(configs.items())[: None if name == "gnn" else 1]
+    ]
+    used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
+    report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
+    say = log or logger.info
+    first_error: Exception | None = None
+    for row, model, settings in entries:
+        runs: list[dict[str, Any]] = []
+        seeded = is_seeded(model) and isinstance(model, str)
+        try:
+            for i in range(seeds if seeded else 1):
+                seed = settings.train.seed + i
+                fit = partial(
+                    fit_best, model, split, config=settings, seed=seed, time_limit=time_limit, progress=progress
+                )
+                fitted, seconds = timed(fit)
+                found = compare({row: fitted}, split, ks=ks, mask=mask, history=history, fit_seconds={row: seconds})
+                ndcg = next(one for one in found if one["metric"] == "ndcg")
+                title = f"{row}, seed {seed}" if seeded else row
+                say(f"{title}: NDCG@{ndcg['k']} {ndcg['mean']:.4f}, fitted in {seconds:.1f} s")
+                runs += found
+        except (GnnrecError, FloatingPointError) as error:
+            first_error = first_error or error
+            report = replace(report, skipped={**report.skipped, row: str(error)})
+            say(format_skipped(row, str(error)))
+            if log is None:
+                warnings.warn(f"{row} is skipped: {error}", stacklevel=2)
+        else:
+            report = replace(report, results=[*report.results, *aggregate_seeds(runs)])
+        if out is not None and report.results:
+            report.write(out)
+    if first_error is not None and not report.results:
+        raise first_error
+    return report
+
+
+def _check_models(
+    models: Iterable[str | BaseEstimator], configs: Mapping[str, Config]
+) -> dict[str, str | BaseEstimator]:
+    """Return models by the name of their row; equal estimators of one kind are numbered."""
+    found: dict[str, str | BaseEstimator] = {}
+    for model in models:
+        if isinstance(model, str):
+            if model not in MODELS:
+                names = MODELS.names()
+                raise ConfigError(
+                    f"unknown model {model!r}{did_you_mean(model, names)}; choose one of {', '.join(names)}"
+                )
+            found[model] = model
+        else:
+            get_estimator(model)
+            name, number = model.name, 2
+            while name in found:
+                name, number = f"{model.name} {number}", number + 1
+            found[name] = model
+    if not found:
+        raise ConfigError(f"no model is given; choose from {', '.join(MODELS.names())}")
+    if not configs:
+        raise ConfigError("config is empty; give at least one, or leave it out")
+    return found

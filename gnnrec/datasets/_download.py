@@ -1,0 +1,371 @@
+"""Finds the files of registered datasets, and downloads them: verified, unpacked safely, complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Protocol
+
+import pooch
+import requests
+
+from gnnrec._progress import download_bar
+from gnnrec.errors import ConfigError, DataError, DownloadError
+from gnnrec.registry import DATASETS
+
+ATTEMPTS = 3
+RETRY_DELAY = 0.5  # seconds before the second attempt, twice as many before the third
+MAX_UNPACKED_BYTES = 8 << 30  # the largest MovieLens dataset unpacks to about 2 GiB
+MAX_COMPRESSION_RATIO = 100  # rating files shrink about fivefold, a zip bomb a thousandfold
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+class ProgressHook(Protocol):
+    """The calls that `pooch` makes to a progress bar."""
+
+    total: float | None
+
+    def update(self, num_bytes: int, /) -> None:
+        """Add bytes."""
+
+    def reset(self) -> None:
+        """Start again at 0 bytes."""
+
+    def close(self) -> None:
+        """Finish."""
+
+
+@dataclass(frozen=True)
+class RemoteDataset:
+    """Metadata of a dataset that was registered with a URL: ``@register_dataset("my-shop", url=..., md5=...)``.
+
+    Parameters
+    ----------
+    name : str
+        Registered name, also the name of its folder.
+    url : str
+        Address of a zip file.
+    md5 : str, optional
+        MD5 of the zip file; by default it is read from ``<url>.md5``, if there is such a file.
+    ratings_file : str
+        File that a complete folder must contain.
+    folder_names : tuple of str
+        Other names of the folder, such as the one in the zip file.
+    own_format : bool
+        `ratings_file` identifies the dataset, so a folder of any name may hold it.
+    """
+
+    name: str
+    url: str
+    md5: str | None = None
+    ratings_file: str = "ratings.csv"
+    folder_names: tuple[str, ...] = ()
+    own_format: bool = False
+
+    @classmethod
+    def from_registry(cls, name: str) -> RemoteDataset:
+        """Return the metadata of a registered dataset; `ConfigError` if it is unknown or has no URL."""
+        metadata = DATASETS.metadata(name)
+        if "url" not in metadata:
+            raise ConfigError(f"dataset {name!r} cannot be downloaded: it was registered without a url")
+        return cls(name, **{key.name: metadata[key.name] for key in fields(cls) if key.name in metadata})
+
+    def is_complete(self, folder: Path) -> bool:
+        """Return whether a folder contains the rating file."""
+        return (folder / self.ratings_file).is_file()
+
+    def matches(self, folder: Path) -> bool:
+        """Return whether a folder contains this dataset, judged by its name where several share a format."""
+        if not self.is_complete(folder):
+            return False
+        called = folder.resolve().name
+        if called in (self.name, *self.folder_names):
+            return True
+        return self.own_format and called not in _all_folder_names()
+
+
+def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
+    r"""Return the local folder of a registered dataset, or None.
+
+    Parameters
+    ----------
+    name : str
+        Name of a dataset that was registered with a URL, such as "ml-1m".
+    data_dir : str or Path, optional
+        Searched first: the folder of the dataset, or the folder that contains it. Then follow ``$GNNREC_DATA``,
+        ``data/<name>`` in the working directory, and the download cache.
+
+    Returns
+    -------
+    Path or None
+        The folder that contains the rating file.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown, or the dataset has no files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "ml-latest-small"
+    >>> folder.mkdir()
+    >>> _ = (folder / "ratings.csv").write_text("userId,movieId,rating\n1,7,4.5\n")
+    >>> find_dataset("ml-latest-small", folder) == folder
+    True
+    """
+    remote = RemoteDataset.from_registry(name)
+    roots = [data_dir, os.environ.get("GNNREC_DATA"), Path("data") / name]
+    for root in (Path(root).expanduser() for root in roots if root):
+        for folder in (root, *(root / folder_name for folder_name in (name, *remote.folder_names))):
+            if remote.matches(folder):
+                return folder
+    cached = cache_dir() / name
+    return cached if remote.is_complete(cached) else None
+
+
+def locate_dataset(name: str, data_dir: str | Path | None = None, *, allow_download: bool = True) -> Path:
+    r"""Return the local folder of a registered dataset; download it if necessary.
+
+    Parameters
+    ----------
+    name : str
+        Name of a dataset that was registered with a URL, such as "ml-1m".
+    data_dir : str or Path, optional
+        Searched first, as in `find_dataset`.
+    allow_download : bool
+        Whether a dataset that is not found is downloaded to the cache.
+
+    Returns
+    -------
+    Path
+        The folder that contains the rating file.
+
+    Raises
+    ------
+    DataError
+        The dataset is not found and `allow_download` is False.
+    DownloadError
+        The download failed.
+    ConfigError
+        The name is unknown, or the dataset has no files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "u.data").write_text("1\t7\t4\t874965758")
+    >>> locate_dataset("ml-100k", folder) == folder
+    True
+    """
+    folder = find_dataset(name, data_dir)
+    if folder is None and not allow_download:
+        raise DataError(
+            f"{name} is not on this machine; put it into data/{name}, set GNNREC_DATA to its folder, or allow downloads"
+        )
+    return folder or download(name)
+
+
+def download(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    base_url: str | None = None,
+    timeout: float = 5.0,
+    progress: bool | ProgressHook = True,
+) -> Path:
+    """Download a registered dataset, unless the folder already contains it.
+
+    Parameters
+    ----------
+    name : str
+        Name of a dataset that was registered with a URL, such as "ml-1m".
+    folder : str or Path, optional
+        Parent of the new folder ``<name>``; by default the user's cache folder.
+    base_url : str, optional
+        Mirror that holds the zip files instead of the registered URLs; by default ``$GNNREC_BASE_URL``.
+    timeout : float
+        Seconds to wait for a connection; waits twice as long for each next part of the file.
+    progress : bool or ProgressHook
+        Show a progress bar on standard error, or report to an object with ``total``, ``update(num_bytes)``,
+        ``reset()`` and ``close()``.
+
+    Returns
+    -------
+    Path
+        The folder of the unpacked files.
+
+    Raises
+    ------
+    DownloadError
+        The server cannot be reached or responds with an error, the checksum is wrong, the archive is damaged or
+        unsafe, or the disk is full. No partial files are left behind.
+    ConfigError
+        The name is unknown, or the dataset has no URL.
+
+    Examples
+    --------
+    >>> download("ml-100k", "data")  # doctest: +SKIP
+    PosixPath('data/ml-100k')
+    """
+    remote = RemoteDataset.from_registry(name)
+    parent = cache_dir() if folder is None else Path(folder).expanduser()
+    target = parent / name
+    if remote.is_complete(target):
+        return target
+    mirror = base_url or os.environ.get("GNNREC_BASE_URL")
+    url = f"{mirror.rstrip('/')}/{remote.url.rsplit('/', 1)[-1]}" if mirror else remote.url
+    with _scratch_folder(parent, name) as scratch:
+        md5 = remote.md5 or _published_md5(url, timeout, name)
+        unpacked = _fetch(url, md5, scratch, timeout, progress, name)
+        if not remote.is_complete(unpacked):
+            raise DownloadError(f"{url} contains no {remote.ratings_file}, so it is not the dataset {name!r}")
+        try:
+            unpacked.replace(target)
+        except OSError as error:
+            if not remote.is_complete(target):  # else another process finished first
+                raise DownloadError(f"{target} is in the way ({error}); remove it and try again") from error
+    return target
+
+
+def cache_dir() -> Path:
+    """Return the folder of downloads that were not given another one."""
+    return Path(pooch.os_cache("gnnrec"))
+
+
+def _all_folder_names() -> set[str]:
+    names = DATASETS.names()
+    return {*names, *(folder for name in names for folder in DATASETS.metadata(name).get("folder_names", ()))}
+
+
+@contextmanager
+def _scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a temporary folder on the target's disk, so that the last step is a rename, which cannot stop halfway."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent)
+    except OSError as error:
+        raise DownloadError(f"{name} cannot be saved in {parent}: {error}; choose another folder") from error
+    with scratch as path:
+        yield Path(path)
+
+
+def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: bool | ProgressHook, name: str) -> Path:
+    """Download and unpack one zip file; a dropped connection is retried, a wrong checksum is not."""
+    pooch.get_logger().setLevel("WARNING")  # the progress bar replaces its messages
+    known_hash = md5 and f"md5:{md5}"
+    unzip = partial(_unzip, url=url)
+    for attempt in range(1, ATTEMPTS + 1):
+        with _progress_hook(progress, url) as hook:
+            downloader = pooch.HTTPDownloader(progressbar=hook, chunk_size=1 << 16, timeout=(timeout, 2 * timeout))
+            try:
+                return Path(
+                    pooch.retrieve(url, known_hash, "archive.zip", scratch, processor=unzip, downloader=downloader)
+                )
+            except requests.RequestException as error:
+                if attempt == ATTEMPTS or not _is_transient(error):
+                    raise _unreachable(url, error, name) from None
+            except ValueError as error:  # raised by pooch for a wrong checksum, after it has removed the file
+                raise DownloadError(
+                    f"{url} does not have the checksum {known_hash}; it is damaged or was replaced, try again"
+                ) from error
+            except OSError as error:
+                raise DownloadError(
+                    f"{url} cannot be saved and unpacked: {error}; free disk space or choose another folder"
+                ) from error
+        time.sleep(RETRY_DELAY * attempt)
+        if not isinstance(progress, bool):
+            progress.reset()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _progress_hook(progress: bool | ProgressHook, url: str) -> AbstractContextManager[Any]:
+    return download_bar(url.rsplit("/", 1)[-1]) if progress is True else nullcontext(progress)
+
+
+def _unzip(archive: str, action: str, pup: Any, *, url: str) -> str:
+    """Check and unpack an archive; a processor for `pooch` that returns the folder of the files.
+
+    The folder is the only one in the archive, or the one that contains all its entries.
+    """
+    into = Path(archive).with_name("files")
+    try:
+        with zipfile.ZipFile(archive) as file:
+            _check_members(file, Path(archive).stat().st_size, url)
+        pooch.Unzip(extract_dir=into.name)(archive, action, pup)  # which also compares the CRC of each member
+    except _ZIP_ERRORS as error:
+        raise DownloadError(f"{url}: the archive is damaged: {error}; try again") from error
+    entries = list(into.iterdir()) if into.is_dir() else []
+    return str(entries[0] if len(entries) == 1 and entries[0].is_dir() else into)
+
+
+def _check_members(file: zipfile.ZipFile, packed_bytes: int, url: str) -> None:
+    """Refuse archives with members outside the folder, links, devices, or an implausible size."""
+    for member in file.infolist():
+        name = member.filename
+        parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+        if ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor:
+            raise DownloadError(f"{url}: the archive is unsafe: member {name!r} lies outside the target folder")
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise DownloadError(f"{url}: the archive is unsafe: member {name!r} is a link or a device")
+    # zipfile never extracts more than the size that a member states, so the stated sizes can be relied on.
+    total = sum(member.file_size for member in file.infolist())
+    if total > min(MAX_UNPACKED_BYTES, MAX_COMPRESSION_RATIO * packed_bytes):
+        raise DownloadError(f"{url}: the archive is unsafe: it would unpack from {packed_bytes:,} to {total:,} bytes")
+
+
+def _published_md5(url: str, timeout: float, name: str) -> str | None:
+    """Return the checksum published beside the file; None without one, then only the CRCs in the zip protect it."""
+    try:
+        response = requests.get(f"{url}.md5", timeout=(timeout, 2 * timeout))
+        if response.status_code == 404:
+            return None
+        response.raise_for_status()
+    except requests.RequestException as error:
+        raise _unreachable(f"{url}.md5", error, name) from None
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", response.text[:1000])
+    if found is None:
+        raise DownloadError(f"{url}.md5 contains no MD5 checksum; check the base URL")
+    return found[0].lower()
+
+
+def _unreachable(url: str, error: requests.RequestException, name: str) -> DownloadError:
+    return DownloadError(
+        f"{url} cannot be fetched: {_cause(error)}; check the network and proxy settings (HTTPS_PROXY), set "
+        f"GNNREC_BASE_URL to a mirror, or unpack the archive to data/{name} yourself"
+    )
+
+
+def _is_transient(error: requests.RequestException) -> bool:
+    """Return whether a retry may help: after a dropped connection or a server error."""
+    server_error = error.response is not None and error.response.status_code >= 500
+    return server_error or isinstance(error, requests.exceptions.ChunkedEncodingError)
+
+
+def _cause(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server responds {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "no response in time"
+    cause: object = error
+    # requests wraps urllib3, which wraps the error of the operating system.
+    while inner := [
+        part for part in (getattr(cause, "reason", None), *_args(cause)) if isinstance(part, BaseException)
+    ]:
+        cause = inner[0]
+    prefix = "the proxy cannot be used: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    return f"{prefix}{cause}"
+
+
+def _args(error: object) -> tuple[object, ...]:
+    return getattr(error, "args", ())

@@ -1,0 +1,48 @@
+"""Exploring a dataset before training: tables, pictures, and a report of both.
+
+The tables are functions of a `Dataset`. `analyze` turns them into findings: a sentence, a table and a picture each.
+"""
+
+from gnnrec.explore.content_tables import demographics, genres, genres_by_decade, genres_over_time, missing
+from gnnrec.explore.finding import Finding, register_finding
+from gnnrec.explore.report import Analysis, analyze
+from gnnrec.explore.tables import (
+    MissingColumnError,
+    activity,
+    block_density,
+    busiest_days,
+    decile_histogram,
+    gini,
+    log2_histogram,
+    lorenz,
+    most_rated,
+    overview,
+    rating_counts,
+    rating_distribution,
+    top_share,
+)
+
+__all__ = [
+    "Analysis",
+    "Finding",
+    "MissingColumnError",
+    "activity",
+    "analyze",
+    "block_density",
+    "busiest_days",
+    "decile_histogram",
+    "demographics",
+    "genres",
+    "genres_by_decade",
+    "genres_over_time",
+    "gini",
+    "log2_histogram",
+    "lorenz",
+    "missing",
+    "most_rated",
+    "overview",
+    "rating_counts",
+    "rating_distribution",
+    "register_finding",
+    "top_share",
+]

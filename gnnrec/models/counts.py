@@ -1,0 +1,73 @@
+"""Counts that several models start from, and how their tensors grow with the graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph
+
+MAX_MOVIES = 30_000
+"""Movie-to-movie matrices are dense: this many movies make 3.6 GB each."""
+
+CHUNK = 2048
+"""Users whose rows are made dense at once."""
+
+
+def movie_counts(graph: Graph) -> Tensor:
+    """Return the number of ratings of each movie, ``[num_movies]`` float32."""
+    return torch.bincount(graph.users.movie_index, minlength=graph.num_movies).float()
+
+
+def cooccurrence_counts(graph: Graph) -> Tensor:
+    """Return how many people rated both movies of each pair.
+
+    Parameters
+    ----------
+    graph : Graph
+        Ratings of any value count as 1.
+
+    Returns
+    -------
+    Tensor
+        ``[num_movies, num_movies]`` float32, on the diagonal the number of ratings; ``X.T @ X`` of the binary
+        user-movie matrix ``X``.
+
+    Raises
+    ------
+    DataError
+        There are more than `MAX_MOVIES` movies.
+    """
+    size = check_square(graph)
+    together = torch.zeros(size, size)
+    for start in range(0, graph.num_users, CHUNK):
+        users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
+        watched = torch.zeros(users.num_users, size)
+        watched[users.user_index, users.movie_index] = 1.0
+        together.addmm_(watched.T, watched)
+    return together
+
+
+def check_square(graph: Graph) -> int:
+    """Return the number of movies, or raise a `DataError` if a movie-to-movie matrix of them would not fit."""
+    size = graph.num_movies
+    if size > MAX_MOVIES:
+        raise DataError(
+            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; item-to-item baselines take at most "
+            f"{MAX_MOVIES:,} movies, so leave out the rarely rated ones"
+        )
+    return size
+
+
+def padded(values: Tensor, num_movies: int) -> Tensor:
+    """Return `values` with every dimension grown to `num_movies` by zeros, for movies added after the fit."""
+    check_grown(values.size(0), num_movies)
+    more = num_movies - values.size(0)
+    return values if more == 0 else torch.nn.functional.pad(values, (0, more) * values.dim())
+
+
+def check_grown(fitted: int, now: int, what: str = "movies") -> None:
+    """Raise a `DataError` if a graph has fewer movies (or users) than a model was fitted on."""
+    if now < fitted:
+        raise DataError(f"the graph has {now:,} {what} but the model was fitted on {fitted:,}")

@@ -1,0 +1,292 @@
+"""`Estimator`: the hyperparameters of a model, and `fit`, the one way from data to a fitted model.
+
+``EASE(reg=500).fit(split)`` and ``gnnrec.fit(split, "ease", reg=500)`` do the same. Hyperparameters are frozen; fitting
+returns a `Recommender` and changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from gnnrec.config import Settings
+from gnnrec.data import Dataset
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.evaluation import validate
+from gnnrec.graph import Graph
+from gnnrec.models.base import Recommender
+from gnnrec.models.storage import read_run
+from gnnrec.registry import MODELS
+from gnnrec.splitting import Split
+from gnnrec.training.callbacks import Callback, CallbackList
+from gnnrec.training.loop import FitRun
+
+
+class BaseEstimator(Settings, ABC):
+    """Hyperparameters of a model and the way to fit it.
+
+    Attributes
+    ----------
+    name : str
+        Registered name.
+    package : str or None
+        Package that must be installed, by its import name.
+    extra : str or None
+        Extra of gnnrec that installs it.
+    trains_in_epochs : bool
+        Whether there are epochs for callbacks to act on.
+    serves_new_users : bool
+        Whether the fitted model can score users without training ratings.
+    """
+
+    name: ClassVar[str] = ""
+    package: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = None
+    trains_in_epochs: ClassVar[bool] = False
+    serves_new_users: ClassVar[bool] = True
+
+    @abstractmethod
+    def fit(
+        self,
+        data: Dataset | Split,
+        *,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+        run_dir: str | Path | None = None,
+        resume: bool = False,
+    ) -> Recommender:
+        """Fit the model; see `gnnrec.fit`."""
+
+    @abstractmethod
+    def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> Recommender:
+        """Rebuild the fitted model from the tensors of `Recommender.state`."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the estimator with the hyperparameters of a saved run."""
+        return cls(**settings)
+
+    @classmethod
+    def check_installed(cls) -> None:
+        """Raise a `ConfigError` if the package that the model needs is missing."""
+        if cls.package is not None and importlib.util.find_spec(cls.package) is None:
+            how = f"pip install 'gnnrec[{cls.extra}]'" if cls.extra else f"pip install {cls.package}"
+            raise ConfigError(f"the model {cls.name} needs the package {cls.package}; install it with: {how}")
+
+
+class Estimator(BaseEstimator):
+    """Base class of all models but the graph neural network, and of your own.
+
+    Declare hyperparameters as fields and implement `fit_graph` and `restore`. Register the class to use it by name::
+
+        @register_model("mine")
+        class Mine(Estimator):
+            name: ClassVar[str] = "mine"
+            shrinkage: float = Field(10.0, ge=0)
+
+            def fit_graph(self, graph, run):
+                return FittedMine(...)
+    """
+
+    def fit(
+        self,
+        data: Dataset | Split,
+        *,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+        run_dir: str | Path | None = None,
+        resume: bool = False,
+    ) -> Recommender:
+        """Fit the model.
+
+        Parameters
+        ----------
+        data : Dataset or Split
+            Of a split the training ratings are used; models trained in epochs keep the epoch with the best NDCG@20 on
+            the validation ratings. Of a dataset all ratings are used, for all epochs.
+        callbacks : sequence of Callback
+            Called between epochs.
+        progress : bool
+            Show a progress bar.
+        run_dir : str or Path, optional
+            Folder to save the fitted model in.
+        resume : bool
+            Only the graph neural network can be resumed.
+
+        Returns
+        -------
+        Recommender
+
+        Raises
+        ------
+        DataError
+            `data` is neither a `Dataset` nor a `Split`, or does not suit the model.
+        ConfigError
+            A package that the model needs is not installed, or a callback is not a `Callback`.
+        FloatingPointError
+            The loss is not finite.
+        """
+        check_fit_data(data)
+        if resume:
+            raise ConfigError(f"the model {self.name} cannot be resumed; only the graph neural network can")
+        self.check_installed()
+        CallbackList(callbacks)  # complains now rather than after the graph is built
+        graph = Graph.from_dataset(data.dataset if isinstance(data, Split) else data)
+        run = FitRun(
+            validate=validation_of(data),
+            callbacks=callbacks,
+            progress=progress and self.trains_in_epochs,
+            model=self.name,
+            settings=self.model_dump(mode="json"),
+        )
+        fitted = self.fit_graph(graph, run)
+        if run_dir is not None:
+            fitted.save(run_dir)
+        return fitted
+
+    @abstractmethod
+    def fit_graph(self, graph: Graph, run: FitRun) -> Recommender:
+        """Fit the model on the graph of the training ratings.
+
+        Parameters
+        ----------
+        graph : Graph
+        run : FitRun
+            For models trained in epochs: `FitRun.run_epochs` handles validation, early stopping and callbacks.
+        """
+
+
+def fit(
+    data: Dataset | Split,
+    model: str | BaseEstimator | type[BaseEstimator] = "gnn",
+    *,
+    callbacks: Sequence[Callback] = (),
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    **hyperparameters: Any,
+) -> Any:
+    """Fit a model: the graph neural network, or any other by name.
+
+    Parameters
+    ----------
+    data : Dataset or Split
+        A split is trained on its training ratings and validated on its validation ratings. Of a dataset, the graph
+        neural network holds a tenth of each user's ratings back for validation; afterwards the graph gets all ratings.
+    model : str, Estimator or class
+        A registered name such as ``"gnn"`` (the default) or ``"ease"``, an estimator, or an estimator class.
+    callbacks : sequence of Callback
+        Called between epochs, such as ``[EarlyStopping(patience=5), TimeLimit(600)]``.
+    run_dir : str or Path, optional
+        Folder to save the run in. The graph neural network can be loaded from it after the first epoch, also after
+        Ctrl-C, and resumed; other models are saved when they are fitted.
+    resume : bool
+        Continue the run in `run_dir` (graph neural network only). The result equals that of an uninterrupted run.
+    progress : bool
+        Show a progress bar.
+    **hyperparameters
+        Hyperparameters of the model: ``config=Config(...)`` for the graph neural network, ``reg=500`` for EASE.
+
+    Returns
+    -------
+    Recommender
+        A `RecGraph` for the graph neural network. With the weights of the best epoch.
+
+    Raises
+    ------
+    ConfigError
+        The model or a hyperparameter does not exist or has a wrong value, the device cannot be used, or the run to
+        resume has another config or other data.
+    DataError
+        `data` is neither a `Dataset` nor a `Split`, or lacks what the model needs, such as timestamps.
+    FloatingPointError
+        The loss, or a weight, is not finite.
+
+    Examples
+    --------
+    >>> from gnnrec import Config, load_dataset
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
+    >>> config = Config().override(["train.epochs=2", "model.embedding_dim=16"])
+    >>> fit(dataset, config=config, progress=False)  # doctest: +ELLIPSIS
+    RecGraph(lightgcn, 16 dimensions, Graph(60 users, ...
+    >>> fit(dataset, "ease", reg=500).name
+    'ease'
+    """
+    estimator = get_estimator(model, **hyperparameters)
+    return estimator.fit(data, callbacks=callbacks, progress=progress, run_dir=run_dir, resume=resume)
+
+
+def get_estimator(model: str | BaseEstimator | type[BaseEstimator], **hyperparameters: Any) -> BaseEstimator:
+    """Return an estimator by registered name, from a class, or as given.
+
+    Raises
+    ------
+    ConfigError
+        The name or a hyperparameter does not exist, or a value is wrong.
+    """
+    if isinstance(model, str):
+        model = MODELS.get(model)
+    if isinstance(model, type) and issubclass(model, BaseEstimator):
+        return model(**hyperparameters)
+    if not isinstance(model, BaseEstimator):
+        raise ConfigError(f"a model is a name, an Estimator or an Estimator class, not {type(model).__name__}")
+    return type(model)(**{**dict(model), **hyperparameters}) if hyperparameters else model
+
+
+def load(path: str | Path, device: str = "cpu") -> Any:
+    """Load a fitted model from a folder that `Recommender.save` or `fit` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        Device for the graph neural network; ``"auto"`` uses a GPU if available.
+
+    Returns
+    -------
+    Recommender
+        A `RecGraph` or any other model.
+
+    Raises
+    ------
+    DataError
+        The folder is not a saved run, or a file in it is damaged.
+    ConfigError
+        The device cannot be used, or the model is not registered (load its plugin first).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import load_dataset
+    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), "ease")
+    >>> load(model.save(tempfile.mkdtemp())).name
+    'ease'
+    """
+    run = read_run(path)
+    cls: type[BaseEstimator] = MODELS.get(run.model)
+    try:
+        estimator = cls.from_settings(run.settings)
+        fitted = estimator.restore(run.graph, run.state)
+    except (RuntimeError, LookupError, ConfigError) as error:
+        raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
+    fitted = fitted.with_records(run.records["history"], run.records["report"])
+    return fitted.to(device) if hasattr(fitted, "to") else fitted
+
+
+def check_fit_data(data: Any) -> None:
+    """Raise a `DataError` for anything but a `Dataset` or a `Split`."""
+    if not isinstance(data, (Dataset, Split)):
+        raise DataError(f"fit takes a Dataset or a Split, not {type(data).__name__}; load_dataset returns a Dataset")
+
+
+def validation_of(data: Dataset | Split) -> Callable[[Recommender], float] | None:
+    """Return the function that models are selected by: NDCG@20 on the validation ratings; None without any."""
+    if isinstance(data, Split) and len(data.valid):
+        return partial(validate, split=data)
+    return None

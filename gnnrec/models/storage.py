@@ -1,0 +1,197 @@
+"""Run folders: a fitted model on disk as readable files, written completely or not at all, without pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
+
+from gnnrec._io import read_json, write_atomic, write_json
+from gnnrec.config import read_yaml
+from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data.append_only import RatingTable
+from gnnrec.data.schema import clean_movies, clean_users
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph
+
+if TYPE_CHECKING:
+    from gnnrec.models.base import Recommender
+
+FORMAT = 4
+"""Version of the run folder layout."""
+HEADER = "run.json"
+RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
+"""Optional files of a run; they are removed when another run replaces it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Contents of a run folder, before a model is made of them."""
+
+    model: str
+    settings: dict[str, Any]
+    graph: Graph
+    state: dict[str, Tensor]
+    records: dict[str, Any]
+
+
+def write_run(path: str | Path, model: Recommender, keep: Iterable[str] = ()) -> Path:
+    """Write a fitted model to a new folder and move it into place; `keep` as in `new_folder`."""
+    with new_folder(path, keep) as folder:
+        settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
+        (folder / "config.yaml").write_text(settings, encoding="utf-8")
+        write_weights(folder, model.state())
+        _write_graph(model.graph, folder)
+        write_json(folder / "metrics.json", {"history": list(model.history), "report": dict(model.report)})
+        for file in folder.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone
+        header = {
+            "format": FORMAT,
+            "model": model.name,
+            "dataset": model.graph.dataset.name,
+            "graph": repr(model.graph),
+        }
+        write_json(folder / HEADER, header)
+    return Path(path)
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run folder; a `DataError` says what is missing or damaged."""
+    folder = Path(path)
+    if not (folder / HEADER).is_file():
+        raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
+    try:
+        header = read_json(folder / HEADER)
+        layout = header["format"]
+        if layout == FORMAT:
+            settings = read_yaml(folder / "config.yaml")
+            graph = _read_graph(folder)
+            state = load_file(folder / "weights.safetensors")
+            return Run(header["model"], settings, graph, state, read_json(folder / "metrics.json"))
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"the saved run {folder} is damaged: {error}") from error
+    raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
+
+
+@contextlib.contextmanager
+def new_folder(
+    path: str | Path,
+    keep: Iterable[str] = (),
+    *,
+    header: str = HEADER,
+    owned: Container[str] = RUN_FILES,
+    what: str = "saved run",
+) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` at the end, replacing an earlier run.
+
+    Files that are not a run's stay.
+
+    Parameters
+    ----------
+    path : str or Path
+    keep : iterable of str
+        Names from `owned` that stay, too, unless they are written anew.
+    header, owned, what : str, container of str, str
+        The file by which an earlier one is known, the names that belong to it, and what errors call it.
+    """
+    target = Path(path).resolve()  # a link to a folder stays a link
+    if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
+        raise DataError(f"{path} exists and is not a {what}; choose another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    old = temporary.with_name(temporary.name + ".old")
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        for entry in target.iterdir() if target.exists() else ():
+            stays = entry.name in keep or entry.name not in owned
+            if stays and not (temporary / entry.name).exists():
+                copy = shutil.copytree if entry.is_dir() else shutil.copy2
+                copy(entry, temporary / entry.name)
+        if target.exists():
+            target.rename(old)
+        temporary.rename(target)
+    finally:
+        if old.exists() and not target.exists():  # stopped between the two renames: nothing has happened
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
+    """Write or replace the weights of a run."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_atomic(Path(folder) / "weights.safetensors", save(plain))
+
+
+def _write_graph(graph: Graph, folder: Path) -> None:
+    dataset = graph.dataset
+    ratings, table = dataset.ratings, dataset.rating_table
+    edges = {"user": table.user.astype(np.int64), "movie": table.movie.astype(np.int64)}
+    edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
+    features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
+    save_file(
+        {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}, folder / "graph.safetensors"
+    )
+    nodes = {
+        "name": dataset.name,
+        "known": {what: values.tolist() for what, values in graph.vocabularies.items()},
+        "features": {
+            name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
+            for name, vectors in dataset.features.items()
+        },
+        "movies": _columns(dataset.movies),
+        "users": _columns(dataset.users),
+    }
+    (folder / "nodes.json").write_text(json.dumps(nodes, ensure_ascii=False), encoding="utf-8")
+
+
+def _read_graph(folder: Path) -> Graph:
+    nodes = read_json(folder / "nodes.json")
+    edges = load_file(folder / "graph.safetensors")
+    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_users(pd.DataFrame(nodes["users"]))
+    user, movie = edges["user"].numpy(), edges["movie"].numpy()
+    ratings = pd.DataFrame(
+        {
+            "user_id": users["user_id"].iloc[user].reset_index(drop=True),
+            "movie_id": movies["movie_id"].iloc[movie].reset_index(drop=True),
+        }
+    )
+    for column in ("rating", "timestamp"):
+        if column in edges:
+            ratings[column] = edges[column].numpy()
+    features = {
+        name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["description"])
+        for name, of in nodes["features"].items()
+    }
+    known = {what: pd.Index(values, dtype=object) for what, values in nodes["known"].items()}
+    dataset = Dataset.trusted(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
+    return Graph.from_dataset(dataset, known)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a frame as JSON values: numbers stay numbers, text stays text, unknown is null."""
+    return {str(name): [_plain(v) for v in frame[name].tolist()] for name in frame.columns}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (str, bool, int, list)):
+        return value
+    if value is None or pd.isna(value):
+        return None
+    return value if isinstance(value, float) else str(value)

@@ -1,0 +1,199 @@
+"""`RatingModel`: a trained graph model with a rating head, saved in the same run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gnnrec._io import write_atomic
+from gnnrec.config import RatingConfig
+from gnnrec.errors import DataError
+from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.gnn import RecGraph
+from gnnrec.models.gnn import load as load_model
+from gnnrec.ratings.base import RatingPredictor
+from gnnrec.ratings.head import MoviePosterior, RatingHead
+
+FORMAT = 2
+"""Version of the files' layout; raised when older files can no longer be read."""
+HEADER, WEIGHTS = "rating.json", "rating.safetensors"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RatingModel(RatingPredictor):
+    """Predicts ratings of known and new users. Immutable: adding ratings or movies returns a new model.
+
+    Attributes
+    ----------
+    graph : Graph
+        Training ratings and everything added since.
+    recommender : RecGraph
+        Provides the graph embeddings; it also recommends.
+    head : RatingHead
+        Predicts ratings from graph embeddings and histories.
+    rating_config : RatingConfig
+        Config of the head.
+    report : dict
+        Facts recorded during fitting, as plain JSON values: ``noise``, ``seconds``.
+
+    Examples
+    --------
+    >>> from gnnrec import Config, fit_rating_model, load_dataset
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> rating_config = RatingConfig(embedding_dim=4, num_samples=5, burn_in=2)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
+    >>> model = fit_rating_model(dataset, config, rating_config, progress=False)
+    >>> user, movies = model.graph.users.slice(0, 1), torch.tensor([3, 4])
+    >>> ratings = model.predict(user, torch.zeros(2, dtype=torch.int64), movies)
+    >>> bool((1 <= ratings).all() and (ratings <= 5).all())
+    True
+    """
+
+    graph: Graph = field(init=False)
+    recommender: RecGraph
+    head: RatingHead
+    rating_config: RatingConfig
+    report: dict[str, Any] = field(default_factory=dict)
+    name = "gnnrec"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graph", self.recommender.graph)
+
+    @cached_property
+    def movie_posterior(self) -> MoviePosterior:
+        """Factors of all movies of the graph; computed once."""
+        with torch.inference_mode():
+            unrated = self.head.movie_factors.size(1) < self.graph.num_movies or not bool(
+                self.head.movie_is_rated.all()
+            )
+            users = self.graph.users
+            embeddings = self._graph_embeddings(users) if unrated else torch.empty(users.num_users, 0)
+            return self.head.movie_posterior(self.graph, embeddings)
+
+    def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
+        """See `RatingPredictor.predict`."""
+        with torch.inference_mode():
+            embeddings = self._graph_embeddings(users)
+            ratings: Tensor = self.head(users, embeddings, self.movie_posterior, user_index, movie_index)
+            return ratings
+
+    def with_graph(self, graph: Graph) -> Self:
+        """Return the same head on another graph that starts with the same movies, without retraining."""
+        return dataclasses.replace(self, recommender=self.recommender.with_graph(graph))
+
+    def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
+        """Save the run as `RecGraph.save` does, with the head in the same folder.
+
+        `gnnrec.load` reads the recommender from it, `load_rating_model` the whole model.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder of the run.
+        keep : iterable of str
+            Files to keep from an earlier run; see `RecGraph.save`.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        DataError
+            The folder exists and is not a saved run.
+        """
+        folder = self.recommender.save(path, keep=keep)
+        weights = {name: value.cpu().contiguous() for name, value in self.head.state_dict().items()}
+        header = {
+            "format": FORMAT,
+            "rating_config": self.rating_config.model_dump(),
+            "sizes": self.head.sizes,
+            "recommender_sha256": _weights_digest(folder),
+            "report": self.report,
+        }
+        write_atomic(folder / WEIGHTS, save(weights))
+        write_atomic(folder / HEADER, json.dumps(header, indent=2, ensure_ascii=False).encode())
+        return folder
+
+    def _graph_embeddings(self, users: UserBatch) -> Tensor:
+        """Return the users' graph embeddings on the CPU, ``[num_users, graph_dim]``."""
+        if not len(self.head.graph_mean):
+            return torch.empty(users.num_users, 0)
+        return self.recommender.embed(users).cpu()
+
+    def __repr__(self) -> str:
+        size = f"{self.head.num_samples} samples, {self.rating_config.embedding_dim} factors"
+        return f"RatingModel({size}, {self.recommender!r})"
+
+
+def has_rating_head(path: str | Path) -> bool:
+    """Return whether a run folder holds a rating head."""
+    return (Path(path) / HEADER).is_file()
+
+
+def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
+    """Load a run folder that `RatingModel.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the run.
+    device : str
+        PyTorch device of the recommender; the head runs on the CPU.
+
+    Returns
+    -------
+    RatingModel
+
+    Raises
+    ------
+    DataError
+        The folder is not a saved run, has no rating head or one of another run, or a file is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gnnrec import Config, fit_rating_model, load_dataset
+    >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
+    >>> rating_config = RatingConfig(embedding_dim=4, num_samples=5, burn_in=2)
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
+    >>> model = fit_rating_model(dataset, config, rating_config, progress=False)
+    >>> load_rating_model(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
+    RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
+    """
+    folder = Path(path)
+    recommender = load_model(folder, device)
+    if not has_rating_head(folder):
+        raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
+    try:
+        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        if header["format"] != FORMAT:
+            raise DataError(
+                f"the rating head in {folder} has layout {header['format']} but this version reads layout {FORMAT}; "
+                f"fit it again with fit_rating_model"
+            )
+        if header["recommender_sha256"] != _weights_digest(folder):
+            raise DataError(f"the rating head in {folder} belongs to another run; fit it again with fit_rating_model")
+        head = RatingHead(**header["sizes"])
+        head.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+        return RatingModel(recommender, head.eval(), RatingConfig(**header["rating_config"]), header["report"])
+    except DataError:
+        raise
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"the rating head in {folder} is damaged: {error}") from error
+
+
+def _weights_digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

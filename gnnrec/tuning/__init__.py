@@ -1,0 +1,27 @@
+"""Hyperparameter tuning: search spaces, Optuna studies shared by several workers, and reports."""
+
+from gnnrec.tuning.parameters import Choices, Range
+from gnnrec.tuning.report import write_report
+from gnnrec.tuning.result import ParetoTrial, StudyResult, read_study
+from gnnrec.tuning.space import Objective, SearchSpace
+from gnnrec.tuning.trial import PruningCallback
+from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, known_keys
+from gnnrec.tuning.tune import PerTrialTPE, tune
+
+__all__ = [
+    "Choices",
+    "KnownKey",
+    "Objective",
+    "ParetoTrial",
+    "PerTrialTPE",
+    "PruningCallback",
+    "Range",
+    "SearchSpace",
+    "StudyResult",
+    "Tunable",
+    "TunableGNN",
+    "known_keys",
+    "read_study",
+    "tune",
+    "write_report",
+]

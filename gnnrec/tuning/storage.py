@@ -1,0 +1,290 @@
+"""Optuna storages that several processes or machines share, and studies in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from gnnrec.errors import ConfigError
+from gnnrec.tuning.space import Objective, SearchSpace
+
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+"""Supported databases, and the driver used for each unless the URL names one."""
+DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL"}
+HEARTBEAT_INTERVAL, GRACE_PERIOD = 20, 120
+"""Seconds between heartbeats in a database, and the silence after which a trial is lost."""
+UNNAMED_PERIOD = timedelta(minutes=1)
+"""A trial in a journal names its worker immediately; one without a worker for this long is lost."""
+METADATA = "gnnrec"
+"""User attribute of a study that holds its data, search space and objectives."""
+CREATION_TIMEOUT = 10.0
+"""Seconds to wait for the metadata of a study that another worker is creating."""
+DEVICE_KEY = "space.train.device"
+"""The only metadata that may differ between the workers of a study."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """An open storage.
+
+    Attributes
+    ----------
+    optuna : optuna.storages.BaseStorage
+    description : str
+        Kind of storage for reports, without password, host or folder.
+    journal : Path, optional
+        The file of an Optuna journal.
+    """
+
+    optuna: BaseStorage
+    description: str
+    journal: Path | None = None
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[str]:
+        """Register a worker while the block runs, and return its name.
+
+        A journal gets a locked file per worker next to it. The operating system releases the lock however the process
+        ends, which tells the other workers. Databases use Optuna's heartbeats instead.
+        """
+        name = uuid.uuid4().hex[:12]
+        if self.journal is None:
+            yield name
+            return
+        path = self._worker_file(name)
+        try:
+            with FileLock(path):
+                yield name
+        finally:
+            path.unlink(missing_ok=True)
+
+    def fail_lost_trials(self, study: Study, worker: str) -> None:
+        """Mark running trials of dead workers as failed."""
+        if isinstance(self.optuna, RDBStorage):
+            with quiet_optuna():
+                optuna.storages.fail_stale_trials(study)
+        elif self.journal is not None:
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if self._is_lost(trial, worker):
+                    with contextlib.suppress(UpdateFinishedTrialError):  # another worker marked it meanwhile
+                        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _worker_file(self, worker: str) -> Path:
+        assert self.journal is not None
+        return self.journal.with_name(f".{self.journal.name}.{worker}.worker")
+
+    def _is_lost(self, trial: FrozenTrial, own_name: str) -> bool:
+        worker = trial.user_attrs.get("worker")
+        if worker is None:
+            return trial.datetime_start is not None and datetime.now() - trial.datetime_start > UNNAMED_PERIOD
+        path = self._worker_file(worker)
+        if worker == own_name:
+            return False
+        if not path.exists():
+            return True
+        try:
+            with FileLock(path, timeout=0):
+                path.unlink(missing_ok=True)
+        except Timeout:
+            return False
+        return True
+
+
+def open_storage(storage: str | Path | None) -> Storage:
+    """Open a storage of studies, creating it if needed.
+
+    Parameters
+    ----------
+    storage : str or Path, optional
+        A path is an Optuna journal, for processes on one machine. A URL (``sqlite:///``, ``postgresql://``,
+        ``mysql://``) is a database, for machines that can connect to it. None keeps studies in memory.
+
+    Raises
+    ------
+    ConfigError
+        The database is unsupported, unreachable or lacks its driver, or the file is not a journal.
+
+    Examples
+    --------
+    >>> open_storage(None).description
+    'in memory'
+    """
+    if storage is None:
+        return Storage(InMemoryStorage(), "in memory")
+    if "://" in str(storage):
+        return _open_database(str(storage))
+    path = Path(storage).expanduser().absolute()
+    try:
+        _check_journal(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
+        with quiet_optuna():
+            journal = JournalStorage(JournalFileBackend(str(path), lock_obj=lock(str(path))))
+    except OSError as error:
+        raise ConfigError(f"storage {storage} cannot be used: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"storage {storage} is not an Optuna journal; choose another file") from None
+    return Storage(journal, "Optuna journal", path)
+
+
+def create_or_load_study(
+    storage: Storage,
+    name: str,
+    metadata: dict[str, Any],
+    objectives: tuple[Objective, ...],
+    space: SearchSpace,
+    sampler: BaseSampler,
+    pruner: BasePruner,
+) -> Study:
+    """Create a study with the base configuration as its first trial, or load the one of this name.
+
+    Raises
+    ------
+    ConfigError
+        The study of this name has other data, another search space or other objectives.
+    """
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage.optuna,
+            sampler=sampler,
+            pruner=pruner,
+            directions=[objective.direction for objective in objectives],
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = load_study(storage, name, sampler, pruner)
+        _check_metadata(study, metadata)
+        return study
+    if space.base_params is not None:
+        study.enqueue_trial(space.base_params)
+    study.set_user_attr(METADATA, metadata)
+    return study
+
+
+def load_study(
+    storage: Storage, name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
+) -> Study:
+    """Load a study made by `tune`; wait for one that another worker is creating.
+
+    Raises
+    ------
+    ConfigError
+        There is no such study, or `tune` did not make it.
+    """
+    try:
+        study = optuna.load_study(study_name=name, storage=storage.optuna, sampler=sampler, pruner=pruner)
+    except KeyError:
+        others = ", ".join(map(repr, optuna.get_all_study_names(storage.optuna))) or "none"
+        raise ConfigError(f"study {name!r} is not in the storage; studies there: {others}") from None
+    deadline = time.monotonic() + CREATION_TIMEOUT
+    while METADATA not in study.user_attrs:
+        if time.monotonic() > deadline:
+            raise ConfigError(f"study {name!r} was not made by gnnrec; choose another name")
+        time.sleep(0.1)
+    return study
+
+
+def is_counted(trial: FrozenTrial) -> bool:
+    """Whether a finished trial counts towards the number of trials of a study.
+
+    Trials that were interrupted, withdrawn, or lost with their worker do not: they failed without a recorded reason.
+    """
+    if trial.state is TrialState.FAIL:
+        return "failed" in trial.user_attrs
+    return trial.state.is_finished()
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Silence Optuna's log and its warnings about experimental features."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _check_metadata(study: Study, metadata: dict[str, Any]) -> None:
+    """Refuse to mix trials of different data, spaces or objectives."""
+    stored, given = (dict(_flatten(one)) for one in (study.user_attrs[METADATA], metadata))
+    differ = [key for key in {**stored, **given} if stored.get(key) != given.get(key) and key != DEVICE_KEY]
+    if differ:
+        shown = "; ".join(
+            f"{key.removeprefix('space.')} was {stored.get(key)}, now {given.get(key)}" for key in differ[:4]
+        )
+        more = f"; and {len(differ) - 4} more" if len(differ) > 4 else ""
+        raise ConfigError(
+            f"study {study.study_name!r} was made with different settings ({shown}{more}); choose another study name"
+        )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat = []
+    for key, value in values.items():
+        flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return flat
+
+
+def _check_journal(path: Path) -> None:
+    """Raise a ValueError, KeyError or TypeError for an existing file that is not a journal, before writing to it."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            json.loads(file.readline())["op_code"]
+
+
+def _open_database(url: str) -> Storage:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("the storage is not a valid URL; write postgresql://user:password@host/name") from None
+    shown = parsed.render_as_string(hide_password=True)
+    kind, plus, _ = parsed.drivername.partition("+")
+    if kind not in DRIVERS:
+        raise ConfigError(f"storage {shown}: unsupported database {kind}; use a path, or {', '.join(DRIVERS)}")
+    parsed = parsed if plus else parsed.set(drivername=DRIVERS[kind])
+    options = {"connect_args": {"timeout": 60}} if kind == "sqlite" else {"pool_pre_ping": True}
+    for attempt in range(5):
+        try:
+            with quiet_optuna():
+                storage = RDBStorage(
+                    parsed.render_as_string(hide_password=False),
+                    engine_kwargs=options,
+                    heartbeat_interval=HEARTBEAT_INTERVAL,
+                    grace_period=GRACE_PERIOD,
+                )
+            return Storage(storage, DATABASE_NAMES[kind])
+        except ImportError:
+            install = f"pip install 'gnnrec[{kind}]'" if not plus else f"install the driver of {parsed.drivername}"
+            raise ConfigError(f"storage {shown}: the driver is missing; {install}") from None
+        except (SQLAlchemyError, RuntimeError) as error:
+            # Two workers that start together both create the tables; one of them fails and succeeds on the next try.
+            if attempt == 4 or ("exist" not in str(error) and "unique" not in str(error).lower()):
+                reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+                raise ConfigError(f"storage {shown} cannot be used: {reason}") from None
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("the last attempt returns or raises")

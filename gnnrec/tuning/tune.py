@@ -1,0 +1,367 @@
+"""`tune`: search for better hyperparameters, alone or with other workers on the same study."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from gnnrec._progress import TrialBar, trial_bar
+from gnnrec.data import Dataset
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.splitting import Split
+from gnnrec.tuning.report import write_report
+from gnnrec.tuning.result import StudyResult, result_from_study
+from gnnrec.tuning.space import SearchSpace, parse_objectives
+from gnnrec.tuning.storage import METADATA, Storage, create_or_load_study, is_counted, open_storage, quiet_optuna
+from gnnrec.tuning.trial import TrialEndedError, TrialRunner
+
+MAX_INITIAL_FAILURES = 5
+"""The study stops if this many trials fail before any other result."""
+POLL_INTERVAL = 1.0
+"""Seconds between checks of the trials of other workers."""
+
+
+def tune(
+    data: Dataset | Split,
+    space: SearchSpace | Mapping[str, Any] | str | Path,
+    *,
+    trials: int = 50,
+    storage: str | Path | None = None,
+    study: str = "study",
+    objectives: str | Sequence[str] | None = None,
+    seed: int = 0,
+    time_limit: float | None = None,
+    pruner_warmup: int = 3,
+    out: str | Path | None = None,
+    command: str = "",
+    progress: bool = True,
+    log: Callable[[str], None] | None = None,
+) -> StudyResult:
+    """Search for the configuration that is best on the validation rows.
+
+    Configurations are sampled by TPE (`PerTrialTPE`). The first trial is the base configuration, if the space contains
+    it. A trial whose validation metric is below the median of earlier trials is pruned, unless there are several
+    objectives. The test rows of a split are never read. A trial that fails because of its configuration (out of
+    memory, a loss that is not finite, values that are not allowed together) is recorded, and the study continues.
+
+    The same call from several processes or machines works on one study. Called again, it continues the study.
+
+    Parameters
+    ----------
+    data : Dataset or Split
+        Of a split, the train and validation rows are used. Of a dataset, a tenth of every user's ratings is held out
+        for validation, the same for all trials.
+    space : SearchSpace, mapping, str or Path
+        What to vary; a path is a YAML file. See `SearchSpace`.
+    trials : int
+        Number of finished trials of the whole study, over all workers and calls. Pruned and failed trials count;
+        interrupted ones and those of dead workers do not.
+    storage : str or Path, optional
+        A path (an Optuna journal, for processes on one machine), or the URL of a database (``sqlite:///``,
+        ``postgresql://``, ``mysql://``). In memory by default.
+    study : str
+        Name of the study in the storage.
+    objectives : str or sequence of str, optional
+        ``metric@k`` or ``seconds``, separated by commas or as a list. The first one also decides when a fit stops early
+        and overrides the configuration. By default the metric of the configuration.
+    seed : int
+        Seed of the sampler. Models keep the seed of their configuration.
+    time_limit : float, optional
+        Seconds after which this call starts no further trial.
+    pruner_warmup : int
+        Epochs that every trial runs before it can be pruned.
+    out : str or Path, optional
+        Folder for the report, also written after Ctrl-C; see `write_report`.
+    command : str
+        Command to quote in the report.
+    progress : bool
+        Show a progress bar.
+    log : callable, optional
+        Called with a line of text for every finished trial.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    ConfigError
+        The space, an objective or the storage cannot be used; the study exists with other settings; the first five
+        trials all failed; or no trial was completed.
+    DataError
+        There are no validation rows, or the configuration cannot use the data.
+
+    References
+    ----------
+    Akiba, Sano, Yanase, Ohta & Koyama, "Optuna: A next-generation hyperparameter optimization framework", KDD 2019.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset
+    >>> result = tune(
+    ...     load_dataset("sample", num_users=60, num_movies=40),
+    ...     {"train": {"epochs": 2}, "space": {"model.embedding_dim": {"choices": [8, 16]}}},
+    ...     trials=2,
+    ...     progress=False,
+    ... )
+    >>> result.objectives, len(result.trials), result.best.model.embedding_dim in (8, 16)
+    (('ndcg@20',), 2, True)
+    """
+    if trials < 1:
+        raise ConfigError(f"trials must be at least 1, not {trials}")
+    if pruner_warmup < 0:
+        raise ConfigError(f"pruner_warmup must not be negative, not {pruner_warmup}")
+    if time_limit is not None and not time_limit > 0:
+        raise ConfigError(f"time_limit must be above 0 seconds, not {time_limit}")
+    if isinstance(space, str | Path):
+        space = SearchSpace.from_yaml(space)
+    elif not isinstance(space, SearchSpace):
+        space = SearchSpace.from_mapping(space)
+    parsed = parse_objectives(objectives, space)
+    space = replace(space, base=space.tunable.watch(space.base, parsed[0].metric, parsed[0].k))
+    split = tuning_split(data, space)
+    metadata = {
+        "data": describe_data(split),
+        "space": space.to_mapping(),
+        "objectives": [str(objective) for objective in parsed],
+    }
+    sampler = PerTrialTPE(seed, conditional=space.is_conditional)
+    pruner = MedianPruner(n_startup_trials=5, n_warmup_steps=pruner_warmup) if len(parsed) == 1 else NopPruner()
+    opened = open_storage(storage)
+    with quiet_optuna(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
+        shared = create_or_load_study(opened, study, metadata, parsed, space, sampler, pruner)
+        try:
+            _work(shared, opened, TrialRunner(split, space, parsed, trials, worker), time_limit, bar, log)
+        finally:
+            if out is not None and any(one.state is TrialState.COMPLETE for one in shared.get_trials(deepcopy=False)):
+                write_report(result_from_study(shared, opened, space.tunable), out, command=command)
+        return result_from_study(shared, opened, space.tunable)
+
+
+class PerTrialTPE(BaseSampler):
+    """The tree-structured Parzen estimator (TPE), seeded for every trial with the number of the trial.
+
+    A storage assigns every number once, so no two workers sample the same, and an interrupted study continues as if it
+    had not been interrupted. Running trials count as bad ones ("constant liar"), which keeps parallel workers apart.
+
+    Parameters
+    ----------
+    seed : int
+    num_startup : int
+        Trials that are sampled uniformly before the estimator is used.
+    conditional : bool
+        Sample keys together only with those of the same trials, for spaces where some trials lack some keys.
+
+    References
+    ----------
+    Bergstra, Bardenet, Bengio & Kégl, "Algorithms for hyper-parameter optimization", NeurIPS 2011; with the joint
+    sampling of Falkner, Klein & Hutter, "BOHB: Robust and efficient hyperparameter optimization at scale", ICML 2018.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> def sample(seed):
+    ...     study = optuna.create_study(sampler=PerTrialTPE(seed))
+    ...     return [study.ask().suggest_int("width", 1, 1000) for _ in range(3)]
+    >>> sample(0) == sample(0), sample(0) == sample(1)
+    (True, False)
+    """
+
+    def __init__(self, seed: int, num_startup: int = 10, *, conditional: bool = False) -> None:
+        self._seed, self._num_startup, self._conditional = seed, num_startup, conditional
+        self._current: tuple[int, TPESampler] | None = None
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the distributions that are sampled jointly."""
+        return self._sampler(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Sample jointly."""
+        return self._sampler(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """Sample one parameter on its own."""
+        return self._sampler(trial).sample_independent(study, trial, name, distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Pass a finished trial on to TPE."""
+        self._sampler(trial).after_trial(study, trial, state, values)
+
+    def _sampler(self, trial: FrozenTrial) -> TPESampler:
+        if self._current is None or self._current[0] != trial.number:
+            seed = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
+            sampler = TPESampler(
+                seed=seed,
+                n_startup_trials=self._num_startup,
+                multivariate=True,
+                group=self._conditional,
+                constant_liar=True,
+            )
+            self._current = trial.number, sampler
+        return self._current[1]
+
+
+def tuning_split(data: Dataset | Split, space: SearchSpace) -> Split:
+    """Return the train and validation rows for tuning, without test rows.
+
+    Movies that are rated in test rows only are no candidates; the tables of movies and users stay complete.
+
+    Raises
+    ------
+    DataError
+        There are no validation rows.
+    """
+    if not isinstance(data, Dataset | Split):
+        raise DataError(f"tune takes a Dataset or a Split, not {type(data).__name__}; load_dataset returns one")
+    split = data if isinstance(data, Split) else space.tunable.holdout(data, space.base)
+    if split.valid.empty:
+        raise DataError(f"{split.name}, {split.protocol}: there are no validation rows to compare trials on")
+    candidates = split.candidates
+    return Split(
+        split.train,
+        split.valid,
+        split.test[:0],
+        split.movies,
+        split.users,
+        name=split.name,
+        protocol=split.protocol,
+        support=split.support,
+        candidates=None if candidates is None else candidates[candidates["part"] == "valid"],
+        features=split.features,
+    )
+
+
+def describe_data(split: Split) -> dict[str, Any]:
+    """Return name, protocol and size of the data of a study, and a digest of everything that a trial reads."""
+    digest = hashlib.sha256()
+    frames = {name: getattr(split, name) for name in ("train", "valid", "support", "movies", "users")}
+    for name, frame in frames.items():
+        if frame is not None:
+            digest.update(f"{name} {list(frame.columns)}".encode())
+            digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    digest.update("\n".join(map(str, split.candidates_for("valid"))).encode())
+    for name, embeddings in sorted(split.features.items()):
+        digest.update(f"{name} {list(embeddings.movie_ids)}".encode())
+        digest.update(np.ascontiguousarray(embeddings.values).tobytes())
+    return {
+        "name": split.name,
+        "protocol": split.protocol,
+        "train": len(split.train),
+        "valid": len(split.valid),
+        "digest": digest.hexdigest()[:16],
+    }
+
+
+def _work(
+    study: optuna.Study,
+    storage: Storage,
+    runner: TrialRunner,
+    time_limit: float | None,
+    bar: TrialBar,
+    log: Callable[[str], None] | None,
+) -> None:
+    """Run trials until the study has enough; wait for the last ones of other workers, and replace lost ones."""
+    started, own_finished, waiting = time.monotonic(), 0, False
+    while True:
+        storage.fail_lost_trials(study, runner.worker)
+        all_trials = study.get_trials(deepcopy=False)
+        finished = sum(map(is_counted, all_trials))
+        bar.update(finished, _best_so_far(all_trials))
+        if finished >= runner.num_trials or (time_limit is not None and time.monotonic() - started > time_limit):
+            return
+        if finished + sum(one.state is TrialState.RUNNING for one in all_trials) >= runner.num_trials:
+            if not waiting and log is not None:
+                log("waiting for the last trials of other workers")
+            waiting = True
+            time.sleep(POLL_INTERVAL)
+            continue
+        waiting = False
+        number = _run_trial(study, runner)
+        if number is None or not is_counted(study.get_trials(deepcopy=False)[number]):
+            continue
+        own_finished += 1
+        if log is not None:
+            log(_describe_trial(study, number, runner.num_trials))
+        _stop_if_all_failed(study, own_finished, runner.num_trials)
+
+
+def _run_trial(study: optuna.Study, run: Callable[[optuna.Trial], tuple[float, ...]]) -> int | None:
+    """Run a trial and return its number; None if another worker declared it lost meanwhile."""
+    started: list[int] = []
+    ended: list[int] = []
+
+    def recorded(trial: optuna.Trial) -> tuple[float, ...]:
+        started.append(trial.number)
+        try:
+            values = run(trial)
+        except (TrialEndedError, optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError):
+            ended.append(trial.number)
+            raise
+        ended.append(trial.number)
+        return values
+
+    try:
+        study.optimize(recorded, n_trials=1, catch=(TrialEndedError,))
+    except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+        # Optuna raises a ValueError for the values of a trial that has been finished elsewhere. Others are errors.
+        if not ended or study.get_trials(deepcopy=False)[ended[0]].state is TrialState.RUNNING:
+            raise
+        return None
+    return started[0]
+
+
+def _stop_if_all_failed(study: optuna.Study, own_finished: int, num_trials: int) -> None:
+    finished = [one for one in study.get_trials(deepcopy=False) if is_counted(one)]
+    if own_finished < min(MAX_INITIAL_FAILURES, num_trials):
+        return
+    if all(one.state is TrialState.FAIL for one in finished):
+        reasons = list(dict.fromkeys(one.user_attrs["failed"] for one in finished))
+        raise ConfigError(f"the first {len(finished)} trials all failed: {'; '.join(reasons[:3])}")
+
+
+def _describe_trial(study: optuna.Study, number: int, num_trials: int) -> str:
+    """Return a line about a finished trial and the best trial so far."""
+    objectives, all_trials = study.user_attrs[METADATA]["objectives"], study.get_trials(deepcopy=False)
+    trial = all_trials[number]
+    attrs = trial.user_attrs
+    duration = f"{attrs['seconds']:.1f} s" if "seconds" in attrs else "before its first epoch"
+    if "epochs" in attrs:
+        duration = f"{attrs['epochs']} epochs, {duration}"
+    if trial.state is TrialState.COMPLETE:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in zip(objectives, trial.values, strict=True))
+        text = (
+            f"{values} at epoch {attrs['best_epoch']} of {duration}"
+            if "epochs" in attrs
+            else f"{values} after {duration}"
+        )
+    elif trial.state is TrialState.PRUNED:
+        text = f"pruned after {duration}"
+    else:
+        text = f"failed: {attrs['failed']}"
+    best = _best_so_far(all_trials)
+    finished = sum(map(is_counted, all_trials))
+    return f"[{finished}/{num_trials}] trial {number}: {text}{f'; {best}' if best else ''}"
+
+
+def _best_so_far(trials: Sequence[FrozenTrial]) -> str:
+    complete = [one for one in trials if one.state is TrialState.COMPLETE]
+    best = max(complete, key=lambda one: one.values[0], default=None)  # the first objective is a metric
+    return f"best {best.values[0]:.4f} in trial {best.number}" if best else ""

@@ -1,0 +1,252 @@
+"""The leaderboard is what its files say, and its files are of one protocol per table."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gnnrec.benchmark import MODELS, BenchmarkReport
+from typer.main import get_command
+
+from gnnrec import Config
+from gnnrec.cli import app
+from gnnrec.errors import DataError, GnnrecError
+from gnnrec.splitting import PROTOCOLS
+
+HOME = Path(__file__).resolve().parents[2]
+HITS = ("hit_rate", "ndcg")
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    """Import the script."""
+    spec = importlib.util.spec_from_file_location("make_leaderboard", HOME / "docs" / "make_leaderboard.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Return a folder with published numbers only."""
+    shutil.copy(HOME / "docs" / "results" / "published.yaml", tmp_path)
+    return tmp_path
+
+
+def report(
+    models: dict[str, tuple[float, ...]], metrics: tuple[str, ...] = ("hit_rate", "ndcg"), **facts: Any
+) -> BenchmarkReport:
+    """Return a report in which every metric of a model has the same values, the first metric ten times as large."""
+    rows = [
+        {
+            "model": model,
+            "metric": metric,
+            "k": 10,
+            "mean": sum(values) / len(values) * (10 if metric == metrics[0] else 1),
+            "std": 0.0125 if len(values) > 1 else 0.0,
+            "seeds": len(values),
+            "values": list(values),
+            "fit_seconds": 2.25,
+            "evaluate_seconds": 1.0,
+            "fingerprint": "cafe0001",
+            "protocol": "cafe0001 = ml-1m, leave last out; train 3 rows; history train",
+        }
+        for model, values in models.items()
+        for metric in metrics
+    ]
+    command = "gnnrec benchmark --protocol next-item"
+    return replace(BenchmarkReport("ml-1m", rows, command=command, threads=2, packages={"torch": "9.9"}), **facts)
+
+
+def section(page: str, title: str) -> str:
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    return found
+
+
+def test_the_page_is_the_one_that_is_made(made: Any) -> None:
+    kept = (HOME / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert kept == made.page(HOME / "docs" / "results"), "run: make leaderboard-page"
+
+
+def test_only_known_files_are_kept(made: Any) -> None:
+    known = {"published.yaml", *made.TIME, *(file for one in made.SECTIONS.values() for file in one.commands)}
+    known |= {*importlib.import_module("make_cold_start").COMMANDS, "study-ml1m"}  # beside it, so it is on the path
+    assert {path.name for path in (HOME / "docs" / "results").iterdir()} <= known
+
+
+def test_a_section(made: Any, results: Path) -> None:
+    report({"gnn (a)": (0.02, 0.04), "ease": (0.035,)}).write(results / "next-item.json")
+    slow = {"left_out": {"als": "needs implicit"}, "limit_seconds": 60.0, "threads": 1}
+    report({"sasrec": (0.01,)}, **slow).write(results / "next-movie-peers.json")
+    text = section(made.page(results), "Next movie")
+    assert "```text\ncafe0001 = ml-1m, leave last out\ntrain 3 rows\nhistory train\n```" in text
+    assert text.count("```console\ngnnrec benchmark --protocol next-item\n```") == 2
+    assert "\n2 threads, torch 9.9.\n" in text
+    assert "\n1 thread, torch 9.9; peers started no epoch after 60 s.\n" in text
+    assert "**Left out: als.** needs implicit" in text
+    assert "Not measured yet" not in text
+    assert (
+        "| model | HR@10 | NDCG@10 | fit s |\n| --- | --- | --- | --- |\n"
+        "| ease | **0.3500** | **0.0350** | 2.2 |\n"
+        "| gnn (a) | 0.3000 ± 0.0125 | 0.0300 ± 0.0125 | 2.2 |\n"
+        "| sasrec | 0.1000 | 0.0100 | 2.2 |\n"
+    ) in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| HSTU |")]
+    assert "| 0.3097 | 0.1720 | no: " in row
+    assert row.endswith("facebookresearch/generative-recommenders | read in the source |")
+
+
+def test_what_is_not_there_yet_is_said(made: Any, results: Path) -> None:
+    page = made.page(results)
+    for one in made.SECTIONS.values():
+        for command in one.commands.values():
+            assert f"Not measured yet: `{command}`" in section(page, one.title)
+    assert "Not measured yet: `python benchmarks/time_to_quality.py" in section(page, "Time to quality")
+    assert "| fit s |" not in page
+
+
+def test_lower_is_better(made: Any, results: Path) -> None:
+    found = report({"biases": (0.9,), "gnnrec": (0.8,)}, ("mae", "rmse"))
+    rows = [{**row, "k": None} for row in found.results]
+    replace(found, results=rows).write(results / "rating.json")
+    text = section(made.page(results), "Predicted ratings")
+    assert "| model | RMSE | MAE | fit s |" in text
+    assert text.index("| gnnrec | **0.8000** | **8.0000** |") < text.index("| biases | 0.9000 | 9.0000 |")
+
+
+def test_mixed_protocols_are_refused(made: Any, results: Path) -> None:
+    first, other = report({"gnn": (0.1,)}), report({"mf": (0.2,)})
+    first.write(results / "next-item.json")
+    rows = [{**row, "fingerprint": "beef0002", "protocol": "beef0002 = ml-1m, other"} for row in other.results]
+    replace(other, results=rows).write(results / "next-movie-peers.json")
+    with pytest.raises(GnnrecError, match=r"Next movie: results of different protocols.*cafe0001 = .*beef0002 = ml-1m"):
+        made.page(results)
+    # Two sections may differ, of course.
+    (results / "next-movie-peers.json").rename(results / "next-item-99.json")
+    assert "beef0002 = ml-1m, other" in section(made.page(results), "Next movie among 99")
+
+
+@pytest.mark.parametrize(
+    ("models", "metrics", "message"),
+    [
+        ({"gnn": (0.2,)}, HITS, "Next movie: gnn is in more than one file of results"),
+        ({"mf": (0.2,)}, ("recall", "ndcg"), "Next movie: not measured: mf hit_rate@10"),
+    ],
+)
+def test_other_mistakes(models: Any, metrics: Any, message: str, made: Any, results: Path) -> None:
+    report({"gnn": (0.1,)}).write(results / "next-item.json")
+    report(models, metrics).write(results / "next-movie-peers.json")
+    with pytest.raises(GnnrecError, match=message):
+        made.page(results)
+
+
+def test_what_is_no_result(made: Any, results: Path) -> None:
+    (results / "m1.json").write_text("[]")
+    with pytest.raises(DataError, match=r"m1\.json: this is no report of a benchmark"):
+        made.page(results)
+    (results / "m1.json").unlink()
+    (results / "published.yaml").write_text("m2: []\n")
+    with pytest.raises(GnnrecError, match=r"published\.yaml has numbers for m2, which is no section"):
+        made.page(results)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "bound", "line"),
+    [
+        (12.34, False, "LightGCN takes **12.3 times** as long as gnnrec."),
+        (12.34, True, "LightGCN takes **at least 12.3 times** as long as gnnrec."),
+        (None, False, "gnnrec did not reach the target, so there is no ratio."),
+    ],
+)
+def test_time_to_quality(ratio: float | None, bound: bool, line: str, made: Any, results: Path) -> None:
+    runs = [
+        {"model": "gnnrec", "seconds": 5.25, "best": 0.25, "trained_seconds": 20.4, "epochs": 9},
+        {"model": "LightGCN, batch 64", "seconds": None, "best": 0.2, "trained_seconds": 60.0, "epochs": 3},
+    ]
+    facts = {"command": "python examples/x.py", "protocol": "cafe = a; b", "target": 0.24, "limit_seconds": 60.0}
+    facts |= {"threads": 2, "packages": {"torch": "9.9"}, "runs": runs, "ratio": ratio, "ratio_is_a_bound": bound}
+    (results / "time.json").write_text(json.dumps(facts))
+    text = section(made.page(results), "Time to quality")
+    assert "```text\ncafe = a\nb\n```" in text
+    assert "```console\npython examples/x.py\n```\n\n2 threads, torch 9.9; LightGCN was stopped after 60 s." in text
+    assert "| model | s until 0.24 | best | epochs | s in all |" in text
+    assert "| gnnrec | 5.2 | 0.2500 | 9 | 20 |\n| LightGCN, batch 64 | not reached | 0.2000 | 3 | 60 |" in text
+    assert text.endswith(f"{line}\n")
+
+
+def test_published_numbers_say_all_that_is_asked(made: Any) -> None:
+    found = made.yaml.safe_load((HOME / "docs" / "results" / "published.yaml").read_text(encoding="utf-8"))
+    for name, entries in found.items():
+        for entry in entries:
+            numbers = entry.keys() - {"model", "same", "why", "source", "checked"}
+            assert numbers
+            assert numbers <= set(made.SECTIONS[name].columns), entry["model"]
+            assert all(isinstance(entry[key], str) for key in numbers), "a number would lose its last zeros"
+            assert entry["same"] in ("yes", "nearly", "no")
+            assert entry["checked"] in made.CHECKED
+
+
+def test_commands_can_be_run(made: Any) -> None:
+    """Every option, model, protocol and config that a command names is there."""
+    known = {option for one in get_command(app).commands["benchmark"].params for option in one.opts}  # type: ignore
+    commands = [command for one in made.SECTIONS.values() for command in one.commands.values()]
+    for command in [*commands, *made.TIME.values()]:
+        program, first, *rest = command.split()
+        if program == "python":
+            text = (HOME / first).read_text(encoding="utf-8")
+            assert all(f'"{word}"' in text for word in [*rest, "--json"] if word.startswith("--"))
+            continue
+        options = dict(zip(rest[::2], rest[1::2], strict=True))
+        assert (program, first) == ("gnnrec", "benchmark")
+        assert options.keys() <= known
+        assert set(options.get("--models", "gnn").split(",")) <= set(MODELS)
+        assert options.get("--protocol", "random") in PROTOCOLS
+        for one, value in zip(rest[::2], rest[1::2], strict=True):
+            if one == "--config":
+                Config.from_yaml(HOME / value)
+
+
+def test_commands_are_run_with_this_python(made: Any, tmp_path: Path) -> None:
+    words = made.words("gnnrec benchmark --split Movielens1M_m1 --seeds 3", tmp_path / "m1", tmp_path / "x.json")
+    assert words == [
+        sys.executable, "-m", "gnnrec.cli", "benchmark", "--split", str(tmp_path / "m1"), "--seeds", "3",
+        "--json", str(tmp_path / "x.json"),
+    ]  # fmt: skip
+    assert made.words("python examples/x.py", tmp_path, tmp_path)[:2] == [sys.executable, "examples/x.py"]
+
+
+def test_run(made: Any, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results are made by their commands, those that are there are kept if asked for, and failures are named."""
+    (results / "docs").mkdir()
+    monkeypatch.setattr(made, "RESULTS", results)
+    monkeypatch.setattr(made, "HERE", results / "docs")
+    monkeypatch.setattr(made, "words", lambda command, folder, out: command_of(out))
+
+    def command_of(out: Path) -> list[str]:
+        fails = "raise SystemExit(1)" if out.name == "recbole-peers.json" else f"open({str(out)!r}, 'w').write(text)"
+        text = Path(results / "made.json").read_text()
+        return [sys.executable, "-c", f"text = {text!r}; {fails}"]
+
+    report({"gnn": (0.1,)}, ("recall", "ndcg")).write(results / "made.json")
+    monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbole"])
+    with pytest.raises(SystemExit, match=r"error: these were not made: recbole-peers\.json"):
+        made.main()
+    written = (results / "docs" / "leaderboard.md").read_text()
+    assert "| gnn | **1.0000** | **0.1000** |" in section(written, "RecBole's protocol")
+    assert capsys.readouterr().out.startswith("recbole.json: gnnrec benchmark --dataset ml-1m --protocol recbole")
+    monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbole", "--keep"])
+    with pytest.raises(SystemExit):
+        made.main()
+    assert capsys.readouterr().out.startswith("recbole-peers.json: ")
+    monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbowl"])
+    with pytest.raises(SystemExit, match="error: there is no section recbowl; there are m1, recbole, "):
+        made.main()

@@ -1,0 +1,106 @@
+"""`python benchmarks/time_to_quality.py` on a small world: what the clocks count, and what is told about them."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gnnrec import Split
+from gnnrec.datasets import make_sample
+from gnnrec.evaluation import Fingerprint
+from gnnrec.splitting import random_split
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "time_to_quality.py"
+QUICK = ("--set", "train.epochs=3", "--set", "train.batch_size=32", "--set", "model.embedding_dim=16")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GNNREC_DATA", raising=False)
+    split = random_split(make_sample(80, 60))
+    split.dataset.to_folder(tmp_path / "world")
+    return split.to_folder(tmp_path / "split")
+
+
+def run(monkeypatch, folder, *arguments):
+    words = [str(SCRIPT), "--dataset", "world", "--split", str(folder), *QUICK, "--json", "out/x.json", *arguments]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    return json.loads(Path("out/x.json").read_text())
+
+
+def test_both_reach_it(folder, monkeypatch, capsys):
+    slow = 0.2
+    real = benchmark.valid_quality
+
+    def slower(split):
+        quality = real(split)
+        return lambda model: (time.sleep(slow), quality(model))[1]
+
+    monkeypatch.setattr(benchmark, "valid_quality", slower)
+    target = 0.4
+    found = run(monkeypatch, folder, "--target", str(target), "--batch-sizes", "200", "2000")
+    ours, small, large = found["runs"]
+    assert [one["model"] for one in found["runs"]] == ["gnnrec", "LightGCN, batch 200", "LightGCN, batch 2000"]
+    assert len(ours["curve"]) == 3, "gnnrec is trained as always"
+    for one in found["runs"]:
+        seconds, qualities = zip(*one["curve"], strict=True)
+        assert list(seconds) == sorted(seconds)
+        first = next(i for i, quality in enumerate(qualities) if quality >= target)
+        assert one["seconds"] == seconds[first]
+        assert one["best"] == max(qualities)
+        assert one["trained_seconds"] == seconds[-1]
+    for one in (small, large):
+        assert one["curve"][-1][1] >= target > max([0, *(quality for _, quality in one["curve"][:-1])]), "ends there"
+    assert large["epochs"] == len(large["curve"]) > 2
+    assert large["seconds"] < slow * (large["epochs"] - 1), "ranking is not on the clock"
+    assert found["ratio"] == min(small["seconds"], large["seconds"]) / ours["seconds"]
+    assert not found["ratio_is_a_bound"]
+    assert found["protocol"].startswith(f"{Fingerprint.of(Split.from_folder(folder)).digest} = world, ")
+    typed = "python benchmarks/time_to_quality.py --dataset world --split split --target 0.4 --batch-sizes 200 2000"
+    assert found["command"] == " ".join([typed, *QUICK])
+    printed = capsys.readouterr().out
+    assert f"LightGCN takes {found['ratio']:.1f} times as long as gnnrec" in printed
+
+
+def test_out_of_time(folder, monkeypatch, capsys):
+    found = run(monkeypatch, folder, "--target", "0.999", "--batch-sizes", "64", "--limit-seconds", "0.01")
+    ours, theirs = found["runs"]
+    assert (ours["seconds"], theirs["seconds"], found["ratio"]) == (None, None, None)
+    assert theirs["trained_seconds"] > 0.01
+    printed = capsys.readouterr().out
+    assert f"LightGCN, batch 64 did not reach 0.999; best {theirs['best']:.4f} in " in printed
+    assert "gnnrec did not reach 0.999; there is no ratio" in printed
+
+
+def test_a_lower_bound(folder, monkeypatch, capsys):
+    """PyG's model is stopped after its first epoch, where gnnrec is good enough already."""
+    limit = ("--batch-sizes", "100000", "--limit-seconds", "1e-9")
+    reachable = run(monkeypatch, folder, "--target", "0.999", *limit)
+    ours, theirs = (one["best"] for one in reachable["runs"])
+    assert theirs < ours
+    found = run(monkeypatch, folder, "--target", str((ours + theirs) / 2), *limit)
+    assert found["ratio_is_a_bound"]
+    assert found["ratio"] == found["runs"][1]["trained_seconds"] / found["runs"][0]["seconds"]
+    assert f"LightGCN takes at least {found['ratio']:.1f} times as long" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "24"), "error: --target is an NDCG, between 0 and 1, not 24.0"),
+        (("--limit-seconds", "0"), "error: --limit-seconds must be above 0, not 0.0"),
+        (("--batch-sizes", "0"), "error: batch_size must be at least 1, not 0"),
+        (("--split", "nowhere"), "error: nowhere is not a folder"),
+    ],
+)
+def test_errors_are_one_line(folder, monkeypatch, arguments, message):
+    with pytest.raises(SystemExit, match=message) as stop:
+        run(monkeypatch, folder, *arguments)
+    assert "\n" not in str(stop.value)

@@ -1,0 +1,149 @@
+"""Every code block of the README and of the site is run, page by page, as a reader would who types it in.
+
+The rules, and the marks that change them, are told in ``docs/contributing.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+import yaml
+from test_docs import HOME, PAGES, name_of
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gnnrec.cli import app
+from gnnrec.config import Config
+from gnnrec.datasets import make_sample
+
+FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
+LANGUAGES = {"python", "console", "yaml", "json", "text", "csv", ""}
+NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
+
+small_sample = cache(partial(make_sample, num_users=100))
+"""Pages ask for the same few samples again and again; a dataset never changes."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: what it is, where its text begins, and the mark before it."""
+
+    language: str
+    line: int
+    text: str
+    mark: str
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words of each line of a console block."""
+        lines = [shlex.split(line, comments=True) for line in self.text.splitlines()]
+        return [words for words in lines if words]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page, directives such as pictures left out."""
+    text = page.read_text(encoding="utf-8")
+    found = [Block(m[2], text.count("\n", 0, m.start(3)), m[3], m[1] or "") for m in FENCE.finditer(text)]
+    return [block for block in found if not block.language.startswith("{")]
+
+
+def is_run(words: list[str]) -> bool:
+    return words[0] == "gnnrec" and not any(LONG.search(word) for word in words)
+
+
+def matches(shown: str, printed: str, mark: str) -> bool:
+    """Tell whether a block shows what was printed, or for `SOMETHING_LIKE` its heading and length."""
+    here, there = shown.strip("\n").splitlines(), printed.strip("\n").splitlines()
+    if mark == PRINTS:
+        return [line.rstrip() for line in here] == [line.rstrip() for line in there]
+    return here[0].split() == there[0].split() and len(here) == len(there)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+def test_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
+    monkeypatch.setattr("gnnrec.datasets.make_sample", small_sample)
+    monkeypatch.setattr("gnnrec.datasets.fetch", partial(pytest.fail, "the page needs a download"))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
+    for block in blocks(page):
+        if block.mark.startswith(NOT_RUN):
+            continue
+        if block.language == "python":
+            # Empty lines first, so that an error names the line of the page.
+            exec(compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), namespace)
+            printed = capsys.readouterr().out
+        elif block.language == "console":
+            for words in filter(is_run, block.commands):
+                result = CliRunner().invoke(app, words[1:])
+                assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
+                printed = result.output
+        elif block.language == "yaml":
+            Config.from_mapping(yaml.safe_load(block.text), f"{page.name}:{block.line}")
+        elif block.language == "json":
+            json.loads(block.text)
+        elif block.mark in (PRINTS, SOMETHING_LIKE):
+            assert matches(block.text, printed, block.mark), f"{page.name}:{block.line} shows otherwise:\n{printed}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_are_of_known_kinds(page: Path) -> None:
+    """A mark or a language that is mistyped would leave a block out in silence."""
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"^[ \t]+```\w.*$", text, re.MULTILINE), "a block that is set in is not found"
+    for block in blocks(page):
+        assert block.language in LANGUAGES
+        known = block.mark in ("", PRINTS, SOMETHING_LIKE) or len(block.mark) > len(NOT_RUN) + 10
+        assert known, block.mark
+        assert not block.mark.startswith(PRINTS) or block.language == "text"
+    marks = re.findall(rf"^<!-- (?:{PRINTS}|{NOT_RUN}).*-->\n(?!```)", text, re.MULTILINE)
+    assert not marks, "a mark stands directly before its block"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_console_blocks_name_real_commands(page: Path) -> None:
+    """Also those that are too long to be run."""
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for block in blocks(page):
+        for words in block.commands if block.language == "console" else ():
+            if words[0] == "gnnrec":
+                options = {option for p in commands[words[1]].params for option in p.opts}
+                assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
+                assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
+            elif words[0] == "make":
+                assert re.search(rf"^{words[1]}:", (HOME / "Makefile").read_text(), re.MULTILINE), words
+            elif words[0] == "python" and words[1].endswith(".py"):
+                script = (HOME / words[1]).read_text(encoding="utf-8")
+                assert all(f'"{word}"' in script for word in words if word.startswith("--")), words
+            else:
+                assert block.mark.startswith(NOT_RUN), f"{words[0]} is not known; say why the block is not run"
+
+
+def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A\n\n```python\nprint(1)\n```\n\n<!-- prints -->\n```text\n1\n```\n\n```{image} x.svg\n```\n\n"
+        '<!-- not run: it would install things -->\n```console\npip install "a b"  # yes\n\n```\n'
+    )
+    python, text, console = blocks(page)
+    assert (python.language, python.line, python.text, python.mark) == ("python", 3, "print(1)\n", "")
+    assert (text.mark, console.mark) == (PRINTS, "not run: it would install things")
+    assert console.commands == [["pip", "install", "a b"]]
+    assert matches("a b\n1 2\n", "a  b\n1 3\n", SOMETHING_LIKE)
+    assert not matches("a b\n1 2\n", "a  b\n1 3\n", PRINTS)
+    assert not matches("a b\n1 2\n", "a c\n1 2\n", SOMETHING_LIKE)
+    assert matches("a b \n", "a b\n\n", PRINTS)
+    assert is_run(["gnnrec", "train", "--dataset", "sample"])
+    assert not is_run(["gnnrec", "train", "--dataset", "ml-1m"])
+    assert not is_run(["make", "train"])

@@ -1,0 +1,47 @@
+"""The notebooks of the documentation run from the first cell to the last, and are kept without what they print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
+SHOWS = {  # what a reader should see: pictures, and a word of the last table or text
+    "explore": (11, "ratings_per_movie"),
+    "train-and-recommend": (1, "Night Train (2001)"),
+}
+
+
+def outputs(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_there_are_notebooks() -> None:
+    assert {path.stem for path in NOTEBOOKS} == set(SHOWS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_that_was_printed_is_kept(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert outputs(notebook) == []
+    assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+    assert sum('DATASET = "sample"' in cell.source for cell in notebook.cells) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(path: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    (first,) = (cell for cell in notebook.cells if "load_dataset(DATASET)" in cell.source)
+    first.source = first.source.replace("load_dataset(DATASET)", "load_dataset(DATASET, num_users=100)")  # quicker
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = outputs(notebook)
+    pictures = [output for output in shown if "image/png" in output.get("data", {})]
+    number, word = SHOWS[path.stem]
+    assert len(pictures) == number
+    assert all(output["metadata"]["image/png"]["width"] > 300 for output in pictures), "sharp, and not too small"
+    assert any(word in output.get("data", {}).get("text/plain", "") for output in shown)

@@ -1,0 +1,333 @@
+"""Reports of `gnnrec analyze`: complete, escaped, and with the same numbers everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
+
+import gnnrec
+from gnnrec import Dataset
+from gnnrec.cli import app
+from gnnrec.data import ContentEmbeddings
+from gnnrec.datasets import make_sample
+from gnnrec.datasets.synthetic_posters import sample_posters
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, register_finding, report
+from gnnrec.explore.finding import FINDINGS
+from gnnrec.plots.style import png_size
+
+EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return make_sample(100, 80)
+
+
+@pytest.fixture(scope="module")
+def found(sample: Dataset) -> Analysis:
+    return analyze(sample)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Analysis:
+    """Return the analysis of a single rating: only six findings to draw."""
+    return analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [2]})))
+
+
+@pytest.fixture(scope="module")
+def folder(found: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return found.save(tmp_path_factory.mktemp("report") / "sample")
+
+
+@pytest.fixture
+def undrawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use one picture for all findings, in tests that are not about pictures."""
+    png = (folder / "genders.png").read_bytes()
+    monkeypatch.setattr(Finding, "png", lambda self: png)
+
+
+class Page(HTMLParser):
+    """The tags of a page and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, Any]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_a_new_finding_is_one_function(tmp_path: Path) -> None:
+    builtin = dict(FINDINGS)
+    FINDINGS.clear()
+    try:
+
+        @register_finding("title-lengths", "Title lengths")
+        def title_lengths(dataset: Dataset) -> Finding:
+            table = pd.DataFrame({"length": dataset.movies["title"].str.len()})
+
+            def plot() -> Figure:
+                figure = Figure()
+                figure.subplots().hist(table["length"])
+                return figure
+
+            return Finding(f"The longest has {table['length'].max()}.", "Histogram.", table, plot)
+
+        movies = pd.DataFrame({"movie_id": [7], "title": ["Heat (1995)"]})
+        found = analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [7]}), movies), tmp_path / "out")
+    finally:
+        FINDINGS.clear()
+        FINDINGS.update(builtin)
+    assert [(one.name, one.title, one.text) for one in found] == [
+        ("title-lengths", "Title lengths", "The longest has 11.")
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.html", "report.md", "figures.json", "title-lengths.png",
+    }  # fmt: skip
+
+
+def test_the_folder_is_complete(found: Analysis, folder: Path) -> None:
+    pictures = {f"{finding.name}.png" for finding in found}
+    assert {path.name for path in folder.iterdir()} == {"report.html", "report.md", "figures.json", *pictures}
+    assert len(pictures) == 16
+    for name in pictures:
+        width, height = png_size((folder / name).read_bytes())
+        assert width == 1040
+        assert 150 < height < 1600
+
+
+def test_the_page_needs_no_network(found: Analysis, folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "http" not in text
+    assert "url(" not in text
+    links = [attributes[name] for _, attributes in page.tags for name in ("src", "href") if name in attributes]
+    assert all((folder / link).is_file() for link in links)
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert [image["src"] for image in images] == [f"{finding.name}.png" for finding in found]
+    for image, finding in zip(images, found, strict=True):
+        assert image["alt"] == finding.alt
+        assert (2 * int(image["width"]), 2 * int(image["height"])) == png_size((folder / image["src"]).read_bytes())
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    for finding in found:
+        assert finding.text in page.text
+
+
+def test_markdown_links_exist(folder: Path) -> None:
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) == 17
+    assert all((folder / link).is_file() for link in links)
+
+
+def test_json_numbers_equal_the_tables(sample: Dataset, found: Analysis, folder: Path) -> None:
+    numbers = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    assert numbers["overview"]["ratings"] == sample.num_ratings
+    by_name = {figure["name"]: figure for figure in numbers["figures"]}
+    table = rating_distribution(sample)
+    assert by_name["ratings"]["columns"] == table.columns.tolist()
+    assert by_name["ratings"]["rows"] == table.values.tolist()
+    assert by_name["long-tail"]["numbers"]["gini_of_movies"] == found["long-tail"].numbers["gini_of_movies"]
+    assert np.shape(by_name["matrix"]["rows"]) == (60, 60)
+
+
+def test_text_of_the_dataset_is_escaped(tmp_path: Path) -> None:
+    ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7], "rating": [1, 2, 3], "timestamp": [0, 1, 2]})
+    movies = pd.DataFrame({"movie_id": [7, 8], "title": [EVIL, f"two\nlines {EVIL}"], "genres": [[EVIL], ["Drama"]]})
+    users = pd.DataFrame({"user_id": [1, 2], "occupation": [EVIL, "x"], "age": [20, 30]})
+    analyze(Dataset(ratings, movies, users, name=EVIL), tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.text.count(EVIL) > 3
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\\)<", text)
+    assert text.startswith(r"# \<script\>alert('\$x\_1\$')\</script\>\|\*b\*\[l\](u)\`c\`: data report" + "\n")
+
+
+@pytest.mark.parametrize("ids", [[1], ["ann"]])
+def test_one_rating_is_enough(ids: list[Any], tmp_path: Path) -> None:
+    found = analyze(Dataset(pd.DataFrame({"user_id": ids, "movie_id": ids}), name="mine"), tmp_path / "out")
+    assert list(found.findings) == [
+        "ratings-per-user", "ratings-per-movie", "long-tail", "most-rated", "matrix", "missing",
+    ]  # fmt: skip
+    assert found.left_out["activity"] == "the ratings of mine have no column timestamp"
+    assert found.left_out["genres"] == "no movie of mine has a genre"
+    assert found.left_out["ages"] == "age is missing for every user of mine"
+    assert found["long-tail"].numbers == {
+        "gini_of_movies": 0, "top_tenth_of_movies": 1, "gini_of_users": 0, "top_tenth_of_users": 1,
+    }  # fmt: skip
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    for why in found.left_out.values():
+        assert why in page.text
+
+
+def test_unknown_and_left_out_findings(found: Analysis, bare: Analysis) -> None:
+    with pytest.raises(ConfigError, match="finding 'days' was left out: the ratings of custom have no column time"):
+        bare["days"]
+    with pytest.raises(ConfigError, match="unknown finding 'day'; choose one of ratings, ratings-per-user"):
+        found["day"]
+    with pytest.raises(DataError, match="analyze takes a Dataset, such as load_dataset returns, not DataFrame"):
+        analyze(pd.DataFrame())  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_earlier_report_is_replaced_and_other_files_stay(bare: Analysis, folder: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(folder, tmp_path / "out")
+    (out / "notes.txt").write_text("mine")
+    bare.save(out)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert (out / "matrix.png").exists()
+    assert not (out / "activity.png").exists()
+    assert json.loads((out / "figures.json").read_text())["dataset"] == "custom"
+
+
+def test_other_folders_are_refused(bare: Analysis, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("chapter one")
+    with pytest.raises(DataError, match="is not a report of gnnrec analyze; choose another folder"):
+        bare.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("stopped", [OSError("no space left"), KeyboardInterrupt()])
+def test_an_interrupted_report_leaves_no_trace(
+    stopped: BaseException, bare: Analysis, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(folder, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: Any) -> str:
+        raise stopped
+
+    monkeypatch.setattr(report, "to_html", full)
+    for target in (out, tmp_path / "new"):
+        with pytest.raises(type(stopped)):
+            bare.save(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_pictures_do_not_depend_on_settings_of_the_caller(found: Analysis) -> None:
+    finding = found["genders"]
+    first = finding.png()
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black"}):
+        assert finding.png() == first
+        assert matplotlib.rcParams["font.size"] == 30
+    figure = finding.figure()
+    assert isinstance(figure, Figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == finding.table["group"].tolist()
+
+
+def test_pictures_show_the_table(found: Analysis) -> None:
+    heights = [bar.get_height() for bar in found["ratings"].figure().axes[0].patches]
+    assert heights == found["ratings"].table["share"].tolist()
+    (image,) = found["matrix"].figure().axes[0].images
+    np.testing.assert_array_equal(image.get_array(), found["matrix"].table.to_numpy())
+    lines = found["long-tail"].figure().axes[0].get_lines()
+    movies = found["long-tail"].table.query("entity == 'movies'")
+    np.testing.assert_array_equal(lines[1].get_ydata(), movies["share_of_ratings"])
+
+
+def test_a_notebook_shows_the_picture_at_half_its_size(found: Analysis) -> None:
+    png, size = found["genders"]._repr_png_()
+    assert png == found["genders"].png()
+    assert size == {"width": png_size(png)[0] // 2, "height": png_size(png)[1] // 2}
+
+
+def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Analysis) -> None:
+    counts = Page(found._repr_html_())
+    assert f"ratings{sample.num_ratings:,}\ndensity" in counts.text
+    assert "Left out" not in counts.text
+    assert "the ratings of custom have no column timestamp." in Page(bare._repr_html_()).text
+
+
+def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
+    def posters(**options: Any) -> list[int]:
+        table = analyze(options.pop("dataset", sample), **options)["missing"].table
+        return table[table["field"] == "poster"]["known"].tolist()
+
+    sample_posters(sample, tmp_path)
+    (tmp_path / "1.jpg").unlink()
+    assert posters() == []
+    assert "Posters were not checked" in analyze(sample)["missing"].text
+    assert posters(posters=tmp_path) == [79]
+    assert posters(dataset=sample.with_features(poster=ContentEmbeddings([1, 2], [[1.0], [2.0]]))) == [2]
+    with pytest.raises(DataError, match="is not a folder of posters"):
+        analyze(sample, posters=tmp_path / "no")
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "ratings.csv").write_text("user_id,movie_id\nann,heat\nann,alien\nbob,heat\n")
+    monkeypatch.chdir(tmp_path)
+    result = call("analyze", "--dataset", "mine")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["users:", "2"], ["movies:", "2"], ["ratings:", "3"], ["density:", "75%"],
+    ]  # fmt: skip
+    assert "left out days: the ratings of mine have no column timestamp" in lines
+    assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
+    assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
+
+
+def test_errors_of_the_command_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("")
+    for arguments, message in (
+        (["--dataset", tmp_path / "no"], "is neither a known name"),
+        (["--dataset", "sample", "--out", tmp_path], "is not a report of gnnrec analyze; choose another folder"),
+        (["--dataset", "sample", "--posters", tmp_path], "has no poster of any movie; 0 pictures are there"),
+    ):
+        result = call("analyze", *arguments)
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_analyze_is_public() -> None:
+    assert gnnrec.analyze is analyze
+
+
+def test_missing_data_in_words(bare: Analysis) -> None:
+    assert bare["missing"].text == (
+        "Missing for every movie: title, year, genres, plot, directors, actors, runtime. "
+        "Missing for every user: age, gender, occupation. Posters were not checked, as no poster folder was given."
+    )
+    movies = pd.DataFrame({"movie_id": [7, 8], "title": ["Heat (1995)", None], "genres": ["Drama", "War"]})
+    ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
+    text = analyze(Dataset(ratings, movies))["missing"].text
+    assert "Missing for some movies: title (1), year (1)." in text
+
+
+def test_markdown_of_a_single_rating(bare: Analysis) -> None:
+    head, _, rest = report.to_markdown(bare).partition("## Ratings per user")
+    assert head.splitlines()[:6] == [
+        "# custom: data report", "", "| | |", "|---|---:|", "| users | 1 |", "| movies | 1 |",
+    ]  # fmt: skip
+    assert "- `ratings`: the ratings of custom have no column rating." in head.splitlines()
+    assert rest.startswith("\n\nRatings per user: median 1, minimum 1, maximum 1.\n\n![Histogram: ")
+    assert rest.endswith("\n\nAll numbers are in [figures.json](figures.json).\n")
