@@ -19,7 +19,6 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.explore import sections as _sections
 from gnnrec.explore.finding import FINDINGS, Finding
 from gnnrec.explore.tables import MissingColumnError, overview
 from gnnrec.models.storage import new_folder

@@ -91,7 +91,7 @@ class Recommender(ABC):
     @property
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`."""
-        return self.graph.data
+        return self.graph.hetero_data
 
     @property
     def ids(self) -> dict[str, pd.Index]:

@@ -55,7 +55,7 @@ def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     assert {column: len(values) for column, values in graph.attributes.items()} == {
         "genres": 18, "directors": 773, "actors": 2_359,
     }  # fmt: skip
-    assert {column: len(ends[0]) for column, ends in graph.movie_attribute_edges.items()} == {
+    assert {column: len(ends[0]) for column, ends in graph.movies.attribute_edges.items()} == {
         "genres": 6_408, "directors": 2_816, "actors": 9_769,
     }  # fmt: skip
 

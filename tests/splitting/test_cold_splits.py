@@ -308,7 +308,7 @@ class Scattered(Recommender):
         return Scattered(graph)
 
     def similarity_embeddings(self):  # type: ignore[no-untyped-def]
-        return self.graph.movie_x
+        return self.graph.movies.x
 
 
 def test_the_fingerprint_tells_fold_support_and_candidates() -> None:
