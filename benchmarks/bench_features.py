@@ -1,8 +1,8 @@
-"""How fast posters become vectors, and whether memory stays flat while they do.
+"""Throughput and memory of poster encoding.
 
     python benchmarks/bench_features.py data/ml-1m/posters --architecture ViT-B-32 --limit 512
 
-Without --weights they are drawn at random: speed and memory are the same, the vectors mean nothing.
+Without --weights the weights are random: same speed and memory, meaningless embeddings.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec.features import Encoder, encode, find_posters, load_features, pick
-from gnnrec.features.sources import ENDINGS
+from gnnrec.features import FeatureEncoder, encode, find_posters, get_encoder, load_features
+from gnnrec.features.sources import POSTER_SUFFIXES
 
 
-class Watched(Encoder):
-    """An encoder that says, ten times on the way, how fast it is and how much memory the process takes."""
+class MeasuredEncoder(FeatureEncoder):
+    """Wraps an encoder and reports throughput and memory ten times."""
 
-    reads = "image"
+    modality = "image"
 
-    def __init__(self, encoder: Encoder, total: int) -> None:
+    def __init__(self, encoder: FeatureEncoder, total: int) -> None:
         self.encoder, self.total = encoder, total
         self.name = encoder.name
         self.done = 0
@@ -35,16 +35,16 @@ class Watched(Encoder):
         """Posters, seconds, memory in MiB."""
 
     @property
-    def key(self) -> dict[str, Any]:
-        return self.encoder.key
+    def cache_key(self) -> dict[str, Any]:
+        return self.encoder.cache_key
 
     def load(self) -> None:
         self.encoder.load()
         print(f"loaded, {memory():,.0f} MiB", flush=True)
         self.start = time.perf_counter()
 
-    def prepare(self, raw: Any) -> Any:
-        return self.encoder.prepare(raw)
+    def preprocess(self, raw: Any) -> Any:
+        return self.encoder.preprocess(raw)
 
     def encode(self, batch: list[Any]) -> np.ndarray:
         vectors = self.encoder.encode(batch)
@@ -57,7 +57,7 @@ class Watched(Encoder):
 
 
 def memory() -> float:
-    """Return the memory that this process takes, in MiB; where the system does not tell, its peak so far."""
+    """Return the memory of this process in MiB; the peak where the current value is not available."""
     pages = Path("/proc/self/statm")
     if pages.exists():
         return int(pages.read_text().split()[1]) * resource.getpagesize() / (1 << 20)
@@ -65,13 +65,13 @@ def memory() -> float:
 
 
 def peak_memory() -> float:
-    """Return the most memory this process has had at a time, in MiB."""
+    """Return the peak memory of this process in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def random_weights(architecture: str, folder: Path) -> Path:
-    """Write a checkpoint of an architecture with weights drawn at random."""
+    """Write a checkpoint of an architecture with random weights."""
     import open_clip
     import torch
 
@@ -81,32 +81,31 @@ def random_weights(architecture: str, folder: Path) -> Path:
     return path
 
 
-def main(arguments: Sequence[str] | None = None) -> Watched:
+def main(arguments: Sequence[str] | None = None) -> MeasuredEncoder:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("posters", type=Path, help="folder of pictures")
-    parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip; or colours")
-    parser.add_argument("--weights", help="a pretrained tag or a checkpoint; else random")
-    parser.add_argument("--limit", type=int, help="at most so many posters")
+    parser.add_argument("posters", type=Path, help="folder of posters")
+    parser.add_argument("--architecture", default="ViT-B-32", help="open_clip architecture, or color")
+    parser.add_argument("--weights", help="pretrained tag or checkpoint; random by default")
+    parser.add_argument("--limit", type=int, help="maximum number of posters")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
 
-    names = sorted(path.stem for path in options.posters.iterdir() if path.suffix.lower() in ENDINGS)
+    names = sorted(path.stem for path in options.posters.iterdir() if path.suffix.lower() in POSTER_SUFFIXES)
     source = find_posters(names[: options.limit], options.posters)
     with tempfile.TemporaryDirectory() as folder:
-        if options.architecture == "colours":
-            name = "colours"
+        if options.architecture == "color":
+            name = "color"
         else:
             weights = options.weights or random_weights(options.architecture, Path(folder))
             name = f"clip:{options.architecture}:{weights}"
-        watched = Watched(pick(name, "image", device=options.device), len({item.content for item in source.items}))
-        encode(source, watched, out=Path(folder) / "out", batch_size=options.batch_size, progress=False)
+        total = len({item.content_hash for item in source.items})
+        measured = MeasuredEncoder(get_encoder(name, "image", device=options.device), total)
+        encode(source, measured, out=Path(folder) / "out", batch_size=options.batch_size, progress=False, log=print)
         print(load_features(Path(folder) / "out")["poster"])
-    grown = watched.points[-1][2] - watched.points[0][2]
-    print(
-        f"memory grew by {grown:,.0f} MiB after the first tenth; its peak, with loading, was {peak_memory():,.0f} MiB"
-    )
-    return watched
+    grown = measured.points[-1][2] - measured.points[0][2]
+    print(f"memory grew by {grown:,.0f} MiB after the first tenth; peak including loading: {peak_memory():,.0f} MiB")
+    return measured
 
 
 if __name__ == "__main__":

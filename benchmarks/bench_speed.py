@@ -2,9 +2,9 @@
 
     python benchmarks/bench_speed.py [--dataset ml-1m] [--dim 64] [--batch-size 512] [--repeats 7]
 
-Both steps are on the same graph and ask about the same ratings: half of those of a batch of users. Ours predicts them
-from the other half against the whole catalogue; PyG's `LightGCN` ranks each above one unwatched movie (BPR), as in its
-own example. Steps alternate, so that both meet the same load; the ratio of the medians is what to quote.
+Both steps use the same graph and the same supervision: half of the ratings of a batch of users. gnnrec predicts them
+from the other half against the whole catalog; PyG's `LightGCN` ranks each above one sampled movie (BPR), as in its own
+example. Steps alternate, so that both see the same load; quote the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from functools import partial
 from statistics import median
 
 import torch
+from _common import console
 from rich.table import Table
 from torch_geometric.nn.models import LightGCN as StockLightGCN
 
 import gnnrec
-from gnnrec.cli.output import console
-from gnnrec.fit import start
+from gnnrec.models.gnn_training import start
 from gnnrec.training.edge_sampling import batch_loss
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         for name, step in steps.items():
             started = time.perf_counter()
             step()
-            if repeat:  # the first is a warm-up
+            if repeat:  # the first run warms up
                 seconds[name].append(time.perf_counter() - started)
     grid = Table(title=f"One training step, median of {arguments.repeats}", title_justify="left")
     for heading in ("model", "ms", "times gnnrec with 1 layer", "times gnnrec with 2 layers"):
@@ -57,13 +57,13 @@ def main() -> None:
         grid.add_row(name, f"{typical * 1e3:.1f}", *(f"{typical / mine:.1f}" for mine in ours))
     console.print(grid)
 
-    model = gnnrec.fit(dataset, gnnrec.Config().override(["train.epochs=1"]), progress=False)
+    model = gnnrec.fit(dataset, config=gnnrec.Config().override(["train.epochs=1"]), progress=False)
     liked = dataset.ratings["movie_id"].value_counts().index[:5]
-    ask = partial(gnnrec.models.base, model, gnnrec.NewUser(age=29, ratings=dict.fromkeys(liked, 5)))
+    call = partial(gnnrec.recommend, model, gnnrec.NewUser(age=29, ratings=dict.fromkeys(liked, 5)))
     times = []
     for _ in range(220):
         started = time.perf_counter()
-        ask()
+        call()
         times.append(time.perf_counter() - started)
     times = sorted(times[20:])
     typical, slow = median(times) * 1e3, times[190] * 1e3
@@ -71,36 +71,36 @@ def main() -> None:
 
 
 def our_step(graph: gnnrec.Graph, batch: torch.Tensor, dim: int, num_layers: int) -> Callable[[], None]:
-    """Return one optimiser step of gnnrec's LightGCN, just as in `fit`."""
+    """Return one optimizer step of gnnrec's LightGCN, as in `gnnrec.fit`."""
     config = gnnrec.Config().override([f"model.embedding_dim={dim}", f"model.num_layers={num_layers}"])
     tensors, state = start(graph, config, torch.device("cpu"))
 
     def step() -> None:
         loss = batch_loss(state.encoder, graph, tensors, batch, config.train, state.generator)
-        state.optimiser.zero_grad()
+        state.optimizer.zero_grad()
         loss.backward()
-        state.optimiser.step()
+        state.optimizer.step()
 
     return step
 
 
 def stock_step(graph: gnnrec.Graph, batch: torch.Tensor, dim: int, num_layers: int) -> Callable[[], None]:
-    """Return one optimiser step of PyG's LightGCN: users are nodes 0 ... num_users - 1, movies follow."""
-    row, movie = graph.users.row, graph.users.movie + graph.num_users
+    """Return one optimizer step of PyG's LightGCN: users are nodes 0 ... num_users - 1, movies follow."""
+    row, movie = graph.users.user_index, graph.users.movie_index + graph.num_users
     edge_index = torch.stack([torch.cat([row, movie]), torch.cat([movie, row])])
     model = StockLightGCN(graph.num_users + graph.num_movies, dim, num_layers)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    asked = graph.edges_of(batch)
-    asked = asked[torch.rand(len(asked)) < 0.5]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    supervision = graph.user_edges(batch)
+    supervision = supervision[torch.rand(len(supervision)) < 0.5]
 
     def step() -> None:
-        drawn = torch.randint(graph.num_users, graph.num_users + graph.num_movies, (len(asked),))
-        pairs = torch.stack([row[asked].repeat(2), torch.cat([movie[asked], drawn])])
+        drawn = torch.randint(graph.num_users, graph.num_users + graph.num_movies, (len(supervision),))
+        pairs = torch.stack([row[supervision].repeat(2), torch.cat([movie[supervision], drawn])])
         positive, negative = model(edge_index, pairs).chunk(2)
         loss = model.recommendation_loss(positive, negative, node_id=pairs.unique())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     return step
 

@@ -1,18 +1,18 @@
-"""Movies nobody has rated, people nobody has met: how good is each model, and what does each kind of content bring?
+"""Cold start: how good is each model for new movies and new users, and what does each kind of content contribute?
 
     python benchmarks/cold_start.py movies|newest|users|both [--dataset ml-1m] [--features FOLDER] [--models gnn,ridge]
     python benchmarks/cold_start.py movies|warm --ablation [--features FOLDER] [--split FOLDER]
         [--folds 5] [--seeds 3] [--config FILE.yaml] [--set SECTION.KEY=VALUE] [--json FILE]
 
 movies   the movies of each of five fixed folds, ranked among each other and among all
-newest   the tenth of the movies that came last, likewise; one division, so models that draw are fitted for each seed
-users    the people of each fold, with 0, 1, 3, 5 and 10 of their first ratings known
-both     new people with five ratings, asked for new movies
-warm     an ordinary division, the one in --split or a random one; here to see what content does where it is not needed
+newest   the newest tenth of the movies, likewise; a single split, so stochastic models are fitted once per seed
+users    the users of each fold, with 0, 1, 3, 5 and 10 initial ratings revealed
+both     new movies for new users with five ratings
+warm     an ordinary split, the one in --split or a random one, to see what content contributes where it is not needed
 
-Features are the folder that `gnnrec features` wrote. With --ablation the models are the network with some kinds of
-content only. Each model is fitted once for a fold, stopped and chosen on valid rows, and then asked all that is asked
-of the fold, on its test rows. The file is written after every fit.
+--features is the folder that `gnnrec features` wrote. With --ablation the models are the network with some kinds of
+content only. Each model is fitted once per fold, selected on the validation ratings, and evaluated on all cases of the
+fold. The file is written after every fit.
 """
 
 from __future__ import annotations
@@ -26,127 +26,128 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from _common import console, read_dataset, script_line
 from rich.table import Table
 
 import gnnrec
 from gnnrec._io import write_atomic
-from gnnrec.benchmark import MODELS, compare, draws, fit_model, format_skipped, timed, versions
-from gnnrec.cli.options import read_dataset
-from gnnrec.cli.output import console
-from gnnrec.cli.typed import script_line
-from gnnrec.splitting.splitters import FOLDS
+from gnnrec.benchmarking import compare, fit_best, format_skipped, is_seeded, timed, versions
+from gnnrec.registry import MODELS
+from gnnrec.splitting.splitters import NUM_FOLDS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-SUPPORTS = (5, 0, 1, 3, 10)  # the first is what models are chosen with
+NUM_KNOWN = (5, 0, 1, 3, 10)  # models are selected with the first
 CONTENT = ("gnn", "ridge", "contentknn", "lightfm", "popularity")
-QUESTIONS = {
+SCENARIOS = {
     "movies": ("ml1m-content", CONTENT),
     "newest": ("ml1m-content", CONTENT),
     "users": ("ml1m-newcomers", ("gnn", "lightfm", "als", "ease", "popularity")),
     "both": ("ml1m-content", CONTENT),
     "warm": ("ml1m", ("gnn", "ease", "popularity")),
 }
-"""The config of the network and the models to compare, by question."""
+"""The config of the network and the models to compare, by scenario."""
 VARIANTS = {
     "id only": ("[]", "false", "[]"),
     "genres": ("[genres]", "false", "[]"),
     "genres, text": ("[genres]", "false", "[text]"),
     "genres, poster": ("[genres]", "false", "[poster]"),
-    "genres, facts": ("[genres]", "true", "[]"),
+    "genres, numeric": ("[genres]", "true", "[]"),
     "genres, people": ("[genres,directors,actors]", "false", "[]"),
     "all": ("[genres,directors,actors]", "true", "[text,poster]"),
     "all but text": ("[genres,directors,actors]", "true", "[poster]"),
     "all but poster": ("[genres,directors,actors]", "true", "[text]"),
 }
-"""What the network reads besides ids: sides, facts (year, runtime, length of the plot), modalities."""
+"""Content of the network besides ids: attributes, numeric features (year, runtime, plot length), modalities."""
 METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20))
 
 Fit = Callable[[gnnrec.Split, int], gnnrec.Recommender]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure cold starts.")
-    parser.add_argument("question", choices=QUESTIONS)
-    parser.add_argument("--ablation", action="store_true", help="compare kinds of content, not models")
+    parser = argparse.ArgumentParser(description="Evaluate cold starts.")
+    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("--ablation", action="store_true", help="compare kinds of content instead of models")
     parser.add_argument("--dataset", default="ml-1m")
-    parser.add_argument("--data-dir", type=Path, help="where to look for the dataset first")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds the dataset")
     parser.add_argument("--features", action="append", help="folder of `gnnrec features`, or NAME=FILE")
-    parser.add_argument("--split", type=Path, help="of the question warm: folder with train, valid and test")
-    parser.add_argument("--models", help=f"comma-separated, of {', '.join(MODELS)}")
+    parser.add_argument("--split", type=Path, help="scenario warm: folder with train, valid and test")
+    parser.add_argument("--models", help=f"comma-separated, of {', '.join(MODELS.names())}")
     parser.add_argument("--variants", help="with --ablation: separated by semicolons, of those in this file")
-    parser.add_argument("--folds", type=int, default=FOLDS, help="so many of the folds, from the first on")
-    parser.add_argument("--seeds", type=int, default=3, help="where there are no folds")
-    parser.add_argument("--limit-seconds", type=float, default=240, help="no peer starts an epoch after this")
+    parser.add_argument("--folds", type=int, default=NUM_FOLDS, help="number of folds")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds where there are no folds")
+    parser.add_argument("--time-limit", type=float, default=240, help="seconds after which a model starts no epoch")
     parser.add_argument(
-        "--config", type=Path, help="YAML file of the network; else that of the question, or no file with --ablation"
+        "--config",
+        type=Path,
+        help="config of the network; by default that of the scenario, or the defaults with --ablation",
     )
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     try:
-        run(arguments, script_line("benchmarks/cold_start.py", parser, arguments, positional=("question",)))
+        run(arguments, script_line("benchmarks/cold_start.py", parser, arguments, positional=("scenario",)))
     except (gnnrec.GnnrecError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
 def run(arguments: argparse.Namespace, typed: str) -> None:
-    if not 1 <= arguments.folds <= FOLDS or arguments.seeds < 1:
-        raise gnnrec.ConfigError(f"--folds must be 1 to {FOLDS}, and --seeds 1 or more")
+    if not 1 <= arguments.folds <= NUM_FOLDS or arguments.seeds < 1:
+        raise gnnrec.ConfigError(f"--folds must be 1 to {NUM_FOLDS}, and --seeds 1 or more")
     dataset = read_dataset(arguments.dataset, arguments.data_dir, arguments.features)
     config, fits = models(arguments)
     found: dict[tuple[str, str, str, int], dict[str, Any]] = {}
-    left_out: dict[str, str] = {}
-    for number, cases in enumerate(divisions(arguments, dataset)):
+    skipped: dict[str, str] = {}
+    for number, cases in enumerate(scenario_splits(arguments, dataset)):
         first, split = next(iter(cases.items()))
-        console.print(f"{arguments.question}, {number}: {split!r}", highlight=False, markup=False)
+        console.print(f"{arguments.scenario}, {number}: {split!r}", highlight=False, markup=False)
         for name, fit in fits.items():
-            if name in left_out or (
-                number and not has_folds(arguments.question) and name in MODELS and not draws(name)
+            if name in skipped or (
+                number and not has_folds(arguments.scenario) and name in MODELS and not is_seeded(name)
             ):
                 continue
             try:
                 model, seconds = timed(partial(fit, split, number))
                 rows = [(case, row) for case, part in cases.items() for row in compare({name: model}, part)]
             except (gnnrec.GnnrecError, FloatingPointError) as error:
-                left_out[name] = str(error)
+                skipped[name] = str(error)
                 console.print(format_skipped(name, str(error)))
                 continue
             add(found, rows, seconds)
             row = found[first, name, "ndcg", 20]
             console.print(f"  {name}: NDCG@20 {row['values'][-1]:.4f}, fitted in {seconds:.1f} s", highlight=False)
             if arguments.json:
-                facts = {"command": typed, "dataset": dataset.name, "question": arguments.question,
+                record = {"command": typed, "dataset": dataset.name, "scenario": arguments.scenario,
                          "ablation": arguments.ablation, "config": config.model_dump(mode="json"),
-                         "packages": versions(), "left_out": left_out, "results": summary(found)}  # fmt: skip
+                         "packages": versions(), "skipped": skipped, "results": summary(found)}  # fmt: skip
                 arguments.json.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(arguments.json, (json.dumps(facts, indent=1) + "\n").encode())
+                write_atomic(arguments.json, (json.dumps(record, indent=1) + "\n").encode())
     for case in dict.fromkeys(row["case"] for row in summary(found)):
-        console.print(table([row for row in summary(found) if row["case"] == case], f"{arguments.question}: {case}"))
+        console.print(table([row for row in summary(found) if row["case"] == case], f"{arguments.scenario}: {case}"))
 
 
-def has_folds(question: str) -> bool:
-    return question in ("movies", "users", "both")
+def has_folds(scenario: str) -> bool:
+    return scenario in ("movies", "users", "both")
 
 
-def divisions(arguments: argparse.Namespace, dataset: gnnrec.Dataset) -> Iterator[dict[str, gnnrec.Split]]:
-    """Yield the cases of each fold; all have the same train rows, and the first is what models are chosen by."""
-    for number in range(arguments.folds if has_folds(arguments.question) else arguments.seeds):
+def scenario_splits(arguments: argparse.Namespace, dataset: gnnrec.Dataset) -> Iterator[dict[str, gnnrec.Split]]:
+    """Yield the cases of each fold. All share the training ratings; models are selected on the first."""
+    for number in range(arguments.folds if has_folds(arguments.scenario) else arguments.seeds):
         of: dict[str, Callable[[], dict[str, gnnrec.Split]]] = {
             "movies": partial(by_candidates, partial(gnnrec.splitting.cold_movies_split, dataset, number)),
             "newest": partial(by_candidates, partial(gnnrec.splitting.cold_movies_by_time_split, dataset)),
             "both": partial(by_candidates, partial(gnnrec.splitting.cold_both_split, dataset, number)),
-            "users": partial(by_support, partial(gnnrec.splitting.cold_users_split, dataset, number)),
+            "users": partial(by_num_known, partial(gnnrec.splitting.cold_users_split, dataset, number)),
             "warm": partial(warm, arguments.split, dataset),
         }
-        yield of[arguments.question]()
+        yield of[arguments.scenario]()
 
 
-def by_candidates(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
-    return {f"among {which}": divide(candidates=which) for which in ("held-out", "all")}
+def by_candidates(splitter: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
+    return {f"among {which}": splitter(candidates=which) for which in ("held-out", "all")}
 
 
-def by_support(divide: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
-    return {f"{support} ratings": divide(support=support) for support in SUPPORTS}
+def by_num_known(splitter: Callable[..., gnnrec.Split]) -> dict[str, gnnrec.Split]:
+    return {f"{n_known} ratings": splitter(n_known=n_known) for n_known in NUM_KNOWN}
 
 
 def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split]:
@@ -154,33 +155,41 @@ def warm(folder: Path | None, dataset: gnnrec.Dataset) -> dict[str, gnnrec.Split
 
 
 def models(arguments: argparse.Namespace) -> tuple[gnnrec.Config, dict[str, Fit]]:
-    """Return the network's settings, and how to fit each model on the split of a fold, given its number as a seed."""
-    default, names = QUESTIONS[arguments.question]
+    """Return the config of the network and a fit function per model, which takes a split and a seed."""
+    default, names = SCENARIOS[arguments.scenario]
     file = arguments.config or (None if arguments.ablation else CONFIGS / f"{default}.yaml")
     config = (gnnrec.Config.from_yaml(file) if file else gnnrec.Config()).override(arguments.set)
 
     def fit(name: str, settings: gnnrec.Config, split: gnnrec.Split, seed: int) -> gnnrec.Recommender:
         seeded = settings.override([f"train.seed={seed}"])
-        return fit_model(name, split, seeded, limit_seconds=arguments.limit_seconds, progress=console.is_terminal)
+        return fit_best(
+            name, split, config=seeded, seed=seed, time_limit=arguments.time_limit, progress=console.is_terminal
+        )
 
     if not arguments.ablation:
         wanted = arguments.models.split(",") if arguments.models else names
-        if unknown := set(wanted) - set(MODELS):
-            raise gnnrec.ConfigError(f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+        if unknown := set(wanted) - set(MODELS.names()):
+            raise gnnrec.ConfigError(
+                f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS.names())}"
+            )
         return config, {name: partial(fit, name, config) for name in wanted}
     wanted = arguments.variants.split(";") if arguments.variants else list(VARIANTS)
     if unknown := set(wanted) - set(VARIANTS):
         raise gnnrec.ConfigError(f"unknown variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
     found: dict[str, Fit] = {}
     for name in wanted:
-        sides, facts, modalities = VARIANTS[name]
-        own = [f"model.sides={sides}", f"model.facts={facts}", f"model.modalities={modalities}"]
+        attributes, numeric, modalities = VARIANTS[name]
+        own = [
+            f"model.attributes={attributes}",
+            f"model.numeric_features={numeric}",
+            f"model.modalities={modalities}",
+        ]
         found[name] = partial(fit, "gnn", config.override(own))
     return config, found
 
 
 def add(found: dict[tuple[str, str, str, int], dict[str, Any]], rows: list[Any], seconds: float) -> None:
-    """Put the values of one fit beside those of the folds before."""
+    """Add the results of one fit to those of earlier folds."""
     for case, row in rows:
         if (row["metric"], row["k"]) in METRICS:
             key = case, row["model"], row["metric"], row["k"]

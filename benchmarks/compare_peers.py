@@ -1,12 +1,12 @@
-"""Compare gnnrec with well-known models from elsewhere: the same rows, the same measures, one run.
+"""Compare gnnrec with well-known models on the same ratings, with the same metrics, in one run.
 
     pip install -r benchmarks/requirements-peers.txt
     python benchmarks/compare_peers.py [--dataset ml-1m] [--split FOLDER | --protocol NAME] [--models gnn,ease,sasrec]
-        [--seeds 1] [--limit-seconds 600] [--config configs/ml1m.yaml] [--json peers.json]
+        [--seeds 1] [--time-limit 600] [--config ml1m] [--out peers.json]
 
-It is `gnnrec benchmark` with the peers switched on, and takes all of its options: `gnnrec benchmark --help` lists them.
-Every model is fitted on the train rows; settings and the epoch to stop at are chosen on the valid rows (NDCG@20). A
-model that cannot take part is named, with the reason. The file is written after every model.
+This is `gnnrec benchmark` with all models and takes all of its options; `gnnrec benchmark --help` lists them. Every
+model is fitted on the training ratings; hyperparameters and the best epoch are chosen on the validation ratings
+(NDCG@20). Models that cannot take part are listed with the reason. The file is written after every model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 from gnnrec.cli import app
 
-DEFAULTS = ("--models", "all", "--seeds", "1", "--json", "peers.json")
+DEFAULTS = ("--models", "all", "--seeds", "1", "--out", "peers.json")
 
 if __name__ == "__main__":
-    app(["benchmark", *DEFAULTS, *sys.argv[1:]])  # of an option that is given twice, the last one counts
+    app(["benchmark", *DEFAULTS, *sys.argv[1:]])  # the last of two equal options counts

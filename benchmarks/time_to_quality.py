@@ -1,13 +1,13 @@
-"""Seconds until a model is good: gnnrec against PyG's own LightGCN, in one process, with the same threads.
+"""Training time until a validation metric is reached: gnnrec against PyG's own LightGCN, in one process.
 
     python benchmarks/time_to_quality.py [--dataset ml-1m] [--split FOLDER] [--target 0.24]
-        [--batch-sizes 2048 8192 32768 131072] [--limit-seconds 3600] [--config FILE.yaml] [--json FILE]
+        [--batch-sizes 2048 8192 32768 131072] [--time-limit 3600] [--config FILE.yaml] [--json FILE]
 
-A model is good when NDCG@20 on the valid rows first reaches the target. The clock counts everything that is done to get
-there, from the train rows on: the graph, the start from an SVD, the epochs. It stands still while the valid rows are
-ranked, for both. LightGCN is `torch_geometric.nn.models.LightGCN` over a sparse matrix (the peer `lightgcn`), once for
-each batch size; it is stopped when its clock is past the limit, and what it had reached by then is told. The ratio is
-of its fastest run to ours, and a lower bound where none got there.
+The target is NDCG@20 on the validation ratings. Time counts everything from the training ratings on: building the
+graph, the SVD initialization, the epochs; ranking the validation ratings is excluded, for both. LightGCN is
+`torch_geometric.nn.models.LightGCN` on a sparse matrix (the model `lightgcn`), once per batch size; it is stopped at
+the time limit, and its best value is reported. The ratio compares its fastest run with gnnrec, and is a lower bound
+if no run reached the target.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import console, script_line
 from rich.table import Table
 
 import gnnrec
 from gnnrec._io import write_atomic
 from gnnrec._torch import pick_device
-from gnnrec.benchmark import timed, valid_quality, versions
-from gnnrec.cli.output import console
-from gnnrec.cli.typed import script_line
-from gnnrec.evaluation import Fingerprint
-from gnnrec.fit import start
-from gnnrec.models import PEERS, OptimizerConfig, Watch
+from gnnrec.benchmarking import timed, versions
+from gnnrec.evaluation import Fingerprint, validate
+from gnnrec.models.gnn_training import start
+from gnnrec.registry import MODELS
+from gnnrec.training.callbacks import EarlyStopping
+from gnnrec.training.loop import FitRun
 
 METRIC = "ndcg@20"
-DEFAULT = gnnrec.Config().override(["model.history_smoothing=0", "train.short_histories=0"])
-"""Without what is for people who have just arrived, as LightGCN is."""
+DEFAULT = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
+"""Without the settings for cold-start users, which LightGCN does not serve either."""
 
 
 @dataclass
 class Run:
-    """One training: the clock and the quality after each epoch, until it is good enough or out of time."""
+    """One fit: time and validation metric after each epoch, until the target or the time limit is reached."""
 
     model: str
     target: float
@@ -51,7 +52,7 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """When the target was first reached."""
+        """Time at which the target was first reached."""
         return next((second for second, quality in self.curve if quality >= self.target), None)
 
     @property
@@ -59,18 +60,18 @@ class Run:
         return max(quality for _, quality in self.curve)
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         return self.seconds is not None or self.curve[-1][0] > self.limit
 
-    def facts(self) -> dict[str, Any]:
-        """Return what is written."""
+    def record(self) -> dict[str, Any]:
+        """Return the values for the JSON file."""
         end = self.curve[-1][0]
         return {"model": self.model, "seconds": self.seconds, "best": self.best, "trained_seconds": end,
                 "epochs": len(self.curve), "curve": self.curve}  # fmt: skip
 
 
-class OverError(Exception):
-    """Ends a training from between its epochs."""
+class TargetReached(Exception):  # noqa: N818
+    """Ends a fit between two epochs."""
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--split", type=Path, help="folder with train, valid and test; else a random one")
     parser.add_argument("--target", type=float, default=0.24, help=f"{METRIC} on the valid rows")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[2048, 8192, 32768, 131072])
-    parser.add_argument("--limit-seconds", type=float, default=3600, help="of training, for each run of LightGCN")
+    parser.add_argument("--time-limit", type=float, default=3600, help="of training, for each run of LightGCN")
     parser.add_argument("--config", type=Path, help="YAML file of settings of gnnrec")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting of gnnrec")
     parser.add_argument("--json", type=Path, help="write the curves to this file, again after every run")
@@ -94,10 +95,14 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, typed: str) -> None:
     if not 0 < arguments.target < 1:
         raise gnnrec.ConfigError(f"--target is an NDCG, between 0 and 1, not {arguments.target}")
-    if not arguments.limit_seconds > 0:
-        raise gnnrec.ConfigError(f"--limit-seconds must be above 0, not {arguments.limit_seconds}")
+    if not arguments.time_limit > 0:
+        raise gnnrec.ConfigError(f"--time-limit must be above 0, not {arguments.time_limit}")
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
-    split = gnnrec.Split.from_folder(arguments.split, dataset) if arguments.split else gnnrec.splitting.random_split(dataset)
+    split = (
+        gnnrec.Split.from_folder(arguments.split, dataset)
+        if arguments.split
+        else gnnrec.splitting.random_split(dataset)
+    )
     if split.valid.empty:
         raise gnnrec.ConfigError("the split has no valid rows to measure the quality on")
     config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else DEFAULT
@@ -106,50 +111,49 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     console.print(f"{split!r}, target {METRIC} {arguments.target} on valid, {threads} threads", markup=False)
     runs = []
     trainings = [partial(ours, config=config)]
-    trainings += [partial(stock, batch_size=size, limit=arguments.limit_seconds) for size in arguments.batch_sizes]
+    trainings += [partial(stock, batch_size=size, limit=arguments.time_limit) for size in arguments.batch_sizes]
     for train in trainings:
         run = train(split, arguments.target)
         runs.append(run)
-        console.print(told(run), highlight=False)
-        facts = {
+        console.print(describe(run), highlight=False)
+        record = {
             "command": typed,
             "dataset": split.name,
             "protocol": str(Fingerprint.of(split)),
             "metric": METRIC,
             "target": arguments.target,
-            "limit_seconds": arguments.limit_seconds,
+            "time_limit": arguments.time_limit,
             "threads": threads,
             "packages": versions(),
             "settings": config.model_dump(mode="json"),
-            "runs": [one.facts() for one in runs],
+            "runs": [one.record() for one in runs],
             **ratio(runs),
         }
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(arguments.json, (json.dumps(facts) + "\n").encode())
+            write_atomic(arguments.json, (json.dumps(record) + "\n").encode())
     console.print(table(runs, arguments.target))
-    bound = "at least " if facts["ratio_is_a_bound"] else ""
-    if facts["ratio"] is None:
+    bound = "at least " if record["ratio_is_a_bound"] else ""
+    if record["ratio"] is None:
         console.print(f"gnnrec did not reach {arguments.target}; there is no ratio")
     else:
-        console.print(f"LightGCN takes {bound}{facts['ratio']:.1f} times as long as gnnrec", highlight=False)
+        console.print(f"LightGCN takes {bound}{record['ratio']:.1f} times as long as gnnrec", highlight=False)
 
 
 def ours(split: gnnrec.Split, target: float, config: gnnrec.Config) -> Run:
-    """Train gnnrec as always. Its history has the seconds of each epoch; what comes before them is timed here."""
+    """Fit gnnrec. Its history has the seconds of each epoch; everything before the epochs is timed here."""
     device = pick_device(config.train.device)
     _, clock = timed(lambda: start(gnnrec.Graph.from_dataset(split.dataset), config, device))
     run = Run("gnnrec", target)
-    for entry in gnnrec.fit(split, config).history:
+    for entry in gnnrec.fit(split, config=config).history:
         clock += entry["seconds"]
         run.curve.append((clock, entry[METRIC]))
     return run
 
 
 def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> Run:
-    """Train PyG's LightGCN until it is as good, or until `limit`."""
-    run, measured = Run(f"LightGCN, batch {batch_size}", target, limit), valid_quality(split)
-    assert measured is not None
+    """Fit PyG's LightGCN until it reaches the target or the time limit."""
+    run, measured = Run(f"LightGCN, batch {batch_size}", target, limit), partial(validate, split=split)
     ranking = 0.0
     began = time.perf_counter()
 
@@ -160,23 +164,23 @@ def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> 
         run.curve.append((clock, value))
         status.update(f"{run.model}: epoch {len(run.curve)}, {clock:.0f} s, {METRIC} {value:.4f}")
         ranking += seconds
-        if run.over:
-            raise OverError
+        if run.finished:
+            raise TargetReached
         return value
 
     with console.status(run.model) as status:
         try:
             forever = sys.maxsize
             graph = gnnrec.Graph.from_dataset(split.dataset)
-            schedule = OptimizerConfig(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
-            PEERS["lightgcn"].fit(graph, schedule=schedule, watch=Watch(quality, patience=forever))
-        except OverError:
+            estimator = MODELS.get("lightgcn")(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
+            estimator.fit_graph(graph, FitRun(validate=quality, callbacks=[EarlyStopping(forever)]))
+        except TargetReached:
             pass
     return run
 
 
 def ratio(runs: list[Run]) -> dict[str, Any]:
-    """Return how many times as long LightGCN takes, and whether that is a lower bound only."""
+    """Return how many times as long LightGCN takes, and whether that is only a lower bound."""
     mine, others = runs[0].seconds, runs[1:]
     if mine is None or not others:
         return {"ratio": None, "ratio_is_a_bound": False}
@@ -185,8 +189,8 @@ def ratio(runs: list[Run]) -> dict[str, Any]:
     return {"ratio": least / mine, "ratio_is_a_bound": not reached}
 
 
-def told(run: Run) -> str:
-    """Return a run in a sentence."""
+def describe(run: Run) -> str:
+    """Describe a run in one sentence."""
     if run.seconds is not None:
         return f"{run.model} reached {run.target} after {run.seconds:.1f} s"
     end, epochs = run.curve[-1][0], len(run.curve)

@@ -1,14 +1,18 @@
-"""`benchmark`: models one after the other on the same rows, over several seeds."""
+"""`benchmark`: several models on the same split, fitted with several seeds, timed and evaluated.
+
+Hyperparameters are selected from each model's grid on the validation ratings; the test ratings are used for the results
+only.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
 import json
+import logging
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,52 +21,56 @@ from typing import Any, Self, TypeVar
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from gnnrec._checks import check_integer, check_number, did_you_mean
 from gnnrec._io import write_atomic
 from gnnrec.config import Config
 from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.evaluation import evaluate
-from gnnrec.fit import fit
-from gnnrec.graph import Graph
-from gnnrec.models import BASELINES, GRIDS, PEERS, Watch, fit_peer
 from gnnrec.models.base import Recommender
+from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
+from gnnrec.registry import MODELS
 from gnnrec.splitting import Split
-from gnnrec.splitting.protocols import check_scope
+from gnnrec.splitting.split import check_scope
+from gnnrec.training.callbacks import Callback, TimeLimit
 
-SHOWN = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
-"""The columns of a printed results_table, as far as they were measured."""
+logger = logging.getLogger(__name__)
+
+FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
+"""Models that `benchmark` runs by default: the network and baselines that take seconds."""
+TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
+"""Columns of a results table, as far as they were measured."""
 PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")
+
+T = TypeVar("T")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that can change a number or its seconds, as far as they are installed."""
+    """Return the versions of installed packages that can change a result or its time."""
     installed = {found.metadata["Name"].replace("-", "_") for found in importlib.metadata.distributions()}
     return {name: importlib.metadata.version(name) for name in PACKAGES if name in installed}
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """What a benchmark found.
+    """Results of a benchmark.
 
     Attributes
     ----------
     dataset : str
-        Its name.
+        Name of the dataset.
     results : list of dict
-        A row for each model, metric and list length; see `benchmark`.
-    left_out : dict of str to str
+        One per model, metric and cutoff; see `benchmark`.
+    skipped : dict of str to str
         Models that could not take part, and why.
     settings : dict of str to dict
-        The config of each network.
-    limit_seconds : float, optional
-        After which peers started no epoch.
+        Config of each network.
+    time_limit : float, optional
+        Seconds after which a fit started no epoch.
     command : str
-        The command that made it; empty when made from Python.
+        Command that made the report; empty when made from Python.
     threads : int
-        Of PyTorch.
+        Threads of PyTorch.
     packages : dict of str to str
         Versions.
 
@@ -79,208 +87,167 @@ class BenchmarkReport:
 
     dataset: str
     results: list[dict[str, Any]]
-    left_out: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    limit_seconds: float | None = None
+    time_limit: float | None = None
     command: str = ""
     threads: int = field(default_factory=torch.get_num_threads)
     packages: dict[str, str] = field(default_factory=versions)
 
     @property
     def protocols(self) -> dict[str, str]:
-        """Digest and text of each protocol among the results, of which there should be one."""
+        """Fingerprint and description of each protocol among the results; there should be one."""
         return {row["fingerprint"]: row["protocol"] for row in self.results}
 
     def write(self, path: str | Path) -> None:
-        """Write it as JSON, a line per row; the file appears whole or not at all."""
+        """Write the report as JSON, one result per line; the file appears completely or not at all."""
         rows = [{key: value for key, value in row.items() if key != "protocol"} for row in self.results]
-        facts = {**asdict(self), "protocols": self.protocols}
-        del facts["results"]
-        head = json.dumps(facts, indent=1, allow_nan=False).removesuffix("\n}")
+        header = {**asdict(self), "protocols": self.protocols}
+        del header["results"]
+        head = json.dumps(header, indent=1, allow_nan=False).removesuffix("\n}")
         lines = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in rows)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(Path(path), f'{head},\n "results": [\n{lines}\n ]\n}}\n'.encode())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read what `write` wrote; a `DataError` when it is something else."""
+        """Read a report; a `DataError` for any other file."""
         try:
             found = json.loads(Path(path).read_text(encoding="utf-8"))
             protocols = found.pop("protocols")
             rows = [{**row, "protocol": protocols[row["fingerprint"]]} for row in found.pop("results")]
             return cls(results=rows, **found)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise DataError(f"this is no report of a benchmark ({error!r})", at=str(path)) from None
+            raise DataError(f"not a benchmark report ({error!r})", at=str(path)) from None
 
 
-def results_table(results: list[dict[str, Any]], title: str) -> Table:
-    """Lay out results for the terminal: a row per model, the usual metrics, mean and spread; below, the protocol.
+def results_table(results: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return results as a table of text: a row per model, mean and spread of the usual metrics, seconds.
 
     Raises
     ------
     ConfigError
-        The results are of different protocols, so that their numbers say nothing about each other.
+        The results are of different protocols and cannot be compared.
 
     Examples
     --------
     >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "std": 0.0, "seeds": 1}
     >>> row |= {"fit_seconds": 1.5, "evaluate_seconds": 0.1, "fingerprint": "1a2b", "protocol": "by hand"}
-    >>> [column.header for column in results_table([row], "ml-1m").columns]
-    ['model', 'ndcg@10', 'fit s', 'eval s']
+    >>> results_table([row]).to_dict("records")
+    [{'model': 'ease', 'ndcg@10': '0.2000', 'fit s': '1.5', 'eval s': '0.1'}]
     """
     protocols = {row.get("fingerprint"): row.get("protocol") for row in results}
     if len(protocols) > 1:
         named = "; ".join(str(text or "a protocol that was not recorded") for text in protocols.values())
-        raise ConfigError(f"results of different protocols cannot stand in one results_table: {named}")
+        raise ConfigError(f"results of different protocols cannot be compared in one table: {named}")
     frame = pd.DataFrame(results)
-    shown = [key for key in SHOWN if ((frame["metric"] == key[0]) & (frame["k"] == key[1])).any()]
-    grid = Table(title=escape(title), title_justify="left", header_style="bold", caption_justify="left")
-    grid.caption = "\n".join(escape(text).replace("; ", "\n") for text in protocols.values() if text)
-    grid.add_column("model")
-    for metric, k in shown:
-        grid.add_column(f"{metric.replace('_', ' ')}@{k}", justify="right")
-    grid.add_column("fit s", justify="right")
-    grid.add_column("eval s", justify="right")
+    shown = [key for key in TABLE_METRICS if ((frame["metric"] == key[0]) & (frame["k"] == key[1])).any()]
+    table = []
     for name, rows in frame.groupby("model", sort=False):
-        cells = []
+        cells = {"model": str(name)}
         for metric, k in shown:
             row = rows[(rows["metric"] == metric) & (rows["k"] == k)].iloc[0]
             spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
-            cells.append(f"{row['mean']:.4f}{spread}")
-        first = rows[["fit_seconds", "evaluate_seconds"]].iloc[0].astype("float64")
-        seconds = ["" if pd.isna(value) else f"{value:.1f}" for value in first]
-        grid.add_row(escape(str(name)), *cells, *seconds)
-    return grid
+            cells[f"{metric.replace('_', ' ')}@{k}"] = f"{row['mean']:.4f}{spread}"
+        for column, heading in (("fit_seconds", "fit s"), ("evaluate_seconds", "eval s")):
+            seconds = rows[column].astype("float64").iloc[0]
+            cells[heading] = "" if pd.isna(seconds) else f"{seconds:.1f}"
+        table.append(cells)
+    return pd.DataFrame(table)
 
 
 def format_skipped(name: str, reason: str) -> str:
-    """Return a line for the terminal that cannot be overlooked.
+    """Return a line that says why a model was skipped.
 
     Examples
     --------
     >>> format_skipped("als", "implicit is not installed")
-    '[bold yellow]LEFT OUT als:[/] implicit is not installed'
+    'SKIPPED als: implicit is not installed'
     """
-    return f"[bold yellow]LEFT OUT {escape(name)}:[/] {escape(reason)}"
+    return f"SKIPPED {name}: {reason}"
 
 
-MODELS = ("gnn", *reversed(BASELINES), *PEERS)
-"""What `benchmark` can run."""
-FAST = ("gnn", "ease", "itemknn", "popularity")
-"""What it runs when not told: the network and baselines that need seconds."""
+def is_seeded(model: str | BaseEstimator) -> bool:
+    """Return whether a model depends on a random seed.
+
+    Examples
+    --------
+    >>> is_seeded("gnn"), is_seeded("ease"), is_seeded("mf")
+    (True, False, True)
+    """
+    cls = MODELS.get(model) if isinstance(model, str) else type(model)
+    return cls.name == "gnn" or "seed" in cls.model_fields
 
 
-def fit_model(
-    name: str,
+def fit_best(
+    model: str | BaseEstimator,
     split: Split,
-    config: Config,
     *,
-    limit_seconds: float | None = None,
-    report: Callable[[dict[str, float]], None] | None = None,
+    config: Config | None = None,
+    seed: int | None = None,
+    time_limit: float | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
 ) -> Recommender:
-    """Fit any model of `MODELS`.
+    """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
+
+    Without validation ratings the first hyperparameters of the grid are used. An estimator is fitted as it is.
 
     Parameters
     ----------
-    name : str
+    model : str or estimator
+        Registered name, or an estimator.
     split : Split
-    config : Config
-        Of the network. All others take only the seed from it.
-    limit_seconds : float, optional
-        A peer starts no epoch, and tries no other settings, after this.
-    report : callable, optional
-        Gets the figures of each epoch of a peer.
+    config : Config, optional
+        For the graph neural network.
+    seed : int, optional
+        Random seed, for models that have one.
+    time_limit : float, optional
+        Seconds for the whole grid: afterwards no epoch is started and no further hyperparameters are tried. The graph
+        neural network ignores it.
+    callbacks : sequence of Callback
     progress : bool
-        Show the network's progress bar.
+        Show a progress bar.
 
     Raises
     ------
     GnnrecError
-        The model does not suit the data, or the package that it needs is missing.
+        The model does not suit the data, or a package that it needs is missing.
     FloatingPointError
-        Its loss is no finite number.
+        The loss is not finite.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.splitting import random_split
-    >>> fit_model("itemknn", random_split(make_sample(60, 40)), Config()).name
-    'itemknn'
-    """
-    if name == "gnn":
-        return fit(split, config, progress=progress)
-    if name in BASELINES:
-        return fit_baseline(name, split, config.train.seed)
-    watch = Watch(valid_quality(split), limit_seconds=limit_seconds, report=report)
-    return fit_peer(name, Graph.from_dataset(split.dataset), seed=config.train.seed, watch=watch)
-
-
-def fit_baseline(name: str, split: Split, seed: int = 0) -> Recommender:
-    """Fit a baseline on the train rows, with the settings of its grid that do best on the valid rows (NDCG@20).
-
-    Without valid rows it keeps its defaults. One that draws nothing has no use for the seed.
-
-    Examples
-    --------
-    >>> from gnnrec.datasets import make_sample
-    >>> fit_baseline("ease", random_split(make_sample(60, 40))).name
+    >>> fit_best("ease", random_split(make_sample(60, 40))).name
     'ease'
     """
-    graph = Graph.from_dataset(split.dataset)
-    grid, quality = GRIDS.get(name, [{}]), valid_quality(split)
-    fit_it = partial(BASELINES[name], seed=seed) if draws(name) else BASELINES[name]
-    if quality is None or len(grid) == 1:
-        return fit_it(graph)
-    return max((fit_it(graph, **settings) for settings in grid), key=quality)
-
-
-def valid_quality(split: Split) -> Callable[[Recommender], float] | None:
-    """Return what models are chosen by: a function of the model, its NDCG@20 on the valid rows.
-
-    None where there are no valid rows to choose by.
-
-    Examples
-    --------
-    >>> from gnnrec.models import Popularity
-    >>> from gnnrec.datasets import make_sample
-    >>> split = random_split(make_sample(60, 40))
-    >>> quality = valid_quality(split)
-    >>> 0 < quality(Popularity.fit(Graph.from_dataset(split.dataset))) < 1
-    True
-    """
-    if split.valid.empty:
-        return None
-
-    def quality(model: Recommender) -> float:
-        found = evaluate(
-            model,
-            split.valid,
-            ks=[20],
-            metrics=["ndcg"],
-            candidates=split.candidates_for("valid"),
-            history=split.support,
-            per_user=True,
-        )
-        return float(found["ndcg@20"].mean())
-
-    return quality
-
-
-def draws(name: str) -> bool:
-    """Tell whether a model comes out differently for another seed.
-
-    Examples
-    --------
-    >>> draws("gnn"), draws("ease"), draws("mf")
-    (True, False, True)
-    """
-    if name in PEERS:
-        return PEERS[name].seeded
-    return name == "gnn" or "seed" in inspect.signature(BASELINES[name]).parameters
-
-
-T = TypeVar("T")
+    if isinstance(model, str) and model == "gnn":
+        config = config or Config()
+        if seed is not None:
+            config = config.override([f"train.seed={seed}"])
+        fitted: Recommender = get_estimator("gnn", config=config).fit(split, callbacks=callbacks, progress=progress)
+        return fitted
+    grid: list[dict[str, Any]] = [{}]
+    if isinstance(model, str):
+        grid = MODELS.metadata(model).get("grid") or [{}]
+    seeding = {"seed": seed} if seed is not None and is_seeded(model) and isinstance(model, str) else {}
+    validation, started = validation_of(split), time.perf_counter()
+    best: Recommender | None = None
+    best_score = -math.inf
+    for hyperparameters in grid if validation is not None else grid[:1]:
+        left = None if time_limit is None else time_limit - (time.perf_counter() - started)
+        if left is not None and left <= 0 and best is not None:
+            break
+        estimator = get_estimator(model, **hyperparameters, **seeding)
+        limits = [TimeLimit(max(left, 1e-9))] if left is not None and estimator.trains_in_epochs else []
+        fitted = estimator.fit(split, callbacks=[*callbacks, *limits], progress=progress)
+        score = validation(fitted) if validation is not None and len(grid) > 1 else 0.0
+        if best is None or score > best_score:
+            best, best_score = fitted, score
+    assert best is not None
+    return best
 
 
 def compare(
@@ -292,37 +259,37 @@ def compare(
     history: str | None = None,
     fit_seconds: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate fitted models on the same test rows.
+    """Evaluate fitted models on the same test ratings.
 
     Parameters
     ----------
     models : mapping of str to Recommender
-        By the name they have in the result.
+        By the name that they have in the result.
     split : Split
     ks : sequence of int
-        List lengths.
+        Cutoffs of the lists.
     mask, history : str, optional
         As for `benchmark`.
     fit_seconds : mapping of str to float, optional
-        How long each model was fitted, if that is known.
+        Fit time of each model, if known.
 
     Returns
     -------
     list of dict
-        The rows of `benchmark` with one seed; ``fit_seconds`` is None for a model that is not named there.
+        As the results of `benchmark` with one seed; ``fit_seconds`` is None where unknown.
 
     Raises
     ------
     DataError
-        A model cannot score the people of the test rows.
+        A model cannot score the test users.
 
     Examples
     --------
-    >>> from gnnrec.models import EASE
     >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.graph import Graph
+    >>> from gnnrec.models import EASE
+    >>> from gnnrec.splitting import random_split
     >>> split = random_split(make_sample(100, 80))
-    >>> rows = compare({"ease": EASE.fit(Graph.from_dataset(split.dataset))}, split, ks=[10])
+    >>> rows = compare({"ease": EASE().fit(split)}, split, ks=[10])
     >>> rows[0]["model"], rows[0]["metric"], rows[0]["k"], rows[0]["seeds"], rows[0]["fit_seconds"]
     ('ease', 'recall', 10, 1, None)
     """
@@ -350,17 +317,17 @@ def compare(
 
 
 def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join the rows of one model that was fitted several times.
+    """Aggregate the results of one model over several seeds.
 
     Parameters
     ----------
     runs : list of dict
-        Of `compare`, the fits one after the other, each with its ``fit_seconds``.
+        Results of `compare` for each seed, with their ``fit_seconds``.
 
     Returns
     -------
     list of dict
-        A row per metric and list length: the mean, the sample standard deviation (0 for one fit), and mean seconds.
+        One per metric and cutoff: mean, sample standard deviation (0 for one seed), and mean seconds.
 
     Examples
     --------
@@ -387,7 +354,7 @@ def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:
-    """Return what a function returns and the seconds of wall time that it took.
+    """Call a function; return its value and the seconds it took.
 
     Examples
     --------
@@ -402,146 +369,143 @@ def timed(function: Callable[[], T]) -> tuple[T, float]:
 
 def benchmark(
     split: Split,
-    config: Config | Mapping[str, Config] | None = None,
     *,
-    models: Iterable[str] = FAST,
+    config: Config | Mapping[str, Config] | None = None,
+    models: Iterable[str | BaseEstimator] = FAST_MODELS,
     seeds: int = 3,
     ks: Sequence[int] = (10, 20),
     mask: str | None = None,
     history: str | None = None,
-    limit_seconds: float | None = None,
+    time_limit: float | None = None,
     out: str | Path | None = None,
     command: str = "",
     progress: bool = True,
+    log: Callable[[str], None] | None = None,
 ) -> BenchmarkReport:
     """Fit and evaluate models on one split.
 
-    Every model is fitted on the train rows; settings, and the epoch to stop at, are chosen on the valid rows. The test
-    rows are used for the result only. What draws at random is fitted once for each seed, everything else once. A model
-    that cannot take part (its package is missing, it has nothing to say about new people, its loss explodes) is left
-    out, which is printed, or a warning without `progress`.
+    Every model is fitted on the training ratings; hyperparameters and the best epoch are selected on the validation
+    ratings, and the test ratings are used for the results only. Seeded models are fitted once per seed, others once. A
+    model that cannot take part (a package is missing, it cannot score new users, its loss diverges) is skipped with a
+    warning.
 
     Parameters
     ----------
     split : Split
     config : Config or mapping of str to Config, optional
-        Of the network. Several by name are several rows, ``gnn (name)``. The seed of the (first) config is the first of
-        the seeds of all models.
-    models : iterable of str
-        Some of `MODELS`.
+        Of the graph neural network. Several by name give several rows, ``gnn (name)``. The seed of the first config is
+        the first seed of all models.
+    models : iterable of str or estimators
+        Registered names, or estimators to be fitted as they are.
     seeds : int
-        How often what draws at random is fitted.
+        Number of seeds.
     ks : sequence of int
-        List lengths.
-    mask : str, optional
-        What is left out of the lists: ``"train"`` or ``"train+valid"`` rows; as the split says when not given.
-    history : str, optional
-        What is known of people at test time: ``"train"`` or ``"train+valid"`` rows, the latter without training on the
-        valid ones; as the split says when not given.
-    limit_seconds : float, optional
-        For each fit of a peer: it starts no epoch after this. The network and the baselines take their time.
+        Cutoffs of the lists.
+    mask, history : str, optional
+        ``"train"`` or ``"train+valid"``: ratings excluded from the lists, and ratings known at test time; as the split
+        says by default.
+    time_limit : float, optional
+        Seconds per fit after which a model starts no epoch. The graph neural network ignores it.
     out : str or Path, optional
-        The report is written there after every model, so that a run that dies keeps what it has.
+        The report is written there after every model.
     command : str
-        Noted in the report.
+        Recorded in the report.
     progress : bool
-        Show how it goes.
+        Show progress bars.
+    log : callable, optional
+        Gets a line of text after every fit and for every skipped model; the module's logger by default.
 
     Returns
     -------
     BenchmarkReport
         Its ``results`` are dicts of ``model, metric, k, mean, std, seeds, values, fit_seconds, evaluate_seconds,
-        fingerprint, protocol``; values has one number per seed, std is their sample standard deviation (0 for one
-        seed), seconds are means over seeds. A metric without a value (diversity where no genre is known) has no row.
-        The last two are the digest and the text of the `Fingerprint` of the protocol.
+        fingerprint, protocol``: values has one number per seed, std is their sample standard deviation (0 for one
+        seed), seconds are means over seeds. Undefined metrics (diversity without genres) have no row.
 
     Raises
     ------
     ConfigError
-        An unknown model, mask or history, no model or no seeds, or a limit that is none.
+        An unknown model, mask or history, no model, no seeds, or a wrong time limit.
     GnnrecError, FloatingPointError
-        No model at all could take part; it is what stopped the first.
+        No model could take part; the error is that of the first.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.splitting import random_split
     >>> report = benchmark(random_split(make_sample(100, 80)), models=["popularity"], ks=[10], progress=False)
     >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
     ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
     """
-    networks = config if isinstance(config, Mapping) else {"": config or Config()}
-    names = _checked(models, networks, seeds)
+    configs = config if isinstance(config, Mapping) else {"": config or Config()}
+    chosen = _check_models(models, configs)
+    check_integer(seeds=seeds)
     check_scope(split.mask if mask is None else mask, "mask")
     check_scope(split.history if history is None else history, "history")
-    Watch(limit_seconds=limit_seconds)  # complains now and not once for each model
+    if time_limit is not None:
+        check_number(0, exclusive=True, time_limit=time_limit)
     if out is not None and Path(out).is_dir():
         raise ConfigError(f"{out} is a folder; name a file")
     entries = [
-        (f"{name} ({which})" if name == "gnn" and which else name, name, settings)
-        for name in names
-        for which, settings in list(networks.items())[: None if name == "gnn" else 1]
+        (f"gnn ({variant})" if name == "gnn" and variant else name, model, settings)
+        for name, model in chosen.items()
+        for variant, settings in list(configs.items())[: None if name == "gnn" else 1]
     ]
-    used = {row: settings.model_dump(mode="json") for row, name, settings in entries if name == "gnn"}
-    report = BenchmarkReport(split.name, [], settings=used, limit_seconds=limit_seconds, command=command)
-    stopped_by: Exception | None = None
-    console = Console(quiet=not progress, soft_wrap=True, highlight=False)
-    for row, name, settings in entries:
+    used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
+    report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
+    say = log or logger.info
+    first_error: Exception | None = None
+    for row, model, settings in entries:
         runs: list[dict[str, Any]] = []
+        seeded = is_seeded(model) and isinstance(model, str)
         try:
-            for i in range(seeds if draws(name) else 1):
-                seeded = settings.override([f"train.seed={settings.train.seed + i}"])
-                title = f"{row}, seed {seeded.train.seed}" if draws(name) else row
-                with _status(console, title, shown=name != "gnn") as show:
-                    model, seconds = timed(
-                        partial(
-                            fit_model, name, split, seeded, limit_seconds=limit_seconds, report=show, progress=progress
-                        )
-                    )
-                    found = compare({row: model}, split, ks=ks, mask=mask, history=history, fit_seconds={row: seconds})
-                console.print(f"{title}: {_figures(found)}, fitted in {seconds:.1f} s", markup=False)
+            for i in range(seeds if seeded else 1):
+                seed = settings.train.seed + i
+                fit = partial(
+                    fit_best, model, split, config=settings, seed=seed, time_limit=time_limit, progress=progress
+                )
+                fitted, seconds = timed(fit)
+                found = compare({row: fitted}, split, ks=ks, mask=mask, history=history, fit_seconds={row: seconds})
+                ndcg = next(one for one in found if one["metric"] == "ndcg")
+                title = f"{row}, seed {seed}" if seeded else row
+                say(f"{title}: NDCG@{ndcg['k']} {ndcg['mean']:.4f}, fitted in {seconds:.1f} s")
                 runs += found
         except (GnnrecError, FloatingPointError) as error:
-            stopped_by = stopped_by or error
-            report = replace(report, left_out={**report.left_out, row: str(error)})
-            console.print(format_skipped(row, str(error)))
-            if not progress:
-                warnings.warn(f"{row} is left out: {error}", stacklevel=2)
+            first_error = first_error or error
+            report = replace(report, skipped={**report.skipped, row: str(error)})
+            say(format_skipped(row, str(error)))
+            if log is None:
+                warnings.warn(f"{row} is skipped: {error}", stacklevel=2)
         else:
             report = replace(report, results=[*report.results, *aggregate_seeds(runs)])
         if out is not None and report.results:
             report.write(out)
-    if stopped_by is not None and not report.results:
-        raise stopped_by
+    if first_error is not None and not report.results:
+        raise first_error
     return report
 
 
-def _checked(models: Iterable[str], networks: Mapping[str, Config], seeds: int) -> list[str]:
-    names = list(dict.fromkeys(models))
-    if unknown := [name for name in names if name not in MODELS]:
-        raise ConfigError(f"unknown model {', '.join(map(repr, unknown))}; there are {', '.join(MODELS)}")
-    if not names:
-        raise ConfigError(f"no model is named; there are {', '.join(MODELS)}")
-    if not networks:
-        raise ConfigError("config is empty; name at least one, or leave it out")
-    if seeds < 1:
-        raise ConfigError(f"at least one seed is needed, not {seeds}")
-    return names
-
-
-def _figures(rows: list[dict[str, Any]]) -> str:
-    row = next(row for row in rows if row["metric"] == "ndcg")
-    return f"NDCG@{row['k']} {row['mean']:.4f}"
-
-
-@contextmanager
-def _status(console: Console, title: str, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Show what is fitted, and the figures of its latest epoch, on a line that goes away."""
-    if not shown:  # the network has a bar of its own
-        yield lambda entry: None
-        return
-    with console.status(title) as status:
-
-        def show(entry: dict[str, float]) -> None:
-            status.update(f"{title}: " + "  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
-
-        yield show
+def _check_models(
+    models: Iterable[str | BaseEstimator], configs: Mapping[str, Config]
+) -> dict[str, str | BaseEstimator]:
+    """Return models by the name of their row; equal estimators of one kind are numbered."""
+    found: dict[str, str | BaseEstimator] = {}
+    for model in models:
+        if isinstance(model, str):
+            if model not in MODELS:
+                names = MODELS.names()
+                raise ConfigError(
+                    f"unknown model {model!r}{did_you_mean(model, names)}; choose one of {', '.join(names)}"
+                )
+            found[model] = model
+        else:
+            get_estimator(model)
+            name, number = model.name, 2
+            while name in found:
+                name, number = f"{model.name} {number}", number + 1
+            found[name] = model
+    if not found:
+        raise ConfigError(f"no model is given; choose from {', '.join(MODELS.names())}")
+    if not configs:
+        raise ConfigError("config is empty; give at least one, or leave it out")
+    return found

@@ -1,189 +1,202 @@
-"""LightFM, which factorises features; its maintained fork is optional: ``pip install lightfm-next``."""
+"""LightFM by its maintained fork (``pip install lightfm-next``)."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.content import tag_matrix
-from gnnrec.models.factorization import matrix, package
-from gnnrec.models.neighbors import check_grown
-from gnnrec.training.loop import NegativeSampler, Watch, seeded, train, trained_users
+from gnnrec.models.counts import check_grown
+from gnnrec.models.estimator import Estimator
+from gnnrec.models.implicit_models import rating_matrix
+from gnnrec.registry import register_model
+from gnnrec.training.loop import FitRun, NegativeSampler, seeded, trained_users
 
-LOSSES = ("warp", "bpr")
-CHECKED = 10_000
-"""Pairs drawn after each epoch to tell how many are in the right order; LightFM reports no loss of its own."""
+NUM_CHECKED = 10_000
+"""Pairs sampled after each epoch to estimate how many are in the right order; LightFM reports no loss."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class LightFM(Recommender):
-    r"""A vector for each feature; people and movies are the sums of theirs (Kula, CBRecSys 2015).
+@register_model("lightfm", grid=[{"embedding_dim": 64}, {"embedding_dim": 128}])
+class LightFM(Estimator):
+    r"""Factorization of features: users and movies are sums of the embeddings of their features (Kula, CBRecSys 2015).
 
     .. math:: s_{ui} = \left(\sum_{f \in F_u} p_f\right) \cdot \left(\sum_{g \in G_i} q_g\right) + \sum_{g \in G_i} b_g
 
-    Features of a person are their id, age group, gender and occupation; those of a movie its id, genres and decade. A
-    feature counts only if it was trained on, so somebody or something new is the sum of what is known besides the id.
-    What somebody new has watched says nothing here. Vectors of posters and texts are left out: a step of LightFM costs
-    as much as a movie has features.
-
-    Attributes
-    ----------
-    graph : Graph
-        Whose users and movies it knows.
-    people, profile : Tensor
-        ``[num_trained_users, dim]`` and ``[num_profile, dim]`` float32, of ids (zeros for who has no ratings) and of
-        columns of ``UserBatch.x`` and occupations.
-    movies, tags : Tensor
-        ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, of ids (zeros for unrated ones) and of
-        columns of `gnnrec.models.content.tag_matrix`; the last column is the bias.
+    Features of a user are the id, age group, gender and occupation; those of a movie the id, genres and decade. Only
+    features with training ratings count, so a new user or movie is the sum of its other features. The history of a new
+    user is not used. Content embeddings are left out: a step of LightFM takes time in proportion to a movie's features.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from gnnrec.data import Dataset
-    >>> from gnnrec.models.base import recommend
-    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
-    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
-    >>> model = LightFM.fit(graph, dim=4, epochs=30)
-    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    >>> from gnnrec import Dataset
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two groups of users
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
+    >>> model = LightFM(embedding_dim=4, epochs=30).fit(dataset)
+    >>> model.recommend(0, k=1)["movie_id"].tolist()  # what else users of that group rated
     [0]
     """
 
+    name: ClassVar[str] = "lightfm"
+    package: ClassVar[str | None] = "lightfm"
+    extra: ClassVar[str | None] = "peers"
+    trains_in_epochs: ClassVar[bool] = True
+
+    embedding_dim: int = Field(64, ge=1)
+    """Dimension of the embeddings, without the movie bias."""
+    learning_rate: float = Field(0.05, gt=0)
+    """Learning rate of Adagrad."""
+    loss: Literal["warp", "bpr"] = "warp"
+    """WARP (Weston, Bengio & Usunier, IJCAI 2011) or BPR."""
+    epochs: int = Field(60, ge=1)
+    """Maximum number of epochs."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> LightFMModel:
+        """Train on one thread; with more threads the result is not reproducible."""
+        learner = importlib.import_module("lightfm").LightFM(
+            no_components=self.embedding_dim,
+            loss=self.loss,
+            learning_rate=self.learning_rate,
+            random_state=self.seed,
+        )
+        sparse = importlib.import_module("scipy.sparse")
+        users, observed = graph.users, rating_matrix(graph.users, graph.num_movies).tocoo()
+        tables = [
+            _FeatureTable(trained_users(graph), _profile(users)),
+            _FeatureTable(torch.bincount(users.movie_index, minlength=graph.num_movies) > 0, tag_matrix(graph)),
+        ]
+        user_features, movie_features = (table.matrix(sparse) for table in tables)
+
+        def snapshot() -> LightFMModel:
+            (_, user), (bias, movie) = learner.get_user_representations(), learner.get_item_representations()
+            learned = user, np.column_stack([movie, bias])
+            parts = [part for table, both in zip(tables, learned, strict=True) for part in table.tables(both)]
+            return LightFMModel(graph, *parts, self)
+
+        negatives = NegativeSampler(graph)
+
+        def run_epoch() -> float:
+            """Return the fraction of sampled pairs, of an observed and another movie, in the wrong order."""
+            learner.fit_partial(observed, user_features, movie_features, epochs=1, num_threads=1)
+            sampled = torch.randint(len(users.user_index), (NUM_CHECKED,), generator=generator)
+            user, positive = users.user_index[sampled], users.movie_index[sampled]
+            negative = negatives.sample(user, generator)
+            model = snapshot()
+            of_users, of_movies = model.user_embeddings(users)[user], model.movie_embeddings()
+            right, wrong = (
+                (of_users * of_movies[movies, :-1]).sum(1) + of_movies[movies, -1] for movies in (positive, negative)
+            )
+            return float((right <= wrong).float().mean())
+
+        with seeded(self.seed) as generator:
+            return run.run_epochs(run_epoch, snapshot, self.epochs)
+
+    def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> LightFMModel:
+        """See `Estimator.restore`."""
+        return LightFMModel(graph, *(state[name] for name in ("users", "profile", "movies", "tags")), self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LightFMModel(Recommender):
+    """Fitted `LightFM`.
+
+    Attributes
+    ----------
+    graph : Graph
+    users, profile : Tensor
+        ``[num_trained_users, dim]`` and ``[num_profile, dim]`` float32, embeddings of user ids (zeros for users without
+        ratings) and of the columns of ``UserBatch.x`` and occupations.
+    movies, tags : Tensor
+        ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, embeddings of movie ids (zeros for unrated
+        movies) and of the columns of `gnnrec.models.content.tag_matrix`; the last column is the bias.
+    estimator : LightFM
+    """
+
     graph: Graph
-    people: Tensor
+    users: Tensor
     profile: Tensor
     movies: Tensor
     tags: Tensor
+    estimator: Estimator
     name = "lightfm"
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        dim: int = 64,
-        learning_rate: float = 0.05,
-        loss: str = "warp",
-        epochs: int = 60,
-        seed: int = 0,
-        watch: Watch | None = None,
-    ) -> Self:
-        """Train by Adagrad, on one thread: with more, no two runs are alike.
-
-        Parameters
-        ----------
-        graph : Graph
-            Ratings of any value count as 1.
-        dim : int
-            Width of a vector; a bias of the movie comes on top.
-        learning_rate : float
-        loss : str
-            ``"warp"`` (Weston, Bengio & Usunier, IJCAI 2011) or ``"bpr"``.
-        epochs : int
-            At most so many.
-        seed : int
-        watch : Watch, optional
-            Stops early.
-
-        Raises
-        ------
-        ConfigError
-            Another loss, or the package is missing.
-        """
-        if loss not in LOSSES:
-            raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-        learner = package("lightfm", cls.name, "lightfm-next").LightFM(
-            no_components=dim, loss=loss, learning_rate=learning_rate, random_state=seed
-        )
-        sparse = package("scipy.sparse", cls.name, "lightfm-next")
-        users, watched = graph.users, matrix(graph.users, graph.num_movies).tocoo()
-        attributes = [
-            _Side(trained_users(graph), _profile(users)),
-            _Side(torch.bincount(users.movie_index, minlength=graph.num_movies) > 0, tag_matrix(graph)),
-        ]
-        of_users, of_movies = (side.matrix(sparse) for side in attributes)
-
-        def tables() -> list[Tensor]:
-            (_, people), (bias, movies) = learner.get_user_representations(), learner.get_item_representations()
-            learned = people, np.column_stack([movies, bias])
-            return [table for side, both in zip(attributes, learned, strict=True) for table in side.tables(both)]
-
-        unwatched = NegativeSampler(graph)
-
-        def epoch() -> float:
-            """Return the share of drawn pairs, of a watched and another movie, that are in the wrong order."""
-            learner.fit_partial(watched, of_users, of_movies, epochs=1, num_threads=1)
-            drawn = torch.randint(len(users.user_index), (CHECKED,), generator=generator)
-            person, right = users.user_index[drawn], users.movie_index[drawn]
-            wrong = unwatched.draw(person, generator)
-            model = cls(graph, *tables())
-            who, what = model._people(users)[person], model._movies()
-            right_score, wrong_score = ((who * what[some, :-1]).sum(1) + what[some, -1] for some in (right, wrong))
-            return float((right_score <= wrong_score).float().mean())
-
-        with seeded(seed) as generator:
-            return train(epoch, lambda: cls(graph, *tables()), epochs, watch or Watch())
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """See `Recommender.hyperparameters`."""
+        return self.estimator.model_dump(mode="json")
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32; of someone new only the profile counts."""
-        movies = self._movies()
-        return self._people(users) @ movies[:, :-1].T + movies[:, -1]
+        """Return ``[num_users, num_movies]`` float32; new users are scored by their profile."""
+        movies = self.movie_embeddings()
+        return self.user_embeddings(users) @ movies[:, :-1].T + movies[:, -1]
 
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same vectors on a larger graph; who and what was added later is the sum of what is known."""
-        for kind, what, fitted in (("user", "users", self.people), ("movie", "movies", self.movies)):
+        """See `Recommender.with_graph`; users and movies added later are the sum of their other features."""
+        for kind, plural, fitted in (("user", "users", self.users), ("movie", "movies", self.movies)):
             old, new = self.graph.ids[kind], graph.ids[kind]
-            check_grown(len(fitted), len(new), what)
+            check_grown(len(fitted), len(new), plural)
             if new is not old and not new[: len(fitted)].equals(old[: len(fitted)]):
-                raise DataError(f"{self.name} was trained on other {what}; fit it on this graph")
+                raise DataError(f"{self.name} was trained on other {plural}; fit it on this graph")
         return replace(self, graph=graph)
 
     def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]`` without the bias."""
-        return self._movies()[:, :-1]
+        return self.movie_embeddings()[:, :-1]
 
-    def _people(self, users: UserBatch) -> Tensor:
-        vectors = _profile(users) @ self.profile
-        trained = (users.node_id >= 0) & (users.node_id < len(self.people))
-        vectors[trained] += self.people[users.node_id[trained]]
-        return vectors
+    def user_embeddings(self, users: UserBatch) -> Tensor:
+        """Return ``[num_users, dim]``."""
+        embeddings = _profile(users) @ self.profile
+        trained = (users.node_id >= 0) & (users.node_id < len(self.users))
+        embeddings[trained] += self.users[users.node_id[trained]]
+        return embeddings
 
-    def _movies(self) -> Tensor:
-        vectors = tag_matrix(self.graph) @ self.tags
-        vectors[: len(self.movies)] += self.movies
-        return vectors
+    def movie_embeddings(self) -> Tensor:
+        """Return ``[num_movies, dim + 1]``; the last column is the bias."""
+        embeddings = tag_matrix(self.graph) @ self.tags
+        embeddings[: len(self.movies)] += self.movies
+        return embeddings
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Recommender.state`."""
+        return {"users": self.users, "profile": self.profile, "movies": self.movies, "tags": self.tags}
 
     def __repr__(self) -> str:
-        return f"LightFM({self.graph.num_movies:,} movies)"
+        return f"LightFMModel({self.graph.num_movies:,} movies)"
 
 
 def _profile(users: UserBatch) -> Tensor:
-    """Return ``[num_users, num_features + num_occupations]``, what is known of people besides what they watched."""
+    """Return ``[num_users, num_features + num_occupations]``: age, gender and occupation."""
     works = torch.zeros(users.num_users, users.num_occupations)
     works[users.occupation] = 1.0
     return torch.cat([users.x, works], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
-    """The features of one side, users or movies: a column for each id that was `trained` on, then those of `rest`."""
+class _FeatureTable:
+    """Features of users or movies: a column per trained id, then the columns of `rest`."""
 
     trained: Tensor  # [n] bool
     rest: Tensor  # [n, num_rest]
 
     def matrix(self, sparse: Any) -> Any:
-        """Return them as a SciPy CSR matrix."""
+        """Return the features as a SciPy CSR matrix."""
         ids = sparse.identity(len(self.trained), dtype=np.float32, format="csc")[:, self.trained.numpy()]
         return sparse.hstack([ids, sparse.csr_matrix(self.rest.numpy())], format="csr", dtype=np.float32)
 
     def tables(self, learned: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return the vectors of all ids and of `rest`; where nothing was learned, zeros instead of where it began."""
+        """Return the embeddings of all ids and of `rest`; zeros for features without training ratings."""
         vectors = torch.from_numpy(learned.astype(np.float32))
         number = int(self.trained.sum())
         ids = torch.zeros(len(self.trained), vectors.size(1))

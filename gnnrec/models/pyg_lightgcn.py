@@ -1,84 +1,80 @@
-"""PyG's own LightGCN, trained as its authors do; not gnnrec's encoder of that name, which has no table of users."""
+"""PyG's own LightGCN, trained as in the paper; not gnnrec's encoder of that name, which has no table of users."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.nn.models import LightGCN
 
 from gnnrec.graph import Graph
-from gnnrec.models.factorization import DotProductModel
+from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids
+from gnnrec.registry import register_model
 from gnnrec.sparse import symmetric_norm
-from gnnrec.training.loop import NegativeSampler, OptimizerConfig, Watch, batches, seeded, train, trained_users
+from gnnrec.training.loop import FitRun, NegativeSampler, OptimizerConfig, batches, seeded, trained_users
+
+PATIENCE = 20
 
 
-class LightGCNReference(DotProductModel):
+@register_model("lightgcn")
+class LightGCNReference(DotProductEstimator, OptimizerConfig):
     """LightGCN (He et al., SIGIR 2020) by `torch_geometric.nn.models.LightGCN`.
 
-    Users and movies are one table of nodes. The BPR loss compares each rating with one unwatched movie; L2 is on the
-    vectors of the nodes in the batch. The whole graph is propagated at every step, over a sparse matrix that
-    is normalized once (equation 3), which is three times as fast as PyG's edge list.
+    Users and movies share one embedding table. The BPR loss compares each rating with one sampled negative; L2 is on
+    the embeddings of the batch. The whole graph is propagated at every step, over a sparse matrix that is normalized
+    once (eq. 3), which is three times as fast as PyG's edge list.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from gnnrec.data import Dataset
-    >>> from gnnrec.models.base import recommend
-    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two tastes
-    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"])))
-    >>> model = LightGCNReference.fit(graph, dim=4, schedule=OptimizerConfig(30, learning_rate=0.05, batch_size=64))
-    >>> recommend(model, 0, k=1)["movie_id"].tolist()  # what else people of that taste watch
+    >>> from gnnrec import Dataset
+    >>> rows = [(u, m) for u in range(20) for m in range(6) if m % 2 == u % 2 and m != u]  # two groups of users
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id"]))
+    >>> model = LightGCNReference(embedding_dim=4, epochs=30, learning_rate=0.05, batch_size=64).fit(dataset)
+    >>> model.recommend(0, k=1)["movie_id"].tolist()  # what else users of that group rated
     [0]
     """
 
-    name = "lightgcn"
+    name: ClassVar[str] = "lightgcn"
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        dim: int = 64,
-        num_layers: int = 3,
-        reg: float = 1e-4,
-        schedule: OptimizerConfig = OptimizerConfig(epochs=200, learning_rate=5e-3, batch_size=8192),
-        seed: int = 0,
-        watch: Watch | None = None,
-    ) -> Self:
-        """Train on the ratings of `graph`, each of which counts as 1.
+    embedding_dim: int = Field(64, ge=1)
+    """Dimension of the embeddings."""
+    num_layers: int = Field(3, ge=1)
+    """Number of propagation layers."""
+    reg: float = Field(1e-4, ge=0)
+    """``lambda_reg`` of PyG's loss."""
+    epochs: int = Field(200, ge=1)
+    """Maximum number of epochs."""
+    learning_rate: float = Field(5e-3, gt=0)
+    """Learning rate of AdamW."""
+    batch_size: int = Field(8192, ge=1)
+    """Ratings per step."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
 
-        Parameters
-        ----------
-        graph : Graph
-        dim : int
-            Width of a vector.
-        num_layers : int
-            Propagations.
-        reg : float
-            ``lambda_reg`` of PyG's loss.
-        schedule : OptimizerConfig
-        seed : int
-        watch : Watch, optional
-            Stops early.
-        """
-        with seeded(seed) as generator:
-            network = LightGCN(graph.num_users + graph.num_movies, dim, num_layers, normalize=False)
-            optimizer = schedule.optimizer(network)
-            adjacency, unwatched, trained = normalized(graph), NegativeSampler(graph), trained_users(graph)
+    def fit_graph(self, graph: Graph, run: FitRun) -> DotProductModel:
+        """See `Estimator.fit_graph`."""
+        with seeded(self.seed) as generator:
+            num_nodes = graph.num_users + graph.num_movies
+            network = LightGCN(num_nodes, self.embedding_dim, self.num_layers, normalize=False)
+            optimizer = self.optimizer(network)
+            adjacency, negatives = normalized_adjacency(graph), NegativeSampler(graph)
+            trained, ids = trained_users(graph), training_ids(graph)
             row, movie = graph.users.user_index, graph.users.movie_index + graph.num_users
 
-            def epoch() -> float:
+            def run_epoch() -> float:
                 total = 0.0
-                for edges in batches(len(row), schedule.batch_size, generator):
+                for edges in batches(len(row), self.batch_size, generator):
                     users = row[edges]
-                    others = unwatched.draw(users, generator) + graph.num_users
-                    pairs = torch.stack([users.repeat(2), torch.cat([movie[edges], others])])
-                    # The network's own call picks nodes by index, whose gradient depends on the number of threads.
+                    sampled = negatives.sample(users, generator) + graph.num_users
+                    pairs = torch.stack([users.repeat(2), torch.cat([movie[edges], sampled])])
+                    # The network's own forward picks nodes by index, whose gradient depends on the number of threads.
                     nodes = network.get_embedding(adjacency)
                     user, ranked = (nn.functional.embedding(ends, nodes) for ends in pairs)
-                    watched, unseen = (user * ranked).sum(1).chunk(2)
-                    loss = network.recommendation_loss(watched, unseen, pairs.unique(), lambda_reg=reg)
+                    positive, negative = (user * ranked).sum(1).chunk(2)
+                    loss = network.recommendation_loss(positive, negative, pairs.unique(), lambda_reg=self.reg)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
@@ -86,15 +82,16 @@ class LightGCNReference(DotProductModel):
                 return total / len(row)
 
             @torch.no_grad()
-            def tables() -> tuple[Tensor, Tensor]:
+            def snapshot() -> DotProductModel:
                 nodes = network.get_embedding(adjacency)
-                return nodes[: graph.num_users], nodes[graph.num_users :]
+                users, movies = nodes[: graph.num_users], nodes[graph.num_users :]
+                return DotProductModel(graph, users, movies, None, trained, ids, self)
 
-            return train(epoch, lambda: cls(graph, *tables(), trained, graph), schedule.epochs, watch)
+            return run.run_epochs(run_epoch, snapshot, self.epochs, PATIENCE)
 
 
-def normalized(graph: Graph) -> Tensor:
-    """Return the graph of users (first) and movies as a sparse CSR tensor, both directions, normalized."""
+def normalized_adjacency(graph: Graph) -> Tensor:
+    """Return the normalized adjacency of users (first) and movies, both directions, as a sparse CSR tensor."""
     user, movie = graph.users.user_index, graph.users.movie_index + graph.num_users
     row, col = torch.cat([user, movie]), torch.cat([movie, user])
     size = graph.num_users + graph.num_movies

@@ -1,67 +1,69 @@
-"""The mean of what was watched, and a linear layer to what comes next: the plainest model of a sequence."""
+"""Sequential models: SASRec, and mean pooling as the simplest one. They predict the next movie of a history."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from gnnrec._torch import pick_device
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.factorization import last_for_added, zeros_for_added
-from gnnrec.models.neighbors import check_grown
-from gnnrec.training.loop import NegativeSampler, OptimizerConfig, Watch, batches, check_at_least, frozen, seeded, train
+from gnnrec.models.counts import check_grown
+from gnnrec.models.estimator import Estimator
+from gnnrec.models.factorization import lowest_for_added, zeros_for_added
+from gnnrec.registry import register_model
+from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded
 
 CHUNK = 128
-"""People scored at once."""
-
-LOSSES = ("softmax", "binary")
+"""Users scored at once."""
 
 
 class SequenceNetwork(nn.Module, ABC):
-    """Turns each beginning of a history into a vector, and a vector into scores of movies.
+    """Encodes every prefix of a history, and scores all movies as the next one.
 
     Tokens are the movies, then `start`, then `pad`.
     """
 
     def __init__(self, num_movies: int, length: int) -> None:
         super().__init__()
-        check_at_least(1, length=length)
         self.num_movies, self.length = num_movies, length
         self.start, self.pad = num_movies, num_movies + 1
 
     @abstractmethod
     def encode(self, tokens: Tensor) -> Tensor:
-        """Return ``[num_users, length, dim]``; what comes later must not reach an earlier place."""
+        """Return ``[num_users, length, dim]``; later positions must not influence earlier ones."""
 
     @abstractmethod
     def output(self) -> tuple[Tensor, Tensor]:
-        """Return vector ``[num_movies, dim]`` and bias ``[num_movies]`` of each movie as the next one."""
+        """Return output embeddings ``[num_movies, dim]`` and bias ``[num_movies]``."""
 
 
-def columns(row: Tensor, num_users: int, length: int) -> Tensor:
-    """Return the column of each edge in windows ``[num_users, length]`` that end with a user's last one.
+def window_columns(row: Tensor, num_users: int, length: int) -> Tensor:
+    """Return the column of each edge in windows ``[num_users, length]`` that end with each user's last edge.
 
-    `row` is sorted. What does not fit has a negative column.
+    `row` is sorted. Edges that do not fit have a negative column.
     """
     counts = torch.bincount(row, minlength=num_users)
     place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
     return length - counts[row] + place
 
 
-def tokens_of(users: UserBatch, num_movies: int, length: int) -> Tensor:
-    """Return ``[num_users, length]`` int64: the latest movies, up to the right edge; before a whole history its start.
+def history_tokens(users: UserBatch, num_movies: int, length: int) -> Tensor:
+    """Return ``[num_users, length]`` int64: the latest movies, right-aligned; a start token before complete histories.
 
-    Movies beyond `num_movies` were not there in training and are passed over.
+    Movies beyond `num_movies` were added after training and are skipped.
     """
     tokens = torch.full((users.num_users, length), num_movies + 1, device=users.user_index.device)
     known = users.movie_index < num_movies
     row, movie = users.user_index[known], users.movie_index[known]
-    column = columns(row, users.num_users, length)
+    column = window_columns(row, users.num_users, length)
     tokens[row[column >= 0], column[column >= 0]] = movie[column >= 0]
     counts = torch.bincount(row, minlength=users.num_users)
     short = torch.nonzero(counts < length).squeeze(1)
@@ -71,29 +73,40 @@ def tokens_of(users: UserBatch, num_movies: int, length: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SequenceModel(Recommender):
-    """Scores a movie as the next one after the history. Movies added later come last.
+    """Fitted sequential model: scores each movie as the next one. Movies added later get the lowest score.
 
     Attributes
     ----------
     graph : Graph
-        Whose users and movies it knows.
     network : SequenceNetwork
+    estimator : SequenceEstimator
     """
 
     graph: Graph
     network: SequenceNetwork
+    estimator: Estimator
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Registered name of the model."""
+        return self.estimator.name
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """See `Recommender.hyperparameters`."""
+        return self.estimator.model_dump(mode="json")
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32 from the histories in `users`, and nothing else of them."""
-        tokens = tokens_of(users, self.network.num_movies, self.network.length)
+        """Return ``[num_users, num_movies]`` float32, from the histories alone."""
+        tokens = history_tokens(users, self.network.num_movies, self.network.length)
         weight, bias = self.network.output()
         tokens = tokens.to(weight.device)
         with torch.no_grad():
             last = torch.cat([self.network.encode(part)[:, -1] for part in tokens.split(CHUNK)])
-            return last_for_added(last @ weight.T + bias, self.graph.num_movies)
+            return lowest_for_added(last @ weight.T + bias, self.graph.num_movies)
 
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same network on a larger graph."""
+        """See `Recommender.with_graph`."""
         check_grown(self.network.num_movies, graph.num_movies)
         return replace(self, graph=graph)
 
@@ -101,55 +114,80 @@ class SequenceModel(Recommender):
         """Return ``[num_movies, dim]``, zeros for movies added later."""
         return zeros_for_added(self.network.output()[0], self.graph.num_movies)
 
+    def state(self) -> dict[str, Tensor]:
+        """See `Recommender.state`."""
+        return {**self.network.state_dict(), "num_movies": torch.tensor(self.network.num_movies)}
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.network.num_movies:,} movies)"
+        return f"SequenceModel({self.name}, {self.network.num_movies:,} movies)"
 
-    @classmethod
-    def learn(
-        cls,
-        graph: Graph,
-        network: SequenceNetwork,
-        generator: torch.Generator,
-        schedule: OptimizerConfig,
-        *,
-        loss: str,
-        watch: Watch | None,
-        device: str,
-    ) -> Self:
-        """Train `network` to tell each movie of a history from those before it."""
-        if loss not in LOSSES:
-            raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-        network = network.to(device)
-        optimizer = schedule.optimizer(network)
-        # One place more than the network reads: the last movie is only ever a question.
-        windows = tokens_of(graph.users, graph.num_movies, network.length + 1)
-        readers = torch.nonzero(windows[:, -1] < graph.num_movies).squeeze(1)  # with a history
-        unwatched = NegativeSampler(graph)
 
-        def epoch() -> float:
-            network.train()
-            total, asked = torch.zeros((), device=device), 0
-            for batch in batches(len(readers), schedule.batch_size, generator):
-                nodes = readers[batch]
-                inputs, targets = windows[nodes, :-1], windows[nodes, 1:]
-                real = targets < graph.num_movies
-                wanted = targets[real].to(device)  # [num_questions]
-                states = network.encode(inputs.to(device))[real.to(device)]  # [num_questions, dim]
-                weight, bias = network.output()
-                if loss == "softmax":
-                    value = nn.functional.cross_entropy(states @ weight.T + bias, wanted)
-                else:
-                    drawn = unwatched.draw(nodes.unsqueeze(1).expand_as(targets)[real], generator).to(device)
-                    right, wrong = ((states * weight[some]).sum(1) + bias[some] for some in (wanted, drawn))
-                    value = -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-wrong)).mean()
-                optimizer.zero_grad()
-                value.backward()
-                optimizer.step()
-                total += value.detach() * len(wanted)
-                asked += len(wanted)
-            return total.item() / asked
+class SequenceEstimator(Estimator, OptimizerConfig):
+    """Base of the sequential models: trains a network to predict each movie of a history from the previous ones."""
 
-        return train(epoch, lambda: cls(graph, frozen(network)), schedule.epochs, watch)
+    trains_in_epochs: ClassVar[bool] = True
+    patience: ClassVar[int] = DEFAULT_PATIENCE
+
+    loss: Literal["softmax", "binary"] = "softmax"
+    """Cross entropy over all movies, or binary cross entropy with one sampled negative per movie."""
+    length: int = Field(200, ge=1)
+    """Maximum history length, the start token included."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+    device: str = "cpu"
+    """PyTorch device."""
+
+    @abstractmethod
+    def build_network(self, num_movies: int) -> SequenceNetwork:
+        """Return the untrained network."""
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> SequenceModel:
+        """See `Estimator.fit_graph`."""
+        device = pick_device(self.device)
+        with seeded(self.seed) as generator:
+            network = self.build_network(graph.num_movies).to(device)
+            optimizer = self.optimizer(network)
+            # One position more than the network reads: the last movie is only ever a target.
+            windows = history_tokens(graph.users, graph.num_movies, network.length + 1)
+            active = torch.nonzero(windows[:, -1] < graph.num_movies).squeeze(1)  # users with a history
+            negatives = NegativeSampler(graph)
+
+            def run_epoch() -> float:
+                network.train()
+                total, num_targets = torch.zeros((), device=device), 0
+                for batch in batches(len(active), self.batch_size, generator):
+                    nodes = active[batch]
+                    inputs, following = windows[nodes, :-1], windows[nodes, 1:]
+                    real = following < graph.num_movies
+                    targets = following[real].to(device)  # [num_targets]
+                    states = network.encode(inputs.to(device))[real.to(device)]  # [num_targets, dim]
+                    weight, bias = network.output()
+                    if self.loss == "softmax":
+                        loss = nn.functional.cross_entropy(states @ weight.T + bias, targets)
+                    else:
+                        users = nodes.unsqueeze(1).expand_as(following)[real]
+                        sampled = negatives.sample(users, generator).to(device)
+                        positive, negative = (
+                            (states * weight[movies]).sum(1) + bias[movies] for movies in (targets, sampled)
+                        )
+                        loss = -(nn.functional.logsigmoid(positive) + nn.functional.logsigmoid(-negative)).mean()
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    total += loss.detach() * len(targets)
+                    num_targets += len(targets)
+                return total.item() / num_targets
+
+            return run.run_epochs(
+                run_epoch, lambda: SequenceModel(graph, frozen(network), self), self.epochs, self.patience
+            )
+
+    def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> SequenceModel:
+        """See `Estimator.restore`."""
+        weights = dict(state)
+        network = self.build_network(int(weights.pop("num_movies")))
+        network.load_state_dict(weights)
+        return SequenceModel(graph, frozen(network), self)
 
 
 class Block(nn.Module):
@@ -212,73 +250,60 @@ class SASRecNetwork(SequenceNetwork):
         return self.movie.weight[: self.num_movies], self.get_buffer("no_bias")
 
 
-class SASRec(SequenceModel):
+@register_model("sasrec")
+class SASRec(SequenceEstimator):
     """Self-attentive sequential recommendation (Kang & McAuley, ICDM 2018).
 
-    Causal self-attention over the latest movies with learned places, section III. Two choices of loss: the paper's
-    (``"binary"``: log loss with one unwatched movie for each watched one, section III-E), and the cross entropy over
-    all movies (``"softmax"``), with which the same network ranks far better (Klenitskiy & Vasilev, RecSys 2023).
-    Profiles and ratings are not read.
+    Causal self-attention over the latest movies with learned position embeddings (section III). The loss is the
+    cross entropy over all movies, with which the same network ranks far better (Klenitskiy & Vasilev, RecSys 2023),
+    or the paper's binary cross entropy (section III-E; registered as ``sasrec-binary``). Profiles and rating values are
+    not used.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from gnnrec.data import Dataset
-    >>> from gnnrec.graph import Graph
-    >>> from gnnrec.models.base import recommend
-    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # after each movie comes the next one
-    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
-    >>> schedule = OptimizerConfig(30, learning_rate=0.02, batch_size=20)
-    >>> model = SASRec.fit(graph, dim=8, length=4, num_blocks=1, dropout=0.0, schedule=schedule)
-    >>> recommend(model, {2: 5}, k=1)["movie_id"].tolist()
+    >>> from gnnrec import Dataset
+    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # each movie is followed by the next one
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"]))
+    >>> estimator = SASRec(embedding_dim=8, length=4, num_blocks=1, dropout=0, epochs=30, learning_rate=0.02, batch_size=20)
+    >>> estimator.fit(dataset).recommend({2: 5}, k=1)["movie_id"].tolist()
     [3]
     """
 
-    name = "sasrec"
+    name: ClassVar[str] = "sasrec"
+    patience: ClassVar[int] = 10
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        loss: str = "softmax",
-        dim: int = 64,
-        length: int = 200,
-        num_blocks: int = 2,
-        num_heads: int = 1,
-        dropout: float = 0.2,
-        schedule: OptimizerConfig = OptimizerConfig(epochs=100, learning_rate=1e-3, batch_size=64),
-        seed: int = 0,
-        watch: Watch | None = None,
-        device: str = "cpu",
-    ) -> Self:
-        """Train on the histories in `graph`.
+    embedding_dim: int = Field(64, ge=1)
+    """Dimension of the embeddings."""
+    num_blocks: int = Field(2, ge=1)
+    """Number of attention blocks."""
+    num_heads: int = Field(1, ge=1)
+    """Number of attention heads."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Dropout probability."""
+    epochs: int = Field(100, ge=1)
+    """Maximum number of epochs."""
+    batch_size: int = Field(64, ge=1)
+    """Users per step."""
 
-        Parameters
-        ----------
-        graph : Graph
-            Ratings of any value count as 1.
-        loss : str
-            ``"softmax"`` or ``"binary"``.
-        dim : int
-            Width of a vector.
-        length : int
-            Latest movies that are read, the start token included.
-        num_blocks, num_heads : int
-        dropout : float
-        schedule : OptimizerConfig
-        seed : int
-        watch : Watch, optional
-            Stops early.
-        device : str
-            Where PyTorch computes.
-        """
-        with seeded(seed) as generator:
-            network = SASRecNetwork(graph.num_movies, length, dim, num_blocks, num_heads, dropout)
-            return cls.learn(graph, network, generator, schedule, loss=loss, watch=watch, device=device)
+    def build_network(self, num_movies: int) -> SequenceNetwork:
+        """See `SequenceEstimator.build_network`."""
+        return SASRecNetwork(num_movies, self.length, self.embedding_dim, self.num_blocks, self.num_heads, self.dropout)
+
+
+@register_model("sasrec-binary")
+class SASRecBinary(SASRec):
+    """`SASRec` with the binary cross entropy of the paper."""
+
+    name: ClassVar[str] = "sasrec-binary"
+    patience: ClassVar[int] = 20
+
+    loss: Literal["softmax", "binary"] = "binary"
+    """Cross entropy over all movies, or binary cross entropy with one sampled negative per movie."""
 
 
 class AverageNetwork(SequenceNetwork):
-    """The running mean of the embeddings, dropout, and one linear layer to all movies."""
+    """Running mean of the embeddings, dropout, and a linear layer to all movies."""
 
     def __init__(self, num_movies: int, length: int, dim: int, dropout: float) -> None:
         super().__init__(num_movies, length)
@@ -296,63 +321,41 @@ class AverageNetwork(SequenceNetwork):
         return self.linear.weight, self.linear.bias
 
 
-class MeanPooling(SequenceModel):
-    r"""Next movie from the averaged history: the bag-of-embeddings network of many a student project.
+@register_model("average")
+class MeanPooling(SequenceEstimator):
+    r"""Next movie from the mean of the history's embeddings.
 
     With :math:`e_i` the embedding of a movie and :math:`H_t` the latest movies before the next one,
 
     .. math:: p(j \mid H_t) = \mathrm{softmax}_j \left( W \frac{1}{|H_t|} \sum_{i \in H_t} e_i + b \right)
 
-    trained with the cross entropy of every next movie. It is the candidate network of Covington et al. (RecSys 2016)
-    without its hidden layers. The order within the history is not read.
+    trained with the cross entropy of every next movie: the candidate network of Covington et al. (RecSys 2016) without
+    its hidden layers. The order within the history is not used.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from gnnrec.data import Dataset
-    >>> from gnnrec.graph import Graph
-    >>> from gnnrec.models.base import recommend
-    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # after each movie comes the next one
-    >>> graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
-    >>> schedule = OptimizerConfig(30, learning_rate=0.05, batch_size=20)
-    >>> model = MeanPooling.fit(graph, dim=8, length=4, dropout=0.0, schedule=schedule)
-    >>> recommend(model, {2: 5}, k=1)["movie_id"].tolist()
+    >>> from gnnrec import Dataset
+    >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # each movie is followed by the next one
+    >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"]))
+    >>> estimator = MeanPooling(embedding_dim=8, length=4, dropout=0, epochs=30, learning_rate=0.05, batch_size=20)
+    >>> estimator.fit(dataset).recommend({2: 5}, k=1)["movie_id"].tolist()
     [3]
     """
 
-    name = "average"
+    name: ClassVar[str] = "average"
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        dim: int = 128,
-        length: int = 200,
-        dropout: float = 0.3,
-        schedule: OptimizerConfig = OptimizerConfig(epochs=60, learning_rate=3e-3, batch_size=64),
-        seed: int = 0,
-        watch: Watch | None = None,
-        device: str = "cpu",
-    ) -> Self:
-        """Train on the histories in `graph`.
+    embedding_dim: int = Field(128, ge=1)
+    """Dimension of the embeddings."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Dropout of the mean."""
+    epochs: int = Field(60, ge=1)
+    """Maximum number of epochs."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Learning rate of AdamW."""
+    batch_size: int = Field(64, ge=1)
+    """Users per step."""
 
-        Parameters
-        ----------
-        graph : Graph
-            Ratings of any value count as 1.
-        dim : int
-            Width of an embedding.
-        length : int
-            Latest movies that are averaged, the start token included.
-        dropout : float
-            Of the mean.
-        schedule : OptimizerConfig
-        seed : int
-        watch : Watch, optional
-            Stops early.
-        device : str
-            Where PyTorch computes.
-        """
-        with seeded(seed) as generator:
-            network = AverageNetwork(graph.num_movies, length, dim, dropout)
-            return cls.learn(graph, network, generator, schedule, loss="softmax", watch=watch, device=device)
+    def build_network(self, num_movies: int) -> SequenceNetwork:
+        """See `SequenceEstimator.build_network`."""
+        return AverageNetwork(num_movies, self.length, self.embedding_dim, self.dropout)
