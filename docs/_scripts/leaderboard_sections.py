@@ -130,7 +130,7 @@ SECTIONS: dict[str, Section] = {
         "model selection; unlike in some papers, it is not trained on.",
         HITS,
         CONFIGS_NEXT_ITEM,
-        "slim,als,mf,mean-pooling,sasrec,sasrec-binary",
+        "slim,als,mf,average,sasrec,sasrec-binary",
         time_limit=480,
     ),
     "next-item-99": ranking(

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from leaderboard_sections import INTRODUCTION, SECTIONS, SPLIT, TIME, Section
 from recorded import current
 
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.errors import GnnrecError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def main() -> None:
             for file, command in (SECTIONS[name].commands if name in SECTIONS else TIME).items():
                 if not (arguments.keep and (RESULTS / file).exists()):
                     print(f"{file}: {command}", flush=True)
-                    done = subprocess.run(words(command, folder.resolve(), RESULTS / file), cwd=HOME)
+                    done = subprocess.run(argv(command, folder.resolve(), RESULTS / file), cwd=HOME)
                     failed += [file] if done.returncode else []
     try:
         PAGE.write_text(page(RESULTS), encoding="utf-8")
@@ -60,7 +60,7 @@ def main() -> None:
         sys.exit(f"error: measuring failed: {', '.join(failed)}")
 
 
-def words(command: str, split: Path, out: Path) -> list[str]:
+def argv(command: str, split: Path, out: Path) -> list[str]:
     """Return a command for this Python, to be run from the repository's root."""
     program, *rest = [str(split) if word == SPLIT else word for word in command.split()]
     start = {"gnnrec": [sys.executable, "-m", "gnnrec.cli"], "python": [sys.executable]}[program]

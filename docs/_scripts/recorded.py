@@ -15,12 +15,11 @@ RENAMED = {
     "chronological-10core --history train+valid": "chronological-10core:history=train+valid",
     "model.history_smoothing": "model.user_degree_smoothing",
     "train.short_histories": "train.history_truncation",
-    "slim,als,mf,average,": "slim,als,mf,mean-pooling,",
 }
 
 
 def current(command: str) -> str:
     """Return a recorded command in today's spelling."""
     for old, new in RENAMED.items():
-        command = re.sub(rf"{re.escape(old)}(?![\w-])" if old[-1] != "," else re.escape(old), new, command)
+        command = re.sub(rf"{re.escape(old)}(?![\w-])", new, command)
     return re.sub(r"(\d)\.0(?=\s|$)", r"\1", command)
