@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from gnnrec.benchmark import (
+from gnnrec.benchmarking import (
     FAST,
     MODELS,
     BenchmarkReport,

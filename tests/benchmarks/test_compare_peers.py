@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.models.registry import PEERS
 
 from gnnrec import load_dataset

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from gnnrec.benchmark import MODELS, BenchmarkReport, fit_baseline
+from gnnrec.benchmarking import MODELS, BenchmarkReport, fit_baseline
 from gnnrec.cli.options import liked
 from rich.console import Console
 from typer.testing import CliRunner

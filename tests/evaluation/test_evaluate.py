@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_metrics import reference
+from tests.evaluation.test_metrics import reference
 
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
