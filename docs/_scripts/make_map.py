@@ -26,9 +26,9 @@ def main(path: Path = PICTURE) -> list[str]:
     dataset = gnnrec.load_dataset("sample")
     text = encode_plots(dataset, encoder="tfidf:32", progress=False)
     with tempfile.TemporaryDirectory() as folder:
-        poster = encode_posters(dataset, sample_posters(dataset, folder), "colours", progress=False)
+        poster = encode_posters(dataset, sample_posters(dataset, folder), "color", progress=False)
     config = gnnrec.Config.from_yaml(SETTINGS).override(["train.epochs=15", "train.patience=15"])
-    model = gnnrec.fit(dataset.with_features(text=text, poster=poster), config, progress=False)
+    model = gnnrec.fit(dataset.with_features(text=text, poster=poster), config=config, progress=False)
     shown = movie_map(model, path, num_titles=30, title="The movies of the generated sample")
     with Image.open(path) as picture:
         few = picture.convert("RGB").quantize(64)  # colours: a third of the bytes

@@ -57,7 +57,7 @@ def model(encoder: FeatureEncoder, posters: Path) -> RecGraph:
     config = Config().override(
         ["model.embedding_dim=32", "train.batch_size=64", "train.learning_rate=0.005", "train.epochs=6"]
     )
-    return fit(known.with_features(text=text, poster=poster), config, progress=False)
+    return fit(known.with_features(text=text, poster=poster), config=config, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +193,7 @@ def expected_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_the_command_says_what_the_library_says(
-    model: RecGraph, run: Path, encoder: FeatureEncoder, posters: Path
-) -> None:
+def test_the_command_equals_the_library(model: RecGraph, run: Path, encoder: FeatureEncoder, posters: Path) -> None:
     movie = model.graph.dataset.movies.iloc[3]
     lines = call(run, movie["title"], "-k", 4)
     assert table_rows(lines) == expected_rows(similar_movies(model, movie["title"], 4))
@@ -207,7 +205,7 @@ def test_the_command_says_what_the_library_says(
 
 
 @pytest.mark.slow
-def test_mistakes_of_the_command(run: Path, posters: Path, tmp_path: Path) -> None:
+def test_errors_of_the_command(run: Path, posters: Path, tmp_path: Path) -> None:
     def line(*words: object) -> str:
         (only,) = call(run, *words, status=1)
         return only.removeprefix("error: ")
@@ -215,17 +213,17 @@ def test_mistakes_of_the_command(run: Path, posters: Path, tmp_path: Path) -> No
     assert line() == line("1", "--genres", "Drama")
     assert line().startswith("name a movie of the run, or describe a new one")
     assert "'Nothing Like It' is not known" in line("Nothing Like It")
-    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to read; give --plot"
+    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to encode; give --plot"
     assert "is fitted to all texts of a corpus" in line("--plot", "A ship.", "--text-encoder", "tfidf")
     assert "does not exist" in line("--poster", tmp_path / "none.jpg")
-    assert "k must be a whole number of at least 1" in line("1", "-k", "0")
+    assert "k must be an integer of at least 1" in line("1", "-k", "0")
 
 
-def test_a_run_without_vectors(posters: Path, tmp_path: Path) -> None:
+def test_a_run_without_embeddings(posters: Path, tmp_path: Path) -> None:
     config = Config().override(["model.embedding_dim=8", "train.epochs=1"])
-    path = fit(make_sample(60, 40), config, progress=False).save(tmp_path / "run")
+    path = fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
     lines = call(path, "--genres", "Drama", "--plot", "A ship is lost.", "-k", 3)
-    assert lines[0] == "note: the run has learned from no text vectors; of --plot at most the length counts"
+    assert lines[0] == "note: the run was trained without text embeddings; only the length of --plot counts"
     assert len(table_rows(lines)) == 3
     (line,) = call(path, "--poster", posters / "2.jpg", status=1)
-    assert line.startswith("error: the run has learned from no poster vectors; leave --poster out, or train with")
+    assert line == "error: the run was trained without poster embeddings; leave --poster out, or train with --features"
