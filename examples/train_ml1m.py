@@ -92,9 +92,9 @@ def show_graph(graph: gnnrec.Graph) -> None:
     grid.add_column("how many", justify="right")
     for node_type, ids in graph.ids.items():
         grid.add_row(node_type, f"{len(ids):,}")
-    for source, relation, target in graph.data.edge_types:
+    for source, relation, target in graph.hetero_data.edge_types:
         if not relation.startswith("rev_"):
-            edges = graph.data[source, relation, target].num_edges
+            edges = graph.hetero_data[source, relation, target].num_edges
             grid.add_row(f"{source} -{relation}- {target}", f"{edges:,}")
     console.print(grid)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
@@ -51,8 +51,43 @@ def check_number(minimum: float = 0.0, *, exclusive: bool = False, **values: Any
         ...
     gnnrec.errors.ConfigError: reg must be a number above 0, not 0
     """
-    bound = f"above {minimum:g}" if exclusive else f"of at least {minimum:g}"
+    bound = f"a number above {minimum:g}" if exclusive else f"a number of at least {minimum:g}"
+    bound = "a finite number" if minimum == -math.inf else bound
     for name, value in values.items():
         ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
         if not ok or value < minimum or (exclusive and value == minimum):
-            raise ConfigError(f"{name} must be a number {bound}, not {value!r}")
+            raise ConfigError(f"{name} must be {bound}, not {value!r}")
+
+
+def first_bad_row(bad: Any) -> int | None:
+    """Return the first row where a boolean array or series holds, None if there is none; missing values do not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first_bad_row(np.array([False, True, True]))
+    1
+    """
+    flags = bad.to_numpy(dtype=bool, na_value=False) if hasattr(bad, "to_numpy") else bad
+    return int(flags.argmax()) if flags.any() else None
+
+
+def raise_at_first(
+    bad: Any, table: str, problem: Callable[[int], str], earlier: Callable[[int], int] | None = None
+) -> None:
+    """Raise a `DataError` for the first row where `bad` holds.
+
+    Parameters
+    ----------
+    bad : numpy.ndarray or pandas.Series of bool
+        ``[num_rows]``.
+    table : str
+        Name of the table, for the message.
+    problem : callable
+        Returns the message for a row.
+    earlier : callable, optional
+        Returns the row that a bad row duplicates.
+    """
+    row = first_bad_row(bad)
+    if row is not None:
+        raise DataError(problem(row), at=(table, row), earlier=None if earlier is None else (table, earlier(row)))

@@ -1,14 +1,14 @@
-"""The errors gnnrec raises on purpose, so that callers can tell them from bugs.
+"""The errors that gnnrec raises on purpose, so that callers can tell them from bugs.
 
-Every message names what was wrong, where, and what to do about it.
+Every message says what is wrong, where, and what to do about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Place = tuple[str, int | None] | str
-"""Where a fault is: a text like ``ratings.csv:7``, or table and row; rows count from 0, None is all of them."""
+Location = tuple[str, int | None] | str
+"""Where an error is: text like ``ratings.csv:7``, or a table and a row; rows count from 0, None is the whole table."""
 
 
 class GnnrecError(Exception):
@@ -26,7 +26,7 @@ class GnnrecError(Exception):
 
 
 class ConfigError(GnnrecError, ValueError):
-    """A setting or an argument that cannot be used.
+    """An invalid setting or argument.
 
     Examples
     --------
@@ -41,20 +41,20 @@ class ConfigError(GnnrecError, ValueError):
 
 
 class DownloadError(GnnrecError):
-    """A dataset could not be fetched; the message names the URL and the cause."""
+    """A download failed; the message names the URL and the cause."""
 
 
 class DataError(GnnrecError, ValueError):
-    """Data that cannot be used.
+    """Invalid data.
 
     Parameters
     ----------
     problem : str
         What is wrong and what to do.
-    at : Place, optional
+    at : Location, optional
         Where it is.
-    earlier : Place, optional
-        Where the other half of the fault is: the first of two duplicates.
+    earlier : Location, optional
+        Location of the first of two duplicates.
 
     Examples
     --------
@@ -64,21 +64,21 @@ class DataError(GnnrecError, ValueError):
     ratings.csv:5: rating nan is not finite
     """
 
-    def __init__(self, problem: str, *, at: Place | None = None, earlier: Place | None = None) -> None:
+    def __init__(self, problem: str, *, at: Location | None = None, earlier: Location | None = None) -> None:
         self.problem, self.at, self.earlier = problem, at, earlier
         message = problem if at is None else f"{_text(at)}: {problem}"
         super().__init__(message if earlier is None else f"{message} (first at {_text(earlier)})")
 
-    def moved(self, place: Callable[[str, int | None], Place]) -> DataError:
-        """Return the same error with each ``(table, row)`` replaced by ``place(table, row)``.
+    def relocated(self, locate: Callable[[str, int | None], Location]) -> DataError:
+        """Return the same error with each ``(table, row)`` replaced by ``locate(table, row)``.
 
-        A frame knows its rows only; the reader that made the frame knows the file and the line.
+        A data frame only knows its rows; the reader that made it knows the file and the line.
         """
-        at, earlier = (place(*where) if isinstance(where, tuple) else where for where in (self.at, self.earlier))
+        at, earlier = (locate(*where) if isinstance(where, tuple) else where for where in (self.at, self.earlier))
         return DataError(self.problem, at=at, earlier=earlier)
 
 
-def _text(place: Place) -> str:
-    if isinstance(place, str):
-        return place
-    return place[0] if place[1] is None else f"{place[0]} row {place[1]}"
+def _text(location: Location) -> str:
+    if isinstance(location, str):
+        return location
+    return location[0] if location[1] is None else f"{location[0]} row {location[1]}"

@@ -1,55 +1,72 @@
-"""`Dataset`: ratings, movies and users as three checked frames that keep the caller's own ids.
+"""`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
-All later rooms rely on what is established here: known columns and types, one row per movie and per user,
-every rating of a known movie by a known user, no pair twice.
+Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
+by a known user, no pair twice. The rest of the package relies on that and makes further datasets with `Dataset.trusted`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from numbers import Real
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import check_integer, check_number, raise_at_first
 from gnnrec._io import write_atomic
+from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
-from gnnrec.data.schema import check_ratings, clean_movies, clean_ratings, clean_users, given_or_derived, unused_columns
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.data.schema import (
+    DEFAULT_RATING,
+    check_ratings,
+    check_unique_pairs,
+    clean_movies,
+    clean_ratings,
+    clean_users,
+    format_id,
+    given_or_derived,
+    missing_movie_columns,
+    to_categories,
+    unknown_profiles,
+    unused_columns,
+)
+from gnnrec.errors import DataError
 
 
-def at_least(ratings: pd.DataFrame, lowest: float, name: str) -> np.ndarray:
-    """Return which rows have a rating of `lowest` or more; without ratings a `DataError` names the dataset."""
-    if not isinstance(lowest, Real) or isinstance(lowest, bool) or not math.isfinite(lowest):
-        raise ConfigError(f"min_rating must be a finite number, not {lowest!r}")
+def at_least(ratings: pd.DataFrame, min_rating: float, name: str) -> np.ndarray:
+    """Return which rows have a rating of `min_rating` or more; a `DataError` names a dataset without ratings."""
+    check_number(-np.inf, min_rating=min_rating)
     if "rating" not in ratings:
-        raise DataError(f"{name} has no ratings, only who watched what, so a least rating of {lowest:g} says nothing")
-    return ratings["rating"].to_numpy() >= lowest
+        raise DataError(f"{name} has no column rating, so min_rating={min_rating:g} cannot be applied")
+    return ratings["rating"].to_numpy() >= min_rating
 
 
-def in_core(ratings: pd.DataFrame, k: int) -> np.ndarray:
-    """Return which rows are in the k-core: the most rows in which each user and each movie has `k` or more.
+def in_core(user: np.ndarray, movie: np.ndarray, k: int) -> np.ndarray:
+    """Return which ratings are in the k-core: the largest part in which every user and every movie has `k` ratings.
 
-    It is found by dropping users and movies with fewer until none is left to drop; the order does not matter
+    Users and movies with fewer ratings are dropped until none are left; the order does not matter
     (Seidman, "Network structure and minimum degree", 1983).
+
+    Parameters
+    ----------
+    user, movie : numpy.ndarray
+        ``[num_ratings]`` int, row of the user and of the movie of each rating.
+    k : int
 
     Examples
     --------
-    >>> rows = pd.DataFrame({"user_id": [1, 1, 2, 2, 2], "movie_id": [10, 20, 10, 20, 30]})
-    >>> in_core(rows, 2).tolist()
+    >>> in_core(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 2]), 2).tolist()
     [True, True, True, True, False]
     """
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise ConfigError(f"k_core must be a whole number of at least 1, not {k!r}")
-    codes = [pd.factorize(ratings[column])[0] for column in ("user_id", "movie_id")]
-    kept = np.ones(len(ratings), dtype=bool)
+    check_integer(k_core=k)
+    kept = np.ones(len(user), dtype=bool)
     while True:
-        enough = [np.bincount(code[kept], minlength=len(ratings)) >= k for code in codes]
-        still = kept & enough[0][codes[0]] & enough[1][codes[1]]
+        enough = [np.bincount(codes[kept], minlength=codes.max(initial=0) + 1) >= k for codes in (user, movie)]
+        still = kept & enough[0][user] & enough[1][movie]
         if still.sum() == kept.sum():
             return kept
         kept = still
@@ -57,7 +74,7 @@ def in_core(ratings: pd.DataFrame, k: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Dataset:
-    """Ratings with what is known about the movies and the people.
+    """Ratings with what is known about the movies and users.
 
     Columns are also found under their usual other names (``userId``, ``item_id``, ``score``, ...). Frames
     are copied, rows keep their order and get a fresh index. Rows in error messages count from 0.
@@ -76,22 +93,22 @@ class Dataset:
         matter, the most frequent spelling is kept) and any columns of your own. Derived from the ratings when
         not given.
     name : str
-        Shown in reports.
+        Name for reports.
     filters : str
-        What was left out of the whole dataset, for reports; `filtered` writes it.
+        Filters that were applied, for reports; `filtered` writes it.
     features : mapping of str to ContentEmbeddings, optional
-        Vectors of movies by modality, such as ``"poster"`` and ``"text"``; see `with_features`.
+        Content embeddings of movies by modality, such as ``"poster"`` and ``"text"``; see `with_features`.
 
     Attributes
     ----------
     unused : mapping of str to tuple of str
-        By table, the given columns whose names are not understood, so that no model reads them.
+        By table, given columns that no model reads because their names are not recognized.
 
     Raises
     ------
     DataError
         A required column is missing, there are no ratings, an id is missing or of the wrong type, a rating
-        is not finite, a timestamp is no time, an age is not between 0 and 150, a user rated a movie twice, a
+        is not finite, a timestamp is invalid, an age is not between 0 and 150, a user rated a movie twice, a
         movie or user is listed twice, or a rating names a movie or user that its table lacks.
 
     Examples
@@ -102,15 +119,16 @@ class Dataset:
     Dataset('mine': 2 users, 2 movies, 3 ratings)
     """
 
-    ratings: pd.DataFrame
-    movies: pd.DataFrame
-    users: pd.DataFrame
     name: str
     filters: str
     features: Mapping[str, ContentEmbeddings]
-    unused: Mapping[str, tuple[str, ...]] = field(init=False)
+    unused: Mapping[str, tuple[str, ...]]
+    rating_table: RatingTable
+    user_ids: IdIndex
+    movie_ids: IdIndex
+    _movies: Parts[pd.DataFrame]
+    _users: Parts[pd.DataFrame]
 
-    # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
         self,
         ratings: pd.DataFrame,
@@ -124,55 +142,146 @@ class Dataset:
         ratings = clean_ratings(ratings)
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
-        check_ratings(ratings, movies, users)
-        values = {"ratings": ratings, "movies": movies, "users": users, "name": name, "filters": filters}
-        values["features"] = dict(features or {})
-        odd = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
-        values["unused"] = {table: names for table, names in odd.items() if names}
-        for name_of, value in values.items():
-            object.__setattr__(self, name_of, value)
+        user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
+        user, movie = check_ratings(ratings, movies, users, movie_ids.rows, user_ids.rows)
+        unused = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
+        self._set(
+            name=name,
+            filters=filters,
+            features=dict(features or {}),
+            unused={table: names for table, names in unused.items() if names},
+            rating_table=RatingTable(ratings, user, movie),
+            user_ids=user_ids,
+            movie_ids=movie_ids,
+            _movies=Parts([movies], concat_rows),
+            _users=Parts([users], concat_rows),
+        )
+
+    @classmethod
+    def trusted(
+        cls,
+        ratings: pd.DataFrame | RatingTable,
+        movies: pd.DataFrame,
+        users: pd.DataFrame,
+        name: str,
+        filters: str = "",
+        features: Mapping[str, ContentEmbeddings] | None = None,
+    ) -> Dataset:
+        """Make a dataset of tables that come from another one, without checking or copying them.
+
+        Parameters
+        ----------
+        ratings : pandas.DataFrame or RatingTable
+            With a fresh index. A `RatingTable` also has the rows of users and movies, so ids are not looked up.
+        movies, users : pandas.DataFrame
+            With a fresh index.
+        name, filters, features
+            As for the constructor.
+        """
+        user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
+        if isinstance(ratings, pd.DataFrame):
+            user, movie = user_ids.rows(pd.Index(ratings["user_id"])), movie_ids.rows(pd.Index(ratings["movie_id"]))
+            ratings = RatingTable(ratings, user, movie)
+        unused = {"movies": unused_columns(movies.columns, "movies"), "users": unused_columns(users.columns, "users")}
+        made = cls.__new__(cls)
+        made._set(
+            name=name,
+            filters=filters,
+            features=dict(features or {}),
+            unused={table: names for table, names in unused.items() if names},
+            rating_table=ratings,
+            user_ids=user_ids,
+            movie_ids=movie_ids,
+            _movies=Parts([movies], concat_rows),
+            _users=Parts([users], concat_rows),
+        )
+        return made
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _with(self, **values: Any) -> Dataset:
+        made = copy.copy(self)
+        made._set(**values)
+        return made
+
+    @property
+    def ratings(self) -> pd.DataFrame:
+        """``user_id, movie_id[, rating][, timestamp]``, one row per rating."""
+        return self.rating_table.frame
+
+    @property
+    def movies(self) -> pd.DataFrame:
+        """``movie_id, title, genres, year`` and further columns, one row per movie."""
+        return self._movies.joined
+
+    @property
+    def users(self) -> pd.DataFrame:
+        """``user_id, age, gender, occupation`` and further columns, one row per user."""
+        return self._users.joined
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the ratings have timestamps."""
+        return "timestamp" in self.rating_table.columns
 
     @property
     def num_users(self) -> int:
         """Number of users, those without ratings included."""
-        return len(self.users)
+        return len(self.user_ids)
 
     @property
     def num_movies(self) -> int:
         """Number of movies, those without ratings included."""
-        return len(self.movies)
+        return len(self.movie_ids)
 
     @property
     def num_ratings(self) -> int:
         """Number of ratings."""
-        return len(self.ratings)
+        return len(self.rating_table)
 
     def __repr__(self) -> str:
-        called = ", ".join(filter(None, (repr(self.name), self.filters)))
-        return f"Dataset({called}: {self.num_users:,} users, {self.num_movies:,} movies, {self.num_ratings:,} ratings)"
+        label = ", ".join(filter(None, (repr(self.name), self.filters)))
+        return f"Dataset({label}: {self.num_users:,} users, {self.num_movies:,} movies, {self.num_ratings:,} ratings)"
+
+    def take(self, rows: np.ndarray) -> Dataset:
+        """Return the dataset with some of its ratings, and all movies and users.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            ``[n]`` int or ``[num_ratings]`` bool. The result has no `filters`.
+        """
+        table = self.rating_table
+        ratings = table.frame.iloc[rows].reset_index(drop=True)
+        return self._with(rating_table=RatingTable(ratings, table.user[rows], table.movie[rows]), filters="")
+
+    def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
+        """Return the dataset with just these content embeddings, without checking that they belong to it."""
+        return self._with(features=dict(features))
 
     def filtered(self, min_rating: float | None = None, k_core: int | None = None) -> Dataset:
-        """Return the dataset with fewer ratings; users and movies that have none left go, too.
+        """Return the dataset with fewer ratings; users and movies without any ratings left are dropped.
 
         Parameters
         ----------
         min_rating : float, optional
-            Keep ratings of at least this.
+            Lowest rating to keep.
         k_core : int, optional
-            Then keep the largest part in which every user and every movie has at least this many ratings (the
-            k-core), as in "10-core".
+            Then keep the k-core: the largest part in which every user and every movie has at least this many ratings.
 
         Returns
         -------
         Dataset
-            Rows keep their order. What was done stands in `filters`, and from there in the protocol of a `Split`.
+            Rows keep their order. `filters` describes the filters; the protocol of a `Split` repeats it.
 
         Raises
         ------
         DataError
-            There is no column ``rating`` to go by, or nothing is left.
+            There is no column ``rating``, or no ratings are left.
         ConfigError
-            `min_rating` is no finite number, or `k_core` is not a whole number of at least 1.
+            `min_rating` is not a finite number, or `k_core` is not an integer of at least 1.
 
         Examples
         --------
@@ -182,54 +291,204 @@ class Dataset:
         """
         if min_rating is None and k_core is None:
             return self
-        ratings, done = self.ratings, [self.filters] if self.filters else []
+        table, done = self.rating_table, [self.filters] if self.filters else []
+        kept = np.ones(len(table), dtype=bool)
         if min_rating is not None:
-            ratings = ratings[at_least(ratings, min_rating, self.name)]
+            kept = at_least(table.frame, min_rating, self.name)
             done.append(f"rating >= {min_rating:g}")
         if k_core is not None:
-            ratings = ratings[in_core(ratings, k_core)]
+            kept[kept] = in_core(table.user[kept], table.movie[kept], k_core)
             done.append(f"{k_core}-core")
-        if ratings.empty:
-            raise DataError(f"no rating of {self.name} is left after {', '.join(done)}; ask for less")
-        movies = self.movies[self.movies["movie_id"].isin(ratings["movie_id"])]
-        users = self.users[self.users["user_id"].isin(ratings["user_id"])]
-        return Dataset(ratings, movies, users, self.name, ", ".join(done), self.features)
+        if not kept.any():
+            raise DataError(f"no ratings of {self.name} are left after {', '.join(done)}; use a weaker filter")
+        movies, movie = _used_rows(self.movies, table.movie[kept])
+        users, user = _used_rows(self.users, table.user[kept])
+        ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
+        return Dataset.trusted(ratings, movies, users, self.name, ", ".join(done), self.features)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
-        """Return the dataset with vectors of its movies, by modality; those of the same name are replaced.
+        """Return the dataset with content embeddings of its movies, by modality; those of the same name are replaced.
 
         Raises
         ------
         DataError
-            No movie of the dataset is among those of a modality: the ids are of another kind.
+            A modality has an embedding for none of the movies.
 
         Examples
         --------
         >>> ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
         >>> dataset = Dataset(ratings).with_features(text=ContentEmbeddings([7], [[0.5, 1.0]]))
         >>> dataset.features
-        {'text': ContentEmbeddings(1 movies, 2 wide: given)}
+        {'text': ContentEmbeddings(1 movies, 2 dimensions: given)}
         """
-        for name, vectors in features.items():
-            if not vectors.aligned(self.movies["movie_id"])[1].any():
+        for name, embeddings in features.items():
+            if not (self.movie_ids.rows(embeddings.movie_ids) >= 0).any():
                 raise DataError(
-                    f"none of the {len(vectors):,} movies with {name} vectors is in {self.name}; "
-                    "are they keyed by the same movie ids?"
+                    f"none of the {len(embeddings):,} movies with {name} embeddings is in {self.name}; "
+                    "use the movie ids of the dataset"
                 )
-        made = copy.copy(self)
-        object.__setattr__(made, "features", {**self.features, **features})
-        return made
+        return self._with(features={**self.features, **features})
+
+    def add_ratings(
+        self,
+        ratings: pd.DataFrame,
+        users: pd.DataFrame | None = None,
+        *,
+        spellings: Mapping[str, Iterable[str]] | None = None,
+    ) -> Dataset:
+        """Return the dataset with more ratings; unknown user ids become new users.
+
+        Only the added rows are checked. They are appended, so the time does not depend on the size of the dataset.
+
+        Parameters
+        ----------
+        ratings : pandas.DataFrame
+            ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the dataset. Without ``rating`` a movie
+            counts as liked, without ``timestamp`` as rated at the time of the latest rating.
+        users : pandas.DataFrame, optional
+            ``user_id[, age][, gender][, occupation]`` of new users.
+        spellings : mapping of str to iterable of str, optional
+            Preferred spellings of ``gender`` and ``occupation``; by default those of the dataset.
+
+        Returns
+        -------
+        Dataset
+            Users and ratings that were there before keep their rows.
+
+        Raises
+        ------
+        DataError
+            A movie is unknown, a user has rated a movie before, or `users` lists a user that is there already. The
+            message names the row of the given frame.
+
+        Examples
+        --------
+        >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]}))
+        >>> dataset.add_ratings(pd.DataFrame({"user_id": [2], "movie_id": [8]}))
+        Dataset('custom': 2 users, 2 movies, 3 ratings)
+        """
+        with _relocated_to_added():
+            added = clean_ratings(ratings)
+        self._check_id_type(added["user_id"], self.user_ids, "ratings")
+        self._check_id_type(added["movie_id"], self.movie_ids, "ratings")
+        movie = self.movie_ids.rows(pd.Index(added["movie_id"]))
+        _raise_at_first(movie < 0, added, "ratings", "movie {movie_id} is unknown; add it with add_movies")
+        ids = self.user_ids
+        new = added["user_id"][ids.rows(pd.Index(added["user_id"])) < 0].unique()
+        parts = []
+        if users is not None:
+            parts.append(self._clean_added_users(users, spellings or {}))
+            new = new[~pd.Index(new).isin(parts[0]["user_id"])]
+        if len(new):
+            parts.append(unknown_profiles(pd.Series(new, name="user_id", dtype=added["user_id"].dtype)))
+        people = self._users
+        for part in parts:
+            people, ids = people.append(part), ids.append(pd.Index(part["user_id"]))
+        user = ids.rows(pd.Index(added["user_id"]))
+        self._check_not_rated(added, user, movie)
+        columns = self.rating_table.columns
+        # Columns that only the dataset has: the movie is liked, and was rated just now.
+        if "rating" in columns and "rating" not in added:
+            added = added.assign(rating=np.float32(DEFAULT_RATING))
+        if "timestamp" in columns and "timestamp" not in added:
+            added = added.assign(timestamp=self.rating_table.latest)
+        return self._with(
+            rating_table=self.rating_table.append(added[columns], user, movie), _users=people, user_ids=ids
+        )
+
+    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Dataset:
+        """Return the dataset with more movies; only the added rows are checked.
+
+        Parameters
+        ----------
+        movies : pandas.DataFrame
+            ``movie_id[, title][, genres][, year][, directors][, actors][, runtime][, plot]``.
+        features : mapping of str to ContentEmbeddings or array_like, optional
+            Content embeddings of these movies, by modality of the dataset, made by the same encoder. An array has a row
+            for each row of `movies`; for a single movie it may be one vector.
+
+        Returns
+        -------
+        Dataset
+            Movies that were there before keep their rows.
+
+        Raises
+        ------
+        DataError
+            A movie is there already, its row is invalid (the message names the row of the given frame), or its
+            embeddings are of an unknown modality or another dimension.
+
+        Examples
+        --------
+        >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]}))
+        >>> dataset.add_movies(pd.DataFrame({"movie_id": [9], "title": ["Brazil (1985)"]})).movies["year"].tolist()
+        [<NA>, <NA>, 1985]
+        """
+        added, embeddings = self.clean_added_movies(movies, features or {})
+        columns = self._movies.first.columns
+        rows, only_added = self._movies, missing_movie_columns(added.columns.difference(columns), self.num_movies)
+        if only_added:
+            rows = Parts([self.movies.assign(**only_added)], concat_rows)
+        added = added.assign(**missing_movie_columns(columns.difference(added.columns), len(added)))
+        joined = {name: self.features[name].joined(values) for name, values in embeddings.items()}
+        return self._with(
+            _movies=rows.append(added),
+            movie_ids=self.movie_ids.append(pd.Index(added["movie_id"])),
+            features={**self.features, **joined},
+        )
+
+    def clean_added_movies(
+        self, movies: pd.DataFrame, features: Mapping[str, Any]
+    ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
+        """Check movies that are not in the dataset and their embeddings; parameters as for `add_movies`."""
+        if unknown := [name for name in features if name not in self.features]:
+            there = ", ".join(self.features) or "none"
+            raise DataError(f"there are no {', '.join(unknown)} embeddings; the modalities are: {there}")
+        with _relocated_to_added():
+            added = clean_movies(movies)
+        self._check_id_type(added["movie_id"], self.movie_ids, "movies")
+        known = self.movie_ids.rows(pd.Index(added["movie_id"])) >= 0
+        _raise_at_first(known, added, "movies", "movie {movie_id} is there already")
+        embeddings = {name: _embeddings_of(values, added, name) for name, values in features.items()}
+        for name, values in embeddings.items():
+            self.features[name].check_dim(values)
+        return added, embeddings
+
+    def _clean_added_users(self, users: pd.DataFrame, spellings: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+        with _relocated_to_added():
+            added = clean_users(users)
+        self._check_id_type(added["user_id"], self.user_ids, "users")
+        known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
+        _raise_at_first(known, added, "users", "user {user_id} is there already")
+        for column in ("gender", "occupation"):
+            ours = [*spellings.get(column, ()), *self.users[column].dropna().unique()]
+            added[column] = to_categories(added[column], ours)
+        return added
+
+    def _check_not_rated(self, added: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
+        """Raise a `DataError` for an added rating of a movie that the user has rated, before or in an earlier row."""
+        pairs = pd.Series(user * np.int64(self.num_movies) + movie)
+        check_unique_pairs(pairs, added, "added ratings")
+        rated, _ = self.rating_table.histories_of(np.unique(user))
+        known = pairs.isin(rated.user * np.int64(self.num_movies) + rated.movie)
+        _raise_at_first(known, added, "ratings", "user {user_id} has rated movie {movie_id} already; drop the row")
+
+    def _check_id_type(self, ids: pd.Series, known: IdIndex, table: str) -> None:
+        is_number = ids.dtype == "int64"
+        if is_number != known.are_numbers:
+            ours, theirs = ("text", "whole numbers") if is_number else ("whole numbers", "text")
+            raise DataError(f"{ids.name} must be {ours}, as in the dataset, not {theirs}", at=(f"added {table}", None))
 
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
-        Text ids that all look like whole numbers ("12") come back as whole numbers, and those with blanks
-        around them without these.
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, and surrounding blanks of text
+        ids are lost.
 
         Parameters
         ----------
         path : str or Path
-            Folder; made when missing.
+            Folder; created if missing.
 
         Returns
         -------
@@ -243,6 +502,41 @@ class Dataset:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame whole or not at all."""
+    """Write a frame; the file appears completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _used_rows(table: pd.DataFrame, codes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows of a table that occur in `codes`, and the codes renumbered for them."""
+    used = np.zeros(len(table), dtype=bool)
+    used[codes] = True
+    return table[used].reset_index(drop=True), (np.cumsum(used) - 1)[codes]
+
+
+def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbeddings:
+    """Return embeddings that come as a table, a row for each row of `movies`, or as one vector of a single movie."""
+    if isinstance(values, ContentEmbeddings):
+        return values
+    try:
+        rows = np.asarray(values, dtype=np.float32)
+        return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
+    except (TypeError, ValueError) as error:  # DataError is a ValueError
+        raise DataError(f"the {name} embeddings of the added movies: {error}") from None
+
+
+@contextlib.contextmanager
+def _relocated_to_added() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise error.relocated(lambda table, row: (f"added {table}", row)) from None
+
+
+def _raise_at_first(bad: np.ndarray | pd.Series, added: pd.DataFrame, table: str, problem: str) -> None:
+    """Raise for the first row where `bad` holds; `problem` may name id columns in braces."""
+
+    def text(row: int) -> str:
+        return problem.format(**{str(name): format_id(added[name].iloc[row]) for name in added.filter(like="_id")})
+
+    raise_at_first(bad, f"added {table}", text)

@@ -1,4 +1,4 @@
-"""`ContentEmbeddings`: what a picture, a text or anything else says about movies, as one vector each."""
+"""`ContentEmbeddings`: one embedding per movie, made from its poster, its plot or other content."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gnnrec.errors import DataError
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class ContentEmbeddings:
-    """Vectors of movies in one modality: their posters, their plots, or whatever someone brings.
+    """Embeddings of movies in one modality, such as posters or plots.
 
-    Movies that are not in it have no picture or text; nothing is made up for them.
+    Movies that have no poster or text are left out; models treat their embeddings as missing.
 
     Parameters
     ----------
@@ -25,52 +25,52 @@ class ContentEmbeddings:
         ``[n]``, each once.
     values : array_like
         ``[n, dim]``, finite; kept as float32.
-    about : str
-        How they were made, for reports: the encoder and its weights, or the file they came from.
+    description : str
+        How they were made, for reports: the encoder and its weights, or the file they were read from.
 
     Raises
     ------
     DataError
-        Lengths differ, an id is there twice, a value is not finite, or there are no columns.
+        Lengths differ, an id occurs twice, a value is not finite, or there are no columns.
 
     Examples
     --------
-    >>> vectors = ContentEmbeddings([10, 20], [[1.0, 0.0], [0.5, 0.5]], about="by hand")
-    >>> vectors
-    ContentEmbeddings(2 movies, 2 wide: by hand)
-    >>> values, known = vectors.aligned([20, 30])
+    >>> embeddings = ContentEmbeddings([10, 20], [[1.0, 0.0], [0.5, 0.5]], description="by hand")
+    >>> embeddings
+    ContentEmbeddings(2 movies, 2 dimensions: by hand)
+    >>> values, known = embeddings.aligned([20, 30])
     >>> values.tolist(), known.tolist()
     ([[0.5, 0.5], [0.0, 0.0]], [True, False])
     """
 
     movie_ids: pd.Index
     values: np.ndarray
-    about: str
+    description: str
 
-    def __init__(self, movie_ids: Iterable[Any], values: Any, about: str = "given") -> None:
+    def __init__(self, movie_ids: Iterable[Any], values: Any, description: str = "given") -> None:
         ids, array = pd.Index(movie_ids), np.array(values, dtype=np.float32, order="C")
         if array.ndim != 2 or not array.shape[1]:
             raise DataError(
-                f"vectors of movies must be a table of numbers, a row per movie, not of shape {array.shape}"
+                f"embeddings must be a table of numbers with a row per movie, not an array of shape {array.shape}"
             )
         if len(ids) != len(array):
-            raise DataError(f"{len(ids)} movie ids for {len(array)} vectors")
+            raise DataError(f"{len(ids)} movie ids for {len(array)} embeddings")
         if ids.has_duplicates:
-            raise DataError(f"movie {format_id(ids[ids.duplicated()][0])} has more than one vector")
+            raise DataError(f"movie {format_id(ids[ids.duplicated()][0])} has more than one embedding")
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-            raise DataError(f"the vector of movie {format_id(ids[row])} has a number that is not finite")
+            raise DataError(f"the embedding of movie {format_id(ids[row])} is not finite")
         array.flags.writeable = False
-        for field, value in {"movie_ids": ids, "values": array, "about": about}.items():
+        for field, value in {"movie_ids": ids, "values": array, "description": description}.items():
             object.__setattr__(self, field, value)
 
     @property
     def dim(self) -> int:
-        """Width of a vector."""
+        """Dimension of the embeddings."""
         return int(self.values.shape[1])
 
     def aligned(self, movie_ids: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the vectors in the order of these movies.
+        """Return the embeddings in the order of the given movies.
 
         Parameters
         ----------
@@ -80,28 +80,32 @@ class ContentEmbeddings:
         Returns
         -------
         values : numpy.ndarray
-            ``[num_movies, dim]`` float32, zeros for movies without a vector.
+            ``[num_movies, dim]`` float32, zeros for movies without an embedding.
         known : numpy.ndarray
             ``[num_movies]`` bool, which movies have one.
         """
-        place = self.movie_ids.get_indexer(pd.Index(movie_ids))
-        known = place >= 0
-        values = np.zeros((len(place), self.dim), dtype=np.float32)
-        values[known] = self.values[place[known]]
+        rows = self.movie_ids.get_indexer(pd.Index(movie_ids))
+        known = rows >= 0
+        values = np.zeros((len(rows), self.dim), dtype=np.float32)
+        values[known] = self.values[rows[known]]
         return values, known
 
     def joined(self, other: ContentEmbeddings) -> ContentEmbeddings:
-        """Return these vectors and others of the same modality; `DataError` where widths differ or a movie has two."""
+        """Return these embeddings and others; `DataError` if dimensions differ or a movie is in both."""
+        self.check_dim(other)
+        ids = self.movie_ids.append(other.movie_ids)
+        return ContentEmbeddings(ids, np.concatenate([self.values, other.values]), self.description)
+
+    def check_dim(self, other: ContentEmbeddings) -> None:
+        """Raise a `DataError` unless both have the same dimension."""
         if self.dim != other.dim:
             raise DataError(
-                f"vectors of {other.dim} numbers ({other.about}) do not fit those of {self.dim} ({self.about}); "
-                "make them with the same encoder"
+                f"embeddings of dimension {other.dim} ({other.description}) do not fit those of dimension {self.dim} "
+                f"({self.description}); make them with the same encoder"
             )
-        ids = [*self.movie_ids, *other.movie_ids]
-        return ContentEmbeddings(ids, np.concatenate([self.values, other.values]), self.about)
 
     def __len__(self) -> int:
         return len(self.movie_ids)
 
     def __repr__(self) -> str:
-        return f"ContentEmbeddings({len(self):,} movies, {self.dim} wide: {self.about})"
+        return f"ContentEmbeddings({len(self):,} movies, {self.dim} dimensions: {self.description})"

@@ -1,7 +1,7 @@
-"""Files beside a movies table that tell more about the movies: ``fullplot.csv``, ``omdb.csv`` and ``links.csv``.
+"""Tables in files: CSV, TSV and Parquet, with errors that name file and line; and side tables of the movies.
 
-Each is a table of its own with a column ``movie_id`` (or one of its usual other names), and what it knows becomes
-columns of the movies. A fault is reported with the file and line it is in.
+Side tables are ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` in the folder of a dataset. Each has a column
+``movie_id`` (or one of its usual other names); its other columns are added to the movies table.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gnnrec.data.schema import AS_GIVEN, FACTS, canonical_columns, canonical_names, clean_movies
-from gnnrec.errors import DataError, Place
+from gnnrec.data.schema import (
+    OPTIONAL_MOVIE_COLUMNS,
+    ORIGINAL_NAMES,
+    canonical_columns,
+    canonical_names,
+    clean_movies,
+)
+from gnnrec.errors import DataError, Location
 
 csv.field_size_limit(2**31 - 1)  # plots may be long
 
@@ -37,7 +43,7 @@ def records(path: Path, separator: str, *, strict: bool = False) -> Iterator[tup
 
 
 def check_start(path: Path) -> None:
-    """Stop at a file that is missing, empty, or not text in UTF-8."""
+    """Raise a `DataError` for a file that is missing, empty, or not UTF-8 text."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     with path.open("rb") as file:
@@ -45,11 +51,11 @@ def check_start(path: Path) -> None:
     if not start.strip():
         raise DataError(f"{path} is empty; its first line must name the columns")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
-        raise DataError("the file is UTF-16 or no text; save it as UTF-8", at=f"{path}:1")
+        raise DataError("the file is UTF-16 or not text; save it as UTF-8", at=f"{path}:1")
 
 
 def check_encoding(path: Path) -> None:
-    """Name the first byte that is not UTF-8."""
+    """Raise a `DataError` for the first byte that is not UTF-8."""
     raw = path.read_bytes()
     try:
         raw.decode("utf-8")
@@ -73,15 +79,15 @@ def read_header(path: Path) -> tuple[str, list[str], int]:
         raise
     separator = max(",\t;", key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
-    if again := [name for place, name in enumerate(names) if name in names[:place]]:
-        raise DataError(f"two columns {again[0]}; keep one of them", at=f"{path}:{number}")
+    if repeated := [name for position, name in enumerate(names) if name in names[:position]]:
+        raise DataError(f"two columns {repeated[0]}; keep one of them", at=f"{path}:{number}")
     return separator, names, number
 
 
-def find_fault(path: Path, separator: str, num_columns: int, *, strict: bool = False) -> None:
-    """Stop at the first byte that is not UTF-8 or the first line with too few or too many fields.
+def raise_at_first_fault(path: Path, separator: str, num_columns: int, *, strict: bool = False) -> None:
+    """Raise a `DataError` for the first byte that is not UTF-8 or the first line with a wrong number of fields.
 
-    `strict` stops at odd quotes too, which are a fault only where pandas could not read the file.
+    `strict` also raises for misplaced quotes, which matter only if pandas could not read the file.
     """
     check_encoding(path)
     for line, fields in records(path, separator, strict=strict):
@@ -98,8 +104,8 @@ def line_of_row(path: Path, separator: str, row: int) -> int:
 
 
 def has_leading_zeros(path: Path, separator: str, positions: Sequence[int]) -> bool:
-    """Tell whether an id such as 007 stands in one of the columns; a number would lose its zeros."""
-    # A cheap look at the bytes rules out nearly all files; only a hit needs the columns told apart.
+    """Return whether one of the columns has an id such as 007, which would lose its zeros as a number."""
+    # A fast scan of the bytes rules out nearly all files; only then are the columns parsed.
     return _may_have_leading_zeros(path) and any(
         re.match(r"\s*[+-]?0\d", fields[position])
         for _, fields in islice(records(path, separator), 1, None)
@@ -128,26 +134,26 @@ _MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A frame and where it came from: `line` gives the line in `path` of a row of `frame`."""
+    """A data frame and its file: `line` returns the line in `path` of a row of `frame`."""
 
     path: Path
     frame: pd.DataFrame
     line: Callable[[int], int] | None = None
 
-    def place(self, row: int | None) -> str:
-        """Return a row as ``ratings.csv:7``; for files without lines as ``ratings.parquet row 5``."""
+    def locate(self, row: int | None) -> str:
+        """Return the location of a row: ``ratings.csv:7``, or ``ratings.parquet row 5`` for files without lines."""
         if row is None:
             return str(self.path)
         return f"{self.path} row {row}" if self.line is None else f"{self.path}:{self.line(row)}"
 
 
-def places(tables: Mapping[str, Table]) -> Callable[[str, int | None], Place]:
-    """Return the function that `DataError.moved` needs to name file and line."""
-    return lambda table, row: tables[table].place(row) if table in tables else (table, row)
+def locator(tables: Mapping[str, Table]) -> Callable[[str, int | None], Location]:
+    """Return the function that `DataError.relocated` needs to name file and line."""
+    return lambda table, row: tables[table].locate(row) if table in tables else (table, row)
 
 
 def find_table(folder: Path, name: str) -> Path | None:
-    """Return the file that holds the table `name`, e.g. ``ratings.csv``, or None."""
+    """Return the file of the table `name`, e.g. ``ratings.csv``, or None."""
     found = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
     return next((path for path in found if path.is_file()), None)
 
@@ -160,13 +166,13 @@ def read_folder(
     Parameters
     ----------
     folder : Path
-        Holds ``<name>.csv``, ``.tsv`` or ``.parquet``.
+        Folder with ``<name>.csv``, ``.tsv`` or ``.parquet``.
     wanted : mapping
-        File names without ending, and what each holds: "ratings", "movies" or "users".
+        File names without suffix, and the kind of each table: "ratings", "movies" or "users".
     required : collection of str
-        The files that must be there.
+        Files that must be there.
     text_ids : collection of str
-        Id columns that are text even where they look like numbers.
+        Id columns to read as text even if they look like numbers.
 
     Returns
     -------
@@ -176,13 +182,13 @@ def read_folder(
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
     paths = {name: path for name in wanted if (path := find_table(folder, name)) is not None}
-    if lacking := [name for name in required if name not in paths]:
-        raise DataError(f"{folder} lacks {', '.join(f'{name}.csv' for name in lacking)} (or .tsv, .parquet)")
+    if missing := [name for name in required if name not in paths]:
+        raise DataError(f"{folder} has no {', '.join(f'{name}.csv' for name in missing)} (or .tsv, .parquet)")
     return read_files(paths, wanted, text_ids)
 
 
 def read_files(paths: Mapping[str, Path], kinds: Mapping[str, str], text_ids: Collection[str] = ()) -> dict[str, Table]:
-    """Read files that belong together: an id column is text in all of them or in none."""
+    """Read files that belong together; an id column is text in all of them or in none."""
     text = set(text_ids)
     while True:
         tables = {name: _read(path, kinds[name], text) for name, path in paths.items()}
@@ -196,7 +202,7 @@ def read_files(paths: Mapping[str, Path], kinds: Mapping[str, str], text_ids: Co
         }
         if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
             return tables
-        text |= found  # "007" in one file: read "8" in the others as text too
+        text |= found  # "007" in one file: "8" in the others is text, too
 
 
 def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
@@ -205,36 +211,36 @@ def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
     check_start(path)
     separator, header, header_line = read_header(path)
     names = canonical_names(header, kind)
-    ours = [names.get(name, name) for name in header]
+    columns = [names.get(name, name) for name in header]
     literal = {"user_id", "movie_id", "title", "rating", "timestamp"}  # a movie may be called "NaN"
     try:
         frame = pd.read_csv(
             path,
             sep=separator,
-            names=ours,
+            names=columns,
             header=None,
             skiprows=header_line,
-            dtype={column: str for column in ours if column in text_ids},
+            dtype={column: str for column in columns if column in text_ids},
             keep_default_na=False,
-            na_values={column: _MISSING for column in ours if column not in literal},
+            na_values={column: _MISSING for column in columns if column not in literal},
             skipinitialspace=True,
             encoding="utf-8-sig",
             low_memory=False,
         )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        find_fault(path, separator, len(header), strict=True)
+        raise_at_first_fault(path, separator, len(header), strict=True)
         raise DataError(f"{path} cannot be read: {error}") from error
-    frame.attrs[AS_GIVEN] = header  # for messages
+    frame.attrs[ORIGINAL_NAMES] = header  # for messages
     short = not isinstance(frame.index, pd.RangeIndex) or _has_gaps(frame.iloc[:, -1])
-    if short:  # pandas fills short lines up and takes long first lines for an index; both are faults
-        find_fault(path, separator, len(header))
+    if short:  # pandas pads short lines and takes the first fields of long lines for an index; both are errors
+        raise_at_first_fault(path, separator, len(header))
     ids = [column for column in ("user_id", "movie_id") if column in frame]
     as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
     loses_zeros = [column for column in as_numbers if column not in text_ids]
-    if loses_zeros and has_leading_zeros(path, separator, [ours.index(column) for column in loses_zeros]):
+    if loses_zeros and has_leading_zeros(path, separator, [columns.index(column) for column in loses_zeros]):
         return _read(path, kind, {*text_ids, *loses_zeros})
     for column in set(ids).difference(as_numbers):
-        frame[column] = frame[column].str.strip()  # "ann " is not somebody else
+        frame[column] = frame[column].str.strip()  # "ann " and "ann" are the same user
     return Table(path, frame, lambda row: line_of_row(path, separator, row))
 
 
@@ -252,29 +258,29 @@ def _read_parquet(path: Path, kind: str) -> pd.DataFrame:
     return frame.rename(columns=canonical_names(frame.columns, kind))
 
 
-BESIDE = ("fullplot", "omdb", "links")
-"""The files, without ending; of two that know the same thing of a movie, the first is believed."""
+SIDE_TABLES = ("fullplot", "omdb", "links")
+"""File names without suffix; if two have a value for the same movie and column, the first is used."""
 
 
-def read_beside(folder: Path) -> dict[str, Table]:
-    """Read the files beside a movies table of another format, whose ids are whole numbers."""
+def read_side_tables(folder: Path) -> dict[str, Table]:
+    """Read the side tables in a folder."""
     found: dict[str, Table] = {}
-    for name in BESIDE:  # one by one: text among the ids of one file must not make text of the others'
+    for name in SIDE_TABLES:  # one by one: text ids in one file must not turn those of the others into text
         found |= read_folder(folder, {name: "movies"}, required=())
     return found
 
 
-def with_facts(movies: Table, beside: Mapping[str, Table]) -> Table:
-    """Return a movies table with further columns, filled in where the table itself says nothing.
+def add_side_tables(movies: Table, side_tables: Mapping[str, Table]) -> Table:
+    """Return a movies table with the columns of its side tables; values of the table itself are kept.
 
-    Rows about movies that the table lacks are left out; a file about none of its movies is a `DataError`.
+    Rows of other movies are ignored; a side table with none of the movies is a `DataError`.
     """
     frame = movies.frame.copy()
-    for name, table in beside.items():
-        facts = _facts(name, table)
-        if len(facts):
-            _check_ids(facts.index, movies, table)
-        for column, values in facts.items():
+    for name, table in side_tables.items():
+        added = _clean_side_table(name, table)
+        if len(added):
+            _check_ids(added.index, movies, table)
+        for column, values in added.items():
             found = values.reindex(frame["movie_id"]).set_axis(frame.index)
             if column in frame:
                 own = frame[column].astype(object)
@@ -291,23 +297,25 @@ def _check_ids(ids: pd.Index, movies: Table, table: Table) -> None:
     if theirs != ours:
         raise DataError(f"movie_id is {theirs} but {ours} in {movies.path.name}; use the same", at=str(table.path))
     if not ids.isin(movies.frame["movie_id"]).any():
-        raise DataError(f"it tells of none of the movies in {movies.path.name}", at=str(table.path))
+        raise DataError(f"it has none of the movies in {movies.path.name}", at=str(table.path))
 
 
-def _facts(name: str, table: Table) -> pd.DataFrame:
-    """Return the known columns of a table, checked, with the movie ids as index."""
+def _clean_side_table(name: str, table: Table) -> pd.DataFrame:
+    """Return the recognized columns of a side table, checked, with movie ids as index."""
     try:
         frame = canonical_columns(table.frame, "movies", ("movie_id",))
-        known = [column for column in FACTS if column in frame]
+        known = [column for column in OPTIONAL_MOVIE_COLUMNS if column in frame]
         frame = frame[["movie_id", *known]]
         if name == "omdb":
-            frame = frame.assign(**{who: _people(frame[who]) for who in ("directors", "actors") if who in known})
+            frame = frame.assign(
+                **{name: _split_names(frame[name]) for name in ("directors", "actors") if name in known}
+            )
         return clean_movies(frame).set_index("movie_id")[known]
     except DataError as error:
-        raise error.moved(places({"movies": table})) from None
+        raise error.relocated(locator({"movies": table})) from None
 
 
-def _people(values: pd.Series) -> pd.Series:
-    """Return names as OMDb writes them, ``"Don Bluth, Gary Goldman(co-director)"``, in our way."""
+def _split_names(values: pd.Series) -> pd.Series:
+    """Convert names from the format of OMDb, ``"Don Bluth, Gary Goldman(co-director)"``."""
     names = values.astype("string").str.replace(r"\s*\([^)]*\)", "", regex=True)
     return names.str.replace(r"\s*,(?!\s*(?:Jr|Sr)\b)\s*", "|", regex=True)

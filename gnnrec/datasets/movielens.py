@@ -15,15 +15,15 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.data.tables import (
-    BESIDE,
+    SIDE_TABLES,
     SUFFIXES,
     Table,
+    add_side_tables,
     find_table,
-    places,
-    read_beside,
+    locator,
     read_files,
     read_folder,
-    with_facts,
+    read_side_tables,
 )
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.errors import DataError
@@ -127,7 +127,7 @@ def read_dataset(path: str | Path, name: str | None = None) -> Dataset:
     try:
         return Dataset(**frames, name=name or default_name)
     except DataError as error:
-        raise error.moved(places(tables)) from None
+        raise error.relocated(locator(tables)) from None
 
 
 def _read_folder(folder: Path) -> dict[str, Table]:
@@ -141,15 +141,15 @@ def _read_folder(folder: Path) -> dict[str, Table]:
     else:
         kinds = {kind: kind for kind in ("ratings", "movies", "users")}
         if find_table(folder, "movies"):
-            kinds |= dict.fromkeys(BESIDE, "movies")
+            kinds |= dict.fromkeys(SIDE_TABLES, "movies")
         tables = read_folder(folder, kinds, required=("ratings",))
-        return _with_side_tables(tables, {name: tables.pop(name) for name in BESIDE if name in tables})
-    return _with_side_tables(tables, read_beside(folder) if "movies" in tables else {})
+        return _with_side_tables(tables, {name: tables.pop(name) for name in SIDE_TABLES if name in tables})
+    return _with_side_tables(tables, read_side_tables(folder) if "movies" in tables else {})
 
 
 def _with_side_tables(tables: dict[str, Table], side_tables: dict[str, Table]) -> dict[str, Table]:
     if side_tables and "movie_id" in tables["movies"].frame:  # Dataset reports a missing movie_id
-        tables["movies"] = with_facts(tables["movies"], side_tables)
+        tables["movies"] = add_side_tables(tables["movies"], side_tables)
     return tables
 
 

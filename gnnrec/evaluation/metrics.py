@@ -149,7 +149,7 @@ class CatalogStatistics:
     def from_graph(cls, graph: Graph) -> CatalogStatistics:
         """Return the statistics of the training graph."""
         genres = torch.zeros(graph.num_movies, len(graph.genres))
-        genres[graph.movie_genres] = 1.0
+        genres[graph.movies.attribute_edges["genres"]] = 1.0
         counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
         return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
 

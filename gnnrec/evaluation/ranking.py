@@ -80,7 +80,7 @@ def _cleaned(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     try:
         return Dataset(frame).ratings
     except DataError as error:
-        raise error.moved(lambda table, row: (name, row)) from None
+        raise error.relocated(lambda table, row: (name, row)) from None
 
 
 def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:

@@ -391,7 +391,7 @@ def _encoder_name(embeddings: ContentEmbeddings, modality: str) -> str:
     ConfigError
         It is unknown: the embeddings come from another source, or from an encoder with local files.
     """
-    name, _, details = embeddings.about.partition(", ")
+    name, _, details = embeddings.description.partition(", ")
     remedy = f"name the encoder, e.g. {_EXAMPLES[modality]}"
     try:
         found = get_encoder(name, modality)

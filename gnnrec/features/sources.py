@@ -15,7 +15,7 @@ import pandas as pd
 from gnnrec.data import Dataset
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.schema import format_id, to_ids, to_text
-from gnnrec.data.tables import SUFFIXES, Table, places, read_files
+from gnnrec.data.tables import SUFFIXES, Table, locator, read_files
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES, read_embedding_file, read_safetensors
@@ -283,7 +283,7 @@ def read_movie_table(path: Path, ids: pd.Index | None = None) -> Table:
     try:
         found = to_ids(table.frame["movie_id"], "table")
     except DataError as error:
-        raise error.moved(places({"table": table})) from None
+        raise error.relocated(locator({"table": table})) from None
     if text_ids:
         found = found.astype(str)
     elif ids is not None and not pd.api.types.is_integer_dtype(found.dtype):
@@ -291,12 +291,14 @@ def read_movie_table(path: Path, ids: pd.Index | None = None) -> Table:
         if invalid.any():
             row = int(invalid.argmax())
             problem = f"movie id {found[row]!r} is not an integer like the ids of the dataset"
-            raise DataError(problem, at=table.place(row))
+            raise DataError(problem, at=table.locate(row))
         found = found.astype("int64")  # with integer ids, 0007 is 7
     if found.duplicated().any():
         row = int(found.duplicated().to_numpy().argmax())
         first = int((found == found[row]).to_numpy().argmax())
-        raise DataError(f"movie {format_id(found[row])} is duplicated", at=table.place(row), earlier=table.place(first))
+        raise DataError(
+            f"movie {format_id(found[row])} is duplicated", at=table.locate(row), earlier=table.locate(first)
+        )
     return Table(path, table.frame.assign(movie_id=found), table.line)
 
 
@@ -342,7 +344,7 @@ def _read_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
             problem = (
                 f"{name} is {format_id(columns[name].iloc[row])}; every column but movie_id must hold finite numbers"
             )
-            raise DataError(problem, at=table.place(row))
+            raise DataError(problem, at=table.locate(row))
         columns[name] = numbers
     return table.frame["movie_id"], columns.to_numpy(dtype=np.float32)
 

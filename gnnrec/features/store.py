@@ -74,7 +74,7 @@ def write_embedding_file(path: Path, stored: StoredEmbeddings) -> None:
     }
     header = {
         "format": FORMAT,
-        "description": stored.embeddings.about,
+        "description": stored.embeddings.description,
         "encoder_key": stored.encoder_key,
         "corpus_dependent": stored.corpus_dependent,
         "digest": _digest(tensors),
@@ -157,7 +157,7 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> import tempfile
     >>> from gnnrec.features import save_embeddings
     >>> folder = tempfile.mkdtemp()
-    >>> path = save_embeddings(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand"))
+    >>> path = save_embeddings(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand"))
     >>> load_features(folder)
     {'text': ContentEmbeddings(2 movies, 2 wide: by hand)}
     """
@@ -193,7 +193,7 @@ def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings
     Examples
     --------
     >>> import tempfile
-    >>> embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], about="by hand")
+    >>> embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand")
     >>> save_embeddings(tempfile.mkdtemp(), "mood", embeddings).name
     'mood.safetensors'
     """

@@ -1,9 +1,20 @@
-"""Users, movies, genres and occupations as one heterogeneous graph, and people on their way into it."""
+"""Users, movies and their attributes as one heterogeneous graph; new users and movies."""
 
 from gnnrec.graph.graph import Graph
-from gnnrec.graph.movies import AGE_BINS, DECADES, NewMovie
+from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
 from gnnrec.graph.transitions import transition_counts
-from gnnrec.graph.users import UserBatch
+from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 
-__all__ = ["AGE_BINS", "DECADES", "Graph", "NewMovie", "NewUser", "UserBatch", "encode_users", "transition_counts"]
+__all__ = [
+    "AGE_BINS",
+    "DECADES",
+    "Graph",
+    "MovieFeatures",
+    "NewMovie",
+    "NewUser",
+    "UserBatch",
+    "UserProfiles",
+    "encode_users",
+    "transition_counts",
+]

@@ -1,11 +1,14 @@
-"""`NewMovie`: a movie that is in no graph, described well enough to be placed in one."""
+"""Movies as models see them: numeric features, links to attribute nodes and content embeddings; and `NewMovie`.
+
+An attribute (a column whose values become nodes) is one line of `MOVIE_ATTRIBUTES`, a numeric feature one line of
+`NUMERIC_FEATURES`.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,182 +17,180 @@ import torch
 from torch import Tensor
 
 from gnnrec.data import ContentEmbeddings
-
-AGE_BINS = (18, 25, 35, 45, 50, 56)
-"""Lower ends of the age groups after the first; the groups of MovieLens-1M."""
+from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
 
 DECADES = tuple(range(1920, 2030, 10))
 """Decades of release; earlier movies count as the first, later ones as the last."""
 
 
-def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
-    """Return ``[n, 7 + num_genders]``, what is known of people besides their occupation.
-
-    Parameters
-    ----------
-    ages : numpy.ndarray
-        ``[n]`` years, NaN where not known.
-    genders : numpy.ndarray
-        ``[n]`` int64, the place of each among the known genders, -1 where not known.
-    num_genders : int
-    """
-    return torch.cat([age_features(ages), one_hot(genders, num_genders)], dim=1)
-
-
-def age_features(ages: np.ndarray) -> Tensor:
-    """Return ``[n, 7]``, one column per age group; `ages` in years, NaN where not known."""
-    codes = np.where(np.isnan(ages), -1, np.digitize(ages, AGE_BINS))
-    return one_hot(codes, len(AGE_BINS) + 1)
-
-
-def decade_features(years: np.ndarray) -> Tensor:
-    """Return ``[n, 11]``, one column per decade of release; NaN where not known."""
+def decade_features(movies: pd.DataFrame) -> Tensor:
+    """Return ``[num_movies, 11]``, one column per decade of release; zeros where the year is unknown."""
+    years = movies["year"].to_numpy(dtype="float64", na_value=np.nan)
     decades = np.clip((np.nan_to_num(years) - DECADES[0]) // 10, 0, len(DECADES) - 1)
     return one_hot(np.where(np.isnan(years), -1, decades), len(DECADES))
 
 
-def one_hot(codes: np.ndarray, width: int) -> Tensor:
-    """Return ``[len(codes), width]`` with a one in the column of each code; zeros for -1."""
-    x = torch.zeros(len(codes), width)
-    rows = np.flatnonzero(codes >= 0)
-    x[torch.from_numpy(rows), torch.from_numpy(codes[rows].astype(np.int64))] = 1.0
-    return x
+def _numbers(column: str, movies: pd.DataFrame) -> np.ndarray:
+    if column not in movies:
+        return np.full(len(movies), np.nan)
+    return movies[column].to_numpy("float64", na_value=np.nan)
 
 
-def value_edges(values: pd.Series, known: pd.Index, separator: str | None = None) -> tuple[Tensor, Tensor]:
-    """Return the edges ``(row, node)`` from each row to the values it names.
-
-    Parameters
-    ----------
-    values : pandas.Series of str
-        One text per row; with a `separator`, several values in one text.
-    known : pandas.Index
-        The nodes. A value that is not among them makes no edge.
-    separator : str, optional
-        For example ``"|"`` in ``"Comedy|Drama"``.
-    """
-    texts = values.reset_index(drop=True).fillna("").astype(object)
-    parts = texts.str.split(separator, regex=False).explode() if separator else texts
-    node = known.get_indexer(pd.Index(parts))
-    row = parts.index.to_numpy()
-    return torch.from_numpy(row[node >= 0].astype(np.int64)), torch.from_numpy(node[node >= 0].astype(np.int64))
+def _log_plot_length(movies: pd.DataFrame) -> np.ndarray:
+    if "plot" not in movies:
+        return np.full(len(movies), np.nan)
+    words = np.array([len(plot.split()) if isinstance(plot, str) else 0 for plot in movies["plot"]], dtype="float64")
+    return np.log(words, where=words > 0, out=np.full(len(words), np.nan))
 
 
-def distinct_values(values: pd.Series, separator: str | None = None, min_rows: int = 1) -> pd.Index:
-    """Return the sorted values that occur in at least `min_rows` rows, as the nodes of a node type."""
-    texts = values.dropna().astype(object)
-    parts = texts.str.split(separator, regex=False).explode() if separator else texts
-    often = (value for value, count in Counter(parts).items() if count >= min_rows)
-    return pd.Index(sorted(set(often) - {""}), dtype=object)
+NUMERIC_FEATURES: dict[str, tuple[Callable[[pd.DataFrame], np.ndarray], float, float]] = {
+    "year": (partial(_numbers, "year"), 1985.0, 15.0),
+    "runtime": (partial(_numbers, "runtime"), 100.0, 25.0),
+    "plot_length": (_log_plot_length, 4.0, 1.0),
+}
+"""How each is computed from the movies table (NaN where unknown), and its typical value and spread."""
 
 
-def warn_unknown_values(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:
-    """Say which values of a column a graph that is made after training cannot use."""
-    new = distinct_values(values, separator).difference(known)
-    if len(new):
-        warnings.warn(f"{what} {', '.join(map(repr, new))} was not seen in training and is ignored", stacklevel=4)
-
-
-NUMERIC_FEATURES = {"year": (1985.0, 15.0), "runtime": (100.0, 25.0), "words": (4.0, 1.0)}
-"""What is taken off each and what it is divided by: years, minutes, and the logarithm of the plot's number of words."""
-
-
-def numeric_movie_features(movies: pd.DataFrame) -> Tensor:
-    """Return ``[num_movies, 6]``: year, runtime and length of the plot, then which of them are known.
-
-    Each is of a size near 1, and 0 where it is not known.
-    """
-    nothing = pd.Series(np.nan, index=movies.index)
-    words = [len(plot.split()) if isinstance(plot, str) else 0 for plot in movies.get("plot", nothing)]
-    with np.errstate(divide="ignore"):
-        facts = {"year": movies.get("year", nothing), "runtime": movies.get("runtime", nothing), "words": np.log(words)}
-    columns = [
-        pd.to_numeric(pd.Series(facts[name]), errors="coerce").to_numpy("float64", na_value=np.nan)
-        for name in NUMERIC_FEATURES
-    ]
-    values = np.stack(columns, axis=1)
-    values[np.isinf(values)] = np.nan
+def numeric_features(movies: pd.DataFrame) -> Tensor:
+    """Return ``[num_movies, 6]``: the standardized `NUMERIC_FEATURES`, 0 where unknown, then which of them are known."""
+    columns = [(compute(movies) - center) / scale for compute, center, scale in NUMERIC_FEATURES.values()]
+    values = np.stack(columns, axis=1)  # [num_movies, 3]
     known = ~np.isnan(values)
-    centre, unit = np.array(list(NUMERIC_FEATURES.values())).T
-    values = np.where(known, ((np.nan_to_num(values) - centre) / unit).clip(-4, 4), 0.0)
+    values = np.where(known, np.nan_to_num(values).clip(-4, 4), 0.0)
     return torch.from_numpy(np.concatenate([values, known], axis=1)).float()
 
 
 @dataclass(frozen=True)
 class MovieAttribute:
-    """A kind of node that movies are linked to.
+    """A column of the movies table whose values are nodes.
 
     Attributes
     ----------
     node_type, relation : str
         Names in PyG's `HeteroData`: the edges are ``("movie", relation, node_type)``.
-    people : bool
-        Whether these are people: so many that new ones are no surprise, and that those of a single movie, who link it
-        to nothing, are better left out.
+    is_person : bool
+        Whether the values are persons. Those of a single movie link it to nothing and are left out, and unknown ones
+        in added movies are normal.
     separator : str
-        Between the values of one movie.
+        Separator between the values of a movie.
     """
 
     node_type: str
     relation: str
-    people: bool = False
+    is_person: bool = False
     separator: str = "|"
 
 
 GENRES = "genres"
 MOVIE_ATTRIBUTES = {
     GENRES: MovieAttribute("genre", "has"),
-    "directors": MovieAttribute("director", "directed_by", people=True),
-    "actors": MovieAttribute("actor", "stars", people=True),
+    "directors": MovieAttribute("director", "directed_by", is_person=True),
+    "actors": MovieAttribute("actor", "stars", is_person=True),
 }
-"""By column of the movies table. Genres are part of every graph."""
+"""By column of the movies table. Every graph has genres."""
 
 
 def attribute_values(movies: pd.DataFrame, min_movies: int) -> dict[str, pd.Index]:
-    """Return the nodes of each kind, by column; people of fewer than `min_movies` movies are left out."""
+    """Return the attribute nodes, by column; persons with fewer than `min_movies` movies are left out."""
     found = {
-        column: distinct_values(movies[column], side.separator, min_movies if side.people else 1)
-        for column, side in MOVIE_ATTRIBUTES.items()
+        column: distinct_values(movies[column], attribute.separator, min_movies if attribute.is_person else 1)
+        for column, attribute in MOVIE_ATTRIBUTES.items()
         if column in movies
     }
     return {column: values for column, values in found.items() if len(values) or column == GENRES}
 
 
-def known_attribute_values(movies: pd.DataFrame, known: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
-    """Return the `known` nodes of each kind, and warn of values that are not among them, unless they are people."""
-    values = {column: known[column] for column in MOVIE_ATTRIBUTES if column == GENRES or column in known}
-    for column in values:
-        side = MOVIE_ATTRIBUTES[column]
-        if not side.people:
-            warn_unknown_values(movies[column], values[column], side.node_type, side.separator)
-    return values
+def warn_unknown_attributes(movies: pd.DataFrame, attributes: Mapping[str, pd.Index]) -> None:
+    """Warn about attribute values of movies that are not nodes, except persons."""
+    for column, values in attributes.items():
+        attribute = MOVIE_ATTRIBUTES[column]
+        if not attribute.is_person:
+            warn_unknown_values(movies[column], values, attribute.node_type, attribute.separator)
 
 
-def attribute_edges(movies: pd.DataFrame, values: Mapping[str, pd.Index]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the edges ``(movie, value)`` of each kind, by column."""
-    nothing = pd.Series("", index=movies.index)
-    return {
-        column: value_edges(movies.get(column, nothing), nodes, MOVIE_ATTRIBUTES[column].separator)
-        for column, nodes in values.items()
-    }
+@dataclass(frozen=True, eq=False)
+class MovieFeatures:
+    """Features of movies as tensors.
+
+    Attributes
+    ----------
+    x : Tensor
+        ``[num_movies, 11]``, decade of release; see `decade_features`.
+    numeric : Tensor
+        ``[num_movies, 6]``, see `numeric_features`.
+    attribute_edges : dict of str to (Tensor, Tensor)
+        By attribute, the edges ``(movie, attribute node)``, each ``[num_edges]`` int64.
+    num_attributes : dict of str to int
+        By attribute, the number of nodes.
+    modalities : dict of str to (Tensor, Tensor)
+        By modality, ``[num_movies, dim]`` content embeddings, and ``[num_movies]`` bool, which movies have one.
+    """
+
+    x: Tensor
+    numeric: Tensor
+    attribute_edges: dict[str, tuple[Tensor, Tensor]]
+    num_attributes: dict[str, int]
+    modalities: dict[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def from_table(
+        cls,
+        movies: pd.DataFrame,
+        embeddings: Mapping[str, ContentEmbeddings],
+        attributes: Mapping[str, pd.Index],
+        base: MovieFeatures | None = None,
+    ) -> MovieFeatures:
+        """Compute the features of a movies table.
+
+        Parameters
+        ----------
+        movies : pandas.DataFrame
+        embeddings : mapping of str to ContentEmbeddings
+            By modality.
+        attributes : mapping of str to pandas.Index
+            The nodes, by attribute.
+        base : MovieFeatures, optional
+            Features of the first movies of the table, which need not be computed again.
+        """
+        aligned = {name: values.aligned(movies["movie_id"]) for name, values in embeddings.items()}
+        modalities = {name: (torch.from_numpy(v), torch.from_numpy(known)) for name, (v, known) in aligned.items()}
+        start = 0 if base is None else len(base)
+        rows = movies.iloc[start:]
+        x, numeric = decade_features(rows), numeric_features(rows)
+        none = torch.zeros(0, dtype=torch.int64)
+        edges = {
+            column: value_edges(rows[column], nodes, MOVIE_ATTRIBUTES[column].separator)
+            if column in rows and rows[column].notna().any()
+            else (none, none)
+            for column, nodes in attributes.items()
+        }
+        if base is not None:
+            x, numeric = torch.cat([base.x, x]), torch.cat([base.numeric, numeric])
+            for column, (movie, node) in edges.items():
+                first_movies, first_nodes = base.attribute_edges[column]
+                edges[column] = torch.cat([first_movies, movie + start]), torch.cat([first_nodes, node])
+        return cls(x, numeric, edges, {column: len(nodes) for column, nodes in attributes.items()}, modalities)
+
+    def __len__(self) -> int:
+        return len(self.x)
 
 
 @dataclass(frozen=True)
 class NewMovie:
-    """A movie nobody has rated. All of it is optional: what is not told is not known.
+    """A movie without ratings. Everything is optional; what is not given counts as unknown.
 
     Parameters
     ----------
     title : str, optional
         A year at its end, as in ``"Night Train (2001)"``, counts as `year`.
     genres, directors, actors : str or list of str, optional
-        ``"Comedy|Drama"`` or ``["Comedy", "Drama"]``. Those that the graph does not know count for nothing.
+        ``"Comedy|Drama"`` or ``["Comedy", "Drama"]``. Values that are not in the graph are ignored.
     year, runtime : int, optional
         Year of release, and minutes.
     plot : str, optional
-        Its length tells how well known a movie is. For what it says, give its vector in `features`.
+        Only its length is used. For its content, give the embedding in `features`.
     features : mapping of str to array_like, optional
-        A vector for each modality of the graph that you have, made by the same encoder as those of the graph.
+        Content embeddings by modality of the graph, made by the same encoder.
 
     Examples
     --------
@@ -208,18 +209,18 @@ class NewMovie:
 
     def row(self, movie_id: Any) -> pd.DataFrame:
         """Return a movies table with this one movie."""
-        told: dict[str, Any] = {"movie_id": movie_id, "title": self.title, "year": self.year}
-        told |= {"runtime": self.runtime, "plot": self.plot}
-        told |= {column: _joined(getattr(self, column)) for column in ("genres", "directors", "actors")}
-        return pd.DataFrame([{column: value for column, value in told.items() if value is not None}])
+        values: dict[str, Any] = {"movie_id": movie_id, "title": self.title, "year": self.year}
+        values |= {"runtime": self.runtime, "plot": self.plot}
+        values |= {column: _join_names(getattr(self, column)) for column in ("genres", "directors", "actors")}
+        return pd.DataFrame([{column: value for column, value in values.items() if value is not None}])
 
-    def vectors(self, movie_id: Any) -> dict[str, ContentEmbeddings]:
-        """Return its vectors by modality."""
+    def embeddings(self, movie_id: Any) -> dict[str, ContentEmbeddings]:
+        """Return its content embeddings by modality."""
         return {
-            name: ContentEmbeddings([movie_id], np.asarray(vector, dtype=np.float32).reshape(1, -1), "given")
-            for name, vector in self.features.items()
+            name: ContentEmbeddings([movie_id], np.asarray(values, dtype=np.float32).reshape(1, -1))
+            for name, values in self.features.items()
         }
 
 
-def _joined(values: str | Iterable[str] | None) -> str | None:
+def _join_names(values: str | Iterable[str] | None) -> str | None:
     return values if values is None or isinstance(values, str) else "|".join(values)

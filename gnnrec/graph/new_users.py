@@ -1,28 +1,26 @@
-"""From whatever a caller has to a `UserBatch`: known ids, a `NewUser`, ratings by movie, a list of these, a frame."""
+"""`NewUser`, and `encode_users`: from ids, new users, ratings by movie, lists of these or frames to a `UserBatch`."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, canonical_names, to_timestamps
+from gnnrec._checks import raise_at_first
+from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, MAX_AGE, canonical_names, to_timestamps
 from gnnrec.errors import DataError
-from gnnrec.graph.movies import profile_features
-from gnnrec.graph.users import UserBatch
-
-if TYPE_CHECKING:
-    from gnnrec.graph.graph import Graph
+from gnnrec.graph.graph import Graph
+from gnnrec.graph.users import UserBatch, UserProfiles, profile_features
 
 
 def parse_rating(movie: Any, value: Any) -> float:
-    """Return a rating, which must be finite."""
+    """Return a rating; a `DataError` unless it is a finite number."""
     try:
         rating = float(value)
     except (TypeError, ValueError):
@@ -46,49 +44,48 @@ def parse_time(movie: Any, value: Any) -> float:
 
 
 def parse_age(value: Any) -> float:
-    """Return years, NaN when not given."""
+    """Return an age in years, NaN if not given."""
     if value is None or value is pd.NA:
         return float("nan")
     try:
         age = float(value)
     except (TypeError, ValueError):
         age = -1.0
-    if age < 0 or age > 150:
-        raise DataError(f"age {value!r} is not an age in years")
+    if age < 0 or age > MAX_AGE:
+        raise DataError(f"age {value!r} is not between 0 and {MAX_AGE} years")
     return age
 
 
 def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
-    """Return ``[1]`` int64, the place of a value among the known ones, -1 when not given."""
+    """Return ``[1]`` int64, the position of a value among the known ones, -1 if not given."""
     if value is None:
         return np.array([-1])
     for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():
             return np.array([code])
     close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
-    hint = f"known are, for example: {', '.join(close)}" if close else f"the training data names no {what} at all"
-    raise DataError(f"{what} {value!r} is not known; {hint}")
+    hint = f"choose, for example, from {', '.join(close)}" if close else f"the training data has no {what}"
+    raise DataError(f"unknown {what} {value!r}; {hint}")
 
 
 @dataclass(frozen=True)
 class NewUser:
-    """Someone the model has never met. Everything is optional.
+    """A user without training ratings. Everything is optional.
 
     Parameters
     ----------
     age : float, optional
         In years.
     gender, occupation : str, optional
-        As they are spelled in the data the model was trained on (upper and lower case do not matter).
+        As in the training data, in upper or lower case.
     ratings : mapping or iterable
-        ``{movie id or title: rating}``; or just the movies, when they are simply liked. Oldest first, unless there are
-        `timestamps`.
+        ``{movie id or title: rating}``; or a list of liked movies. Oldest first, unless there are `timestamps`.
     timestamps : mapping or sequence, optional
-        When each rating was made: ``{movie as in ratings: time}``, or the times in the order of `ratings`. A time is
-        seconds since 1970 or what `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by it; equal
-        times keep their order.
+        Time of each rating: ``{movie as in ratings: time}``, or the times in the order of `ratings`, as seconds since
+        1970 or anything that `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by time; equal times
+        keep their order.
     name : hashable, optional
-        Stands in the ``user_id`` column of what `recommend` returns.
+        Value of the ``user_id`` column in the result of `recommend`.
 
     Examples
     --------
@@ -104,65 +101,60 @@ class NewUser:
     name: Hashable | None = None
 
 
-def encode_users(graph: Graph, who: Any) -> tuple[UserBatch, pd.Index]:
-    """Return people as a `UserBatch` and, in the same order, what to call them.
+def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
+    """Return users as a `UserBatch`, and their ids or names in the same order.
 
     Parameters
     ----------
     graph : Graph
-        Knows the stored users, the movies and their titles.
-    who : NewUser, mapping, id, list of these, array, or DataFrame
+        With the stored users, and the movies and their titles.
+    users : NewUser, mapping, id, list of these, array, or DataFrame
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
-        or, if unknown, a new person with that ``age``, ``gender`` and ``occupation``. With ``movie_id`` (and optionally
-        ``rating`` and ``timestamp``) every distinct ``user_id`` is a new person with just that history.
+        or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``. With ``movie_id`` (and optionally
+        ``rating`` and ``timestamp``) every distinct ``user_id`` is a new user with just that history.
 
     Raises
     ------
     DataError
-        An unknown user, movie, gender or occupation, a rating that is not finite, times that cannot be read or do not
-        fit the ratings, or nobody at all.
+        A user, movie, gender or occupation is unknown, a rating is not finite, times are invalid or do not match the
+        ratings, or there are no users.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(60, 40))
-    >>> users, names = encode_users(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])
-    >>> names.tolist(), users.movie_index[users.user_index == 1].tolist(), users.rating[users.user_index == 1].tolist()
+    >>> batch, names = encode_users(graph, [7, NewUser(ratings={1: 5, 2: 3}, name="ann")])
+    >>> names.tolist(), batch.movie_index[batch.user_index == 1].tolist(), batch.rating[batch.user_index == 1].tolist()
     ([7, 'ann'], [0, 1], [5.0, 3.0])
     """
-    if isinstance(who, pd.DataFrame):
-        who = _users_in_frame(graph, who)
-    elif isinstance(who, (NewUser, Mapping, str, bytes)) or np.isscalar(who):
-        who = [who]
-    if who is None or not isinstance(who, Iterable):
-        raise DataError(f"cannot recommend to {who!r}; give a user id, a NewUser, ratings by movie, or a list of these")
-    people = list(who)
-    if wrong := [p for p in people if not isinstance(p, (NewUser, Mapping, Hashable))]:
-        raise DataError(f"cannot recommend to {wrong[0]!r}; each must be a user id, a NewUser or ratings by movie")
-    if not people:
-        raise DataError("nobody to recommend to: the list of users is empty")
-    new = [isinstance(person, (NewUser, Mapping)) for person in people]
-    if not any(new):
-        return graph.user_batch(graph.user_nodes(people)), pd.Index(people)
-    batches = [
-        _new_batch(graph, p) if n else graph.user_batch(graph.user_nodes([p])) for p, n in zip(people, new, strict=True)
-    ]
-    names = [
-        _name(person, i, len(people)) if n else person for i, (person, n) in enumerate(zip(people, new, strict=True))
-    ]
-    return UserBatch.concatenate(batches), pd.Index(names, dtype=None if not any(map(_is_text, names)) else object)
+    if isinstance(users, pd.DataFrame):
+        users = _users_in_frame(graph, users)
+    elif isinstance(users, (NewUser, Mapping, str, bytes)) or np.isscalar(users):
+        users = [users]
+    if users is None or not isinstance(users, Iterable):
+        raise DataError(f"expected a user id, a NewUser, ratings by movie, or a list of these, not {users!r}")
+    given = list(users)
+    if invalid := [user for user in given if not isinstance(user, (NewUser, Mapping, Hashable))]:
+        raise DataError(f"each user must be a user id, a NewUser or ratings by movie, not {invalid[0]!r}")
+    if not given:
+        raise DataError("the list of users is empty")
+    is_new = [isinstance(user, (NewUser, Mapping)) for user in given]
+    if not any(is_new):
+        return graph.user_batch(graph.user_nodes(given)), pd.Index(given)
+    batches, names = [], []
+    for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
+        batches.append(_new_batch(graph, user) if new else graph.user_batch(graph.user_nodes([user])))
+        names.append(_name(user, position, len(given)) if new else user)
+    has_text = any(isinstance(name, str) for name in names)
+    return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
 
 
-def _is_text(name: Any) -> bool:
-    return isinstance(name, str)
-
-
-def _name(person: NewUser | Mapping, position: int, of: int) -> Hashable:
-    given = person.name if isinstance(person, NewUser) else None
-    if given is not None:
-        return given
-    return "new user" if of == 1 else f"new user {position + 1}"
+def _name(user: NewUser | Mapping, position: int, num_users: int) -> Hashable:
+    name = user.name if isinstance(user, NewUser) else None
+    if name is not None:
+        return name
+    return "new user" if num_users == 1 else f"new user {position + 1}"
 
 
 def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
@@ -179,23 +171,25 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
             for row, (user_id, stored) in enumerate(zip(frame["user_id"], known, strict=True))
         ]
     pairs = frame[["user_id", "movie_id"]]
-    for wrong, problem in (
+    for bad, problem in (
         (pairs.isna().any(axis=1), "is missing an id"),
         (pairs.duplicated(), "repeats an earlier one"),
     ):
-        if wrong.any():
-            row = int(wrong.to_numpy().argmax())
+
+        def text(row: int, problem: str = problem) -> str:
             user, movie = (pairs[column].tolist()[row] for column in pairs)
-            raise DataError(f"the row of user {user!r} and movie {movie!r} {problem}; drop it", at=("users", row))
+            return f"the row of user {user!r} and movie {movie!r} {problem}; drop it"
+
+        raise_at_first(bad, "users", text)
     if "timestamp" in frame:
         frame = frame.assign(timestamp=to_timestamps(frame["timestamp"], "users"))
-    people = []
+    users = []
     for user_id, rows in frame.groupby("user_id", sort=False):
-        rated = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
-        history = dict(zip(rows["movie_id"], rated, strict=True))
+        ratings = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
+        history = dict(zip(rows["movie_id"], ratings, strict=True))
         times = rows["timestamp"].tolist() if "timestamp" in rows else None
-        people.append(NewUser(**_profile(rows), ratings=history, timestamps=times, name=user_id))
-    return people
+        users.append(NewUser(**_profile(rows), ratings=history, timestamps=times, name=user_id))
+    return users
 
 
 def _profile(rows: pd.DataFrame) -> dict[str, Any]:
@@ -203,16 +197,16 @@ def _profile(rows: pd.DataFrame) -> dict[str, Any]:
     return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 
-def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
-    if not isinstance(person, NewUser):
-        person = NewUser(ratings=person)
-    nodes, ratings, times = _history(graph, person)
-    age, gender = np.array([parse_age(person.age)]), category_code(person.gender, graph.genders, "gender")
-    occupation = torch.from_numpy(category_code(person.occupation, graph.occupations, "occupation"))
-    occupation = occupation[occupation >= 0]
+def _new_batch(graph: Graph, user: NewUser | Mapping) -> UserBatch:
+    if not isinstance(user, NewUser):
+        user = NewUser(ratings=user)
+    nodes, ratings, times = _history(graph, user)
+    age, gender = np.array([parse_age(user.age)]), category_code(user.gender, graph.genders, "gender")
+    occupation = torch.from_numpy(category_code(user.occupation, graph.occupations, "occupation"))
+    profile = UserProfiles(profile_features(age, gender, len(graph.genders)), occupation)
     return UserBatch(
-        x=profile_features(age, gender, len(graph.genders)),
-        occupation=(torch.zeros_like(occupation), occupation),
+        x=profile.x,
+        occupation=profile.occupation_edges(),
         user_index=torch.zeros_like(nodes),
         movie_index=nodes,
         rating=ratings,
@@ -223,21 +217,20 @@ def _new_batch(graph: Graph, person: NewUser | Mapping) -> UserBatch:
     )
 
 
-def _history(graph: Graph, person: NewUser) -> tuple[Tensor, Tensor, Tensor]:
+def _history(graph: Graph, user: NewUser) -> tuple[Tensor, Tensor, Tensor]:
     """Return movie nodes, ratings and times, each ``[num_ratings]``, oldest first."""
-    given = person.ratings
+    given = user.ratings
     if isinstance(given, pd.Series):
         given = given.to_dict()
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        what = "one text" if isinstance(given, str) else repr(given)
-        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {what}")
-    rated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
-    nodes = [graph.movie_node(movie) for movie in rated]
+        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
+    ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
+    nodes = [graph.movie_node(movie) for movie in ratings]
     if len(set(nodes)) < len(nodes):
-        twice = next(movie for movie, node in zip(rated, nodes, strict=True) if nodes.count(node) > 1)
+        twice = next(movie for movie, node in zip(ratings, nodes, strict=True) if nodes.count(node) > 1)
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
-    values = [parse_rating(movie, value) for movie, value in rated.items()]
-    times = _times(person, list(rated))
+    values = [parse_rating(movie, value) for movie, value in ratings.items()]
+    times = _times(user, list(ratings))
     order = torch.from_numpy(np.argsort(times, kind="stable"))
     return (
         torch.tensor(nodes, dtype=torch.int64)[order],
@@ -246,12 +239,12 @@ def _history(graph: Graph, person: NewUser) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _times(person: NewUser, movies: list[Any]) -> np.ndarray:
-    """Return seconds ``[num_ratings]`` float64 in the order of the ratings; zeros when none are given."""
-    given = person.timestamps
+def _times(user: NewUser, movies: list[Any]) -> np.ndarray:
+    """Return seconds ``[num_ratings]`` float64 in the order of the ratings; zeros if none are given."""
+    given = user.timestamps
     if given is None:
         return np.zeros(len(movies))
-    if isinstance(given, pd.Series) and isinstance(person.ratings, pd.Series):
+    if isinstance(given, pd.Series) and isinstance(user.ratings, pd.Series):
         given = given.to_dict()
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise DataError(f"timestamps must be a mapping {{movie: time}} or a list of times, not {given!r}")

@@ -1,4 +1,4 @@
-"""The movie-to-movie relation "followed by": what people watched soon after what."""
+"""Transition counts: how often users rated one movie soon after another."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ SECONDS_PER_DAY = 86_400
 def transition_counts(
     users: UserBatch, window: int = 10, decay: float = 3.0, max_days: float = float("inf")
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Count how often one movie came soon after another in the same history.
+    r"""Count how often one movie was rated soon after another by the same user.
 
     .. math:: F_{ij} = \sum_u \sum_{g=1}^{W} e^{-(g-1)/\delta} \,
-        [\text{$u$ watched $j$ as the $g$-th movie after $i$, within so many days}]
+        [\text{$u$ rated $j$ as the $g$-th movie after $i$, within max_days}]
 
-    The counts are directed: :math:`F_{ij}` says what follows, :math:`F_{ji}` what went before. They come from the
-    histories given and nothing else, so those of a training graph hold no test rating.
+    The counts are directed: :math:`F_{ij}` counts what follows movie i, :math:`F_{ji}` what precedes it. Only the given
+    histories are counted, so the counts of a training graph contain no test ratings.
 
     Parameters
     ----------
     users : UserBatch
         Histories, oldest first.
     window : int
-        :math:`W`, how many places later a movie still follows.
+        :math:`W`, number of later ratings to count.
     decay : float
-        :math:`\delta`, in places.
+        :math:`\delta`, in ratings.
     max_days : float
-        Longest time between the two ratings. Where times are not known they are all 0, and nothing is too long.
+        Maximal time between the two ratings; no limit where times are unknown (all 0).
 
     Returns
     -------
     source, target : Tensor
-        ``[num_pairs]`` int64, every ordered pair of movies that occurs, once; sorted by source, then target.
+        ``[num_pairs]`` int64, every ordered pair of movies that occurs; sorted by source, then target.
     count : Tensor
         ``[num_pairs]`` float32.
 
@@ -57,7 +57,7 @@ def transition_counts(
         soon = users.user_index[gap:] == users.user_index[:-gap]
         soon &= users.timestamp[gap:] - users.timestamp[:-gap] <= max_days * SECONDS_PER_DAY
         every = users.movie_index[:-gap][soon] * users.num_movies + users.movie_index[gap:][soon]
-        pair, times = torch.unique(every, return_counts=True)  # at once, for all gaps together do not fit in memory
+        pair, times = torch.unique(every, return_counts=True)  # per gap: all gaps at once do not fit in memory
         pairs.append(pair)
         weights.append(times * math.exp(-(gap - 1) / decay))
     found, place = torch.unique(torch.cat(pairs), return_inverse=True)

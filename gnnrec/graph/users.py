@@ -1,4 +1,7 @@
-"""`UserBatch`: people as every model sees them, a profile and a history, whether trained on or just arrived."""
+"""Users as models see them: profile features and histories, the same for stored and for new users.
+
+A user feature is computed in `profile_features`.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,99 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec.graph.vocabulary import one_hot
 from gnnrec.sparse import Adjacency
+
+AGE_BINS = (18, 25, 35, 45, 50, 56)
+"""Lower bounds of the age groups after the first one; the groups of MovieLens-1M."""
+
+
+def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
+    """Return the profile features of users but their occupation, ``[num_users, 7 + num_genders]``.
+
+    Parameters
+    ----------
+    ages : numpy.ndarray
+        ``[num_users]`` in years, NaN where unknown.
+    genders : numpy.ndarray
+        ``[num_users]`` int64, position among the known genders, -1 where unknown.
+    num_genders : int
+    """
+    return torch.cat([age_features(ages), one_hot(genders, num_genders)], dim=1)
+
+
+def age_features(ages: np.ndarray) -> Tensor:
+    """Return ``[num_users, 7]``, one column per age group; zeros where the age is NaN."""
+    codes = np.where(np.isnan(ages), -1, np.digitize(ages, AGE_BINS))
+    return one_hot(codes, len(AGE_BINS) + 1)
 
 
 @dataclass(frozen=True, eq=False)
-class UserBatch:
-    """Some people as tensors; the only form in which a model ever sees a user.
+class UserProfiles:
+    """What is known about users besides their ratings.
 
     Attributes
     ----------
     x : Tensor
-        ``[num_users, num_features]`` float32, age group and gender; zeros where not known.
+        ``[num_users, num_features]`` float32, see `profile_features`.
+    occupation : Tensor
+        ``[num_users]`` int64, occupation node, -1 where unknown.
+    """
+
+    x: Tensor
+    occupation: Tensor
+
+    @classmethod
+    def from_table(cls, users: pd.DataFrame, genders: pd.Index, occupations: pd.Index) -> UserProfiles:
+        """Return the profiles in a users table."""
+        gender, occupation = (
+            values.get_indexer(pd.Index(users[column].astype(object)))
+            for column, values in (("gender", genders), ("occupation", occupations))
+        )
+        ages = users["age"].to_numpy(dtype="float64", na_value=np.nan)
+        return cls(profile_features(ages, gender, len(genders)), torch.from_numpy(occupation.astype(np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def occupation_edges(self) -> tuple[Tensor, Tensor]:
+        """Return the edges ``(row, occupation node)``, each ``[num_known]`` int64."""
+        row = torch.nonzero(self.occupation >= 0).squeeze(1)
+        return row, self.occupation[row]
+
+    def take(self, rows: Tensor) -> UserProfiles:
+        """Return the profiles of some users."""
+        return UserProfiles(self.x[rows], self.occupation[rows])
+
+    def append(self, other: UserProfiles) -> UserProfiles:
+        """Return these and further profiles."""
+        return UserProfiles(torch.cat([self.x, other.x]), torch.cat([self.occupation, other.occupation]))
+
+
+@dataclass(frozen=True, eq=False)
+class UserBatch:
+    """Users as tensors: the only form in which a model sees users.
+
+    Attributes
+    ----------
+    x : Tensor
+        ``[num_users, num_features]`` float32, see `profile_features`; zeros where unknown.
     occupation : tuple of Tensor
         Edges ``(row, occupation node)``, both ``[num_known]`` int64.
     user_index, movie_index : Tensor
-        ``[num_edges]`` int64: who watched what. Sorted by row, then oldest first.
+        ``[num_edges]`` int64, user and movie of each rating. Sorted by user, then oldest first.
     rating : Tensor
         ``[num_edges]`` float32.
     timestamp : Tensor
-        ``[num_edges]`` int64, seconds since 1970, 0 where not known.
+        ``[num_edges]`` int64, seconds since 1970, 0 where unknown.
     node_id : Tensor
-        ``[num_users]`` int64, the user's node in the graph, -1 for someone new. For models with a table of users;
-        one that reads histories has no use for it.
+        ``[num_users]`` int64, user node in the graph, -1 for a new user. Only models with user embeddings use it.
     num_movies, num_occupations : int
-        Number of nodes that the edges may lead to.
+        Number of movie and occupation nodes.
 
     Examples
     --------
@@ -46,7 +115,7 @@ class UserBatch:
     >>> users = graph.users
     >>> users.user_index.tolist(), users.movie_index.tolist(), users.recency_rank().tolist()  # oldest first
     ([0, 0, 1], [1, 0, 1], [1.0, 0.0, 0.0])
-    >>> users.slice(1, 2).movie.tolist(), users.last_timestamp().tolist()
+    >>> users.slice(1, 2).movie_index.tolist(), users.last_timestamp().tolist()
     ([1], [30, 20])
     """
 
@@ -62,26 +131,26 @@ class UserBatch:
 
     @property
     def num_users(self) -> int:
-        """Number of people."""
+        """Number of users."""
         return self.x.size(0)
 
     @cached_property
     def user_movie(self) -> Adjacency:
-        """Movies to the people who watched them."""
+        """Adjacency from movies to users."""
         return Adjacency(self.user_index, self.movie_index, self.num_users, self.num_movies)
 
     @cached_property
     def user_occupation(self) -> Adjacency:
-        """Occupations to people."""
+        """Adjacency from occupations to users."""
         return Adjacency(*self.occupation, self.num_users, self.num_occupations)
 
     def recency_rank(self, keep: Tensor | None = None) -> Tensor:
-        """Return how many later ratings the same person has, ``[num_edges]`` float32: 0 for the last one.
+        """Return the number of later ratings by the same user, ``[num_edges]`` float32: 0 for the last one.
 
         Parameters
         ----------
         keep : Tensor, optional
-            ``[num_edges]``, count only ratings where it is 1.
+            ``[num_edges]``, only ratings where it is 1 count.
         """
         ones = torch.ones(len(self.user_index), device=self.user_index.device) if keep is None else keep.float()
         so_far = ones.cumsum(0, dtype=torch.float64)  # float32 cannot count beyond 16 million
@@ -89,12 +158,12 @@ class UserBatch:
         return (at_end[self.user_index] - so_far).float()
 
     def last_timestamp(self, keep: Tensor | None = None) -> Tensor:
-        """Return the time of each person's last rating, ``[num_users]`` int64, 0 where not known; `keep` as above."""
+        """Return the time of each user's last rating, ``[num_users]`` int64, 0 where unknown; `keep` as above."""
         time = self.timestamp if keep is None else self.timestamp * (keep > 0)
         return time.new_zeros(self.num_users).scatter_reduce(0, self.user_index, time, "amax", include_self=False)
 
     def slice(self, start: int, end: int) -> UserBatch:
-        """Return the people ``start`` to ``end - 1``."""
+        """Return the users ``start`` to ``end - 1``."""
         first, last = torch.searchsorted(
             self.user_index, torch.tensor([start, end], device=self.user_index.device)
         ).tolist()
@@ -112,21 +181,21 @@ class UserBatch:
         )
 
     def without_profile(self, hidden: Tensor) -> UserBatch:
-        """Return the batch with nothing known about some people but their history; `hidden` ``[num_users]`` bool."""
+        """Return the batch without the profiles of some users; `hidden` is ``[num_users]`` bool."""
         row, node = self.occupation
         occupation = (row[~hidden[row]], node[~hidden[row]])
         return dataclasses.replace(self, x=self.x.masked_fill(hidden.unsqueeze(1), 0.0), occupation=occupation)
 
     def to(self, device: torch.device | str) -> UserBatch:
         """Return the batch on another device."""
-        tensors = ("x", "user_index", "movie_index", "rating", "timestamp", "node_id")
-        moved = {name: getattr(self, name).to(device) for name in tensors}
+        names = ("x", "user_index", "movie_index", "rating", "timestamp", "node_id")
+        tensors = {name: getattr(self, name).to(device) for name in names}
         row, node = self.occupation
-        return dataclasses.replace(self, **moved, occupation=(row.to(device), node.to(device)))
+        return dataclasses.replace(self, **tensors, occupation=(row.to(device), node.to(device)))
 
     @staticmethod
     def concatenate(batches: Sequence[UserBatch]) -> UserBatch:
-        """Return the people of several batches as one, in order."""
+        """Return the users of several batches as one, in order."""
         starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
         rows = [b.user_index + int(s) for b, s in zip(batches, starts, strict=True)]
         works = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]

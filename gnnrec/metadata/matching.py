@@ -17,7 +17,7 @@ from rapidfuzz.distance import Indel
 
 from gnnrec.data.dataset import Dataset
 from gnnrec.data.schema import clean_movies
-from gnnrec.data.tables import places, read_files
+from gnnrec.data.tables import locator, read_files
 from gnnrec.errors import DataError
 
 MIN_SCORE = 0.9
@@ -316,7 +316,7 @@ def _read_links(path: Path, dataset: Dataset) -> dict[Any, dict[str, Any]]:
     try:
         movies = clean_movies(table.frame)
     except DataError as error:
-        raise error.moved(places({"movies": table})) from None
+        raise error.relocated(locator({"movies": table})) from None
     if not set(_ID_COLUMNS) & set(movies):
         raise DataError("a column imdbId or tmdbId is required", at=str(path))
     if integer_ids and movies["movie_id"].dtype != "int64":

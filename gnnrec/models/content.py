@@ -28,8 +28,8 @@ def tag_matrix(graph: Graph) -> Tensor:
     Genres and decade weigh the same: a row of each kind has length 1, or 0 where nothing is known.
     """
     genres = torch.zeros(graph.num_movies, len(graph.genres))
-    genres[graph.movie_genres] = 1.0
-    return torch.cat([torch.nn.functional.normalize(genres, dim=1), graph.movie_x], dim=1)
+    genres[graph.movies.attribute_edges["genres"]] = 1.0
+    return torch.cat([torch.nn.functional.normalize(genres, dim=1), graph.movies.x], dim=1)
 
 
 def content_matrix(graph: Graph) -> Tensor:

@@ -19,6 +19,8 @@ from torch import Tensor
 from gnnrec._io import new_folder, read_json, write_atomic, write_json
 from gnnrec.config import read_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data.append_only import RatingTable
+from gnnrec.data.schema import clean_movies, clean_users
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
@@ -89,11 +91,8 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
 
 def _write_graph(graph: Graph, folder: Path) -> None:
     dataset = graph.dataset
-    ratings = dataset.ratings
-    edges: dict[str, np.ndarray] = {
-        "user": graph.user_nodes(pd.Index(ratings["user_id"])).numpy(),
-        "movie": graph.movie_nodes(pd.Index(ratings["movie_id"])).numpy(),
-    }
+    ratings, table = dataset.ratings, dataset.rating_table
+    edges = {"user": table.user.astype(np.int64), "movie": table.movie.astype(np.int64)}
     edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
     features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
     save_file(
@@ -103,7 +102,7 @@ def _write_graph(graph: Graph, folder: Path) -> None:
         "name": dataset.name,
         "known": {what: values.tolist() for what, values in graph.vocabularies.items()},
         "features": {
-            name: {"about": vectors.about, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
+            name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
             for name, vectors in dataset.features.items()
         },
         "movies": _columns(dataset.movies),
@@ -115,22 +114,24 @@ def _write_graph(graph: Graph, folder: Path) -> None:
 def _read_graph(folder: Path) -> Graph:
     nodes = read_json(folder / "nodes.json")
     edges = load_file(folder / "graph.safetensors")
-    movies, users = pd.DataFrame(nodes["movies"]), pd.DataFrame(nodes["users"])
+    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_users(pd.DataFrame(nodes["users"]))
+    user, movie = edges["user"].numpy(), edges["movie"].numpy()
     ratings = pd.DataFrame(
         {
-            "user_id": users["user_id"].to_numpy()[edges["user"].numpy()],
-            "movie_id": movies["movie_id"].to_numpy()[edges["movie"].numpy()],
+            "user_id": users["user_id"].iloc[user].reset_index(drop=True),
+            "movie_id": movies["movie_id"].iloc[movie].reset_index(drop=True),
         }
     )
     for column in ("rating", "timestamp"):
         if column in edges:
             ratings[column] = edges[column].numpy()
     features = {
-        name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["about"])
+        name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["description"])
         for name, of in nodes["features"].items()
     }
     known = {what: pd.Index(values, dtype=object) for what, values in nodes["known"].items()}
-    return Graph.from_dataset(Dataset(ratings, movies, users, name=nodes["name"], features=features), known=known)
+    dataset = Dataset.trusted(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
+    return Graph.from_dataset(dataset, known)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

@@ -50,7 +50,7 @@ class GraphTensors:
     def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
         """Take the tensors of a graph."""
         users = graph.users.to(on)
-        return cls(NodeFeatures.of_movies(graph, on), users, movie_degree=users.user_movie.degrees()[1])
+        return cls(NodeFeatures.from_movies(graph.movies, on), users, movie_degree=users.user_movie.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor, device, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.errors import ConfigError
-from gnnrec.graph import Graph, UserBatch
+from gnnrec.graph import Graph, MovieFeatures, UserBatch
 from gnnrec.sparse import Adjacency
 
 GENRES, OCCUPATIONS = "genres", "occupations"
@@ -32,7 +32,7 @@ class FeatureSizes:
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
-    >>> sizes = NodeFeatures.of_movies(Graph.from_dataset(Dataset(ratings, movies))).sizes
+    >>> sizes = NodeFeatures.from_movies(Graph.from_dataset(Dataset(ratings, movies)).movies).sizes
     >>> sizes.attributes["genres"], dict(sizes.modalities)
     (2, {})
     """
@@ -64,7 +64,7 @@ class NodeFeatures:
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
-    >>> content = NodeFeatures.of_movies(Graph.from_dataset(Dataset(ratings, movies)))
+    >>> content = NodeFeatures.from_movies(Graph.from_dataset(Dataset(ratings, movies)).movies)
     >>> content.shares("genres").tolist()  # Drama, War
     [[1.0, 0.0], [0.5, 0.5]]
     """
@@ -75,18 +75,16 @@ class NodeFeatures:
     numeric: Tensor
 
     @classmethod
-    def of_movies(cls, graph: Graph, on: device | str = "cpu") -> NodeFeatures:
-        """Take what a graph knows of its movies."""
+    def from_movies(cls, movies: MovieFeatures, on: device | str = "cpu") -> NodeFeatures:
+        """Return the features of movies, those of a graph or new ones."""
         return cls(
-            x=graph.movie_x.to(on),
+            x=movies.x.to(on),
             attributes={
-                kind: Adjacency(movie.to(on), node.to(on), graph.num_movies, len(graph.attributes[kind]))
-                for kind, (movie, node) in graph.movie_attribute_edges.items()
+                kind: Adjacency(movie.to(on), node.to(on), len(movies), movies.num_attributes[kind])
+                for kind, (movie, node) in movies.attribute_edges.items()
             },
-            modalities={
-                name: (values.to(on), known.to(on)) for name, (values, known) in graph.movie_modalities.items()
-            },
-            numeric=graph.movie_numeric_features.to(on),
+            modalities={name: (values.to(on), known.to(on)) for name, (values, known) in movies.modalities.items()},
+            numeric=movies.numeric.to(on),
         )
 
     @classmethod
@@ -132,7 +130,7 @@ def content_sizes(graph: Graph, model: ModelConfig) -> FeatureSizes:
     ...     print(error)
     model.attributes names studios, which sample does not have; it has genres, directors, actors
     """
-    content = NodeFeatures.of_movies(graph)
+    content = NodeFeatures.from_movies(graph.movies)
     sizes = content.sizes
     modalities = tuple(sizes.modalities) if model.modalities is None else model.modalities
     for what, names, there in (
@@ -334,6 +332,19 @@ class NodeEncoder(nn.Module):
         assert isinstance(module, ModalityProjection)
         return module
 
+    def embed_features(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
+        """Return the embeddings without ids, ``[num_nodes, dim]``: those of nodes that were not trained on."""
+        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
+        for kind, vectors in self.attributes.items():
+            attribute = content.attributes[kind]
+            h = h + attribute.matmul(attribute_weight(attribute), vectors)
+        for name in self.modalities:
+            values, known = content.modalities[name]
+            h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])
+        if self.kernel is not None and not self.training:
+            h = h + self.kernel(content)
+        return h
+
     def forward(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
         """Return the vectors.
 
@@ -348,15 +359,7 @@ class NodeEncoder(nn.Module):
         Tensor
             ``[num_nodes, dim]``.
         """
-        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
-        for kind, vectors in self.attributes.items():
-            attribute = content.attributes[kind]
-            h = h + attribute.matmul(attribute_weight(attribute), vectors)
-        for name in self.modalities:
-            values, known = content.modalities[name]
-            h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])
-        if self.kernel is not None and not self.training:
-            h = h + self.kernel(content)
+        h = self.embed_features(content, dropped)  # [num_nodes, dim]
         if self.ids is None:
             return h
         use = self.has_id if dropped is None else self.has_id & ~dropped.ids[: self.ids.size(0)]

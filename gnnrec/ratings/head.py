@@ -257,6 +257,6 @@ def user_features(users: UserBatch, graph_embeddings: Tensor) -> Tensor:
 def content_features(graph: Graph) -> Tensor:
     """Return intercept, decade and genre shares, ``[num_movies, 1 + num_features + num_genres]``."""
     genres = torch.zeros(graph.num_movies, len(graph.genres))
-    genres[graph.movie_genres] = 1
+    genres[graph.movies.attribute_edges["genres"]] = 1
     genres /= genres.sum(1, keepdim=True).clamp(min=1)
-    return torch.cat([torch.ones(graph.num_movies, 1), graph.movie_x, genres], dim=1)
+    return torch.cat([torch.ones(graph.num_movies, 1), graph.movies.x, genres], dim=1)

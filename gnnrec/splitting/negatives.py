@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import raise_at_first
 from gnnrec.data import Dataset
 from gnnrec.data.schema import format_id
-from gnnrec.data.tables import places, read_files
-from gnnrec.errors import ConfigError, DataError, Place
+from gnnrec.data.tables import locator, read_files
+from gnnrec.errors import ConfigError, DataError, Location
 
 CHUNK = 1024
 """People drawn for at once; bounds memory to ``CHUNK * len(catalogue)`` numbers."""
@@ -36,7 +37,7 @@ def resolve_negatives(
     try:
         return check_negatives(frame, whole, test), f"negatives of {Path(negatives).name}"
     except DataError as error:
-        raise error.moved(place) from None
+        raise error.relocated(place) from None
 
 
 def sample_negatives(whole: Dataset, test: pd.DataFrame, number: int, seed: int) -> pd.DataFrame:
@@ -93,7 +94,7 @@ def check_negatives(negatives: pd.DataFrame, whole: Dataset, test: pd.DataFrame)
     try:
         rows = Dataset(negatives).ratings[["user_id", "movie_id"]]
     except DataError as error:
-        raise error.moved(lambda table, row: ("negatives", row)) from None
+        raise error.relocated(lambda table, row: ("negatives", row)) from None
     numbers = {}
     for name, frame in (("negatives", rows), ("rated", whole.ratings)):
         user = pd.Index(whole.users["user_id"]).get_indexer(pd.Index(frame["user_id"]))
@@ -111,7 +112,7 @@ def check_negatives(negatives: pd.DataFrame, whole: Dataset, test: pd.DataFrame)
     return rows[rows["user_id"].isin(test["user_id"])].reset_index(drop=True)
 
 
-def read_negatives(path: str | Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[str, int | None], Place]]:
+def read_negatives(path: str | Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[str, int | None], Location]]:
     """Read negatives from a file, and return them with the function that names file and line of a row.
 
     The file is either a table of ``user_id, movie_id``, or has a line per user as published with NCF,
@@ -126,10 +127,10 @@ def read_negatives(path: str | Path, test: pd.DataFrame) -> tuple[pd.DataFrame, 
         return _read_lines(path, test)
     text_ids = {column for column in ("user_id", "movie_id") if test[column].dtype != "int64"}
     tables = read_files({"negatives": path}, {"negatives": "ratings"}, text_ids)
-    return tables["negatives"].frame, places(tables)
+    return tables["negatives"].frame, locator(tables)
 
 
-def _read_lines(path: Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[str, int | None], Place]]:
+def _read_lines(path: Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[str, int | None], Location]]:
     convert = {column: int if test[column].dtype == "int64" else str.strip for column in ("user_id", "movie_id")}
     pairs = set(zip(test["user_id"].tolist(), test["movie_id"].tolist(), strict=True))
     users, movies, lines = [], [], []
@@ -159,7 +160,8 @@ def _read_lines(path: Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[
 
 
 def _raise_at_first(bad: np.ndarray, rows: pd.DataFrame, problem: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
+    def text(row: int) -> str:
         user, movie = (format_id(rows[column].iloc[row]) for column in ("user_id", "movie_id"))
-        raise DataError(problem.format(user=user, movie=movie), at=("negatives", row))
+        return problem.format(user=user, movie=movie)
+
+    raise_at_first(bad, "negatives", text)

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import raise_at_first
 from gnnrec._io import write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.dataset import write_csv
 from gnnrec.data.schema import format_id, to_ids
-from gnnrec.data.tables import places, read_folder
-from gnnrec.errors import ConfigError, DataError, Place
+from gnnrec.data.tables import locator, read_folder
+from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
 
 PARTS = ("train", "valid", "test", "support")
@@ -42,7 +43,7 @@ def check_parts(
             theirs, ours = ", ".join(map(str, frame.columns)), ", ".join(map(str, parts["train"].columns))
             raise DataError(f"{part} has the columns {theirs} but train has {ours}; use the same in all parts")
 
-    def part_of(table: str, row: int | None) -> Place:
+    def part_of(table: str, row: int | None) -> Location:
         if table != "ratings" or row is None:
             return table, row
         for part, frame in filled.items():
@@ -54,10 +55,10 @@ def check_parts(
     try:
         return Dataset(pd.concat(filled.values(), ignore_index=True), movies, users, name)
     except DataError as error:
-        raise error.moved(part_of) from None
+        raise error.relocated(part_of) from None
 
 
-def read_parts(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any], Callable[[str, int | None], Place]]:
+def read_parts(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any], Callable[[str, int | None], Location]]:
     """Return the arguments of a `Split` that lies in a folder, and the function that names file and line of a row."""
     wanted = dict.fromkeys((*PARTS, "negatives"), "ratings") | {"candidates": "movies"}
     text_ids: set[str] = set()
@@ -72,7 +73,7 @@ def read_parts(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any], C
     if dataset is not None:
         note["name"] = dataset.name
         frames |= {"movies": dataset.movies, "users": dataset.users}
-    return frames | note, places(tables)
+    return frames | note, locator(tables)
 
 
 def write_parts(folder: Path, frames: dict[str, pd.DataFrame | None], note: dict[str, str]) -> None:
@@ -141,19 +142,20 @@ def check_candidate_table(candidates: pd.DataFrame, whole: Dataset, parts: dict[
     known = whole.movies["movie_id"]
     for bad, problem in (
         (~rows["part"].isin(JUDGED), "part {part} is not one of " + ", ".join(JUDGED)),
-        (~rows["movie_id"].isin(known), "movie {movie} is not in the movies table; candidates must be known movies"),
-        (rows.duplicated(), "movie {movie} is a candidate for {part} twice; keep one of the rows"),
+        (~rows["movie_id"].isin(known), "movie {movie_id} is not in the movies table; candidates must be known movies"),
+        (rows.duplicated(), "movie {movie_id} is a candidate for {part} twice; keep one of the rows"),
     ):
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
-            movie, part = format_id(rows["movie_id"].iloc[row]), format_id(rows["part"].iloc[row])
-            raise DataError(problem.format(movie=movie, part=part), at=("candidates", row))
+        raise_at_first(bad, "candidates", lambda row: problem.format(**rows.map(format_id).iloc[row]))  # noqa: B023
     for part in JUDGED:
-        lacking = ~parts[part]["movie_id"].isin(rows.loc[rows["part"] == part, "movie_id"])
-        if lacking.any():
-            row = int(lacking.to_numpy().argmax())
-            movie = format_id(parts[part]["movie_id"].iloc[row])
-            raise DataError(f"movie {movie} is no candidate for {part} and could never be found", at=(part, row))
+        ids = parts[part]["movie_id"]
+        raise_at_first(
+            ~ids.isin(rows.loc[rows["part"] == part, "movie_id"]),
+            part,
+            lambda row: (
+                f"movie {format_id(ids.iloc[row])} is in {part} but not among the candidates, "  # noqa: B023
+                "so it can never be ranked"
+            ),
+        )
     return rows
 
 
@@ -217,6 +219,8 @@ class Split:
     mask: str
     history: str
     candidates: pd.DataFrame | None
+    dataset: Dataset
+    """The training ratings, with all movies and users of the split."""
 
     # Written out because None is accepted for frames that are never None afterwards.
     def __init__(
@@ -252,19 +256,18 @@ class Split:
         for part, frame in parts.items():
             values[part] = whole.ratings.iloc[start : start + len(frame)].reset_index(drop=True)
             start += len(frame)
+        values["dataset"] = whole.take(np.arange(len(train))).with_only_features(values["features"])
         values["negatives"] = None if negatives is None else check_negatives(negatives, whole, values["test"])
         values["candidates"] = None if candidates is None else check_candidate_table(candidates, whole, values)
-        for field, value in values.items():
+        self._set(**values)
+
+    def _set(self, **fields: Any) -> None:
+        for field, value in fields.items():
             object.__setattr__(self, field, value)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, part)):,} {part}" for part in PARTS if getattr(self, part) is not None)
         return f"Split({self.name!r}, {self.protocol}: {sizes})"
-
-    @property
-    def dataset(self) -> Dataset:
-        """The training ratings as a `Dataset`, with all movies and all users of the split."""
-        return Dataset(self.train, self.movies, self.users, self.name, features=self.features)
 
     @property
     def catalogue(self) -> pd.Index:
@@ -301,7 +304,7 @@ class Split:
             So many cannot be drawn.
         """
         parts = [getattr(self, part) for part in PARTS if getattr(self, part) is not None]
-        whole = Dataset(pd.concat(parts), self.movies, self.users, self.name)
+        whole = Dataset.trusted(pd.concat(parts, ignore_index=True), self.movies, self.users, self.name)
         frame, line = resolve_negatives(negatives, whole, self.test, seed)
         return self._with(negatives=frame, protocol=f"{self.protocol}, {line}")
 
@@ -331,7 +334,7 @@ class Split:
         try:
             return cls(**frames, features=None if dataset is None else dataset.features)
         except DataError as error:
-            raise error.moved(place) from None
+            raise error.relocated(place) from None
 
     def to_folder(self, path: str | Path) -> Path:
         """Write each part, movies and users as CSV; name, protocol, mask and history as ``split.json``.
@@ -375,15 +378,29 @@ class Split:
         candidates : pandas.DataFrame, optional
             As for `Split`.
         """
-        parts = {part: dataset.ratings[codes == code] for code, part in enumerate(PARTS[: 4 if with_support else 3])}
-        line = f"{dataset.filters}, {line}" if dataset.filters else line
-        known: dict[str, Any] = {
-            "movies": dataset.movies,
-            "users": dataset.users,
-            "name": dataset.name,
-            "features": dataset.features,
+        parts = PARTS[: 4 if with_support else 3]
+        values: dict[str, Any] = {"support": None, "negatives": None, "mask": "train", "history": "train"}
+        values |= {
+            part: dataset.ratings[codes == code].reset_index(drop=True) for code, part in enumerate(parts) if code
         }
-        return cls(**parts, **known, protocol=line, candidates=candidates)
+        train = dataset.take(codes == 0)
+        if not train.num_ratings:
+            raise DataError("train is empty; a split needs ratings to train on")
+        made = cls.__new__(cls)  # its rows come from a dataset, so they need no further checks
+        made._set(
+            **values,
+            train=train.ratings,
+            dataset=train,
+            movies=dataset.movies,
+            users=dataset.users,
+            name=dataset.name,
+            features=dict(dataset.features),
+            protocol=f"{dataset.filters}, {line}" if dataset.filters else line,
+            candidates=None,
+        )
+        if candidates is None:
+            return made
+        return made._with(candidates=check_candidate_table(candidates, dataset, values))
 
     def with_scopes(self, *, mask: str | None = None, history: str | None = None) -> Split:
         """Return the split with another `mask` or `history`."""
@@ -393,6 +410,5 @@ class Split:
     def _with(self, **fields: Any) -> Split:
         """Return the split with other fields, which need no check against the rest."""
         made = copy.copy(self)
-        for field, value in fields.items():
-            object.__setattr__(made, field, value)
+        made._set(**fields)
         return made

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import Dataset
+from gnnrec.data.append_only import sort_by_group
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import register_splitter
 from gnnrec.splitting.split import Split, candidate_table, check_candidates
@@ -44,7 +45,7 @@ def chronological_ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray
     """
     codes, _ = pd.factorize(users)
     counts = np.bincount(codes)
-    order = np.lexsort((times, codes))
+    order = sort_by_group(codes, times)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rank = np.empty(len(codes), dtype=np.int64)
     rank[order] = np.arange(len(codes)) - np.repeat(starts, counts)

@@ -9,7 +9,7 @@ from gnnrec.data import Dataset
 from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.graph import Graph
 from gnnrec.splitting import Split, leave_one_out
-from gnnrec.splitting import split as split_by
+from gnnrec.splitting import split as make_split
 
 
 def real(name: str) -> Path:
@@ -56,7 +56,7 @@ def test_side_tables_of_ml_1m(ml_1m: Dataset) -> None:
     assert {column: len(values) for column, values in graph.attributes.items()} == {
         "genres": 18, "directors": 773, "actors": 2_359,
     }  # fmt: skip
-    assert {column: len(ends[0]) for column, ends in graph.movie_attribute_edges.items()} == {
+    assert {column: len(ends[0]) for column, ends in graph.movies.attribute_edges.items()} == {
         "genres": 6_408, "directors": 2_816, "actors": 9_769,
     }  # fmt: skip
 
@@ -114,14 +114,14 @@ def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     ],
 )
 def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, int], movies: int) -> None:
-    split = split_by(ml_1m, name)
+    split = make_split(ml_1m, name)
     assert (len(split.train), len(split.valid), len(split.test)) == sizes
     assert len(split.catalogue) == movies
 
 
 @pytest.mark.real_data
 def test_negatives_on_ml_1m(ml_1m: Dataset) -> None:
-    split = split_by(ml_1m, "next-item-99")
+    split = make_split(ml_1m, "next-item-99")
     assert split.negatives is not None
     assert len(split.negatives) == 99 * 6040
     pairs = ml_1m.ratings["user_id"] * 10_000 + ml_1m.ratings["movie_id"]

@@ -15,14 +15,14 @@ from types import ModuleType
 
 import pytest
 import yaml
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import gnnrec
 from gnnrec.cli import app
 from gnnrec.config import Config
-from gnnrec.data.schema import ALIASES
+from gnnrec.data.schema import COLUMNS
 from gnnrec.evaluation import METRICS
 
 HOME = Path(__file__).resolve().parents[2]
@@ -115,7 +115,7 @@ def test_every_column_name_and_config_is_in_the_reference() -> None:
     files = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
     plain = {re.sub(r"[\W_]", "", name.lower()) for name in re.findall(r"`([^`\n]+)`", files)}
     for table in ("ratings", "movies", "users"):
-        for column, names in ALIASES[table].items():
+        for column, names in ((name, column.aliases) for name, column in COLUMNS[table].items()):
             assert set(names) - {"userid", "movieid"} <= plain, column
     configs = {path.name for path in (DOCS.parent / "configs").glob("*.yaml")}
     named = set(re.findall(r"`([\w-]+\.yaml)`", (DOCS / "reference" / "config.md").read_text(encoding="utf-8")))

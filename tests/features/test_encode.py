@@ -172,7 +172,7 @@ def test_each_text_is_encoded_once(tmp_path: Path) -> None:
     assert vectors.movie_ids.tolist() == [1, 2, 3, 6]
     assert vectors.values.tolist() == [expected(text) for text in ("a ship", "a wedding", "a ship", "a storm")]
     loaded = load_features(tmp_path)["text"]
-    assert loaded.movie_ids.tolist() == [1, 2, 3, 6] and loaded.about == "lengths"
+    assert loaded.movie_ids.tolist() == [1, 2, 3, 6] and loaded.description == "lengths"
     assert np.array_equal(loaded.values, vectors.values)
 
 

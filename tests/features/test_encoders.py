@@ -243,7 +243,7 @@ def test_posters_through_clip(tiny: str, checkpoint: Path, images: Path, tmp_pat
         )
         assert vectors.movie_ids.tolist() == list(range(1, 8)) and vectors.dim == 16
         np.testing.assert_allclose(vectors.values, expected, atol=1e-5)
-    assert load_features(tmp_path / "1")["poster"].about == f"clip:{tiny}:tiny.pt, image tower, local files"
+    assert load_features(tmp_path / "1")["poster"].description == f"clip:{tiny}:tiny.pt, image tower, local files"
 
 
 @needs_clip

@@ -80,7 +80,7 @@ def test_image_encoder_by_name(plugin: ModuleType, posters: Path) -> None:
     by_instance = encode_posters([2, 1], posters, plugin.BrightnessEncoder(2), progress=False)
     assert by_instance.values.tolist() == by_name.values.tolist()
     stored = load_features(posters / "out")["poster"]
-    assert stored.about == "test-brightness:2"
+    assert stored.description == "test-brightness:2"
     assert encode_poster(posters / "1.png", stored).tolist() == [510, 0]  # the stored description names the encoder
 
 

@@ -45,7 +45,7 @@ def test_formats(tmp_path: Path, kind: str) -> None:
     vectors = read_embeddings(write(tmp_path, kind), dataset=DATA)
     assert vectors.movie_ids.tolist() == IDS
     np.testing.assert_array_equal(vectors.values, VALUES)
-    assert vectors.about == f"from mine.{kind}"
+    assert vectors.description == f"from mine.{kind}"
 
 
 def test_ids_of_an_npy(tmp_path: Path) -> None:
@@ -159,5 +159,5 @@ def test_saved_embeddings_are_loaded(
     ids = [f"tt{row}" if text else row * 7 for row in range(len(values))]
     path = save_embeddings(folder, "mine", ContentEmbeddings(ids, values, about))
     for loaded in (load_features(folder)["mine"], read_embeddings(path)):
-        assert loaded.movie_ids.tolist() == ids and loaded.about == about
+        assert loaded.movie_ids.tolist() == ids and loaded.description == about
         np.testing.assert_array_equal(loaded.values, values)

@@ -41,22 +41,22 @@ def test_nodes_and_edges() -> None:
         "actors": ["Dee", "Eli"],
     }
     assert graph.ids["director"].tolist() == ["Ann Lee"]
-    assert {column: edges(ends) for column, ends in graph.movie_attribute_edges.items()} == {
+    assert {column: edges(ends) for column, ends in graph.movies.attribute_edges.items()} == {
         "genres": [(0, 1), (0, 0), (1, 2), (3, 0)],
         "directors": [(0, 0), (1, 0)],
         "actors": [(0, 0), (0, 1), (1, 1), (2, 0), (3, 1)],
     }
-    assert edges(graph.movie_genres) == edges(graph.movie_attribute_edges["genres"])
+    assert edges(graph.movies.attribute_edges["genres"]) == edges(graph.movies.attribute_edges["genres"])
     assert repr(graph) == "Graph(2 users, 4 movies, 3 genres, 1 directors, 2 actors, 0 occupations, 3 ratings)"
 
 
 def test_hetero_data() -> None:
     graph = Graph.from_dataset(dataset())
-    data = graph.data
+    data = graph.hetero_data
     assert data.validate(raise_on_error=True)
     assert (data["genre"].num_nodes, data["director"].num_nodes, data["actor"].num_nodes) == (3, 1, 2)
     for relation, node_type, column in (("directed_by", "director", "directors"), ("stars", "actor", "actors")):
-        pairs = edges(graph.movie_attribute_edges[column])
+        pairs = edges(graph.movies.attribute_edges[column])
         assert edges(data["movie", relation, node_type].edge_index) == pairs
         assert edges(data[node_type, f"rev_{relation}", "movie"].edge_index) == [pair[::-1] for pair in pairs]
 
@@ -69,8 +69,8 @@ def test_everybody_on_request() -> None:
 
 def test_a_kind_that_nobody_is_of_is_not_there() -> None:
     graph = Graph.from_dataset(dataset(), minum_movies=3)
-    assert list(graph.attributes) == list(graph.movie_attribute_edges) == ["genres", "actors"]
-    assert "director" not in graph.data.node_types
+    assert list(graph.attributes) == list(graph.movies.attribute_edges) == ["genres", "actors"]
+    assert "director" not in graph.hetero_data.node_types
     assert list(Graph.from_dataset(dataset(MOVIES[["movie_id"]])).attributes) == ["genres"]
 
 
@@ -90,8 +90,8 @@ def test_people_stay_who_they_were_when_movies_come() -> None:
         warnings.simplefilter("error")  # new people are no surprise
         larger = graph.add_movies(new)
     assert larger.attributes["directors"].tolist() == ["Ann Lee"]  # Cy Fox has two movies now, but no model knows him
-    assert edges(larger.movie_attribute_edges["directors"]) == [(0, 0), (1, 0), (4, 0)]
-    assert edges(larger.movie_attribute_edges["actors"]) == edges(graph.movie_attribute_edges["actors"])
+    assert edges(larger.movies.attribute_edges["directors"]) == [(0, 0), (1, 0), (4, 0)]
+    assert edges(larger.movies.attribute_edges["actors"]) == edges(graph.movies.attribute_edges["actors"])
     with pytest.warns(UserWarning, match="genre 'Opera' was not seen in training"):
         graph.add_movies(new.assign(genres="Opera"))
 
@@ -99,7 +99,7 @@ def test_people_stay_who_they_were_when_movies_come() -> None:
 def test_a_known_kind_that_the_movies_lack_has_no_edges() -> None:
     graph = Graph.from_dataset(dataset(MOVIES.drop(columns="actors")), Graph.from_dataset(dataset()).known)
     assert graph.attributes["actors"].tolist() == ["Dee", "Eli"]
-    assert edges(graph.movie_attribute_edges["actors"]) == []
+    assert edges(graph.movies.attribute_edges["actors"]) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=4), min_size=1, max_size=8), st.integers(1, 3))
@@ -114,6 +114,6 @@ def test_every_credit_of_those_with_enough_movies_is_an_edge(casts: list[list[st
         assert list(graph.attributes) == ["genres"]
         return
     names = graph.attributes["actors"]
-    found = [(movie, names[node]) for movie, node in edges(graph.movie_attribute_edges["actors"])]
+    found = [(movie, names[node]) for movie, node in edges(graph.movies.attribute_edges["actors"])]
     assert len(found) == len(set(found))
     assert set(found) == expected

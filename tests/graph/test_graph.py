@@ -83,12 +83,12 @@ def test_features(graph):
     ages, genders = graph.users.x.split([len(AGE_BINS) + 1, 2], dim=1)
     assert [row.nonzero().flatten().tolist() for row in ages] == [[0], [2], [], [6]]
     assert genders.tolist() == [[1, 0], [0, 1], [0, 0], [0, 1]]
-    decades = [[DECADES[i] for i in row.nonzero().flatten()] for row in graph.movie_x]
+    decades = [[DECADES[i] for i in row.nonzero().flatten()] for row in graph.movies.x]
     assert decades == [[1990], [1970], [1920], []]
 
 
 def test_hetero_data(graph):
-    data = graph.data
+    data = graph.hetero_data
     assert data.validate(raise_on_error=True)
     assert {kind: data[kind].num_nodes for kind in data.node_types} == {USER: 4, MOVIE: 4, "genre": 3, "occupation": 2}
     expected = {
@@ -138,7 +138,7 @@ def test_only_ids():
     assert edges((graph.users.user_index, graph.users.movie_index)) == [(0, 1), (1, 0)]
     assert graph.users.rating.isfinite().all()
     assert graph.users.timestamp.tolist() == [0, 0]
-    assert graph.data.validate(raise_on_error=True)
+    assert graph.hetero_data.validate(raise_on_error=True)
 
 
 def test_add_ratings_keeps_what_was_there(graph):
@@ -155,7 +155,7 @@ def test_add_ratings_keeps_what_was_there(graph):
     assert torch.equal(larger.users.x[:4], graph.users.x)
     assert larger.users.x[4].tolist() == [0, 0, 1, 0, 0, 0, 0, 1, 0]
     assert graph.num_users == 4
-    assert larger.data.validate(raise_on_error=True)
+    assert larger.hetero_data.validate(raise_on_error=True)
 
 
 def test_add_ratings_in_order_of_time(graph):
@@ -177,9 +177,9 @@ def test_add_movies_keeps_what_was_there(graph):
     new = pd.DataFrame({"movie_id": [5], "title": ["Brazil (1985)"], "genres": ["Crime"]})
     larger = graph.add_movies(new)
     assert larger.ids[MOVIE].tolist() == [10, 20, 30, 40, 5]
-    assert edges(larger.movie_genres) == [*edges(graph.movie_genres), (4, 1)]
-    assert torch.equal(larger.movie_x[:4], graph.movie_x)
-    assert DECADES[int(larger.movie_x[4].argmax())] == 1980
+    assert edges(larger.movies.attribute_edges["genres"]) == [*edges(graph.movies.attribute_edges["genres"]), (4, 1)]
+    assert torch.equal(larger.movies.x[:4], graph.movies.x)
+    assert DECADES[int(larger.movies.x[4].argmax())] == 1980
     assert_equal(larger.users, graph.users)
     assert larger.movie_node("brazil (1985)") == 4
     assert graph.num_movies == 4
@@ -271,7 +271,7 @@ def test_add_movies_of_a_new_genre_warns(graph):
     with pytest.warns(UserWarning, match="genre 'Opera' was not seen in training"):
         larger = graph.add_movies(pd.DataFrame({"movie_id": [5], "genres": ["Opera|Crime"]}))
     assert larger.genres.equals(graph.genres)
-    assert edges(larger.movie_genres)[-1] == (4, 1)
+    assert edges(larger.movies.attribute_edges["genres"])[-1] == (4, 1)
 
 
 @pytest.mark.parametrize(

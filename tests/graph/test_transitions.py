@@ -70,20 +70,20 @@ def test_in_the_graph() -> None:
     world = make_sample(40, 30, seed=1, ratings_per_user=8)
     graph = Graph.from_dataset(world)
     source, following, count = transition_counts(graph.users)
-    forward = graph.data["movie", "transition_counts", "movie"]
-    backward = graph.data["movie", "rev_followed_by", "movie"]
+    forward = graph.hetero_data["movie", "followed_by", "movie"]
+    backward = graph.hetero_data["movie", "rev_followed_by", "movie"]
     assert torch.equal(forward.edge_index, torch.stack([source, following]))
     assert torch.equal(backward.edge_index, torch.stack([following, source]))
     assert torch.equal(forward["count"], count)
     assert torch.equal(backward["count"], count)
-    assert graph.data.validate(raise_on_error=True)
+    assert graph.hetero_data.validate(raise_on_error=True)
 
 
 def test_without_timestamps_nothing_follows() -> None:
     """The order of a file is not that of watching."""
     graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [10, 20, 10]})))
     assert not graph.has_times
-    assert not [kind for kind in graph.data.edge_types if "transitions" in kind[1]]
+    assert not [kind for kind in graph.hetero_data.edge_types if "transitions" in kind[1]]
 
 
 def test_it_is_made_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_it_is_made_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users))
     graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
     assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
-    assert graph.data is graph.data
+    assert graph.hetero_data is graph.hetero_data
     assert calls == [1]
 
 

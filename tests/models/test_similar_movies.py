@@ -130,7 +130,7 @@ def test_vectors_tell_their_encoder_or_that_they_cannot(model: RecGraph, tmp_pat
     with pytest.raises(ConfigError, match=r"given, mine.csv\) do not tell their text encoder; name the encoder"):
         encode_plot("A ship.", of("given, mine.csv"))
     with pytest.raises(ConfigError, match="do not tell their text encoder"):
-        encode_plot("A ship.", of(model.graph.dataset.features["poster"].about))
+        encode_plot("A ship.", of(model.graph.dataset.features["poster"].description))
     with pytest.raises(ConfigError, match=r"tfidf:8 is fitted to all texts at once.*encode it together with"):
         encode_plot("A ship.", encode_plots(WORLD, encoder="tfidf:8", progress=False))
     with pytest.raises(ConfigError, match="somebody's own files, and where they lie is not kept; name the encoder"):

@@ -245,7 +245,7 @@ def test_a_movie_added_later_is_its_content(graph: Graph, name: str, num_layers:
     torch.testing.assert_close(after["movie"][:-2], before["movie"])
     torch.testing.assert_close(after["user"], before["user"])
     e = encoder.target
-    decade = larger.movie_x[-2].argmax()
+    decade = larger.movies.x[-2].argmax()
     torch.testing.assert_close(after["movie"][-2], e.features.weight[:, decade] + e.attributes["genres"][:2].mean(0))
     assert torch.equal(after["movie"][-1], torch.zeros(6))  # nothing is known of it
 
