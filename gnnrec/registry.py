@@ -71,6 +71,7 @@ class Registry:
         ConfigError
             The name is taken.
         """
+
         caller = sys._getframe(1).f_globals.get("__name__")
 
         def decorator(registered: T) -> T:

@@ -10,23 +10,23 @@ from gnnrec.nn.losses import bpr, softmax, weighted_mse
 from gnnrec.nn.temporal import TemporalPooling
 
 __all__ = [
+    "NodeFeatures",
     "ContentRidge",
+    "FeatureSizes",
     "DropMask",
     "Encoder",
-    "FeatureSizes",
     "GraphSAGE",
     "GraphSAGEConfig",
     "GraphTensors",
+    "TemporalPooling",
     "LightGCN",
     "LightGCNConfig",
     "MovieEmbeddings",
     "NodeEncoder",
-    "NodeFeatures",
-    "TemporalPooling",
     "bpr",
     "content_sizes",
-    "init_from_svd",
     "init_from_transitions",
+    "init_from_svd",
     "softmax",
     "weighted_mse",
 ]
