@@ -298,7 +298,7 @@ def test_errors_of_the_command_are_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         (["--dataset", tmp_path / "no"], "does not exist; a dataset is a folder"),
         (["--dataset", "sample", "--out", tmp_path], "is not a report of gnnrec analyze; choose another folder"),
-        (["--dataset", "sample", "--posters", tmp_path], "has no poster of any movie; 0 pictures are there"),
+        (["--dataset", "sample", "--posters", tmp_path], "contains 0 images, but no poster of any movie"),
     ):
         result = call("analyze", *arguments)
         assert result.exit_code == 1

@@ -70,7 +70,7 @@ def test_ready_made_embeddings(mine: Path) -> None:
     pd.DataFrame({"movieId": [2, 99], "x": [1.5, 2.0]}).to_csv(mine / "t.csv", index=False)
     words = ("--dataset", mine / "mine", "--out", mine / "out", "--poster-embeddings", mine / "p.npy")
     text = run(*words, "--poster-ids", mine / "index.csv", "--text-embeddings", mine / "t.csv")
-    assert "poster: ContentEmbeddings(4 movies, 3 wide: from p.npy)" in text
+    assert "poster: ContentEmbeddings(4 movies, 3 dimensions: from p.npy)" in text
     loaded = load_features(mine / "out")
     assert loaded["poster"].aligned([1, 4])[0].tolist() == [[0, 0, 0], [1, 0, 0]]
     assert loaded["text"].aligned([2])[0].tolist() == [[1.5]]
