@@ -17,11 +17,12 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+import gnnrec.explore.sections  # noqa: F401 - registers the built-in findings
+from gnnrec._io import new_folder
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explore.finding import FINDINGS, Finding
 from gnnrec.explore.tables import MissingColumnError, overview
-from gnnrec.models.storage import new_folder
 from gnnrec.plots.formatting import one_line, percent
 from gnnrec.plots.style import png_size
 

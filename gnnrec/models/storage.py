@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-import tempfile
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from gnnrec._io import read_json, write_atomic, write_json
+from gnnrec._io import new_folder, read_json, write_atomic, write_json
 from gnnrec.config import read_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
@@ -50,7 +47,7 @@ class Run:
 
 def write_run(path: str | Path, model: Recommender, keep: Iterable[str] = ()) -> Path:
     """Write a fitted model to a new folder and move it into place; `keep` as in `new_folder`."""
-    with new_folder(path, keep) as folder:
+    with new_folder(path, header=HEADER, owned=RUN_FILES, what="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
         (folder / "config.yaml").write_text(settings, encoding="utf-8")
         write_weights(folder, model.state())
@@ -84,51 +81,6 @@ def read_run(path: str | Path) -> Run:
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"the saved run {folder} is damaged: {error}") from error
     raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
-
-
-@contextlib.contextmanager
-def new_folder(
-    path: str | Path,
-    keep: Iterable[str] = (),
-    *,
-    header: str = HEADER,
-    owned: Container[str] = RUN_FILES,
-    what: str = "saved run",
-) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` at the end, replacing an earlier run.
-
-    Files that are not a run's stay.
-
-    Parameters
-    ----------
-    path : str or Path
-    keep : iterable of str
-        Names from `owned` that stay, too, unless they are written anew.
-    header, owned, what : str, container of str, str
-        The file by which an earlier one is known, the names that belong to it, and what errors call it.
-    """
-    target = Path(path).resolve()  # a link to a folder stays a link
-    if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
-        raise DataError(f"{path} exists and is not a {what}; choose another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    old = temporary.with_name(temporary.name + ".old")
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        for entry in target.iterdir() if target.exists() else ():
-            stays = entry.name in keep or entry.name not in owned
-            if stays and not (temporary / entry.name).exists():
-                copy = shutil.copytree if entry.is_dir() else shutil.copy2
-                copy(entry, temporary / entry.name)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-    finally:
-        if old.exists() and not target.exists():  # stopped between the two renames: nothing has happened
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
