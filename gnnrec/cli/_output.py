@@ -62,9 +62,9 @@ def errors() -> Iterator[None]:
         except BrokenPipeError:  # the reader of a pipe has seen enough
             raise
         except (GnnrecError, FloatingPointError, OSError) as error:
-            text = (
-                f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
-            )
+            text = str(error)
+            if isinstance(error, OSError) and error.filename:
+                text = f"{error.strerror}: {error.filename}"
             line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
             note(f"error: {line}")
             raise typer.Exit(1) from None

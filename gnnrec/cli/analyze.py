@@ -23,8 +23,9 @@ def analyze(
 ) -> None:
     """Describe a dataset before training.
 
-    Ratings, long tail, activity, genres, demographics, and what is missing: writes an HTML page, the same report in Markdown, a picture for each finding, and all numbers. Findings that need
-    missing columns are listed as skipped. An earlier report in that folder is replaced.
+    Ratings, long tail, activity, genres, demographics, and what is missing: writes an HTML page, the same report in
+    Markdown, a picture for each finding, and all numbers. Findings that need missing columns are listed as skipped. An
+    earlier report in that folder is replaced.
     """
     with errors():
         import pandas as pd

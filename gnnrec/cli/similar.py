@@ -40,7 +40,8 @@ def similar(
 ) -> None:
     """List the movies most similar to a known or new movie.
 
-    Name a movie of the run, or describe a new one with the options. Its plot and poster are encoded as those of the run.
+    Name a movie of the run, or describe a new one with the options. Its plot and poster are encoded as those of the
+    run.
     """
     with errors():
         from gnnrec.errors import ConfigError

@@ -204,8 +204,8 @@ def benchmark(
 ) -> None:
     """Compare models on the same test ratings.
 
-    Without --split or --protocol on a random 8:1:1 split. Hyperparameters are selected on the validation ratings. Models that cannot take part are listed with the reason. A
-    report in JSON is written after every model.
+    Without --split or --protocol on a random 8:1:1 split. Hyperparameters are selected on the validation ratings.
+    Models that cannot take part are listed with the reason. A report in JSON is written after every model.
     """
     with errors():
         import pandas as pd
