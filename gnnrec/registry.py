@@ -40,6 +40,8 @@ class Registry:
         What is registered, for error messages.
     builtin : mapping of str to str
         Built-in names and the modules that register them.
+    set_name : bool
+        Whether the attribute ``name`` of registered objects is set to their name.
 
     Examples
     --------
@@ -50,8 +52,9 @@ class Registry:
     (['red'], True, 700)
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str] | None = None) -> None:
+    def __init__(self, kind: str, builtin: Mapping[str, str] | None = None, *, set_name: bool = False) -> None:
         self.kind = kind
+        self.set_name = set_name
         self.builtin = dict(builtin or {})
         self._objects: dict[str, Any] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
@@ -71,7 +74,6 @@ class Registry:
         ConfigError
             The name is taken.
         """
-
         caller = sys._getframe(1).f_globals.get("__name__")
 
         def decorator(registered: T) -> T:
@@ -81,6 +83,8 @@ class Registry:
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
             self._objects[name] = registered
             self._metadata[name] = metadata
+            if self.set_name:
+                registered.name = name  # type: ignore[attr-defined]
             return registered
 
         return decorator
@@ -200,6 +204,7 @@ MODELS = Registry(
         "lightfm": "gnnrec.models.lightfm",
         **dict.fromkeys(("average", "sasrec", "sasrec-binary"), "gnnrec.models.sequential"),
     },
+    set_name=True,
 )
 DATASETS = Registry(
     "dataset",

@@ -21,7 +21,15 @@ MovieInput: TypeAlias = Union["NewMovie", Hashable]
 class Scorer(Protocol):
     """What evaluation needs of a model: a graph, and scores of all its movies for a batch of users."""
 
-    graph: Graph
+    @property
+    def graph(self) -> Graph:
+        """Users, movies and ratings of the model."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32."""
