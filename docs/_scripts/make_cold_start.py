@@ -135,7 +135,7 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
             for case in cases
             for part in (f"{case.capitalize()} movies:", grid(rows, models, [(case, m) for m in metrics]))
         ]
-    text += [f"**Skipped: {name}.** {why}" for name, why in report["left_out"].items()]
+    text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
     packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
     return "\n\n".join([*text, f"```console\n{current(report['command'])}\n```\n\n{packages}."])
 
