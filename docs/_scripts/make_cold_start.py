@@ -43,7 +43,7 @@ single split. Hyperparameters and epochs were chosen on validation movies and us
 Plots are encoded by `all-MiniLM-L6-v2`; poster embeddings came with the dataset. The folder for `--features` was made by:
 
 ```console
-gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-vectors posters.npy --poster-ids posters.csv --out features
+gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-embeddings posters.npy --poster-ids posters.csv --out features
 ```"""  # noqa: E501
 CONTENT = {"facts": "numeric", "people": "cast"}
 """Kinds of content that results before 0.2 call otherwise."""
