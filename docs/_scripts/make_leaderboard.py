@@ -63,8 +63,9 @@ def main() -> None:
 def argv(command: str, split: Path, out: Path) -> list[str]:
     """Return a command for this Python, to be run from the repository's root."""
     program, *rest = [str(split) if word == SPLIT else word for word in command.split()]
-    start = {"gnnrec": [sys.executable, "-m", "gnnrec.cli"], "python": [sys.executable]}[program]
-    return [*start, *rest, "--json", str(out)]
+    if program == "gnnrec":
+        return [sys.executable, "-m", "gnnrec.cli", *rest, "--out", str(out)]
+    return [sys.executable, *rest, "--json", str(out)]
 
 
 def page(results: Path) -> str:
