@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -74,20 +74,20 @@ def tune(
     """
     with errors():
         from gnnrec.errors import ConfigError
-        from gnnrec.tuning import SearchSpace, read_study, write_report
+        from gnnrec.tuning import SearchSpace, TunableEstimator, read_study, write_report
         from gnnrec.tuning import tune as run_study
 
         where = storage or out / JOURNAL
         command = command_line(context)
         if report_only:
-            found = read_study(where, study)
+            found = read_study(where, study, tunable=None if model == "gnn" else TunableEstimator(model))
             write_report(found, out, command=command)
             _summarize(found, out)
             return
         if config is None:
             raise ConfigError("--config is missing: a YAML file with a search space, such as ml1m-search")
-        others: dict[str, Any] = {} if model == "gnn" else {"model": model}
-        space = SearchSpace.from_yaml(config, **others).override(set_ or [])
+        tunable = None if model == "gnn" else TunableEstimator(model)
+        space = SearchSpace.from_yaml(config, tunable).override(set_ or [])
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
         say(repr(data))
         try:

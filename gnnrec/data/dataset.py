@@ -425,9 +425,11 @@ class Dataset:
         [<NA>, <NA>, 1985]
         """
         added, embeddings = self.clean_added_movies(movies, features or {})
-        rows, absent = self._movies, [column for column in added if column not in self._movies.first]
-        if values := missing_movie_columns(absent, self.num_movies):
-            rows = Parts([self.movies.assign(**values)], concat_rows)
+        columns = self._movies.first.columns
+        rows, only_added = self._movies, missing_movie_columns(added.columns.difference(columns), self.num_movies)
+        if only_added:
+            rows = Parts([self.movies.assign(**only_added)], concat_rows)
+        added = added.assign(**missing_movie_columns(columns.difference(added.columns), len(added)))
         joined = {name: self.features[name].joined(values) for name, values in embeddings.items()}
         return self._with(
             _movies=rows.append(added),
@@ -438,7 +440,7 @@ class Dataset:
     def clean_added_movies(
         self, movies: pd.DataFrame, features: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
-        """Return new movies and their embeddings as they will stand in the dataset; parameters as for `add_movies`."""
+        """Check movies that are not in the dataset and their embeddings; parameters as for `add_movies`."""
         if unknown := [name for name in features if name not in self.features]:
             there = ", ".join(self.features) or "none"
             raise DataError(f"there are no {', '.join(unknown)} embeddings; the modalities are: {there}")
@@ -447,8 +449,6 @@ class Dataset:
         self._check_id_type(added["movie_id"], self.movie_ids, "movies")
         known = self.movie_ids.rows(pd.Index(added["movie_id"])) >= 0
         _raise_at_first(known, added, "movies", "movie {movie_id} is there already")
-        absent = [column for column in self._movies.first if column not in added]
-        added = added.assign(**missing_movie_columns(absent, len(added)))
         embeddings = {name: _embeddings_of(values, added, name) for name, values in features.items()}
         for name, values in embeddings.items():
             self.features[name].check_dim(values)

@@ -9,8 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -267,10 +265,13 @@ class Column:
         Names that are recognized, in lower case and without punctuation, best first.
     clean : callable, optional
         For optional columns of movies: converts a column to its type.
+    dtype : str
+        Type that `clean` returns.
     """
 
     aliases: tuple[str, ...]
     clean: Callable[[pd.Series], pd.Series] | None = None
+    dtype: str = "string"
 
 
 COLUMNS: dict[str, dict[str, Column]] = {
@@ -286,11 +287,11 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "genres": Column(("genres", "genre")),
         "year": Column(("year", "releaseyear")),
         "plot": Column(("plotfull", "fullplot", "plot", "overview", "synopsis", "description"), to_text),
-        "directors": Column(("directors", "director"), to_names),
-        "actors": Column(("actors", "actor", "cast"), to_names),
-        "runtime": Column(("runtime", "runtimeminutes"), to_minutes),
+        "directors": Column(("directors", "director"), to_names, "str"),
+        "actors": Column(("actors", "actor", "cast"), to_names, "str"),
+        "runtime": Column(("runtime", "runtimeminutes"), to_minutes, "Int64"),
         "imdb_id": Column(("imdbid",), to_imdb_ids),
-        "tmdb_id": Column(("tmdbid",), to_tmdb_ids),
+        "tmdb_id": Column(("tmdbid",), to_tmdb_ids, "Int64"),
     },
     "users": {
         "user_id": Column(("userid", "user", "uid", "id")),
@@ -378,16 +379,11 @@ def unknown_profiles(user_ids: pd.Series) -> pd.DataFrame:
 
 def missing_movie_columns(columns: Iterable[str], num_rows: int) -> dict[str, pd.Series]:
     """Return values for those of the columns that are `OPTIONAL_MOVIE_COLUMNS`, missing in every row."""
+    dtypes = {name: COLUMNS["movies"][name].dtype for name in columns if name in OPTIONAL_MOVIE_COLUMNS}
     return {
-        name: pd.Series(pd.NA, index=range(num_rows), dtype=_optional_dtype(name), name=name)
-        for name in columns
-        if name in OPTIONAL_MOVIE_COLUMNS
+        name: pd.Series("" if dtype == "str" else pd.NA, index=range(num_rows), dtype=dtype)
+        for name, dtype in dtypes.items()
     }
-
-
-@cache
-def _optional_dtype(column: str) -> Any:
-    return OPTIONAL_MOVIE_COLUMNS[column](pd.Series([pd.NA], name=column)).dtype
 
 
 def check_ratings(

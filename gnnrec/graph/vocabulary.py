@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -112,10 +112,8 @@ def distinct_values(values: pd.Series, separator: str | None = None, min_rows: i
         For example ``"|"`` in ``"Comedy|Drama"``.
     min_rows : int
     """
-    texts = values.dropna().astype(object)
-    parts = texts.str.split(separator, regex=False).explode() if separator else texts
-    frequent = {value for value, count in Counter(parts).items() if count >= min_rows}
-    return pd.Index(sorted(frequent - {""}), dtype=object)
+    counts = Counter(value for _, value in _split(values, separator))
+    return pd.Index(sorted(value for value, count in counts.items() if count >= min_rows), dtype=object)
 
 
 def value_edges(values: pd.Series, known: pd.Index, separator: str | None = None) -> tuple[Tensor, Tensor]:
@@ -128,17 +126,23 @@ def value_edges(values: pd.Series, known: pd.Index, separator: str | None = None
     known : pandas.Index
         The nodes.
     """
-    texts = values.reset_index(drop=True).fillna("").astype(object)
-    parts = texts.str.split(separator, regex=False).explode() if separator else texts
-    node = known.get_indexer(pd.Index(parts))
-    row = parts.index.to_numpy()
-    return torch.from_numpy(row[node >= 0].astype(np.int64)), torch.from_numpy(node[node >= 0].astype(np.int64))
+    pairs = list(_split(values, separator))
+    node = known.get_indexer(pd.Index([value for _, value in pairs], dtype=object))
+    row = np.array([row for row, _ in pairs], dtype=np.int64)
+    return torch.from_numpy(row[node >= 0]), torch.from_numpy(node[node >= 0].astype(np.int64))
+
+
+def _split(values: pd.Series, separator: str | None) -> Iterator[tuple[int, str]]:
+    """Yield the row and the text of each value that is not empty or missing."""
+    for row, text in enumerate(values.tolist()):
+        if isinstance(text, str):
+            yield from ((row, value) for value in (text.split(separator) if separator else [text]) if value)
 
 
 def warn_unknown_values(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:
     """Warn about values that a graph with fixed vocabularies cannot use."""
-    new = distinct_values(values, separator).difference(known)
-    if len(new):
+    new = [value for value in distinct_values(values, separator) if value not in known]
+    if new:
         warnings.warn(f"{what} {', '.join(map(repr, new))} was not seen in training and is ignored", stacklevel=4)
 
 

@@ -16,9 +16,9 @@ from gnnrec.errors import ConfigError
 from gnnrec.evaluation import evaluate
 from gnnrec.models.base import Recommender
 from gnnrec.splitting import Split
+from gnnrec.training.callbacks import Callback, FitState
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.storage import is_counted
-from gnnrec.tuning.tunable import EpochState
 
 FAILURES = (
     FloatingPointError,
@@ -36,7 +36,7 @@ class TrialEndedError(Exception):
     """The trial has ended without a value; the study continues."""
 
 
-class PruningCallback:
+class PruningCallback(Callback):
     """Report the validation metric of every epoch to Optuna, and end the fit of a trial that is pruned.
 
     Parameters
@@ -54,11 +54,10 @@ class PruningCallback:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
     >>> trial = optuna.create_study(direction="maximize").ask()
     >>> callback = PruningCallback(trial, "ndcg@20")
     >>> for epoch, value in [(1, 0.1), (2, 0.3), (3, 0.2)]:
-    ...     callback.on_epoch_end(SimpleNamespace(epoch=epoch, metrics={"ndcg@20": value}))
+    ...     callback.on_epoch_end(FitState(epoch=epoch, metrics={"ndcg@20": value}))
     >>> callback.best
     (2, 0.3)
     """
@@ -67,7 +66,7 @@ class PruningCallback:
         self.trial, self.metric, self.prune = trial, metric, prune
         self.history: list[tuple[int, float]] = []
 
-    def on_epoch_end(self, state: EpochState) -> None:
+    def on_epoch_end(self, state: FitState) -> None:
         """Report an epoch; raises `optuna.TrialPruned` if the trial is behind the others."""
         value = state.metrics[self.metric]
         self.history.append((state.epoch, value))

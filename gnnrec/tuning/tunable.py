@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar, Protocol, get_args
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from gnnrec.config import Config, ModelConfig, TrainConfig
+from gnnrec.config import Config, ModelConfig, model_config_class
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.models.base import Recommender
-from gnnrec.models.gnn_training import fit, holdout_validation
-from gnnrec.splitting import Split
+from gnnrec.models.estimator import BaseEstimator, fit, get_estimator
+from gnnrec.models.gnn_training import holdout_validation
+from gnnrec.registry import ENCODERS, LOSSES, METRICS, MODELS, Registry
+from gnnrec.splitting import Split, random_split
+from gnnrec.training.callbacks import Callback
 
 ENCODER = "model.encoder"
 """The key that decides which encoder-specific keys a configuration has."""
-ENCODER_KEYS: dict[str, tuple[str, ...]] = {"lightgcn": ("user_degree_smoothing",), "graphsage": ("aggregation",)}
-"""Keys of the section ``model`` that only one encoder reads, by encoder."""
+NAMES: dict[str, Registry] = {ENCODER: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
+"""Keys whose values are registered names."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class KnownKey:
     default : object
     requires : (str, frozenset), optional
         The key applies only while another key has one of these values. None if it always applies.
+    registry : Registry, optional
+        Where the value must be registered, for keys that are names.
 
     Examples
     --------
@@ -53,9 +57,12 @@ class KnownKey:
     number: type[int] | type[float] | None
     default: Any
     requires: tuple[str, frozenset[Any]] | None = None
+    registry: Registry | None = None
 
     def validate(self, value: Any) -> Any:
         """Return a value as the configuration would hold it; a `ConfigError` if it would refuse it."""
+        if self.registry is not None:
+            self.registry.get(value)
         try:
             return self.adapter.validate_python(value)
         except ValidationError as error:
@@ -81,56 +88,46 @@ def known_keys(config_class: type[BaseModel]) -> dict[str, KnownKey]:
     >>> keys["train.epochs"].number, keys["train.epochs"].requires
     (<class 'int'>, None)
     """
+    names = ENCODERS.names()
     encoders: dict[str, set[str]] = {}
     found: dict[str, FieldInfo] = {}
-    for encoder in ENCODER_KEYS:
+    for encoder in names:
         for section, section_class in _sections(config_class, encoder).items():
             for name, field in section_class.items():
                 found.setdefault(f"{section}.{name}", field)
                 encoders.setdefault(f"{section}.{name}", set()).add(encoder)
     return {
-        key: KnownKey(
-            adapter=TypeAdapter(Annotated[field.annotation, field]),  # type: ignore[arg-type]
-            number={int: int, float: float}.get(field.annotation),  # type: ignore[arg-type]
-            default=field.get_default(call_default_factory=True),
-            requires=None if encoders[key] == set(ENCODER_KEYS) else (ENCODER, frozenset(encoders[key])),
+        key: _known_key(
+            field,
+            requires=None if encoders[key] == set(names) else (ENCODER, frozenset(encoders[key])),
+            registry=NAMES.get(key),
         )
         for key, field in found.items()
     }
+
+
+def _known_key(
+    field: FieldInfo, requires: tuple[str, frozenset[Any]] | None = None, registry: Registry | None = None
+) -> KnownKey:
+    return KnownKey(
+        adapter=TypeAdapter(Annotated[field.annotation, field]),  # type: ignore[arg-type]
+        number={int: int, float: float}.get(field.annotation),  # type: ignore[arg-type]
+        default=field.get_default(call_default_factory=True),
+        requires=requires,
+        registry=registry,
+    )
 
 
 def _sections(config_class: type[BaseModel], encoder: str) -> dict[str, dict[str, FieldInfo]]:
     """Return the fields of each section of a configuration with this encoder."""
     sections: dict[str, dict[str, FieldInfo]] = {}
     for section, field in config_class.model_fields.items():
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        fields = dict(field.annotation.model_fields)
-        if field.annotation is ModelConfig:
-            for other in ENCODER_KEYS.keys() - {encoder}:
-                for name in ENCODER_KEYS[other]:
-                    fields.pop(name)
-        sections[section] = fields
+        annotation = field.annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        chosen = model_config_class(encoder) if issubclass(annotation, ModelConfig) else annotation
+        sections[section] = dict(chosen.model_fields)
     return sections
-
-
-class EpochState(Protocol):
-    """What a callback is given after an epoch."""
-
-    @property
-    def epoch(self) -> int:
-        """Number of the epoch, from 1."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Figures of the epoch, among them the validation metric, such as ``ndcg@20``."""
-
-
-class EpochCallback(Protocol):
-    """What is called after every epoch of a fit."""
-
-    def on_epoch_end(self, state: EpochState) -> None:
-        """Look at an epoch; an exception raised here ends the fit."""
 
 
 class Tunable(Protocol):
@@ -173,7 +170,7 @@ class Tunable(Protocol):
     def holdout(self, dataset: Dataset, config: Any) -> Split:
         """Hold out validation rows of a dataset, the same for every trial."""
 
-    def fit(self, data: Split, config: Any, callbacks: Sequence[EpochCallback]) -> Recommender:
+    def fit(self, data: Split, config: Any, callbacks: Sequence[Callback]) -> Recommender:
         """Fit a configuration on the train rows."""
 
 
@@ -190,14 +187,21 @@ class TunableGNN:
     True
     """
 
-    keys: ClassVar[Mapping[str, KnownKey]] = known_keys(Config)
+    @property
+    def keys(self) -> Mapping[str, KnownKey]:
+        """Every key of a `Config`, for all encoders."""
+        return known_keys(Config)
+
     fixed: ClassVar[Mapping[str, str]] = {
         "train.metric": "trials are compared by it; set objectives instead",
         "train.k": "trials are compared by it; set objectives instead",
         "train.seed": "the best trial would be the luckiest seed",
         "train.device": "it is not part of the model",
     }
-    watched_metrics: ClassVar[tuple[str, ...]] = get_args(TrainConfig.model_fields["metric"].annotation)
+    @property
+    def watched_metrics(self) -> tuple[str, ...]:
+        """Metrics with a value per user."""
+        return user_metrics()
 
     def make_config(self, values: dict[str, Any], where: str) -> Config:
         """Validate a nested mapping; errors begin with `where`."""
@@ -219,11 +223,69 @@ class TunableGNN:
         """Hold out a tenth of every user's ratings, as `fit` does."""
         return holdout_validation(dataset, config.train)
 
-    def fit(self, data: Split, config: Config, callbacks: Sequence[EpochCallback]) -> Recommender:
+    def fit(self, data: Split, config: Config, callbacks: Sequence[Callback]) -> Recommender:
         """Train the graph network."""
-        return fit(data, config, progress=False, on_epoch=lambda entry: _after_epoch(callbacks, entry))
+        model: Recommender = fit(data, config=config, callbacks=callbacks, progress=False)
+        return model
 
 
-def _after_epoch(callbacks: Sequence[EpochCallback], entry: dict[str, Any]) -> None:
-    for callback in callbacks:
-        callback.on_epoch_end(SimpleNamespace(epoch=entry["epoch"], metrics=entry))
+@dataclass(frozen=True)
+class TunableEstimator:
+    """Any registered model: configurations are its estimators, keys their hyperparameters.
+
+    Attributes
+    ----------
+    model : str
+        Registered name.
+
+    Examples
+    --------
+    >>> ease = TunableEstimator("ease")
+    >>> list(ease.keys), ease.make_config({"reg": 500}, "example").reg
+    (['reg'], 500.0)
+    """
+
+    model: str
+    fixed: ClassVar[Mapping[str, str]] = {"seed": "the best trial would be the luckiest seed"}
+
+    @property
+    def keys(self) -> Mapping[str, KnownKey]:
+        """Hyperparameters of the model."""
+        return {name: _known_key(field) for name, field in MODELS.get(self.model).model_fields.items()}
+
+    @property
+    def watched_metrics(self) -> tuple[str, ...]:
+        """Fits stop by NDCG@20, but any metric can be the objective of a model without epochs."""
+        return ("ndcg",) if MODELS.get(self.model).trains_in_epochs else user_metrics()
+
+    def make_config(self, values: dict[str, Any], where: str) -> BaseEstimator:
+        """Return an estimator; errors begin with `where`."""
+        try:
+            return get_estimator(self.model, **values)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+
+    def to_mapping(self, config: BaseEstimator) -> dict[str, Any]:
+        """Return the hyperparameters."""
+        return config.model_dump()
+
+    def validation_metric(self, config: BaseEstimator) -> str:
+        """Return the metric that decides when a fit stops."""
+        return "ndcg@20"
+
+    def watch(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
+        """Return the same estimator: its fits always stop by NDCG@20."""
+        return config
+
+    def holdout(self, dataset: Dataset, config: BaseEstimator) -> Split:
+        """Hold out a random tenth of every user's ratings."""
+        return random_split(dataset, (0.9, 0.1, 0.0))
+
+    def fit(self, data: Split, config: BaseEstimator, callbacks: Sequence[Callback]) -> Recommender:
+        """Fit the model."""
+        return config.fit(data, callbacks=callbacks)
+
+
+def user_metrics() -> tuple[str, ...]:
+    """Return the registered metrics that have a value per user from its hits."""
+    return tuple(name for name in METRICS.names() if METRICS.metadata(name).get("of", "users") == "users")

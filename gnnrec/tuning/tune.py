@@ -26,6 +26,7 @@ from gnnrec.tuning.result import StudyResult, result_from_study
 from gnnrec.tuning.space import SearchSpace, parse_objectives
 from gnnrec.tuning.storage import METADATA, Storage, create_or_load_study, is_counted, open_storage, quiet_optuna
 from gnnrec.tuning.trial import TrialEndedError, TrialRunner
+from gnnrec.tuning.tunable import TunableEstimator, TunableGNN
 
 MAX_INITIAL_FAILURES = 5
 """The study stops if this many trials fail before any other result."""
@@ -37,6 +38,7 @@ def tune(
     data: Dataset | Split,
     space: SearchSpace | Mapping[str, Any] | str | Path,
     *,
+    model: str = "gnn",
     trials: int = 50,
     storage: str | Path | None = None,
     study: str = "study",
@@ -65,6 +67,9 @@ def tune(
         for validation, the same for all trials.
     space : SearchSpace, mapping, str or Path
         What to vary; a path is a YAML file. See `SearchSpace`.
+    model : str
+        Registered name of the model. Keys of the space are ``section.key`` of `Config` for the graph neural network, and
+        hyperparameters for other models. Ignored if `space` is a `SearchSpace`, which knows its model.
     trials : int
         Number of finished trials of the whole study, over all workers and calls. Pruned and failed trials count;
         interrupted ones and those of dead workers do not.
@@ -125,10 +130,11 @@ def tune(
         raise ConfigError(f"pruner_warmup must not be negative, not {pruner_warmup}")
     if time_limit is not None and not time_limit > 0:
         raise ConfigError(f"time_limit must be above 0 seconds, not {time_limit}")
+    tunable = TunableGNN() if model == "gnn" else TunableEstimator(model)
     if isinstance(space, str | Path):
-        space = SearchSpace.from_yaml(space)
+        space = SearchSpace.from_yaml(space, tunable)
     elif not isinstance(space, SearchSpace):
-        space = SearchSpace.from_mapping(space)
+        space = SearchSpace.from_mapping(space, tunable=tunable)
     parsed = parse_objectives(objectives, space)
     space = replace(space, base=space.tunable.watch(space.base, parsed[0].metric, parsed[0].k))
     split = tuning_split(data, space)

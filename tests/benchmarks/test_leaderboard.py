@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gnnrec.benchmark import MODELS, BenchmarkReport
+from gnnrec.benchmarking import MODELS, BenchmarkReport
 from typer.main import get_command
 
 from gnnrec import Config

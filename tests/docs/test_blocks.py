@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_docs import HOME, PAGES, name_of
+from tests.docs.test_docs import HOME, PAGES, name_of
 from typer.main import get_command
 from typer.testing import CliRunner
 

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from typer.main import get_command
 from typer.testing import CliRunner
 
