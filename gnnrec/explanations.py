@@ -103,8 +103,8 @@ def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
         users,
         x=users.x.expand(num_copies, -1),
         occupation=(torch.arange(num_copies).repeat_interleave(len(occupation)), occupation.repeat(num_copies)),
-        row=row,
-        movie=users.movie_index[edge],
+        user_index=row,
+        movie_index=users.movie_index[edge],
         rating=users.rating[edge],
-        time=users.timestamp[edge],
+        timestamp=users.timestamp[edge],
     )

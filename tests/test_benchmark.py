@@ -33,7 +33,8 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import Fingerprint
 from gnnrec.graph import Graph
 from gnnrec.models import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
-from gnnrec.splitting import random_split, split
+from gnnrec.splitting import random_split
+from gnnrec.splitting import split as make_split
 
 module = importlib.import_module("gnnrec.benchmark")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
@@ -322,7 +323,7 @@ def test_timed() -> None:
 
 def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among held-out movies, settings and epochs are chosen by ranking the movies for validation among each other."""
-    split = split(make_sample(80, 120), "cold-movies", fold=1)
+    split = make_split(make_sample(80, 120), "cold-movies", fold=1)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     expected = evaluate(model, split.valid, ks=[20], metrics=["ndcg"], candidates=split.valid["movie_id"].unique())
     quality = valid_quality(split)

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -376,10 +378,16 @@ def unknown_profiles(user_ids: pd.Series) -> pd.DataFrame:
 
 def missing_movie_columns(columns: Iterable[str], num_rows: int) -> dict[str, pd.Series]:
     """Return values for those of the columns that are `OPTIONAL_MOVIE_COLUMNS`, missing in every row."""
-    missing = pd.Series(pd.NA, index=range(num_rows))
     return {
-        name: OPTIONAL_MOVIE_COLUMNS[name](missing.rename(name)) for name in columns if name in OPTIONAL_MOVIE_COLUMNS
+        name: pd.Series(pd.NA, index=range(num_rows), dtype=_optional_dtype(name), name=name)
+        for name in columns
+        if name in OPTIONAL_MOVIE_COLUMNS
     }
+
+
+@cache
+def _optional_dtype(column: str) -> Any:
+    return OPTIONAL_MOVIE_COLUMNS[column](pd.Series([pd.NA], name=column)).dtype
 
 
 def check_ratings(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -220,6 +221,16 @@ class Recommender(ABC):
             }
         )
 
+    @cached_property
+    def unit_similarity_embeddings(self) -> Tensor:
+        """`similarity_embeddings` with rows of length 1, on the CPU."""
+        return torch.nn.functional.normalize(self.similarity_embeddings().cpu(), dim=1)
+
+    def similarity_to_new(self, movie: NewMovie) -> Tensor:
+        """Return the cosine between a new movie and each movie of the graph, ``[num_movies]``."""
+        grown = self.with_graph(self.graph.add_movie(movie)).unit_similarity_embeddings
+        return grown[:-1] @ grown[-1]
+
     def similar_movies(
         self, movie: MovieInput, k: int = 10, *, candidates: Iterable[MovieInput] | None = None
     ) -> pd.DataFrame:
@@ -256,18 +267,17 @@ class Recommender(ABC):
         """
         check_integer(k=k)
         if isinstance(movie, NewMovie):
-            model = self.with_graph(self.graph.add_movie(movie))
-            node = model.graph.num_movies - 1
+            similarity = self.similarity_to_new(movie)
         else:
-            model, node = self, self.graph.movie_node(movie)
-        vectors = torch.nn.functional.normalize(model.similarity_embeddings().cpu(), dim=1)
-        similarity = vectors @ vectors[node]
-        similarity[node] = -torch.inf
-        if (allowed := _candidate_mask(model.graph, candidates)) is not None:
+            node = self.graph.movie_node(movie)
+            unit = self.unit_similarity_embeddings
+            similarity = unit @ unit[node]
+            similarity[node] = -torch.inf
+        if (allowed := _candidate_mask(self.graph, candidates)) is not None:
             similarity[~allowed] = -torch.inf
         values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
         kept = values > -torch.inf
-        table = model.graph.dataset.movies.iloc[nodes[kept].numpy()]
+        table = self.graph.dataset.movies.iloc[nodes[kept].numpy()]
         return pd.DataFrame(
             {
                 "movie_id": table["movie_id"].to_numpy(),

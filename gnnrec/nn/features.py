@@ -332,6 +332,19 @@ class NodeEncoder(nn.Module):
         assert isinstance(module, ModalityProjection)
         return module
 
+    def embed_features(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
+        """Return the embeddings without ids, ``[num_nodes, dim]``: those of nodes that were not trained on."""
+        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
+        for kind, vectors in self.attributes.items():
+            attribute = content.attributes[kind]
+            h = h + attribute.matmul(attribute_weight(attribute), vectors)
+        for name in self.modalities:
+            values, known = content.modalities[name]
+            h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])
+        if self.kernel is not None and not self.training:
+            h = h + self.kernel(content)
+        return h
+
     def forward(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
         """Return the vectors.
 
@@ -346,15 +359,7 @@ class NodeEncoder(nn.Module):
         Tensor
             ``[num_nodes, dim]``.
         """
-        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
-        for kind, vectors in self.attributes.items():
-            attribute = content.attributes[kind]
-            h = h + attribute.matmul(attribute_weight(attribute), vectors)
-        for name in self.modalities:
-            values, known = content.modalities[name]
-            h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])
-        if self.kernel is not None and not self.training:
-            h = h + self.kernel(content)
+        h = self.embed_features(content, dropped)  # [num_nodes, dim]
         if self.ids is None:
             return h
         use = self.has_id if dropped is None else self.has_id & ~dropped.ids[: self.ids.size(0)]
