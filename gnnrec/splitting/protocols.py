@@ -160,8 +160,8 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
 def split(dataset: Dataset, protocol: str | Protocol = "random", **options: Any) -> Split:
     """Split a dataset by an evaluation protocol.
 
-    The returned split also stores how the protocol makes ranked lists (`mask`, `history`, `negatives`, `candidates`), so
-    `evaluate` and `benchmark` need no further arguments.
+    The returned split also stores how the protocol makes ranked lists (`mask`, `history`, `negatives`, `candidates`),
+    so `evaluate` and `benchmark` need no further arguments.
 
     Parameters
     ----------

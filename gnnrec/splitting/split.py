@@ -67,8 +67,7 @@ class Split:
         Ratings known at test time: ``"train"`` or ``"train+valid"``. Models are not trained on the validation ratings.
         Known ratings are also excluded from the lists.
     candidates : pandas.DataFrame, optional
-        ``movie_id, part``: the movies to rank for ``"valid"`` and for ``"test"``. By default the `catalog` is ranked for
-        both.
+        ``movie_id, part``: the movies to rank for ``"valid"`` and for ``"test"``; by default the `catalog` for both.
     features : mapping of str to ContentEmbeddings, optional
         As in `Dataset`.
 
@@ -155,7 +154,8 @@ class Split:
     def catalog(self) -> pd.Index:
         """Sorted ids of the movies with ratings in any part."""
         parts = [getattr(self, part)["movie_id"] for part in PARTS if getattr(self, part) is not None]
-        return pd.Index(np.sort(pd.concat(parts).unique()), name="movie_id")
+        ids: pd.Index = pd.Index(np.sort(pd.concat(parts).unique()), name="movie_id")
+        return ids
 
     def candidates_for(self, part: str = "test") -> pd.Index:
         """Return the sorted ids of the movies to rank for a part, ``"test"`` or ``"valid"``."""
@@ -163,8 +163,9 @@ class Split:
             raise ConfigError(f"part must be one of {', '.join(EVALUATED_PARTS)}, not {part!r}")
         if self.candidates is None:
             return self.catalog
-        ids = self.candidates.loc[self.candidates["part"] == part, "movie_id"]
-        return pd.Index(np.sort(ids), name="movie_id")
+        rows = self.candidates["part"] == part
+        ids: pd.Index = pd.Index(np.sort(self.candidates.loc[rows, "movie_id"]), name="movie_id")
+        return ids
 
     def with_negatives(self, negatives: int | str | Path | pd.DataFrame, seed: int = 0) -> Split:
         """Return the split with negatives: each user's test movies are ranked among these movies only.

@@ -1,7 +1,7 @@
 """Splitters: functions that divide the ratings of a `Dataset` into the parts of a `Split`.
 
-A splitter takes a dataset and options and returns a `Split`, usually by `Split.from_codes`. A registered splitter can be
-used by name in protocols and commands::
+A splitter takes a dataset and options and returns a `Split`, usually by `Split.from_codes`. A registered splitter can
+be used by name in protocols and commands::
 
     @register_splitter("even-users")
     def even_users_split(dataset, num_valid=1):
