@@ -61,11 +61,13 @@ class Adjacency:
         Tensor
             ``[num_rows, dim]``.
         """
-        return _SparseProduct.apply(self, weight, x)
+        product: Tensor = _SparseProduct.apply(self, weight, x)
+        return product
 
     def matmul_transposed(self, weight: Tensor, x: Tensor) -> Tensor:
         """Return the product the other way, from receivers ``[num_rows, dim]`` to senders ``[num_cols, dim]``."""
-        return _SparseProduct.apply(self, weight, x, True)
+        product: Tensor = _SparseProduct.apply(self, weight, x, True)
+        return product
 
     def edge_scores(self, rows: Tensor, cols: Tensor) -> Tensor:
         r"""Return the inner product of the two ends of every edge: :math:`s_{rc} = y_r \cdot x_c`.
@@ -84,7 +86,8 @@ class Adjacency:
         Tensor
             ``[num_edges]``, in the order the edges were given.
         """
-        return _EdgeScores.apply(self, rows, cols)
+        scores: Tensor = _EdgeScores.apply(self, rows, cols)
+        return scores
 
     def degrees(self, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the number of edges of every receiver ``[num_rows]`` and sender ``[num_cols]``.

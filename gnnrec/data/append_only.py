@@ -220,12 +220,14 @@ class RatingTable:
     @property
     def user(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the user of each rating."""
-        return self._codes.joined[0]
+        codes: np.ndarray = self._codes.joined[0]
+        return codes
 
     @property
     def movie(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the movie of each rating."""
-        return self._codes.joined[1]
+        codes: np.ndarray = self._codes.joined[1]
+        return codes
 
     @property
     def latest(self) -> int:

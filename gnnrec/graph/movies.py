@@ -40,7 +40,8 @@ def _log_plot_length(movies: pd.DataFrame) -> np.ndarray:
     if "plot" not in movies:
         return np.full(len(movies), np.nan)
     words = np.array([len(plot.split()) if isinstance(plot, str) else 0 for plot in movies["plot"]], dtype="float64")
-    return np.log(words, where=words > 0, out=np.full(len(words), np.nan))
+    logs: np.ndarray = np.log(words, where=words > 0, out=np.full(len(words), np.nan))
+    return logs
 
 
 NUMERIC_FEATURES: dict[str, tuple[Callable[[pd.DataFrame], np.ndarray], float, float]] = {
