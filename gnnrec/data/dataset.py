@@ -1,7 +1,7 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and makes further datasets with `Dataset.trusted`.
+by a known user, no pair twice. The rest of the package relies on that and derives datasets with `Dataset.trusted`.
 """
 
 from __future__ import annotations
@@ -392,7 +392,9 @@ class Dataset:
             added = added.assign(rating=np.float32(DEFAULT_RATING))
         if "timestamp" in columns and "timestamp" not in added:
             added = added.assign(timestamp=self.rating_table.latest)
-        return self._with(rating_table=self.rating_table.append(added[columns], user, movie), _users=people, user_ids=ids)
+        return self._with(
+            rating_table=self.rating_table.append(added[columns], user, movie), _users=people, user_ids=ids
+        )
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Dataset:
         """Return the dataset with more movies; only the added rows are checked.

@@ -307,7 +307,9 @@ def _clean_side_table(name: str, table: Table) -> pd.DataFrame:
         known = [column for column in OPTIONAL_MOVIE_COLUMNS if column in frame]
         frame = frame[["movie_id", *known]]
         if name == "omdb":
-            frame = frame.assign(**{name: _split_names(frame[name]) for name in ("directors", "actors") if name in known})
+            frame = frame.assign(
+                **{name: _split_names(frame[name]) for name in ("directors", "actors") if name in known}
+            )
         return clean_movies(frame).set_index("movie_id")[known]
     except DataError as error:
         raise error.relocated(locator({"movies": table})) from None

@@ -164,7 +164,9 @@ class UserBatch:
 
     def slice(self, start: int, end: int) -> UserBatch:
         """Return the users ``start`` to ``end - 1``."""
-        first, last = torch.searchsorted(self.user_index, torch.tensor([start, end], device=self.user_index.device)).tolist()
+        first, last = torch.searchsorted(
+            self.user_index, torch.tensor([start, end], device=self.user_index.device)
+        ).tolist()
         row, node = self.occupation
         works = (row >= start) & (row < end)
         return dataclasses.replace(
