@@ -19,4 +19,4 @@ def split() -> Split:
 @pytest.fixture(scope="session")
 def trained(split: Split) -> RecGraph:
     """Return a model trained on the train rows of `split`."""
-    return fit(split, FAST, progress=False)
+    return fit(split, config=FAST, progress=False)

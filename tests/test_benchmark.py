@@ -12,7 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from gnnrec.benchmark import (
+from rich.console import Console
+
+from gnnrec import Config, Split, evaluate, fit
+from gnnrec.benchmarking import (
     FAST,
     MODELS,
     BenchmarkReport,
@@ -24,16 +27,14 @@ from gnnrec.benchmark import (
     timed,
     valid_quality,
 )
-from rich.console import Console
-
-from gnnrec import Config, Split, evaluate, fit
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import Fingerprint
 from gnnrec.graph import Graph
 from gnnrec.models import BASELINES, EASE, GRIDS, PEERS, Watch, fit_peer
-from gnnrec.splitting import random_split, split
+from gnnrec.splitting import random_split
+from gnnrec.splitting import split as make_split
 
 module = importlib.import_module("gnnrec.benchmark")
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
@@ -261,7 +262,9 @@ def test_a_run_that_dies_keeps_what_it_has(small: Split, tmp_path: Path, monkeyp
 
 def test_a_report_comes_back_from_its_file(small: Split, results: list[dict[str, Any]], tmp_path: Path) -> None:
     settings = {"gnn": TINY.model_dump(mode="json")}
-    report = BenchmarkReport("sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample")
+    report = BenchmarkReport(
+        "sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample"
+    )
     report.write(tmp_path / "x.json")
     assert BenchmarkReport.read(tmp_path / "x.json") == report
     assert report.threads == torch.get_num_threads()
@@ -322,7 +325,7 @@ def test_timed() -> None:
 
 def test_unseen_movies_are_chosen_on_valid_movies_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among held-out movies, settings and epochs are chosen by ranking the movies for validation among each other."""
-    split = split(make_sample(80, 120), "cold-movies", fold=1)
+    split = make_split(make_sample(80, 120), "cold-movies", fold=1)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
     expected = evaluate(model, split.valid, ks=[20], metrics=["ndcg"], candidates=split.valid["movie_id"].unique())
     quality = valid_quality(split)

@@ -1,4 +1,4 @@
-"""The logo: a film frame whose picture is a graph in the shape of a play sign, and the name in one stroke."""
+"""The logo: a film frame whose picture is a graph in the shape of a play sign, followed by the name."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def mark() -> list[str]:
     return [
         f'<rect width="{MARK}" height="{MARK}" rx="16" fill="{INDIGO}"/>',
         *holes,
-        f'<path d="M33,30 L66,48 L33,66 Z" fill="{SKY}" fill-opacity="0.28" stroke="{SKY}" stroke-width="4.5" '
+        f'<path d="M32,29 L68,48 L32,67 Z" fill="{SKY}" fill-opacity="0.28" stroke="{SKY}" stroke-width="4.5" '
         'stroke-linejoin="round"/>',
-        f'<circle cx="33" cy="30" r="7.5" fill="{PAPER}"/>',
-        f'<circle cx="33" cy="66" r="7.5" fill="{PAPER}"/>',
-        f'<circle cx="66" cy="48" r="9.5" fill="{ORANGE}"/>',
+        f'<circle cx="32" cy="29" r="7.5" fill="{PAPER}"/>',
+        f'<circle cx="32" cy="67" r="7.5" fill="{PAPER}"/>',
+        f'<circle cx="68" cy="48" r="9.5" fill="{ORANGE}"/>',
     ]
 
 
@@ -40,15 +40,15 @@ def favicon() -> str:
 
 
 def logo(ink: str) -> str:
-    """Return the mark with the name beside it, written in `ink`."""
+    """Return the mark followed by the name in the color `ink`."""
     parts, x = mark(), float(MARK + 26)
     for path, width in STROKES:
         parts.append(
             f'<path transform="translate({x:g},28)" d="{path}" fill="none" stroke="{ink}" stroke-width="8.5" '
             'stroke-linecap="round" stroke-linejoin="round"/>'
         )
-        x += width + 20
-    return _svg(round(x) - 10, MARK, "gnnrec", parts)
+        x += width + 17
+    return _svg(round(x) - 12, MARK, "gnnrec", parts)
 
 
 def _svg(width: int, height: int, title: str, parts: list[str]) -> str:

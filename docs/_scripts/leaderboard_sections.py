@@ -1,6 +1,6 @@
-"""What stands on the leaderboard: a section for each protocol, and the commands that make its numbers.
+"""The sections of the leaderboard: one per protocol, with the commands that measure it.
 
-A command writes the file of results that it stands beside. To add a network, add its ``--config`` to the commands.
+Each command writes the results file it is listed under. To add a model, add its ``--config`` or its name to a command.
 """
 
 from __future__ import annotations
@@ -8,35 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SPLIT = "Movielens1M_m1"
-"""Stands in commands for the folder that `--split` of `make_leaderboard.py` names."""
+"""In commands, stands for the folder that `--split` of `make_leaderboard.py` names."""
 
-INTRODUCTION = """<!-- Written by docs/make_leaderboard.py: `make leaderboard-page` writes it anew. -->
+INTRODUCTION = """<!-- Written by docs/_scripts/make_leaderboard.py; do not edit. `make leaderboard-page` rewrites it. -->
 
 # Leaderboard
 
-MovieLens-1M, a section for each protocol: the protocol as it was followed, the command, what it measured, and what
-others have published.
+MovieLens-1M under nine protocols: each section gives the protocol, the command, our measurements and published results.
 
-The numbers of one table were measured on the same rows in the same way, for which their
-[fingerprint](reference/protocols.md#the-fingerprint) vouches. ± is the standard deviation over seeds; seconds are those
-of one fit, with the choice of settings and of the epoch. They were taken on one of two cores while the other one was
-measuring something else, which makes them up to twice as long as on a quiet machine.
+All rows of one table were measured on the same data in the same way; their
+[fingerprint](../reference/protocols.md#the-fingerprint) guarantees it. ± is the standard deviation over seeds. Fit times
+are in seconds and include the choice of hyperparameters and epochs. They were taken on one of two cores while the other
+was busy, so they are up to twice as long as on a quiet machine.
 
-Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, they
-are there for orientation and must not be compared. *Read in the source* means that we have seen the number where it
-was published; the others are quoted second-hand."""
+Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, the
+number is context, not a comparison. *Read in the source* means that we found the number in the original publication;
+the others are quoted second-hand."""
 
-CONFIGS_OF_SETS = "--config configs/ml1m.yaml"
-"""Our networks where people's histories count as sets."""
-CONFIGS_NEXT = f"{CONFIGS_OF_SETS} --config configs/ml1m-next.yaml"
-"""Where the next movie is asked for: one that knows time, beside one that does not."""
-CONFIGS_LATER = f"{CONFIGS_OF_SETS} --config configs/ml1m-chronological.yaml"
-"""Where all that comes after some moment is asked for."""
+CONFIGS_UNORDERED = "--config configs/ml1m.yaml"
+"""Our models that treat a history as a set."""
+CONFIGS_NEXT_ITEM = f"{CONFIGS_UNORDERED} --config configs/ml1m-next.yaml"
+"""For next-item protocols: additionally a model that uses order and time."""
+CONFIGS_TEMPORAL = f"{CONFIGS_UNORDERED} --config configs/ml1m-chronological.yaml"
+"""For temporal splits: additionally a model that uses order and time."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A protocol, its metrics, and the commands by the name of the file that each of them makes."""
+    """A protocol, its metrics, and its commands by results file."""
 
     title: str
     about: str
@@ -52,18 +51,19 @@ def ranking(
     about: str,
     columns: tuple[str, ...],
     configs: str,
-    peers: str = "",
-    limit_seconds: int = 240,
-    rows: str = "",
+    slow_models: str = "",
+    time_limit: int = 240,
+    data: str = "",
 ) -> Section:
-    """Return a section of ranked lists: the networks and the baselines over three seeds, the slower peers over one.
+    """Return a ranking section: our models and fast baselines over three seeds, slower models over one.
 
-    `rows` are the options that choose the rows, else the protocol of that name. Its table is sorted by the last column.
+    `data` are the options that select the split, by default the protocol called `name`. The table is sorted by the
+    last column.
     """
-    start = f"gnnrec benchmark --dataset ml-1m {rows or f'--protocol {name}'}"
+    start = f"gnnrec benchmark --dataset ml-1m {data or f'--protocol {name}'}"
     commands = {f"{name}.json": f"{start} {configs} --seeds 3"}
-    if peers:
-        commands[f"{name}-peers.json"] = f"{start} --models {peers} --seeds 1 --limit-seconds {limit_seconds}"
+    if slow_models:
+        commands[f"{name}-peers.json"] = f"{start} --models {slow_models} --seeds 1 --time-limit {time_limit}"
     return Section(title, about, columns, commands, sorted_by=columns[-1])
 
 
@@ -75,74 +75,76 @@ SECTIONS: dict[str, Section] = {
     "m1": ranking(
         "m1",
         "Movielens1M_m1",
-        "A published split: a folder of three files, every rating counts, all movies are ranked.",
+        "A published split in three files. Every rating counts as interest, and all movies are ranked.",
         TOP_20,
-        CONFIGS_OF_SETS,
+        CONFIGS_UNORDERED,
         "slim,als,bpr,mf,neumf,lightgcn",
-        rows=f"--split {SPLIT}",
+        data=f"--split {SPLIT}",
     ),
     "recbole": ranking(
         "recbole",
         "RecBole's protocol",
-        "Ratings of 3 and more, 10-core, 8:1:1 at random per user. Recall is divided by the number of test movies.",
+        "Ratings of 3 and above, 10-core, random 8:1:1 per user. Recall is divided by the number of test movies.",
         TOP_10,
-        CONFIGS_OF_SETS,
+        CONFIGS_UNORDERED,
         "slim,als",
     ),
-    "chronological-10core": ranking(
-        "chronological-10core",
-        "Each user's newest fifth, of ratings of 4 and 5",
-        "10-core, 70/10/20. The valid tenth before the test rows is left out of the lists, but not known.",
+    "temporal-10core": ranking(
+        "temporal-10core",
+        "Newest 20% per user, ratings of 4 and 5",
+        "10-core, chronological 70/10/20 per user. Validation ratings are excluded from the lists but not given to the "
+        "models.",
         TOP_20,
-        CONFIGS_LATER,
+        CONFIGS_TEMPORAL,
         "slim,als",
     ),
-    "chronological-fold-in": ranking(
-        "chronological-fold-in",
-        "Each user's newest fifth, with fold-in",
-        "Ratings of 4 and 5, 10-core, 70/10/20. The valid tenth reaches the models after training; nothing is "
-        "trained on it.",
+    "temporal-fold-in": ranking(
+        "temporal-fold-in",
+        "Newest 20% per user, with fold-in",
+        "Ratings of 4 and 5, 10-core, chronological 70/10/20 per user. Validation ratings are added to the histories "
+        "after training, without retraining.",
         TOP_20,
-        CONFIGS_LATER,
-        rows="--protocol chronological-10core --history train+valid",
+        CONFIGS_TEMPORAL,
+        data="--protocol temporal-10core:history=train+valid",
     ),
-    "last-tenth": ranking(
-        "last-tenth",
-        "Each user's newest tenth, of ratings of 4 and 5",
-        "10-core, 70/20/10. A fifth lies between the train rows and the test rows; it is left out of the lists, but "
-        "not known.",
+    "temporal-last-10": ranking(
+        "temporal-last-10",
+        "Newest 10% per user, ratings of 4 and 5",
+        "10-core, chronological 70/20/10 per user. The validation ratings lie between training and test; they are "
+        "excluded from the lists but not given to the models.",
         TOP_20,
-        CONFIGS_LATER,
+        CONFIGS_TEMPORAL,
     ),
-    "next-tenth": ranking(
-        "next-tenth",
-        "The tenth that follows each user's train rows, of ratings of 4 and 5",
-        "10-core, 70/10/20. The test rows follow the train rows directly, and the valid fifth comes after them.",
+    "temporal-next-10": ranking(
+        "temporal-next-10",
+        "Next 10% per user, ratings of 4 and 5",
+        "10-core, chronological 70/10/20 per user. Test ratings follow the training ratings directly; validation "
+        "ratings come last.",
         TOP_20,
-        CONFIGS_LATER,
+        CONFIGS_TEMPORAL,
     ),
-    "next-movie": ranking(
-        "next-movie",
-        "Next movie",
-        "Each user's last rating among all movies, all ratings before it known. The last but one chooses the model; "
-        "it is not trained on, as it is in some papers.",
+    "next-item": ranking(
+        "next-item",
+        "Next item",
+        "Each user's last rating, ranked among all movies, with all earlier ratings known. The last but one is used for "
+        "model selection; unlike in some papers, it is not trained on.",
         HITS,
-        CONFIGS_NEXT,
+        CONFIGS_NEXT_ITEM,
         "slim,als,mf,average,sasrec,sasrec-binary",
-        limit_seconds=480,
+        time_limit=480,
     ),
-    "next-movie-99": ranking(
-        "next-movie-99",
-        "Next movie among 99",
-        "Each user's last rating among 99 movies drawn for each user. NCF and its followers train on the last but one "
-        "rating, too; here it is known at test time only.",
+    "next-item-99": ranking(
+        "next-item-99",
+        "Next item among 99 sampled negatives",
+        "Each user's last rating, ranked among 99 movies sampled per user. NCF and its successors also train on the "
+        "last but one rating; here it is only known at test time.",
         HITS,
-        CONFIGS_NEXT,
+        CONFIGS_NEXT_ITEM,
         "slim,mf",
     ),
     "rating": Section(
-        "Predicted ratings",
-        "How many stars: 90% of all ratings at random to train, 10% to test, no dates used.",
+        "Rating prediction",
+        "Predicted stars: a random 90% of all ratings for training, 10% for testing, no timestamps.",
         ("rmse", "mae"),
         {"rating.json": "python examples/rate_ml1m.py --seeds 3 --with-content-only"},
         sorted_by="rmse",
@@ -150,4 +152,4 @@ SECTIONS: dict[str, Section] = {
     ),
 }
 
-TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --limit-seconds 900"}
+TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --time-limit 900"}

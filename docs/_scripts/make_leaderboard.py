@@ -1,10 +1,10 @@
-"""Write docs/leaderboard.md from the files in docs/results: python docs/make_leaderboard.py
+"""Write docs/results/leaderboard.md from benchmarks/results: python docs/_scripts/make_leaderboard.py
 
-    python docs/make_leaderboard.py --run [SECTION ...]    makes the results first: all of them (hours), or some
-    python docs/make_leaderboard.py --run --keep           only those that are not there yet
+    python docs/_scripts/make_leaderboard.py --run [SECTION ...]    measure all sections first (hours), or some
+    python docs/_scripts/make_leaderboard.py --run --keep           measure only what is missing
 
-What is measured is in `leaderboard_sections.py`, what others published in `results/published.yaml`. The page holds
-nothing else, so a test can compare it with the one kept here.
+`leaderboard_sections.py` defines what is measured, `benchmarks/results/published.yaml` holds published numbers. The
+page contains nothing else, so a test compares it with the committed one.
 """
 
 from __future__ import annotations
@@ -19,103 +19,108 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from leaderboard_sections import INTRODUCTION, SECTIONS, SPLIT, TIME, Section
+from recorded import current
 
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.errors import GnnrecError
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
+HOME = Path(__file__).resolve().parents[2]
+PAGE = HOME / "docs" / "results" / "leaderboard.md"
+RESULTS = HOME / "benchmarks" / "results"
 NAMES = {"hit_rate": "HR", "ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "rmse": "RMSE", "mae": "MAE"}
-CHECKED = {"source": "read in the source", "second-hand": "second-hand, not checked"}
+CHECKED = {"source": "read in the source", "second-hand": "second-hand, unchecked"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write docs/leaderboard.md.")
-    parser.add_argument("--run", nargs="*", metavar="SECTION", help="make these results first, all if none is named")
-    parser.add_argument("--keep", action="store_true", help="with --run, leave out what is there")
-    parser.add_argument("--split", type=Path, help=f"the folder {SPLIT}; else the one in $GNNREC_DATA/splits")
+    parser = argparse.ArgumentParser(description="Write docs/results/leaderboard.md.")
+    parser.add_argument("--run", nargs="*", metavar="SECTION", help="measure these sections first, by default all")
+    parser.add_argument("--keep", action="store_true", help="with --run, skip sections whose results exist")
+    parser.add_argument("--split", type=Path, help=f"the folder {SPLIT}, by default $GNNREC_DATA/splits/{SPLIT}")
     arguments = parser.parse_args()
     failed = []
     if arguments.run is not None:
         known = [*SECTIONS, "time"]
         if unknown := set(arguments.run) - set(known):
-            sys.exit(f"error: there is no section {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+            sys.exit(f"error: unknown section {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
         folder = arguments.split or Path(os.environ.get("GNNREC_DATA", "data")) / "splits" / SPLIT
         for name in arguments.run or known:
             for file, command in (SECTIONS[name].commands if name in SECTIONS else TIME).items():
                 if not (arguments.keep and (RESULTS / file).exists()):
                     print(f"{file}: {command}", flush=True)
-                    done = subprocess.run(words(command, folder.resolve(), RESULTS / file), cwd=HERE.parent)
+                    done = subprocess.run(argv(command, folder.resolve(), RESULTS / file), cwd=HOME)
                     failed += [file] if done.returncode else []
     try:
-        (HERE / "leaderboard.md").write_text(page(RESULTS), encoding="utf-8")
+        PAGE.write_text(page(RESULTS), encoding="utf-8")
     except GnnrecError as error:
         sys.exit(f"error: {error}")
     if failed:
-        sys.exit(f"error: these were not made: {', '.join(failed)}")
+        sys.exit(f"error: measuring failed: {', '.join(failed)}")
 
 
-def words(command: str, split: Path, out: Path) -> list[str]:
-    """Return a command as it is run here, from the folder of the repository."""
+def argv(command: str, split: Path, out: Path) -> list[str]:
+    """Return a command for this Python, to be run from the repository's root."""
     program, *rest = [str(split) if word == SPLIT else word for word in command.split()]
-    start = {"gnnrec": [sys.executable, "-m", "gnnrec.cli"], "python": [sys.executable]}[program]
-    return [*start, *rest, "--json", str(out)]
+    if program == "gnnrec":
+        return [sys.executable, "-m", "gnnrec.cli", *rest, "--out", str(out)]
+    return [sys.executable, *rest, "--json", str(out)]
 
 
 def page(results: Path) -> str:
     """Return the page for a folder of results."""
     published = yaml.safe_load((results / "published.yaml").read_text(encoding="utf-8"))
     if unknown := set(published) - set(SECTIONS):
-        raise GnnrecError(f"published.yaml has numbers for {', '.join(sorted(unknown))}, which is no section")
+        raise GnnrecError(f"published.yaml names an unknown section: {', '.join(sorted(unknown))}")
     parts = [INTRODUCTION]
     parts += [section_text(section, results, published.get(name, [])) for name, section in SECTIONS.items()]
     return "\n\n".join([*parts, time_text(results)]) + "\n"
 
 
 def section_text(section: Section, results: Path, published: list[dict[str, Any]]) -> str:
-    """Return a section: its protocol, our numbers, and those of others."""
+    """Return a section: its protocol, our measurements and published results."""
     parts = [f"## {section.title}", section.about]
     reports = {file: BenchmarkReport.read(results / file) for file in section.commands if (results / file).exists()}
     rows = [row for report in reports.values() for row in report.results]
     if rows:
-        parts.append(f"```text\n{the_protocol(section, rows)}\n```")
+        parts.append(f"```text\n{protocol_text(section, rows)}\n```")
     for file, planned in section.commands.items():
         if file not in reports:
             parts.append(f"Not measured yet: `{planned}`")
             continue
         report = reports[file]
-        limit = f"; peers started no epoch after {report.limit_seconds:g} s" if report.limit_seconds else ""
-        parts.append(f"```console\n{report.command}\n```\n\n{about_run(report.threads, report.packages)}{limit}.")
-        parts += [f"**Left out: {name}.** {reason}" for name, reason in report.left_out.items()]
+        limit = f"; no model started an epoch after {report.time_limit:g} s" if report.time_limit else ""
+        parts.append(
+            f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}."
+        )
+        parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
-        parts.append(ours(section, rows))
+        parts.append(our_table(section, rows))
     if published:
-        parts += ["Published:", theirs(section, published)]
+        parts += ["Published:", published_table(section, published)]
     return "\n\n".join(parts)
 
 
-def the_protocol(section: Section, rows: list[dict[str, Any]]) -> str:
-    """Return the one protocol of all rows, a fact per line."""
+def protocol_text(section: Section, rows: list[dict[str, Any]]) -> str:
+    """Return the protocol of all rows, one property per line."""
     protocols = {row["fingerprint"]: row["protocol"] for row in rows}
     if len(protocols) > 1:
         named = "; and ".join(protocols.values())
-        raise GnnrecError(f"{section.title}: results of different protocols cannot stand in one table: {named}")
+        raise GnnrecError(f"{section.title}: one table cannot mix protocols: {named}")
     return per_line(next(iter(protocols.values())))
 
 
-def ours(section: Section, rows: list[dict[str, Any]]) -> str:
-    """Return a table of models, the best first, and the best of each column in bold."""
+def our_table(section: Section, rows: list[dict[str, Any]]) -> str:
+    """Return our table, best model first, the best of each column in bold."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         key = row["metric"] if row["k"] is None else f"{row['metric']}@{row['k']}"
         if key in found.setdefault(row["model"], {}):
             raise GnnrecError(f"{section.title}: {row['model']} is in more than one file of results")
         found[row["model"]][key] = row
-    if lacking := [f"{model} {key}" for model, own in found.items() for key in section.columns if key not in own]:
-        raise GnnrecError(f"{section.title}: not measured: {', '.join(lacking)}")
+    if missing := [f"{model} {key}" for model, own in found.items() for key in section.columns if key not in own]:
+        raise GnnrecError(f"{section.title}: not measured: {', '.join(missing)}")
     pick, sign = (min, 1) if section.lower_is_better else (max, -1)
     best = {key: pick(own[key]["mean"] for own in found.values()) for key in section.columns}
     lines = [("model", *map(heading, section.columns), "fit s")]
@@ -129,8 +134,8 @@ def ours(section: Section, rows: list[dict[str, Any]]) -> str:
     return markdown(lines)
 
 
-def theirs(section: Section, published: list[dict[str, Any]]) -> str:
-    """Return a table of what others have published."""
+def published_table(section: Section, published: list[dict[str, Any]]) -> str:
+    """Return the table of published results."""
     lines = [("model", *map(heading, section.columns), "same protocol?", "source", "number")]
     for entry in published:
         numbers = [entry.get(key, "") for key in section.columns]
@@ -140,29 +145,28 @@ def theirs(section: Section, published: list[dict[str, Any]]) -> str:
 
 
 def time_text(results: Path) -> str:
-    """Return the section about the time that a quality takes."""
+    """Return the section on training time until a target quality."""
     ((file, planned),) = TIME.items()
     about = (
-        "Seconds of training until NDCG@20 on the valid rows first reaches a target: gnnrec, and PyG's own LightGCN "
-        "with several batch sizes, one after the other in one process with the same threads. The clock stands still "
-        "while the valid rows are ranked."
+        "Seconds of training until NDCG@20 on validation first reaches a target: gnnrec against PyG's LightGCN with "
+        "several batch sizes, one after the other in one process with the same threads. Evaluation is not timed."
     )
     parts = ["## Time to quality", about]
     if not (results / file).exists():
         return "\n\n".join([*parts, f"Not measured yet: `{planned}`"])
     found = json.loads((results / file).read_text(encoding="utf-8"))
-    lines = [("model", f"s until {found['target']:g}", "best", "epochs", "s in all")]
+    lines = [("model", f"s to {found['target']:g}", "best", "epochs", "s total")]
     for run in found["runs"]:
         reached = "not reached" if run["seconds"] is None else f"{run['seconds']:.1f}"
         own = (reached, f"{run['best']:.4f}", str(run["epochs"]), f"{run['trained_seconds']:.0f}")
         lines.append((run["model"], *own))
     parts.append(f"```text\n{per_line(found['protocol'])}\n```")
-    limit = f"LightGCN was stopped after {found['limit_seconds']:g} s"
+    limit = f"LightGCN was stopped after {found['time_limit']:g} s"
     run_with = about_run(found["threads"], found["packages"])
-    parts.append(f"```console\n{found['command']}\n```\n\n{run_with}; {limit}.")
+    parts.append(f"```console\n{current(found['command'])}\n```\n\n{run_with}; {limit}.")
     parts.append(markdown(lines))
     if found["ratio"] is None:
-        parts.append("gnnrec did not reach the target, so there is no ratio.")
+        parts.append("gnnrec did not reach the target.")
     else:
         bound = "at least " if found["ratio_is_a_bound"] else ""
         parts.append(f"LightGCN takes **{bound}{found['ratio']:.1f} times** as long as gnnrec.")

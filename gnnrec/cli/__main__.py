@@ -1,6 +1,6 @@
-"""`python -m gnnrec.cli`: the command where it is not installed."""
+"""``python -m gnnrec.cli``."""
 
 from gnnrec.cli import app
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="gnnrec")

@@ -18,12 +18,12 @@ from gnnrec.data.tables import (
     SIDE_TABLES,
     SUFFIXES,
     Table,
+    add_side_tables,
     find_table,
     locator,
-    read_side_tables,
     read_files,
     read_folder,
-    add_side_tables,
+    read_side_tables,
 )
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.errors import DataError

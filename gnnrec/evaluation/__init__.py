@@ -1,6 +1,7 @@
-"""How good the recommendations are: `evaluate`, and the metrics it can report."""
+"""Evaluation of fitted models: `evaluate`, its metrics, and the fingerprint of the protocol."""
 
-from gnnrec.evaluation.evaluate import METRICS, evaluate, validate
+from gnnrec.evaluation.evaluate import METRIC_NAMES, evaluate, validate
 from gnnrec.evaluation.fingerprint import Fingerprint
+from gnnrec.evaluation.metrics import CatalogStatistics
 
-__all__ = ["METRICS", "Fingerprint", "evaluate", "validate"]
+__all__ = ["METRIC_NAMES", "CatalogStatistics", "Fingerprint", "evaluate", "validate"]

@@ -296,7 +296,9 @@ def read_movie_table(path: Path, ids: pd.Index | None = None) -> Table:
     if found.duplicated().any():
         row = int(found.duplicated().to_numpy().argmax())
         first = int((found == found[row]).to_numpy().argmax())
-        raise DataError(f"movie {format_id(found[row])} is duplicated", at=table.locate(row), earlier=table.locate(first))
+        raise DataError(
+            f"movie {format_id(found[row])} is duplicated", at=table.locate(row), earlier=table.locate(first)
+        )
     return Table(path, table.frame.assign(movie_id=found), table.line)
 
 
@@ -339,7 +341,9 @@ def _read_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
         invalid = ~np.isfinite(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
         if invalid.any():
             row = int(invalid.argmax())
-            problem = f"{name} is {format_id(columns[name].iloc[row])}; every column but movie_id must hold finite numbers"
+            problem = (
+                f"{name} is {format_id(columns[name].iloc[row])}; every column but movie_id must hold finite numbers"
+            )
             raise DataError(problem, at=table.locate(row))
         columns[name] = numbers
     return table.frame["movie_id"], columns.to_numpy(dtype=np.float32)

@@ -157,9 +157,10 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> import tempfile
     >>> from gnnrec.features import save_embeddings
     >>> folder = tempfile.mkdtemp()
-    >>> path = save_embeddings(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand"))
+    >>> embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand")
+    >>> path = save_embeddings(folder, "text", embeddings)
     >>> load_features(folder)
-    {'text': ContentEmbeddings(2 movies, 2 wide: by hand)}
+    {'text': ContentEmbeddings(2 movies, 2 dimensions: by hand)}
     """
     folder = Path(folder).expanduser()
     # A stem with a dot belongs to an earlier encoder.
@@ -260,7 +261,9 @@ class EmbeddingCache:
         if self.folder is None or not self._unsaved:
             return
         hashes = list(self._unsaved)
-        part = ContentEmbeddings([one.hex() for one in hashes], np.stack(list(self._unsaved.values())), "partial result")
+        part = ContentEmbeddings(
+            [one.hex() for one in hashes], np.stack(list(self._unsaved.values())), "partial result"
+        )
         digest = hashlib.blake2b(b"".join(hashes), digest_size=8).hexdigest()
         path = self._path(suffix=".parts") / f"{self.encoder_key}-{digest}.safetensors"
         write_embedding_file(path, StoredEmbeddings(part, hashes, self.encoder_key, corpus_dependent=False))

@@ -159,9 +159,11 @@ class MovieFeatures:
         start = 0 if base is None else len(base)
         rows = movies.iloc[start:]
         x, numeric = decade_features(rows), numeric_features(rows)
-        empty = pd.Series("", index=rows.index)
+        none = torch.zeros(0, dtype=torch.int64)
         edges = {
-            column: value_edges(rows.get(column, empty), nodes, MOVIE_ATTRIBUTES[column].separator)
+            column: value_edges(rows[column], nodes, MOVIE_ATTRIBUTES[column].separator)
+            if column in rows and rows[column].notna().any()
+            else (none, none)
             for column, nodes in attributes.items()
         }
         if base is not None:

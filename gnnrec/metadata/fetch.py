@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from gnnrec._io import write_atomic
 from gnnrec.data.dataset import Dataset, write_csv
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import PosterError, decode_poster
-from gnnrec._io import write_atomic
 from gnnrec.metadata.client import NotFoundError, RateLimitError, ServiceUnavailableError, display_url
 from gnnrec.metadata.matching import MovieQuery, NoMatch, movie_queries
 from gnnrec.metadata.providers import MetadataProvider, MovieMetadata

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from rapidfuzz.distance import Indel
 
-from gnnrec.data.schema import clean_movies
 from gnnrec.data.dataset import Dataset
+from gnnrec.data.schema import clean_movies
 from gnnrec.data.tables import locator, read_files
 from gnnrec.errors import DataError
 

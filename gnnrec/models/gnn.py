@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,37 +11,38 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from gnnrec._torch import pick_device
 from gnnrec.config import Config
-from gnnrec.graph import Graph, UserBatch, encode_users
+from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.models.base import Recommender
-from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, content_sizes
+from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
 from gnnrec.registry import ENCODERS
 from gnnrec.typing import UserInput
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RecGraph(Recommender):
-    """A trained recommender. It is never changed: what adds to it returns a new one.
+    """The trained graph neural network with its graph. Immutable: methods that add ratings or movies return a new one.
 
     Attributes
     ----------
     graph : Graph
-        Everything it may look at: the training ratings and what was added since.
+        Training ratings and what was added since.
     config : Config
-        How it was made.
+        Its settings.
     encoder : Encoder
         The trained network, in evaluation mode.
     history : list of dict
-        One entry per epoch of training: ``epoch, loss, <metric>, seconds``.
+        One entry per epoch: ``epoch, loss, <metric>, seconds``.
     report : dict
-        Metrics and facts that were recorded with it, as plain JSON values.
+        Results recorded with it, as plain JSON values.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from gnnrec import fit, load_dataset, recommend
     >>> config = Config().override(["train.epochs=1", "model.embedding_dim=8"])
-    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), config, progress=False)
+    >>> model = fit(load_dataset("sample", num_users=60, num_movies=40), config=config, progress=False)
     >>> tuple(model.user_embeddings([1, {3: 5, 7: 4}]).shape), tuple(model.similarity_embeddings().shape)
     ((2, 8), (40, 8))
     >>> more = model.add_ratings(pd.DataFrame({"user_id": [61], "movie_id": [3], "rating": [5]}))
@@ -57,48 +59,74 @@ class RecGraph(Recommender):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.encoder.parameters()).device
 
     @cached_property
-    def states(self) -> MovieEmbeddings:
-        """All movies after propagation through the whole graph; computed once."""
+    def movie_embeddings(self) -> MovieEmbeddings:
+        """All movies after propagation through the graph; computed once."""
         with torch.inference_mode():
-            return self.encoder.movies(GraphTensors.of(self.graph, self.device))
+            return self.encoder.embed_movies(GraphTensors.from_graph(self.graph, self.device))
 
     @cached_property
-    def _spread(self) -> Tensor:
-        """The symmetric root ``[dim, dim]`` of the second moments of the users' vectors."""
+    def _user_moment_root(self) -> Tensor:
+        """Symmetric root ``[dim, dim]`` of the second moment of the user embeddings."""
         with torch.inference_mode():
             z = self.embed(self.graph.users)
             values, directions = torch.linalg.eigh(z.T @ z / len(z))
-            return (directions * values.clamp(min=0).sqrt()) @ directions.T
+            root: Tensor = (directions * values.clamp(min=0).sqrt()) @ directions.T
+            return root
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]``, each the inner product of a person's and a movie's vector."""
+        """Return ``[num_users, num_movies]``, inner products of user and movie embeddings."""
         with torch.inference_mode():
-            return self.embed(users) @ self.states.targets.T
+            return self.embed(users) @ self.movie_embeddings.targets.T
 
     def embed(self, users: UserBatch) -> Tensor:
-        """Return the vectors ``[num_users, dim]`` of the people in a batch."""
+        """Return the embeddings of a batch of users, ``[num_users, dim]``."""
         with torch.inference_mode():
-            return self.encoder.users(users.to(self.device), self.states)
+            return self.encoder.embed_users(users.to(self.device), self.movie_embeddings)
 
     def user_embeddings(self, users: UserInput) -> Tensor:
-        """Return the vectors ``[num_people, dim]`` of known or new users; `users` as in `recommend`."""
+        """Return the embeddings of known or new users, ``[num_users, dim]``; `users` as in `recommend`."""
         return self.embed(encode_users(self.graph, users)[0])
 
     def similarity_embeddings(self) -> Tensor:
-        r"""Return vectors ``[num_movies, dim]`` whose inner product compares the scores that all users give two movies.
+        r"""Return ``[num_movies, dim]`` embeddings whose inner products compare the scores of movies across users.
 
-        With :math:`Z` the vectors of the graph's users and :math:`t_i` those that users are compared with, it is
-        :math:`t_i^T Z^T Z \, t_j / n`: movies are alike when the same people are shown them. Directions in which people
-        do not differ count for nothing. The :math:`t_i` themselves are ``states.targets``.
+        With :math:`Z` the embeddings of the graph's users and :math:`t_i` the targets of the movies, it is
+        :math:`t_i^T Z^T Z \, t_j / n`: movies are similar when the same users are recommended them. Directions in which
+        users do not differ count for nothing.
         """
-        return self.states.targets @ self._spread
+        return self.movie_embeddings.targets @ self._user_moment_root
+
+    def embed_movie(self, movie: NewMovie) -> Tensor:
+        """Return the target embedding of a new movie, ``[dim]``: computed from its features, as if it were added."""
+        features = NodeFeatures.from_movies(self.graph.new_movie_features(movie), self.device)
+        with torch.inference_mode():
+            return self.encoder.target.embed_features(features)[0]
+
+    def similarity_to_new(self, movie: NewMovie) -> Tensor:
+        """See `Recommender.similarity_to_new`; the new movie is embedded from its features alone."""
+        with torch.inference_mode():
+            embedding = (self.embed_movie(movie) @ self._user_moment_root).cpu()
+            return self.unit_similarity_embeddings @ torch.nn.functional.normalize(embedding, dim=0)
+
+    def to(self, device: str) -> Self:
+        """Return the same model on another device; ``"auto"`` is a GPU if available.
+
+        Raises
+        ------
+        ConfigError
+            The device cannot be used.
+        """
+        chosen = pick_device(device)
+        if chosen == self.device:
+            return self
+        return dataclasses.replace(self, encoder=copy.deepcopy(self.encoder).to(chosen))
 
     def with_graph(self, graph: Graph) -> Self:
-        """Return the same network on another graph that begins with the same movies; nothing is trained."""
+        """See `Recommender.with_graph`; the movies of this graph must come first in the other."""
         return dataclasses.replace(self, graph=graph)
 
     @property
@@ -116,16 +144,19 @@ class RecGraph(Recommender):
 
 
 def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> Encoder:
-    """Return an untrained encoder of the right size for a graph.
+    """Return an untrained encoder for a graph.
 
     Parameters
     ----------
     config : Config
     graph : Graph
     num_ids : int, optional
-        Number of movies with an id vector; all by default. Fewer when movies were added after training.
+        Number of movies with an id embedding; all by default. Fewer if movies were added after training.
     """
-    movie = content_sizes(graph, config.model)
-    person = NodeFeatures.of_people(graph.users).sizes
+    movie_features = movie_feature_sizes(graph, config.model)
+    user_features = NodeFeatures.from_users(graph.users).sizes
     num_movies = graph.num_movies if num_ids is None else num_ids
-    return ENCODERS.get(config.model.encoder).from_config(config.model, movie, person, num_movies)
+    encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
+        config.model, movie_features, user_features, num_movies
+    )
+    return encoder

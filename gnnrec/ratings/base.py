@@ -33,7 +33,7 @@ class RatingPredictor(ABC):
     >>> from gnnrec.ratings.baselines import Biases
     >>> rows = [(1, 7, 5), (1, 8, 3), (2, 7, 4), (2, 8, 2)]
     >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating"]))
-    >>> model = Biases.fit(Graph.from_dataset(dataset), movie_reg=0, user_reg=0)
+    >>> model = Biases(movie_reg=0, user_reg=0).fit(dataset)
     >>> pairs = torch.tensor([0, 0]), torch.tensor([0, 1])  # the first user and both movies
     >>> model.predict(model.graph.users, *pairs).tolist()  # each predicted from the other rating alone
     [5.0, 3.0]

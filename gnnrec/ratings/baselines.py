@@ -4,86 +4,92 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from gnnrec.errors import ConfigError
+from gnnrec._torch import pick_device
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.counts import check_grown
-from gnnrec.models.sequential import columns
-from gnnrec.ratings.base import RatingPredictor, check_ratings, find_ratings
+from gnnrec.models.sequential import window_columns
+from gnnrec.ratings.base import RatingPredictor, find_ratings
 from gnnrec.ratings.bayesian_mf import conditional_posterior, regressors, standard_normal
-from gnnrec.training.loop import OptimizerConfig, Watch, batches, check_at_least, frozen, seeded, train
+from gnnrec.ratings.estimator import RatingEstimator
+from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, OptimizerConfig, batches, frozen, seeded
 
 CHUNK_SIZE = 32_768
 """Pairs that `HistoryAttention` predicts at once; each has an attention weight for every rating of the history."""
-
-ATTENTION_OPTIMIZER = OptimizerConfig(epochs=60, learning_rate=2e-3, batch_size=32, weight_decay=0.1)
-"""Default optimization of `HistoryAttention`; a batch is a number of users."""
 
 BIAS_SHRINKAGE = 10.0
 """Pseudo-count of ratings that shrinks the biases of `HistoryAttention` to 0."""
 
 
-@dataclass(frozen=True, eq=False)
-class Biases(RatingPredictor):
+class Biases(RatingEstimator):
     r"""Global mean plus movie and user biases (Koren et al. 2009, "Matrix factorization techniques", eq. 3).
 
     .. math:: \hat r_{ui} = \mu + b_i + b_u, \qquad
               b_i = \frac{\sum_u (r_{ui} - \mu - b_u)}{n_i + \lambda_i}, \qquad
               b_u = \frac{\sum_i (r_{ui} - \mu - b_i)}{n_u + \lambda_u}
 
-    An infinite :math:`\lambda` removes a bias: without user biases the predictions are the movie means, without both
-    the global mean.
+    Both biases are fitted alternately. An infinite :math:`\lambda` removes a bias: without user biases the predictions
+    are the movie means, without both the global mean.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset
+    >>> model = Biases(user_reg=float("inf")).fit(load_dataset("sample", num_users=60, num_movies=40))
+    >>> model.name, tuple(model.movie_bias.shape)
+    ('biases', (40,))
+    """
+
+    name: ClassVar[str] = "biases"
+
+    movie_reg: float = Field(3.0, ge=0)
+    r"""Pseudo-count of ratings that shrinks movie biases, :math:`\lambda_i`."""
+    user_reg: float = Field(6.0, ge=0)
+    r"""Pseudo-count of ratings that shrinks user biases, :math:`\lambda_u`."""
+    epochs: int = Field(10, ge=1)
+    """Number of alternations."""
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> BiasesModel:
+        """See `RatingEstimator.fit_graph`."""
+        users, mean = graph.users, graph.users.rating.mean()
+        movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
+        for _ in range(self.epochs):
+            residual = users.rating - mean - user_bias[users.user_index]
+            movie_bias = _shrunk_means(users.movie_index, residual, graph.num_movies, self.movie_reg)
+            residual = users.rating - mean - movie_bias[users.movie_index]
+            user_bias = _shrunk_means(users.user_index, residual, graph.num_users, self.user_reg)
+        return BiasesModel(graph, self, mean, _rating_range(users), movie_bias)
+
+
+@dataclass(frozen=True, eq=False)
+class BiasesModel(RatingPredictor):
+    """Fitted `Biases`. User biases are computed from the user's ratings at prediction time.
 
     Attributes
     ----------
     graph : Graph
         Users, movies and ratings known to the model.
+    estimator : Biases
+        Hyperparameters.
     mean : Tensor
         Mean of the training ratings.
     rating_range : tuple of float
         Lowest and highest training rating.
     movie_bias : Tensor
         ``[num_movies]``.
-    user_reg : float
-        :math:`\lambda_u`.
     """
 
     graph: Graph
+    estimator: Biases
     mean: Tensor
     rating_range: tuple[float, float]
     movie_bias: Tensor
-    user_reg: float
-    name = "biases"
-
-    @classmethod
-    def fit(cls, graph: Graph, *, movie_reg: float = 3.0, user_reg: float = 6.0, epochs: int = 10) -> Self:
-        r"""Fit both biases alternately.
-
-        Parameters
-        ----------
-        graph : Graph
-            Graph with ratings.
-        movie_reg, user_reg : float
-            :math:`\lambda_i` and :math:`\lambda_u`, at least 0.
-        epochs : int
-            Number of alternations.
-        """
-        check_ratings(graph.dataset)
-        check_at_least(0, movie_reg=movie_reg, user_reg=user_reg)
-        check_at_least(1, epochs=epochs)
-        users, mean = graph.users, graph.users.rating.mean()
-        movie_bias, user_bias = torch.zeros(graph.num_movies), torch.zeros(graph.num_users)
-        for _ in range(epochs):
-            residual = users.rating - mean - user_bias[users.user_index]
-            movie_bias = _shrunk_means(users.movie_index, residual, graph.num_movies, movie_reg)
-            residual = users.rating - mean - movie_bias[users.movie_index]
-            user_bias = _shrunk_means(users.user_index, residual, graph.num_users, user_reg)
-        return cls(graph, mean, _rating_range(users), movie_bias, user_reg)
+    name = Biases.name
 
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
@@ -94,7 +100,8 @@ class Biases(RatingPredictor):
         if (rated := own_rating >= 0).any():
             total = total.masked_scatter(rated, total[rated] - residual[own_rating[rated]])
             count = count - rated.float()
-        user_bias = total / (count + self.user_reg) if self.user_reg else total / count.clamp(min=1)
+        reg = self.estimator.user_reg
+        user_bias = total / (count + reg) if reg else total / count.clamp(min=1)
         return (self.mean + self.movie_bias[movie_index] + user_bias).clamp(*self.rating_range)
 
     def with_graph(self, graph: Graph) -> Self:
@@ -103,74 +110,45 @@ class Biases(RatingPredictor):
         return replace(self, graph=graph, movie_bias=nn.functional.pad(self.movie_bias, (0, num_added)))
 
 
-@dataclass(frozen=True, eq=False)
-class BiasedMF(RatingPredictor):
+class BiasedMF(RatingEstimator):
     r"""Biased matrix factorization (Koren et al. 2009, eq. 5) by alternating least squares.
 
     .. math:: \min \sum_{u,i} (r_{ui} - \mu - b_u - b_i - q_i \cdot p_u)^2
               + \lambda (\sum_u |p_u|^2 + \sum_i |q_i|^2) + \lambda_b (\sum_u b_u^2 + \sum_i b_i^2)
 
-    User factors are recomputed from the user's ratings at prediction time, so new users need no retraining.
-
-    Attributes
-    ----------
-    graph : Graph
-        Users, movies and ratings known to the model.
-    mean : Tensor
-        Mean of the training ratings.
-    rating_range : tuple of float
-        Lowest and highest training rating.
-    movie_factors : Tensor
-        ``[num_movies, 1 + embedding_dim]``, bias first.
-    penalty : Tensor
-        ``[1 + embedding_dim, 1 + embedding_dim]``, diagonal matrix of :math:`\lambda_b` and :math:`\lambda`.
+    Examples
+    --------
+    >>> from gnnrec import load_dataset
+    >>> BiasedMF(embedding_dim=4).fit(load_dataset("sample", num_users=60, num_movies=40)).movie_factors.shape
+    torch.Size([40, 5])
     """
 
-    graph: Graph
-    mean: Tensor
-    rating_range: tuple[float, float]
-    movie_factors: Tensor
-    penalty: Tensor
-    name = "biased MF"
+    name: ClassVar[str] = "biased MF"
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        *,
-        embedding_dim: int = 16,
-        reg: float = 12.0,
-        bias_reg: float = 4.0,
-        epochs: int = 15,
-        seed: int = 0,
-    ) -> Self:
-        r"""Solve for user and movie factors alternately.
+    embedding_dim: int = Field(16, ge=1)
+    """Number of factors."""
+    reg: float = Field(12.0, gt=0)
+    r"""Penalty of the factors, :math:`\lambda`."""
+    bias_reg: float = Field(4.0, gt=0)
+    r"""Penalty of the biases, :math:`\lambda_b`."""
+    epochs: int = Field(15, ge=1)
+    """Number of alternations."""
+    seed: int = Field(0, ge=0)
+    """Random seed of the initial movie factors."""
 
-        Parameters
-        ----------
-        graph : Graph
-            Graph with ratings.
-        embedding_dim : int
-            Number of factors.
-        reg, bias_reg : float
-            :math:`\lambda` and :math:`\lambda_b`, above 0.
-        epochs : int
-            Number of alternations.
-        seed : int
-            Random seed of the initial movie factors.
-        """
-        check_ratings(graph.dataset)
-        check_at_least(1, embedding_dim=embedding_dim, epochs=epochs)
-        for name, value in {"reg": reg, "bias_reg": bias_reg}.items():
-            if not value > 0:
-                raise ConfigError(f"{name} must be above 0, not {value}")
-        users, rng = graph.users, np.random.default_rng(seed)
-        y = users.rating - users.rating.mean()
-        penalty = torch.diag(torch.tensor([bias_reg, *[reg] * embedding_dim]))
-        movie_factors = 0.1 * standard_normal(rng, graph.num_movies, 1 + embedding_dim)
+    @property
+    def penalty(self) -> Tensor:
+        r"""Diagonal matrix ``[1 + embedding_dim, 1 + embedding_dim]`` of :math:`\lambda_b` and :math:`\lambda`."""
+        return torch.diag(torch.tensor([self.bias_reg, *[self.reg] * self.embedding_dim]))
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> BiasedMFModel:
+        """See `RatingEstimator.fit_graph`."""
+        users, rng = graph.users, np.random.default_rng(self.seed)
+        y, penalty = users.rating - users.rating.mean(), self.penalty
+        movie_factors = 0.1 * standard_normal(rng, graph.num_movies, 1 + self.embedding_dim)
         weight = torch.ones_like(y)
-        user_prior, movie_prior = torch.zeros(graph.num_users, 1 + embedding_dim), torch.zeros_like(movie_factors)
-        for _ in range(epochs):
+        user_prior, movie_prior = torch.zeros(graph.num_users, 1 + self.embedding_dim), torch.zeros_like(movie_factors)
+        for _ in range(self.epochs):
             residual = y - movie_factors[users.movie_index, 0]
             user_factors = conditional_posterior(
                 users.user_movie, regressors(movie_factors), residual, weight, user_prior, penalty
@@ -179,14 +157,41 @@ class BiasedMF(RatingPredictor):
             movie_factors = conditional_posterior(
                 users.user_movie, regressors(user_factors), residual, weight, movie_prior, penalty, transposed=True
             ).mean()
-        return cls(graph, users.rating.mean(), _rating_range(users), movie_factors, penalty)
+        return BiasedMFModel(graph, self, users.rating.mean(), _rating_range(users), movie_factors)
+
+
+@dataclass(frozen=True, eq=False)
+class BiasedMFModel(RatingPredictor):
+    """Fitted `BiasedMF`. User factors are computed from the user's ratings at prediction time.
+
+    Attributes
+    ----------
+    graph : Graph
+        Users, movies and ratings known to the model.
+    estimator : BiasedMF
+        Hyperparameters.
+    mean : Tensor
+        Mean of the training ratings.
+    rating_range : tuple of float
+        Lowest and highest training rating.
+    movie_factors : Tensor
+        ``[num_movies, 1 + embedding_dim]``, bias first.
+    """
+
+    graph: Graph
+    estimator: BiasedMF
+    mean: Tensor
+    rating_range: tuple[float, float]
+    movie_factors: Tensor
+    name = BiasedMF.name
 
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
         """See `RatingPredictor.predict`."""
         residual = users.rating - self.mean - self.movie_factors[users.movie_index, 0]
         prior = torch.zeros(users.num_users, self.movie_factors.size(1))
         x = regressors(self.movie_factors)
-        posterior = conditional_posterior(users.user_movie, x, residual, torch.ones_like(residual), prior, self.penalty)
+        weight, penalty = torch.ones_like(residual), self.estimator.penalty
+        posterior = conditional_posterior(users.user_movie, x, residual, weight, prior, penalty)
         predicted = self.movie_factors[movie_index, 0] + (posterior.mean()[user_index] * x[movie_index]).sum(1)
         own_rating = find_ratings(users, user_index, movie_index)
         if len(rated := torch.nonzero(own_rating >= 0).squeeze(1)):
@@ -256,7 +261,7 @@ def history_windows(users: UserBatch, edges: Tensor, num_movies: int, length: in
     """Return movies and ratings ``[num_users, length]`` of each user's last `edges`; `num_movies` is padding."""
     edges = edges[users.movie_index[edges] < num_movies]  # movies added after training have no embedding
     row = users.user_index[edges]
-    column = columns(row, users.num_users, length)
+    column = window_columns(row, users.num_users, length)
     row, column, edges = row[column >= 0], column[column >= 0], edges[column >= 0]
     movie = torch.full((users.num_users, length), num_movies)
     rating = torch.zeros(users.num_users, length)
@@ -264,8 +269,7 @@ def history_windows(users: UserBatch, edges: Tensor, num_movies: int, length: in
     return movie, rating
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class HistoryAttention(RatingPredictor):
+class HistoryAttention(RatingEstimator, OptimizerConfig):
     r"""Attention of the candidate movie over the user's rated movies.
 
     .. math::
@@ -277,70 +281,51 @@ class HistoryAttention(RatingPredictor):
     embedding per movie; there is no user table. The loss is the squared error of each rating given the user's other
     ratings.
 
-    Attributes
-    ----------
-    graph : Graph
-        Users, movies and ratings known to the model.
-    network : AttentionNetwork
-        The trained network.
-    length : int
-        Number of latest ratings per user that are used.
-    rating_range : tuple of float
-        Lowest and highest training rating.
+    Examples
+    --------
+    >>> from gnnrec import load_dataset
+    >>> HistoryAttention(embedding_dim=4, epochs=1).fit(load_dataset("sample", num_users=60, num_movies=40))
+    HistoryAttentionModel(40 movies)
     """
 
-    graph: Graph
-    network: AttentionNetwork
-    length: int
-    rating_range: tuple[float, float]
-    name = "history attention"
+    name: ClassVar[str] = "history attention"
+    trains_in_epochs: ClassVar[bool] = True
+    patience: ClassVar[int] = DEFAULT_PATIENCE
 
-    @classmethod
-    def fit(
-        cls,
-        graph: Graph,
-        *,
-        embedding_dim: int = 32,
-        length: int = 100,
-        optimizer: OptimizerConfig = ATTENTION_OPTIMIZER,
-        seed: int = 0,
-        early_stopping: Watch | None = None,
-        device: str = "cpu",
-    ) -> Self:
-        """Train on the ratings of `graph`.
+    embedding_dim: int = Field(32, ge=1)
+    """Dimension of the movie embeddings."""
+    length: int = Field(100, ge=1)
+    """Maximum number of ratings per user: a new random subset in each training epoch, the latest at prediction."""
+    epochs: int = Field(60, ge=1)
+    """Maximum number of epochs."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Learning rate of AdamW."""
+    batch_size: int = Field(32, ge=1)
+    """Users per step."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay of AdamW."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+    device: str = "cpu"
+    """PyTorch device."""
 
-        Parameters
-        ----------
-        graph : Graph
-            Graph with ratings.
-        embedding_dim : int
-            Width of the movie embeddings.
-        length : int
-            Maximum number of ratings per user: a new random subset in each training epoch, the latest at prediction.
-        optimizer : OptimizerConfig
-            Epochs, learning rate, batch size and weight decay.
-        seed : int
-            Random seed.
-        early_stopping : Watch, optional
-            Criterion for stopping early and for choosing the best epoch.
-        device : str
-            PyTorch device.
-        """
-        check_ratings(graph.dataset)
-        check_at_least(1, embedding_dim=embedding_dim, length=length)
+    def fit_graph(self, graph: Graph, run: FitRun) -> HistoryAttentionModel:
+        """See `RatingEstimator.fit_graph`."""
+        device, length = pick_device(self.device), self.length
         users, mean = graph.users, float(graph.users.rating.mean())
         counts = torch.bincount(users.movie_index, minlength=graph.num_movies)
         sums = torch.bincount(users.movie_index, users.rating - mean, minlength=graph.num_movies)
-        with seeded(seed) as generator:
+        with seeded(self.seed) as generator:
             bias = sums / (counts + BIAS_SHRINKAGE)
-            network = AttentionNetwork(graph.num_movies, embedding_dim, mean, bias).to(device)
-            adam = optimizer.optimizer(network)
+            network = AttentionNetwork(graph.num_movies, self.embedding_dim, mean, bias).to(device)
+            optimizer = self.optimizer(network)
 
             def run_epoch() -> float:
                 shuffle = torch.rand(len(users.user_index), generator=generator, dtype=torch.float64)
-                history, rating = history_windows(users, (users.user_index + shuffle).argsort(), graph.num_movies, length)
+                order = (users.user_index + shuffle).argsort()
+                history, rating = history_windows(users, order, graph.num_movies, length)
                 total = torch.zeros((), device=device)
-                for nodes in batches(graph.num_users, optimizer.batch_size, generator):
+                for nodes in batches(graph.num_users, self.batch_size, generator):
                     is_movie = (history[nodes] < graph.num_movies).to(device)
                     movies, target = history[nodes].to(device), rating[nodes].to(device)
                     own = torch.arange(length, device=device).expand_as(movies)
@@ -348,29 +333,55 @@ class HistoryAttention(RatingPredictor):
                     if not len(error):
                         continue
                     loss = error.square().mean()
-                    adam.zero_grad()
+                    optimizer.zero_grad()
                     loss.backward()
-                    adam.step()
+                    optimizer.step()
                     total += error.detach().square().sum()
                 return total.item() / int((history < graph.num_movies).sum())
 
             rating_range = _rating_range(users)
-            return train(
-                run_epoch, lambda: cls(graph, frozen(network), length, rating_range), optimizer.epochs, early_stopping
+            return run.run_epochs(
+                run_epoch,
+                lambda: HistoryAttentionModel(graph, self, frozen(network), rating_range),
+                self.epochs,
+                self.patience,
             )
 
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HistoryAttentionModel(RatingPredictor):
+    """Fitted `HistoryAttention`. The embeddings of added movies are 0.
+
+    Attributes
+    ----------
+    graph : Graph
+        Users, movies and ratings known to the model.
+    estimator : HistoryAttention
+        Hyperparameters.
+    network : AttentionNetwork
+        The trained network.
+    rating_range : tuple of float
+        Lowest and highest training rating.
+    """
+
+    graph: Graph
+    estimator: HistoryAttention
+    network: AttentionNetwork
+    rating_range: tuple[float, float]
+    name = HistoryAttention.name
+
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
-        """See `RatingPredictor.predict`; the embeddings of added movies are 0."""
+        """See `RatingPredictor.predict`."""
         num_movies, device = self.network.num_movies, self.network.bias.device
         # Distinct pairs; a user's candidates form one row, and column 0 is padding.
         keys = user_index * (num_movies + 1) + movie_index.clamp(max=num_movies)
         keys, pair = torch.unique(keys, return_inverse=True)
         row, movie = keys // (num_movies + 1), keys % (num_movies + 1)
         width = int(torch.bincount(row).max()) if len(row) else 0
-        cell = row, columns(row, users.num_users, width) + 1
+        cell = row, window_columns(row, users.num_users, width) + 1
         candidates = torch.full((users.num_users, width + 1), num_movies)
         candidates[cell] = movie
-        history, rating = history_windows(users, torch.arange(len(users.user_index)), num_movies, self.length)
+        history, rating = history_windows(users, torch.arange(len(users.user_index)), num_movies, self.estimator.length)
         size = max(1, CHUNK_SIZE // (width + 1))
         parts = []
         with torch.no_grad():
@@ -387,7 +398,7 @@ class HistoryAttention(RatingPredictor):
         return replace(self, graph=graph)
 
     def __repr__(self) -> str:
-        return f"HistoryAttention({self.network.num_movies:,} movies)"
+        return f"HistoryAttentionModel({self.network.num_movies:,} movies)"
 
 
 def _shrunk_means(group: Tensor, value: Tensor, num_groups: int, reg: float) -> Tensor:

@@ -20,8 +20,8 @@ from gnnrec._io import write_atomic
 from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.models.estimator import load as load_recommender
 from gnnrec.models.gnn import RecGraph
-from gnnrec.models.gnn import load as load_model
 from gnnrec.ratings.base import RatingPredictor
 from gnnrec.ratings.head import MoviePosterior, RatingHead
 
@@ -174,7 +174,7 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
     folder = Path(path)
-    recommender = load_model(folder, device)
+    recommender = load_recommender(folder, device)
     if not has_rating_head(folder):
         raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
     try:

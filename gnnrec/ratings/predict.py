@@ -58,7 +58,7 @@ def predict_ratings(
     >>> from gnnrec.ratings.baselines import Biases
     >>> rows = [("ann", "heat", 5), ("ann", "brazil", 3), ("bob", "heat", 4), ("bob", "brazil", 2)]
     >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating"]))
-    >>> model = Biases.fit(Graph.from_dataset(dataset), movie_reg=0, user_reg=0)
+    >>> model = Biases(movie_reg=0, user_reg=0).fit(dataset)
     >>> predict_ratings(model, {"heat": 4}, ["brazil"])["rating"].tolist()  # a new user with the rating of bob
     [2.0]
     """
@@ -155,12 +155,11 @@ def evaluate_ratings(
 
     Examples
     --------
-    >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.splitting import random_ratings_split
+    >>> from gnnrec import load_dataset
     >>> from gnnrec.ratings.baselines import Biases
-    >>> split = random_ratings_split(make_sample(60, 40))
-    >>> model = Biases.fit(Graph.from_dataset(split.dataset))
-    >>> evaluate_ratings(model, split)[["metric", "num_ratings"]].values.tolist()
+    >>> from gnnrec.splitting import random_ratings_split
+    >>> split = random_ratings_split(load_dataset("sample", num_users=60, num_movies=40))
+    >>> evaluate_ratings(Biases().fit(split), split)[["metric", "num_ratings"]].values.tolist()
     [['rmse', 121], ['mae', 121]]
     """
     check_predictor(model)
@@ -170,6 +169,22 @@ def evaluate_ratings(
         if test.support is not None and len(test.support):
             model = model.add_ratings(test.support)
         test = test.test
+    per_user = _user_errors(model, test)
+    value, resampled = _rmse_mae(per_user.sum(0)), _rmse_mae(_bootstrap_sums(per_user, seed))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
+    metrics = ["rmse", "mae"]
+    num_ratings = int(per_user[:, 2].sum())
+    return pd.DataFrame({"metric": metrics, "value": value, "ci_low": low, "ci_high": high, "num_ratings": num_ratings})
+
+
+def rmse(model: RatingPredictor, test: pd.DataFrame) -> float:
+    """Return the root mean squared error on held-out ratings, as `evaluate_ratings` does."""
+    return float(_rmse_mae(_user_errors(model, test).sum(0))[0])
+
+
+def _user_errors(model: RatingPredictor, test: pd.DataFrame) -> np.ndarray:
+    """Return sums of squared errors, absolute errors and counts ``[num_users, 3]`` of the users with test ratings."""
     if isinstance(test, pd.DataFrame) and test.empty:
         raise DataError("there are no test ratings")
     graph = model.graph
@@ -187,12 +202,8 @@ def evaluate_ratings(
         )
     error = (predict_pairs(model, users, user_index, movie_index) - torch.tensor(rows["rating"].to_numpy())).double()
     columns = torch.stack([error**2, error.abs(), torch.ones_like(error)], dim=1)
-    per_user = torch.zeros(len(nodes), 3, dtype=torch.float64).index_add_(0, user_index, columns).numpy()
-    value, resampled = _rmse_mae(per_user.sum(0)), _rmse_mae(_bootstrap_sums(per_user, seed))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    metrics = ["rmse", "mae"]
-    return pd.DataFrame({"metric": metrics, "value": value, "ci_low": low, "ci_high": high, "num_ratings": len(rows)})
+    sums = torch.zeros(len(nodes), 3, dtype=torch.float64).index_add_(0, user_index, columns)
+    return np.asarray(sums)
 
 
 def _rmse_mae(sums: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from gnnrec.tuning.report import write_report
 from gnnrec.tuning.result import ParetoTrial, StudyResult, read_study
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.trial import PruningCallback
-from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, known_keys
+from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, TunableModel, get_tunable, known_keys
 from gnnrec.tuning.tune import PerTrialTPE, tune
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "StudyResult",
     "Tunable",
     "TunableGNN",
+    "TunableModel",
+    "get_tunable",
     "known_keys",
     "read_study",
     "tune",

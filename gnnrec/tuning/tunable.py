@@ -1,29 +1,38 @@
-"""What a study tunes: the keys of a model's configuration, and how one configuration is fitted.
+"""What a study tunes: the hyperparameters of a model, and how one configuration of them is fitted.
 
-Search spaces and trials see a model only through `Tunable`; `TunableGNN` is the graph network with its `Config`.
+Search spaces and trials see a model only through `Tunable`. `TunableGNN` is the graph neural network with its `Config`,
+`TunableModel` any other registered model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar, Protocol, get_args
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from gnnrec.config import Config, ModelConfig, TrainConfig
+from gnnrec.config import Config, ModelConfig, Settings, model_config_class
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.models.base import Recommender
-from gnnrec.models.gnn_training import fit, holdout_validation
-from gnnrec.splitting import Split
+from gnnrec.models.estimator import BaseEstimator, get_estimator
+from gnnrec.models.gnn_training import GNN, holdout_validation
+from gnnrec.registry import ENCODERS, LOSSES, METRICS, MODELS, Registry
+from gnnrec.splitting import Split, random_split
+from gnnrec.training.callbacks import Callback
 
-ENCODER = "model.encoder"
+ENCODER_KEY = "model.encoder"
 """The key that decides which encoder-specific keys a configuration has."""
-ENCODER_KEYS: dict[str, tuple[str, ...]] = {"lightgcn": ("user_degree_smoothing",), "graphsage": ("aggregation",)}
-"""Keys of the section ``model`` that only one encoder reads, by encoder."""
+REGISTRIES = {ENCODER_KEY: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
+"""Keys of `Config` whose values are registered names."""
+FIXED = {
+    "seed": "the best trial would be the one with the luckiest seed",
+    "device": "it is not part of the model",
+}
+"""Hyperparameters that a study must not vary, and why."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class KnownKey:
     default : object
     requires : (str, frozenset), optional
         The key applies only while another key has one of these values. None if it always applies.
+    registry : Registry, optional
+        Where the values are names: the registry that they must be in.
 
     Examples
     --------
@@ -53,27 +64,41 @@ class KnownKey:
     number: type[int] | type[float] | None
     default: Any
     requires: tuple[str, frozenset[Any]] | None = None
+    registry: Registry | None = None
+
+    @classmethod
+    def from_field(cls, info: FieldInfo, **options: Any) -> KnownKey:
+        """Return the key of a field of a settings class."""
+        return cls(
+            adapter=TypeAdapter(Annotated[info.annotation, info]),  # type: ignore[arg-type]
+            number={int: int, float: float}.get(info.annotation),  # type: ignore[arg-type]
+            default=info.get_default(call_default_factory=True),
+            **options,
+        )
 
     def validate(self, value: Any) -> Any:
         """Return a value as the configuration would hold it; a `ConfigError` if it would refuse it."""
         try:
-            return self.adapter.validate_python(value)
+            checked = self.adapter.validate_python(value)
         except ValidationError as error:
             raise ConfigError(f"{value!r} is not allowed: {error.errors()[0]['msg']}") from None
+        if self.registry is not None:
+            self.registry.get(checked)
+        return checked
 
 
-def known_keys(config_class: type[BaseModel]) -> dict[str, KnownKey]:
+def known_keys(config_class: type[Settings]) -> dict[str, KnownKey]:
     """Return every key of a configuration class as ``section.key``, including those of only some encoders.
 
     Parameters
     ----------
-    config_class : type of pydantic.BaseModel
+    config_class : type of Settings
         `Config`, or a class with sections like it.
 
     Returns
     -------
     dict of str to KnownKey
-        The union over all encoders; `KnownKey.requires` names the encoders of a key that not all of them have.
+        The union over all registered encoders; `KnownKey.requires` names the encoders of a key that not all have.
 
     Examples
     --------
@@ -81,63 +106,40 @@ def known_keys(config_class: type[BaseModel]) -> dict[str, KnownKey]:
     >>> keys["train.epochs"].number, keys["train.epochs"].requires
     (<class 'int'>, None)
     """
-    encoders: dict[str, set[str]] = {}
+    encoders = ENCODERS.names()
     found: dict[str, FieldInfo] = {}
-    for encoder in ENCODER_KEYS:
-        for section, section_class in _sections(config_class, encoder).items():
-            for name, field in section_class.items():
-                found.setdefault(f"{section}.{name}", field)
-                encoders.setdefault(f"{section}.{name}", set()).add(encoder)
+    encoders_of: dict[str, set[str]] = {}
+    for encoder in encoders:
+        for section, section_field in config_class.model_fields.items():
+            section_class = section_field.annotation
+            assert isinstance(section_class, type)
+            assert issubclass(section_class, Settings)
+            if issubclass(section_class, ModelConfig):
+                section_class = model_config_class(encoder)
+            for name, info in section_class.model_fields.items():
+                found.setdefault(f"{section}.{name}", info)
+                encoders_of.setdefault(f"{section}.{name}", set()).add(encoder)
     return {
-        key: KnownKey(
-            adapter=TypeAdapter(Annotated[field.annotation, field]),  # type: ignore[arg-type]
-            number={int: int, float: float}.get(field.annotation),  # type: ignore[arg-type]
-            default=field.get_default(call_default_factory=True),
-            requires=None if encoders[key] == set(ENCODER_KEYS) else (ENCODER, frozenset(encoders[key])),
+        key: KnownKey.from_field(
+            info,
+            requires=None if encoders_of[key] == set(encoders) else (ENCODER_KEY, frozenset(encoders_of[key])),
+            registry=REGISTRIES.get(key),
         )
-        for key, field in found.items()
+        for key, info in found.items()
     }
 
 
-def _sections(config_class: type[BaseModel], encoder: str) -> dict[str, dict[str, FieldInfo]]:
-    """Return the fields of each section of a configuration with this encoder."""
-    sections: dict[str, dict[str, FieldInfo]] = {}
-    for section, field in config_class.model_fields.items():
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        fields = dict(field.annotation.model_fields)
-        if field.annotation is ModelConfig:
-            for other in ENCODER_KEYS.keys() - {encoder}:
-                for name in ENCODER_KEYS[other]:
-                    fields.pop(name)
-        sections[section] = fields
-    return sections
+def per_user_metrics() -> tuple[str, ...]:
+    """Return the metrics that can select epochs and compare trials: accuracy metrics, with a value for each user."""
+    return tuple(name for name in METRICS.names() if METRICS.metadata(name).get("of", "users") == "users")
 
 
-class EpochState(Protocol):
-    """What a callback is given after an epoch."""
-
-    @property
-    def epoch(self) -> int:
-        """Number of the epoch, from 1."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Figures of the epoch, among them the validation metric, such as ``ndcg@20``."""
-
-
-class EpochCallback(Protocol):
-    """What is called after every epoch of a fit."""
-
-    def on_epoch_end(self, state: EpochState) -> None:
-        """Look at an epoch; an exception raised here ends the fit."""
-
-
+@runtime_checkable
 class Tunable(Protocol):
     """A model as a study sees it: the keys of its configuration, and how one configuration is fitted.
 
-    Configurations are opaque to the study (`Config` for the graph network). As mappings they are nested by the dots of
-    their keys: ``{"train": {"epochs": 3}}`` holds the key ``train.epochs``.
+    Configurations are opaque to the study. As mappings they are nested by the dots of their keys:
+    ``{"train": {"epochs": 3}}`` holds the key ``train.epochs``.
 
     Examples
     --------
@@ -145,6 +147,14 @@ class Tunable(Protocol):
     >>> model.to_mapping(model.make_config({"train": {"epochs": 3}}, "example"))["train"]["epochs"]
     3
     """
+
+    @property
+    def name(self) -> str:
+        """Registered name of the model; stored with a study."""
+
+    @property
+    def default(self) -> Any:
+        """The configuration whose values are used for keys that a search space does not mention."""
 
     @property
     def keys(self) -> Mapping[str, KnownKey]:
@@ -155,49 +165,63 @@ class Tunable(Protocol):
         """Keys that a study must not vary, and why."""
 
     @property
-    def watched_metrics(self) -> tuple[str, ...]:
-        """Metrics that can be the first objective: those that can decide when a fit stops."""
+    def validation_metrics(self) -> tuple[str, ...]:
+        """Metrics that can be the first objective."""
 
     def make_config(self, values: dict[str, Any], where: str) -> Any:
-        """Validate a nested mapping; missing keys keep their defaults, and errors begin with `where`."""
+        """Validate a nested mapping; errors begin with `where`."""
 
     def to_mapping(self, config: Any) -> dict[str, Any]:
         """Return a configuration as the nested mapping that `make_config` reads."""
 
     def validation_metric(self, config: Any) -> str:
-        """Return what decides when a fit stops, such as ``ndcg@20``."""
+        """Return the metric that selects the best epoch of a fit, such as ``ndcg@20``."""
 
-    def watch(self, config: Any, metric: str, k: int) -> Any:
-        """Return the configuration whose fits stop by this metric."""
+    def with_validation_metric(self, config: Any, metric: str, k: int) -> Any:
+        """Return the configuration whose fits select the best epoch by this metric, where that can be chosen."""
 
     def holdout(self, dataset: Dataset, config: Any) -> Split:
-        """Hold out validation rows of a dataset, the same for every trial."""
+        """Hold out validation ratings of a dataset, the same for every trial."""
 
-    def fit(self, data: Split, config: Any, callbacks: Sequence[EpochCallback]) -> Recommender:
-        """Fit a configuration on the train rows."""
+    def fit(self, data: Split, config: Any, callbacks: Sequence[Callback]) -> Recommender:
+        """Fit a configuration on the training ratings."""
 
 
 @dataclass(frozen=True)
 class TunableGNN:
-    """The graph network: configurations are `Config`.
+    """The graph neural network: configurations are `Config`.
+
+    Attributes
+    ----------
+    default : Config
+        Values of the keys that a search space does not mention.
 
     Examples
     --------
     >>> gnn = TunableGNN()
-    >>> gnn.validation_metric(gnn.watch(Config(), "recall", 10))
+    >>> gnn.validation_metric(gnn.with_validation_metric(Config(), "recall", 10))
     'recall@10'
     >>> "model.embedding_dim" in gnn.keys
     True
     """
 
-    keys: ClassVar[Mapping[str, KnownKey]] = known_keys(Config)
+    default: Config = field(default_factory=Config)
+    name: ClassVar[str] = "gnn"
     fixed: ClassVar[Mapping[str, str]] = {
         "train.metric": "trials are compared by it; set objectives instead",
         "train.k": "trials are compared by it; set objectives instead",
-        "train.seed": "the best trial would be the luckiest seed",
-        "train.device": "it is not part of the model",
+        **{f"train.{key}": reason for key, reason in FIXED.items()},
     }
-    watched_metrics: ClassVar[tuple[str, ...]] = get_args(TrainConfig.model_fields["metric"].annotation)
+
+    @cached_property
+    def keys(self) -> Mapping[str, KnownKey]:
+        """Every key of `Config`, those of all registered encoders included."""
+        return known_keys(Config)
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        """All accuracy metrics."""
+        return per_user_metrics()
 
     def make_config(self, values: dict[str, Any], where: str) -> Config:
         """Validate a nested mapping; errors begin with `where`."""
@@ -211,19 +235,109 @@ class TunableGNN:
         """Return ``metric@k`` of the configuration."""
         return f"{config.train.metric}@{config.train.k}"
 
-    def watch(self, config: Config, metric: str, k: int) -> Config:
+    def with_validation_metric(self, config: Config, metric: str, k: int) -> Config:
         """Return the configuration with this ``train.metric`` and ``train.k``."""
         return config.override([f"train.metric={metric}", f"train.k={k}"])
 
     def holdout(self, dataset: Dataset, config: Config) -> Split:
-        """Hold out a tenth of every user's ratings, as `fit` does."""
+        """Hold out a tenth of every user's ratings, as `gnnrec.fit` does."""
         return holdout_validation(dataset, config.train)
 
-    def fit(self, data: Split, config: Config, callbacks: Sequence[EpochCallback]) -> Recommender:
-        """Train the graph network."""
-        return fit(data, config, progress=False, on_epoch=lambda entry: _after_epoch(callbacks, entry))
+    def fit(self, data: Split, config: Config, callbacks: Sequence[Callback]) -> Recommender:
+        """Train the network."""
+        return GNN(config=config).fit(data, callbacks=callbacks)
 
 
-def _after_epoch(callbacks: Sequence[EpochCallback], entry: dict[str, Any]) -> None:
-    for callback in callbacks:
-        callback.on_epoch_end(SimpleNamespace(epoch=entry["epoch"], metrics=entry))
+@dataclass(frozen=True)
+class TunableModel:
+    """Any other model: configurations are estimators, and keys are the names of their hyperparameters.
+
+    Models that are trained in epochs keep the epoch with the best NDCG@20.
+
+    Attributes
+    ----------
+    default : BaseEstimator
+        Values of the hyperparameters that a search space does not mention.
+
+    Examples
+    --------
+    >>> from gnnrec.models import EASE
+    >>> ease = TunableModel(EASE(reg=300))
+    >>> ease.name, list(ease.keys), ease.to_mapping(ease.default)
+    ('ease', ['reg'], {'reg': 300.0})
+    """
+
+    default: BaseEstimator
+
+    @property
+    def name(self) -> str:
+        """Registered name of the model."""
+        return self.default.name
+
+    @cached_property
+    def keys(self) -> Mapping[str, KnownKey]:
+        """The hyperparameters of the estimator."""
+        return {name: KnownKey.from_field(info) for name, info in type(self.default).model_fields.items()}
+
+    @property
+    def fixed(self) -> Mapping[str, str]:
+        """Seed and device, if the model has them."""
+        return {key: reason for key, reason in FIXED.items() if key in self.keys}
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        """All accuracy metrics."""
+        return per_user_metrics()
+
+    def make_config(self, values: dict[str, Any], where: str) -> BaseEstimator:
+        """Return the estimator with these hyperparameters; errors begin with `where`."""
+        try:
+            return type(self.default)(**values)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+
+    def to_mapping(self, config: BaseEstimator) -> dict[str, Any]:
+        """Return all hyperparameters."""
+        return config.model_dump()
+
+    def validation_metric(self, config: BaseEstimator) -> str:
+        """Return ``ndcg@20``."""
+        return "ndcg@20"
+
+    def with_validation_metric(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
+        """Return the configuration as it is."""
+        return config
+
+    def holdout(self, dataset: Dataset, config: BaseEstimator) -> Split:
+        """Hold out a random tenth of every user's ratings."""
+        return random_split(dataset, (0.9, 0.1, 0.0), seed=0)
+
+    def fit(self, data: Split, config: BaseEstimator, callbacks: Sequence[Callback]) -> Recommender:
+        """Fit the estimator."""
+        return config.fit(data, callbacks=callbacks)
+
+
+def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> Tunable:
+    """Return a model as a study sees it.
+
+    Parameters
+    ----------
+    model : str, Estimator, Estimator class or Tunable
+        As for `gnnrec.fit`. The hyperparameters of an estimator are those that a search space does not mention.
+
+    Raises
+    ------
+    ConfigError
+        The name is not registered, or it is no model.
+
+    Examples
+    --------
+    >>> get_tunable("gnn").name, get_tunable("itemknn").name
+    ('gnn', 'itemknn')
+    """
+    if not isinstance(model, (str, type, BaseEstimator)) and isinstance(model, Tunable):
+        return model
+    if isinstance(model, str):
+        model = MODELS.get(model)
+    estimator = get_estimator(model)  # type: ignore[arg-type]
+    return TunableGNN(estimator.config) if isinstance(estimator, GNN) else TunableModel(estimator)

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from gnnrec.benchmark import BenchmarkReport
+from gnnrec.models.registry import PEERS
 
 from gnnrec import load_dataset
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph
 from gnnrec.models import EASE
-from gnnrec.models.registry import PEERS
-from gnnrec.splitting import split
+from gnnrec.splitting import split as make_split
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_peers.py"
 QUICK = ("--dataset", "small", "--limit-seconds", "0.01", "--set", "train.epochs=1")
@@ -53,7 +53,7 @@ def test_everybody_on_the_same_rows(script, capsys, monkeypatch):
     assert set(report.left_out) == {"als", "bpr", "lightfm"}
     assert len(report.protocols) == 1
     assert all(row["fit_seconds"] > 0 and row["seeds"] == 1 for row in rows)
-    split = split(load_dataset("small"), "chronological")
+    split = make_split(load_dataset("small"), "chronological")
     own = {row["k"]: row["mean"] for row in rows if (row["model"], row["metric"]) == ("ease", "ndcg")}
     candidates = [
         evaluate(EASE.fit(Graph.from_dataset(split.dataset), reg=reg), split, metrics=["ndcg"])["value"].tolist()

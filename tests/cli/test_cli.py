@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from gnnrec.benchmark import MODELS, BenchmarkReport, fit_baseline
+from gnnrec.cli.options import liked
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -37,12 +37,13 @@ from gnnrec import (
     predict_rating,
     recommend,
 )
+from gnnrec.benchmarking import MODELS, BenchmarkReport, fit_baseline
 from gnnrec.cli import app, asking
-from gnnrec.cli.options import liked
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError
 from gnnrec.evaluation import Fingerprint
-from gnnrec.splitting import PROTOCOLS, leave_one_out, random_split, split, temporal_split
+from gnnrec.splitting import PROTOCOLS, leave_one_out, random_split, temporal_split
+from gnnrec.splitting import split as make_split
 
 QUICK = ("--set", "model.embedding_dim=8", "--set", "train.batch_size=32", "--set", "train.epochs=2")
 TINY = Config().override(QUICK[1::2])
@@ -159,7 +160,7 @@ def test_evaluate_on_another_folder_and_mask(run: Path, files: tuple[Path, Path]
 def test_protocols(protocol: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     output = succeeds("train", "--dataset", files[0], "--protocol", protocol, "--out", folder, *QUICK)
-    expected = split(load_dataset(files[0]), protocol)
+    expected = make_split(load_dataset(files[0]), protocol)
     assert repr(expected) in output
     kept = Split.from_folder(folder / "split")
     pd.testing.assert_frame_equal(kept.test, expected.test)
@@ -459,7 +460,7 @@ def test_seed_of_what_is_drawn(files: tuple[Path, Path], tmp_path: Path) -> None
         (0, (), random_split(whole)),
         (3, ("--seed", 3), random_split(whole, seed=3)),
         (3, ("--seed", 3, "--protocol", "next-item", "--negatives", 5),
-         split(whole, "next-item").with_negatives(5, seed=3)),
+         make_split(whole, "next-item").with_negatives(5, seed=3)),
         (3, ("--seed", 3, "--split", files[1], "--negatives", 5),
          Split.from_folder(files[1], whole).with_negatives(5, seed=3)),
     ):  # fmt: skip
@@ -510,12 +511,12 @@ def test_benchmark_protocol(files: tuple[Path, Path], tmp_path: Path) -> None:
     whole = load_dataset(files[0])
     cases = {
         (): random_split(whole),
-        ("--protocol", "recbole"): split(whole, "recbole"),
+        ("--protocol", "recbole"): make_split(whole, "recbole"),
         ("--protocol", "chronological", "--min-rating", 3, "--core", 5): temporal_split(whole.filtered(3, 5)),
         ("--protocol", "leave-one-out", "--history", "train+valid"): replace(
             leave_one_out(whole), history="train+valid"
         ),
-        ("--protocol", "next-item", "--negatives", 5): split(whole, "next-item").with_negatives(5),
+        ("--protocol", "next-item", "--negatives", 5): make_split(whole, "next-item").with_negatives(5),
         ("--split", files[1], "--mask", "train+valid"): replace(Split.from_folder(files[1], whole), mask="train+valid"),
     }
     seen = set()
@@ -539,7 +540,7 @@ def test_benchmark_of_unseen_movies(files: tuple[Path, Path], tmp_path: Path) ->
     ):
         options_ = [word for name, value in asked.items() for word in (f"--{name}", value)]
         output = succeeds(*common, "--protocol", protocol, *options_)
-        split = split(load_dataset(files[0]), protocol, **asked)
+        split = make_split(load_dataset(files[0]), protocol, **asked)
         assert repr(split) in output
         assert BenchmarkReport.read(tmp_path / "x.json").protocols.keys() == {Fingerprint.of(split).digest}
     assert "'random' has no fold to choose" in fails("benchmark", "--dataset", files[0], "--fold", 1)
@@ -560,7 +561,7 @@ def test_what_a_run_was_trained_for_stays_with_it(files: tuple[Path, Path], tmp_
     folder, whole = tmp_path / "run", load_dataset(files[0])
     arguments = ("--dataset", files[0], "--protocol", "next-item", "--negatives", 5)
     succeeds("train", *arguments, "--out", folder, *QUICK)
-    expected = split(whole, "next-item").with_negatives(5)
+    expected = make_split(whole, "next-item").with_negatives(5)
     frame = evaluate(load(folder), expected)
     trained = load(folder).report["test"]
     # Neither the split kept in the run nor the protocol asked for by name is another one.

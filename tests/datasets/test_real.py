@@ -8,7 +8,8 @@ import pytest
 from gnnrec.data import Dataset
 from gnnrec.datasets import find_dataset, load_dataset
 from gnnrec.graph import Graph
-from gnnrec.splitting import Split, leave_one_out, split
+from gnnrec.splitting import Split, leave_one_out
+from gnnrec.splitting import split as make_split
 
 
 def real(name: str) -> Path:
@@ -113,14 +114,14 @@ def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
     ],
 )
 def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, int], movies: int) -> None:
-    split = split(ml_1m, name)
+    split = make_split(ml_1m, name)
     assert (len(split.train), len(split.valid), len(split.test)) == sizes
     assert len(split.catalogue) == movies
 
 
 @pytest.mark.real_data
 def test_negatives_on_ml_1m(ml_1m: Dataset) -> None:
-    split = split(ml_1m, "next-item-99")
+    split = make_split(ml_1m, "next-item-99")
     assert split.negatives is not None
     assert len(split.negatives) == 99 * 6040
     pairs = ml_1m.ratings["user_id"] * 10_000 + ml_1m.ratings["movie_id"]

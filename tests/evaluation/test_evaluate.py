@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_metrics import reference
 
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
@@ -20,7 +19,9 @@ from gnnrec.evaluation.metrics import ACCURACY
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models import EASE, Popularity
 from gnnrec.models.base import Recommender
-from gnnrec.splitting import Split, leave_one_out, random_split, split
+from gnnrec.splitting import Split, leave_one_out, random_split
+from gnnrec.splitting import split as make_split
+from tests.evaluation.test_metrics import reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,7 @@ def test_history_at_test_time_is_in_time_order(protocol):
     frame = pd.DataFrame([(u, m) for u in range(12) for m in range(30)], columns=["user_id", "movie_id"])
     frame = frame.sample(frac=0.7, random_state=0, ignore_index=True)
     frame = frame.assign(timestamp=rng.integers(0, 6, len(frame)), rating=np.arange(len(frame)))
-    split = split(Dataset(frame), protocol)
+    split = make_split(Dataset(frame), protocol)
     model = Newest(Graph.from_dataset(split.dataset), [])
     evaluate(model, split, history="train+valid", ks=[5], metrics=["ndcg"])
     (users,) = model.seen

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from gnnrec.models.registry import PEERS
 
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.datasets import make_sample
@@ -18,8 +19,8 @@ from gnnrec.models import EASE, ContentKNN, FeatureRidge, Popularity, content_ma
 from gnnrec.models import neighbors as counting
 from gnnrec.models.base import recommend
 from gnnrec.models.lightfm import LightFM
-from gnnrec.models.registry import PEERS
-from gnnrec.splitting import Split, split
+from gnnrec.splitting import Split
+from gnnrec.splitting import split as make_split
 from gnnrec.training.loop import Watch
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 2, 2, 3, 3, 4], "movie_id": [10, 20, 10, 20, 20, 30, 40]})
@@ -39,7 +40,7 @@ def toy(**features: ContentEmbeddings) -> Graph:
 
 @pytest.fixture(scope="module")
 def unseen() -> Split:
-    return split(make_sample(300, 200, seed=1), "cold-movies", fold=1)
+    return make_split(make_sample(300, 200, seed=1), "cold-movies", fold=1)
 
 
 def test_content_without_vectors() -> None:

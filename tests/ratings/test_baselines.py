@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contract import checkerboard, sample, stranger_like
 
+from gnnrec import Split
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import Graph, NewUser
-from gnnrec.models import OptimizerConfig, Watch
-from gnnrec.ratings import RatingPredictor, baselines, evaluate_ratings, predict_ratings, random_ratings_split
-from gnnrec.ratings.baselines import BIAS_SHRINKAGE, BiasedMF, Biases, HistoryAttention
+from gnnrec.graph import NewUser
+from gnnrec.ratings import (
+    BiasedMF,
+    Biases,
+    HistoryAttention,
+    RatingEstimator,
+    RatingPredictor,
+    baselines,
+    evaluate_ratings,
+    predict_ratings,
+)
+from gnnrec.ratings.baselines import BIAS_SHRINKAGE
+from gnnrec.splitting import random_ratings_split
+from gnnrec.training.callbacks import Callback, EarlyStopping, FitState
+from tests.helpers.contract import checkerboard, sample, stranger_like
 
-QUICK = OptimizerConfig(3, 0.002, 32, 0.1)
-FITS: dict[str, Callable[..., RatingPredictor]] = {
-    "biases": Biases.fit,
-    "biased MF": partial(BiasedMF.fit, embedding_dim=4, epochs=5),
-    "history attention": partial(HistoryAttention.fit, embedding_dim=8, length=20, optimizer=QUICK),
+QUICK: dict[str, Any] = {"embedding_dim": 8, "length": 20, "epochs": 3}
+ESTIMATORS: dict[str, RatingEstimator] = {
+    "biases": Biases(),
+    "biased MF": BiasedMF(embedding_dim=4, epochs=5),
+    "history attention": HistoryAttention(**QUICK),
 }
 RANDOMIZED = ("biased MF", "history attention")
-every_baseline = pytest.mark.parametrize("name", FITS)
+every_baseline = pytest.mark.parametrize("name", ESTIMATORS)
 
 
 @cache
 def fitted(name: str) -> RatingPredictor:
-    return FITS[name](sample())
+    return ESTIMATORS[name].fit(sample().dataset)
 
 
-def graph_of(**columns: object) -> Graph:
-    return Graph.from_dataset(Dataset(pd.DataFrame(columns)))
+def dataset(**columns: object) -> Dataset:
+    return Dataset(pd.DataFrame(columns))
 
 
 def predicted(model: RatingPredictor, *arguments: object) -> list[float]:
@@ -48,8 +58,8 @@ def assert_close(actual: object, expected: object) -> None:
 
 @every_baseline
 def test_name_and_graph(name: str) -> None:
-    assert fitted(name).name == name
-    assert fitted(name).graph is sample()
+    assert fitted(name).name == ESTIMATORS[name].name == name
+    assert fitted(name).graph.dataset is sample().dataset
 
 
 @every_baseline
@@ -122,42 +132,55 @@ def test_a_rating_does_not_predict_itself(name: str) -> None:
 @pytest.mark.parametrize("name", RANDOMIZED)
 def test_same_seed_same_predictions(name: str) -> None:
     state = torch.random.get_rng_state()
-    first, again, other = (predicted(FITS[name](sample(), seed=seed), [1, 2]) for seed in (1, 1, 2))
+    first, again, other = (
+        predicted(ESTIMATORS[name].model_copy(update={"seed": seed}).fit(sample().dataset), [1, 2])
+        for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
     assert torch.equal(torch.random.get_rng_state(), state), "the global random state is unchanged"
 
 
 @every_baseline
-def test_data_without_ratings_raise(name: str) -> None:
+def test_invalid_data(name: str) -> None:
     with pytest.raises(DataError, match="checkerboard has no column rating"):
-        FITS[name](checkerboard())
+        ESTIMATORS[name].fit(checkerboard().dataset)
+    with pytest.raises(DataError, match="fit takes a Dataset or a Split, not Graph"):
+        ESTIMATORS[name].fit(sample())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="callbacks must be Callback objects"):
+        ESTIMATORS[name].fit(sample().dataset, callbacks=[print])  # type: ignore[list-item]
+
+
+@every_baseline
+def test_a_split_is_fitted_on_its_training_ratings(name: str) -> None:
+    split = random_ratings_split(sample().dataset)
+    assert predicted(ESTIMATORS[name].fit(split), [1, 2]) == predicted(ESTIMATORS[name].fit(split.dataset), [1, 2])
 
 
 @pytest.mark.parametrize(
-    ("fit", "options", "message"),
+    ("estimator", "options", "message"),
     [
-        (Biases.fit, {"user_reg": -1.0}, "user_reg must be at least 0, not -1.0"),
-        (Biases.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
-        (BiasedMF.fit, {"reg": 0.0}, "^reg must be above 0, not 0.0"),
-        (BiasedMF.fit, {"bias_reg": float("nan")}, "bias_reg must be above 0, not nan"),
-        (BiasedMF.fit, {"epochs": 0}, "epochs must be at least 1, not 0"),
-        (HistoryAttention.fit, {"length": 0}, "length must be at least 1, not 0"),
+        (Biases, {"user_reg": -1.0}, "user_reg: Input should be greater than or equal to 0"),
+        (Biases, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
+        (BiasedMF, {"reg": 0.0}, "BiasedMF: reg: Input should be greater than 0"),
+        (BiasedMF, {"bias_reg": float("nan")}, "bias_reg: Input should be greater than 0"),
+        (BiasedMF, {"epoch": 0}, "epoch: there is no such key; did you mean 'epochs'"),
+        (HistoryAttention, {"length": 0}, "length: Input should be greater than or equal to 1"),
     ],
 )
-def test_invalid_hyperparameters(fit: Callable[..., object], options: dict[str, float], message: str) -> None:
+def test_invalid_hyperparameters(estimator: type[RatingEstimator], options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        fit(sample(), **options)
+        estimator(**options)
 
 
 def test_biases_by_hand() -> None:
     five = [5.0, 3.0, 4.0, 2.0, 3.0]
-    graph = graph_of(user_id=[1, 1, 2, 2, 3], movie_id=[1, 2, 1, 3, 1], rating=five)
-    global_mean = Biases.fit(graph, movie_reg=float("inf"), user_reg=float("inf"))
+    data = dataset(user_id=[1, 1, 2, 2, 3], movie_id=[1, 2, 1, 3, 1], rating=five)
+    global_mean = Biases(movie_reg=float("inf"), user_reg=float("inf")).fit(data)
     assert predicted(global_mean, 1) == pytest.approx([3.4] * 3)
-    movie_means = Biases.fit(graph, movie_reg=0.0, user_reg=float("inf"))
+    movie_means = Biases(movie_reg=0.0, user_reg=float("inf")).fit(data)
     assert predicted(movie_means, 3) == pytest.approx([4, 3, 2])
-    both = Biases.fit(graph, movie_reg=1e9, user_reg=1.0)
+    both = Biases(movie_reg=1e9, user_reg=1.0).fit(data)
     # User 1 is 1.6 above and 0.4 below the mean of 3.4; a rated movie is predicted without its own rating.
     assert predicted(both, 1) == pytest.approx([3.4 - 0.4 / 2, 3.4 + 1.6 / 2, 3.4 + 1.2 / 3])
 
@@ -167,7 +190,7 @@ def test_biased_mf_recovers_a_low_rank_matrix() -> None:
     truth = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 30)) + rng.standard_normal(30)
     row, col = np.nonzero(rng.random(truth.shape) < 0.6)
     split = random_ratings_split(Dataset(pd.DataFrame({"user_id": row, "movie_id": col, "rating": truth[row, col]})))
-    mf = BiasedMF.fit(Graph.from_dataset(split.dataset), embedding_dim=2, reg=0.05, bias_reg=0.05, epochs=30)
+    mf = BiasedMF(embedding_dim=2, reg=0.05, bias_reg=0.05, epochs=30).fit(split)
     assert evaluate_ratings(mf, split)["value"][0] < 0.15
     assert split.test["rating"].std() > 0.7
     larger = mf.add_movies(pd.DataFrame({"movie_id": [99]}))
@@ -175,19 +198,20 @@ def test_biased_mf_recovers_a_low_rank_matrix() -> None:
 
 
 def test_biased_mf_predicts_mean_and_bias_without_history() -> None:
-    graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = BiasedMF.fit(graph, embedding_dim=1)
+    data = dataset(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
+    model = BiasedMF(embedding_dim=1).fit(data)
     assert predicted(model, {}) == pytest.approx((3.5 + model.movie_factors[:, 0]).tolist())
     assert model.movie_factors[0, 0] > 0.1 > -0.1 > model.movie_factors[1, 0]
 
 
 def test_attention_starts_from_mean_and_biases() -> None:
-    graph = graph_of(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
-    model = HistoryAttention.fit(graph, embedding_dim=4, optimizer=OptimizerConfig(1, 0.0, 32))
+    data = dataset(user_id=[1, 1, 2, 2], movie_id=[10, 20, 10, 20], rating=[5.0, 1.0, 5.0, 3.0])
+    model = HistoryAttention(embedding_dim=4, epochs=1, learning_rate=1e-12).fit(data)
     expected = 3.5 + np.array([3.0, -3.0]) / (2 + BIAS_SHRINKAGE)
     assert predicted(model, {}) == pytest.approx(expected.tolist())
 
 
+@pytest.mark.slow
 def test_attention_learns_opposite_tastes() -> None:
     """Movies 0 and 1 get opposite ratings from every user; movies 2 to 7 are uninformative."""
     rng = np.random.default_rng(0)
@@ -195,9 +219,8 @@ def test_attention_learns_opposite_tastes() -> None:
     rows = [(u, m, r) for u in range(200) for m, r in ((0, 5 if likes[u] else 1), (1, 1 if likes[u] else 5))]
     rows += [(u, int(m), 3 + rng.normal()) for u in range(200) for m in rng.choice(range(2, 8), 3, False)]
     user, movie, rating = zip(*rows, strict=True)
-    model = HistoryAttention.fit(
-        graph_of(user_id=user, movie_id=movie, rating=rating), embedding_dim=8, optimizer=OptimizerConfig(40, 0.02, 32)
-    )
+    estimator = HistoryAttention(embedding_dim=8, epochs=40, learning_rate=0.02, weight_decay=0)
+    model = estimator.fit(dataset(user_id=user, movie_id=movie, rating=rating))
     for rated, expected in ((5, 1), (1, 5)):
         assert predicted(model, {0: rated, 2: 3, 3: 3, 4: 3}, 1) == pytest.approx([expected], abs=0.6)
 
@@ -212,16 +235,31 @@ def test_attention_uses_the_latest_ratings(monkeypatch: pytest.MonkeyPatch) -> N
     assert_close(predicted(model, [1, 2, 3]), expected)
 
 
+class Recorder(Callback):
+    def __init__(self) -> None:
+        self.scores: list[float] = []
+
+    def on_epoch_end(self, state: FitState) -> None:
+        self.scores.append(state.metrics["negative_rmse"])
+
+
 def test_attention_keeps_its_best_epoch() -> None:
-    """Every epoch is scored once; the third scores best, and training stops two epochs later."""
-    scored: list[float] = []
+    split = random_ratings_split(sample().dataset, (0.7, 0.2, 0.1))
+    recorder = Recorder()
+    estimator = HistoryAttention(embedding_dim=8, epochs=40, learning_rate=0.02)
+    best = estimator.fit(split, callbacks=[recorder, EarlyStopping(patience=2)])
+    scores = recorder.scores
+    assert len(scores) == int(np.argmax(scores)) + 3 < 40, "training stops two epochs after the best one"
+    validation = Split(split.train, split.valid[:0], split.valid, split.movies, split.users)
+    assert evaluate_ratings(best, validation)["value"][0] == -max(scores)
 
-    def score(model: RatingPredictor) -> float:
-        scored.append(sum(predicted(model, 1)))
-        return -abs(len(scored) - 3)
 
-    ten = dataclasses.replace(QUICK, epochs=10)
-    early_stopping = Watch(quality=score, patience=2)
-    best = HistoryAttention.fit(sample(), embedding_dim=8, optimizer=ten, early_stopping=early_stopping)
-    assert len(scored) == 5
-    assert sum(predicted(best, 1)) == scored[2] != scored[3]
+def test_support_ratings_count_in_validation() -> None:
+    split = random_ratings_split(sample().dataset, (0.7, 0.2, 0.1))
+    support = Split(split.train, split.valid, split.test[:0], split.movies, split.users, support=split.test)
+    scores = []
+    for data in (split, support):
+        recorder = Recorder()
+        HistoryAttention(**{**QUICK, "epochs": 1}).fit(data, callbacks=[recorder])
+        scores += recorder.scores
+    assert len(set(scores)) == 2

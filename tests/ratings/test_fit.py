@@ -19,10 +19,9 @@ from gnnrec import (
     predict_ratings,
 )
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import Graph
-from gnnrec.models import OptimizerConfig
-from gnnrec.ratings import RatingPredictor, random_ratings_split
-from gnnrec.ratings.baselines import BiasedMF, Biases, HistoryAttention
+from gnnrec.graph import encode_users
+from gnnrec.ratings import BiasedMF, Biases, HistoryAttention, RatingPredictor
+from gnnrec.splitting import random_ratings_split
 
 SMALL = Config().override(["model.embedding_dim=8", "train.epochs=2"])
 RATING_CONFIG = RatingConfig(embedding_dim=4, num_samples=25)
@@ -60,10 +59,10 @@ def rmse(model: RatingPredictor, test: gnnrec.Split | pd.DataFrame) -> float:
 
 
 def test_recovers_noise_free_ratings(model: RatingModel, split: gnnrec.Split) -> None:
-    biases = Biases.fit(Graph.from_dataset(split.dataset))
+    biases = Biases().fit(split)
     assert rmse(biases, split) > 8  # biases cannot represent the factors
     assert rmse(model, split) < 1
-    assert rmse(BiasedMF.fit(biases.graph, embedding_dim=3, reg=0.1, bias_reg=0.1), split) < 2
+    assert rmse(BiasedMF(embedding_dim=3, reg=0.1, bias_reg=0.1).fit(split), split) < 2
 
 
 def test_estimates_the_noise() -> None:
@@ -87,12 +86,12 @@ def test_permuted_ratings_are_not_predictable(split: gnnrec.Split) -> None:
 
 @pytest.mark.parametrize("kind", ["head", "biases", "mf", "attention"])
 def test_a_rating_does_not_predict_itself(kind: str, model: RatingModel) -> None:
-    predictor = {
-        "head": lambda: model,
-        "biases": lambda: Biases.fit(model.graph),
-        "mf": lambda: BiasedMF.fit(model.graph, embedding_dim=3),
-        "attention": lambda: HistoryAttention.fit(model.graph, embedding_dim=8, optimizer=OptimizerConfig(3, 0.002, 32)),
-    }[kind]()
+    baselines = {
+        "biases": Biases(),
+        "mf": BiasedMF(embedding_dim=3),
+        "attention": HistoryAttention(embedding_dim=8, epochs=3, weight_decay=0),
+    }
+    predictor = model if kind == "head" else baselines[kind].fit(model.graph.dataset)
     ratings = {1000: 60.0, 1001: 45.0, 1002: 70.0}
     predicted = [
         predict_ratings(predictor, {**ratings, 1001: own}, [1000, 1001])["rating"] for own in (0.0, 45.0, 90.0)
@@ -106,9 +105,9 @@ def test_removing_an_observation_is_exact(model: RatingModel) -> None:
     # The prior depends on the number of ratings and on the graph embedding, so both are held fixed.
     rng = np.random.default_rng(1)
     ratings = dict(zip(range(1000, 1012), rng.normal(50, 10, 12), strict=True))
-    with_rating, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
+    with_rating, _ = encode_users(model.graph, ratings)
     del ratings[1003]
-    without_rating, _ = gnnrec.graph.new_users.encode_users(model.graph, ratings)
+    without_rating, _ = encode_users(model.graph, ratings)
     head, user, movie = model.head, torch.tensor([0]), torch.tensor([3])
     shrinkage = head.profile_shrinkage.clone()
     try:
@@ -176,7 +175,7 @@ def test_head_uses_graph_embeddings(sample_model: RatingModel) -> None:
     width = 1 + sample_model.graph.users.x.size(1) + len(sample_model.graph.occupations)
     assert sample_model.head.sizes["num_user_features"] == width + 8
     # The embedding of the same ratings changes predictions if and only if the head was fitted with embeddings.
-    users, _ = gnnrec.graph.new_users.encode_users(sample_model.graph, dict.fromkeys(range(1, 30), 3.5))
+    users, _ = encode_users(sample_model.graph, dict.fromkeys(range(1, 30), 3.5))
     pairs = torch.zeros(5, dtype=torch.int64), torch.arange(100, 105)
     for head, changes in ((sample_model.head, True), (other.head, False)):
         embeddings = torch.zeros(sample_model.graph.num_users, head.sizes["graph_dim"])
@@ -249,7 +248,7 @@ def test_a_recommender_is_not_a_rating_model(sample_model: RatingModel) -> None:
 
 def test_data_without_ratings() -> None:
     pairs = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [1, 2, 1]})
-    for fit in (lambda data: fit_rating_model(data, SMALL), lambda data: Biases.fit(Graph.from_dataset(data))):
+    for fit in (lambda data: fit_rating_model(data, SMALL), Biases().fit):
         with pytest.raises(DataError, match="custom has no column rating"):
             fit(Dataset(pairs))
         with pytest.raises(DataError, match="every rating of custom is 3"):
@@ -261,7 +260,7 @@ def test_data_without_ratings() -> None:
 def test_invalid_configs(model: RatingModel) -> None:
     with pytest.raises(ConfigError, match="num_samples: Input should be greater than or equal to 1"):
         RatingConfig(num_samples=0)
-    with pytest.raises(ConfigError, match="num_sample: there is no such key; did you mean num_samples"):
+    with pytest.raises(ConfigError, match="num_sample: there is no such key; did you mean 'num_samples'"):
         RatingConfig(num_sample=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="already has a config"):
         fit_rating_model(model.recommender, SMALL)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from gnnrec.cli.asking.rate import predict_from_run, ratings_table
 
 import gnnrec
 from gnnrec import Config, Dataset, RatingConfig, RatingModel, fit_rating_model, load_rating_model, predict_ratings
@@ -34,7 +33,7 @@ def test_round_trip(model: RatingModel, tmp_path: Path) -> None:
     assert (loaded.rating_config, loaded.report) == (model.rating_config, model.report)
     assert repr(loaded) == repr(model)
     pd.testing.assert_frame_equal(predict_ratings(loaded, [1, {2: 5}]), predict_ratings(model, [1, {2: 5}]))
-    assert gnnrec.models.base(gnnrec.load(folder), 1).equals(gnnrec.models.base(model.recommender, 1))
+    assert gnnrec.recommend(gnnrec.load(folder), 1).equals(gnnrec.recommend(model.recommender, 1))
 
 
 def test_round_trip_of_a_larger_graph(model: RatingModel, tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ def test_run_without_a_rating_head(model: RatingModel, tmp_path: Path) -> None:
 def test_rating_head_of_another_run(model: RatingModel, dataset: Dataset, tmp_path: Path) -> None:
     folder = model.save(tmp_path / "run")
     header = (folder / "rating.json").read_text(encoding="utf-8")
-    gnnrec.models.gnn_training(dataset, TINY.override(["train.seed=5"]), progress=False).save(folder)
+    gnnrec.fit(dataset, config=TINY.override(["train.seed=5"]), progress=False).save(folder)
     (folder / "rating.json").write_text(header, encoding="utf-8")
     with pytest.raises(DataError, match="belongs to another run"):
         load_rating_model(folder)
@@ -76,24 +75,3 @@ def test_damaged_rating_head(model: RatingModel, tmp_path: Path) -> None:
     (folder / "rating.safetensors").write_bytes(b"nothing")
     with pytest.raises(DataError, match="is damaged"):
         load_rating_model(folder)
-
-
-def test_predict_from_run_fits_and_saves_the_head(model: RatingModel, tmp_path: Path) -> None:
-    folder = model.recommender.save(tmp_path / "run")
-    first = predict_from_run(folder, [1, 2], rating_config=RATING_CONFIG)
-    assert has_rating_head(folder)
-    assert first["user_id"].drop_duplicates().tolist() == [1, 2]
-    for _, own in first.groupby("user_id"):
-        assert own["rating"].is_monotonic_decreasing
-    pd.testing.assert_frame_equal(predict_from_run(folder, [1, 2]), first)
-    assert ratings_table(first, limit=3).row_count == 3
-
-
-@pytest.mark.parametrize(("users", "movies"), [(12345, None), (1, "No Such Film")])
-def test_predict_from_run_checks_arguments_before_fitting(
-    model: RatingModel, tmp_path: Path, users: int, movies: str | None
-) -> None:
-    folder = model.recommender.save(tmp_path / "run")
-    with pytest.raises(DataError, match=str(movies or users)):
-        predict_from_run(folder, users, movies)
-    assert not has_rating_head(folder)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import gnnrec
 from gnnrec import Config, Dataset, RatingConfig, evaluate_ratings, fit_rating_model
-from gnnrec.datasets import find_dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import Graph
-from gnnrec.ratings import random_ratings_split
-from gnnrec.ratings.baselines import Biases
+from gnnrec.ratings import Biases
+from gnnrec.splitting import random_ratings_split
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "movie_id": [1, 2, 1, 3, 1], "rating": [5.0, 3.0, 4.0, 2.0, 3.0]})
 
 
 def test_errors_by_hand() -> None:
-    model = Biases.fit(Graph.from_dataset(Dataset(RATINGS)), movie_reg=float("inf"), user_reg=float("inf"))
+    model = Biases(movie_reg=float("inf"), user_reg=float("inf")).fit(Dataset(RATINGS))
     test = pd.DataFrame({"user_id": [1, 3, 3], "movie_id": [3, 2, 3], "rating": [3.4, 4.4, 1.4]})
     errors = evaluate_ratings(model, test)
     assert errors.columns.tolist() == ["metric", "value", "ci_low", "ci_high", "num_ratings"]
@@ -44,14 +42,14 @@ def test_errors_by_hand() -> None:
     ],
 )
 def test_invalid_test_rows(rows: dict[str, list[int]], message: str) -> None:
-    model = Biases.fit(Graph.from_dataset(Dataset(RATINGS)))
+    model = Biases().fit(Dataset(RATINGS))
     with pytest.raises(DataError, match=message):
         evaluate_ratings(model, pd.DataFrame(rows))
 
 
 @pytest.mark.parametrize("confidence", [0, 1, float("nan")])
 def test_invalid_confidence(confidence: float) -> None:
-    model = Biases.fit(Graph.from_dataset(Dataset(RATINGS)))
+    model = Biases().fit(Dataset(RATINGS))
     with pytest.raises(ConfigError, match="confidence must be between 0 and 1"):
         evaluate_ratings(model, RATINGS, confidence=confidence)
 
@@ -60,22 +58,17 @@ def test_support_ratings_are_added_first() -> None:
     support = pd.DataFrame({"user_id": [8, 8], "movie_id": [1, 2], "rating": [2.0, 2.0]})
     test = pd.DataFrame({"user_id": [8], "movie_id": [3], "rating": [1.0]})
     split = gnnrec.Split(RATINGS, RATINGS.iloc[:0], test, support=support)
-    model = Biases.fit(Graph.from_dataset(split.dataset), movie_reg=1e9, user_reg=1.0)
+    model = Biases(movie_reg=1e9, user_reg=1.0).fit(split)
     assert evaluate_ratings(model, split)["value"][0] == pytest.approx(2.4 - 2.8 / 3, abs=1e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.real_data
-def test_ml_100k() -> None:
-    if not os.environ.get("GNNREC_DATA"):
-        pytest.skip("needs real data: set GNNREC_DATA to the folder that holds ml-100k/")
-    folder = find_dataset("ml-100k", os.environ["GNNREC_DATA"])
-    if folder is None:
-        pytest.skip("GNNREC_DATA does not hold ml-100k")
-    split = random_ratings_split(gnnrec.load_dataset(folder))
+@pytest.mark.real_data("ml-100k")
+def test_ml_100k(data_home: Path) -> None:
+    split = random_ratings_split(gnnrec.load_dataset(data_home / "ml-100k"))
     config = Config().override(["train.epochs=10", "model.embedding_dim=32"])
     model = fit_rating_model(split.dataset, config, RatingConfig(embedding_dim=16, num_samples=30), progress=False)
     rmse = evaluate_ratings(model, split)["value"][0]
-    biases = evaluate_ratings(Biases.fit(Graph.from_dataset(split.dataset)), split)["value"][0]
+    biases = evaluate_ratings(Biases().fit(split), split)["value"][0]
     assert rmse < 0.91
     assert rmse < biases - 0.02

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.cli.options import Source
 from gnnrec.data import Dataset
 from gnnrec.datasets import find_dataset, load_dataset, make_sample
 from gnnrec.errors import ConfigError, DataError
@@ -20,20 +19,22 @@ from gnnrec.evaluation import Fingerprint, evaluate
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models import EASE, Popularity
 from gnnrec.models.base import Recommender
+from gnnrec.registry import PROTOCOLS
 from gnnrec.splitting import (
-    PROTOCOLS,
     Split,
     cold_both_split,
     cold_movies_by_time_split,
     cold_movies_split,
     cold_users_split,
     random_split,
-    split,
 )
-from gnnrec.splitting.splitters import BUCKETS, FOLDS, bucket
+from gnnrec.splitting import (
+    split as make_split,
+)
+from gnnrec.splitting.splitters import BUCKETS, NUM_FOLDS, bucket
 
 UNSEEN = ("cold-movies", "cold-movies-by-time", "cold-users", "cold-both")
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "protocols.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "protocols.md"
 
 
 def people_of(frame: pd.DataFrame | None) -> set[object]:
@@ -70,9 +71,9 @@ def datasets(draw: st.DrawFn) -> Dataset:
 def divided(name: str, dataset: Dataset, **options: object) -> Split | None:
     """Return the split, or None where the data is too small for that fold, which has to be said."""
     try:
-        return split(dataset, name, **options)  # type: ignore[arg-type]
+        return make_split(dataset, name, **options)  # type: ignore[arg-type]
     except DataError as error:
-        assert "holds out none" in str(error) or "no ratings are left" in str(error) or "train is empty" in str(error)
+        assert "contains none" in str(error) or "would be empty" in str(error) or "train is empty" in str(error)
         return None
 
 
@@ -88,8 +89,8 @@ def test_the_published_examples() -> None:
         assert int(digits, 16) == int(number.replace(",", ""))
         assert int(number.replace(",", "")) % 10 == int(remainder) == bucket(text)
     held_out = [int(row[4].split("fold ")[1][0]) for row in rows]
-    assert held_out == [bucket(row[0]) % FOLDS for row in rows]
-    assert [row[4].startswith("test") for row in rows] == [bucket(row[0]) < FOLDS for row in rows]
+    assert held_out == [bucket(row[0]) % NUM_FOLDS for row in rows]
+    assert [row[4].startswith("test") for row in rows] == [bucket(row[0]) < NUM_FOLDS for row in rows]
 
 
 def test_buckets_stay_what_they_are() -> None:
@@ -106,34 +107,34 @@ def test_buckets_stay_what_they_are() -> None:
 def test_folds_hold_every_movie_out_once(dataset: Dataset) -> None:
     ratings = dataset.ratings
     held: list[object] = []
-    for fold in range(FOLDS):
+    for fold in range(NUM_FOLDS):
         split = divided("cold-movies", dataset, fold=fold)
         if split is None:
             buckets = {bucket(movie) for movie in ratings["movie_id"].tolist()}
-            assert not {fold, fold + FOLDS} <= buckets
-            held += [movie for movie in ratings["movie_id"].unique() if bucket(movie) % FOLDS == fold]
+            assert not {fold, fold + NUM_FOLDS} <= buckets
+            held += [movie for movie in ratings["movie_id"].unique() if bucket(movie) % NUM_FOLDS == fold]
             continue
         whole = whole_of(split).sort_values("rating", ignore_index=True)
         pd.testing.assert_frame_equal(whole, ratings)
         movies = [movies_of(part) for part in (split.train, split.valid, split.test)]
         assert sum(map(len, movies)) == len(set.union(*movies)), "a movie is in one part only"
         assert all(bucket(movie) == fold for movie in movies[2])
-        assert all(bucket(movie) == fold + FOLDS for movie in movies[1])
+        assert all(bucket(movie) == fold + NUM_FOLDS for movie in movies[1])
         assert (set(split.candidates_for("valid")), set(split.candidates_for())) == (movies[1], movies[2])
         held += [*movies[1], *movies[2]]
     assert sorted(held) == sorted(ratings["movie_id"].unique())
 
 
 @settings(max_examples=25, deadline=None)
-@given(dataset=datasets(), fold=st.integers(0, FOLDS - 1), support=st.sampled_from([0, 1, 3, 5, 10]))
+@given(dataset=datasets(), fold=st.integers(0, NUM_FOLDS - 1), support=st.sampled_from([0, 1, 3, 5, 10]))
 def test_unseen_users(dataset: Dataset, fold: int, support: int) -> None:
-    split = divided("cold-users", dataset, fold=fold, support=support)
+    split = divided("cold-users", dataset, fold=fold, n_known=support)
     if split is None:
         return
     assert split.support is not None
     pd.testing.assert_frame_equal(whole_of(split).sort_values("rating", ignore_index=True), dataset.ratings)
     for user, rows in dataset.ratings.groupby("user_id"):
-        part = {fold: split.test, fold + FOLDS: split.valid}.get(bucket(user), split.train)
+        part = {fold: split.test, fold + NUM_FOLDS: split.valid}.get(bucket(user), split.train)
         ordered = sorted(rows.itertuples(), key=lambda row: (row.timestamp, row.rating))  # by time, then by row
         known = [row.rating for row in ordered[:support]] if part is not split.train else []
         assert sorted(split.support.loc[split.support["user_id"] == user, "rating"]) == sorted(known)
@@ -149,7 +150,7 @@ def test_unseen_users(dataset: Dataset, fold: int, support: int) -> None:
 @given(dataset=datasets())
 def test_people_are_held_out_once_over_the_folds(dataset: Dataset) -> None:
     tested: list[object] = []
-    for fold in range(FOLDS):
+    for fold in range(NUM_FOLDS):
         if (split := divided("cold-users", dataset, fold=fold, n_known=0)) is None:
             return
         tested += [*split.valid["user_id"].unique(), *split.test["user_id"].unique()]
@@ -157,14 +158,14 @@ def test_people_are_held_out_once_over_the_folds(dataset: Dataset) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(dataset=datasets(), fold=st.integers(0, FOLDS - 1), support=st.sampled_from([0, 1, 5]))
+@given(dataset=datasets(), fold=st.integers(0, NUM_FOLDS - 1), support=st.sampled_from([0, 1, 5]))
 def test_unseen_both(dataset: Dataset, fold: int, support: int) -> None:
-    split = divided("cold-both", dataset, fold=fold, support=support)
+    split = divided("cold-both", dataset, fold=fold, n_known=support)
     if split is None:
         return
     ratings = dataset.ratings
     user, movie = ([bucket(one) for one in ratings[column]] for column in ("user_id", "movie_id"))
-    user, movie = (pd.Series([{fold: 2, fold + FOLDS: 1}.get(b, 0) for b in side]) for side in (user, movie))
+    user, movie = (pd.Series([{fold: 2, fold + NUM_FOLDS: 1}.get(b, 0) for b in side]) for side in (user, movie))
     for code, part in enumerate((split.train, split.valid, split.test)):
         assert set(part["rating"]) == set(ratings.loc[(user == code) & (movie == code), "rating"])
     assert split.support is not None
@@ -210,9 +211,7 @@ def test_by_time_says_when() -> None:
 def test_row_order_does_not_matter(name: str, order: int) -> None:
     dataset = make_sample(80, 60)
     ratings = dataset.ratings.sample(frac=1, random_state=order)
-    one, other = (
-        split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name))
-    )
+    one, other = (make_split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name)))
     assert Fingerprint.of(one).digest == Fingerprint.of(other).digest
 
 
@@ -220,7 +219,7 @@ def test_row_order_does_not_matter(name: str, order: int) -> None:
 @pytest.mark.parametrize("candidates", ["held-out", "all"])
 def test_nothing_of_the_unseen_is_in_the_graph(name: str, candidates: str) -> None:
     options = {"candidates": candidates} if "candidates" in PROTOCOLS[name].settable else {}
-    split = split(make_sample(80, 60), name, **options)
+    split = make_split(make_sample(80, 60), name, **options)
     graph = Graph.from_dataset(split.dataset)
     pairs = set(zip(graph.users.user_index.tolist(), graph.users.movie_index.tolist(), strict=True))
     for part in (split.valid, split.test):
@@ -236,7 +235,7 @@ def test_nothing_of_the_unseen_is_in_the_graph(name: str, candidates: str) -> No
 
 @pytest.mark.parametrize("support", [0, 1, 3, 5, 10])
 def test_the_history_at_test_time_is_the_support(support: int) -> None:
-    split = split(make_sample(80, 60), "cold-users", fold=2, support=support)
+    split = make_split(make_sample(80, 60), "cold-users", fold=2, n_known=support)
     seen: list[UserBatch] = []
 
     class Spy(Popularity):
@@ -258,7 +257,7 @@ def test_the_history_at_test_time_is_the_support(support: int) -> None:
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_equal_to_ranking_in_plain_python(name: str, candidates: str, part: str) -> None:
     dataset = make_sample(150, 150)
-    split = split(dataset, name, candidates=candidates)
+    split = make_split(dataset, name, candidates=candidates)
     model = Scattered(Graph.from_dataset(split.dataset))
     rows = getattr(split, part)
     if part == "test":
@@ -273,7 +272,9 @@ def test_equal_to_ranking_in_plain_python(name: str, candidates: str, part: str)
     elif name == "cold-movies-by-time":
         ranked = movies_of(rows)
     else:
-        ranked = {movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else FOLDS)}
+        ranked = {
+            movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else NUM_FOLDS)
+        }
     hidden = pd.concat([split.train, split.valid.iloc[: None if part == "test" and split.mask != "train" else 0]])
     hidden = hidden if split.support is None else pd.concat([hidden, split.support])
     for user, recall, hit in found.itertuples(index=False):
@@ -325,7 +326,7 @@ def test_the_fingerprint_tells_fold_support_and_candidates() -> None:
         ("cold-both", {"support": 0}),
         ("cold-both", {"support": 1}),
     ):
-        found = Fingerprint.of(split(dataset, name, **options))
+        found = Fingerprint.of(make_split(dataset, name, **options))
         lines[found.digest] = found.protocol
     assert list(lines.values()) == [
         "unseen movies, fold 0 of 5, among held-out movies",
@@ -338,7 +339,7 @@ def test_the_fingerprint_tells_fold_support_and_candidates() -> None:
         "unseen users and movies, fold 0 of 5, first 0 ratings known, among held-out movies",
         "unseen users and movies, fold 0 of 5, first 1 ratings known, among held-out movies",
     ]
-    split = split(dataset, "cold-movies")
+    split = make_split(dataset, "cold-movies")
     assert Fingerprint.of(split).candidates.startswith(f"{split.test['movie_id'].nunique()} movies (")
     assert Fingerprint.of(split, candidates=split.catalogue).digest == next(
         digest for digest, line in lines.items() if line == "unseen movies, fold 0 of 5, among all movies"
@@ -348,7 +349,7 @@ def test_the_fingerprint_tells_fold_support_and_candidates() -> None:
 @pytest.mark.parametrize("name", UNSEEN)
 def test_candidates_survive_a_folder(name: str, tmp_path: Path) -> None:
     dataset = make_sample(80, 60)
-    split = split(dataset, name)
+    split = make_split(dataset, name)
     again = Split.from_folder(split.to_folder(tmp_path), dataset)
     assert Fingerprint.of(again) == Fingerprint.of(split)
     assert again.candidates_for("valid").equals(split.candidates_for("valid"))
@@ -360,11 +361,11 @@ def test_candidates_of_your_own() -> None:
     rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
     movies = pd.DataFrame({"movie_id": [10, 20, 30, 40]})
 
-    def split(ids: list[int], parts: list[str]) -> Split:
+    def make_split(ids: list[int], parts: list[str]) -> Split:
         frame = pd.DataFrame({"movie_id": ids, "part": parts})
         return Split(rows[:1], rows[1:2], rows[2:], movies, candidates=frame)
 
-    made = split([40, 20, 10], ["test", "test", "valid"])
+    made = make_split([40, 20, 10], ["test", "test", "valid"])
     assert (made.candidates_for().tolist(), made.candidates_for("valid").tolist()) == ([20, 40], [10])
     assert Split(rows[:1], rows[1:2], rows[2:], movies).candidates_for("valid").tolist() == [10, 20, 30]
     for ids, parts, message in (
@@ -375,7 +376,7 @@ def test_candidates_of_your_own() -> None:
         ([20], ["test"], "valid row 0: movie 10 is no candidate for valid"),
     ):
         with pytest.raises(DataError, match=message):
-            split(ids, parts)
+            make_split(ids, parts)
     with pytest.raises(DataError, match="candidates must be a DataFrame with the columns movie_id and part"):
         Split(rows[:1], rows[1:2], rows[2:], movies, candidates=movies)
     with pytest.raises(ConfigError, match="lists are made for valid or test rows, not for 'train'"):
@@ -383,7 +384,7 @@ def test_candidates_of_your_own() -> None:
 
 
 def test_a_broken_file_of_candidates_is_named_with_its_line(tmp_path: Path) -> None:
-    split(make_sample(80, 60), "cold-movies").to_folder(tmp_path)
+    make_split(make_sample(80, 60), "cold-movies").to_folder(tmp_path)
     with (tmp_path / "candidates.csv").open("a") as file:
         file.write("99999,test\n")
     lines = (tmp_path / "candidates.csv").read_text().count("\n")
@@ -395,19 +396,19 @@ def test_refused() -> None:
     dataset = make_sample(80, 60)
     for fold in (-1, 5, 1.0, True, "0"):
         with pytest.raises(ConfigError, match="fold must be a whole number from 0 to 4"):
-            split(dataset, "cold-movies", fold=fold)  # type: ignore[arg-type]
+            make_split(dataset, "cold-movies", fold=fold)  # type: ignore[arg-type]
     for support in (-1, 2.5, True):
         with pytest.raises(ConfigError, match="support must be a whole number of 0 or more"):
-            split(dataset, "cold-users", support=support)  # type: ignore[arg-type]
+            make_split(dataset, "cold-users", n_known=support)  # type: ignore[arg-type]
     for name in ("cold-movies", "cold-movies-by-time", "cold-both"):
         with pytest.raises(ConfigError, match="candidates must be one of held-out, all, not 'some'"):
-            split(dataset, name, candidates="some")
+            make_split(dataset, name, candidates="some")
     with pytest.raises(ConfigError, match=r"'random' has no fold to choose; these have: cold-movies, cold-users"):
-        split(dataset, "random", fold=1)
+        make_split(dataset, "random", fold=1)
     with pytest.raises(ConfigError, match="'cold-users' has no candidates to choose"):
-        split(dataset, "cold-users", candidates="all")
+        make_split(dataset, "cold-users", candidates="all")
     with pytest.raises(ConfigError, match="'cold-movies' has no support to choose"):
-        split(dataset, "cold-movies", n_known=3)
+        make_split(dataset, "cold-movies", n_known=3)
     rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
     with pytest.raises(DataError, match=r"custom has no timestamps, which unseen_movies_by_time needs"):
         cold_movies_by_time_split(Dataset(rows))
@@ -423,7 +424,7 @@ def test_command_options() -> None:
     dataset = make_sample(80, 60)
     common = {"folder": None, "min_rating": None, "core": None, "mask": None, "history": None, "negatives": None}
     asked = Source(protocol="cold-both", fold=2, n_known=3, candidates="all", **common)
-    expected = split(dataset, "cold-both", fold=2, n_known=3, candidates="all")
+    expected = make_split(dataset, "cold-both", fold=2, n_known=3, candidates="all")
     assert Fingerprint.of(asked.split(dataset)) == Fingerprint.of(expected)
     assert Source(protocol="cold-users", n_known=0, **common).split(dataset).support.empty
     assert Source(protocol="held-out-users", n_known=2, seed=1, **common).split(dataset).protocol == (
@@ -442,11 +443,13 @@ def test_command_options() -> None:
 
 def test_support_helps() -> None:
     """On the same test rows, five known ratings say more than none: the support arrives."""
-    split = split(make_sample(300, 200, seed=1), "cold-users", fold=1, n_known=5)
+    split = make_split(make_sample(300, 200, seed=1), "cold-users", fold=1, n_known=5)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=100.0)
     options = {"ks": [10], "metrics": ["ndcg"]}
     known = evaluate(model, split, **options)["value"].item()
-    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)["value"].item()
+    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)[
+        "value"
+    ].item()
     assert known > unknown + 0.02
 
 
@@ -465,5 +468,5 @@ def test_folds_of_movielens() -> None:
     sizes = {"cold-movies": (814_643, 89_351, 96_215), "cold-movies-by-time": (960_131, 24_865, 15_213),
              "cold-users": (793_189, 100_011, 100_974), "cold-both": (646_044, 9_223, 10_002)}  # fmt: skip
     for name, expected in sizes.items():
-        split = split(dataset, name)
+        split = make_split(dataset, name)
         assert (len(split.train), len(split.valid), len(split.test)) == expected, name

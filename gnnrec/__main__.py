@@ -1,0 +1,6 @@
+"""``python -m gnnrec``."""
+
+from gnnrec.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="gnnrec")

@@ -1,0 +1,212 @@
+"""What commands print: lines, tables in four formats, errors and warnings of one line each.
+
+A table is drawn with lines on a terminal. In a pipe or a file it is plain text: a line per row, columns aligned and two
+spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
+Whatever is not a result (progress, notes, warnings, errors) goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_RECORDED = ("data_dir", "out", "storage", "json", "csv")
+"""Options that say where files lie on one machine, or how results are printed."""
+FORMATS = (".json", ".csv", ".parquet")
+
+
+def say(text: str = "") -> None:
+    """Print a line to standard output."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)
+
+
+def say_protocol(text: str) -> None:
+    """Print the protocol behind some results, a line for each of its parts."""
+    for part in text.split("; "):
+        say(part)
+
+
+def never_fail_on_titles() -> None:
+    """Replace characters that the terminal cannot encode instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Print errors of the library and of the file system as one line, with exit status 1; warnings as one line."""
+    from gnnrec.errors import GnnrecError
+
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: note(f"warning: {' '.join(str(message).split())}")
+        try:
+            yield
+        except BrokenPipeError:  # the reader of a pipe has seen enough
+            raise
+        except (GnnrecError, FloatingPointError, OSError) as error:
+            text = str(error)
+            if isinstance(error, OSError) and error.filename:
+                text = f"{error.strerror}: {error.filename}"
+            line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
+            note(f"error: {line}")
+            raise typer.Exit(1) from None
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse an output file of an unknown format before the work is done."""
+    from gnnrec.errors import ConfigError
+
+    if out is not None and out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"cannot write {out}: the file must end in {', '.join(FORMATS)}")
+
+
+def show(
+    values: pd.DataFrame,
+    *,
+    text: Mapping[str, Sequence[Any]] | None = None,
+    title: str = "",
+    as_json: bool = False,
+    as_csv: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Print a table, or write its values.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        For JSON, CSV and files.
+    text : mapping of str to sequence, optional
+        Columns for people to read; those of `values` by default.
+    title : str
+        Printed above a table that people read.
+    as_json, as_csv : bool
+        Print the values instead.
+    out : Path, optional
+        Write the values to this file. The table is printed only without a file.
+    """
+    if out is not None:
+        write_values(values, out)
+        (note if as_json or as_csv else say)(f"saved in {out}")
+    if as_json:
+        say(_to_json(values))
+    elif as_csv:
+        sys.stdout.write(values.to_csv(index=False, lineterminator="\n"))
+    elif out is None:
+        _print_table(text if text is not None else {str(name): values[name].tolist() for name in values}, title)
+
+
+def write_values(values: pd.DataFrame, out: Path) -> None:
+    """Write a frame as JSON, CSV or Parquet, by the ending of the file."""
+    from gnnrec._io import write_atomic
+    from gnnrec.errors import ConfigError
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    suffix = out.suffix.lower()
+    if suffix == ".parquet":
+        try:
+            data = values.to_parquet(index=False)
+        except ImportError:
+            raise ConfigError("Parquet files need pyarrow; install it with: pip install 'gnnrec[parquet]'") from None
+        write_atomic(out, data)
+    elif suffix == ".csv":
+        write_atomic(out, values.to_csv(index=False, lineterminator="\n").encode())
+    else:
+        write_atomic(out, f"{_to_json(values)}\n".encode())
+
+
+def _to_json(values: pd.DataFrame) -> str:
+    """Return a list of records, a line each; numbers keep all their digits and undefined ones are null."""
+    columns = {str(name): [_plain(value) for value in values[name].to_numpy()] for name in values}
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    lines = ",\n".join(f" {json.dumps(record, ensure_ascii=False, allow_nan=False)}" for record in records)
+    return f"[\n{lines}\n]" if records else "[]"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):  # also numpy's float64
+        return float(value) if math.isfinite(value) else None
+    if type(value).__name__ == "float32":
+        return _plain(float(str(value)))  # the shortest text that gives the same number
+    return value.item() if hasattr(value, "item") else value
+
+
+def _print_table(columns: Mapping[str, Sequence[Any]], title: str) -> None:
+    cells = {name: [_text(value) for value in values] for name, values in columns.items()}
+    right = {name for name, values in columns.items() if values and all(_is_number(value) for value in values)}
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+        for name in cells:
+            table.add_column(escape(name), justify="right" if name in right else "left")
+        for row in zip(*cells.values(), strict=True):
+            table.add_row(*map(escape, row))
+        Console().print(table)
+        return
+    from rich.cells import cell_len
+
+    if title:
+        say(title)
+    widths = {name: max(map(cell_len, [name, *values])) for name, values in cells.items()}
+    for row in [tuple(cells), *zip(*cells.values(), strict=True)]:
+        parts = []
+        for name, cell in zip(cells, row, strict=True):
+            padding = " " * (widths[name] - cell_len(cell))
+            parts.append(padding + cell if name in right else cell + padding)
+        say("  ".join(parts).rstrip())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return "" if value is None else " ".join(str(value).splitlines())
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a cell starts with a number, as ``1,234`` and ``0.21 ± 0.01`` do, or is empty."""
+    words = str(value).split()
+    try:
+        float(words[0].replace(",", "") if words else 0)
+    except ValueError:
+        return False
+    return len(words) < 2 or words[1] == "±"
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command that is running, with the options that were given, for reports.
+
+    Absolute paths are reduced to their last part.
+    """
+    words = ["gnnrec", str(context.info_name)]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is None or source.name != "COMMANDLINE" or parameter.name in NOT_RECORDED:
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            text = Path(one).name if Path(str(one)).is_absolute() else str(one)
+            if one is True:
+                words.append(parameter.opts[0])
+            else:
+                words += [text] if parameter.param_type_name == "argument" else [parameter.opts[0], text]
+    return shlex.join(words)

@@ -1,0 +1,101 @@
+"""``gnnrec fetch``: posters and plots from TMDB or OMDb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset
+from gnnrec.cli._output import errors, say, show
+
+TRY_LATER = 75
+"""Exit status of a run that stopped early and can be continued later; EX_TEMPFAIL in sysexits.h."""
+
+
+class ProviderName(StrEnum):
+    """Metadata services."""
+
+    tmdb = "tmdb"
+    omdb = "omdb"
+
+
+def fetch(
+    out: Annotated[Path, typer.Option("--out", help="Folder for posters/, plots.csv and fetched.jsonl.")],
+    dataset: DatasetOption = "ml-1m",
+    source: Annotated[
+        ProviderName, typer.Option("--source", help="The API key is read from $TMDB_API_KEY or $OMDB_API_KEY.")
+    ] = ProviderName.tmdb,
+    links: Annotated[
+        Path | None, typer.Option("--links", help="CSV of movieId, imdbId, tmdbId, as in newer MovieLens datasets.")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Request again what the provider lacked in earlier runs.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of movies to request.")] = None,
+    rate_limit: Annotated[
+        float, typer.Option("--rate-limit", help="Maximum number of requests per second to one host.")
+    ] = 5.0,
+    api_url: Annotated[str | None, typer.Option("--api-url", help="Another address of the API.")] = None,
+    image_url: Annotated[str | None, typer.Option("--image-url", help="Another address of TMDB's posters.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Fetch posters and plots from TMDB or OMDb.
+
+    Movies are found by IMDb or TMDB id, or else by title and year. Nothing is requested twice: the same command
+    continues where it stopped, and another --source fills the gaps. Exit status 75 means that a run ended early and can
+    be continued later.
+    """
+    with errors():
+        import pandas as pd
+
+        from gnnrec.errors import ConfigError
+        from gnnrec.metadata import Omdb, RequestPolicy, Tmdb, fetch_metadata
+
+        if image_url is not None and source is not ProviderName.tmdb:
+            raise ConfigError("--image-url is for TMDB; OMDb returns the addresses of its posters")
+        policy = RequestPolicy(rate_limit=rate_limit)
+        urls = {"api_url": api_url, "image_url": image_url}
+        given = {name: url for name, url in urls.items() if url is not None}
+        provider_class = Tmdb if source is ProviderName.tmdb else Omdb
+        provider = provider_class.from_environment(**given, policy=policy)
+        data = read_dataset(dataset, data_dir)
+        try:
+            with _progress_bar(source.value) as on_progress:
+                report = fetch_metadata(
+                    data, out, provider, links=links, refresh=refresh, limit=limit, on_progress=on_progress
+                )
+        except KeyboardInterrupt:
+            say(f"\nstopped; what was fetched is in {out}, the same command continues")
+            raise typer.Exit(130) from None
+        missing = report.missing["item"].value_counts()
+        counts = {
+            "movies": report.num_movies,
+            f"requested from {source.value} in this run": report.num_requested,
+            "posters": report.num_posters,
+            "plots": report.num_plots,
+            f"movies missing at {source.value}": missing.get("movie", 0),
+            f"posters missing at {source.value}": missing.get("poster", 0),
+            f"plots missing at {source.value}": missing.get("plot", 0),
+            "failed, requested again next time": report.num_failed,
+        }
+        show(pd.DataFrame({str(out): list(counts), "count": [f"{count:,}" for count in counts.values()]}))
+        if report.stop_reason is not None:
+            say(f"stopped early: {report.stop_reason}. Nothing is lost; the same command continues later.")
+            raise typer.Exit(TRY_LATER)
+
+
+@contextmanager
+def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error; yields the function that updates it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
