@@ -53,7 +53,7 @@ class ALS(Estimator):
     embedding_dim: int = Field(128, ge=1)
     """Dimension of the embeddings."""
     reg: float = Field(50.0, ge=0)
-    r"""L2 regularization :math:`\\lambda` of the paper's equation 3."""
+    r"""L2 regularization :math:`\lambda` of the paper's equation 3."""
     alpha: float = Field(4.0, gt=0)
     """Confidence of observed movies; all others have 1."""
     epochs: int = Field(15, ge=1)
