@@ -100,7 +100,10 @@ def _public(package: str) -> SimpleNamespace:
     names = sorted(getattr(module, "__all__", ()), key=str.lower)
     top = package == "gnnrec"
     kinds = {name: _kind(getattr(module, name)) for name in names}
-    own = [(kind, [name for name in names if kinds[name] == kind and (top or name not in gnnrec.__all__)]) for kind in KINDS]
+    own = [
+        (kind, [name for name in names if kinds[name] == kind and (top or name not in gnnrec.__all__)])
+        for kind in KINDS
+    ]
     elsewhere = [] if top else [f"gnnrec.{name}" for name in names if name in gnnrec.__all__]
     return SimpleNamespace(own=[(kind, found) for kind, found in own if found], elsewhere=elsewhere)
 

@@ -13,11 +13,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from gnnrec.benchmark import compare, fit_baseline, results_table, timed
+from gnnrec.cli.output import console, recommendations
 from rich.table import Table
 
 import gnnrec
-from gnnrec.benchmark import compare, fit_baseline, results_table, timed
-from gnnrec.cli.output import console, recommendations
 from gnnrec.models import BASELINES
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"

@@ -18,7 +18,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from gnnrec.benchmarking import MODELS, BenchmarkReport, fit_baseline
 from gnnrec.cli.options import liked
 from rich.console import Console
 from typer.testing import CliRunner
@@ -38,6 +37,7 @@ from gnnrec import (
     predict_rating,
     recommend,
 )
+from gnnrec.benchmarking import MODELS, BenchmarkReport, fit_baseline
 from gnnrec.cli import app, asking
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError

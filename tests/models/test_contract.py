@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 import torch
-
 from gnnrec.models.registry import PEERS
+
 from gnnrec.training.loop import OptimizerConfig
 from tests.helpers.contract import CHECKS, Subject, sample
 
