@@ -2,7 +2,7 @@
 
     python examples/train_ml1m.py [--data-dir FOLDER] [--config ml1m] [--out runs/ml1m] [--no-sample]
 
-MovieLens-1M is downloaded if it is not on this machine. If that is not possible, a generated sample takes its place, and
+MovieLens-1M is downloaded if it is not on this machine. If that fails, a generated sample takes its place, and
 everything printed and saved says so.
 """
 
