@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, Union
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,4 +37,14 @@ class Scorer(Protocol):
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
         """Return the model with more ratings."""
+        ...
+
+
+class Hyperparameters(Protocol):
+    """What a fitted model needs of its estimator."""
+
+    name: ClassVar[str]
+
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+        """Return the hyperparameters as a mapping."""
         ...

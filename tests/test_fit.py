@@ -31,7 +31,7 @@ def small() -> Split:
 
 
 def quick(data: Split | Dataset, *overrides: str, **options: Any) -> RecGraph:
-    return fit(data, QUICK.override(overrides), progress=False, **options)
+    return fit(data, config=QUICK.override(overrides), progress=False, **options)
 
 
 def figures(model: RecGraph) -> list[dict[str, float]]:
@@ -55,7 +55,7 @@ class Stopped(Exception):  # noqa: N818
 
 
 def stop_at_step(monkeypatch: pytest.MonkeyPatch, step: int, with_what: BaseException) -> None:
-    honest, steps = LOOP.step_loss, iter(range(1, step + 1))
+    honest, steps = LOOP.batch_loss, iter(range(1, step + 1))
 
     def step_loss(*args: Any) -> torch.Tensor:
         if next(steps) == step:
@@ -85,7 +85,7 @@ def test_every_encoder_and_loss_beats_popularity(
     """By half at least: of what the sample's people watched, popularity finds 0.13, the models 0.20 to 0.23."""
     config = FAST.override([f"model.encoder={encoder}", f"train.loss={loss}", "train.epochs=10"])
     assert 0.1 < popularity_recall < 0.16
-    assert recall_at_10(fit(split, config, progress=False), split) > 1.4 * popularity_recall
+    assert recall_at_10(fit(split, config=config, progress=False), split) > 1.4 * popularity_recall
 
 
 def test_history(small: Split) -> None:
@@ -149,7 +149,7 @@ def test_on_epoch_may_stop_it(small: Split, tmp_path: Path) -> None:
 
 def test_weights_that_are_no_numbers(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one step per epoch the loss is still that of the weights before it."""
-    honest = LOOP.step_loss
+    honest = LOOP.batch_loss
 
     def step_loss(encoder: Any, *args: Any) -> torch.Tensor:
         nothing = (next(encoder.parameters()).sum() * 0).sqrt()  # is 0, and its gradient infinity times 0
@@ -173,7 +173,7 @@ def test_patience(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
         weights.append(model.encoder.target.ids.clone())
         return next(scores)
 
-    monkeypatch.setattr(LOOP, "_validate", validate)
+    monkeypatch.setattr(LOOP, "validate", validate)
     model = quick(small, "train.epochs=10", "train.patience=3")
     # 0.3 again is not better, so the third epoch after the second is the last, and the second is what stays.
     assert [entry["ndcg@20"] for entry in model.history] == [0.1, 0.3, 0.2, 0.3, 0.25]
@@ -222,7 +222,7 @@ def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, m
     """The saved run holds the best epoch, the checkpoint the last one; only a better epoch may replace the former."""
     run, seen = tmp_path / "run", []
     qualities = iter([0.3, 0.2, 0.1])
-    monkeypatch.setattr(LOOP, "_validate", lambda *args: next(qualities))
+    monkeypatch.setattr(LOOP, "validate", lambda *args: next(qualities))
     quick(small, "train.epochs=3", run_dir=run)
     best = (run / "weights.safetensors").read_bytes()
 
@@ -286,7 +286,7 @@ def step_loss(*args):
 loop.step_loss = step_loss
 config = gnnrec.Config.from_yaml({str(tmp_path / "config.yaml")!r})
 split = gnnrec.Split.from_folder({str(tmp_path / "split")!r})
-gnnrec.fit(split, config, run_dir={str(tmp_path / "run")!r}, progress=False)
+gnnrec.fit(split, config=config, run_dir={str(tmp_path / "run")!r}, progress=False)
 """
     QUICK.to_yaml(tmp_path / "config.yaml")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9

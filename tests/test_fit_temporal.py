@@ -37,7 +37,7 @@ def small() -> Split:
 
 
 def quick(data: Split | Dataset, *overrides: str, **options: Any) -> RecGraph:
-    return fit(data, QUICK.override(overrides), progress=False, **options)
+    return fit(data, config=QUICK.override(overrides), progress=False, **options)
 
 
 def assert_same_weights(one: RecGraph, other: RecGraph) -> None:
@@ -72,7 +72,7 @@ def test_held_out_rows_change_no_weight(small: Split, init: str, encoder: str) -
 def test_of_a_dataset_the_last_ratings_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked what comes next, training must be stopped by what came last; asked at random, by any."""
     world, protocols = make_sample(40, 30, seed=4, ratings_per_user=14), []
-    monkeypatch.setattr(LOOP, "_validate", lambda model, split: protocols.append(split) or 0.5)
+    monkeypatch.setattr(LOOP, "validate", lambda model, split: protocols.append(split) or 0.5)
     model = quick(world, "train.epochs=1")
     assert model.graph.dataset.num_ratings == world.num_ratings
     quick(world, "train.epochs=1", "train.objective=masked_edges")
@@ -174,7 +174,7 @@ def test_resuming_equals_never_having_stopped(
     overrides = [f"model.encoder={encoder}", "train.learning_rate=0.01"]
     whole = quick(small, *overrides)
     steps = iter(range(8))  # the second step of epoch 3 is the last
-    honest = LOOP.step_loss
+    honest = LOOP.batch_loss
 
     def step_loss(*args: Any) -> torch.Tensor:
         if next(steps) == 7:

@@ -26,12 +26,11 @@ from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.models.storage import write_run
 from gnnrec.splitting import Split
-from gnnrec.typing import MovieInput, UserInput
+from gnnrec.typing import Hyperparameters, MovieInput, UserInput
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
-    from gnnrec.models.estimator import BaseEstimator
 
 
 class Recommender(ABC):
@@ -62,7 +61,7 @@ class Recommender(ABC):
     """
 
     graph: Graph
-    estimator: BaseEstimator
+    estimator: Hyperparameters
     history: list[dict[str, Any]] = []  # noqa: RUF012 - never changed, only replaced
     report: dict[str, Any] = {}  # noqa: RUF012
 

@@ -340,7 +340,7 @@ def test_a_profile_alone_makes_a_difference(trained: RecGraph) -> None:
 def test_profiles_of_strangers_say_more_than_popularity() -> None:
     """90 people are held out with all ratings; of them only the profile is known."""
     split = Split.held_out_users(make_sample(), 0.15, n_known=0)
-    model = fit(split, FAST, progress=False)
+    model = fit(split, config=FAST, progress=False)
 
     def recall(model: Any) -> float:
         return float(evaluate(model, split, ks=(10,), metrics=("recall",))["value"].iloc[0])

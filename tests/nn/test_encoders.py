@@ -325,7 +325,7 @@ def train_on_noise(noise: Split, name: str, num_layers: int) -> tuple[float, flo
             "epochs": 7, "patience": 7, "history_dropout": 0.0, "id_dropout": 0.0,
         },
     }  # fmt: skip
-    last = fit(noise, Config.from_mapping(settings), progress=False).history[-1]
+    last = fit(noise, config=Config.from_mapping(settings), progress=False).history[-1]
     return last["loss"], last[f"recall@{K}"]
 
 
