@@ -57,7 +57,7 @@ def node_encoder(num_ids: int) -> tuple[NodeEncoder, NodeFeatures]:
     attributes = {"genres": Adjacency(torch.tensor([0, 1, 0]), torch.tensor([2, 1, 0]), 4, 3)}
     text = torch.randn(4, 5), torch.tensor([True, False, False, True])
     content = NodeFeatures(torch.randn(4, 2), attributes, {"text": text}, torch.randn(4, 2))
-    encoder = NodeEncoder(content.sizes, dim=4, num_ids=num_ids)
+    encoder = NodeEncoder(content.sizes, embedding_dim=4, num_ids=num_ids)
     for parameter in encoder.parameters():
         nn.init.normal_(parameter)
     return encoder.eval(), content
@@ -65,13 +65,13 @@ def node_encoder(num_ids: int) -> tuple[NodeEncoder, NodeFeatures]:
 
 def by_hand(encoder: NodeEncoder, content: NodeFeatures) -> Tensor:
     """Return what content gives each node, without id vectors."""
-    w, e, text = encoder.features.weight, encoder.attributes["genres"], encoder.modality("text")
+    w, e, text = encoder.linear.weight, encoder.attributes["genres"], encoder.modality("text")
     values = content.modalities["text"][0]
     expected = [
-        w @ content.x[0] + (e[0] + e[2]) / 2 + text.project.weight @ values[0],
+        w @ content.x[0] + (e[0] + e[2]) / 2 + text.projection.weight @ values[0],
         w @ content.x[1] + e[1] + text.missing,
         w @ content.x[2] + text.missing,
-        w @ content.x[3] + text.project.weight @ values[3],
+        w @ content.x[3] + text.projection.weight @ values[3],
     ]
     return torch.stack(expected)
 
@@ -79,7 +79,7 @@ def by_hand(encoder: NodeEncoder, content: NodeFeatures) -> Tensor:
 def test_node_encoder_with_ids_by_hand() -> None:
     encoder, content = node_encoder(num_ids=3)
     encoder.has_id[1] = False  # has a row in the table, but was never trained; node 3 came after training
-    ids = encoder.ids * torch.tensor([[1.0], [0.0], [1.0]])
+    ids = encoder.id_embeddings * torch.tensor([[1.0], [0.0], [1.0]])
     torch.testing.assert_close(encoder(content), by_hand(encoder, content) + torch.cat([ids, torch.zeros(1, 4)]))
 
 
@@ -88,7 +88,7 @@ def test_dropped_ids_leave_the_content() -> None:
     no_text = {"text": torch.zeros(4, dtype=torch.bool)}
     dropped = encoder(content, DropMask(torch.tensor([True, False, True, True]), no_text))
     whole = encoder(content)
-    torch.testing.assert_close(dropped[[0, 2]], whole[[0, 2]] - encoder.ids[[0, 2]])
+    torch.testing.assert_close(dropped[[0, 2]], whole[[0, 2]] - encoder.id_embeddings[[0, 2]])
     assert torch.equal(dropped[[1, 3]], whole[[1, 3]])
 
 
@@ -110,7 +110,7 @@ def test_a_modality_is_normalised_over_rated_movies_that_have_it() -> None:
     text = encoder.modality("text")
     torch.testing.assert_close(text.mean, values[0])  # the one that is rated and has a text
     encoder.prepare(content, torch.ones(4, dtype=torch.bool))
-    normal = text.normalize(*content.modalities["text"])
+    normal = text.standardize(*content.modalities["text"])
     torch.testing.assert_close(normal[[0, 3]].mean(0), torch.zeros(5), atol=1e-6, rtol=0)
     torch.testing.assert_close(normal[[0, 3]].square().sum(1).mean(), torch.tensor(1.0))
     assert torch.equal(normal[[1, 2]], torch.zeros(2, 5))
@@ -118,20 +118,20 @@ def test_a_modality_is_normalised_over_rated_movies_that_have_it() -> None:
 
 def test_node_encoder_without_ids_by_hand() -> None:
     encoder, content = node_encoder(num_ids=0)
-    torch.testing.assert_close(encoder(content), by_hand(encoder, content) + encoder.features.bias)
+    torch.testing.assert_close(encoder(content), by_hand(encoder, content) + encoder.linear.bias)
 
 
 def test_at_first_a_node_is_its_id() -> None:
     _, content = node_encoder(0)
     encoder = NodeEncoder(content.sizes, 4, num_ids=2)
-    torch.testing.assert_close(encoder(content), torch.cat([encoder.ids, torch.zeros(2, 4)]))
+    torch.testing.assert_close(encoder(content), torch.cat([encoder.id_embeddings, torch.zeros(2, 4)]))
 
 
 def test_kernel_features_are_those_of_a_gaussian_kernel() -> None:
     _, content = node_encoder(0)
     kernel = RandomFourierFeatures(5, 4)
-    found = kernel.features(content)
-    inputs = torch.cat([content.numeric, GENRE_SCALE * content.shares("genres")], dim=1)
+    found = kernel.basis(content)
+    inputs = torch.cat([content.numeric, GENRE_SCALE * content.attribute_shares("genres")], dim=1)
     expected = torch.exp(-torch.cdist(inputs, inputs).square() / (2 * LENGTH_SCALE**2))
     torch.testing.assert_close(found @ found.T, expected, atol=0.15, rtol=0)
     assert (found @ found.T)[0, 1] < 0.8 < (found @ found.T)[0, 0]
@@ -143,17 +143,17 @@ def test_kernel_features_are_those_of_a_gaussian_kernel() -> None:
 def test_lightgcn_is_that_of_pyg(graph: Graph) -> None:
     """With users who start at zero and one movie table, three of PyG's layers are our two rounds."""
     encoder = encoder_for(graph, "lightgcn", num_layers=2, user_degree_smoothing=0.0)
-    nn.init.zeros_(encoder.profile.features.weight)
-    nn.init.zeros_(encoder.profile.features.bias)
+    nn.init.zeros_(encoder.profile.linear.weight)
+    nn.init.zeros_(encoder.profile.linear.bias)
     nn.init.zeros_(encoder.profile.attributes["occupations"])
     encoder.target.load_state_dict(encoder.message.state_dict())
-    tensors = GraphTensors.of(graph)
+    tensors = GraphTensors.from_graph(graph)
 
     # Users are filled by odd layers, movies by even ones, so one `alpha` serves both.
     alpha = torch.tensor([1.0, encoder.alpha[0].item(), encoder.beta[0].item(), encoder.alpha[1].item()])
     theirs = PyGLightGCN(graph.num_users + graph.num_movies, 6, num_layers=3, alpha=alpha)
     with torch.no_grad():
-        start = torch.zeros(graph.num_users, 6), encoder.message(tensors.content)
+        start = torch.zeros(graph.num_users, 6), encoder.message(tensors.movie_features)
         theirs.embedding.weight.copy_(torch.cat(start))
         to_movies = torch.stack([graph.users.user_index, graph.users.movie_index + graph.num_users])
         expected = theirs.get_embedding(torch.cat([to_movies, to_movies.flip(0)], dim=1))
@@ -171,22 +171,22 @@ def dense_history(graph: Graph, keep: Tensor) -> Tensor:
 @pytest.mark.parametrize("smoothing", [0.0, 3.5])
 def test_lightgcn_by_hand(graph: Graph, smoothing: float) -> None:
     encoder = encoder_for(graph, "lightgcn", 2, user_degree_smoothing=smoothing)
-    tensors, keep = GraphTensors.of(graph), coins(len(graph.users.user_index))
+    tensors, keep = GraphTensors.from_graph(graph), coins(len(graph.users.user_index))
     kept = dense_history(graph, keep)
     # A person's degree counts messages; a movie's counts every rating of the graph.
     a = kept / (kept.sum(1, keepdim=True) + smoothing).clamp(min=1).sqrt() / tensors.movie_degree.clamp(min=1).sqrt()
-    m0, t = (e(tensors.content) for e in (encoder.message, encoder.target))
-    p = encoder.profile(NodeFeatures.of_people(graph.users))
+    m0, t = (e(tensors.movie_features) for e in (encoder.message, encoder.target))
+    p = encoder.profile(NodeFeatures.from_users(graph.users))
     m1 = a.T @ (a @ m0)
-    states = encoder.movies(tensors, keep)
+    states = encoder.embed_movies(tensors, keep)
     torch.testing.assert_close(states.targets, t + encoder.beta[0] * m1)
     z = p + encoder.alpha[0] * (a @ m0) + encoder.alpha[1] * (a @ m1)
-    torch.testing.assert_close(encoder.users(graph.users, states, keep), z)
+    torch.testing.assert_close(encoder.embed_users(graph.users, states, keep), z)
 
 
 @pytest.mark.parametrize("keep_all", [True, False])
 def test_graphsage_by_hand(graph: Graph, keep_all: bool) -> None:
-    encoder, tensors = encoder_for(graph, "graphsage", 2), GraphTensors.of(graph)
+    encoder, tensors = encoder_for(graph, "graphsage", 2), GraphTensors.from_graph(graph)
     keep = None if keep_all else coins(len(graph.users.user_index))
     kept = dense_history(graph, torch.ones(len(graph.users.user_index)) if keep is None else keep)
     to_users = kept / kept.sum(1, keepdim=True).clamp(min=1)
@@ -195,25 +195,25 @@ def test_graphsage_by_hand(graph: Graph, keep_all: bool) -> None:
     def layer(conv: nn.Module, mean: Tensor, own: Tensor) -> Tensor:
         return mean @ conv.lin_l.weight.T + conv.lin_l.bias + own @ conv.lin_r.weight.T
 
-    m0 = encoder.message(tensors.content)
-    p = encoder.profile(NodeFeatures.of_people(graph.users))
+    m0 = encoder.message(tensors.movie_features)
+    p = encoder.profile(NodeFeatures.from_users(graph.users))
     u1 = layer(encoder.to_users[0], to_users @ m0, p).relu()
     m1 = layer(encoder.to_movies[0], to_movies @ u1, m0).relu()
     u2 = layer(encoder.to_users[1], to_users @ m1, u1)
-    states = encoder.movies(tensors, keep)
+    states = encoder.embed_movies(tensors, keep)
     torch.testing.assert_close(states.messages[1], m1)
-    torch.testing.assert_close(states.targets, encoder.target(tensors.content))
-    torch.testing.assert_close(encoder.users(graph.users, states, keep), u2)
+    torch.testing.assert_close(states.targets, encoder.target(tensors.movie_features))
+    torch.testing.assert_close(encoder.embed_users(graph.users, states, keep), u2)
 
 
 def test_graphsage_aggregations(graph: Graph) -> None:
     user = graph.users.user_index[0]
     own = graph.users.movie_index[graph.users.user_index == user]
     for aggregation, join in {"max": Tensor.amax, "min": Tensor.amin, "sum": Tensor.sum}.items():
-        encoder, tensors = encoder_for(graph, "graphsage", 1, aggregation=aggregation), GraphTensors.of(graph)
+        encoder, tensors = encoder_for(graph, "graphsage", 1, aggregation=aggregation), GraphTensors.from_graph(graph)
         conv = encoder.to_users[0]
-        joined = join(encoder.message(tensors.content)[own], 0)
-        p = encoder.profile(NodeFeatures.of_people(graph.users))[user]
+        joined = join(encoder.message(tensors.movie_features)[own], 0)
+        p = encoder.profile(NodeFeatures.from_users(graph.users))[user]
         expected = conv.lin_l(joined) + conv.lin_r(p)
         torch.testing.assert_close(encoder(tensors)["user"][user], expected)
 
@@ -223,15 +223,15 @@ def test_graphsage_aggregations(graph: Graph) -> None:
 
 @pytest.mark.parametrize(("name", "num_layers"), EVERY_ENCODER)
 def test_a_person_is_the_same_alone_and_among_all(graph: Graph, name: str, num_layers: int) -> None:
-    encoder, tensors = encoder_for(graph, name, num_layers), GraphTensors.of(graph)
+    encoder, tensors = encoder_for(graph, name, num_layers), GraphTensors.from_graph(graph)
     everyone = encoder(tensors)
     assert set(everyone) == {"user", "movie"}
-    states = encoder.movies(tensors)
+    states = encoder.embed_movies(tensors)
     assert torch.equal(everyone["movie"], states.targets)
-    sliced = encoder.users(graph.users.slice(10, 20), states)
+    sliced = encoder.embed_users(graph.users.slice(10, 20), states)
     torch.testing.assert_close(sliced, everyone["user"][10:20])
     chosen = torch.tensor([42, 3, graph.num_users - 1, 17])
-    torch.testing.assert_close(encoder.users(graph.user_batch(chosen), states), everyone["user"][chosen])
+    torch.testing.assert_close(encoder.embed_users(graph.user_batch(chosen), states), everyone["user"][chosen])
     # These are 61 different people.
     assert torch.pdist(everyone["user"]).min() > 1e-4
 
@@ -242,12 +242,12 @@ def test_a_movie_added_later_is_its_content(graph: Graph, name: str, num_layers:
     genres = list(graph.genres[:2])
     new = pd.DataFrame({"movie_id": [9001, 9002], "genres": ["|".join(genres), ""], "year": [1995, None]})
     larger = graph.add_movies(new)
-    before, after = encoder(GraphTensors.of(graph)), encoder(GraphTensors.of(larger))
+    before, after = encoder(GraphTensors.from_graph(graph)), encoder(GraphTensors.from_graph(larger))
     torch.testing.assert_close(after["movie"][:-2], before["movie"])
     torch.testing.assert_close(after["user"], before["user"])
     e = encoder.target
     decade = larger.movies.x[-2].argmax()
-    torch.testing.assert_close(after["movie"][-2], e.features.weight[:, decade] + e.attributes["genres"][:2].mean(0))
+    torch.testing.assert_close(after["movie"][-2], e.linear.weight[:, decade] + e.attributes["genres"][:2].mean(0))
     assert torch.equal(after["movie"][-1], torch.zeros(6))  # nothing is known of it
 
 
@@ -262,11 +262,11 @@ def test_ids_of_movies_that_nobody_rated_are_never_used(name: str) -> None:
     rated = torch.bincount(model.graph.users.movie_index, minlength=32) > 0
     assert torch.equal(model.encoder.target.has_id, rated)
     assert not rated[-2:].any()
-    before = model.states.targets.clone()
+    before = model.movie_embeddings.targets.clone()
     with torch.no_grad():
-        for movies_encoder in (model.encoder.message, model.encoder.target):
-            movies_encoder.ids[~rated] = 1e6
-    after = dataclasses.replace(model).states.targets
+        for node_encoder in (model.encoder.message, model.encoder.target):
+            node_encoder.id_embeddings[~rated] = 1e6
+    after = dataclasses.replace(model).movie_embeddings.targets
     assert torch.equal(before, after)
 
 
@@ -287,8 +287,8 @@ def test_questions_reach_nobody(graph: Graph, name: str, num_layers: int) -> Non
     encoder, keep = encoder_for(graph, name, num_layers), coins(len(graph.users.user_index))
     found = []
     for world in (graph, ask_for_other_movies(graph, keep)):
-        states = encoder.movies(GraphTensors.of(world), keep)
-        found.append((encoder.users(world.users, states, keep), *states.messages, states.targets))
+        states = encoder.embed_movies(GraphTensors.from_graph(world), keep)
+        found.append((encoder.embed_users(world.users, states, keep), *states.messages, states.targets))
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
 
@@ -297,7 +297,7 @@ def test_questions_reach_nobody(graph: Graph, name: str, num_layers: int) -> Non
 def test_messages_do_reach_people(graph: Graph, name: str, num_layers: int) -> None:
     """Without `keep`, the same change is seen by everyone who has a history: the test above can fail."""
     encoder, keep = encoder_for(graph, name, num_layers), coins(len(graph.users.user_index))
-    one, other = (encoder(GraphTensors.of(world)) for world in (graph, ask_for_other_movies(graph, keep)))
+    one, other = (encoder(GraphTensors.from_graph(world)) for world in (graph, ask_for_other_movies(graph, keep)))
     moved = (one["user"] - other["user"]).abs().amax(1) > 1e-4
     assert moved.float().mean() > 0.9
     assert not moved[-1]  # the user without ratings
@@ -344,11 +344,11 @@ def test_with_labels_at_random_training_stays_at_chance(noise: Split, name: str,
 @pytest.mark.parametrize(("name", "encoder"), [("lightgcn", LightGCN), ("graphsage", GraphSAGE)])
 def test_a_leak_would_show(noise: Split, monkeypatch: pytest.MonkeyPatch, name: str, encoder: type[Encoder]) -> None:
     """The test above can fail: let questions through to the people, and the loss falls far below chance."""
-    honest = encoder.users
+    honest = encoder.embed_users
 
     def leaky(self: Encoder, batch: UserBatch, movies: object, keep: Tensor | None = None) -> Tensor:
         return honest(self, batch, movies)
 
-    monkeypatch.setattr(encoder, "users", leaky)
+    monkeypatch.setattr(encoder, "embed_users", leaky)
     loss, _ = train_on_noise(noise, name, 1)
     assert loss < CHANCE_LOSS - 0.5
