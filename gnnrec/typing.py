@@ -22,13 +22,13 @@ class Scorer(Protocol):
     """The part of a fitted model that evaluation needs."""
 
     @property
-    def name(self) -> str:
-        """Name of the model."""
+    def graph(self) -> Graph:
+        """Users, movies and ratings of the model."""
         ...
 
     @property
-    def graph(self) -> Graph:
-        """Users, movies and ratings that the model knows."""
+    def name(self) -> str:
+        """Name of the model."""
         ...
 
     def score(self, users: UserBatch) -> Tensor:

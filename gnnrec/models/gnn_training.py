@@ -46,11 +46,19 @@ class GNN(BaseEstimator):
     RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
 
-    name: ClassVar[str] = "gnn"
     trains_in_epochs: ClassVar[bool] = True
 
     config: Config = Config()
     """Settings of the network and its training."""
+
+    @property
+    def random_seed(self) -> int:
+        """See `BaseEstimator.random_seed`: ``train.seed`` of the config."""
+        return self.config.train.seed
+
+    def with_seed(self, seed: int) -> Self:
+        """See `BaseEstimator.with_seed`."""
+        return type(self)(config=self.config.override([f"train.seed={seed}"]))
 
     def fit(
         self,

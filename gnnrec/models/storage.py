@@ -1,12 +1,9 @@
-"""Run folders: a fitted model on disk as readable files, written completely or not at all, without pickles."""
+"""Run folders: fitted models on disk, without pickles, written completely or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-import tempfile
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from gnnrec._io import read_json, write_atomic, write_json
+from gnnrec._io import new_folder, read_json, write_atomic, write_json
 from gnnrec.config import read_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
@@ -34,12 +31,12 @@ FORMAT = 4
 """Version of the run folder layout."""
 HEADER = "run.json"
 RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
-"""Optional files of a run; they are removed when another run replaces it."""
+"""Optional files of a run, removed when another run replaces it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Contents of a run folder, before a model is made of them."""
+    """Contents of a run folder."""
 
     model: str
     settings: dict[str, Any]
@@ -49,15 +46,15 @@ class Run:
 
 
 def write_run(path: str | Path, model: Recommender, keep: Iterable[str] = ()) -> Path:
-    """Write a fitted model to a new folder and move it into place; `keep` as in `new_folder`."""
-    with new_folder(path, keep) as folder:
+    """Write a fitted model to a folder, replacing an earlier run; `keep` as in `new_folder`."""
+    with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
         (folder / "config.yaml").write_text(settings, encoding="utf-8")
         write_weights(folder, model.state())
         _write_graph(model.graph, folder)
         write_json(folder / "metrics.json", {"history": list(model.history), "report": dict(model.report)})
         for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner alone
+            file.chmod(0o644)  # safetensors makes files that only the owner can read
         header = {
             "format": FORMAT,
             "model": model.name,
@@ -86,51 +83,6 @@ def read_run(path: str | Path) -> Run:
     raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
 
 
-@contextlib.contextmanager
-def new_folder(
-    path: str | Path,
-    keep: Iterable[str] = (),
-    *,
-    header: str = HEADER,
-    owned: Container[str] = RUN_FILES,
-    what: str = "saved run",
-) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` at the end, replacing an earlier run.
-
-    Files that are not a run's stay.
-
-    Parameters
-    ----------
-    path : str or Path
-    keep : iterable of str
-        Names from `owned` that stay, too, unless they are written anew.
-    header, owned, what : str, container of str, str
-        The file by which an earlier one is known, the names that belong to it, and what errors call it.
-    """
-    target = Path(path).resolve()  # a link to a folder stays a link
-    if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
-        raise DataError(f"{path} exists and is not a {what}; choose another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    old = temporary.with_name(temporary.name + ".old")
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        for entry in target.iterdir() if target.exists() else ():
-            stays = entry.name in keep or entry.name not in owned
-            if stays and not (temporary / entry.name).exists():
-                copy = shutil.copytree if entry.is_dir() else shutil.copy2
-                copy(entry, temporary / entry.name)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-    finally:
-        if old.exists() and not target.exists():  # stopped between the two renames: nothing has happened
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
     """Write or replace the weights of a run."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -148,7 +100,7 @@ def _write_graph(graph: Graph, folder: Path) -> None:
     )
     nodes = {
         "name": dataset.name,
-        "known": {what: values.tolist() for what, values in graph.vocabularies.items()},
+        "vocabularies": {kind: values.tolist() for kind, values in graph.vocabularies.items()},
         "features": {
             name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
             for name, vectors in dataset.features.items()
@@ -177,13 +129,13 @@ def _read_graph(folder: Path) -> Graph:
         name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["description"])
         for name, of in nodes["features"].items()
     }
-    known = {what: pd.Index(values, dtype=object) for what, values in nodes["known"].items()}
+    vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
     dataset = Dataset.trusted(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
-    return Graph.from_dataset(dataset, known)
+    return Graph.from_dataset(dataset, vocabularies)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return a frame as JSON values: numbers stay numbers, text stays text, unknown is null."""
+    """Return the columns of a frame as JSON values; missing values are null."""
     return {str(name): [_plain(v) for v in frame[name].tolist()] for name in frame.columns}
 
 
