@@ -40,8 +40,9 @@ class Registry:
         What is registered, for error messages.
     builtin : mapping of str to str
         Built-in names and the modules that register them.
+
     set_name : bool
-        Whether the attribute ``name`` of registered objects is set to their name.
+        Whether to set the attribute ``name`` of registered objects.
 
     Examples
     --------

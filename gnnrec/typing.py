@@ -22,13 +22,13 @@ class Scorer(Protocol):
     """The part of a fitted model that evaluation needs."""
 
     @property
-    def graph(self) -> Graph:
-        """Users, movies and ratings of the model."""
+    def name(self) -> str:
+        """Name of the model."""
         ...
 
     @property
-    def name(self) -> str:
-        """Name of the model."""
+    def graph(self) -> Graph:
+        """Users, movies and ratings that the model knows."""
         ...
 
     def score(self, users: UserBatch) -> Tensor:

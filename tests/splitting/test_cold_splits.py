@@ -211,9 +211,7 @@ def test_by_time_says_when() -> None:
 def test_row_order_does_not_matter(name: str, order: int) -> None:
     dataset = make_sample(80, 60)
     ratings = dataset.ratings.sample(frac=1, random_state=order)
-    one, other = (
-        make_split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name))
-    )
+    one, other = (make_split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name)))
     assert Fingerprint.of(one).digest == Fingerprint.of(other).digest
 
 
@@ -274,7 +272,9 @@ def test_equal_to_ranking_in_plain_python(name: str, candidates: str, part: str)
     elif name == "cold-movies-by-time":
         ranked = movies_of(rows)
     else:
-        ranked = {movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else NUM_FOLDS)}
+        ranked = {
+            movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else NUM_FOLDS)
+        }
     hidden = pd.concat([split.train, split.valid.iloc[: None if part == "test" and split.mask != "train" else 0]])
     hidden = hidden if split.support is None else pd.concat([hidden, split.support])
     for user, recall, hit in found.itertuples(index=False):
@@ -447,7 +447,9 @@ def test_support_helps() -> None:
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=100.0)
     options = {"ks": [10], "metrics": ["ndcg"]}
     known = evaluate(model, split, **options)["value"].item()
-    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)["value"].item()
+    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)[
+        "value"
+    ].item()
     assert known > unknown + 0.02
 
 
