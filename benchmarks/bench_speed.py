@@ -21,7 +21,7 @@ from rich.table import Table
 from torch_geometric.nn.models import LightGCN as StockLightGCN
 
 import gnnrec
-from gnnrec.models.gnn_training import start
+from gnnrec.models.gnn_training import init_training
 from gnnrec.training.edge_sampling import batch_loss
 
 
@@ -73,7 +73,7 @@ def main() -> None:
 def our_step(graph: gnnrec.Graph, batch: torch.Tensor, dim: int, num_layers: int) -> Callable[[], None]:
     """Return one optimizer step of gnnrec's LightGCN, as in `gnnrec.fit`."""
     config = gnnrec.Config().override([f"model.embedding_dim={dim}", f"model.num_layers={num_layers}"])
-    tensors, state = start(graph, config, torch.device("cpu"))
+    tensors, state = init_training(graph, config, torch.device("cpu"))
 
     def step() -> None:
         loss = batch_loss(state.encoder, graph, tensors, batch, config.train, state.generator)

@@ -31,7 +31,7 @@ from gnnrec._io import write_atomic
 from gnnrec._torch import pick_device
 from gnnrec.benchmarking import timed, versions
 from gnnrec.evaluation import Fingerprint, validate
-from gnnrec.models.gnn_training import start
+from gnnrec.models.gnn_training import init_training
 from gnnrec.registry import MODELS
 from gnnrec.training.callbacks import EarlyStopping
 from gnnrec.training.loop import FitRun
@@ -143,7 +143,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
 def ours(split: gnnrec.Split, target: float, config: gnnrec.Config) -> Run:
     """Fit gnnrec. Its history has the seconds of each epoch; everything before the epochs is timed here."""
     device = pick_device(config.train.device)
-    _, clock = timed(lambda: start(gnnrec.Graph.from_dataset(split.dataset), config, device))
+    _, clock = timed(lambda: init_training(gnnrec.Graph.from_dataset(split.dataset), config, device))
     run = Run("gnnrec", target)
     for entry in gnnrec.fit(split, config=config).history:
         clock += entry["seconds"]

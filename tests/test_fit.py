@@ -170,15 +170,15 @@ def test_patience(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = []
 
     def validate(model: RecGraph, split: Split) -> float:
-        weights.append(model.encoder.target.ids.clone())
+        weights.append(model.encoder.target.id_embeddings.clone())
         return next(scores)
 
     monkeypatch.setattr(LOOP, "validate", validate)
     model = quick(small, "train.epochs=10", "train.patience=3")
     # 0.3 again is not better, so the third epoch after the second is the last, and the second is what stays.
     assert [entry["ndcg@20"] for entry in model.history] == [0.1, 0.3, 0.2, 0.3, 0.25]
-    assert torch.equal(model.encoder.target.ids, weights[1])
-    assert not torch.equal(model.encoder.target.ids, weights[-1])
+    assert torch.equal(model.encoder.target.id_embeddings, weights[1])
+    assert not torch.equal(model.encoder.target.id_embeddings, weights[-1])
 
 
 def test_without_valid_rows_the_last_epoch_stays(small: Split) -> None:

@@ -66,7 +66,7 @@ def test_held_out_rows_change_no_weight(small: Split, init: str, encoder: str) -
     assert whole.graph.dataset.num_ratings == len(small.train)
     # The same goes the other way: a change of one training row is seen.
     fewer = Split(small.train[1:], valid, test, small.movies, small.users)
-    assert not torch.equal(quick(fewer, *overrides).encoder.target.ids, whole.encoder.target.ids)
+    assert not torch.equal(quick(fewer, *overrides).encoder.target.id_embeddings, whole.encoder.target.id_embeddings)
 
 
 def test_of_a_dataset_the_last_ratings_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_a_seed_decides_everything_and_the_callers_is_left_alone(small: Split, o
     assert torch.equal(torch.rand(3), expected)
     assert_same_weights(quick(small, *overrides), one)
     other = quick(small, *overrides, "train.seed=1")
-    assert not torch.equal(other.encoder.target.ids, one.encoder.target.ids)
+    assert not torch.equal(other.encoder.target.id_embeddings, one.encoder.target.id_embeddings)
 
 
 # The learning rate
@@ -211,8 +211,8 @@ def test_a_loaded_model_knows_the_time(small: Split, tmp_path: Path, encoder: st
     again = load(model.save(tmp_path / "run"))
     assert again.config == model.config
     assert_same_weights(again, model)
-    assert again.encoder.views.dates.first == small.train["timestamp"].min()
-    assert again.encoder.views.dates.last == small.train["timestamp"].max()
+    assert again.encoder.temporal.dates.first == small.train["timestamp"].min()
+    assert again.encoder.temporal.dates.last == small.train["timestamp"].max()
     dated = NewUser(age=30, ratings={3: 5, 9: 1, 4: 4}, timestamps=["2002-05-01", "2002-06-11", "2002-03-09"])
     for who in (dated, {3: 5, 9: 1, 4: 4}, NewUser(), [1, 2, dated]):
         pd.testing.assert_frame_equal(recommend(again, who, k=40), recommend(model, who, k=40))

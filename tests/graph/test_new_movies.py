@@ -39,8 +39,8 @@ def test_the_content_of_a_described_movie(model: RecGraph) -> None:
     graph = model.graph.add_movie(described(model, 7))
     assert graph.num_movies == model.graph.num_movies + 1
     node = model.graph.movie_node(7)
-    states = model.with_graph(graph).states
-    own = model.encoder.target.ids[node]
+    states = model.with_graph(graph).movie_embeddings
+    own = model.encoder.target.id_embeddings[node]
     torch.testing.assert_close(states.targets[-1], states.targets[node] - own, atol=1e-5, rtol=1e-4)
 
 
@@ -57,7 +57,7 @@ def test_similar_movies_of_a_new_movie(model: RecGraph) -> None:
 def test_content_embeddings_count(model: RecGraph) -> None:
     plain = NewMovie(genres="Drama")
     described = NewMovie(genres="Drama", features={"text": [1.1, 0.1, 0.1]})
-    one, other = (model.with_graph(model.graph.add_movie(movie)).states.targets[-1] for movie in (plain, described))
+    one, other = (model.with_graph(model.graph.add_movie(movie)).movie_embeddings.targets[-1] for movie in (plain, described))
     assert (one - other).abs().max() > 1e-3
 
 
@@ -66,9 +66,9 @@ def test_content_embeddings_as_arrays(model: RecGraph) -> None:
     table = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A", "B"]})
     rows = np.array([[1.0, 0.5, 0.25], [0.5, 1.0, 0.0]], dtype=np.float32)
     keyed = model.add_movies(table, {"text": ContentEmbeddings([9002, 9001], rows[::-1])})
-    assert torch.equal(model.add_movies(table, {"text": rows}).states.targets, keyed.states.targets)
+    assert torch.equal(model.add_movies(table, {"text": rows}).movie_embeddings.targets, keyed.movie_embeddings.targets)
     one = model.add_movies(table[:1], {"text": rows[0]})
-    assert torch.equal(one.states.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).states.targets)
+    assert torch.equal(one.movie_embeddings.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).movie_embeddings.targets)
     for wrong, message in (
         (rows[0], r"not an array of shape \(3,\)"),
         (rows[:1], "2 movie ids for 1 embeddings"),
@@ -104,7 +104,7 @@ def test_saved_runs_keep_content_embeddings(model: RecGraph, tmp_path: Path) -> 
     again = load(path)
     assert repr(again.graph.dataset.features) == repr(model.graph.dataset.features)
     assert again.graph.attributes.keys() == model.graph.attributes.keys()
-    torch.testing.assert_close(again.states.targets, model.states.targets)
+    torch.testing.assert_close(again.movie_embeddings.targets, model.movie_embeddings.targets)
     pd.testing.assert_frame_equal(
         similar_movies(again, described(model, 7)), similar_movies(model, described(model, 7))
     )

@@ -106,10 +106,10 @@ def test_init_scores_transitions(encoder_name: str) -> None:
     rows = [(user, (user + step) % n, step) for user in range(4 * n) for step in range(n // 2)]
     graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
     config = Config.from_mapping({"model": {"encoder": encoder_name, "embedding_dim": n, "temporal": True}})
-    encoder, tensors = make_encoder(config, graph), GraphTensors.of(graph)
+    encoder, tensors = make_encoder(config, graph), GraphTensors.from_graph(graph)
     encoder.prepare(tensors)
     init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0, window=1)
-    scores = encoder.message.ids @ encoder.target.ids.T
+    scores = encoder.message.id_embeddings @ encoder.target.id_embeddings.T
     assert scores.argmax(dim=1).tolist() == [(i + 1) % n for i in range(n)]
     # The same for every movie.
     best = scores.max(dim=1).values
@@ -121,8 +121,8 @@ def test_init_without_transitions() -> None:
     rows = pd.DataFrame({"user_id": [1, 2, 3], "movie_id": [10, 20, 10], "timestamp": [1, 2, 3]})
     graph = Graph.from_dataset(Dataset(rows))
     encoder = make_encoder(Config.from_mapping({"model": {"temporal": True, "embedding_dim": 4}}), graph)
-    tensors = GraphTensors.of(graph)
+    tensors = GraphTensors.from_graph(graph)
     encoder.prepare(tensors)
     init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0)
-    assert encoder.message.ids.abs().sum() == 0
+    assert encoder.message.id_embeddings.abs().sum() == 0
     assert encoder.profile.features.bias.isfinite().all()

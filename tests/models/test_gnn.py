@@ -145,7 +145,7 @@ def test_a_model_that_took_in_more_survives(encoder: str, tmp_path: Path) -> Non
     found = load(tmp_path / "run")
     assert_same_model(found, larger)
     assert found.graph.num_movies == 32
-    assert found.encoder.target.ids.shape == (30, 8)
+    assert found.encoder.target.id_embeddings.shape == (30, 8)
     assert {9001, 3}.isdisjoint(recommend(found, 777, k=32)["movie_id"])
     more = found.add_movies(pd.DataFrame({"movie_id": [9003]}))
     assert_same_model(load(more.save(tmp_path / "more")), more)
@@ -280,7 +280,7 @@ def test_devices(model: RecGraph, tmp_path: Path) -> None:
 def test_scores_are_inner_products(model: RecGraph) -> None:
     users = model.user_embeddings([1, 2, {3: 5}])
     scores = everything(model, [1, 2, {3: 5}]).pivot(index="user_id", columns="movie_id", values="score")
-    expected = users @ model.states.targets.T
+    expected = users @ model.movie_embeddings.targets.T
     np.testing.assert_allclose(scores.loc[[1, 2, "new user 3"]], expected, atol=1e-5)
 
 

@@ -260,7 +260,7 @@ def encoder_for(graph: Graph, name: str, **options: object) -> Encoder:
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_(std=0.5)
-    encoder.prepare(GraphTensors.of(graph))
+    encoder.prepare(GraphTensors.from_graph(graph))
     return encoder.eval()
 
 
@@ -277,27 +277,27 @@ def test_order_counts_when_time_is_on(graph: Graph, name: str) -> None:
     history = [3, 17, 8, 25, 30, 11]
     for time, same in ((True, False), (False, True)):
         encoder = encoder_for(graph, name, temporal=time)
-        states = encoder.movies(GraphTensors.of(graph))
-        one, other = (encoder.users(of_one(graph, order), states) for order in (history, history[::-1]))
+        states = encoder.embed_movies(GraphTensors.from_graph(graph))
+        one, other = (encoder.embed_users(of_one(graph, order), states) for order in (history, history[::-1]))
         assert torch.allclose(one, other, atol=1e-5) == same
-    assert encoder.views is None
+    assert encoder.temporal is None
 
 
 def change(graph: Graph, encoder: Encoder, one: list[int], other: list[int]) -> float:
-    states = encoder.movies(GraphTensors.of(graph))
-    return (encoder.users(of_one(graph, one), states) - encoder.users(of_one(graph, other), states)).norm().item()
+    states = encoder.embed_movies(GraphTensors.from_graph(graph))
+    return (encoder.embed_users(of_one(graph, one), states) - encoder.embed_users(of_one(graph, other), states)).norm().item()
 
 
 @pytest.mark.parametrize("name", ENCODERS.names())
 def test_what_came_last_weighs_more(graph: Graph, name: str) -> None:
     """As training finds it, mixture and network still at their start; the same movie, first or last."""
     encoder, fresh = encoder_for(graph, name), TemporalPooling(6, (0.7, 3.0, 12.0), hidden_dim=5).eval()
-    encoder.views = fresh
-    states = encoder.movies(GraphTensors.of(graph))
+    encoder.temporal = fresh
+    states = encoder.embed_movies(GraphTensors.from_graph(graph))
     history, added = [3, 17, 8, 25, 30], 11
 
     def seen_by_views(movies: list[int]) -> Tensor:
-        return fresh(of_one(graph, movies), states.messages[0], states.degree, encoder.typical_degree, None)
+        return fresh(of_one(graph, movies), states.messages[0], states.degree, encoder.mean_degree, None)
 
     before = seen_by_views(history)
     as_oldest, as_newest = ((seen_by_views(h) - before).norm() for h in ([added, *history], [*history, added]))
@@ -311,19 +311,19 @@ def test_a_movie_nobody_rated_does_not_drown_the_others(graph: Graph, name: str)
     """It has content only and counts like a typical movie, not as the rarest of all."""
     encoder = encoder_for(graph, name, movie_degree_smoothing=0.0)
     larger = graph.add_movies(pd.DataFrame({"movie_id": [9001], "genres": ["Drama"]}))
-    states = encoder.movies(GraphTensors.of(larger))
-    assert states.degree[-1] == encoder.typical_degree
-    assert torch.equal(states.degree[:-1], GraphTensors.of(graph).movie_degree)
+    states = encoder.embed_movies(GraphTensors.from_graph(larger))
+    assert states.degree[-1] == encoder.mean_degree
+    assert torch.equal(states.degree[:-1], GraphTensors.from_graph(graph).movie_degree)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("name", ENCODERS.names())
 def test_a_person_is_the_same_alone_and_among_all(graph: Graph, name: str, num_layers: int) -> None:
     encoder = encoder_for(graph, name, num_layers=num_layers, day_decays=[3], rating_decays=[5], date_features=True)
-    tensors = GraphTensors.of(graph)
-    everyone, states = encoder(tensors)["user"], encoder.movies(tensors)
+    tensors = GraphTensors.from_graph(graph)
+    everyone, states = encoder(tensors)["user"], encoder.embed_movies(tensors)
     chosen = torch.tensor([42, 3, 49, 17])
-    torch.testing.assert_close(encoder.users(graph.user_batch(chosen), states), everyone[chosen])
+    torch.testing.assert_close(encoder.embed_users(graph.user_batch(chosen), states), everyone[chosen])
     assert torch.pdist(everyone).min() > 1e-4
 
 

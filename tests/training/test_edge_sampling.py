@@ -55,7 +55,7 @@ def encoder_for(graph: Graph, name: str, num_layers: int, **options: object) -> 
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_(std=0.5)
-    encoder.prepare(GraphTensors.of(graph))
+    encoder.prepare(GraphTensors.from_graph(graph))
     return encoder.eval()
 
 
@@ -149,7 +149,7 @@ class Seen:
 def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: Tensor, **options: Any) -> Seen:
     """Return all that one step of training looks at; coins fall the same way for the same seed."""
     seen: dict[str, Any] = {}
-    make_users, make_movies, make_loss = encoder.users, encoder.movies, _loss
+    make_users, make_movies, make_loss = encoder.embed_users, encoder.embed_movies, _loss
 
     def users(batch: UserBatch, movies: Any, keep: Tensor) -> Tensor:
         seen.update(batch=batch, keep=keep, z=make_users(batch, movies, keep))
@@ -167,11 +167,11 @@ def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: 
         return make_loss(z, targets, tensors, known, question, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoder, "users", users)
-        patch.setattr(encoder, "movies", movies)
+        patch.setattr(encoder, "embed_users", users)
+        patch.setattr(encoder, "embed_movies", movies)
         patch.setattr(asking, "_loss", loss)
         train = TrainConfig(**{"objective": "next_item", "loss": "softmax", **options})
-        batch_loss(encoder, graph, GraphTensors.of(graph), drawn, train, seeded(1))
+        batch_loss(encoder, graph, GraphTensors.from_graph(graph), drawn, train, seeded(1))
     return Seen(**seen)
 
 
@@ -208,7 +208,7 @@ def test_nothing_of_later_reaches_anybody(
     encoder, moments = encoder_for(graph, name, num_layers), moments_of(graph)[:5]
     one, other = (spy(monkeypatch, world, encoder, moments) for world in (graph, rewritten(graph, moments)))
     assert torch.equal(one.z, other.z)
-    for ours, theirs in zip(one.states, other.states, strict=True):
+    for ours, theirs in zip(one.movie_embeddings, other.movie_embeddings, strict=True):
         assert torch.equal(ours, theirs)
     # What they are asked for did change.
     assert not torch.equal(one.known.movie_index[one.question], other.known.movie_index[other.question])
@@ -226,7 +226,7 @@ def test_of_two_moments_the_earlier_does_not_see_the_later(
     )
     assert torch.equal(one.z[:5], other.z[:5])
     assert not torch.equal(one.z[5], other.z[5])
-    for ours, theirs in zip(one.states, other.states, strict=True):
+    for ours, theirs in zip(one.movie_embeddings, other.movie_embeddings, strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -322,7 +322,7 @@ def test_people_who_watched_everything(loss: str, objective: str) -> None:
     """Of the catalogue nothing may be left for the softmax to choose from."""
     rows = pd.DataFrame({"user_id": [1, 1, 2, 2], "movie_id": [10, 20, 10, 20], "timestamp": [1, 2, 2, 1]})
     graph = Graph.from_dataset(Dataset(rows))
-    encoder, tensors = encoder_for(graph, "lightgcn", 2), GraphTensors.of(graph)
+    encoder, tensors = encoder_for(graph, "lightgcn", 2), GraphTensors.from_graph(graph)
     train, generator = TrainConfig(objective=objective, loss=loss, edge_dropout=0.2), seeded()
     for _ in range(20):
         for drawn in sample_batches(graph, train, generator):
