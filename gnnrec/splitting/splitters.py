@@ -184,7 +184,7 @@ def random_split(dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1),
     --------
     >>> from gnnrec.datasets import make_sample
     >>> random_split(make_sample(50, 40))
-    Split('sample', random per user 0.8/0.1/0.1, seed 0: 839 train, 90 valid, 90 test)
+    Split('sample', random per user 0.8/0.1/0.1, seed 0: 825 train, 97 valid, 97 test)
     """
     check_integer(0, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(dataset.num_ratings)
@@ -264,8 +264,8 @@ def temporal_split(
         There are no timestamps.
     """
     ids, times = dataset.ratings["user_id"], rating_times(dataset, "a temporal split")
-    description = f"chronological per user {format_fractions(fractions)}"
     codes = by_fractions(ids, times, fractions)
+    description = f"chronological per user {format_fractions(fractions)}"
     if test_first:
         train, valid, test = fractions
         codes = np.array([0, 2, 1])[by_fractions(ids, times, (train, test, valid))]

@@ -1,4 +1,4 @@
-"""Splits are partitions, keep time in order, and do not depend on anything but their arguments."""
+"""`Split` and the splitters of a user's ratings: partitions, order in time, reproducibility, folders."""
 
 from pathlib import Path
 
@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.splitting import Split, leave_one_out, random_split, temporal_split
+from gnnrec.splitting import (
+    Split,
+    cold_movies_split,
+    cold_users_split,
+    leave_one_out,
+    random_split,
+    temporal_split,
+)
 
 PARTS = ("train", "valid", "test", "support")
 
@@ -22,40 +29,40 @@ def datasets(draw: st.DrawFn) -> Dataset:
     pairs = draw(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 15)), min_size=40, max_size=90, unique=True))
     times = draw(st.lists(st.integers(0, 4), min_size=len(pairs), max_size=len(pairs)))
     users, movies = zip(*pairs, strict=True)
-    name = str if draw(st.booleans()) else int
+    id_type = str if draw(st.booleans()) else int
     return Dataset(
-        pd.DataFrame({"user_id": map(name, users), "movie_id": map(name, movies), "timestamp": times}).assign(
-            rating=np.arange(len(pairs))  # tells which row of the input a row of a part is
+        pd.DataFrame({"user_id": map(id_type, users), "movie_id": map(id_type, movies), "timestamp": times}).assign(
+            rating=np.arange(len(pairs))  # identifies the row of the input
         )
     )
 
 
-PROTOCOLS = {
+SPLITTERS = {
     "random": lambda dataset: random_split(dataset, (0.6, 0.2, 0.2), seed=3),
-    "chronological": lambda dataset: temporal_split(dataset, (0.5, 0.25, 0.25)),
-    "leave_last_out": leave_one_out,
-    "held_out_users": lambda dataset: Split.held_out_users(dataset, 0.2, n_known=2, seed=1),
-    "held_out_movies": lambda dataset: Split.held_out_movies(dataset, 0.2, seed=1),
+    "temporal": lambda dataset: temporal_split(dataset, (0.5, 0.25, 0.25)),
+    "leave-one-out": leave_one_out,
+    "cold-users": lambda dataset: cold_users_split(dataset, n_known=2, seed=1, fraction=0.2),
+    "cold-movies": lambda dataset: cold_movies_split(dataset, seed=1, fraction=0.2),
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("name", SPLITTERS)
+@settings(max_examples=15)
 @given(dataset=datasets())
-def test_parts_are_disjoint_and_make_up_the_input(protocol: str, dataset: Dataset) -> None:
-    split = PROTOCOLS[protocol](dataset)
+def test_parts_partition_the_dataset(name: str, dataset: Dataset) -> None:
+    split = SPLITTERS[name](dataset)
     parts = [getattr(split, part) for part in PARTS if getattr(split, part) is not None]
     for part in parts:
         assert part["rating"].is_monotonic_increasing  # the order of the input
     whole = pd.concat(parts).sort_values("rating", ignore_index=True)
     pd.testing.assert_frame_equal(whole, dataset.ratings)
-    again = PROTOCOLS[protocol](dataset)
+    again = SPLITTERS[name](dataset)
     for part in PARTS[:3]:
         pd.testing.assert_frame_equal(getattr(split, part), getattr(again, part))
     pd.testing.assert_frame_equal(split.movies, dataset.movies)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(dataset=datasets())
 def test_time_then_file_order(dataset: Dataset) -> None:
     for split in (temporal_split(dataset, (0.5, 0.25, 0.25)), leave_one_out(dataset)):
@@ -67,7 +74,7 @@ def test_time_then_file_order(dataset: Dataset) -> None:
     assert split.valid["user_id"].is_unique
 
 
-def test_shares_and_small_users() -> None:
+def test_fractions_and_users_with_few_ratings() -> None:
     users = [1] * 20 + [2] * 9 + [3]
     dataset = Dataset(pd.DataFrame({"user_id": users, "movie_id": range(30), "timestamp": range(30)}))
     for split in (random_split(dataset), temporal_split(dataset, (0.8, 0.1, 0.1))):
@@ -87,7 +94,7 @@ def test_equal_times_keep_file_order() -> None:
     assert split.train["movie_id"].tolist() == [4, 7]
 
 
-def test_shares_that_fit_exactly_lose_no_row() -> None:
+def test_exact_fractions_lose_no_row() -> None:
     dataset = Dataset(pd.DataFrame({"user_id": 1, "movie_id": range(100)}))
     assert len(random_split(dataset, (0.42, 0.29, 0.29)).test) == 29
 
@@ -95,24 +102,24 @@ def test_shares_that_fit_exactly_lose_no_row() -> None:
 def test_seed_matters() -> None:
     dataset = make_sample(30, 40)
     assert not random_split(dataset, seed=0).test.equals(random_split(dataset, seed=1).test)
-    assert not Split.held_out_movies(dataset, seed=0).test.equals(Split.held_out_movies(dataset, seed=1).test)
+    assert not cold_movies_split(dataset, seed=0).test.equals(cold_movies_split(dataset, seed=1).test)
 
 
-@pytest.mark.parametrize("protocol", ["held_out_users", "held_out_movies"])
-def test_who_is_held_out_does_not_depend_on_row_order(protocol: str) -> None:
+@pytest.mark.parametrize("name", ["cold-users", "cold-movies"])
+def test_held_out_ids_do_not_depend_on_row_order(name: str) -> None:
     dataset = make_sample(60, 40)
     shuffled = Dataset(dataset.ratings.sample(frac=1, random_state=1), dataset.movies, dataset.users)
-    column = "user_id" if protocol == "held_out_users" else "movie_id"
-    one, other = PROTOCOLS[protocol](dataset), PROTOCOLS[protocol](shuffled)
+    column = "user_id" if name == "cold-users" else "movie_id"
+    one, other = SPLITTERS[name](dataset), SPLITTERS[name](shuffled)
     for part in PARTS[:3]:
         assert set(getattr(one, part)[column]) == set(getattr(other, part)[column])
 
 
-def test_held_out_users() -> None:
+def test_random_cold_users() -> None:
     dataset = make_sample(60, 40)
-    split = Split.held_out_users(dataset, 0.1, n_known=3, seed=0)
+    split = cold_users_split(dataset, n_known=3, seed=0)
     held = [set(split.valid["user_id"]), set(split.test["user_id"])]
-    assert [len(people) for people in held] == [6, 6]
+    assert [len(users) for users in held] == [6, 6]
     assert not held[0] & held[1]
     assert not (held[0] | held[1]) & set(split.train["user_id"])
     assert split.support is not None
@@ -120,49 +127,52 @@ def test_held_out_users() -> None:
     assert (split.support["user_id"].value_counts() == 3).all()
     later = pd.concat([split.valid, split.test]).groupby("user_id")["timestamp"].min()
     assert (split.support.groupby("user_id")["timestamp"].max() <= later).all()
-    assert len(Split.held_out_users(dataset, 0.1, n_known=0).support) == 0
+    assert len(cold_users_split(dataset, n_known=0, seed=0).support) == 0
 
 
-def test_held_out_movies() -> None:
-    split = Split.held_out_movies(make_sample(60, 40), 0.1)
+def test_random_cold_movies() -> None:
+    split = cold_movies_split(make_sample(60, 40), seed=0)
     movies = [set(getattr(split, part)["movie_id"]) for part in PARTS[:3]]
     assert [len(movies[1]), len(movies[2])] == [4, 4]
     assert not (movies[0] & movies[1] or movies[0] & movies[2] or movies[1] & movies[2])
 
 
-def test_dataset_and_catalogue() -> None:
+def test_dataset_and_catalog() -> None:
     rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
     split = Split(rows[:1], rows[1:2], rows[2:], movies=pd.DataFrame({"movie_id": [40, 30, 20, 10]}), name="mine")
-    assert split.catalogue.tolist() == [10, 20, 30]
+    assert split.catalog.tolist() == [10, 20, 30]
     assert repr(split.dataset) == "Dataset('mine': 2 users, 4 movies, 1 ratings)"
     assert repr(split) == "Split('mine', as given: 1 train, 1 valid, 1 test)"
 
 
-def test_refused() -> None:
+def test_invalid_arguments() -> None:
     rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
-    with pytest.raises(DataError, match=r"test row 1: user 1 rated movie 30 before.*\(first at train row 0\)"):
+    with pytest.raises(DataError, match=r"test row 1: user 1 rated movie 30 twice.*\(first at train row 0\)"):
         Split(rows[:1], rows[:0], rows.iloc[[2, 0]])
-    with pytest.raises(DataError, match="train is empty"):
+    with pytest.raises(DataError, match="the training set is empty"):
         Split(rows[:0], rows, rows[:0])
     with pytest.raises(DataError, match="valid has the columns user_id, movie_id, rating but train has"):
         Split(rows[:1], rows[1:2].assign(rating=1), rows[2:])
     with pytest.raises(DataError, match="test row 0: movie_id 20 is not in the movies table"):
         Split(rows[:1], rows[1:2], rows[2:], movies=pd.DataFrame({"movie_id": [10, 30]}))
-    with pytest.raises(DataError, match=r"custom has no timestamps.*Split\.random"):
+    with pytest.raises(DataError, match=r"custom has no timestamps, which leave-one-out needs; use a random split"):
         leave_one_out(Dataset(rows))
-    for fractions in [(0.8, 0.1, 0.2), (0, 0.5, 0.5), (1.1, -0.1, 0), (0.5, 0.5)]:
-        with pytest.raises(ConfigError, match="fractions"):
-            random_split(Dataset(rows), fractions)
+    for fractions in [(0.8, 0.1, 0.2), (0, 0.5, 0.5), (1.1, -0.1, 0), (0.5, 0.5), 0.8, "abc", None]:
+        with pytest.raises(ConfigError, match="fractions must be three numbers"):
+            random_split(Dataset(rows), fractions)  # type: ignore[arg-type]
+    for seed in (-1, 0.5, True, "x"):
+        with pytest.raises(ConfigError, match="seed must be an integer of at least 0"):
+            random_split(Dataset(rows), seed=seed)  # type: ignore[arg-type]
     for fraction in (0, 0.5, 1):
         with pytest.raises(ConfigError, match=r"between 0 and 0\.5"):
-            Split.held_out_movies(Dataset(rows), fraction)
-    with pytest.raises(ConfigError, match="only 1 users can be held out, 2 are asked for"):
-        Split.held_out_users(Dataset(rows), 0.2, n_known=1)
+            cold_movies_split(Dataset(rows), seed=0, fraction=fraction)
+    with pytest.raises(ConfigError, match="cannot hold out 2 users: only 1 are eligible; lower the fraction"):
+        cold_users_split(Dataset(rows), n_known=1, seed=0, fraction=0.2)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_folder_round_trip(tmp_path: Path, protocol: str) -> None:
-    split = PROTOCOLS[protocol](make_sample(40, 30))
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_folder_round_trip(tmp_path: Path, name: str) -> None:
+    split = SPLITTERS[name](make_sample(40, 30))
     again = Split.from_folder(split.to_folder(tmp_path))
     for table in (*PARTS, "movies", "users"):
         if getattr(split, table) is None:
@@ -172,11 +182,11 @@ def test_folder_round_trip(tmp_path: Path, protocol: str) -> None:
     assert repr(again) == repr(split)
 
 
-def test_folder_of_someone_else(tmp_path: Path) -> None:
-    (folder := tmp_path / "theirs").mkdir()
+def test_folder_without_a_split_file(tmp_path: Path) -> None:
+    (folder := tmp_path / "other").mkdir()
     for part, row in (("train", "7,1"), ("valid", ""), ("test", "7,2")):
         (folder / f"{part}.csv").write_text(f"userId,movieId\n{row}\n")
-    assert repr(Split.from_folder(folder)) == ("Split('theirs', given files (theirs): 1 train, 0 valid, 1 test)")
+    assert repr(Split.from_folder(folder)) == ("Split('other', given files (other): 1 train, 0 valid, 1 test)")
     ratings = pd.DataFrame({"user_id": ["7"], "movie_id": [1]})
     dataset = Dataset(ratings, pd.DataFrame({"movie_id": [1, 2, 3], "title": ["a", "b", "c"]}), name="whole")
     split = Split.from_folder(folder, dataset)
@@ -184,11 +194,11 @@ def test_folder_of_someone_else(tmp_path: Path) -> None:
     assert split.test["user_id"].tolist() == ["7"]
 
 
-def test_folder_of_an_older_split(tmp_path: Path) -> None:
+def test_folder_with_an_earlier_split(tmp_path: Path) -> None:
     dataset = make_sample(40, 30)
-    Split.held_out_users(dataset, 0.1).to_folder(tmp_path)
+    cold_users_split(dataset, seed=0).to_folder(tmp_path)
     random_split(dataset).to_folder(tmp_path)
     assert Split.from_folder(tmp_path).support is None
     (tmp_path / "split.json").write_text("{")
-    with pytest.raises(DataError, match=r"split\.json: no JSON object"):
+    with pytest.raises(DataError, match=r"split\.json: not a JSON object"):
         Split.from_folder(tmp_path)
