@@ -6,7 +6,6 @@ import runpy
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -19,6 +18,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.evaluation.fingerprint import Rows
 from gnnrec.ratings import Biases
 from gnnrec.splitting import random_ratings_split
+from tests.helpers.tuning import replace_rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--num-samples", "5")
@@ -93,7 +93,7 @@ def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
 def test_attention_ignores_the_test_rows() -> None:
     made: dict[str, Any] = runpy.run_path(str(ROOT / "examples" / "rate_ml1m.py"), run_name="made")
     split = random_ratings_split(make_sample(80, 60))
-    other = replace(split, test=split.test.assign(rating=1.0).iloc[:9])
+    other = replace_rows(split, test=split.test.assign(rating=1.0).iloc[:9])
     first, second = (made["fit_attention"](one, 4, 0) for one in (split, other))
     assert predict_ratings(first, [1, 2]).equals(predict_ratings(second, [1, 2]))
     assert first.graph.dataset.num_ratings == len(split.train), (
