@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 import pandas as pd
 import torch
 
-from gnnrec._checks import check_integer, check_number, did_you_mean
+from gnnrec._checks import check_integer, check_number
 from gnnrec._io import write_atomic
 from gnnrec.config import Config
 from gnnrec.errors import ConfigError, DataError, GnnrecError
@@ -64,7 +64,7 @@ class BenchmarkReport:
     skipped : dict of str to str
         Models that could not take part, and why.
     settings : dict of str to dict
-        Config of each network.
+        Config of each network, hyperparameters of each estimator that was given.
     time_limit : float, optional
         Seconds after which a fit started no epoch.
     command : str
@@ -168,15 +168,14 @@ def format_skipped(name: str, reason: str) -> str:
 
 
 def is_seeded(model: str | BaseEstimator) -> bool:
-    """Return whether a model depends on a random seed.
+    """Return whether the fit of a model depends on a random seed.
 
     Examples
     --------
     >>> is_seeded("gnn"), is_seeded("ease"), is_seeded("mf")
     (True, False, True)
     """
-    cls = MODELS.get(model) if isinstance(model, str) else type(model)
-    return cls.name == "gnn" or "seed" in cls.model_fields
+    return get_estimator(model).random_seed is not None
 
 
 def fit_best(
@@ -191,7 +190,8 @@ def fit_best(
 ) -> Recommender:
     """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
 
-    Without validation ratings the first hyperparameters of the grid are used. An estimator is fitted as it is.
+    Without validation ratings the first hyperparameters of the grid are used. An estimator is fitted as it is, apart
+    from its seed.
 
     Parameters
     ----------
@@ -199,9 +199,9 @@ def fit_best(
         Registered name, or an estimator.
     split : Split
     config : Config, optional
-        For the graph neural network.
+        For the graph neural network, if it is given by name.
     seed : int, optional
-        Random seed, for models that have one.
+        Random seed, for models that have one; that of the config or estimator by default.
     time_limit : float, optional
         Seconds for the whole grid: afterwards no epoch is started and no further hyperparameters are tried. The graph
         neural network ignores it.
@@ -223,24 +223,18 @@ def fit_best(
     >>> fit_best("ease", random_split(make_sample(60, 40))).name
     'ease'
     """
-    if isinstance(model, str) and model == "gnn":
-        config = config or Config()
-        if seed is not None:
-            config = config.override([f"train.seed={seed}"])
-        fitted: Recommender = get_estimator("gnn", config=config).fit(split, callbacks=callbacks, progress=progress)
-        return fitted
-    grid: list[dict[str, Any]] = [{}]
-    if isinstance(model, str):
-        grid = MODELS.metadata(model).get("grid") or [{}]
-    seeding = {"seed": seed} if seed is not None and is_seeded(model) and isinstance(model, str) else {}
+    grid = _grid(model, config)
+    if seed is not None:
+        grid = [estimator.with_seed(seed) for estimator in grid]
+    if grid[0].name == "gnn":
+        time_limit = None
     validation, started = validation_of(split), time.perf_counter()
     best: Recommender | None = None
     best_score = -math.inf
-    for hyperparameters in grid if validation is not None else grid[:1]:
+    for estimator in grid if validation is not None else grid[:1]:
         left = None if time_limit is None else time_limit - (time.perf_counter() - started)
         if left is not None and left <= 0 and best is not None:
             break
-        estimator = get_estimator(model, **hyperparameters, **seeding)
         limits = [TimeLimit(max(left, 1e-9))] if left is not None and estimator.trains_in_epochs else []
         fitted = estimator.fit(split, callbacks=[*callbacks, *limits], progress=progress)
         score = validation(fitted) if validation is not None and len(grid) > 1 else 0.0
@@ -248,6 +242,15 @@ def fit_best(
             best, best_score = fitted, score
     assert best is not None
     return best
+
+
+def _grid(model: str | BaseEstimator, config: Config | None) -> list[BaseEstimator]:
+    """Return the estimators to choose from."""
+    if not isinstance(model, str):
+        return [get_estimator(model)]
+    if model == "gnn":
+        return [get_estimator("gnn", config=config or Config())]
+    return [get_estimator(model, **hyperparameters) for hyperparameters in MODELS.metadata(model).get("grid", [{}])]
 
 
 def compare(
@@ -371,7 +374,7 @@ def benchmark(
     split: Split,
     *,
     config: Config | Mapping[str, Config] | None = None,
-    models: Iterable[str | BaseEstimator] = FAST_MODELS,
+    models: str | BaseEstimator | Iterable[str | BaseEstimator] = FAST_MODELS,
     seeds: int = 3,
     ks: Sequence[int] = (10, 20),
     mask: str | None = None,
@@ -379,6 +382,7 @@ def benchmark(
     time_limit: float | None = None,
     out: str | Path | None = None,
     command: str = "",
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
     log: Callable[[str], None] | None = None,
 ) -> BenchmarkReport:
@@ -396,7 +400,7 @@ def benchmark(
         Of the graph neural network. Several by name give several rows, ``gnn (name)``. The seed of the first config is
         the first seed of all models.
     models : iterable of str or estimators
-        Registered names, or estimators to be fitted as they are.
+        Registered names, or estimators, which are fitted as they are. The first seed of an estimator is its own.
     seeds : int
         Number of seeds.
     ks : sequence of int
@@ -410,6 +414,8 @@ def benchmark(
         The report is written there after every model.
     command : str
         Recorded in the report.
+    callbacks : sequence of Callback
+        Called between the epochs of every fit.
     progress : bool
         Show progress bars.
     log : callable, optional
@@ -447,24 +453,24 @@ def benchmark(
     if out is not None and Path(out).is_dir():
         raise ConfigError(f"{out} is a folder; name a file")
     entries = [
-        (f"gnn ({variant})" if name == "gnn" and variant else name, model, settings)
+        (f"{name} ({variant})" if model == "gnn" and variant else name, model, settings)
         for name, model in chosen.items()
-        for variant, settings in list(configs.items())[: None if name == "gnn" else 1]
+        for variant, settings in list(configs.items())[: None if model == "gnn" else 1]
     ]
     used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
+    used |= {row: model.model_dump(mode="json") for row, model, _ in entries if isinstance(model, BaseEstimator)}
     report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
     say = log or logger.info
     first_error: Exception | None = None
     for row, model, settings in entries:
         runs: list[dict[str, Any]] = []
-        seeded = is_seeded(model) and isinstance(model, str)
+        own_seed = None if isinstance(model, str) else model.random_seed
+        first_seed = settings.train.seed if own_seed is None else own_seed
+        seeded = is_seeded(model)
+        options: dict[str, Any] = {"time_limit": time_limit, "callbacks": callbacks, "progress": progress}
         try:
-            for i in range(seeds if seeded else 1):
-                seed = settings.train.seed + i
-                fit = partial(
-                    fit_best, model, split, config=settings, seed=seed, time_limit=time_limit, progress=progress
-                )
-                fitted, seconds = timed(fit)
+            for seed in range(first_seed, first_seed + (seeds if seeded else 1)):
+                fitted, seconds = timed(partial(fit_best, model, split, config=settings, seed=seed, **options))
                 found = compare({row: fitted}, split, ks=ks, mask=mask, history=history, fit_seconds={row: seconds})
                 ndcg = next(one for one in found if one["metric"] == "ndcg")
                 title = f"{row}, seed {seed}" if seeded else row
@@ -485,25 +491,20 @@ def benchmark(
     return report
 
 
-def _check_models(
-    models: Iterable[str | BaseEstimator], configs: Mapping[str, Config]
-) -> dict[str, str | BaseEstimator]:
-    """Return models by the name of their row; equal estimators of one kind are numbered."""
+def _check_models(models: Any, configs: Mapping[str, Config]) -> dict[str, str | BaseEstimator]:
+    """Return models by the name of their row; further estimators of the same name are numbered."""
     found: dict[str, str | BaseEstimator] = {}
-    for model in models:
-        if isinstance(model, str):
-            if model not in MODELS:
-                names = MODELS.names()
-                raise ConfigError(
-                    f"unknown model {model!r}{did_you_mean(model, names)}; choose one of {', '.join(names)}"
-                )
-            found[model] = model
-        else:
-            get_estimator(model)
-            name, number = model.name, 2
-            while name in found:
-                name, number = f"{model.name} {number}", number + 1
-            found[name] = model
+    for given in [models] if isinstance(models, (str, BaseEstimator)) else models:
+        if isinstance(given, str):
+            MODELS.get(given)
+            if given in found.values():
+                continue
+        model = given if isinstance(given, str) else get_estimator(given)
+        name = first = model if isinstance(model, str) else model.name
+        number = 2
+        while name in found:
+            name, number = f"{first} {number}", number + 1
+        found[name] = model
     if not found:
         raise ConfigError(f"no model is given; choose from {', '.join(MODELS.names())}")
     if not configs:

@@ -16,11 +16,11 @@ from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, S
 from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity
-from gnnrec.nn import ENCODERS, LOSSES
+from gnnrec.registry import ENCODERS, LOSSES
 from gnnrec.splitting import random_split
 from tests.helpers.settings import FAST
 
-LOOP = sys.modules["gnnrec.fit"]  # the module; `gnnrec.fit` is the function
+LOOP = sys.modules["gnnrec.models.gnn_training"]  # the module; `gnnrec.fit` is the function
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=4"])
 RUN = {"config.yaml", "graph.safetensors", "metrics.json", "nodes.json", "run.json", "weights.safetensors"}
 
@@ -77,8 +77,8 @@ def recall_at_10(model: Any, split: Split) -> float:
     return float(evaluate(model, split, ks=(10,), metrics=("recall",))["value"].iloc[0])
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("loss", LOSSES.names())
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_every_encoder_and_loss_beats_popularity(
     split: Split, popularity_recall: float, encoder: str, loss: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_result_is_frozen(small: Split) -> None:
 # Repeatable
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_a_seed_decides_everything(small: Split, encoder: str) -> None:
     overrides = [f"model.encoder={encoder}", "model.num_layers=2", "train.loss=bpr", "train.id_dropout=0.2"]
     one = quick(small, *overrides)
@@ -197,7 +197,7 @@ def test_without_valid_rows_the_last_epoch_stays(small: Split) -> None:
 # Interrupted and resumed
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_resuming_equals_never_having_stopped(
     small: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
 ) -> None:
@@ -277,7 +277,7 @@ def test_a_killed_process_leaves_a_run(small: Split, tmp_path: Path) -> None:
     code = f"""
 import os, sys
 import gnnrec
-loop, steps = sys.modules["gnnrec.fit"], iter(range(1, 100))
+loop, steps = sys.modules["gnnrec.models.gnn_training"], iter(range(1, 100))
 honest = loop.step_loss
 def step_loss(*args):
     if next(steps) == 8:
@@ -402,8 +402,8 @@ def one_rating() -> Dataset:
     return Dataset(pd.DataFrame({"user_id": ["x"], "movie_id": [10]}), movies)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("loss", LOSSES.names())
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 @pytest.mark.parametrize("data", [one_user, single_ratings, one_rating])
 def test_tiny_data(data: Any, encoder: str, loss: str, tmp_path: Path) -> None:
     dataset = data()

@@ -15,6 +15,7 @@ from gnnrec.cli._options import (
     ProtocolOption,
     SetOption,
     SplitOption,
+    check_source,
     read_dataset,
     select,
 )
@@ -35,7 +36,8 @@ def tune(
     features_: FeaturesOption = None,
     model: ModelOption = "gnn",
     config: Annotated[
-        str | None, typer.Option("--config", help="YAML file with a search space, or a name such as ml1m-search.")
+        str | None,
+        typer.Option("--config", help="Config with a search space: a YAML file, or a name such as ml1m-search."),
     ] = None,
     set_: SetOption = None,
     trials: Annotated[
@@ -88,6 +90,7 @@ def tune(
             raise ConfigError("--config is missing: a YAML file with a search space, such as ml1m-search")
         others: dict[str, Any] = {} if model == "gnn" else {"model": model}
         space = SearchSpace.from_yaml(config, **others).override(set_ or [])
+        check_source(split, protocol)
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
         say(repr(data))
         try:

@@ -17,10 +17,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-import gnnrec.explore.sections  # noqa: F401 - registers the built-in findings
 from gnnrec._io import new_folder
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.explore import sections as _sections  # noqa: F401 - registers the findings
 from gnnrec.explore.finding import FINDINGS, Finding
 from gnnrec.explore.tables import MissingColumnError, overview
 from gnnrec.plots.formatting import one_line, percent
@@ -113,7 +113,7 @@ class Analysis:
             The folder holds something other than a report.
         """
         owned = {NUMBERS, PAGE, MARKDOWN, *(f"{name}.png" for name in FINDINGS)}
-        with new_folder(folder, header=NUMBERS, owned=owned, what="report of gnnrec analyze") as new:
+        with new_folder(folder, header=NUMBERS, owned=owned, kind="report of gnnrec analyze") as new:
             sizes = {}
             for finding in self:
                 png = finding.png()

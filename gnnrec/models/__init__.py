@@ -31,7 +31,7 @@ _ESTIMATORS = {
     "SASRecBinary": "sasrec-binary",
 }
 
-__all__ = [  # noqa: F822 - estimators are loaded by __getattr__
+__all__ = [
     "ALS",
     "BPR",
     "EASE",

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gnnrec import _torch
 from gnnrec._checks import check_integer
-from gnnrec._torch import stable_topk
+from gnnrec._torch import pick_device, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import evaluate
@@ -31,18 +31,21 @@ from gnnrec.typing import MovieInput, UserInput
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
+    from gnnrec.models.estimator import BaseEstimator
+
 
 class Recommender(ABC):
     """A fitted model. It is immutable: methods that add ratings or movies return a new one.
 
-    Subclasses implement `score`, `with_graph`, `similarity_embeddings`, `state` and `hyperparameters`.
+    Subclasses are dataclasses with the fields `graph` and `estimator`, and implement `score`, `with_graph`,
+    `similarity_embeddings` and `state`.
 
     Attributes
     ----------
-    name : str
-        Registered name of the model.
     graph : Graph
-        Users, movies and ratings that the model knows: the training ratings and what was added since.
+        Users, movies and ratings: those of training and what was added since.
+    estimator : BaseEstimator
+        The estimator that was fitted, with its hyperparameters.
     history : list of dict
         Figures of each training epoch, where there are epochs.
     report : dict
@@ -58,8 +61,8 @@ class Recommender(ABC):
     (2, 3, (3, 2))
     """
 
-    name: str
     graph: Graph
+    estimator: BaseEstimator
     history: list[dict[str, Any]] = []  # noqa: RUF012 - never changed, only replaced
     report: dict[str, Any] = {}  # noqa: RUF012
 
@@ -80,9 +83,14 @@ class Recommender(ABC):
         """Return the tensors that `Estimator.restore` rebuilds the model from."""
 
     @property
-    @abstractmethod
+    def name(self) -> str:
+        """Registered name of the model."""
+        return self.estimator.name
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
-        """Hyperparameters that the model was fitted with, as plain values."""
+        """Hyperparameters of the model, as plain JSON values."""
+        return self.estimator.model_dump(mode="json")
 
     @property
     def dataset(self) -> Dataset:
@@ -101,11 +109,22 @@ class Recommender(ABC):
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
         """Return the model with more ratings in its graph; see `Graph.add_ratings`."""
-        return self.with_graph(self.graph.add_ratings(ratings, users))
+        return self._extended(self.graph.add_ratings(ratings, users))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
         """Return the model with more movies in its graph; see `Graph.add_movies`."""
-        return self.with_graph(self.graph.add_movies(movies, features))
+        return self._extended(self.graph.add_movies(movies, features))
+
+    def to(self, device: str) -> Self:
+        """Return the model on another device; models without a network stay on the CPU.
+
+        Raises
+        ------
+        ConfigError
+            The device cannot be used.
+        """
+        pick_device(device)
+        return self
 
     def with_report(self, **entries: Any) -> Self:
         """Return the same model with more entries in its `report`."""
@@ -114,11 +133,14 @@ class Recommender(ABC):
         return made
 
     def with_records(self, history: list[dict[str, Any]], report: dict[str, Any]) -> Self:
-        """Return the same model with another `history` and `report`."""
+        """Return the same model with a given `history` and `report`."""
         made = copy.copy(self)
         object.__setattr__(made, "history", history)
         object.__setattr__(made, "report", report)
         return made
+
+    def _extended(self, graph: Graph) -> Self:
+        return self.with_graph(graph).with_records(self.history, self.report)
 
     def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
         """Write a folder that `gnnrec.load` reads back; it appears completely or not at all.
@@ -209,7 +231,7 @@ class Recommender(ABC):
             values, movies = stable_topk(scores, k)
             row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
             parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
-        user, movie, score, place = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         table = self.graph.dataset.movies
         return pd.DataFrame(
             {
@@ -217,7 +239,7 @@ class Recommender(ABC):
                 "movie_id": table["movie_id"].to_numpy()[movie],
                 "title": table["title"].to_numpy()[movie],
                 "score": score,
-                "rank": place,
+                "rank": ranks,
             }
         )
 

@@ -1,10 +1,10 @@
-"""Models that read the content of movies: content-based neighbors, and an SVD continued to new movies by ridge regression."""
+"""Models that use the content of movies: content-based neighbors, and an SVD with a ridge regression for new movies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from gnnrec.training.loop import FitRun
 def tag_matrix(graph: Graph) -> Tensor:
     """Return the genres and the decade of each movie, ``[num_movies, num_genres + 11]`` float32.
 
-    Genres and decade weigh the same: a row of each kind has length 1, or 0 where nothing is known.
+    Genres and decade have equal weight: each part of a row has length 1, or 0 where unknown.
     """
     genres = torch.zeros(graph.num_movies, len(graph.genres))
     genres[graph.movies.attribute_edges["genres"]] = 1.0
@@ -33,20 +33,20 @@ def tag_matrix(graph: Graph) -> Tensor:
 
 
 def content_matrix(graph: Graph) -> Tensor:
-    """Return all that is known about each movie besides who rated it.
+    """Return the content features of each movie: everything but its ratings.
 
     Parameters
     ----------
     graph : Graph
-        Movies without any ratings are described like all others.
+        Movies without ratings are included.
 
     Returns
     -------
     Tensor
-        ``[num_movies, width]`` float32: `tag_matrix`, then the vectors of each modality of ``graph.dataset.features``
-        in alphabetical order. These are standardised over all movies of the modality, in the graph or not: the mean
-        vector is taken off, and what is left is divided by its root mean square length. So each modality weighs about
-        as much as the genres, however wide it is, and a movie without a vector (zeros) counts as an average one.
+        ``[num_movies, width]`` float32: `tag_matrix`, then the embeddings of each modality of
+        ``graph.dataset.features`` in alphabetical order. These are standardized over all movies of the modality, in the
+        graph or not: centered, then divided by their root mean square length. So each modality weighs about as much as
+        the genres, whatever its width, and a movie without an embedding (zeros) counts as an average one.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def content_matrix(graph: Graph) -> Tensor:
 
 
 def _mean_and_length(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the mean of vectors, and the root mean square distance from it (1 where all are the same)."""
+    """Return the mean of embeddings, and their root mean square distance from it (1 if all are equal)."""
     mean = values.mean(axis=0, dtype=np.float64)
     length = float(np.sqrt(((values - mean) ** 2).sum(axis=1).mean()))
     return mean.astype(np.float32), length or 1.0
@@ -96,8 +96,6 @@ class ContentKNN(Estimator):
     [30]
     """
 
-    name: ClassVar[str] = "contentknn"
-
     num_neighbors: int = Field(50, ge=1)
     """Neighbors kept per movie."""
 
@@ -107,11 +105,11 @@ class ContentKNN(Estimator):
         counts = movie_counts(graph)
         rated = counts.nonzero().squeeze(1)
         weights = _nearest(graph, rated, self.num_neighbors, torch.arange(graph.num_movies))
-        return ContentKNNModel(graph, weights, counts / graph.num_users, self, rated, self.num_neighbors)
+        return ContentKNNModel(graph, weights, counts / graph.num_users, self, rated)
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ContentKNNModel:
         """See `Estimator.restore`."""
-        return ContentKNNModel(graph, state["weights"], state["share"], self, state["rated"], self.num_neighbors)
+        return ContentKNNModel(graph, state["weights"], state["share"], self, state["rated"])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,19 +119,18 @@ class ContentKNNModel(ItemSimilarityModel):
     Attributes
     ----------
     rated : Tensor
-        Movies with training ratings.
-    num_neighbors : int
+        ``[num_rated]`` int64, movies with training ratings.
     """
 
+    estimator: ContentKNN
     rated: Tensor
-    num_neighbors: int
 
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; movies added later get neighbors among those of training."""
         weights, share = (padded(values, check_square(graph)) for values in (self.weights, self.share))
         new = torch.arange(self.graph.num_movies, graph.num_movies)
         if len(new):
-            weights[:, new] = _nearest(graph, self.rated, self.num_neighbors, new)
+            weights[:, new] = _nearest(graph, self.rated, self.estimator.num_neighbors, new)
         return replace(self, graph=graph, weights=weights, share=share)
 
     def similarity_embeddings(self) -> Tensor:
@@ -150,9 +147,9 @@ def _nearest(graph: Graph, rated: Tensor, num_neighbors: int, columns: Tensor) -
     unit = torch.nn.functional.normalize(content_matrix(graph), dim=1)
     cosine = unit[columns] @ unit[rated].T
     cosine[columns.unsqueeze(1) == rated] = -1.0  # no movie is its own neighbor
-    values, places = stable_topk(cosine, num_neighbors)  # ties in table order
+    values, nearest = stable_topk(cosine, num_neighbors)  # ties in table order
     weights = torch.zeros(len(columns), graph.num_movies)
-    return weights.scatter_(1, rated[places], values.clamp(min=0)).T.contiguous()
+    return weights.scatter_(1, rated[nearest], values.clamp(min=0)).T.contiguous()
 
 
 @register_model(
@@ -186,8 +183,6 @@ class FeatureRidge(Estimator):
     [5, 6]
     """
 
-    name: ClassVar[str] = "ridge"
-
     embedding_dim: int = Field(128, ge=1)
     """Dimension of the embeddings."""
     reg: float = Field(10.0, gt=0)
@@ -216,13 +211,12 @@ class FeatureRidge(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> FeatureRidgeModel:
         """See `Estimator.restore`."""
-        names = ("messages", "embeddings", "weight", "bias", "share")
-        return FeatureRidgeModel(graph, *(state[name] for name in names), self)
+        return FeatureRidgeModel(graph=graph, estimator=self, **state)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureRidgeModel(Recommender):
-    """Fitted `FeatureRidge`.
+    r"""Fitted `FeatureRidge`.
 
     Attributes
     ----------
@@ -230,7 +224,7 @@ class FeatureRidgeModel(Recommender):
     messages : Tensor
         ``[num_movies, dim]`` float32, what each movie adds to the embedding of a user who rated it.
     embeddings : Tensor
-        ``[num_movies, dim]`` float32, :math:`v_i` or :math:`\\hat v_j`.
+        ``[num_movies, dim]`` float32, :math:`v_i` or :math:`\hat v_j`.
     weight, bias : Tensor
         ``[width, dim]`` and ``[dim]`` float32, :math:`W` and :math:`b`.
     share : Tensor
@@ -244,13 +238,7 @@ class FeatureRidgeModel(Recommender):
     weight: Tensor
     bias: Tensor
     share: Tensor
-    estimator: Estimator
-    name = "ridge"
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
+    estimator: FeatureRidge
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""

@@ -1,4 +1,4 @@
-"""Counts that several models start from, and how their tensors grow with the graph."""
+"""Rating counts that several models start from, and padding for movies added after the fit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
 MAX_MOVIES = 30_000
-"""Movie-to-movie matrices are dense: this many movies make 3.6 GB each."""
+"""Limit for movie-to-movie matrices, which are dense: 3.6 GB at this size."""
 
 CHUNK = 2048
-"""Users whose rows are made dense at once."""
+"""Users per dense block of the rating matrix."""
 
 
 def movie_counts(graph: Graph) -> Tensor:
@@ -21,7 +21,7 @@ def movie_counts(graph: Graph) -> Tensor:
 
 
 def cooccurrence_counts(graph: Graph) -> Tensor:
-    """Return how many people rated both movies of each pair.
+    """Return the number of users who rated both movies of each pair.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
         There are more than `MAX_MOVIES` movies.
     """
     size = check_square(graph)
-    together = torch.zeros(size, size)
+    counts = torch.zeros(size, size)
     for start in range(0, graph.num_users, CHUNK):
         users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
-        watched = torch.zeros(users.num_users, size)
-        watched[users.user_index, users.movie_index] = 1.0
-        together.addmm_(watched.T, watched)
-    return together
+        rated = torch.zeros(users.num_users, size)
+        rated[users.user_index, users.movie_index] = 1.0
+        counts.addmm_(rated.T, rated)
+    return counts
 
 
 def check_square(graph: Graph) -> int:
@@ -54,20 +54,20 @@ def check_square(graph: Graph) -> int:
     size = graph.num_movies
     if size > MAX_MOVIES:
         raise DataError(
-            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; item-to-item baselines take at most "
-            f"{MAX_MOVIES:,} movies, so leave out the rarely rated ones"
+            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; models with a movie-to-movie matrix "
+            f"take at most {MAX_MOVIES:,} movies; remove rarely rated ones"
         )
     return size
 
 
 def padded(values: Tensor, num_movies: int) -> Tensor:
-    """Return `values` with every dimension grown to `num_movies` by zeros, for movies added after the fit."""
+    """Pad every dimension of `values` to `num_movies` with zeros, for movies added after the fit."""
     check_grown(values.size(0), num_movies)
     more = num_movies - values.size(0)
     return values if more == 0 else torch.nn.functional.pad(values, (0, more) * values.dim())
 
 
 def check_grown(fitted: int, now: int, what: str = "movies") -> None:
-    """Raise a `DataError` if a graph has fewer movies (or users) than a model was fitted on."""
+    """Raise a `DataError` if a graph has fewer movies (or users) than at the fit."""
     if now < fitted:
         raise DataError(f"the graph has {now:,} {what} but the model was fitted on {fitted:,}")

@@ -34,7 +34,7 @@ class BaseEstimator(Settings, ABC):
     Attributes
     ----------
     name : str
-        Registered name.
+        Registered name; the name of the class until it is registered.
     package : str or None
         Package that must be installed, by its import name.
     extra : str or None
@@ -50,6 +50,20 @@ class BaseEstimator(Settings, ABC):
     extra: ClassVar[str | None] = None
     trains_in_epochs: ClassVar[bool] = False
     serves_new_users: ClassVar[bool] = True
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        # Not inherited: a subclass must not be saved, and loaded, under the name of its base.
+        cls.name = cls.__name__
+
+    @property
+    def random_seed(self) -> int | None:
+        """Random seed of the fit; None for models without randomness."""
+        return getattr(self, "seed", None)
+
+    def with_seed(self, seed: int) -> Self:
+        """Return the estimator with another random seed; the same for models without randomness."""
+        return self if self.random_seed is None else type(self)(**{**dict(self), "seed": seed})
 
     @abstractmethod
     def fit(
@@ -87,11 +101,13 @@ class Estimator(BaseEstimator):
 
         @register_model("mine")
         class Mine(Estimator):
-            name: ClassVar[str] = "mine"
             shrinkage: float = Field(10.0, ge=0)
 
             def fit_graph(self, graph, run):
-                return FittedMine(...)
+                return MineModel(graph, self, weights)
+
+            def restore(self, graph, state):
+                return MineModel(graph, self, state["weights"])
     """
 
     def fit(
@@ -145,7 +161,7 @@ class Estimator(BaseEstimator):
             model=self.name,
             settings=self.model_dump(mode="json"),
         )
-        fitted = self.fit_graph(graph, run)
+        fitted = self.fit_graph(graph, run).with_records(run.history, {})
         if run_dir is not None:
             fitted.save(run_dir)
         return fitted
@@ -246,7 +262,7 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     ----------
     path : str or Path
     device : str
-        Device for the graph neural network; ``"auto"`` uses a GPU if available.
+        Device for models with a network; ``"auto"`` uses a GPU if available.
 
     Returns
     -------
@@ -258,7 +274,7 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     DataError
         The folder is not a saved run, or a file in it is damaged.
     ConfigError
-        The device cannot be used, or the model is not registered (load its plugin first).
+        The device cannot be used, a package is missing, or the model is not registered (load its plugin first).
 
     Examples
     --------
@@ -272,11 +288,14 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     cls: type[BaseEstimator] = MODELS.get(run.model)
     try:
         estimator = cls.from_settings(run.settings)
-        fitted = estimator.restore(run.graph, run.state)
+    except ConfigError as error:
+        raise DataError(f"the saved run {path} is damaged: {error}") from None
+    estimator.check_installed()
+    try:
+        fitted = estimator.restore(run.graph, run.state).with_records(run.records["history"], run.records["report"])
     except (RuntimeError, LookupError, ConfigError) as error:
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
-    fitted = fitted.with_records(run.records["history"], run.records["report"])
-    return fitted.to(device) if hasattr(fitted, "to") else fitted
+    return fitted.to(device)
 
 
 def check_fit_data(data: Any) -> None:

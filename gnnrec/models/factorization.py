@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import pandas as pd
 import torch
@@ -38,17 +38,6 @@ class TransductiveModel(Recommender):
 
     trained: Tensor
     trained_ids: dict[str, pd.Index]
-    estimator: Estimator
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """Registered name of the model."""
-        return self.estimator.name
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
 
     def user_rows(self, users: UserBatch) -> Tensor:
         """Return the rows of users in the embedding table, ``[num_users]`` int64.
@@ -222,12 +211,12 @@ class DotProduct(PairNetwork):
         nn.init.normal_(self.movie.weight, std=0.1)
 
     def embed(self, users: Tensor, movies: Tensor) -> tuple[Tensor, ...]:
-        """Return both vectors and the bias of the movie."""
-        # An embedding's gradient is summed in a fixed order on every number of threads, that of an index is not.
+        """Return both embeddings and the movie bias."""
+        # Unlike indexing, an embedding look-up sums its gradient in the same order on any number of threads.
         return self.user(users), self.movie(movies), nn.functional.embedding(movies, self.bias.unsqueeze(1))
 
     def logits(self, *embedded: Tensor) -> Tensor:
-        """Return the products plus biases ``[n]``."""
+        """Return the scores ``[n]``."""
         user, movie, bias = embedded
         return (user * movie).sum(1) + bias.squeeze(1)
 
@@ -250,8 +239,6 @@ class MF(DotProductEstimator, OptimizerConfig):
     >>> model.recommend(0, k=1)["movie_id"].tolist()  # what else users of that group rated
     [0]
     """
-
-    name: ClassVar[str] = "mf"
 
     embedding_dim: int = Field(64, ge=1)
     """Dimension of the embeddings."""
@@ -279,7 +266,8 @@ class MF(DotProductEstimator, OptimizerConfig):
 
             def snapshot() -> DotProductModel:
                 tables = (network.user.weight, network.movie.weight, network.bias)
-                return DotProductModel(graph, *(table.detach().clone() for table in tables), trained, ids, self)
+                users, movies, bias = (table.detach().clone() for table in tables)
+                return DotProductModel(graph, users, movies, bias, trained, ids, self)
 
             return run.run_epochs(run_epoch, snapshot, self.epochs)
 
@@ -299,7 +287,7 @@ class NeuMFNetwork(PairNetwork):
         self.out = nn.Linear(dim + layers[-1], 1)
 
     def embed(self, users: Tensor, movies: Tensor) -> tuple[Tensor, ...]:
-        """Return the two vectors of GMF and the two of the MLP."""
+        """Return the embeddings of GMF and of the MLP."""
         return self.gmf_user(users), self.gmf_movie(movies), self.mlp_user(users), self.mlp_movie(movies)
 
     def logits(self, *embedded: Tensor) -> Tensor:
@@ -308,22 +296,24 @@ class NeuMFNetwork(PairNetwork):
         deep = torch.relu(self.first(torch.cat([mlp_user, mlp_movie], dim=-1)))
         for step in self.others:
             deep = torch.relu(step(deep))
-        return self.out(torch.cat([gmf_user * gmf_movie, deep], dim=-1)).squeeze(-1)
+        scores: Tensor = self.out(torch.cat([gmf_user * gmf_movie, deep], dim=-1)).squeeze(-1)
+        return scores
 
     def all_logits(self, users: Tensor) -> Tensor:
         """Return ``[num_users, num_movies]``, equal to `logits` of every pair.
 
-        The first layer is linear in the two halves, so each half is multiplied once and not once per pair.
+        The first layer is linear in its two halves, so each half is computed once rather than once per pair.
         """
         user_half, movie_half = self.first.weight.chunk(2, dim=1)
-        of_users = self.mlp_user(users) @ user_half.T + self.first.bias
-        of_movies = self.mlp_movie.weight @ movie_half.T
-        deep = torch.relu(of_users.unsqueeze(1) + of_movies)  # [num_users, num_movies, width]
+        user_part = self.mlp_user(users) @ user_half.T + self.first.bias
+        movie_part = self.mlp_movie.weight @ movie_half.T
+        deep = torch.relu(user_part.unsqueeze(1) + movie_part)  # [num_users, num_movies, width]
         for step in self.others:
             deep = torch.relu(step(deep))
         dim = self.gmf_user.weight.size(1)
         weight = self.out.weight.squeeze(0)
-        return (self.gmf_user(users) * weight[:dim]) @ self.gmf_movie.weight.T + deep @ weight[dim:] + self.out.bias
+        gmf: Tensor = (self.gmf_user(users) * weight[:dim]) @ self.gmf_movie.weight.T
+        return gmf + deep @ weight[dim:] + self.out.bias
 
 
 @register_model("neumf")
@@ -343,7 +333,6 @@ class NeuMF(Estimator, OptimizerConfig):
     [0]
     """
 
-    name: ClassVar[str] = "neumf"
     serves_new_users: ClassVar[bool] = False
     trains_in_epochs: ClassVar[bool] = True
 

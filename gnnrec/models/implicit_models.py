@@ -46,14 +46,13 @@ class ALS(Estimator):
     [0]
     """
 
-    name: ClassVar[str] = "als"
     package: ClassVar[str | None] = "implicit"
     extra: ClassVar[str | None] = "peers"
 
     embedding_dim: int = Field(128, ge=1)
     """Dimension of the embeddings."""
     reg: float = Field(50.0, ge=0)
-    r"""L2 regularization :math:`\\lambda` of the paper's equation 3."""
+    r"""L2 regularization :math:`\lambda` of the paper's equation 3."""
     alpha: float = Field(4.0, gt=0)
     """Confidence of observed movies; all others have 1."""
     epochs: int = Field(15, ge=1)
@@ -102,13 +101,7 @@ class ALSModel(Recommender):
     graph: Graph
     fitted: Any
     share: Tensor
-    estimator: Estimator
-    name = "als"
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
+    estimator: ALS
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""
@@ -137,7 +130,7 @@ class ALSModel(Recommender):
 class BPR(DotProductEstimator):
     """Bayesian personalized ranking with matrix factorization (Rendle et al., UAI 2009).
 
-    `implicit` samples negatives in proportion to their popularity, and so recommends fewer popular movies.
+    `implicit` samples negatives in proportion to their popularity, and therefore recommends fewer popular movies.
 
     Examples
     --------
@@ -150,7 +143,6 @@ class BPR(DotProductEstimator):
     [0]
     """
 
-    name: ClassVar[str] = "bpr"
     package: ClassVar[str | None] = "implicit"
     extra: ClassVar[str | None] = "peers"
 
@@ -186,7 +178,7 @@ class BPR(DotProductEstimator):
                 observed, show_progress=False, callback=lambda _, __, right, skipped: found.append((right, skipped))
             )
             right, skipped = found[0]
-            return 1 - right / max(observed.nnz - skipped, 1)
+            return 1 - right / max(int(observed.nnz) - skipped, 1)
 
         def snapshot() -> DotProductModel:
             # The last column of the movies is their bias; that of the users is 1.

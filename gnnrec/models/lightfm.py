@@ -47,7 +47,6 @@ class LightFM(Estimator):
     [0]
     """
 
-    name: ClassVar[str] = "lightfm"
     package: ClassVar[str | None] = "lightfm"
     extra: ClassVar[str | None] = "peers"
     trains_in_epochs: ClassVar[bool] = True
@@ -82,8 +81,8 @@ class LightFM(Estimator):
         def snapshot() -> LightFMModel:
             (_, user), (bias, movie) = learner.get_user_representations(), learner.get_item_representations()
             learned = user, np.column_stack([movie, bias])
-            parts = [part for table, both in zip(tables, learned, strict=True) for part in table.tables(both)]
-            return LightFMModel(graph, *parts, self)
+            (user_ids, profile), (movie_ids, tags) = (t.tables(both) for t, both in zip(tables, learned, strict=True))
+            return LightFMModel(graph, user_ids, profile, movie_ids, tags, self)
 
         negatives = NegativeSampler(graph)
 
@@ -105,7 +104,7 @@ class LightFM(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> LightFMModel:
         """See `Estimator.restore`."""
-        return LightFMModel(graph, *(state[name] for name in ("users", "profile", "movies", "tags")), self)
+        return LightFMModel(graph=graph, estimator=self, **state)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,8 +118,8 @@ class LightFMModel(Recommender):
         ``[num_trained_users, dim]`` and ``[num_profile, dim]`` float32, embeddings of user ids (zeros for users without
         ratings) and of the columns of ``UserBatch.x`` and occupations.
     movies, tags : Tensor
-        ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, embeddings of movie ids (zeros for unrated
-        movies) and of the columns of `gnnrec.models.content.tag_matrix`; the last column is the bias.
+        ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, embeddings of movie ids (zeros for
+        movies without ratings) and of the columns of `gnnrec.models.content.tag_matrix`; the last column is the bias.
     estimator : LightFM
     """
 
@@ -129,13 +128,7 @@ class LightFMModel(Recommender):
     profile: Tensor
     movies: Tensor
     tags: Tensor
-    estimator: Estimator
-    name = "lightfm"
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
+    estimator: LightFM
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32; new users are scored by their profile."""
@@ -178,9 +171,9 @@ class LightFMModel(Recommender):
 
 def _profile(users: UserBatch) -> Tensor:
     """Return ``[num_users, num_features + num_occupations]``: age, gender and occupation."""
-    works = torch.zeros(users.num_users, users.num_occupations)
-    works[users.occupation] = 1.0
-    return torch.cat([users.x, works], dim=1)
+    occupations = torch.zeros(users.num_users, users.num_occupations)
+    occupations[users.occupation] = 1.0
+    return torch.cat([users.x, occupations], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

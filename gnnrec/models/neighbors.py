@@ -1,7 +1,7 @@
 """Models that are one movie-to-movie matrix: item-kNN, EASE and SLIM.
 
-A user's scores are the sum of the matrix rows of the movies they rated. Nothing is stored per user, so new users, new
-ratings and known users are treated alike.
+A user's scores are the sum of the matrix rows of the rated movies. Nothing is stored per user, so new users and new
+ratings need no training.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -26,7 +26,7 @@ PRIOR = 1e-6
 """Score of a movie that every user rated, where the matrix is zero: breaks ties by popularity."""
 
 BLOCK = 256
-"""Matrix columns multiplied at a time, so that they stay in the processor cache: several times faster."""
+"""Matrix columns per product: they fit the processor cache, which is several times faster."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,8 +35,8 @@ class ItemSimilarityModel(Recommender):
 
     .. math:: s_{uj} = \sum_{i \in H_u} W_{ij} + 10^{-6} \, p_j
 
-    with :math:`p_j` the fraction of users who rated movie `j` in training. The last term matters only where the first is
-    zero: an empty history gets the most popular movies.
+    with :math:`p_j` the fraction of users with a training rating of movie `j`. The last term matters only where the
+    first is zero: an empty history gets the most popular movies.
 
     Attributes
     ----------
@@ -44,23 +44,14 @@ class ItemSimilarityModel(Recommender):
     weights : Tensor
         ``[num_movies, num_movies]`` float32, from movie (row) to movie (column).
     share : Tensor
-        ``[num_movies]`` float32, share of the users who rated each movie when it was fitted.
+        ``[num_movies]`` float32, fraction of the training users who rated each movie.
+    estimator : Estimator
     """
 
     graph: Graph
     weights: Tensor
     share: Tensor
     estimator: Estimator
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """Registered name of the model."""
-        return self.estimator.name
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
 
     def state(self) -> dict[str, Tensor]:
         """See `Recommender.state`."""
@@ -127,8 +118,6 @@ class ItemKNN(ItemSimilarityEstimator):
     [30]
     """
 
-    name: ClassVar[str] = "itemknn"
-
     num_neighbors: int = Field(200, ge=1)
     """Neighbors kept per movie."""
     shrink: float = Field(0.0, ge=0)
@@ -161,8 +150,6 @@ class EASE(ItemSimilarityEstimator):
     [30]
     """
 
-    name: ClassVar[str] = "ease"
-
     reg: float = Field(1000.0, gt=0)
     r"""L2 regularization :math:`\lambda`, in numbers of ratings."""
 
@@ -181,11 +168,11 @@ class SLIM(ItemSimilarityEstimator):
 
     .. math::
         \min_B \tfrac{1}{2} \|X - XB\|_F^2 + \tfrac{\lambda_2}{2} \|B\|_F^2 + \lambda_1 \|B\|_1
-        \quad \text{with } B_{jj} = 0 \text{ and, if asked for, } B \ge 0
+        \quad \text{with } B_{jj} = 0 \text{ and, optionally, } B \ge 0
 
-    All columns are solved together: `B` carries the squares and the diagonal, its copy `C` the absolute values and the
-    sign, and the multiplier brings the two together. `C` is what is kept. With :math:`\lambda_1 = 0` and weights
-    of either sign the answer is that of EASE.
+    All columns are solved together: the squared terms and the diagonal constrain `B`, the L1 term and the sign its copy
+    `C`, and the multiplier makes both equal. The weights are `C`. With :math:`\lambda_1 = 0` and weights of either sign
+    the solution is that of EASE.
 
     Examples
     --------
@@ -196,8 +183,6 @@ class SLIM(ItemSimilarityEstimator):
     >>> model.recommend({40: 5}, k=1)["movie_id"].tolist()
     [30]
     """
-
-    name: ClassVar[str] = "slim"
 
     l1: float = Field(5.0, ge=0)
     r"""L1 regularization :math:`\lambda_1`, in numbers of ratings."""
@@ -216,7 +201,7 @@ class SLIM(ItemSimilarityEstimator):
 
 
 def _admm(gram: Tensor, l1: float, l2: float, rho: float, iterations: int, non_negative: bool) -> Tensor:
-    """Return `C` ``[num_movies, num_movies]`` by the paper's updates; `gram` is used up."""
+    """Return `C` ``[num_movies, num_movies]`` by the paper's updates; overwrites `gram`."""
     gram.diagonal().add_(l2 + rho)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     ridge = inverse * -(l2 + rho)  # inverse @ X.T @ X = I - (l2 + rho) * inverse

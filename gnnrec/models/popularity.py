@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -32,15 +32,13 @@ class Popularity(Estimator):
     [20, 10]
     """
 
-    name: ClassVar[str] = "popularity"
-
     def fit_graph(self, graph: Graph, run: FitRun) -> PopularityModel:
         """See `Estimator.fit_graph`."""
-        return PopularityModel(graph, movie_counts(graph))
+        return PopularityModel(graph, movie_counts(graph), self)
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> PopularityModel:
         """See `Estimator.restore`."""
-        return PopularityModel(graph, padded(state["counts"], graph.num_movies))
+        return PopularityModel(graph, padded(state["counts"], graph.num_movies), self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,11 +50,12 @@ class PopularityModel(Recommender):
     graph : Graph
     counts : Tensor
         ``[num_movies]`` float32, training ratings of each movie.
+    estimator : Popularity
     """
 
     graph: Graph
     counts: Tensor
-    name = "popularity"
+    estimator: Popularity
 
     def score(self, users: UserBatch) -> Tensor:
         """Return the counts ``[num_users, num_movies]``, the same for every user."""
@@ -73,11 +72,6 @@ class PopularityModel(Recommender):
     def state(self) -> dict[str, Tensor]:
         """See `Recommender.state`."""
         return {"counts": self.counts}
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return {}
 
     def __repr__(self) -> str:
         return f"PopularityModel({self.graph.num_movies:,} movies)"

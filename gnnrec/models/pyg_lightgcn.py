@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -36,8 +34,6 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
     >>> model.recommend(0, k=1)["movie_id"].tolist()  # what else users of that group rated
     [0]
     """
-
-    name: ClassVar[str] = "lightgcn"
 
     embedding_dim: int = Field(64, ge=1)
     """Dimension of the embeddings."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gnnrec._torch import pick_device
-from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown
@@ -51,8 +51,8 @@ def window_columns(row: Tensor, num_users: int, length: int) -> Tensor:
     `row` is sorted. Edges that do not fit have a negative column.
     """
     counts = torch.bincount(row, minlength=num_users)
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    return length - counts[row] + place
+    position = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    return length - counts[row] + position
 
 
 def history_tokens(users: UserBatch, num_movies: int, length: int) -> Tensor:
@@ -86,16 +86,6 @@ class SequenceModel(Recommender):
     network: SequenceNetwork
     estimator: Estimator
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """Registered name of the model."""
-        return self.estimator.name
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """See `Recommender.hyperparameters`."""
-        return self.estimator.model_dump(mode="json")
-
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""
         tokens = history_tokens(users, self.network.num_movies, self.network.length)
@@ -109,6 +99,10 @@ class SequenceModel(Recommender):
         """See `Recommender.with_graph`."""
         check_grown(self.network.num_movies, graph.num_movies)
         return replace(self, graph=graph)
+
+    def to(self, device: str) -> Self:
+        """See `Recommender.to`."""
+        return replace(self, network=copy.deepcopy(self.network).to(pick_device(device)))
 
     def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``, zeros for movies added later."""
@@ -191,7 +185,7 @@ class SequenceEstimator(Estimator, OptimizerConfig):
 
 
 class Block(nn.Module):
-    """Self-attention and a feed-forward network at each place, both with dropout, residual and layer norm."""
+    """Self-attention and a position-wise feed-forward network, both with dropout, residual and layer norm."""
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -201,32 +195,31 @@ class Block(nn.Module):
         self.forward_1, self.forward_2 = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
-        """Return ``[num_users, length, dim]``; `allowed` says which place may look at which."""
-        # As in the authors' program, queries are normalized before attention, keys and values are not.
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return ``[num_users, length, dim]``; `mask` is True where a position may attend to another."""
+        # As in the authors' code, queries are normalized before attention, keys and values are not.
         normed = self.norm_attention(x)
         query, key, value = (
             layer(source).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [num_users, num_heads, length, width]
             for layer, source in ((self.query, normed), (self.key, x), (self.value, x))
         )
         rate = self.dropout.p if self.training else 0.0
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=rate)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
         x = normed + mixed.transpose(1, 2).flatten(2)
         normed = self.norm_forward(x)
         hidden = self.dropout(torch.relu(self.forward_1(normed)))
-        return normed + self.dropout(self.forward_2(hidden))
+        output: Tensor = normed + self.dropout(self.forward_2(hidden))
+        return output
 
 
 class SASRecNetwork(SequenceNetwork):
-    """Embeddings of movies and places, blocks, and the same movie embeddings for the answer."""
+    """Embeddings of movies and positions, attention blocks, and the movie embeddings again as output."""
 
     def __init__(self, num_movies: int, length: int, dim: int, num_blocks: int, num_heads: int, dropout: float) -> None:
         super().__init__(num_movies, length)
-        if dim % num_heads:
-            raise ConfigError(f"dim must be a multiple of num_heads, not {dim} and {num_heads}")
         self.movie = nn.Embedding(num_movies + 2, dim, padding_idx=self.pad)
-        self.place = nn.Parameter(torch.empty(length, dim))
-        for table in (self.movie.weight, self.place):
+        self.position = nn.Parameter(torch.empty(length, dim))
+        for table in (self.movie.weight, self.position):
             nn.init.normal_(table, std=0.02)
         with torch.no_grad():
             self.movie.weight[self.pad] = 0.0
@@ -236,14 +229,15 @@ class SASRecNetwork(SequenceNetwork):
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Return ``[num_users, length, dim]``."""
-        x = self.dropout(self.movie(tokens) * self.place.size(1) ** 0.5 + self.place)
+        x = self.dropout(self.movie(tokens) * self.position.size(1) ** 0.5 + self.position)
         length = tokens.size(1)
         past = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
-        itself = torch.eye(length, dtype=torch.bool, device=tokens.device)  # padding sees itself, or its row were empty
-        allowed = past & ((tokens != self.pad).unsqueeze(1) | itself)  # [num_users, length, length]
+        itself = torch.eye(length, dtype=torch.bool, device=tokens.device)  # padding attends to itself: no empty rows
+        mask = past & ((tokens != self.pad).unsqueeze(1) | itself)  # [num_users, length, length]
         for block in self.blocks:
-            x = block(x, allowed.unsqueeze(1))
-        return self.norm(x)
+            x = block(x, mask.unsqueeze(1))
+        output: Tensor = self.norm(x)
+        return output
 
     def output(self) -> tuple[Tensor, Tensor]:
         """Return the movie embeddings, without a bias."""
@@ -265,12 +259,12 @@ class SASRec(SequenceEstimator):
     >>> from gnnrec import Dataset
     >>> rows = [(u, (u + t) % 5, t) for u in range(20) for t in range(3)]  # each movie is followed by the next one
     >>> dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"]))
-    >>> estimator = SASRec(embedding_dim=8, length=4, num_blocks=1, dropout=0, epochs=30, learning_rate=0.02, batch_size=20)
+    >>> small = {"embedding_dim": 8, "length": 4, "num_blocks": 1, "dropout": 0}
+    >>> estimator = SASRec(**small, epochs=30, learning_rate=0.02, batch_size=20)
     >>> estimator.fit(dataset).recommend({2: 5}, k=1)["movie_id"].tolist()
     [3]
     """
 
-    name: ClassVar[str] = "sasrec"
     patience: ClassVar[int] = 10
 
     embedding_dim: int = Field(64, ge=1)
@@ -286,6 +280,14 @@ class SASRec(SequenceEstimator):
     batch_size: int = Field(64, ge=1)
     """Users per step."""
 
+    @model_validator(mode="after")
+    def _heads_divide_the_dimension(self) -> Self:
+        if self.embedding_dim % self.num_heads:
+            raise ValueError(
+                f"embedding_dim must be a multiple of num_heads, not {self.embedding_dim} and {self.num_heads}"
+            )
+        return self
+
     def build_network(self, num_movies: int) -> SequenceNetwork:
         """See `SequenceEstimator.build_network`."""
         return SASRecNetwork(num_movies, self.length, self.embedding_dim, self.num_blocks, self.num_heads, self.dropout)
@@ -295,7 +297,6 @@ class SASRec(SequenceEstimator):
 class SASRecBinary(SASRec):
     """`SASRec` with the binary cross entropy of the paper."""
 
-    name: ClassVar[str] = "sasrec-binary"
     patience: ClassVar[int] = 20
 
     loss: Literal["softmax", "binary"] = "binary"
@@ -314,7 +315,8 @@ class AverageNetwork(SequenceNetwork):
         """Return ``[num_users, length, dim]``; the start token is part of the mean."""
         real = (tokens != self.pad).unsqueeze(-1).float()
         mean = (self.movie(tokens) * real).cumsum(1) / real.cumsum(1).clamp(min=1)
-        return self.dropout(mean)
+        output: Tensor = self.dropout(mean)
+        return output
 
     def output(self) -> tuple[Tensor, Tensor]:
         """Return weight and bias of the linear layer."""
@@ -342,8 +344,6 @@ class MeanPooling(SequenceEstimator):
     >>> estimator.fit(dataset).recommend({2: 5}, k=1)["movie_id"].tolist()
     [3]
     """
-
-    name: ClassVar[str] = "average"
 
     embedding_dim: int = Field(128, ge=1)
     """Dimension of the embeddings."""

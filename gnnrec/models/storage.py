@@ -1,4 +1,4 @@
-"""Run folders: a fitted model on disk as readable files, written completely or not at all, without pickles."""
+"""Run folders: fitted models on disk, without pickles, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FORMAT = 4
 """Version of the run folder layout."""
 HEADER = "run.json"
 RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
-"""Optional files of a run; they are removed when another run replaces it."""
+"""Optional files of a run, removed when another run replaces it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Contents of a run folder, before a model is made of them."""
+    """Contents of a run folder."""
 
     model: str
     settings: dict[str, Any]
@@ -46,15 +46,15 @@ class Run:
 
 
 def write_run(path: str | Path, model: Recommender, keep: Iterable[str] = ()) -> Path:
-    """Write a fitted model to a new folder and move it into place; `keep` as in `new_folder`."""
-    with new_folder(path, header=HEADER, owned=RUN_FILES, what="saved run", keep=keep) as folder:
+    """Write a fitted model to a folder, replacing an earlier run; `keep` as in `new_folder`."""
+    with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
         (folder / "config.yaml").write_text(settings, encoding="utf-8")
         write_weights(folder, model.state())
         _write_graph(model.graph, folder)
         write_json(folder / "metrics.json", {"history": list(model.history), "report": dict(model.report)})
         for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner alone
+            file.chmod(0o644)  # safetensors makes files that only the owner can read
         header = {
             "format": FORMAT,
             "model": model.name,
@@ -100,7 +100,7 @@ def _write_graph(graph: Graph, folder: Path) -> None:
     )
     nodes = {
         "name": dataset.name,
-        "known": {what: values.tolist() for what, values in graph.vocabularies.items()},
+        "vocabularies": {kind: values.tolist() for kind, values in graph.vocabularies.items()},
         "features": {
             name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
             for name, vectors in dataset.features.items()
@@ -129,13 +129,13 @@ def _read_graph(folder: Path) -> Graph:
         name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["description"])
         for name, of in nodes["features"].items()
     }
-    known = {what: pd.Index(values, dtype=object) for what, values in nodes["known"].items()}
+    vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
     dataset = Dataset.trusted(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
-    return Graph.from_dataset(dataset, known)
+    return Graph.from_dataset(dataset, vocabularies)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return a frame as JSON values: numbers stay numbers, text stays text, unknown is null."""
+    """Return the columns of a frame as JSON values; missing values are null."""
     return {str(name): [_plain(v) for v in frame[name].tolist()] for name in frame.columns}
 
 

@@ -68,6 +68,8 @@ class FitRun:
         Show a progress bar.
     model, settings : str and dict
         Name and hyperparameters of the model, for callbacks.
+    history : list of dict
+        Figures of each epoch, filled by `run_epochs`.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class FitRun:
     progress: bool = False
     model: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def run_epochs(
         self,
@@ -135,6 +138,7 @@ class FitRun:
                         state.epochs_since_best += 1
                         if score > best_score:
                             best, best_score, state.epochs_since_best = model, score, 0
+                    self.history.append(state.figures)
                     bar.epoch(state.figures)
                     callbacks.on_epoch_end(state)
         finally:
@@ -157,7 +161,8 @@ def frozen(network: Network) -> Network:
 
 def batches(size: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
     """Return a random permutation of ``range(size)`` in batches."""
-    return torch.randperm(size, generator=generator).split(batch_size)
+    shuffled: tuple[Tensor, ...] = torch.randperm(size, generator=generator).split(batch_size)
+    return shuffled
 
 
 def trained_users(graph: Graph) -> Tensor:
@@ -185,8 +190,8 @@ class NegativeSampler:
         self._before = counts.cumsum(0) - counts  # [num_users], ratings of earlier users
         self._left = self.num_movies - counts
         row, movie = keys // self.num_movies, keys % self.num_movies
-        place = torch.arange(len(keys)) - self._before[row]
-        self._keys = row * (self.num_movies + 1) + movie - place
+        position = torch.arange(len(keys)) - self._before[row]  # of the movie among the user's
+        self._keys = row * (self.num_movies + 1) + movie - position
 
     def sample(self, users: Tensor, generator: torch.Generator) -> Tensor:
         """Return a movie for each of `users` (node ids, any shape); any movie for users who rated all of them."""

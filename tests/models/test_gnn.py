@@ -31,7 +31,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity
 from gnnrec.models import gnn as storage
 from gnnrec.models.gnn import make_encoder
-from gnnrec.nn import ENCODERS
+from gnnrec.registry import ENCODERS
 from tests.helpers.settings import FAST
 
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=2"])
@@ -134,7 +134,7 @@ def test_odd_data_survives(tmp_path: Path, string_ids: bool) -> None:
     assert_same_model(load(tmp_path / "again"), model)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_a_model_that_took_in_more_survives(encoder: str, tmp_path: Path) -> None:
     model = fit(
         make_sample(50, 30, seed=6, ratings_per_user=8), QUICK.override([f"model.encoder={encoder}"]), progress=False
@@ -295,7 +295,7 @@ def unseen_by(model: RecGraph, user: int) -> int:
     return int(recommend(model, user, k=1)["movie_id"].iloc[0])
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_someone_arriving_does_not_change_the_others(encoder: str) -> None:
     """A newcomer asked about as NewUser equals a stored one: the movies' degrees are not theirs to change."""
     world = make_sample(50, 30, seed=6, ratings_per_user=8)
@@ -378,7 +378,7 @@ def test_one_rating_of_a_new_movie_does_not_drown_a_history(trained: RecGraph) -
     assert sum(shared) / len(shared) > 16
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_held_out_movies_find_their_audience(encoder: str) -> None:
     """40 movies are unknown in training; by chance 10 of 40 hold a quarter of what people watched."""
     split = Split.held_out_movies(make_sample(), 0.1)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from gnnrec import Config, Graph, RecGraph, Split, fit
-from gnnrec.nn import ENCODERS
+from gnnrec.registry import ENCODERS
 from tests.helpers.contract import CHECKS, Subject
 
 
 def trained_by(encoder: str, *, temporal: bool = False) -> Callable[[Graph], RecGraph]:
     config = Config.from_mapping(
         {
-            "model": {"encoder": encoder, "embedding_dim": 16, "time": time, "rating_decays": [5], "dropout": 0.0,
+            "model": {"encoder": encoder, "embedding_dim": 16, "temporal": temporal, "rating_decays": [5], "dropout": 0.0,
                       "user_degree_smoothing": 0},
             # In these small worlds people have few ratings anyway.
             "train": {"batch_size": 32, "learning_rate": 0.01, "epochs": 30, "history_truncation": 0},
@@ -35,8 +35,8 @@ def trained_by(encoder: str, *, temporal: bool = False) -> Callable[[Graph], Rec
 
 
 SUBJECTS = {
-    f"{name}{' in time' if time else ''}": Subject(trained_by(name, time=time))
-    for name in ENCODERS
+    f"{name}{' in time' if time else ''}": Subject(trained_by(name, temporal=time))
+    for name in ENCODERS.names()
     for time in (False, True)
 }
 

@@ -15,12 +15,13 @@ from gnnrec import Config, Dataset, Graph, Split, fit
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.nn import ENCODERS, DropMask, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder, NodeFeatures
+from gnnrec.registry import ENCODERS
+from gnnrec.nn import DropMask, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder, NodeFeatures
 from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures
 from gnnrec.sparse import Adjacency
 from gnnrec.splitting import random_split
 
-EVERY_ENCODER = [(name, num_layers) for name in ENCODERS for num_layers in (1, 2)]
+EVERY_ENCODER = [(name, num_layers) for name in ENCODERS.names() for num_layers in (1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +251,7 @@ def test_a_movie_added_later_is_its_content(graph: Graph, name: str, num_layers:
     assert torch.equal(after["movie"][-1], torch.zeros(6))  # nothing is known of it
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_ids_of_movies_that_nobody_rated_are_never_used(name: str) -> None:
     world = make_sample(40, 30, seed=1, ratings_per_user=6)
     movies = pd.concat([world.movies, pd.DataFrame({"movie_id": [77, 78], "genres": ["Drama", ""]})])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gnnrec.nn import LOSSES
+from gnnrec.registry import LOSSES
 from gnnrec.nn.losses import bpr, softmax, weighted_mse
 from gnnrec.sparse import Adjacency
 
@@ -143,48 +143,48 @@ def test_bpr_draws_evenly() -> None:
     assert share[2].item() == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSSES.names())
 @settings(max_examples=20, deadline=None)
 @given(case=cases(), seed=st.integers(0, 2**20))
 def test_gradients_are_the_slopes(name: str, case: Case, seed: int) -> None:
     def loss(z: Tensor, targets: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed)  # the same draws at every call
-        return LOSSES[name](z, targets, case.user_movie, case.question, generator)
+        return LOSSES.get(name)(z, targets, case.user_movie, case.question, generator)
 
     assert torch.autograd.gradcheck(loss, (case.z.clone().requires_grad_(), case.targets.clone().requires_grad_()))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSSES.names())
 def test_a_step_downhill_ranks_the_question_higher(name: str) -> None:
     z, targets = torch.tensor([[1.0, 0.5]]), torch.randn(5, 2, generator=torch.Generator().manual_seed(1)).abs()
     z.requires_grad_()
     watched = Adjacency(torch.tensor([0, 0]), torch.tensor([1, 3]), 1, 5)
     question = torch.tensor([True, False])
-    before = LOSSES[name](z, targets, watched, question, torch.Generator().manual_seed(0))
+    before = LOSSES.get(name)(z, targets, watched, question, torch.Generator().manual_seed(0))
     (slope,) = torch.autograd.grad(before, z)
-    after = LOSSES[name](z - 0.01 * slope, targets, watched, question, torch.Generator().manual_seed(0))
+    after = LOSSES.get(name)(z - 0.01 * slope, targets, watched, question, torch.Generator().manual_seed(0))
     assert slope.norm() > 1e-3
     assert after < before
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSSES.names())
 def test_what_carried_a_message_is_neither_right_nor_wrong(name: str) -> None:
     """The target of a message movie gets no gradient: from an empty question list, or from others' questions."""
     z = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
     targets = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
     # Movie 0 is a message for both people; 1 a question for both.
     watched = Adjacency(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), 2, 4)
-    LOSSES[name](z, targets, watched, torch.tensor([False, True, False, True]), torch.Generator()).backward()
+    LOSSES.get(name)(z, targets, watched, torch.tensor([False, True, False, True]), torch.Generator()).backward()
     torch.testing.assert_close(targets.grad[0], torch.zeros(3), atol=1e-6, rtol=0)
     assert targets.grad[1].norm() > 1e-3
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSSES.names())
 def test_a_question_whose_target_is_still_zero(name: str) -> None:
     """So it is at the first step for a rated movie whose id is dropped: content starts at zero."""
     z, targets = torch.ones(1, 2), torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).requires_grad_()
     watched = Adjacency(torch.tensor([0]), torch.tensor([0]), 1, 3)
-    loss = LOSSES[name](z, targets, watched, torch.tensor([True]), torch.Generator())
+    loss = LOSSES.get(name)(z, targets, watched, torch.tensor([True]), torch.Generator())
     expected = {"weighted_mse": 1 + 0.3 * 2, "softmax": np.log(1 + 2 * np.e), "bpr": np.log(1 + np.e)}
     assert loss.item() == pytest.approx(expected[name], rel=1e-6)
     loss.backward()
@@ -195,7 +195,7 @@ def test_a_question_whose_target_is_still_zero(name: str) -> None:
 def test_without_questions_there_is_nothing_to_lose(name: str) -> None:
     z, targets = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3)
     watched = Adjacency(torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 4)
-    loss = LOSSES[name](z, targets, watched, torch.tensor([False, False]), torch.Generator())
+    loss = LOSSES.get(name)(z, targets, watched, torch.tensor([False, False]), torch.Generator())
     loss.backward()
     assert loss.item() == 0
     assert z.grad.abs().sum() == 0

@@ -17,7 +17,8 @@ from gnnrec import Config, Dataset, Graph
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.nn import ENCODERS, Encoder, GraphTensors, TemporalPooling
+from gnnrec.registry import ENCODERS
+from gnnrec.nn import Encoder, GraphTensors, TemporalPooling
 from gnnrec.nn.temporal import DateEncoding
 from tests.helpers.histories import DAY, NUM_MOVIES, Rating, batch_of_histories, flat, histories
 
@@ -271,11 +272,11 @@ def of_one(graph: Graph, history: list[int]) -> UserBatch:
     )
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_order_counts_when_time_is_on(graph: Graph, name: str) -> None:
     history = [3, 17, 8, 25, 30, 11]
     for time, same in ((True, False), (False, True)):
-        encoder = encoder_for(graph, name, time=time)
+        encoder = encoder_for(graph, name, temporal=time)
         states = encoder.movies(GraphTensors.of(graph))
         one, other = (encoder.users(of_one(graph, order), states) for order in (history, history[::-1]))
         assert torch.allclose(one, other, atol=1e-5) == same
@@ -287,7 +288,7 @@ def change(graph: Graph, encoder: Encoder, one: list[int], other: list[int]) -> 
     return (encoder.users(of_one(graph, one), states) - encoder.users(of_one(graph, other), states)).norm().item()
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_what_came_last_weighs_more(graph: Graph, name: str) -> None:
     """As training finds it, mixture and network still at their start; the same movie, first or last."""
     encoder, fresh = encoder_for(graph, name), TemporalPooling(6, (0.7, 3.0, 12.0), hidden_dim=5).eval()
@@ -305,7 +306,7 @@ def test_what_came_last_weighs_more(graph: Graph, name: str) -> None:
     assert change(graph, encoder, history, [added, *history]) < change(graph, encoder, history, [*history, added])
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_a_movie_nobody_rated_does_not_drown_the_others(graph: Graph, name: str) -> None:
     """It has content only and counts like a typical movie, not as the rarest of all."""
     encoder = encoder_for(graph, name, movie_degree_smoothing=0.0)
@@ -316,7 +317,7 @@ def test_a_movie_nobody_rated_does_not_drown_the_others(graph: Graph, name: str)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_a_person_is_the_same_alone_and_among_all(graph: Graph, name: str, num_layers: int) -> None:
     encoder = encoder_for(graph, name, num_layers=num_layers, day_decays=[3], rating_decays=[5], date_features=True)
     tensors = GraphTensors.of(graph)

@@ -18,12 +18,13 @@ from gnnrec.config import TrainConfig
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.nn import ENCODERS, LOSSES, Encoder, GraphTensors
+from gnnrec.registry import ENCODERS, LOSSES
+from gnnrec.nn import Encoder, GraphTensors
 from gnnrec.splitting import leave_one_out
 from gnnrec.training import edge_sampling as asking
 from gnnrec.training.edge_sampling import _loss, _newcomers, batch_loss, sample_batches
 
-EVERY_ENCODER = [(name, num_layers) for name in ENCODERS for num_layers in (1, 2)]
+EVERY_ENCODER = [(name, num_layers) for name in ENCODERS.names() for num_layers in (1, 2)]
 IN_TIME = {
     "temporal": True,
     "embedding_dim": 6,
@@ -104,9 +105,9 @@ def test_every_moment_can_be_drawn_the_first_and_the_last_too(graph: Graph) -> N
     assert len(torch.unique(torch.cat(sample_batches(graph, train, seeded())))) == len(graph.users.user_index)
 
 
-@pytest.mark.parametrize("objective", ["random", "next"])
-def test_a_seed_decides_what_is_drawn(graph: Graph, questions: str) -> None:
-    train = TrainConfig(objective=questions, batch_size=9)
+@pytest.mark.parametrize("objective", ["masked_edges", "next_item"])
+def test_a_seed_decides_what_is_drawn(graph: Graph, objective: str) -> None:
+    train = TrainConfig(objective=objective, batch_size=9)
     one, again, other = (torch.cat(sample_batches(graph, train, seeded(s))) for s in (3, 3, 4))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
@@ -168,7 +169,7 @@ def spy(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, drawn: 
         patch.setattr(encoder, "users", users)
         patch.setattr(encoder, "movies", movies)
         patch.setattr(asking, "_loss", loss)
-        train = TrainConfig(**{"objective": "next", "loss": "softmax", **options})
+        train = TrainConfig(**{"objective": "next_item", "loss": "softmax", **options})
         batch_loss(encoder, graph, GraphTensors.of(graph), drawn, train, seeded(1))
     return Seen(**seen)
 
@@ -228,7 +229,7 @@ def test_of_two_moments_the_earlier_does_not_see_the_later(
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_these_tests_can_fail(graph: Graph, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let later ratings through to the movies, or end a history one rating too late, and it shows."""
     moments = moments_of(graph)[:5]
@@ -249,7 +250,7 @@ def test_these_tests_can_fail(graph: Graph, monkeypatch: pytest.MonkeyPatch, nam
     assert not torch.equal(*seen)
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_with_one_layer_not_even_a_count_of_later_ratings_is_seen(
     graph: Graph, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -312,14 +313,14 @@ def test_short_histories_are_of_all_lengths_up_to_fifteen(monkeypatch: pytest.Mo
 # Losses are finite whatever is drawn
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("objective", ["random", "next"])
-def test_people_who_watched_everything(loss: str, questions: str) -> None:
+@pytest.mark.parametrize("loss", LOSSES.names())
+@pytest.mark.parametrize("objective", ["masked_edges", "next_item"])
+def test_people_who_watched_everything(loss: str, objective: str) -> None:
     """Of the catalogue nothing may be left for the softmax to choose from."""
     rows = pd.DataFrame({"user_id": [1, 1, 2, 2], "movie_id": [10, 20, 10, 20], "timestamp": [1, 2, 2, 1]})
     graph = Graph.from_dataset(Dataset(rows))
     encoder, tensors = encoder_for(graph, "lightgcn", 2), GraphTensors.of(graph)
-    train, generator = TrainConfig(objective=questions, loss=loss, edge_dropout=0.2), seeded()
+    train, generator = TrainConfig(objective=objective, loss=loss, edge_dropout=0.2), seeded()
     for _ in range(20):
         for drawn in sample_batches(graph, train, generator):
             encoder.zero_grad()
@@ -334,7 +335,7 @@ def test_people_who_watched_everything(loss: str, questions: str) -> None:
 
 NUM_MOVIES, WATCHED = 40, 16
 NEXT = {
-    "loss": "softmax", "objective": "next", "metric": "hit_rate", "k": 10, "batch_size": 128, "learning_rate": 0.01,
+    "loss": "softmax", "objective": "next_item", "metric": "hit_rate", "k": 10, "batch_size": 128, "learning_rate": 0.01,
     "history_dropout": 0.0, "id_dropout": 0.0, "edge_dropout": 0.2, "cutoffs_per_user": 8, "patience": 100,
 }  # fmt: skip
 SMALL = {"temporal": True, "embedding_dim": 32, "hidden_dim": 32, "init": "transitions", "dropout": 0.1}
@@ -388,7 +389,7 @@ def hits_of_first(split: Split, **model: object) -> float:
     return float(evaluate(trained, split.test, ks=(1,), metrics=("hit_rate",), history=split.valid)["value"].iloc[0])
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ENCODERS.names())
 def test_what_always_follows_is_learned(cycle: Split, name: str) -> None:
     assert hits_of_first(cycle, encoder=name, init="random") > 0.95
 
