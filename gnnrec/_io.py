@@ -24,53 +24,6 @@ def write_atomic(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def new_folder(
-    path: str | Path, *, header: str, owned: Container[str], what: str, keep: Iterable[str] = ()
-) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block ends, and replaces an earlier one.
-
-    Parameters
-    ----------
-    path : str or Path
-    header : str
-        File by which an earlier folder of the same kind is recognized.
-    owned : container of str
-        Files of the earlier folder that are removed; all others stay.
-    what : str
-        Kind of folder, for error messages.
-    keep : iterable of str
-        Names from `owned` that stay unless they are written anew.
-
-    Raises
-    ------
-    DataError
-        The folder exists, is not empty, and has no `header`.
-    """
-    target = Path(path).resolve()  # a link to a folder stays a link
-    if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
-        raise DataError(f"{path} exists and is not a {what}; choose another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    old = temporary.with_name(temporary.name + ".old")
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        for entry in target.iterdir() if target.exists() else ():
-            stays = entry.name in keep or entry.name not in owned
-            if stays and not (temporary / entry.name).exists():
-                copy = shutil.copytree if entry.is_dir() else shutil.copy2
-                copy(entry, temporary / entry.name)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-    finally:
-        if old.exists() and not target.exists():  # stopped between the two renames: nothing has happened
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2), encoding="utf-8")

@@ -41,6 +41,9 @@ class Registry:
     builtin : mapping of str to str
         Built-in names and the modules that register them.
 
+    set_name : bool
+        Whether to set the attribute ``name`` of registered objects.
+
     Examples
     --------
     >>> colors = Registry("color")
@@ -54,8 +57,9 @@ class Registry:
     gnnrec.errors.ConfigError: unknown color 'rde'; did you mean 'red'?; choose one of red
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str] | None = None) -> None:
+    def __init__(self, kind: str, builtin: Mapping[str, str] | None = None, *, set_name: bool = False) -> None:
         self.kind = kind
+        self.set_name = set_name
         self.builtin = dict(builtin or {})
         self._objects: dict[str, Any] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
@@ -89,6 +93,8 @@ class Registry:
             if is_taken:
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
             self._objects[name], self._metadata[name], self._definitions[name] = registered, metadata, definition
+            if self.set_name:
+                registered.name = name  # type: ignore[attr-defined]
             return registered
 
         return decorator
@@ -226,6 +232,7 @@ MODELS = Registry(
         "lightfm": "gnnrec.models.lightfm",
         **dict.fromkeys(("average", "sasrec", "sasrec-binary"), "gnnrec.models.sequential"),
     },
+    set_name=True,
 )
 DATASETS = Registry(
     "dataset",

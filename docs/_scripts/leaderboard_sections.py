@@ -152,6 +152,4 @@ SECTIONS: dict[str, Section] = {
     ),
 }
 
-TIME = {
-    "time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --time-limit 900"
-}
+TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --time-limit 900"}

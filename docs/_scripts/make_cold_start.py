@@ -52,7 +52,9 @@ CONTENT = {"facts": "numeric", "people": "cast"}
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write docs/results/cold-start.md.")
     parser.add_argument("--run", nargs="*", metavar="FILE", help="measure these files first, by default all")
-    parser.add_argument("--features", type=Path, default=Path("features/ml-1m"), help="folder that `gnnrec features` wrote")
+    parser.add_argument(
+        "--features", type=Path, default=Path("features/ml-1m"), help="folder that `gnnrec features` wrote"
+    )
     parser.add_argument("--split", type=Path, help=f"the folder {SPLIT}, by default $GNNREC_DATA/splits/{SPLIT}")
     arguments = parser.parse_args()
     if unknown := set(arguments.run or ()) - set(COMMANDS):

@@ -91,7 +91,9 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
             continue
         report = reports[file]
         limit = f"; no model started an epoch after {report.time_limit:g} s" if report.time_limit else ""
-        parts.append(f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}.")
+        parts.append(
+            f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}."
+        )
         parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
         parts.append(our_table(section, rows))

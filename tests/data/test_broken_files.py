@@ -117,7 +117,9 @@ def test_valid_files(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "file", "content", "line", "problem"), BROKEN)
-def test_broken_file(tmp_path: Path, kind: str, file: str, content: str | bytes, line: int | None, problem: str) -> None:
+def test_broken_file(
+    tmp_path: Path, kind: str, file: str, content: str | bytes, line: int | None, problem: str
+) -> None:
     write(tmp_path, VALID[kind] | {file: content})
     with pytest.raises(DataError) as caught:
         load_dataset(tmp_path)

@@ -278,7 +278,10 @@ def test_add_movies_of_a_new_genre_warns(graph):
     ("call", "message"),
     [
         (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [99]})), "movie 99 is unknown"),
-        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})), "'ann' has rated movie 10 already"),
+        (
+            lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})),
+            "'ann' has rated movie 10 already",
+        ),
         (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is there already"),
         (lambda g: g.add_movies(pd.DataFrame({"title": ["X"]})), "movie_id is missing|no column movie_id"),
         (lambda g: g.user_nodes(["ann", "zoe"]), "user 'zoe' is not in the graph; pass a NewUser"),

@@ -133,7 +133,13 @@ def model(request) -> RecGraph:
     config = Config.from_mapping(
         {
             "model": {"temporal": True, "embedding_dim": 16, "hidden_dim": 16, "rating_decays": [6]},
-            "train": {"objective": "next_item", "loss": "softmax", "epochs": 2, "batch_size": 64, "learning_rate": 0.01},
+            "train": {
+                "objective": "next_item",
+                "loss": "softmax",
+                "epochs": 2,
+                "batch_size": 64,
+                "learning_rate": 0.01,
+            },
         }
     )
     if request.param == "days and dates":

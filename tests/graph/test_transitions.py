@@ -87,7 +87,9 @@ def test_without_timestamps_there_is_no_relation() -> None:
 
 def test_it_is_computed_on_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users))
+    monkeypatch.setattr(
+        "gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users)
+    )
     graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
     assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
     assert graph.hetero_data is graph.hetero_data

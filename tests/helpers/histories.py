@@ -41,9 +41,7 @@ def histories(draw: st.DrawFn, most: int = NUM_MOVIES) -> list[list[Rating]]:
         movies = draw(st.lists(st.integers(0, NUM_MOVIES - 1), unique=True, max_size=most))
         # Whole half days, so that "within so many days" is met exactly now and then.
         times = sorted(draw(st.integers(0, 20)) * DAY // 2 for _ in movies)
-        users.append(
-            [(movie, float(draw(st.integers(1, 5))), time) for movie, time in zip(movies, times, strict=True)]
-        )
+        users.append([(movie, float(draw(st.integers(1, 5))), time) for movie, time in zip(movies, times, strict=True)])
     return users
 
 
