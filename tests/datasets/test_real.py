@@ -90,7 +90,7 @@ def test_published_split(ml_1m: Dataset) -> None:
         pytest.skip("GNNREC_DATA does not hold splits/Movielens1M_m1")
     split = Split.from_folder(folder, ml_1m)
     assert (len(split.train), len(split.valid), len(split.test)) == (796_244, 99_455, 99_455)
-    assert (len(split.catalogue), len(split.movies), split.name) == (3_043, 3_883, "ml-1m")
+    assert (len(split.catalog), len(split.movies), split.name) == (3_043, 3_883, "ml-1m")
     assert split.train["user_id"].nunique() == 6_022
 
 
@@ -116,7 +116,7 @@ def test_filters_on_ml_1m(ml_1m: Dataset) -> None:
 def test_protocols_on_ml_1m(ml_1m: Dataset, name: str, sizes: tuple[int, int, int], movies: int) -> None:
     split = make_split(ml_1m, name)
     assert (len(split.train), len(split.valid), len(split.test)) == sizes
-    assert len(split.catalogue) == movies
+    assert len(split.catalog) == movies
 
 
 @pytest.mark.real_data

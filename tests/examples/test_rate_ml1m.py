@@ -6,7 +6,6 @@ import runpy
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -19,6 +18,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.evaluation.fingerprint import Rows
 from gnnrec.ratings import Biases
 from gnnrec.splitting import random_ratings_split
+from tests.helpers.tuning import replace_rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--num-samples", "5")
@@ -57,7 +57,7 @@ def test_results_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         assert row["std"] == stdev(row["values"])
         assert min(row["fit_seconds"], row["evaluate_seconds"]) > 0
     ((digest, protocol),) = report.protocols.items()
-    parts = [f"seed {i} {part} {Rows.of(getattr(s, part))}" for i, s in enumerate(splits) for part in ("train", "test")]
+    parts = [f"seed {i} {part} {Rows.from_frame(getattr(s, part))}" for i, s in enumerate(splits) for part in ("train", "test")]
     assert protocol == "; ".join(
         [f"{digest} = small, random 90/10 of all ratings, seeds 0 to 1", *parts, "history train",
          "metrics rmse and mae, each rating counts alike"]
@@ -93,7 +93,7 @@ def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
 def test_attention_ignores_the_test_rows() -> None:
     made: dict[str, Any] = runpy.run_path(str(ROOT / "examples" / "rate_ml1m.py"), run_name="made")
     split = random_ratings_split(make_sample(80, 60))
-    other = replace(split, test=split.test.assign(rating=1.0).iloc[:9])
+    other = replace_rows(split, test=split.test.assign(rating=1.0).iloc[:9])
     first, second = (made["fit_attention"](one, 4, 0) for one in (split, other))
     assert predict_ratings(first, [1, 2]).equals(predict_ratings(second, [1, 2]))
     assert first.graph.dataset.num_ratings == len(split.train), (

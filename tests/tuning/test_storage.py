@@ -48,7 +48,7 @@ def worker(where: str, trials: int, together: Barrier, dies: bool) -> None:
 def work(where: str | Path, trials: int, dying: int) -> StudyResult:
     """Start two workers, and some that are killed in their first trial, at the same moment."""
     context = multiprocessing.get_context("forkserver")  # which imports PyTorch once for all of them
-    context.set_forkserver_preload(["gnnrec"])
+    context.set_forkserver_preload(["gnnrec.tuning"])
     together = context.Barrier(2 + dying, timeout=240)
     started = [context.Process(target=worker, args=(str(where), trials, together, i < dying)) for i in range(2 + dying)]
     for process in started:
