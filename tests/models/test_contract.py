@@ -111,7 +111,9 @@ def test_fit_by_name_class_and_instance() -> None:
 def test_missing_packages(monkeypatch: pytest.MonkeyPatch, dataset: Dataset = sample().dataset) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for cls, package in ((ALS, "implicit"), (LightFM, "lightfm")):
-        with pytest.raises(ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"):
+        with pytest.raises(
+            ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"
+        ):
             cls().fit(dataset)
     missing = [name for name in SMALL if MODELS.get(name).package is not None]
     assert missing == ["als", "bpr", "lightfm"]
