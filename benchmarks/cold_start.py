@@ -52,7 +52,7 @@ VARIANTS = {
     "genres, text": ("[genres]", "false", "[text]"),
     "genres, poster": ("[genres]", "false", "[poster]"),
     "genres, numeric": ("[genres]", "true", "[]"),
-    "genres, people": ("[genres,directors,actors]", "false", "[]"),
+    "genres, cast": ("[genres,directors,actors]", "false", "[]"),
     "all": ("[genres,directors,actors]", "true", "[text,poster]"),
     "all but text": ("[genres,directors,actors]", "true", "[poster]"),
     "all but poster": ("[genres,directors,actors]", "true", "[text]"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,12 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 import gnnrec
-from gnnrec.models import Watch
 from gnnrec.benchmarking import BenchmarkReport, aggregate_seeds, timed
-from gnnrec.cli.typed import script_line
 from gnnrec.evaluation import Fingerprint
-from gnnrec.ratings import RatingPredictor, evaluate_ratings, fit_rating_model, random_ratings_split
-from gnnrec.ratings.baselines import ATTENTION_OPTIMIZER, BiasedMF, Biases, HistoryAttention
+from gnnrec.ratings import BiasedMF, Biases, HistoryAttention, RatingPredictor, evaluate_ratings, fit_rating_model
+from gnnrec.splitting import random_ratings_split
 
 CONFIG = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
 """Config of the graph model, without the settings for cold-start users."""
@@ -49,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--with-attention", action="store_true", help="also fit the history attention")
     parser.add_argument(
-        "--attention-epochs", type=int, default=ATTENTION_OPTIMIZER.epochs, help="maximum epochs of the attention"
+        "--attention-epochs", type=int, default=HistoryAttention().epochs, help="maximum epochs of the attention"
     )
     parser.add_argument("--with-content-only", action="store_true", help="also fit a head without graph embeddings")
     parser.add_argument(
@@ -58,9 +57,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the results to, updated after every split")
     arguments = parser.parse_args()
     try:
-        run(arguments, script_line("examples/rate_ml1m.py", parser, arguments))
+        run(arguments, command_line(parser, arguments))
     except gnnrec.GnnrecError as error:
         sys.exit(f"error: {error}")
+
+
+def command_line(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
+    """Return the command for the results file: options that differ from their defaults, folders by name only."""
+    words = ["python", "examples/rate_ml1m.py"]
+    for name, value in vars(arguments).items():
+        if name in ("data_dir", "json") or value == parser.get_default(name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            words += [option, Path(one).name if Path(str(one)).is_absolute() else str(one)]
+    return shlex.join(words)
 
 
 def run(arguments: argparse.Namespace, command: str) -> None:
@@ -73,7 +87,9 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     for seed in range(arguments.seeds):
         split = random_ratings_split(dataset, seed=seed)
         console.print(repr(split), highlight=False, markup=False)
-        fingerprints.append(replace(Fingerprint.of(split), mask="nothing", candidates="test pairs", metrics=METRICS))
+        fingerprints.append(
+            replace(Fingerprint.from_split(split), mask="nothing", candidates="test pairs", metrics=METRICS)
+        )
         for name, fit in models(split, arguments, seed).items():
             model, fit_seconds = timed(fit)
             errors, evaluate_seconds = timed(partial(evaluate_ratings, model, split))
@@ -115,37 +131,30 @@ def combined_fingerprint(fingerprints: list[Fingerprint]) -> tuple[str, str]:
 
 def models(split: gnnrec.Split, arguments: argparse.Namespace, seed: int) -> dict[str, Callable[[], RatingPredictor]]:
     """Return a function for each model that fits it on the train rows."""
-    train = split.dataset
-    graph = gnnrec.Graph.from_dataset(train)
     config = CONFIG.override([f"train.seed={seed}", *arguments.set])
     rating_config = gnnrec.RatingConfig(num_samples=arguments.num_samples, seed=seed)
     fits: dict[str, Callable[[], RatingPredictor]] = {
-        "mean of all": partial(Biases.fit, graph, movie_reg=inf, user_reg=inf),
-        "mean of the movie": partial(Biases.fit, graph, user_reg=inf),
-        "movie and user biases": partial(Biases.fit, graph),
-        "biased MF": partial(BiasedMF.fit, graph, seed=seed),
+        "mean of all": partial(Biases(movie_reg=inf, user_reg=inf).fit, split),
+        "mean of the movie": partial(Biases(user_reg=inf).fit, split),
+        "movie and user biases": partial(Biases().fit, split),
+        "biased MF": partial(BiasedMF(seed=seed).fit, split),
     }
     if arguments.with_attention:
         fits["history attention"] = partial(fit_attention, split, arguments.attention_epochs, seed)
-    fits["gnnrec"] = partial(fit_rating_model, train, config, rating_config)
+    # The graph model holds out a tenth of each user's training ratings for early stopping.
+    fits["gnnrec"] = partial(fit_rating_model, split.dataset, config, rating_config)
     if arguments.with_content_only:
         # The head ignores the graph model's embeddings, so one epoch of it is enough.
         one_epoch = config.override(["train.epochs=1"])
         content_only = rating_config.model_copy(update={"use_graph_embeddings": False})
-        fits["gnnrec, content only"] = partial(fit_rating_model, train, one_epoch, content_only)
+        fits["gnnrec, content only"] = partial(fit_rating_model, split.dataset, one_epoch, content_only)
     return fits
 
 
-def fit_attention(split: gnnrec.Split, epochs: int, seed: int) -> HistoryAttention:
+def fit_attention(split: gnnrec.Split, epochs: int, seed: int) -> RatingPredictor:
     """Stop early on a tenth of the train rows; the returned model includes them in the users' histories."""
-    inner = random_ratings_split(split.dataset, seed=seed)
-    early_stopping = Watch(quality=lambda model: -float(evaluate_ratings(model, inner)["value"][0]))
-    model = HistoryAttention.fit(
-        gnnrec.Graph.from_dataset(inner.dataset),
-        optimizer=replace(ATTENTION_OPTIMIZER, epochs=epochs),
-        seed=seed,
-        early_stopping=early_stopping,
-    )
+    inner = random_ratings_split(split.dataset, (0.9, 0.1, 0.0), seed=seed)
+    model = HistoryAttention(epochs=epochs, seed=seed).fit(inner)
     return model.with_graph(gnnrec.Graph.from_dataset(split.dataset))
 
 

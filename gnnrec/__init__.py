@@ -56,7 +56,7 @@ _MODULES = {
 }
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = sorted(_SOURCES)  # noqa: PLE0605
+__all__ = sorted(_SOURCES)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,4 +2,5 @@
 
 from gnnrec.cli import app
 
-app(prog_name="gnnrec")
+if __name__ == "__main__":
+    app(prog_name="gnnrec")

@@ -1,4 +1,7 @@
-"""Progress bars: one look for epochs, trials, downloads and plain loops. `rich` is loaded when one is shown."""
+"""Progress bars on standard error: one look for epochs, trials, downloads and plain loops.
+
+`rich` is loaded when one is shown.
+"""
 
 from __future__ import annotations
 
@@ -124,9 +127,10 @@ def track(steps: Sequence[Step], description: str, *, enabled: bool) -> Iterable
     """Iterate over `steps` behind a progress bar."""
     if not enabled:
         return steps
+    import rich.console
     import rich.progress
 
-    return rich.progress.track(steps, description)
+    return rich.progress.track(steps, description, console=rich.console.Console(stderr=True))
 
 
 @contextmanager
@@ -134,6 +138,7 @@ def _bar(enabled: bool, *, remaining: bool = False) -> Iterator[Progress | None]
     if not enabled:
         yield None
         return
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -146,5 +151,5 @@ def _bar(enabled: bool, *, remaining: bool = False) -> Iterator[Progress | None]
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()]
     if remaining:
         columns.append(TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[figures]}")) as bar:
+    with Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
         yield bar

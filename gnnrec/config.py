@@ -6,6 +6,7 @@ losses and metrics are checked against the registries, so a registered extension
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 
 Positive = Annotated[float, Field(gt=0)]
 
+_LOSS_ARGUMENTS = 5
+"""Every loss takes this many arguments; further ones are options."""
 
 _validating: ContextVar[bool] = ContextVar("validating", default=False)
 
@@ -67,6 +70,9 @@ class Settings(BaseModel):
             except ValidationError as error:
                 raise ConfigError(_format(error, type(self))) from None
 
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self)))  # fields may be dicts
+
 
 def _registered(name: str, registry: Registry) -> str:
     try:
@@ -79,8 +85,8 @@ def _registered(name: str, registry: Registry) -> str:
 class ModelConfig(Settings):
     """Architecture of the network: the settings that all encoders share.
 
-    An encoder's own settings are a subclass that is registered with it, such as
-    `gnnrec.nn.lightgcn.LightGCNConfig`; `Config` picks the subclass by `encoder`.
+    The settings of one encoder are a subclass that is registered with it, such as
+    `gnnrec.nn.lightgcn.LightGCNConfig`; `Config` chooses the subclass by `encoder`.
     """
 
     encoder: str = "lightgcn"
@@ -136,7 +142,7 @@ class TrainConfig(Settings):
     loss: str = "weighted_mse"
     """Registered name of the loss."""
     negative_weight: float = Field(0.3, gt=0)
-    """Weight of unobserved movies in the weighted squared error."""
+    """Weight of unobserved movies, for losses that have this option: ``weighted_mse``."""
     loss_options: dict[str, Any] = {}
     """Further options of the loss, by parameter name."""
     objective: Literal["masked_edges", "next_item"] = "masked_edges"
@@ -188,7 +194,21 @@ class TrainConfig(Settings):
     @field_validator("metric")
     @classmethod
     def _metric_exists(cls, value: str) -> str:
-        return _registered(value, METRICS)
+        if METRICS.metadata(_registered(value, METRICS)).get("of", "users") != "users":
+            raise ValueError(f"the metric {value!r} does not measure accuracy; choose one that does, such as ndcg")
+        return value
+
+    @model_validator(mode="after")
+    def _loss_has_these_options(self) -> Self:
+        if not self.loss_options:
+            return self
+        parameters = inspect.signature(LOSSES.get(self.loss)).parameters
+        options = list(parameters)[_LOSS_ARGUMENTS:]
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        if not takes_any and (unknown := [name for name in self.loss_options if name not in options]):
+            choice = f"choose from {', '.join(options)}" if options else "it has none"
+            raise ValueError(f"loss_options: the loss {self.loss!r} has no option {', '.join(unknown)}; {choice}")
+        return self
 
 
 def model_config_class(encoder: str) -> type[ModelConfig]:
@@ -217,7 +237,14 @@ class Config(Settings):
         """Validate the model section as the settings class of its encoder."""
         if isinstance(value, ModelConfig):
             wanted = model_config_class(value.encoder)
-            return value if isinstance(value, wanted) else wanted(**value.model_dump(exclude_unset=True))
+            if type(value) is ModelConfig:  # has the shared settings only
+                return wanted(**value.model_dump(exclude_unset=True))
+            if type(value) is not wanted:
+                raise ValueError(
+                    f"{type(value).__name__} is not the settings class of the encoder {value.encoder!r}, which is "
+                    f"{wanted.__name__}; set its field encoder to the name that it is registered with"
+                )
+            return value
         if not isinstance(value, dict):
             return value
         default = ModelConfig.model_fields["encoder"].default
@@ -226,7 +253,7 @@ class Config(Settings):
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
-        """Check a nested mapping; a `ConfigError` names each wrong key and what was expected."""
+        """Return the config with the settings in a nested mapping; a `ConfigError` lists all wrong keys and values."""
         try:
             with _validation():
                 return cls.model_validate(values)
@@ -235,7 +262,9 @@ class Config(Settings):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a YAML file, by its path or by the name of one that comes with gnnrec; omitted keys keep their defaults.
+        """Read a YAML file, given by path or by the name of a config that comes with gnnrec.
+
+        Omitted keys have their default values.
 
         Examples
         --------
@@ -249,7 +278,7 @@ class Config(Settings):
         Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
     def override(self, assignments: Iterable[str]) -> Self:
-        """Return a config with ``section.key=value`` assignments applied; values are read as YAML."""
+        """Return a config with ``section.key=value`` assignments applied; values are in YAML."""
         assignments = list(assignments)
         values: dict[str, Any] = {"model": self.model.model_dump(), "train": self.train.model_dump()}
         for assignment in assignments:
@@ -265,7 +294,7 @@ class Config(Settings):
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         model = values["model"]
         if model["encoder"] in ENCODERS and model["encoder"] != self.model.encoder:
-            # Settings of the former encoder do not carry over.
+            # Drop settings that only the previous encoder has.
             known = model_config_class(model["encoder"]).model_fields
             given = {assignment.partition("=")[0].strip() for assignment in assignments}
             values["model"] = {k: v for k, v in model.items() if k in known or f"model.{k}" in given}
@@ -300,7 +329,7 @@ class RatingConfig(Settings):
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Return the config files that come with gnnrec, by name.
+    """Return the paths of the configs that come with gnnrec, by name.
 
     Examples
     --------
@@ -315,9 +344,9 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def find_config(name: str | Path) -> Path:
-    """Return the path of a config: of one that comes with gnnrec by its name, or else the path itself.
+    """Return the path of a config that comes with gnnrec, given its name; any other path is returned unchanged.
 
-    A file in the current folder wins over a name.
+    A file in the working directory takes precedence over a name.
 
     Examples
     --------
@@ -331,7 +360,13 @@ def find_config(name: str | Path) -> Path:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file, by path or shipped name; a `ConfigError` for anything else."""
+    """Return the mapping in a YAML file, given by path or by the name of a config that comes with gnnrec.
+
+    Raises
+    ------
+    ConfigError
+        The file does not exist or holds no mapping.
+    """
     path = find_config(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -358,7 +393,7 @@ def _no_config(path: Path) -> str:
 
 
 def config_keys(root: type[BaseModel]) -> list[str]:
-    """Return the sections of a settings class and ``section.key`` of everything in them, for all encoders."""
+    """Return the fields of a settings class and ``field.key`` of their own fields, including those of all encoders."""
     found = list(root.model_fields)
     for section, field in root.model_fields.items():
         annotation = field.annotation
@@ -371,7 +406,7 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
 
 def _format(error: ValidationError, root: type[BaseModel], where: str | None = None) -> str:
-    """Return one message for all problems that pydantic found."""
+    """Return one message for all errors of a validation."""
     found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in error.errors()]
     if where is None and len(found) == 1:
         return f"{root.__name__}: {found[0]}"
@@ -383,8 +418,9 @@ def _explain(error: Any, root: type[BaseModel]) -> str:
         keys = config_keys(root)
         key = ".".join(map(str, error["loc"]))
         if key in keys:
-            return "this key belongs to another encoder"
+            owners = [name for name in ENCODERS.names() if error["loc"][-1] in model_config_class(name).model_fields]
+            return f"only the encoder {' or '.join(owners)} has this setting"
         return f"there is no such key{did_you_mean(key, keys)}"
-    if error["type"] == "value_error":  # one of our own checks
+    if error["type"] == "value_error":  # from a validator of ours
         return str(error["ctx"]["error"])
     return f"{error['msg']} (got {error['input']!r})"

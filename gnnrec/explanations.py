@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 import torch
 
+from gnnrec._checks import check_integer
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import UserBatch, encode_users
 from gnnrec.models.base import Recommender
+from gnnrec.typing import MovieInput, UserInput
 
 PROFILE = "age, gender and occupation"
 """Value of the ``because`` column for the user's profile."""
@@ -19,7 +20,7 @@ COPIES = 256
 """Leave-one-out copies of a history scored at once; bounds memory."""
 
 
-def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) -> pd.DataFrame:
+def explain(model: Recommender, user: UserInput, movies: Iterable[MovieInput], k: int = 2) -> pd.DataFrame:
     """Return the main reasons why each movie was recommended to a user.
 
     Works with any model: the movies are scored again without each movie of the user's history in turn, and without
@@ -28,7 +29,7 @@ def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) ->
     Parameters
     ----------
     model : Recommender
-        A trained `RecGraph` or a baseline.
+        Any fitted model, such as a `RecGraph`.
     user : id, NewUser or mapping
         A single user, given as in `recommend`.
     movies : iterable of ids or titles
@@ -48,23 +49,21 @@ def explain(model: Recommender, user: Any, movies: Iterable[Any], k: int = 2) ->
     DataError
         More than one user is given, or a user or movie is unknown.
     ConfigError
-        `k` is below 1.
+        `model` is not a fitted model, or `k` is below 1.
 
     Examples
     --------
+    >>> from gnnrec import load_dataset
     >>> from gnnrec.models import EASE
-    >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.graph import Graph
-    >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
+    >>> model = EASE().fit(load_dataset("sample", num_users=60, num_movies=40))
     >>> explain(model, {1: 5, 2: 5}, [3], k=1).columns.tolist()
     ['movie_id', 'title', 'because', 'effect']
     """
     if not isinstance(model, Recommender):
-        raise DataError(f"explain needs a model, such as fit or load returns, not {type(model).__name__}")
+        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
         raise DataError(f"movies must be a list of ids or titles, not {movies!r}")
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, not {k}")
+    check_integer(k=k)
     users, _ = encode_users(model.graph, user)
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")

@@ -1,16 +1,15 @@
-"""Registries: every name that a config, a command or a function accepts, and the decorators that add one.
+"""Registries: the names that configs, commands and functions accept, and the decorators that add more.
 
-Registering is all an extension needs. Put the decorated class or function in a module of your own and name that module
-with ``--plugin``, with `load_plugins`, or as an entry point in the group ``gnnrec.plugins``::
+To extend gnnrec, decorate a class or function in a module of your own and name that module with ``--plugin``, with
+`load_plugins`, or as an entry point in the group ``gnnrec.plugins``::
 
     from gnnrec import register_metric
 
     @register_metric("first_hit")
-    def first_hit(relevant, num_relevant):
-        return relevant[:, 0].float()
+    def first_hit(hits, num_relevant):
+        return hits[:, 0].float()
 
-This module imports neither PyTorch nor any other part of the package, so names are cheap to list. Built-in names are
-imported on first use.
+This module does not import PyTorch, so names are cheap to list. Built-in objects are imported on first use.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -40,16 +40,21 @@ class Registry:
         What is registered, for error messages.
     builtin : mapping of str to str
         Built-in names and the modules that register them.
+
     set_name : bool
-        Whether the attribute ``name`` of registered objects is set to their name.
+        Whether to set the attribute ``name`` of registered objects.
 
     Examples
     --------
-    >>> colors = Registry("color", {})
+    >>> colors = Registry("color")
     >>> @colors.register("red", wavelength=700)
     ... def red(): ...
     >>> colors.names(), colors.get("red") is red, colors.metadata("red")["wavelength"]
     (['red'], True, 700)
+    >>> colors.get("rde")
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: unknown color 'rde'; did you mean 'red'?; choose one of red
     """
 
     def __init__(self, kind: str, builtin: Mapping[str, str] | None = None, *, set_name: bool = False) -> None:
@@ -58,31 +63,36 @@ class Registry:
         self.builtin = dict(builtin or {})
         self._objects: dict[str, Any] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
+        self._definitions: dict[str, tuple[str | None, str | None]] = {}  # module and qualified name
 
     def register(self, name: str, **metadata: Any) -> Callable[[T], T]:
-        """Return a decorator that registers a class, function or object under a name.
+        """Return a decorator that registers a class, function or other object.
+
+        Running the same definition again, as in a notebook, replaces the object.
 
         Parameters
         ----------
         name : str
-            Name for configs and commands; it must be free.
+            Name for configs and commands.
         **metadata
-            Facts about it that can be looked up with `metadata`.
+            Properties that `metadata` returns.
 
         Raises
         ------
         ConfigError
-            The name is taken.
+            The name is registered already.
         """
-        caller = sys._getframe(1).f_globals.get("__name__")
+        module = sys._getframe(1).f_globals.get("__name__")
 
         def decorator(registered: T) -> T:
-            taken = name in self._objects and not _same_definition(self._objects[name], registered)
-            # A built-in name that has not been imported yet is taken, too.
-            if taken or (name in self.builtin and name not in self._objects and caller != self.builtin[name]):
+            definition = (module, getattr(registered, "__qualname__", None))
+            if name in self._objects:
+                is_taken = definition != self._definitions[name]
+            else:  # a built-in name is taken before its module is imported, too
+                is_taken = self.builtin.get(name, module) != module
+            if is_taken:
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
-            self._objects[name] = registered
-            self._metadata[name] = metadata
+            self._objects[name], self._metadata[name], self._definitions[name] = registered, metadata, definition
             if self.set_name:
                 registered.name = name  # type: ignore[attr-defined]
             return registered
@@ -95,7 +105,7 @@ class Registry:
         return list(dict.fromkeys([*self.builtin, *self._objects]))
 
     def get(self, name: str) -> Any:
-        """Return what is registered under a name.
+        """Return a registered object.
 
         Raises
         ------
@@ -108,7 +118,7 @@ class Registry:
             names = self.names()  # loads entry points
             if name not in self._objects:
                 raise ConfigError(
-                    f"unknown {self.kind} {name!r}{did_you_mean(str(name), names)}; choose one of {', '.join(names)}"
+                    f"unknown {self.kind} {name!r}{did_you_mean(name, names)}; choose one of {', '.join(names)}"
                 )
         return self._objects[name]
 
@@ -118,7 +128,7 @@ class Registry:
         return MappingProxyType(self._metadata[name])
 
     def items(self) -> list[tuple[str, Any]]:
-        """Return names and objects, importing all of them."""
+        """Return all names and objects; this imports all of them."""
         return [(name, self.get(name)) for name in self.names()]
 
     def __contains__(self, name: object) -> bool:
@@ -128,58 +138,76 @@ class Registry:
         return f"Registry({self.kind}: {', '.join(self.names())})"
 
 
-def _same_definition(old: Any, new: Any) -> bool:
-    """Tell whether two objects are the same definition, as when a notebook cell or a module is run again."""
-    keys = [(getattr(one, "__module__", None), getattr(one, "__qualname__", None)) for one in (old, new)]
-    return old is new or (None not in keys[0] and keys[0] == keys[1])
-
-
 _entry_points_loaded = False
 
 
 def load_entry_points() -> None:
-    """Import the plugins of installed packages, once."""
+    """Import the plugins of installed packages, once; one that cannot be imported is a warning."""
     global _entry_points_loaded
-    if not _entry_points_loaded:
-        _entry_points_loaded = True
-        for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-            try:
-                entry_point.load()
-            except Exception as error:
-                raise ConfigError(f"the plugin {entry_point.name!r} ({entry_point.value}) failed: {error}") from error
+    if _entry_points_loaded:
+        return
+    _entry_points_loaded = True
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            entry_point.load()
+        except Exception as error:
+            problem = f"cannot be imported: {type(error).__name__}: {error}"
+            warnings.warn(f"the plugin {entry_point.name!r} ({entry_point.value}) {problem}", stacklevel=2)
 
 
-def load_plugins(modules: Iterable[str]) -> None:
-    """Import modules that register extensions.
+def load_plugins(modules: str | Path | Iterable[str | Path]) -> None:
+    """Import modules that register extensions. Loading a module again does nothing.
 
     Parameters
     ----------
-    modules : iterable of str
-        Module names, or paths of Python files.
+    modules : str, Path, or iterable of these
+        Module names, also of modules in the working directory; or paths of Python files.
 
     Raises
     ------
     ConfigError
-        A module cannot be imported.
+        A module cannot be imported, or it registers a name that is taken.
     """
-    for module in modules:
-        path = Path(module)
+    for module in [modules] if isinstance(modules, (str, Path)) else modules:
         try:
-            if path.suffix == ".py":
-                spec = importlib.util.spec_from_file_location(path.stem, path)
-                if spec is None or spec.loader is None or not path.is_file():
-                    raise ImportError(f"there is no file {path}")
-                loaded = importlib.util.module_from_spec(spec)
-                sys.modules[path.stem] = loaded
-                spec.loader.exec_module(loaded)
+            if Path(module).suffix == ".py":
+                _import_file(Path(module).resolve())
             else:
-                if "" not in sys.path:
-                    sys.path.insert(0, str(Path.cwd()))
-                importlib.import_module(module)
-        except ConfigError:
-            raise
+                _import_module(str(module))
+        except ConfigError as error:
+            raise ConfigError(f"the plugin {str(module)!r} cannot be loaded: {error}") from error
         except Exception as error:
-            raise ConfigError(f"the plugin {module!r} cannot be imported: {error}") from error
+            problem = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the plugin {str(module)!r} cannot be imported: {problem}") from error
+
+
+def _import_module(name: str) -> None:
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # last, so that no file in the working directory shadows an installed package
+        importlib.invalidate_caches()
+    importlib.import_module(name)
+
+
+def _import_file(path: Path) -> None:
+    if any(getattr(loaded, "__file__", None) == str(path) for loaded in list(sys.modules.values())):
+        return
+    # A file such as random.py must not replace another module of that name.
+    name = path.stem if path.stem.isidentifier() and not _is_module(path.stem) else f"gnnrec_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError("there is no such file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _is_module(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None
 
 
 ENCODERS = Registry("encoder", {"lightgcn": "gnnrec.nn.lightgcn", "graphsage": "gnnrec.nn.graphsage"})

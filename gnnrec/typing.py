@@ -12,29 +12,29 @@ if TYPE_CHECKING:
     from gnnrec.graph import Graph, NewMovie, NewUser, UserBatch
 
 UserInput: TypeAlias = Union["NewUser", Mapping[Any, float], Hashable, "pd.DataFrame", Iterable[Any]]
-"""Users as a caller has them: a user id, a `NewUser`, ``{movie: rating}``, a list of these, or a frame."""
+"""Users to recommend to: a user id, a `NewUser`, ``{movie: rating}``, a list of these, or a DataFrame."""
 
 MovieInput: TypeAlias = Union["NewMovie", Hashable]
-"""A movie as a caller has it: a movie id, a title, or a `NewMovie`."""
+"""A movie: its id, its title, or a `NewMovie`."""
 
 
 class Scorer(Protocol):
-    """What evaluation needs of a model: a graph, and scores of all its movies for a batch of users."""
-
-    @property
-    def graph(self) -> Graph:
-        """Users, movies and ratings of the model."""
-        ...
+    """The part of a fitted model that evaluation needs."""
 
     @property
     def name(self) -> str:
         """Name of the model."""
         ...
 
+    @property
+    def graph(self) -> Graph:
+        """Users, movies and ratings that the model knows."""
+        ...
+
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32."""
+        """Return scores, ``[num_users, num_movies]`` float32."""
         ...
 
     def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
-        """Return the model with more ratings in its graph."""
+        """Return the model with more ratings."""
         ...

@@ -12,6 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
+
+from gnnrec import Config, Split, evaluate, fit
 from gnnrec.benchmarking import (
     FAST,
     MODELS,
@@ -24,9 +27,6 @@ from gnnrec.benchmarking import (
     timed,
     valid_quality,
 )
-from rich.console import Console
-
-from gnnrec import Config, Split, evaluate, fit
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
@@ -262,7 +262,9 @@ def test_a_run_that_dies_keeps_what_it_has(small: Split, tmp_path: Path, monkeyp
 
 def test_a_report_comes_back_from_its_file(small: Split, results: list[dict[str, Any]], tmp_path: Path) -> None:
     settings = {"gnn": TINY.model_dump(mode="json")}
-    report = BenchmarkReport("sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample")
+    report = BenchmarkReport(
+        "sample", results, {"als": "no [package]"}, settings, 1.5, "gnnrec benchmark --dataset sample"
+    )
     report.write(tmp_path / "x.json")
     assert BenchmarkReport.read(tmp_path / "x.json") == report
     assert report.threads == torch.get_num_threads()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec import NewUser, RecGraph, Split, explain
+from gnnrec import NewUser, RecGraph, Recommender, Split, explain, explanations, recommend
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explanations import PROFILE
-from gnnrec.graph import Graph, encode_users
+from gnnrec.graph import encode_users
 from gnnrec.models import EASE, Popularity
-from gnnrec.models.base import Recommender, recommend
 
 ALL = 1000  # more reasons than any user has
 
@@ -48,11 +46,11 @@ def explained(model: Recommender, user: Any, movie_id: int, k: int = ALL) -> dic
 
 
 @pytest.fixture(scope="module")
-def ease(split: Split) -> EASE:
-    return EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
+def ease(split: Split) -> Any:
+    return EASE(reg=50).fit(split)
 
 
-def test_ease_effects_are_its_weights(ease: EASE) -> None:
+def test_ease_effects_are_its_weights(ease: Any) -> None:
     history = {3: 5.0, 40: 4.0, 77: 1.0}
     nodes = ease.graph.movie_nodes(list(history))
     target = ease.graph.movie_node(120)
@@ -63,7 +61,7 @@ def test_ease_effects_are_its_weights(ease: EASE) -> None:
     assert explained(ease, history, 120) == pytest.approx(expected, abs=1e-6)
 
 
-def test_ease_ignores_the_profile(ease: EASE) -> None:
+def test_ease_ignores_the_profile(ease: Any) -> None:
     assert PROFILE not in explained(ease, NewUser(age=25, gender="F", ratings={3: 5}), 120)
 
 
@@ -108,10 +106,10 @@ def test_empty_user_has_no_reasons(trained: RecGraph, user: Any) -> None:
 
 
 def test_popularity_has_no_reasons(split: Split) -> None:
-    assert explain(Popularity.fit(Graph.from_dataset(split.dataset)), {1: 5, 2: 5}, [3, 4]).empty
+    assert explain(Popularity().fit(split), {1: 5, 2: 5}, [3, 4]).empty
 
 
-def test_columns_and_order(ease: EASE) -> None:
+def test_columns_and_order(ease: Any) -> None:
     title = ease.graph.dataset.movies["title"].iloc[119]
     frame = explain(ease, {3: 5, 40: 4, 77: 1}, [title, 5], k=1)
     assert frame["movie_id"].tolist() == [120, 5]
@@ -120,21 +118,26 @@ def test_columns_and_order(ease: EASE) -> None:
     assert frame["effect"].tolist() == best.loc[[120, 5]].tolist()
 
 
-def test_no_movies_no_rows(ease: EASE) -> None:
+def test_no_movies_no_rows(ease: Any) -> None:
     assert explain(ease, {3: 5}, []).empty
 
 
-def test_several_users_raise(ease: EASE) -> None:
+def test_several_users_raise(ease: Any) -> None:
     with pytest.raises(DataError, match="explain takes a single user, not 3"):
         explain(ease, [1, 2, {3: 5}], [1])
 
 
-def test_k_below_one_raises(ease: EASE) -> None:
-    with pytest.raises(ConfigError, match="k must be at least 1, not 0"):
+def test_k_below_one_raises(ease: Any) -> None:
+    with pytest.raises(ConfigError, match="k must be an integer of at least 1, not 0"):
         explain(ease, {3: 5}, [1], k=0)
 
 
-def test_unknown_movie_and_user(ease: EASE) -> None:
+def test_only_fitted_models_are_explained(split: Split) -> None:
+    with pytest.raises(ConfigError, match="expected a fitted model, as returned by fit or load, not EASE"):
+        explain(EASE(), 1, [1])  # type: ignore[arg-type]
+
+
+def test_unknown_movie_and_user(ease: Any) -> None:
     with pytest.raises(DataError, match="99999"):
         explain(ease, {3: 5}, [99999])
     with pytest.raises(DataError, match="user 99999"):
@@ -142,12 +145,12 @@ def test_unknown_movie_and_user(ease: EASE) -> None:
 
 
 @pytest.fixture(scope="module")
-def long_history() -> tuple[EASE, dict[int, float]]:
+def long_history() -> tuple[Any, dict[int, float]]:
     dataset = make_sample(120, 330, seed=1)
-    return EASE.fit(Graph.from_dataset(dataset), reg=50.0), {m: 1.0 + m % 5 for m in range(1, 301)}
+    return EASE(reg=50).fit(dataset), {m: 1.0 + m % 5 for m in range(1, 301)}
 
 
-def test_long_history_takes_several_chunks(long_history: tuple[EASE, dict[int, float]]) -> None:
+def test_long_history_takes_several_chunks(long_history: tuple[Any, dict[int, float]]) -> None:
     model, history = long_history
     target = model.graph.movie_node(320)
     frame = explain(model, history, [320], k=ALL)
@@ -160,12 +163,11 @@ def test_long_history_takes_several_chunks(long_history: tuple[EASE, dict[int, f
 
 
 def test_chunk_size_does_not_matter(
-    long_history: tuple[EASE, dict[int, float]], monkeypatch: pytest.MonkeyPatch
+    long_history: tuple[Any, dict[int, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, history = long_history
     whole = explain(model, history, [320, 310], k=5)
-    module = importlib.import_module("gnnrec.explanations")  # `gnnrec.explanations` is the function
-    monkeypatch.setattr(module, "COPIES", 7)
+    monkeypatch.setattr(explanations, "COPIES", 7)
     pd.testing.assert_frame_equal(whole, explain(model, history, [320, 310], k=5), atol=1e-5)
 
 
@@ -178,6 +180,6 @@ def test_model_is_unchanged(trained: RecGraph) -> None:
 
 def test_dataset_without_titles_and_profiles() -> None:
     ratings = pd.DataFrame({"user_id": [1, 1, 2, 2, 3, 3], "movie_id": [10, 20, 10, 20, 30, 40]})
-    model = EASE.fit(Graph.from_dataset(Dataset(ratings)), reg=1.0)
+    model = EASE(reg=1).fit(Dataset(ratings))
     frame = explain(model, {40: 5, 10: 5}, [30])
     assert frame[["movie_id", "title", "because"]].values.tolist() == [[30, "30", "40"]]

@@ -92,7 +92,10 @@ def test_of_a_dataset_the_last_ratings_are_held_back(monkeypatch: pytest.MonkeyP
         (["model.temporal=true"], "model.temporal=true needs"),
         (["model.init=transitions"], "model.init=transitions needs"),
         (["train.objective=next_item"], "train.objective=next_item needs"),
-        (["model.temporal=true", "train.objective=next_item"], "model.temporal=true and train.objective=next_item need"),
+        (
+            ["model.temporal=true", "train.objective=next_item"],
+            "model.temporal=true and train.objective=next_item need",
+        ),
     ],
 )
 def test_data_without_timestamps(small: Split, tmp_path: Path, overrides: list[str], named: str) -> None:

@@ -77,7 +77,7 @@ def test_every_import_is_declared() -> None:
 
 
 def test_every_core_dependency_is_imported() -> None:
-    names = {"pillow": "PIL", "pyyaml": "yaml"}
+    names = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
     modules = set(third_party())
     for one in PROJECT["project"]["dependencies"]:
         name = distribution(one)

@@ -38,7 +38,9 @@ ABOUT = {
 
 def layers() -> list[list[str]]:
     """Return the rooms from top to bottom, those of one layer together."""
-    contracts = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (found,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     return [line.split(" | ") for line in found]
 

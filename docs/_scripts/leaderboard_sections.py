@@ -89,8 +89,8 @@ SECTIONS: dict[str, Section] = {
         CONFIGS_UNORDERED,
         "slim,als",
     ),
-    "chronological-10core": ranking(
-        "chronological-10core",
+    "temporal-10core": ranking(
+        "temporal-10core",
         "Newest 20% per user, ratings of 4 and 5",
         "10-core, chronological 70/10/20 per user. Validation ratings are excluded from the lists but not given to the "
         "models.",
@@ -98,14 +98,14 @@ SECTIONS: dict[str, Section] = {
         CONFIGS_TEMPORAL,
         "slim,als",
     ),
-    "chronological-fold-in": ranking(
-        "chronological-fold-in",
+    "temporal-fold-in": ranking(
+        "temporal-fold-in",
         "Newest 20% per user, with fold-in",
         "Ratings of 4 and 5, 10-core, chronological 70/10/20 per user. Validation ratings are added to the histories "
         "after training, without retraining.",
         TOP_20,
         CONFIGS_TEMPORAL,
-        data="--protocol chronological-10core:history=train+valid",
+        data="--protocol temporal-10core:history=train+valid",
     ),
     "temporal-last-10": ranking(
         "temporal-last-10",
@@ -152,6 +152,4 @@ SECTIONS: dict[str, Section] = {
     ),
 }
 
-TIME = {
-    "time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --time-limit 900"
-}
+TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --batch-sizes 8192 65536 --time-limit 900"}

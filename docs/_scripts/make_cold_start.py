@@ -43,7 +43,7 @@ single split. Hyperparameters and epochs were chosen on validation movies and us
 Plots are encoded by `all-MiniLM-L6-v2`; poster embeddings came with the dataset. The folder for `--features` was made by:
 
 ```console
-gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-vectors posters.npy --poster-ids posters.csv --out features
+gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-embeddings posters.npy --poster-ids posters.csv --out features
 ```"""  # noqa: E501
 CONTENT = {"facts": "numeric", "people": "cast"}
 """Kinds of content that results before 0.2 call otherwise."""
@@ -52,7 +52,9 @@ CONTENT = {"facts": "numeric", "people": "cast"}
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write docs/results/cold-start.md.")
     parser.add_argument("--run", nargs="*", metavar="FILE", help="measure these files first, by default all")
-    parser.add_argument("--features", type=Path, default=Path("features/ml-1m"), help="folder that `gnnrec features` wrote")
+    parser.add_argument(
+        "--features", type=Path, default=Path("features/ml-1m"), help="folder that `gnnrec features` wrote"
+    )
     parser.add_argument("--split", type=Path, help=f"the folder {SPLIT}, by default $GNNREC_DATA/splits/{SPLIT}")
     arguments = parser.parse_args()
     if unknown := set(arguments.run or ()) - set(COMMANDS):
@@ -135,7 +137,7 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
             for case in cases
             for part in (f"{case.capitalize()} movies:", grid(rows, models, [(case, m) for m in metrics]))
         ]
-    text += [f"**Skipped: {name}.** {why}" for name, why in report["left_out"].items()]
+    text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
     packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
     return "\n\n".join([*text, f"```console\n{current(report['command'])}\n```\n\n{packages}."])
 

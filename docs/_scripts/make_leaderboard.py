@@ -63,8 +63,9 @@ def main() -> None:
 def argv(command: str, split: Path, out: Path) -> list[str]:
     """Return a command for this Python, to be run from the repository's root."""
     program, *rest = [str(split) if word == SPLIT else word for word in command.split()]
-    start = {"gnnrec": [sys.executable, "-m", "gnnrec.cli"], "python": [sys.executable]}[program]
-    return [*start, *rest, "--json", str(out)]
+    if program == "gnnrec":
+        return [sys.executable, "-m", "gnnrec.cli", *rest, "--out", str(out)]
+    return [sys.executable, *rest, "--json", str(out)]
 
 
 def page(results: Path) -> str:
@@ -89,9 +90,11 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
             parts.append(f"Not measured yet: `{planned}`")
             continue
         report = reports[file]
-        limit = f"; no model started an epoch after {report.limit_seconds:g} s" if report.limit_seconds else ""
-        parts.append(f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}.")
-        parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.left_out.items()]
+        limit = f"; no model started an epoch after {report.time_limit:g} s" if report.time_limit else ""
+        parts.append(
+            f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}."
+        )
+        parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
         parts.append(our_table(section, rows))
     if published:
@@ -158,7 +161,7 @@ def time_text(results: Path) -> str:
         own = (reached, f"{run['best']:.4f}", str(run["epochs"]), f"{run['trained_seconds']:.0f}")
         lines.append((run["model"], *own))
     parts.append(f"```text\n{per_line(found['protocol'])}\n```")
-    limit = f"LightGCN was stopped after {found['limit_seconds']:g} s"
+    limit = f"LightGCN was stopped after {found['time_limit']:g} s"
     run_with = about_run(found["threads"], found["packages"])
     parts.append(f"```console\n{current(found['command'])}\n```\n\n{run_with}; {limit}.")
     parts.append(markdown(lines))

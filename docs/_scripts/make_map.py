@@ -1,7 +1,7 @@
-"""Draw docs/pictures/map.png: python docs/make_map.py
+"""Draw docs/pictures/map.png: python docs/_scripts/make_map.py
 
-A map of the generated sample, from a model that is trained here in some seconds. Plots and posters are read by the
-encoders that need no weights of others, so that it can be drawn anywhere.
+A map of the generated sample, from a model that is trained here in some seconds. Plots and posters are encoded by
+tfidf and color, which need no downloaded weights.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.features import encode_plots, encode_posters
 from gnnrec.plots import movie_map
 
-PICTURE = Path(__file__).parent / "pictures" / "map.png"
-SETTINGS = Path(__file__).parent.parent / "configs" / "sample.yaml"
+PICTURE = Path(__file__).resolve().parents[1] / "pictures" / "map.png"
 
 
 def main(path: Path = PICTURE) -> list[str]:
@@ -26,9 +25,9 @@ def main(path: Path = PICTURE) -> list[str]:
     dataset = gnnrec.load_dataset("sample")
     text = encode_plots(dataset, encoder="tfidf:32", progress=False)
     with tempfile.TemporaryDirectory() as folder:
-        poster = encode_posters(dataset, sample_posters(dataset, folder), "colours", progress=False)
-    config = gnnrec.Config.from_yaml(SETTINGS).override(["train.epochs=15", "train.patience=15"])
-    model = gnnrec.fit(dataset.with_features(text=text, poster=poster), config, progress=False)
+        poster = encode_posters(dataset, sample_posters(dataset, folder), "color", progress=False)
+    config = gnnrec.Config.from_yaml("sample").override(["train.epochs=15", "train.patience=15"])
+    model = gnnrec.fit(dataset.with_features(text=text, poster=poster), config=config, progress=False)
     shown = movie_map(model, path, num_titles=30, title="The movies of the generated sample")
     with Image.open(path) as picture:
         few = picture.convert("RGB").quantize(64)  # colours: a third of the bytes

@@ -12,7 +12,8 @@ RENAMED = {
     "--protocol next-movie": "--protocol next-item",
     "--protocol last-tenth": "--protocol temporal-last-10",
     "--protocol next-tenth": "--protocol temporal-next-10",
-    "chronological-10core --history train+valid": "chronological-10core:history=train+valid",
+    "--protocol chronological-10core --history train+valid": "--protocol temporal-10core:history=train+valid",
+    "--protocol chronological-10core": "--protocol temporal-10core",
     "model.history_smoothing": "model.user_degree_smoothing",
     "train.short_histories": "train.history_truncation",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -36,7 +37,12 @@ class _Group(TyperGroup):
         return super().parse_args(ctx, front + rest)
 
 
-app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown" if sys.stdout is not None and sys.stdout.isatty() else None,  # plain in a pipe
+)
 
 
 def _version(value: bool) -> None:
@@ -55,7 +61,11 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Inductive graph-neural-network recommendations for movies."""
+    """Inductive graph-neural-network recommendations for movies.
+
+    Start with `gnnrec train --dataset sample`, then `gnnrec recommend runs/latest --user 1`. Tables are plain text in a
+    pipe; --json, --csv and --out FILE write all digits.
+    """
     never_fail_on_titles()
     with errors():
         load_plugins(plugin or [])

@@ -6,45 +6,93 @@ Choices in the help texts come from the registries, which import nothing heavy.
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gnnrec.cli._output import say
-from gnnrec.registry import DATASETS, MODELS, PROTOCOLS
+from gnnrec.cli._output import note
+from gnnrec.registry import DATASETS, METRICS, MODELS, PROTOCOLS, Registry
 
 if TYPE_CHECKING:
     from gnnrec.config import Config
     from gnnrec.data import Dataset
     from gnnrec.splitting import Split
 
-PROTOCOL_HELP = (
-    f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Options may follow: "
-    "cold-users:fold=1,n_known=3,k_core=10,mask=train+valid,negatives=99."
-)
+
+def _names(registry: Registry) -> Callable[[str], list[str]]:
+    """Return the function that completes registered names in the shell."""
+    return lambda incomplete: [name for name in registry.builtin if name.startswith(incomplete)]
+
+
+def _config_names(incomplete: str) -> list[str]:
+    from gnnrec.config import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a saved run.")]
 DatasetOption = Annotated[
     str,
-    typer.Option("--dataset", help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file."),
+    typer.Option(
+        "--dataset",
+        help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file of ratings. Filters may "
+        "follow: ml-1m:min_rating=4,k_core=10.",
+        autocompletion=_names(DATASETS),
+    ),
 ]
-DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder that holds a named dataset.")]
-SplitOption = Annotated[Path | None, typer.Option("--split", help="Folder with train.csv, valid.csv and test.csv.")]
-ProtocolOption = Annotated[str | None, typer.Option("--protocol", help=PROTOCOL_HELP)]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder that is searched first for a named dataset.")
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Folder with train.csv, valid.csv and test.csv. Options may follow: "
+        "my-split:mask=train+valid,negatives=99.",
+    ),
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help=f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Options may follow: "
+        "cold-users:fold=1,n_known=3; every protocol takes min_rating, k_core, mask, history, negatives and seed.",
+        autocompletion=_names(PROTOCOLS),
+    ),
+]
 FeaturesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--features", help="Content embeddings: a folder from `gnnrec features`, or NAME=FILE. Can be repeated."
     ),
 ]
-ModelOption = Annotated[str, typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.")]
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.", autocompletion=_names(MODELS)),
+]
+MetricOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; all by default.",
+        autocompletion=_names(METRICS),
+    ),
+]
 ConfigOption = Annotated[
-    str | None, typer.Option("--config", help="Config of the network: a YAML file, or a name such as ml1m.")
+    str | None,
+    typer.Option(
+        "--config",
+        help="Config of the graph neural network: a YAML file, or the name of one that comes with gnnrec, such as "
+        "ml1m.",
+        autocompletion=_config_names,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting: `--set model.num_layers=2`, or `--set reg=500`. Can be repeated."),
+    typer.Option("--set", help="Change a setting, such as model.num_layers=2 or reg=500. Can be repeated."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
@@ -52,32 +100,81 @@ OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this .js
 KOption = Annotated[int, typer.Option("-k", help="Number of movies.")]
 
 
+def parse_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name`` or ``name:key=value,key=value``; values are YAML.
+
+    A colon that no ``key=`` follows belongs to the name, as in a path of Windows.
+
+    >>> parse_options("cold-users:fold=1,mask=train+valid")
+    ('cold-users', {'fold': 1, 'mask': 'train+valid'})
+    >>> parse_options("random:fractions=[0.7,0.1,0.2]"), parse_options("C:/ratings")
+    (('random', {'fractions': [0.7, 0.1, 0.2]}), ('C:/ratings', {}))
+    """
+    found = re.fullmatch(r"(.+?):([a-z_]+\s*=.*)", text, re.DOTALL)
+    if found is None:
+        return text, {}
+    return found[1], read_hyperparameters(re.split(r",(?![^\[]*\])", found[2]))
+
+
 def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = None) -> Dataset:
-    """Load a dataset with its content embeddings; print which columns are not used."""
+    """Load a dataset with its content embeddings, and apply its filters; report columns that are not used."""
     from gnnrec.datasets import load_dataset
     from gnnrec.features import load_features, read_embeddings
 
-    dataset = load_dataset(name, data_dir=data_dir)
+    name, options = parse_options(name)
+    filters = {key: options.pop(key) for key in ("min_rating", "k_core") if key in options}
+    dataset = load_dataset(name, data_dir=data_dir, **options)
     if dataset.unused and name not in DATASETS:
         found = "; ".join(f"{', '.join(map(repr, names))} of {table}" for table, names in dataset.unused.items())
-        say(f"columns not used: {found}")
+        note(f"columns not used: {found}")
     embeddings: dict[str, Any] = {}
     for source in features or ():
         modality, equals, file = source.partition("=")
         embeddings |= {modality: read_embeddings(file, dataset=dataset)} if equals else load_features(source)
-    return dataset.with_features(**embeddings)
+    return dataset.with_features(**embeddings).filtered(**filters)
 
 
-def select(dataset: Dataset, folder: Path | None, protocol: str | None) -> Dataset | Split:
-    """Return the split of a folder or a protocol, or the whole dataset."""
+def check_source(split: str | None, protocol: str | None) -> None:
+    """Refuse both options together and unknown protocols, before the dataset is loaded."""
     from gnnrec.errors import ConfigError
-    from gnnrec.splitting import Split, split
+    from gnnrec.splitting import get_protocol
 
-    if folder and protocol:
+    if split and protocol:
         raise ConfigError("give --split or --protocol, not both")
+    if protocol:
+        name, options = parse_options(protocol)
+        get_protocol(name).with_options(**{key: value for key, value in options.items() if key != "seed"})
+
+
+def select(dataset: Dataset, folder: str | None, protocol: str | None) -> Dataset | Split:
+    """Return the split of a folder or a protocol, or the whole dataset."""
+    from gnnrec.splitting import split
+
     if folder:
-        return Split.from_folder(folder, dataset)
-    return split(dataset, protocol) if protocol else dataset
+        return read_split(folder, dataset)
+    if protocol:
+        name, options = parse_options(protocol)
+        return split(dataset, name, **options)
+    return dataset
+
+
+def read_split(folder: str, dataset: Dataset) -> Split:
+    """Read the split of a folder, with the options after its name."""
+    from gnnrec.errors import ConfigError
+    from gnnrec.splitting import Split
+
+    name, options = parse_options(folder)
+    known = ("mask", "history", "negatives", "seed")
+    if unknown := [key for key in options if key not in known]:
+        raise ConfigError(f"a split folder has no option {unknown[0]!r}; its options are {', '.join(known)}")
+    found = Split.from_folder(name, dataset)
+    found = found.with_scopes(mask=options.get("mask"), history=options.get("history"))
+    negatives = options.get("negatives")
+    if negatives is None:
+        if "seed" in options:
+            raise ConfigError("seed is for sampled negatives; give negatives, too")
+        return found
+    return found.with_negatives(negatives, options.get("seed", 0))
 
 
 def check_test_ratings(split: Split) -> None:
@@ -91,17 +188,26 @@ def check_test_ratings(split: Split) -> None:
         )
 
 
-def parse_rating(text: str) -> tuple[str, float]:
-    """Read ``title`` or ``title=rating``; a title may contain ``=``.
+LIKED = 5.0
+"""Rating of a movie that is given without one."""
 
-    >>> parse_rating("Heat (1995)=4"), parse_rating("1+1=2 (2009)")
-    (('Heat (1995)', 4.0), ('1+1=2 (2009)', 5.0))
+
+def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
+    """Read ``title=rating``, or a movie that the user likes.
+
+    Titles may contain ``=``. A text that is one of `titles` as a whole is not split.
+
+    >>> parse_rating("Heat (1995)=4"), parse_rating("E=mc2")
+    (('Heat (1995)', 4.0), ('E=mc2', 5.0))
+    >>> parse_rating("1+1=2"), parse_rating("1+1=2", ["1+1=2"])
+    (('1+1', 2.0), ('1+1=2', 5.0))
     """
-    title, equals, rating = text.rpartition("=")
-    with contextlib.suppress(ValueError):
-        if equals and title.strip():
-            return title.strip(), float(rating)
-    return text.strip(), 5.0
+    if text not in titles:
+        title, _, rating = text.rpartition("=")
+        with contextlib.suppress(ValueError):
+            if title.strip():
+                return title.strip(), float(rating)
+    return text.strip(), LIKED
 
 
 def read_config(config: str | None, assignments: list[str] | None) -> Config:

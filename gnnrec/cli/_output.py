@@ -1,12 +1,15 @@
 """What commands print: lines, tables in four formats, errors and warnings of one line each.
 
-Tables are drawn on a terminal and plain text in a pipe; ``--json``, ``--csv`` and ``--out FILE`` write the values.
+A table is drawn with lines on a terminal. In a pipe or a file it is plain text: a line per row, columns aligned and two
+spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
+Whatever is not a result (progress, notes, warnings, errors) goes to standard error.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shlex
 import sys
 import warnings
@@ -19,7 +22,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_RECORDED = ("data_dir", "out", "storage", "plugin", "json", "csv")
+NOT_RECORDED = ("data_dir", "out", "storage", "json", "csv")
 """Options that say where files lie on one machine, or how results are printed."""
 FORMATS = (".json", ".csv", ".parquet")
 
@@ -32,6 +35,12 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """Print a line to standard error."""
     print(text, file=sys.stderr)
+
+
+def say_protocol(text: str) -> None:
+    """Print the protocol behind some results, a line for each of its parts."""
+    for part in text.split("; "):
+        say(part)
 
 
 def never_fail_on_titles() -> None:
@@ -47,12 +56,15 @@ def errors() -> Iterator[None]:
     from gnnrec.errors import GnnrecError
 
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: note(f"warning: {message}")
+        warnings.showwarning = lambda message, *_: note(f"warning: {' '.join(str(message).split())}")
         try:
             yield
+        except BrokenPipeError:  # the reader of a pipe has seen enough
+            raise
         except (GnnrecError, FloatingPointError, OSError) as error:
-            named = isinstance(error, OSError) and error.filename and not isinstance(error, GnnrecError)
-            text = f"{error.strerror}: {error.filename}" if named else str(error)  # type: ignore[attr-defined]
+            text = str(error)
+            if isinstance(error, OSError) and error.filename:
+                text = f"{error.strerror}: {error.filename}"
             line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
             note(f"error: {line}")
             raise typer.Exit(1) from None
@@ -88,13 +100,13 @@ def show(
     as_json, as_csv : bool
         Print the values instead.
     out : Path, optional
-        Write the values to this file instead.
+        Write the values to this file. The table is printed only without a file.
     """
     if out is not None:
         write_values(values, out)
-        say(f"saved in {out}")
+        (note if as_json or as_csv else say)(f"saved in {out}")
     if as_json:
-        say(json.dumps(json.loads(values.to_json(orient="records")), ensure_ascii=False, indent=1))
+        say(_to_json(values))
     elif as_csv:
         sys.stdout.write(values.to_csv(index=False, lineterminator="\n"))
     elif out is None:
@@ -117,7 +129,23 @@ def write_values(values: pd.DataFrame, out: Path) -> None:
     elif suffix == ".csv":
         write_atomic(out, values.to_csv(index=False, lineterminator="\n").encode())
     else:
-        write_atomic(out, (values.to_json(orient="records", indent=1, force_ascii=False) + "\n").encode())
+        write_atomic(out, f"{_to_json(values)}\n".encode())
+
+
+def _to_json(values: pd.DataFrame) -> str:
+    """Return a list of records, a line each; numbers keep all their digits and undefined ones are null."""
+    columns = {str(name): [_plain(value) for value in values[name].to_numpy()] for name in values}
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    lines = ",\n".join(f" {json.dumps(record, ensure_ascii=False, allow_nan=False)}" for record in records)
+    return f"[\n{lines}\n]" if records else "[]"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):  # also numpy's float64
+        return float(value) if math.isfinite(value) else None
+    if type(value).__name__ == "float32":
+        return _plain(float(str(value)))  # the shortest text that gives the same number
+    return value.item() if hasattr(value, "item") else value
 
 
 def _print_table(columns: Mapping[str, Sequence[Any]], title: str) -> None:
@@ -135,30 +163,33 @@ def _print_table(columns: Mapping[str, Sequence[Any]], title: str) -> None:
             table.add_row(*map(escape, row))
         Console().print(table)
         return
+    from rich.cells import cell_len
+
     if title:
         say(title)
-    widths = {name: max(map(len, [name, *values])) for name, values in cells.items()}
+    widths = {name: max(map(cell_len, [name, *values])) for name, values in cells.items()}
     for row in [tuple(cells), *zip(*cells.values(), strict=True)]:
-        parts = [
-            cell.rjust(widths[name]) if name in right else cell.ljust(widths[name])
-            for name, cell in zip(cells, row, strict=True)
-        ]
+        parts = []
+        for name, cell in zip(cells, row, strict=True):
+            padding = " " * (widths[name] - cell_len(cell))
+            parts.append(padding + cell if name in right else cell + padding)
         say("  ".join(parts).rstrip())
 
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.4f}"
-    return "" if value is None else str(value)
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return "" if value is None else " ".join(str(value).splitlines())
 
 
 def _is_number(value: Any) -> bool:
-    text = str(value).split(" ")[0].replace(",", "")
+    """Return whether a cell starts with a number, as ``1,234`` and ``0.21 ± 0.01`` do, or is empty."""
+    words = str(value).split()
     try:
-        float(text or "0")
+        float(words[0].replace(",", "") if words else 0)
     except ValueError:
         return False
-    return True
+    return len(words) < 2 or words[1] == "±"
 
 
 def command_line(context: typer.Context) -> str:

@@ -21,10 +21,11 @@ def analyze(
     csv: CsvOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Describe a dataset: ratings, long tail, activity, genres, demographics, and what is missing.
+    """Describe a dataset before training.
 
-    Writes an HTML page, the same report in Markdown, a picture for each finding, and all numbers. Findings that need
-    missing columns are listed as skipped. An earlier report in that folder is replaced.
+    Ratings, long tail, activity, genres, demographics, and what is missing: writes an HTML page, the same report in
+    Markdown, a picture for each finding, and all numbers. Findings that need missing columns are listed as skipped. An
+    earlier report in that folder is replaced.
     """
     with errors():
         import pandas as pd

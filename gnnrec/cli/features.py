@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import DataDirOption, DatasetOption
+from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset
 from gnnrec.cli._output import errors, say
 from gnnrec.registry import FEATURE_ENCODERS
 
@@ -27,11 +27,11 @@ def features(
     text_encoder: Annotated[
         str, typer.Option("--text-encoder", help=f"auto, or one of {ENCODERS}, with its options after a colon.")
     ] = "auto",
-    poster_vectors: Annotated[
+    poster_embeddings: Annotated[
         Path | None,
         typer.Option("--poster-embeddings", help="Ready-made embeddings: csv, parquet, npz, safetensors, npy."),
     ] = None,
-    text_vectors: Annotated[Path | None, typer.Option("--text-embeddings", help="Likewise for plots.")] = None,
+    text_embeddings: Annotated[Path | None, typer.Option("--text-embeddings", help="Likewise for plots.")] = None,
     poster_ids: Annotated[
         Path | None, typer.Option("--poster-ids", help="Movie ids of the rows of an npy file.")
     ] = None,
@@ -47,27 +47,26 @@ def features(
     a plot are listed beside the embeddings.
     """
     with errors():
-        from gnnrec.datasets import load_dataset
         from gnnrec.errors import ConfigError
         from gnnrec.features import encode_plots, encode_posters, read_embeddings, save_embeddings
         from gnnrec.features.sources import PLOT_COLUMNS
 
-        _check(posters, poster_vectors, poster_ids, "poster")
-        _check(plots, text_vectors, text_ids, "text")
-        data = load_dataset(dataset, data_dir=data_dir)
+        _check(posters, poster_embeddings, poster_ids, "poster")
+        _check(plots, text_embeddings, text_ids, "text")
+        data = read_dataset(dataset, data_dir)
         to = out or Path("features") / data.name
         has_plots = plots is not None or any(column in data.movies for column in PLOT_COLUMNS)
-        if not (posters or poster_vectors or text_vectors or has_plots):
+        if not (posters or poster_embeddings or text_embeddings or has_plots):
             raise ConfigError(f"{data.name} has no plots; give --posters, --plots, or ready-made embeddings")
         try:
-            for modality, path, ids in (("poster", poster_vectors, poster_ids), ("text", text_vectors, text_ids)):
+            for modality, path, ids in (("poster", poster_embeddings, poster_ids), ("text", text_embeddings, text_ids)):
                 if path is not None:
                     embeddings = read_embeddings(path, ids=ids, dataset=data)
                     save_embeddings(to, modality, embeddings)
                     say(f"{modality}: {embeddings!r}")
             if posters:
                 encode_posters(data, posters, image_encoder, out=to, device=device, batch_size=batch_size, log=say)
-            if has_plots and not text_vectors:
+            if has_plots and not text_embeddings:
                 encode_plots(data, plots, text_encoder, out=to, device=device, batch_size=batch_size, log=say)
         except KeyboardInterrupt:
             say(f"\nstopped; what was encoded is in {to}, the same command continues")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import DataDirOption, DatasetOption
+from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset
 from gnnrec.cli._output import errors, say, show
 
 TRY_LATER = 75
@@ -44,7 +44,7 @@ def fetch(
     image_url: Annotated[str | None, typer.Option("--image-url", help="Another address of TMDB's posters.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Fetch posters and plots of a dataset's movies from TMDB or OMDb.
+    """Fetch posters and plots from TMDB or OMDb.
 
     Movies are found by IMDb or TMDB id, or else by title and year. Nothing is requested twice: the same command
     continues where it stopped, and another --source fills the gaps. Exit status 75 means that a run ended early and can
@@ -53,7 +53,6 @@ def fetch(
     with errors():
         import pandas as pd
 
-        from gnnrec.datasets import load_dataset
         from gnnrec.errors import ConfigError
         from gnnrec.metadata import Omdb, RequestPolicy, Tmdb, fetch_metadata
 
@@ -64,7 +63,7 @@ def fetch(
         given = {name: url for name, url in urls.items() if url is not None}
         provider_class = Tmdb if source is ProviderName.tmdb else Omdb
         provider = provider_class.from_environment(**given, policy=policy)
-        data = load_dataset(dataset, data_dir=data_dir)
+        data = read_dataset(dataset, data_dir)
         try:
             with _progress_bar(source.value) as on_progress:
                 report = fetch_metadata(

@@ -39,7 +39,7 @@ def recommend(
     csv: CsvOption = False,
     out: OutOption = None,
 ) -> None:
-    """Recommend movies to a known user, or to a new one, with the reasons for each."""
+    """Recommend movies to a known or new user, with reasons."""
     with errors():
         from gnnrec.explanations import explain
         from gnnrec.models.estimator import load
@@ -49,14 +49,14 @@ def recommend(
         described = _user(model.graph, user, rating, age, gender, occupation)
         found = model.recommend(described, k)
         reasons = explain(model, described, found["movie_id"])
-        because = [", ".join(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
+        because = [list(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
         text = {
             "rank": found["rank"].tolist(),
             "movie": found["title"].tolist(),
             "score": [f"{score:.3f}" for score in found["score"]],
-            "because of": because,
+            "because of": [", ".join(one) for one in because],
         }
-        show(found.assign(because=because), text=text, as_json=json, as_csv=csv, out=out)
+        show(found.assign(because=["|".join(one) for one in because]), text=text, as_json=json, as_csv=csv, out=out)
 
 
 def predict(
@@ -116,7 +116,7 @@ def _predictions(run: Path, user: Any, movies: list[str] | None) -> pd.DataFrame
         encode_users(recommender.graph, user)  # raises on unknown users and movies before the expensive fit
         movie_nodes(recommender.graph, movies)
         model = fit_rating_model(recommender)
-        model.save(run, keep=["checkpoint.pt", "split"])
+        model.save(run, keep=["checkpoint.pt", "split", "training.png"])
     found: pd.DataFrame = predict_ratings(model, user, movies)
     return found.sort_values("rating", ascending=False, kind="stable")
 
@@ -134,7 +134,9 @@ def _user(
     from gnnrec.graph import NewUser
 
     if user is None:
-        return NewUser(age, gender, occupation, ratings=dict(map(parse_rating, ratings or [])))
+        movies = graph.dataset.movies
+        titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
+        return NewUser(age, gender, occupation, ratings=dict(parse_rating(text, titles) for text in ratings or ()))
     if ratings or age is not None or gender or occupation:
         raise ConfigError("--user names a known user; --rating, --age, --gender and --occupation describe a new one")
     return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user

@@ -38,7 +38,11 @@ def similar(
     csv: CsvOption = False,
     out: OutOption = None,
 ) -> None:
-    """List the movies most similar to one: a movie of the run, or a new one that the options describe."""
+    """List the movies most similar to a known or new movie.
+
+    Name a movie of the run, or describe a new one with the options. Its plot and poster are encoded as those of the
+    run.
+    """
     with errors():
         from gnnrec.errors import ConfigError
         from gnnrec.features import encode_plot, encode_poster
@@ -87,7 +91,7 @@ def draw_map(
     movies: Annotated[int, typer.Option("--movies", help="Number of movies, the most rated ones.")] = 500,
     titles: Annotated[int, typer.Option("--titles", help="Maximum number of titles.")] = 40,
 ) -> None:
-    """Draw a map of a run's movies, in which similar movies are close."""
+    """Draw a map of movies in which similar ones are close."""
     with errors():
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import load

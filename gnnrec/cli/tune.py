@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from gnnrec.cli._options import (
     ProtocolOption,
     SetOption,
     SplitOption,
+    check_source,
     read_dataset,
     select,
 )
@@ -35,7 +36,8 @@ def tune(
     features_: FeaturesOption = None,
     model: ModelOption = "gnn",
     config: Annotated[
-        str | None, typer.Option("--config", help="YAML file with a search space, or a name such as ml1m-search.")
+        str | None,
+        typer.Option("--config", help="Config with a search space: a YAML file, or a name such as ml1m-search."),
     ] = None,
     set_: SetOption = None,
     trials: Annotated[
@@ -74,20 +76,21 @@ def tune(
     """
     with errors():
         from gnnrec.errors import ConfigError
-        from gnnrec.tuning import SearchSpace, TunableEstimator, read_study, write_report
+        from gnnrec.tuning import SearchSpace, read_study, write_report
         from gnnrec.tuning import tune as run_study
 
         where = storage or out / JOURNAL
         command = command_line(context)
         if report_only:
-            found = read_study(where, study, tunable=None if model == "gnn" else TunableEstimator(model))
+            found = read_study(where, study)
             write_report(found, out, command=command)
             _summarize(found, out)
             return
         if config is None:
             raise ConfigError("--config is missing: a YAML file with a search space, such as ml1m-search")
-        tunable = None if model == "gnn" else TunableEstimator(model)
-        space = SearchSpace.from_yaml(config, tunable).override(set_ or [])
+        others: dict[str, Any] = {} if model == "gnn" else {"model": model}
+        space = SearchSpace.from_yaml(config, **others).override(set_ or [])
+        check_source(split, protocol)
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
         say(repr(data))
         try:

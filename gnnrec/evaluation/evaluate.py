@@ -1,84 +1,29 @@
-"""`evaluate`: rank all movies for every test user, hide what they have seen, and measure the lists."""
+"""`evaluate`: rank all candidate movies for every test user and compute metrics of the lists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import torch
 
-from gnnrec.errors import ConfigError
-from gnnrec.evaluation.bootstrap import intervals
+from gnnrec._checks import check_integer
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.evaluation.bootstrap import bootstrap_intervals
 from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import CatalogStatistics
-from gnnrec.evaluation.ranking import rank, ranking_task
+from gnnrec.evaluation.ranking import RankingTask, rank
 from gnnrec.registry import METRICS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_scope
 from gnnrec.typing import Scorer
 
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """Frames of rows, and the protocol they are of, which is known for a `Split` only."""
-
-    test: pd.DataFrame
-    mask: pd.DataFrame | None
-    history: pd.DataFrame | None
-    candidates: Iterable[Any] | None
-    negatives: pd.DataFrame | None
-    fingerprint: Fingerprint | None = None
-
-    @classmethod
-    def of(
-        cls,
-        test: pd.DataFrame | Split,
-        mask: pd.DataFrame | str | None,
-        history: pd.DataFrame | str | None,
-        candidates: Iterable[Any] | None,
-        negatives: pd.DataFrame | None,
-        graph: pd.DataFrame,
-    ) -> Asked:
-        """Take from a split what is not given, look up what is given by name; `graph` has the model's ratings."""
-        if not isinstance(test, Split):
-            if isinstance(mask, str) or isinstance(history, str):
-                raise ConfigError("a mask or a history by name, such as 'train+valid', needs a Split to look it up in")
-            return cls(test, mask, history, candidates, negatives)
-        split = test
-        mask = split.mask if mask is None else mask
-        history = split.history if history is None else history
-        candidates = split.candidates_for() if candidates is None else list(candidates)
-        negatives = split.negatives if negatives is None else negatives
-        return cls(
-            split.test,
-            _masked(split, mask) if isinstance(mask, str) else mask,
-            _known(split, history) if isinstance(history, str) else history,
-            candidates,
-            negatives,
-            Fingerprint.of(split, mask=mask, history=history, candidates=candidates, negatives=negatives, graph=graph),
-        )
-
-    @property
-    def attrs(self) -> dict[str, str]:
-        """What a table of results says about its protocol."""
-        if self.fingerprint is None:
-            return {}
-        return {"fingerprint": self.fingerprint.digest, "protocol": str(self.fingerprint)}
-
-
-def _masked(split: Split, mask: str) -> pd.DataFrame | None:
-    return split.valid if check_scope(mask, "mask") == "train+valid" else None
-
-
-def _known(split: Split, history: str) -> pd.DataFrame | None:
-    """Return the rows to be taken in at test time; each person's are older first where they were divided by time."""
-    if check_scope(history, "history") == "train":
-        return split.support
-    return split.valid if split.support is None else pd.concat([split.support, split.valid], ignore_index=True)
-
-
+Metric: TypeAlias = Callable[..., Any]
+METRIC_NAMES = tuple(METRICS.builtin)
+"""Built-in metrics, which `evaluate` reports by default, in this order."""
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
@@ -91,109 +36,149 @@ def evaluate(
     history: pd.DataFrame | str | None = None,
     candidates: Iterable[Any] | None = None,
     negatives: pd.DataFrame | None = None,
-    metrics: Sequence[str | Callable[..., Any]] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
     per_user: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure a model on ratings it has not seen.
+    """Evaluate a fitted model on test ratings.
 
-    Every candidate movie is ranked for every user who has test rows; nothing is sampled, unless `negatives` says so.
-    Movies in the user's history in the graph are left out. Every test row counts as relevant, whatever its rating.
-    Equal scores are ranked in the order of the movie table.
+    All candidate movies are ranked for every test user, unless there are `negatives`. Movies that the user has rated
+    in the graph of the model are excluded. Every test rating counts as relevant, whatever its value. Equal scores are
+    ranked in the order of the movies table.
 
     Parameters
     ----------
-    model : Recommender
-        A trained `RecGraph`, or a baseline.
+    model : Scorer
+        Any fitted model.
     test : pandas.DataFrame or Split
-        Rows of ``user_id, movie_id``. Of a `Split` its ``test`` rows are used, the movies `Split.ranked` as candidates,
-        its ``support`` as history, and its own `mask`, `history` and `negatives`, each unless given here.
+        Test ratings, ``user_id, movie_id``. A `Split` also provides the arguments `candidates`, `mask`, `history`
+        (including its ``support``) and `negatives` that are not given.
     ks : sequence of int
         Lengths of the lists.
     mask : pandas.DataFrame or str, optional
-        More rows of ``user_id, movie_id`` to leave out. Users without test rows do not matter in it. Of a `Split` also
-        ``"train+valid"``, or ``"train"`` for nothing more.
+        Further ratings, ``user_id, movie_id``, to exclude from the lists. With a `Split` also ``"train+valid"``, or
+        ``"train"`` for none.
     history : pandas.DataFrame or str, optional
-        Ratings the model takes in first, with `Recommender.add_ratings`, and without training: what is known of
-        people at test time. They are left out of the lists, too. Of a `Split` also ``"train+valid"``, or
-        ``"train"`` for nothing more than its ``support``.
+        Ratings known at test time: they are added with `add_ratings`, without training, and excluded from the lists.
+        With a `Split` also ``"train+valid"``, or ``"train"`` for its ``support`` only.
     candidates : iterable of movie ids, optional
-        Rank these only; all movies of the graph when not given.
+        Movies to rank; all movies of the graph by default.
     negatives : pandas.DataFrame, optional
-        Rows of ``user_id, movie_id``: of each user rank these and the test movies only.
-    metrics : sequence of str or callables, optional
-        Registered names, or functions of hits and number of relevant movies; all built-in metrics by default.
+        ``user_id, movie_id``: rank each user's test movies among these only.
+    metrics : sequence of str or callable, optional
+        Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
+        ``[n]`` values (see `gnnrec.evaluation.metrics`); all built-in metrics by default.
     per_user : bool
-        Return one row per user instead of the means.
+        Return one row per user instead of means.
     confidence : float
-        Level of the interval around each mean, between 0 and 1.
+        Level of the confidence intervals, between 0 and 1.
     seed : int
-        Of the bootstrap behind the interval.
+        Random seed of the bootstrap.
 
     Returns
     -------
     pandas.DataFrame
-        ``metric, k, value, ci_low, ci_high, num_users``. The interval is from a percentile bootstrap over
-        users (Efron & Tibshirani 1993, ch. 13; 1,000 resamples); `coverage`, which is no mean, has none
-        (NaN). `num_users` is how many users the mean is over. `novelty` is in bits, all others are in [0, 1];
-        the formulas are in `gnnrec.evaluation.metrics` and `gnnrec.evaluation.metrics`. With `per_user` instead
-        ``user_id`` and a column such as ``recall@10`` for each metric but `coverage`, in the order in which
-        the users occur in `test`. For a `Split`, ``attrs["fingerprint"]`` is the digest of the protocol that was
-        followed, and ``attrs["protocol"]`` says which that is.
+        ``metric, k, value, ci_low, ci_high, num_users``, built-in metrics first. Confidence intervals are from a
+        percentile bootstrap over users (Efron & Tibshirani 1993, ch. 13; 1,000 resamples); `coverage` is not a mean
+        over users and has none (NaN). `num_users` is the number of users with a defined value. `novelty` is in bits,
+        other built-in metrics are in [0, 1].
+
+        With `per_user`: ``user_id`` and a column such as ``recall@10`` for each metric except `coverage`, in the order
+        of the users in `test`.
+
+        For a `Split`, ``attrs["fingerprint"]`` is the digest of the evaluation protocol and ``attrs["protocol"]`` its
+        description.
 
     Raises
     ------
     DataError
-        `test` is empty, names an unknown user or movie, a movie that is no candidate, a pair twice, or a pair
-        that is left out because it was seen before; a test user has no negatives, or one that is a test row, no
-        candidate, or left out; or the model scores with NaN.
+        `test` is empty, contains an unknown user or movie, a movie that is not a candidate, a duplicate, or a rating
+        that is also in the history or the mask; a test user has no negatives; a negative is a test rating, excluded
+        from the lists or not a candidate; or the model returns NaN scores.
     ConfigError
-        An unknown metric, mask or history, a `k` below 1, or a `confidence` outside of 0 to 1.
+        Unknown metric, `mask` or `history`, a `k` below 1, or a `confidence` that is not between 0 and 1.
 
     Examples
     --------
-    >>> from gnnrec.models import EASE
-    >>> from gnnrec.splitting import Split
     >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models import EASE
     >>> from gnnrec.splitting import random_split
     >>> split = random_split(make_sample(300, 200))
-    >>> model = EASE.fit(Graph.from_dataset(split.dataset), reg=50.0)
+    >>> model = EASE(reg=50.0).fit(split)
     >>> evaluate(model, split, ks=[10], metrics=["recall", "ndcg"]).columns.tolist()
     ['metric', 'k', 'value', 'ci_low', 'ci_high', 'num_users']
     """
-    wanted, sizes = _checked_metrics(metrics), _checked_ks(ks)
+    resolved, sizes = _resolve_metrics(metrics), _check_ks(ks)
     if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be between 0 and 1, not {confidence}")
-    asked = Asked.of(test, mask, history, candidates, negatives, model.graph.dataset.ratings)
-    catalog = CatalogStatistics.from_graph(model.graph)  # before the history: novelty is about training
-    if asked.history is not None and len(asked.history):
-        model = model.add_ratings(asked.history)
-    task = ranking_task(model.graph, asked.test, asked.mask, asked.candidates, asked.negatives)
+        raise ConfigError(f"confidence must be between 0 and 1, not {confidence!r}")
+    data = _resolve_data(model, test, mask, history, candidates, negatives)
+    trained = model.graph
+    if data.history is not None and len(data.history):
+        model = model.add_ratings(data.history)
+    task = RankingTask.from_frames(model.graph, data.test, data.mask, data.candidates, data.negatives)
     ranking = rank(model, task, max(sizes))
+    catalog = CatalogStatistics.from_graph(trained, len(task.candidates))
+
     values: dict[tuple[str, int], np.ndarray] = {}
-    for name, (function, of) in wanted.items():
+    totals: dict[tuple[str, int], tuple[float, float, float, int]] = {}
+    for name, (function, of) in resolved.items():
         for k in sizes:
             if of == "users":
-                values[name, k] = function(ranking.hits[:, :k], ranking.num_relevant).numpy()
+                values[name, k] = _per_user(name, function(ranking.hits[:, :k], ranking.num_relevant), len(task.users))
             elif of == "lists":
-                values[name, k] = function(ranking.lists[:, :k], catalog).numpy()
+                values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog), len(task.users))
+            elif not per_user:
+                totals[name, k] = float(function(ranking.lists[:, :k], catalog)), np.nan, np.nan, len(task.users)
     if per_user:
         ids = model.graph.ids["user"][task.users.numpy()]
-        columns = {f"{metric}@{k}": own for (metric, k), own in values.items()}
-        return _with_attrs(pd.DataFrame({"user_id": ids, **columns}), asked)
-    rows = _means(values, confidence, seed)
-    for name, (function, of) in wanted.items():
-        if of == "catalog":
-            for k in sizes:
-                value = function(ranking.lists[:, :k], len(task.candidates))
-                rows[name, k] = float(value), np.nan, np.nan, len(task.users)
-    in_order = [(metric, k) for metric in wanted for k in sizes]
-    return _with_attrs(pd.DataFrame([(*key, *rows[key]) for key in in_order], columns=list(COLUMNS)), asked)
+        result = pd.DataFrame({"user_id": ids, **{f"{name}@{k}": column for (name, k), column in values.items()}})
+    else:
+        totals |= _means(values, confidence, seed)
+        rows = [(name, k, *totals[name, k]) for name in resolved for k in sizes]
+        result = pd.DataFrame(rows, columns=list(COLUMNS))
+    result.attrs.update(data.attrs)
+    return result
 
 
-def validate(model: Scorer, split: Split, metric: str = "ndcg", k: int = 20) -> float:
-    """Return a metric on the validation ratings of a split."""
+def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20) -> float:
+    """Evaluate a fitted model on the validation ratings of a split: what training and tuning maximize.
+
+    The `support` of the split is known, and only the training ratings (and `support`) are excluded from the lists.
+
+    Parameters
+    ----------
+    model : Scorer
+        Any fitted model.
+    split : Split
+        With validation ratings.
+    metric : str or callable
+        A metric, as for `evaluate`.
+    k : int
+        Length of the lists.
+
+    Returns
+    -------
+    float
+        Mean over users for whom the metric is defined.
+
+    Raises
+    ------
+    DataError
+        The split has no validation ratings, or as for `evaluate`.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> from gnnrec.models import Popularity
+    >>> from gnnrec.splitting import random_split
+    >>> split = random_split(make_sample(60, 40))
+    >>> 0 < validate(Popularity().fit(split), split) < 1
+    True
+    """
+    if split.valid.empty:
+        raise DataError(f"the split of {split.name} has no validation ratings to evaluate on")
+    ((name, (_, of)),) = _resolve_metrics([metric]).items()
     found = evaluate(
         model,
         split.valid,
@@ -201,55 +186,106 @@ def validate(model: Scorer, split: Split, metric: str = "ndcg", k: int = 20) -> 
         metrics=(metric,),
         candidates=split.candidates_for("valid"),
         history=split.support,
-        per_user=True,
+        per_user=of != "catalog",
     )
-    return float(found[f"{metric}@{k}"].mean())
+    return float(found["value"].item() if of == "catalog" else found[f"{name}@{k}"].mean())
 
 
-def _with_attrs(frame: pd.DataFrame, asked: Asked) -> pd.DataFrame:
-    frame.attrs.update(asked.attrs)
-    return frame
+@dataclass(frozen=True, eq=False)
+class _EvaluationData:
+    """Data frames of an evaluation, and the attributes of its result."""
+
+    test: pd.DataFrame
+    mask: pd.DataFrame | None
+    history: pd.DataFrame | None
+    candidates: Iterable[Any] | None
+    negatives: pd.DataFrame | None
+    attrs: dict[str, str] = field(default_factory=dict)
 
 
-METRIC_NAMES = tuple(METRICS.builtin)
-"""Metrics that `evaluate` reports by default, in this order."""
+def _resolve_data(
+    model: Scorer,
+    test: pd.DataFrame | Split,
+    mask: pd.DataFrame | str | None,
+    history: pd.DataFrame | str | None,
+    candidates: Iterable[Any] | None,
+    negatives: pd.DataFrame | None,
+) -> _EvaluationData:
+    """Take arguments that are not given from the split, and turn names of ratings into ratings."""
+    if not isinstance(test, Split):
+        if isinstance(mask, str) or isinstance(history, str):
+            raise ConfigError("a mask or history by name, such as 'train+valid', needs a Split as test data")
+        return _EvaluationData(test, mask, history, candidates, negatives)
+    split = test
+    mask = split.mask if mask is None else mask
+    history = split.history if history is None else history
+    candidates = split.candidates_for() if candidates is None else list(candidates)
+    negatives = split.negatives if negatives is None else negatives
+    fingerprint = Fingerprint.from_split(
+        split, mask=mask, history=history, candidates=candidates, negatives=negatives, graph=model.graph.dataset.ratings
+    )
+    if isinstance(mask, str):
+        mask = split.valid if check_scope(mask, "mask") == "train+valid" else None
+    if isinstance(history, str):
+        known = [split.support] if check_scope(history, "history") == "train" else [split.support, split.valid]
+        frames = [frame for frame in known if frame is not None]
+        history = pd.concat(frames, ignore_index=True) if len(frames) == 2 else next(iter(frames), None)
+    attrs = {"fingerprint": fingerprint.digest, "protocol": str(fingerprint)}
+    return _EvaluationData(split.test, mask, history, candidates, negatives, attrs)
+
+
+def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> dict[str, tuple[Metric, str]]:
+    """Return the function of each metric and what it is computed of (users, lists or catalog), by name."""
+    if metrics is None:
+        metrics = METRIC_NAMES
+    elif isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    registered = {id(METRICS.get(name)): name for name in METRICS.names()}
+    resolved: dict[str, tuple[Metric, str]] = {}
+    for metric in metrics:
+        if callable(metric) and id(metric) not in registered:
+            name, function, of = getattr(metric, "__name__", type(metric).__name__), metric, "users"
+        else:
+            name = registered[id(metric)] if callable(metric) else str(metric)
+            function, of = METRICS.get(name), METRICS.metadata(name).get("of", "users")
+        if resolved.get(name, (function,))[0] is not function:
+            raise ConfigError(f"two metrics have the name {name!r}; rename one of the functions")
+        resolved[name] = function, of
+    order = [*METRIC_NAMES, *resolved]
+    return {name: resolved[name] for name in sorted(resolved, key=order.index)}
+
+
+def _check_ks(ks: Sequence[int]) -> list[int]:
+    if not isinstance(ks, Iterable):
+        raise ConfigError(f"ks must be a sequence of list lengths, such as [10, 20], not {ks!r}")
+    sizes = sorted(set(ks))
+    for k in sizes:
+        check_integer(k=k)
+    if not sizes:
+        raise ConfigError("ks is empty; give at least one list length")
+    return [int(k) for k in sizes]
+
+
+def _per_user(name: str, values: Any, num_users: int) -> np.ndarray:
+    """Return the values of a metric, ``[num_users]`` float; NaN where it is undefined."""
+    values = torch.as_tensor(values)
+    if values.shape != (num_users,):
+        raise ConfigError(
+            f"the metric {name!r} must return one value per user, a tensor of shape [{num_users}], "
+            f"not {list(values.shape)}"
+        )
+    array: np.ndarray = (values if values.is_floating_point() else values.float()).numpy()
+    return array
 
 
 def _means(
     values: dict[tuple[str, int], np.ndarray], confidence: float, seed: int
 ) -> dict[tuple[str, int], tuple[float, float, float, int]]:
-    """Return mean, bounds and number of users of each column; users for whom it is NaN do not count."""
+    """Return mean, confidence interval and number of users of each column; users with NaN do not count."""
     if not values:
         return {}
     table = np.column_stack(list(values.values())).astype(np.float64)  # [n, num_columns]
     number = (~np.isnan(table)).sum(axis=0)
     mean = np.where(number > 0, np.nansum(table, axis=0) / np.maximum(number, 1), np.nan)
-    low, high = intervals(table, confidence, seed)
+    low, high = bootstrap_intervals(table, confidence, seed)
     return {key: (mean[i], low[i], high[i], int(number[i])) for i, key in enumerate(values)}
-
-
-def _checked_ks(ks: Sequence[int]) -> list[int]:
-    if not isinstance(ks, Iterable):
-        raise ConfigError(f"ks must be a list of list lengths, such as [10, 20], not {ks!r}")
-    sizes = sorted(set(ks))
-    for k in sizes:
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise ConfigError(f"each k must be a whole number of at least 1, not {k!r}")
-    if not sizes:
-        raise ConfigError("ks is empty; name at least one list length")
-    return [int(k) for k in sizes]
-
-
-def _checked_metrics(
-    metrics: Sequence[str | Callable[..., Any]] | str | None,
-) -> dict[str, tuple[Callable[..., Any], str]]:
-    """Return the function of each metric and what it is of (users, lists or catalog), by name."""
-    chosen = METRIC_NAMES if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
-    found: dict[str, tuple[Callable[..., Any], str]] = {}
-    for metric in chosen:
-        if callable(metric):
-            found[getattr(metric, "__name__", repr(metric))] = metric, "users"
-        else:
-            found[str(metric)] = METRICS.get(metric), METRICS.metadata(metric).get("of", "users")
-    order = [*METRIC_NAMES, *found]
-    return {name: found[name] for name in sorted(found, key=order.index)}

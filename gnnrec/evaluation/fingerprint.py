@@ -1,4 +1,8 @@
-"""`Fingerprint`: what a number depends on besides the model, so that only like is compared with like."""
+"""`Fingerprint`: digest of everything besides the model that a metric depends on, so only like is compared with like.
+
+Digests are published next to results, so they must never change: neither the hashes nor the texts that enter
+`Fingerprint.digest`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ COLUMNS = ("user_id", "movie_id")
 
 @dataclass(frozen=True)
 class Rows:
-    """Some ``user_id, movie_id`` rows in short: how many, of how many users and movies, and a digest of the pairs."""
+    """Summary of ``user_id, movie_id`` rows: number of rows, users and movies, and a digest of the pairs."""
 
     rows: int
     users: int
@@ -28,12 +32,12 @@ class Rows:
     digest: str
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Rows:
-        """Count the rows; the digest does not depend on their order, nor on whether ids are numbers or text."""
+    def from_frame(cls, frame: pd.DataFrame) -> Rows:
+        """Summarize a frame; the digest depends neither on the order of rows nor on the type of the ids."""
         mixed = np.zeros(len(frame), dtype=np.uint64)
         for column in COLUMNS:
             codes, ids = pd.factorize(frame[column])
-            mixed = _mixed(mixed ^ _hashes(ids)[codes])
+            mixed = _mix(mixed ^ _hash_ids(ids)[codes])
         return cls(len(frame), frame["user_id"].nunique(), frame["movie_id"].nunique(), _digest(mixed))
 
     def __str__(self) -> str:
@@ -42,28 +46,31 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A protocol as it was really followed.
+    """The protocol that an evaluation followed.
 
     Attributes
     ----------
     dataset, protocol : str
-        Name, and in words what was left out and how the rest was divided. Two people may call the same rows by
-        different names, so these do not enter the `digest`.
+        Names. They do not enter the `digest`, because the same rows may have different names.
     parts : dict of str to Rows
-        Train, valid, test, and support where there is one.
-    history, mask : str
-        What is known of people at test time, and what is left out of the lists.
+        Train, valid, test, and support if there is one.
+    history : str
+        Ratings known at test time.
+    mask : str
+        Ratings excluded from the ranked lists.
     candidates : str
-        Which movies are ranked.
+        Movies that are ranked.
     metrics : str
         `gnnrec.evaluation.metrics.DEFINITIONS`.
+    graph : Rows, optional
+        Ratings in the graph of the model if they are not the training ratings.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.splitting import leave_one_out
     >>> split = leave_one_out(make_sample(50, 40))
-    >>> Fingerprint.of(split).digest == Fingerprint.of(split, mask="train+valid").digest
+    >>> Fingerprint.from_split(split).digest == Fingerprint.from_split(split, mask="train+valid").digest
     False
     """
 
@@ -74,9 +81,10 @@ class Fingerprint:
     mask: str
     candidates: str
     metrics: str = DEFINITIONS
+    graph: Rows | None = None
 
     @classmethod
-    def of(
+    def from_split(
         cls,
         split: Split,
         *,
@@ -86,72 +94,84 @@ class Fingerprint:
         negatives: pd.DataFrame | None = None,
         graph: pd.DataFrame | None = None,
     ) -> Fingerprint:
-        """Return the fingerprint of what `evaluate` does with the same arguments.
+        """Return the fingerprint of `evaluate` with the same arguments.
 
-        `graph` has the ratings in the graph of the model; where they are not the train rows, `history` says so.
+        Parameters
+        ----------
+        split : Split
+            Test data.
+        mask, history, candidates, negatives
+            As for `evaluate`.
+        graph : pandas.DataFrame, optional
+            Ratings in the graph of the model; the training ratings by default.
         """
         history = split.history if history is None else history
         mask = split.mask if mask is None else mask
         if isinstance(history, str) and isinstance(mask, str):
-            mask = max(mask, history, key=len)  # what is known is left out, too
+            mask = max(mask, history, key=len)  # known ratings are excluded, too
         negatives = split.negatives if negatives is None else negatives
         ids = split.candidates_for() if candidates is None else pd.Index(list(candidates)).unique()
-        ranked = f"{len(ids):,} movies ({_digest(_mixed(_hashes(ids)))})"
+        ranked = f"{len(ids):,} movies ({_digest(_mix(_hash_ids(ids)))})"
         if negatives is not None:
             negatives = negatives[negatives["user_id"].isin(split.test["user_id"])]
-            each = negatives.groupby("user_id").size()
-            number = f"{each.min()}" if each.min() == each.max() else f"{each.min()} to {each.max()}"
-            ranked = f"test movies and {number} negatives of each user ({Rows.of(negatives).digest}) among {ranked}"
-        parts = {part: Rows.of(rows) for part in PARTS if (rows := getattr(split, part)) is not None}
-        known = _text(history)
-        if graph is not None and (rows := Rows.of(graph)) != parts["train"]:
-            known = f"{known}, but in the graph not train but {rows}"
+            counts = negatives.groupby("user_id").size()
+            number = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+            summary = Rows.from_frame(negatives)
+            ranked = f"test movies and {number} negatives of each user ({summary.digest}) among {ranked}"
+        parts = {part: Rows.from_frame(rows) for part in PARTS if (rows := getattr(split, part)) is not None}
+        in_graph = parts["train"] if graph is None else Rows.from_frame(graph)
         return cls(
             dataset=split.name,
             protocol=split.protocol,
             parts=parts,
-            history=known,
-            mask=_text(mask),
+            history=_describe(history),
+            mask=_describe(mask),
             candidates=ranked,
+            graph=None if in_graph == parts["train"] else in_graph,
         )
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits: the same for the same rows and rules, whatever they are called."""
+        """Eight hexadecimal digits that identify the rows and rules, whatever their names."""
         parts = {part: (rows.rows, rows.digest) for part, rows in self.parts.items()}
-        text = json.dumps([parts, self.history, self.mask, self.candidates, self.metrics])
+        # Published digests contain these words, so they stay.
+        history = self.history if self.graph is None else f"{self.history}, but in the graph not train but {self.graph}"
+        text = json.dumps([parts, history, self.mask, self.candidates, self.metrics])
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     def __str__(self) -> str:
         parts = "; ".join(f"{part} {rows}" for part, rows in self.parts.items())
+        graph = "" if self.graph is None else f" (model graph: {self.graph})"
         return (
-            f"{self.digest} = {self.dataset}, {self.protocol}; {parts}; history {self.history}; masked {self.mask}; "
-            f"ranked {self.candidates}; metrics {self.metrics}"
+            f"{self.digest} = {self.dataset}, {self.protocol}; {parts}; history {self.history}{graph}; "
+            f"masked {self.mask}; ranked {self.candidates}; metrics {self.metrics}"
         )
 
 
-def _text(which: str | pd.DataFrame) -> str:
-    return which if isinstance(which, str) else f"{Rows.of(which)} as given"
+def _describe(ratings: str | pd.DataFrame) -> str:
+    return ratings if isinstance(ratings, str) else f"{Rows.from_frame(ratings)} as given"
 
 
 def _digest(numbers: np.ndarray) -> str:
-    """Return eight hexadecimal digits that do not depend on the order of the numbers."""
+    """Return eight hexadecimal digits, independent of the order of the numbers."""
     total = f"{len(numbers)} {np.sum(numbers, dtype=np.uint64)}"
     return hashlib.blake2b(total.encode(), digest_size=4).hexdigest()
 
 
-def _hashes(ids: Iterable[Any]) -> np.ndarray:
-    """Return a number of 64 bits for each id."""
-    digests = b"".join(hashlib.blake2b(str(one).encode(), digest_size=8).digest() for one in ids)
+def _hash_ids(ids: Iterable[Any]) -> np.ndarray:
+    """Return a 64-bit hash of each id."""
+    digests = b"".join(hashlib.blake2b(str(identity).encode(), digest_size=8).digest() for identity in ids)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """Scatter 64-bit numbers (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014).
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Mix the bits of 64-bit numbers (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014).
 
-    Without it the sum over rows would be one over users plus one over movies, and could not tell who rated what.
+    Without it the sum over rows would be a sum over users plus a sum over movies, and could not tell which user rated
+    which movie.
     """
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed

@@ -1,14 +1,15 @@
-"""Evaluation metrics of ranked lists, accuracy first, then beyond accuracy. Register another one to use it by name.
+"""Metrics of ranked lists: accuracy per user, properties of each list, coverage of the catalog.
 
-An accuracy metric takes ``hits`` ``[n, k]`` (1 where the movie at that rank is relevant) and ``num_relevant`` ``[n]``, and
-returns ``[n]`` values, one per user::
+A metric is a registered function. By default it takes ``hits`` ``[n, k]`` (whether the movie at that rank is relevant)
+and ``num_relevant`` ``[n]``, and returns one value per user, ``[n]``::
 
     @register_metric("first_hit")
     def first_hit(hits, num_relevant):
         return hits[:, 0].float()
 
-With ``of="lists"`` it takes the lists themselves and a `CatalogStatistics`. Lists are ``[n, k]`` int64 movie nodes, best
-first; -1 marks the end of a list that is too short. `coverage`, with ``of="catalog"``, has one value for all users.
+With ``of="lists"`` it takes ``lists`` and `CatalogStatistics` instead. Lists are ``[n, k]`` int64 movie nodes, best
+first; -1 fills the end of a list that is too short. With ``of="catalog"`` it takes the same and returns one value for
+all users, which has no confidence interval. Users for whom a metric is NaN do not count.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from gnnrec.registry import register_metric
 
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
 """Part of every fingerprint; `n` is the number of test movies of a user. Must change with any formula."""
+CHUNK = 8192
+"""Lists compared pair by pair at once; bounds memory to a few times ``CHUNK * k * k`` floats."""
 
 
 @register_metric("recall")
 def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the fraction of the relevant movies that are in the list: hits / `num_relevant`.
 
-    As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which is
-    larger.
+    As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which gives larger
+    values.
 
     Examples
     --------
@@ -84,8 +87,8 @@ def ndcg(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
     .. math:: \frac{\sum_{r \le k} h_r / \log_2(r + 1)}{\sum_{r \le \min(k, n)} 1 / \log_2(r + 1)}
 
-    A list of hits only scores 1, whether `k` or `n` is larger. With one
-    relevant movie per user it is :math:`1 / \log_2(r + 1)` at rank `r`, 0 if that is beyond `k`.
+    A list of hits only scores 1, whether `k` or `n` is larger. With one relevant movie per user it is
+    :math:`1 / \log_2(r + 1)` at rank `r`, 0 if that is beyond `k`.
 
     Examples
     --------
@@ -103,8 +106,8 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     .. math:: \frac{1}{\min(k, n)} \sum_{r \le k} h_r \cdot \frac{1}{r} \sum_{q \le r} h_q
 
     As in Manning, Raghavan & Schütze, "Introduction to Information Retrieval", 2008, sec. 8.4, for a list that ends at
-    `k`. Divided by :math:`\min(k, n)`, so that a list of hits only scores 1; dividing by `n` gives smaller values
-    where a user has more relevant movies than ranks.
+    `k`. Divided by :math:`\min(k, n)`, so a list of hits only scores 1; dividing by `n` gives smaller values for
+    users with more than `k` relevant movies.
 
     Examples
     --------
@@ -126,12 +129,12 @@ def _ideal_length(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class CatalogStatistics:
-    """What metrics of the lists need to know about the movies.
+    """Statistics of the movies and of the training ratings, for metrics of lists.
 
     Attributes
     ----------
     counts : Tensor
-        ``[num_movies]``, training ratings of each movie.
+        ``[num_movies]`` int64, training ratings of each movie.
     num_users : int
         Users with a training rating.
     genres : Tensor
@@ -143,104 +146,70 @@ class CatalogStatistics:
     counts: Tensor
     num_users: int
     genres: Tensor
-    num_candidates: int = 0
+    num_candidates: int
 
     @classmethod
-    def from_graph(cls, graph: Graph) -> CatalogStatistics:
-        """Return the statistics of the training graph."""
+    def from_graph(cls, graph: Graph, num_candidates: int) -> CatalogStatistics:
+        """Return the statistics of a training graph."""
         genres = torch.zeros(graph.num_movies, len(graph.genres))
         genres[graph.movies.attribute_edges["genres"]] = 1.0
         counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
-        return cls(counts, int(torch.count_nonzero(torch.bincount(graph.users.user_index))), genres)
-
-
-CHUNK = 8192
-"""Lists compared pair by pair at once; bounds memory to a few times ``CHUNK * k * k`` floats."""
+        num_users = int(torch.count_nonzero(torch.bincount(graph.users.user_index)))
+        return cls(counts, num_users, genres, num_candidates)
 
 
 @register_metric("coverage", of="catalog")
-def coverage(lists: Tensor, num_candidates: int) -> float:
+def coverage(lists: Tensor, catalog: CatalogStatistics) -> float:
     """Return the fraction of the candidate movies that are in at least one list ("aggregate diversity").
 
     Source: Ge, Delgado-Battenfeld & Jannach, "Beyond accuracy", RecSys 2010.
 
     Examples
     --------
-    >>> coverage(torch.tensor([[0, 1], [0, -1]]), num_candidates=4)
+    >>> catalog = CatalogStatistics(torch.tensor([8, 2, 1, 0]), 8, torch.zeros(4, 1), num_candidates=4)
+    >>> coverage(torch.tensor([[0, 1], [0, -1]]), catalog)
     0.5
     """
-    return int(torch.count_nonzero(torch.bincount(lists[lists >= 0]))) / num_candidates
+    return int(torch.count_nonzero(torch.bincount(lists[lists >= 0]))) / catalog.num_candidates
 
 
-def novelty(lists: Tensor, counts: Tensor, num_users: int) -> Tensor:
+@register_metric("novelty", of="lists")
+def novelty(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     r"""Return the mean self-information of each list in bits: :math:`-\log_2(c_i / N)` averaged over its movies.
 
-    Source: Zhou et al., PNAS 2010; Vargas & Castells, RecSys 2011. Movies without ratings count as rated
-    once.
+    :math:`c_i` is the number of training ratings of movie `i`, `N` the number of users with a training rating. Movies
+    without ratings count as rated once. Empty lists are NaN.
 
-    Parameters
-    ----------
-    lists : Tensor
-        ``[n, k]``.
-    counts : Tensor
-        ``[num_movies]``, training ratings of each movie.
-    num_users : int
-        `N`, users with a training rating.
-
-    Returns
-    -------
-    Tensor
-        ``[n]`` float32, NaN for an empty list.
+    Source: Zhou et al., PNAS 2010; Vargas & Castells, RecSys 2011.
 
     Examples
     --------
-    >>> novelty(torch.tensor([[0, 1], [1, -1]]), counts=torch.tensor([8, 2]), num_users=8)
+    >>> catalog = CatalogStatistics(torch.tensor([8, 2]), 8, torch.zeros(2, 1), num_candidates=2)
+    >>> novelty(torch.tensor([[0, 1], [1, -1]]), catalog)
     tensor([1., 2.])
     """
-    surprise = -torch.log2(counts.clamp(min=1) / num_users)
+    information = -torch.log2(catalog.counts.clamp(min=1) / catalog.num_users)
     filled = lists >= 0
-    return (surprise[lists.clamp(min=0)] * filled).sum(1) / filled.sum(1)
+    return (information[lists.clamp(min=0)] * filled).sum(1) / filled.sum(1)
 
 
-def genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:
+@register_metric("diversity", of="lists")
+def genre_diversity(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     r"""Return the mean Jaccard distance between the genres of all pairs of movies of each list.
 
     .. math:: \operatorname{mean}_{i < j} \; 1 - \frac{|G_i \cap G_j|}{|G_i \cup G_j|}
 
-    The intra-list diversity of Ziegler et al. (WWW 2005) with sets of genres. Pairs in which a movie has no
-    genre are left out.
-
-    Parameters
-    ----------
-    lists : Tensor
-        ``[n, k]``.
-    genres : Tensor
-        ``[num_movies, num_genres]`` float32 of 0 and 1.
-
-    Returns
-    -------
-    Tensor
-        ``[n]`` float32, NaN where a list has no pair with known genres.
+    The intra-list diversity of Ziegler et al. (WWW 2005) with sets of genres. Pairs in which a movie has no genre are
+    left out; lists without any other pair are NaN.
 
     Examples
     --------
     >>> genres = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    >>> genre_diversity(torch.tensor([[0, 1, 2], [0, 2, -1]]), genres)
+    >>> catalog = CatalogStatistics(torch.ones(3), 1, genres, num_candidates=3)
+    >>> genre_diversity(torch.tensor([[0, 1, 2], [0, 2, -1]]), catalog)
     tensor([0.5000,    nan])
     """
-    return torch.cat([_genre_diversity(part, genres) for part in lists.split(CHUNK)])
-
-
-@register_metric("novelty", of="lists")
-def novelty_at_k(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
-    """Return `novelty` of the lists, ``[n]``."""
-    return novelty(lists, catalog.counts, catalog.num_users)
-
-
-@register_metric("diversity", of="lists")
-def diversity_at_k(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
-    """Return `genre_diversity` of the lists, ``[n]``."""
-    return genre_diversity(lists, catalog.genres)
+    return torch.cat([_genre_diversity(part, catalog.genres) for part in lists.split(CHUNK)])
 
 
 def _genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:

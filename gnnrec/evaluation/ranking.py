@@ -1,4 +1,4 @@
-"""The ranked lists of all test users, a chunk of users at a time."""
+"""Ranked lists of all test users: `RankingTask` says what to rank, `rank` ranks it in chunks of users."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import raise_at_first
 from gnnrec._torch import CHUNK_SIZE, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import DataError
@@ -19,177 +20,77 @@ from gnnrec.typing import Scorer
 
 @dataclass(frozen=True, eq=False)
 class RankingTask:
-    """Test users and their movies.
+    """Test users, their relevant movies and the movies to rank, as nodes of a graph.
+
+    Pairs are two tensors ``[num_pairs]`` int64 sorted by row: the row in `users`, and the movie node.
 
     Attributes
     ----------
     users : Tensor
-        ``[n]`` int64, nodes of the users with test rows, in the order in which they occur.
+        ``[n]`` int64, user nodes in the order of their first test ratings.
     candidates : Tensor
         ``[num_candidates]`` int64, movie nodes in ascending order.
     relevant : tuple of Tensor
-        Row (into `users`) and movie of every test pair, sorted by row.
-    hidden : tuple of Tensor
-        The same of the pairs that are left out of the lists.
-    offered : tuple of Tensor, optional
-        The same of the only pairs that may be listed, where users have candidates of their own.
+        Test pairs.
+    masked : tuple of Tensor
+        Pairs excluded from the lists.
+    user_candidates : tuple of Tensor, optional
+        The only pairs that may be in the lists, if candidates differ between users.
     """
 
     users: Tensor
     candidates: Tensor
     relevant: tuple[Tensor, Tensor]
-    hidden: tuple[Tensor, Tensor]
-    offered: tuple[Tensor, Tensor] | None = None
+    masked: tuple[Tensor, Tensor]
+    user_candidates: tuple[Tensor, Tensor] | None = None
 
-
-def ranking_task(
-    graph: Graph,
-    test: pd.DataFrame,
-    mask: pd.DataFrame | None = None,
-    candidates: Iterable[Any] | None = None,
-    negatives: pd.DataFrame | None = None,
-) -> RankingTask:
-    """Check the frames against the graph and turn them into a `RankingTask`; see `gnnrec.evaluation.evaluate`."""
-    rows = _cleaned(test, "test")
-    nodes = _user_nodes(graph, rows["user_id"])
-    movies = graph.movie_nodes(rows["movie_id"])
-    users, row = _numbered(nodes)
-    allowed = _candidates(graph, candidates)
-    _check_candidates(rows, movies, allowed, graph.num_movies)
-    batch = graph.user_batch(users)
-    hidden = (
-        batch.user_index * graph.num_movies + batch.movie_index
-    )  # one number per pair, so that pairs sort and compare
-    if mask is not None and len(mask):
-        hidden = torch.cat([hidden, _pairs(graph, users, mask, "mask")[0]])
-    hidden = hidden.sort().values
-    pairs = row * graph.num_movies + movies
-    _check_unseen(rows, pairs, hidden)
-    relevant = pairs.sort().values
-    offered = None
-    if negatives is not None:
-        others = _negatives(graph, users, negatives, allowed, hidden, relevant)
-        offered = _split(torch.cat([relevant, others]).sort().values, graph.num_movies)
-    return RankingTask(users, allowed, _split(relevant, graph.num_movies), _split(hidden, graph.num_movies), offered)
-
-
-def _cleaned(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the pairs of a frame after the checks that all ratings go through."""
-    if isinstance(frame, pd.DataFrame) and frame.empty:
-        raise DataError(f"{name} is empty; evaluating needs at least one row of user_id and movie_id")
-    try:
-        return Dataset(frame).ratings
-    except DataError as error:
-        raise error.relocated(lambda table, row: (name, row)) from None
-
-
-def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
-    nodes = graph.ids["user"].get_indexer(pd.Index(ids))
-    if (nodes < 0).any():
-        row = int((nodes < 0).argmax())
-        raise DataError(
-            f"user {_value(ids, row)!r} is not in the graph; pass their known ratings as history, or list them in the "
-            "users table of the dataset the graph is built from",
-            at=("test", row),
+    @classmethod
+    def from_frames(
+        cls,
+        graph: Graph,
+        test: pd.DataFrame,
+        mask: pd.DataFrame | None = None,
+        candidates: Iterable[Any] | None = None,
+        negatives: pd.DataFrame | None = None,
+    ) -> RankingTask:
+        """Check data frames against a graph; see `gnnrec.evaluation.evaluate` for arguments and errors."""
+        rows = _clean(test, "test")
+        users, row = _unique_users(_user_nodes(graph, rows["user_id"]))
+        movies = graph.movie_nodes(rows["movie_id"])
+        ranked = _candidate_nodes(graph, candidates)
+        _check_candidates(rows, movies, ranked, graph.num_movies)
+        # One number per pair makes pairs easy to sort and compare.
+        batch = graph.user_batch(users)
+        masked = batch.user_index * graph.num_movies + batch.movie_index
+        if mask is not None and len(mask):
+            masked = torch.cat([masked, _pairs(graph, users, mask, "mask")[0]])
+        masked = masked.sort().values
+        pairs = row * graph.num_movies + movies
+        _check_not_masked(rows, pairs, masked)
+        relevant = pairs.sort().values
+        user_candidates = None
+        if negatives is not None:
+            sampled = _negative_pairs(graph, users, negatives, ranked, masked, relevant)
+            user_candidates = _unpack(torch.cat([relevant, sampled]).sort().values, graph.num_movies)
+        return cls(
+            users=users,
+            candidates=ranked,
+            relevant=_unpack(relevant, graph.num_movies),
+            masked=_unpack(masked, graph.num_movies),
+            user_candidates=user_candidates,
         )
-    return torch.from_numpy(nodes.astype("int64"))
-
-
-def _numbered(nodes: Tensor) -> tuple[Tensor, Tensor]:
-    codes, firsts = pd.factorize(nodes.numpy())  # in the order of first occurrence
-    return torch.from_numpy(firsts), torch.from_numpy(codes.astype("int64"))
-
-
-def _candidates(graph: Graph, candidates: Iterable[Any] | None) -> Tensor:
-    if candidates is None:
-        return torch.arange(graph.num_movies)
-    nodes = torch.unique(graph.movie_nodes(candidates))
-    if len(nodes) == 0:
-        raise DataError("candidates is empty; there is no movie to rank")
-    return nodes
-
-
-def _check_candidates(rows: pd.DataFrame, movies: Tensor, allowed: Tensor, num_movies: int) -> None:
-    outside = torch.ones(num_movies, dtype=torch.bool)
-    outside[allowed] = False
-    if (wrong := outside[movies]).any():
-        row = int(wrong.int().argmax())
-        raise DataError(
-            f"movie {_value(rows['movie_id'], row)!r} is not among the candidates and could never be found; add it to "
-            "them or drop the row",
-            at=("test", row),
-        )
-
-
-def _check_unseen(rows: pd.DataFrame, pairs: Tensor, hidden: Tensor) -> None:
-    if (seen := _among(pairs, hidden)).any():
-        row = int(seen.int().argmax())
-        user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
-        raise DataError(
-            f"user {user!r} has movie {movie!r} in the history or the mask already; what was seen is not recommended, "
-            "so it cannot be tested on",
-            at=("test", row),
-        )
-
-
-def _negatives(
-    graph: Graph, users: Tensor, negatives: pd.DataFrame, allowed: Tensor, hidden: Tensor, relevant: Tensor
-) -> Tensor:
-    """Return the pairs of test users and their negatives, none of which may be a candidate in name only."""
-    pairs, rows = _pairs(graph, users, negatives, "negatives")
-    of_nobody = torch.ones(len(users), dtype=torch.bool)
-    of_nobody[pairs // graph.num_movies] = False
-    if of_nobody.any():
-        user = graph.ids["user"].tolist()[int(users[int(of_nobody.int().argmax())])]
-        raise DataError(f"user {user!r} has test rows but no negatives; give every test user some")
-    for bad, problem in (
-        (_among(pairs, hidden), "in the history or the mask already, so it cannot be ranked"),
-        (_among(pairs, relevant), "in the test rows, so it is no negative"),
-        (~_among(pairs % graph.num_movies, allowed), "as a negative, but it is not among the candidates"),
-    ):
-        if bad.any():
-            row = int(bad.int().argmax())
-            user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
-            raise DataError(f"user {user!r} has movie {movie!r} {problem}; drop it", at=("negatives", rows.index[row]))
-    return pairs
-
-
-def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
-    """Return the pairs of a frame that are of test users as numbers, and their rows."""
-    rows = _cleaned(frame, name)
-    movies = graph.movie_nodes(rows["movie_id"])
-    row_of = torch.full((graph.num_users + 1,), -1)  # the last entry stands for users the graph does not know
-    row_of[users] = torch.arange(len(users))
-    row = row_of[torch.from_numpy(graph.ids["user"].get_indexer(pd.Index(rows["user_id"])).astype("int64"))]
-    return (row * graph.num_movies + movies)[row >= 0], rows[(row >= 0).numpy()]
-
-
-def _among(values: Tensor, ordered: Tensor) -> Tensor:
-    """Return which values are in a sorted tensor."""
-    if len(ordered) == 0:
-        return torch.zeros(len(values), dtype=torch.bool)
-    return ordered[torch.searchsorted(ordered, values).clamp(max=len(ordered) - 1)] == values
-
-
-def _value(column: pd.Series, row: int) -> Any:
-    """Return one value as Python's own type: messages should say 7, not np.int64(7)."""
-    return column.iloc[[row]].tolist()[0]
-
-
-def _split(pairs: Tensor, num_movies: int) -> tuple[Tensor, Tensor]:
-    return pairs // num_movies, pairs % num_movies
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What was recommended to whom, and whether it was right.
+    """Ranked lists, and which of their movies are relevant.
 
     Attributes
     ----------
     lists : Tensor
-        ``[n, k]`` int64, movie nodes, best first; -1 where nothing was left to recommend.
+        ``[n, k]`` int64, movie nodes, best first; -1 fills the end of lists that are too short.
     hits : Tensor
-        ``[n, k]`` bool, where the movie at that rank is relevant.
+        ``[n, k]`` bool, whether the movie at that rank is relevant.
     num_relevant : Tensor
         ``[n]`` int64.
     """
@@ -200,16 +101,20 @@ class Ranking:
 
 
 def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
-    """Rank the candidates for every user of the task.
+    """Rank the candidates for every user of a task.
 
     Parameters
     ----------
     model : Scorer
-        Asked for `CHUNK_SIZE` users at once, which bounds the memory.
+        Scores `CHUNK_SIZE` users at once, which bounds the memory.
     task : RankingTask
-        In terms of the nodes of ``model.graph``.
+        Its nodes are those of ``model.graph``.
     k : int
         Length of the lists.
+
+    Returns
+    -------
+    Ranking
 
     Raises
     ------
@@ -218,41 +123,156 @@ def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     """
     column_of = torch.full((model.graph.num_movies,), -1)
     column_of[task.candidates] = torch.arange(len(task.candidates))
-    narrowed = len(task.candidates) < model.graph.num_movies
+    all_movies = len(task.candidates) == model.graph.num_movies
     lists, hits = [], []
     for start in range(0, len(task.users), CHUNK_SIZE):
         users = task.users[start : start + CHUNK_SIZE]
         scores = model.score(model.graph.user_batch(users)).cpu()
-        scores = scores[:, task.candidates] if narrowed else scores.clone()  # [chunk, num_candidates]
-        # One NaN makes its row's sum NaN; so do opposite infinities, hence the second look.
-        if scores.sum(1).isnan().any() and (wrong := scores.isnan().any(1)).any():
-            user = model.graph.ids["user"].tolist()[int(users[int(wrong.int().argmax())])]
-            raise DataError(f"{model.name} scores movies for user {user!r} with NaN; the model is broken")
-        row, column = _of_chunk(task.hidden, start, column_of)
-        scores[row, column] = -torch.inf
-        if task.offered is not None:
-            others = torch.ones(scores.shape, dtype=torch.bool)
-            others[_of_chunk(task.offered, start, column_of)] = False
-            scores[others] = -torch.inf
-        values, found = stable_topk(scores, k)
+        scores = scores.clone() if all_movies else scores[:, task.candidates]  # [chunk, num_candidates]
+        # A NaN makes the sum of its row NaN. So do infinities of both signs, hence the second check.
+        if scores.sum(1).isnan().any() and (bad := scores.isnan().any(1)).any():
+            user = model.graph.ids["user"].tolist()[int(users[int(bad.int().argmax())])]
+            name = getattr(model, "name", type(model).__name__)
+            raise DataError(f"the model {name!r} returned NaN scores for user {user!r}; it cannot be evaluated")
+        scores[_chunk_pairs(task.masked, start, column_of)] = -torch.inf
+        if task.user_candidates is not None:
+            excluded = torch.ones(scores.shape, dtype=torch.bool)
+            excluded[_chunk_pairs(task.user_candidates, start, column_of)] = False
+            scores[excluded] = -torch.inf
+        values, columns = stable_topk(scores, k)
         relevant = torch.zeros(scores.shape, dtype=torch.bool)
-        relevant[_of_chunk(task.relevant, start, column_of)] = True
-        shown = values > -torch.inf
-        lists.append(torch.where(shown, task.candidates[found], -1))
-        hits.append(relevant.gather(1, found) & shown)
+        relevant[_chunk_pairs(task.relevant, start, column_of)] = True
+        listed = values > -torch.inf
+        lists.append(torch.where(listed, task.candidates[columns], -1))
+        hits.append(relevant.gather(1, columns) & listed)
     return Ranking(
-        lists=_widened(torch.cat(lists), k, -1),
-        hits=_widened(torch.cat(hits), k, False),
+        lists=_pad(torch.cat(lists), k, -1),
+        hits=_pad(torch.cat(hits), k, False),
         num_relevant=torch.bincount(task.relevant[0], minlength=len(task.users)),
     )
 
 
-def _of_chunk(pairs: tuple[Tensor, Tensor], start: int, column_of: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column of the pairs of one chunk; those of movies that are no candidates drop out."""
+def _chunk_pairs(pairs: tuple[Tensor, Tensor], start: int, column_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Return row and column of the pairs of one chunk, without movies that are not candidates."""
     first, last = torch.searchsorted(pairs[0], torch.tensor([start, start + CHUNK_SIZE])).tolist()
     row, column = pairs[0][first:last] - start, column_of[pairs[1][first:last]]
     return row[column >= 0], column[column >= 0]
 
 
-def _widened(values: Tensor, k: int, filler: int | bool) -> Tensor:
-    return torch.nn.functional.pad(values, (0, k - values.size(1)), value=filler)
+def _pad(values: Tensor, k: int, filler: int | bool) -> Tensor:
+    padded: Tensor = torch.nn.functional.pad(values, (0, k - values.size(1)), value=filler)
+    return padded
+
+
+def _clean(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of a frame after the checks of all ratings."""
+    if isinstance(frame, pd.DataFrame) and frame.empty:
+        raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
+    try:
+        return Dataset(frame).ratings
+    except DataError as error:
+        raise error.relocated(lambda table, row: (name, row)) from None
+
+
+def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
+    nodes = graph.ids["user"].get_indexer(pd.Index(ids))
+    raise_at_first(
+        nodes < 0,
+        "test",
+        lambda row: (
+            f"user {_value(ids, row)!r} is not in the graph; pass their known ratings as history, or add them to the "
+            "users table of the dataset"
+        ),
+    )
+    return torch.from_numpy(nodes.astype("int64"))
+
+
+def _unique_users(nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return distinct nodes in the order of first occurrence, and for each row the position of its node there."""
+    codes, users = pd.factorize(nodes.numpy())
+    return torch.from_numpy(users), torch.from_numpy(codes.astype("int64"))
+
+
+def _candidate_nodes(graph: Graph, candidates: Iterable[Any] | None) -> Tensor:
+    if candidates is None:
+        return torch.arange(graph.num_movies)
+    nodes: Tensor = torch.unique(graph.movie_nodes(candidates))
+    if len(nodes) == 0:
+        raise DataError("candidates is empty; there are no movies to rank")
+    return nodes
+
+
+def _check_candidates(rows: pd.DataFrame, movies: Tensor, candidates: Tensor, num_movies: int) -> None:
+    outside = torch.ones(num_movies, dtype=torch.bool)
+    outside[candidates] = False
+    raise_at_first(
+        outside[movies].numpy(),
+        "test",
+        lambda row: (
+            f"movie {_value(rows['movie_id'], row)!r} is not among the candidates, so it can never be ranked; add "
+            "it to the candidates or remove the row"
+        ),
+    )
+
+
+def _check_not_masked(rows: pd.DataFrame, pairs: Tensor, masked: Tensor) -> None:
+    raise_at_first(
+        _is_in(pairs, masked).numpy(),
+        "test",
+        lambda row: (
+            f"the rating of movie {_value(rows['movie_id'], row)!r} by user {_value(rows['user_id'], row)!r} is also "
+            "in the history or the mask; such movies are never recommended, so remove the row"
+        ),
+    )
+
+
+def _negative_pairs(
+    graph: Graph, users: Tensor, negatives: pd.DataFrame, candidates: Tensor, masked: Tensor, relevant: Tensor
+) -> Tensor:
+    """Return the pairs of test users and their negatives as numbers."""
+    pairs, rows = _pairs(graph, users, negatives, "negatives")
+    missing = torch.ones(len(users), dtype=torch.bool)
+    missing[pairs // graph.num_movies] = False
+    if missing.any():
+        user = graph.ids["user"].tolist()[int(users[int(missing.int().argmax())])]
+        raise DataError(f"user {user!r} has test ratings but no negatives; add negatives for every test user")
+    for bad, problem in (
+        (_is_in(pairs, masked), "is also in the history or the mask"),
+        (_is_in(pairs, relevant), "is also a test rating"),
+        (~_is_in(pairs % graph.num_movies, candidates), "is not among the candidates"),
+    ):
+        if bad.any():
+            row = int(bad.int().argmax())
+            user, movie = _value(rows["user_id"], row), _value(rows["movie_id"], row)
+            raise DataError(
+                f"the negative movie {movie!r} of user {user!r} {problem}; remove the row",
+                at=("negatives", rows.index[row]),
+            )
+    return pairs
+
+
+def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
+    """Return the pairs of test users in a frame as numbers, and their rows."""
+    rows = _clean(frame, name)
+    movies = graph.movie_nodes(rows["movie_id"])
+    row_of = torch.full((graph.num_users + 1,), -1)  # the last entry is for unknown users, whose index is -1
+    row_of[users] = torch.arange(len(users))
+    row = row_of[torch.from_numpy(graph.ids["user"].get_indexer(pd.Index(rows["user_id"])).astype("int64"))]
+    return (row * graph.num_movies + movies)[row >= 0], rows[(row >= 0).numpy()]
+
+
+def _unpack(pairs: Tensor, num_movies: int) -> tuple[Tensor, Tensor]:
+    return pairs // num_movies, pairs % num_movies
+
+
+def _is_in(values: Tensor, ordered: Tensor) -> Tensor:
+    """Return which values are in a sorted tensor."""
+    if len(ordered) == 0:
+        return torch.zeros(len(values), dtype=torch.bool)
+    found: Tensor = ordered[torch.searchsorted(ordered, values).clamp(max=len(ordered) - 1)] == values
+    return found
+
+
+def _value(column: pd.Series, row: int) -> Any:
+    """Return one value as a Python object, because messages should show 7, not np.int64(7)."""
+    return column.iloc[[row]].tolist()[0]

@@ -86,7 +86,7 @@ def encode_posters(
     >>> folder = Path(tempfile.mkdtemp())
     >>> Image.new("RGB", (60, 90), "red").save(folder / "7.png")
     >>> encode_posters([7, 8], folder, "color", progress=False)
-    ContentEmbeddings(1 movies, 226 wide: color, thumbnail and histogram)
+    ContentEmbeddings(1 movies, 226 dimensions: color, thumbnail and histogram)
     """
     source = find_posters(movies, folder)
     chosen = get_encoder(encoder, "image", device=device, log=log) if isinstance(encoder, str) else encoder
@@ -133,7 +133,7 @@ def encode_plots(
     --------
     >>> from gnnrec.datasets import make_sample
     >>> encode_plots(make_sample(num_users=100, num_movies=80), encoder="tfidf:16", progress=False)
-    ContentEmbeddings(80 movies, 16 wide: tfidf:16, TF-IDF and SVD of this corpus)
+    ContentEmbeddings(80 movies, 16 dimensions: tfidf:16, TF-IDF and SVD of this corpus)
     """
     source = find_plots(dataset, plots)
     chosen = get_encoder(encoder, "text", device=device, log=log) if isinstance(encoder, str) else encoder
@@ -269,7 +269,7 @@ def encode(
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.features import find_plots, get_encoder
     >>> encode(find_plots(make_sample(20, 30)), get_encoder("tfidf:8", "text"), progress=False)
-    ContentEmbeddings(30 movies, 8 wide: tfidf:8, TF-IDF and SVD of this corpus)
+    ContentEmbeddings(30 movies, 8 dimensions: tfidf:8, TF-IDF and SVD of this corpus)
     """
     if encoder.modality != source.modality:
         raise ConfigError(f"{encoder.name} encodes {encoder.modality}s, not {source.modality}s")

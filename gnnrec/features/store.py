@@ -157,9 +157,10 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> import tempfile
     >>> from gnnrec.features import save_embeddings
     >>> folder = tempfile.mkdtemp()
-    >>> path = save_embeddings(folder, "text", ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand"))
+    >>> embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="by hand")
+    >>> path = save_embeddings(folder, "text", embeddings)
     >>> load_features(folder)
-    {'text': ContentEmbeddings(2 movies, 2 wide: by hand)}
+    {'text': ContentEmbeddings(2 movies, 2 dimensions: by hand)}
     """
     folder = Path(folder).expanduser()
     # A stem with a dot belongs to an earlier encoder.

@@ -15,7 +15,7 @@ from gnnrec._torch import pick_device
 from gnnrec.config import Config
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.models.base import Recommender
-from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, content_sizes
+from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
 from gnnrec.registry import ENCODERS
 from gnnrec.typing import UserInput
 
@@ -63,51 +63,63 @@ class RecGraph(Recommender):
         return next(self.encoder.parameters()).device
 
     @cached_property
-    def states(self) -> MovieEmbeddings:
-        """All movies after propagation through the whole graph; computed once."""
+    def movie_embeddings(self) -> MovieEmbeddings:
+        """All movies after propagation through the graph; computed once."""
         with torch.inference_mode():
-            return self.encoder.movies(GraphTensors.of(self.graph, self.device))
+            return self.encoder.embed_movies(GraphTensors.from_graph(self.graph, self.device))
 
     @cached_property
-    def _spread(self) -> Tensor:
+    def _user_moment_root(self) -> Tensor:
         """Symmetric root ``[dim, dim]`` of the second moment of the user embeddings."""
         with torch.inference_mode():
             z = self.embed(self.graph.users)
             values, directions = torch.linalg.eigh(z.T @ z / len(z))
-            return (directions * values.clamp(min=0).sqrt()) @ directions.T
+            root: Tensor = (directions * values.clamp(min=0).sqrt()) @ directions.T
+            return root
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]``, inner products of user and movie embeddings."""
         with torch.inference_mode():
-            return self.embed(users) @ self.states.targets.T
+            return self.embed(users) @ self.movie_embeddings.targets.T
 
     def embed(self, users: UserBatch) -> Tensor:
         """Return the embeddings of a batch of users, ``[num_users, dim]``."""
         with torch.inference_mode():
-            return self.encoder.users(users.to(self.device), self.states)
+            return self.encoder.embed_users(users.to(self.device), self.movie_embeddings)
 
     def user_embeddings(self, users: UserInput) -> Tensor:
         """Return the embeddings of known or new users, ``[num_users, dim]``; `users` as in `recommend`."""
         return self.embed(encode_users(self.graph, users)[0])
 
     def similarity_embeddings(self) -> Tensor:
-        r"""Return ``[num_movies, dim]`` embeddings whose inner product compares the scores that all users give two movies.
+        r"""Return ``[num_movies, dim]`` embeddings whose inner products compare the scores of movies across users.
 
-        With :math:`Z` the embeddings of the graph's users and :math:`t_i` those of the movies (``states.targets``), it is
+        With :math:`Z` the embeddings of the graph's users and :math:`t_i` the targets of the movies, it is
         :math:`t_i^T Z^T Z \, t_j / n`: movies are similar when the same users are recommended them. Directions in which
         users do not differ count for nothing.
         """
-        return self.states.targets @ self._spread
+        return self.movie_embeddings.targets @ self._user_moment_root
+
+    def embed_movie(self, movie: NewMovie) -> Tensor:
+        """Return the target embedding of a new movie, ``[dim]``: computed from its features, as if it were added."""
+        features = NodeFeatures.from_movies(self.graph.new_movie_features(movie), self.device)
+        with torch.inference_mode():
+            return self.encoder.target.embed_features(features)[0]
 
     def similarity_to_new(self, movie: NewMovie) -> Tensor:
         """See `Recommender.similarity_to_new`; the new movie is embedded from its features alone."""
-        features = NodeFeatures.from_movies(self.graph.new_movie_features(movie), self.device)
         with torch.inference_mode():
-            embedding = (self.encoder.target.embed_features(features) @ self._spread).cpu()
-        return self.unit_similarity_embeddings @ torch.nn.functional.normalize(embedding, dim=1)[0]
+            embedding = (self.embed_movie(movie) @ self._user_moment_root).cpu()
+            return self.unit_similarity_embeddings @ torch.nn.functional.normalize(embedding, dim=0)
 
     def to(self, device: str) -> Self:
-        """Return the same model on another device; ``"auto"`` is a GPU if available."""
+        """Return the same model on another device; ``"auto"`` is a GPU if available.
+
+        Raises
+        ------
+        ConfigError
+            The device cannot be used.
+        """
         chosen = pick_device(device)
         if chosen == self.device:
             return self
@@ -141,7 +153,10 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id embedding; all by default. Fewer if movies were added after training.
     """
-    movie = content_sizes(graph, config.model)
-    person = NodeFeatures.of_people(graph.users).sizes
+    movie_features = movie_feature_sizes(graph, config.model)
+    user_features = NodeFeatures.from_users(graph.users).sizes
     num_movies = graph.num_movies if num_ids is None else num_ids
-    return ENCODERS.get(config.model.encoder).from_config(config.model, movie, person, num_movies)
+    encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
+        config.model, movie_features, user_features, num_movies
+    )
+    return encoder

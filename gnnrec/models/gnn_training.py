@@ -1,6 +1,6 @@
-"""`GNN`: training the graph neural network. The loop is here, top to bottom.
+"""`GNN`: training the graph neural network, in one visible loop.
 
-What a step predicts, and from which ratings, is in `gnnrec.training.edge_sampling`.
+The edges that a step sees and those that it predicts are chosen in `gnnrec.training.edge_sampling`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_trans
 from gnnrec.registry import register_model
 from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
-from gnnrec.training.checkpoint import FILE, TrainingState
+from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from gnnrec.training.edge_sampling import batch_loss, sample_batches
 
 
@@ -78,7 +78,7 @@ class GNN(BaseEstimator):
         split = data if isinstance(data, Split) else holdout_validation(data, train)
 
         graph = Graph.from_dataset(split.dataset)
-        tensors, state = start(graph, config, pick_device(train.device))
+        tensors, state = init_training(graph, config, pick_device(train.device))
         encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
         ridge = ContentRidge(encoder, tensors)
 
@@ -86,83 +86,74 @@ class GNN(BaseEstimator):
         fingerprint = _fingerprint(config, split)
         if resume:
             if run_dir is None:
-                raise ConfigError("resume needs the run_dir of the run to go on with")
+                raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
-        elif run_dir is not None:  # whole and loadable before the first epoch; nothing of an earlier run stays
+        elif run_dir is not None:  # loadable before the first epoch; nothing of an earlier run stays
             RecGraph(graph, config, ridge.refit(encoder)).save(run_dir)
         if split.valid.empty:
-            warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=2)
+            warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=3)
 
         # Epochs
         num_active = len(torch.unique(graph.users.user_index))
-        num_batches = -(
-            -num_active * (train.cutoffs_per_user if train.objective == "next_item" else 1) // train.batch_size
+        per_user = train.cutoffs_per_user if train.objective == "next_item" else 1
+        num_batches = -(-num_active * per_user // train.batch_size)
+        progress_state = FitState(
+            model=self.name,
+            settings=config.model_dump(mode="json"),
+            num_epochs=train.epochs,
+            epoch=state.epoch,
+            epochs_since_best=state.epochs_since_best,
         )
-        fit_state = FitState(
-            model=self.name, settings=config.model_dump(mode="json"), num_epochs=train.epochs, epoch=state.epoch
-        )
-        fit_state.epochs_since_best = state.epochs_since_best
         try:
-            listeners.on_fit_start(fit_state)
+            listeners.on_fit_start(progress_state)
             with training_bar(train.epochs, num_batches, enabled=progress) as bar:
-                while state.epoch < train.epochs and fit_state.stopped_by is None:
+                while state.epoch < train.epochs and progress_state.stopped_by is None:
                     started = time.perf_counter()
                     encoder.train()
                     total = torch.zeros((), device=tensors.movie_degree.device)
-                    for i, drawn in enumerate(sample_batches(graph, train, generator)):
+                    for i, batch in enumerate(sample_batches(graph, train, generator)):
                         done = (state.epoch + i / num_batches) / train.epochs
                         for group in optimizer.param_groups:
                             group["lr"] = train.learning_rate * (1 - done * (1 - train.final_lr_ratio))
-                        loss = batch_loss(encoder, graph, tensors, drawn, train, generator)
+                        loss = batch_loss(encoder, graph, tensors, batch, train, generator)
                         optimizer.zero_grad()
                         loss.backward()
                         optimizer.step()
                         total += loss.detach()
                         bar.step()
                     mean_loss = total.item() / num_batches
-                    if not torch.isfinite(total):
-                        raise FloatingPointError(
-                            f"the loss is {mean_loss} in epoch {state.epoch + 1}; lower train.learning_rate"
-                        )
-                    if not all(
-                        weight.isfinite().all() for weight in encoder.parameters()
-                    ):  # only the last step shows here
-                        raise FloatingPointError(
-                            f"a weight is not finite after epoch {state.epoch + 1}; lower train.learning_rate"
-                        )
+                    _check_finite(mean_loss, encoder, state.epoch + 1)
 
                     # Validation and checkpoint
-                    entry = {
-                        "epoch": state.epoch + 1,
-                        "loss": mean_loss,
-                        "seconds": time.perf_counter() - started,
-                    }
+                    entry = {"epoch": state.epoch + 1, "loss": mean_loss, "seconds": time.perf_counter() - started}
                     model = RecGraph(graph, config, ridge.refit(encoder))
+                    metrics = {}
                     if len(split.valid):
-                        entry[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k)
-                    state.record(entry)
-                    bar.epoch(entry)
+                        metrics[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k)
+                    state.record(entry | metrics, score=next(iter(metrics.values()), None))
+                    bar.epoch(entry | metrics)
                     if run_dir is not None:
                         state.write(run_dir, fingerprint)
-                        if state.epochs_since_best == 0:  # should this process be killed, the run has its best epoch
+                        if state.epochs_since_best == 0:  # if this process is killed, the run has its best epoch
                             write_weights(run_dir, model.encoder.state_dict())
-                    fit_state.epoch, fit_state.loss, fit_state.seconds = state.epoch, mean_loss, entry["seconds"]
-                    fit_state.metrics = {name: value for name, value in entry.items() if "@" in name}
-                    fit_state.epochs_since_best = state.epochs_since_best
-                    listeners.on_epoch_end(fit_state)
+
+                    progress_state.epoch, progress_state.loss = state.epoch, mean_loss
+                    progress_state.seconds, progress_state.metrics = entry["seconds"], metrics
+                    progress_state.epochs_since_best = state.epochs_since_best
+                    listeners.on_epoch_end(progress_state)
         finally:
-            # Also on Ctrl-C: what is best so far becomes the run.
+            # Also after Ctrl-C: the best epoch so far becomes the run.
             state.load_best()
             whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
             model = RecGraph(whole, config, ridge.refit(encoder), state.history)
             if run_dir is not None:
-                model.save(run_dir, keep=[FILE])
-            listeners.on_fit_end(fit_state)
+                model.save(run_dir, keep=[CHECKPOINT_FILE])
+            listeners.on_fit_end(progress_state)
         return model
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
         """See `Estimator.restore`. There are fewer id embeddings than movies if movies were added after training."""
-        encoder = make_encoder(self.config, graph, num_ids=state["target.ids"].size(0))
+        encoder = make_encoder(self.config, graph, num_ids=len(state["target.id_embeddings"]))
         encoder.load_state_dict(dict(state))
         encoder.eval().requires_grad_(False)
         return RecGraph(graph, self.config, encoder)
@@ -173,11 +164,11 @@ class GNN(BaseEstimator):
         return cls(config=Config.from_mapping(dict(settings)))
 
 
-def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
-    """Return the tensors of the graph and the initial training state, seeded."""
+def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
+    """Return the tensors of the training graph and the state before the first epoch, which depends on the seed."""
     generator = torch.Generator().manual_seed(config.train.seed)
-    tensors = GraphTensors.of(graph, device)
-    with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
+    tensors = GraphTensors.from_graph(graph, device)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
         torch.manual_seed(config.train.seed)
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
@@ -193,22 +184,30 @@ def start(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTens
 
 
 def holdout_validation(dataset: Dataset, train: TrainConfig) -> Split:
-    """Hold out a tenth of each user's ratings for validation: random ones, or the last with ``next_item``."""
+    """Hold out a tenth of each user's ratings for validation: random ones, or the last ones for ``next_item``."""
     if train.objective == "next_item":
         return temporal_split(dataset, (0.9, 0.1, 0.0))
     return random_split(dataset, (0.9, 0.1, 0.0), seed=train.seed)
 
 
+def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
+    if not torch.isfinite(torch.tensor(loss)):
+        raise FloatingPointError(f"the loss is {loss} in epoch {epoch}; lower train.learning_rate")
+    # The loss does not show what the last step of the epoch did.
+    if not all(weight.isfinite().all() for weight in encoder.parameters()):
+        raise FloatingPointError(f"a weight is not finite after epoch {epoch}; lower train.learning_rate")
+
+
 def _check_timestamps(name: str, config: Config) -> None:
-    """Refuse settings that need timestamps: file order means nothing."""
-    needing_timestamps = {
+    """Refuse settings that depend on time if there are no timestamps; file order is no substitute."""
+    dependent = {
         "model.temporal=true": config.model.temporal,
         "model.init=transitions": config.model.init == "transitions",
         "train.objective=next_item": config.train.objective == "next_item",
     }
-    if wanted := [setting for setting, on in needing_timestamps.items() if on]:
+    if needing := [setting for setting, is_set in dependent.items() if is_set]:
         raise DataError(
-            f"{name} has no timestamps, which {' and '.join(wanted)} {'needs' if len(wanted) == 1 else 'need'}; "
+            f"{name} has no timestamps, which {' and '.join(needing)} {'needs' if len(needing) == 1 else 'need'}; "
             "add a timestamp column (row numbers will do if the rows are in chronological order)"
         )
 
@@ -217,14 +216,15 @@ def _fingerprint(config: Config, split: Split) -> str:
     """Return a digest of what must be the same when a run is resumed."""
     settings = config.model_dump()
     free = ("epochs", "patience", "device")
-    for name in free if config.train.final_lr_ratio == 1 else free[1:]:  # a falling rate looks at the last epoch
+    # A decaying learning rate depends on the number of epochs.
+    for name in free if config.train.final_lr_ratio == 1 else free[1:]:
         settings["train"].pop(name)
     digest = hashlib.sha256(repr(settings).encode())
-    known = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
-    movies = split.movies[[column for column in known if column in split.movies]]
+    read = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
+    movies = split.movies[[column for column in read if column in split.movies]]
     users = split.users[["user_id", "age", "gender", "occupation"]]
     for frame in (split.train, split.valid, movies, users):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    for name, vectors in split.features.items():
-        digest.update(f"{name} {vectors.movie_ids.tolist()}".encode() + vectors.values.tobytes())
+    for name, embeddings in split.features.items():
+        digest.update(f"{name} {embeddings.movie_ids.tolist()}".encode() + embeddings.values.tobytes())
     return digest.hexdigest()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,14 +24,44 @@ from gnnrec.data.schema import clean_movies, clean_users
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
-if TYPE_CHECKING:
-    from gnnrec.models.base import Recommender
-
 FORMAT = 4
 """Version of the run folder layout."""
 HEADER = "run.json"
 RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
 """Optional files of a run, removed when another run replaces it."""
+
+
+class Savable(Protocol):
+    """What is written of a fitted model; a `Recommender` has it."""
+
+    @property
+    def name(self) -> str:
+        """Registered name of the model."""
+        ...
+
+    @property
+    def graph(self) -> Graph:
+        """Users, movies and ratings."""
+        ...
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Hyperparameters as plain values."""
+        ...
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Figures of each epoch."""
+        ...
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Recorded results."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors of the model."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +75,7 @@ class Run:
     records: dict[str, Any]
 
 
-def write_run(path: str | Path, model: Recommender, keep: Iterable[str] = ()) -> Path:
+def write_run(path: str | Path, model: Savable, keep: Iterable[str] = ()) -> Path:
     """Write a fitted model to a folder, replacing an earlier run; `keep` as in `new_folder`."""
     with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)

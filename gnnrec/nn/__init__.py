@@ -1,8 +1,8 @@
-"""The encoders, what they are trained with and where they start."""
+"""Neural network parts: encoders, node features, losses, initialization and the ridge regression after training."""
 
 from gnnrec.nn.content_ridge import ContentRidge
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
-from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures, content_sizes
+from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures, movie_feature_sizes
 from gnnrec.nn.graphsage import GraphSAGE, GraphSAGEConfig
 from gnnrec.nn.init import init_from_svd, init_from_transitions
 from gnnrec.nn.lightgcn import LightGCN, LightGCNConfig
@@ -10,23 +10,23 @@ from gnnrec.nn.losses import bpr, softmax, weighted_mse
 from gnnrec.nn.temporal import TemporalPooling
 
 __all__ = [
-    "NodeFeatures",
     "ContentRidge",
-    "FeatureSizes",
     "DropMask",
     "Encoder",
+    "FeatureSizes",
     "GraphSAGE",
     "GraphSAGEConfig",
     "GraphTensors",
-    "TemporalPooling",
     "LightGCN",
     "LightGCNConfig",
     "MovieEmbeddings",
     "NodeEncoder",
+    "NodeFeatures",
+    "TemporalPooling",
     "bpr",
-    "content_sizes",
-    "init_from_transitions",
     "init_from_svd",
+    "init_from_transitions",
+    "movie_feature_sizes",
     "softmax",
     "weighted_mse",
 ]

@@ -1,4 +1,4 @@
-"""After training: let content carry as much of every movie's vector as it can."""
+"""`ContentRidge`: after training, refits feature weights by ridge regression; id embeddings keep the residual."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from gnnrec.nn.features import NodeEncoder, NodeFeatures
 
 E = TypeVar("E", bound=Encoder)
 
-KERNEL_SCALE = 10.0**0.5
-"""Of the kernel's features beside the linear ones."""
+FOURIER_SCALE = 10.0**0.5
+"""Scale of the random Fourier features relative to the linear features; it sets how strongly they are regularized."""
 
 
 class ContentRidge:
-    r"""Moves what content can tell from the id vectors into the content's weights; no vector of a rated movie changes.
+    r"""Refits feature weights to the movie embeddings; the embeddings of rated movies do not change.
 
-    Training divides each vector between content and id in no particular way, and an unseen movie has only the content
-    part. So content is refitted to the whole vectors of the movies with an id, by weighted ridge regression, and their
-    id vectors become what is left over:
+    Training divides each embedding between features and id in no particular way, and a new movie has only the feature
+    part. So the feature weights are refitted to the full embeddings of the movies with an id embedding, by weighted
+    ridge regression, and the id embeddings become the residual:
 
-    .. math:: W = (C^T D C + \lambda I)^{-1} C^T D H, \qquad e_v = h_v - W^T c_v
+    .. math:: W = (X^T D X + \lambda I)^{-1} X^T D H, \qquad e_v = h_v - W^T x_v
 
-    :math:`C` has a row of content for each movie, :math:`H` their vectors. The matrix before :math:`H` does not change
-    in training; it is made once.
+    :math:`X` has a row of features for each movie, :math:`H` their embeddings. The matrix before :math:`H` does not
+    change during training and is computed once.
 
     Parameters
     ----------
     encoder : Encoder
         Prepared.
     graph : GraphTensors
-        Of training.
+        The training graph.
     reg : float
-        :math:`\lambda`, against a mean weight of 1.
+        :math:`\lambda`, relative to a mean weight of 1.
     power : float
-        Weights :math:`D` are the movies' numbers of ratings to this power.
+        The weights :math:`D` are the degrees of movies to this power.
 
     Examples
     --------
@@ -47,69 +47,71 @@ class ContentRidge:
     >>> from gnnrec.graph import Graph
     >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
-    >>> encoder, tensors = make_encoder(Config().override(["model.embedding_dim=8"]), graph), GraphTensors.of(graph)
+    >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
+    >>> tensors = GraphTensors.from_graph(graph)
     >>> encoder.prepare(tensors)
-    >>> settled = ContentRidge(encoder, tensors).refit(encoder)
-    >>> before, after = encoder.eval()(tensors)["movie"], settled(tensors)["movie"]
-    >>> bool(torch.allclose(before, after, atol=1e-4)), bool(settled.target.features.weight.any())
+    >>> refitted = ContentRidge(encoder, tensors).refit(encoder)
+    >>> before, after = encoder.eval()(tensors)["movie"], refitted(tensors)["movie"]
+    >>> bool(torch.allclose(before, after, atol=1e-4)), bool(refitted.target.linear.weight.any())
     (True, True)
     """
 
     def __init__(self, encoder: Encoder, graph: GraphTensors, reg: float = 10.0, power: float = 1.0) -> None:
         self.graph = graph
-        node = encoder.message
-        self.num_ids = len(node.has_id)
-        self.content = content_matrix(node, graph.content)[: self.num_ids]  # [num_ids, width]
-        weight = graph.movie_degree[: self.num_ids] ** power * node.has_id
-        weight = weight / weight.sum().clamp(min=1e-9) * node.has_id.sum()
-        weighted = self.content * weight.sqrt().unsqueeze(1)
+        node_encoder = encoder.message
+        self.num_ids = len(node_encoder.has_id)
+        self.features = feature_matrix(node_encoder, graph.movie_features)[: self.num_ids]  # [num_ids, width]
+        weight = graph.movie_degree[: self.num_ids] ** power * node_encoder.has_id
+        weight = weight / weight.sum().clamp(min=1e-9) * node_encoder.has_id.sum()
+        weighted = self.features * weight.sqrt().unsqueeze(1)
         rows, width = weighted.shape
-        on = weighted.device
+        device = weighted.device
         if width <= rows:
-            gram = weighted.T @ weighted + reg * torch.eye(width, device=on)
+            gram = weighted.T @ weighted + reg * torch.eye(width, device=device)
             solution = torch.linalg.solve(gram, weighted.T)
-        else:  # the same, by the smaller matrix
-            gram = weighted @ weighted.T + reg * torch.eye(rows, device=on)
+        else:  # the dual solution, with the smaller matrix
+            gram = weighted @ weighted.T + reg * torch.eye(rows, device=device)
             solution = torch.linalg.solve(gram, weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
 
     @torch.no_grad()
     def refit(self, encoder: E) -> E:
-        """Return a copy in evaluation mode; rated movies keep their vectors, others get better ones."""
+        """Return a copy in evaluation mode, with the same embeddings of rated movies and better ones of new movies."""
         encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        for node in (encoder.message, encoder.target):
-            if node.ids is None or not node.has_id.any():
+        for node_encoder in (encoder.message, encoder.target):
+            if node_encoder.id_embeddings is None or not node_encoder.has_id.any():
                 continue
-            whole = node(self.graph.content)[: self.num_ids]  # [num_ids, dim]
-            weights = self.solution @ whole
-            node.ids.copy_(whole - self.content @ weights)
-            set_content(node, weights)
+            embeddings = node_encoder(self.graph.movie_features)[: self.num_ids]  # [num_ids, embedding_dim]
+            weights = self.solution @ embeddings
+            node_encoder.id_embeddings.copy_(embeddings - self.features @ weights)
+            set_feature_weights(node_encoder, weights)
         return encoder
 
 
-def content_matrix(node: NodeEncoder, content: NodeFeatures) -> Tensor:
-    """Return ``[num_nodes, width]``: the inputs of the linear map from content to vectors, part by part."""
-    parts = [content.x[:, : node.features.in_features], *(content.shares(kind) for kind in node.attributes)]
-    for name in node.modalities:
-        values, known = content.modalities[name]
-        parts += [node.modality(name).normalize(values, known), (~known).float().unsqueeze(1)]
-    if node.kernel is not None:
-        parts.append(node.kernel.features(content) * KERNEL_SCALE)
+def feature_matrix(node_encoder: NodeEncoder, features: NodeFeatures) -> Tensor:
+    """Return the inputs of the linear map from features to embeddings, ``[num_nodes, width]``."""
+    parts = [features.x[:, : node_encoder.linear.in_features]]
+    parts += [features.attribute_shares(name) for name in node_encoder.attributes]
+    for name in node_encoder.modalities:
+        values, known = features.modalities[name]
+        parts += [node_encoder.modality(name).standardize(values, known), (~known).float().unsqueeze(1)]
+    if node_encoder.fourier is not None:
+        parts.append(node_encoder.fourier.basis(features) * FOURIER_SCALE)
     return torch.cat(parts, dim=1)
 
 
-def set_content(node: NodeEncoder, weights: Tensor) -> None:
-    """Make ``[width, dim]`` weights, in the order of `content_matrix`, those of a node encoder."""
-    modalities = [node.modality(name) for name in node.modalities]
-    widths = [node.features.in_features, *(len(vectors) for vectors in node.attributes.values())]
-    widths += [part for modality in modalities for part in (len(modality.mean), 1)]
-    widths += [] if node.kernel is None else [len(node.kernel.weight)]
+def set_feature_weights(node_encoder: NodeEncoder, weights: Tensor) -> None:
+    """Set the feature weights ``[width, embedding_dim]`` of a node encoder, in the order of `feature_matrix`."""
+    modalities = [node_encoder.modality(name) for name in node_encoder.modalities]
+    widths = [node_encoder.linear.in_features, *(len(table) for table in node_encoder.attributes.values())]
+    widths += [width for modality in modalities for width in (len(modality.mean), 1)]
+    widths += [] if node_encoder.fourier is None else [len(node_encoder.fourier.weight)]
     parts = iter(weights.split(widths))
-    node.features.weight.copy_(next(parts).T)
-    for vectors in node.attributes.values():
-        vectors.copy_(next(parts))
+    node_encoder.linear.weight.copy_(next(parts).T)
+    for table in node_encoder.attributes.values():
+        table.copy_(next(parts))
     for modality in modalities:
-        modality.project.weight.copy_(next(parts).T)
+        modality.projection.weight.copy_(next(parts).T)
         modality.missing.copy_(next(parts).squeeze(0))
-    if node.kernel is not None:
-        node.kernel.weight.copy_(next(parts) * KERNEL_SCALE)
+    if node_encoder.fourier is not None:
+        node_encoder.fourier.weight.copy_(next(parts) * FOURIER_SCALE)

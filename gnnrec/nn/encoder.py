@@ -1,7 +1,7 @@
-"""The one interface of all encoders: movies to states, then people to vectors.
+"""`Encoder`: the interface of all encoders, from the graph to movie embeddings and from these to user embeddings.
 
-People only read from movies. A person's vector is made from their profile and the states of the movies they watched, by
-the same function in training, for stored users and for someone who arrives later.
+Users only receive messages from movies. A user embedding is computed from the profile and the movie embeddings of the
+history by the same method in training, for stored users and for new ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor, device, nn
+from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
@@ -21,36 +21,36 @@ from gnnrec.nn.temporal import TemporalPooling
 
 @dataclass(frozen=True, eq=False)
 class GraphTensors:
-    """What an encoder needs of a graph, on one device.
+    """The tensors of a graph that an encoder reads, on one device.
 
     Attributes
     ----------
-    content : NodeFeatures
-        What is known of the movies.
+    movie_features : NodeFeatures
     users : UserBatch
-        Everyone in the graph; ``users.user_movie`` brings movies to users, its transpose users to movies.
+        All users. ``users.user_movie`` is the adjacency from movies to users.
     movie_degree : Tensor
-        ``[num_movies]`` ratings of each movie.
+        ``[num_movies]``, number of ratings of each movie.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
-    >>> tensors = GraphTensors.of(Graph.from_dataset(Dataset(ratings)))
+    >>> tensors = GraphTensors.from_graph(Graph.from_dataset(Dataset(ratings)))
     >>> tensors.movie_degree.tolist(), tensors.users.user_movie.num_edges
     ([2.0, 1.0], 3)
     """
 
-    content: NodeFeatures
+    movie_features: NodeFeatures
     users: UserBatch
     movie_degree: Tensor
 
     @classmethod
-    def of(cls, graph: Graph, on: device | str = "cpu") -> GraphTensors:
-        """Take the tensors of a graph."""
-        users = graph.users.to(on)
-        return cls(NodeFeatures.from_movies(graph.movies, on), users, movie_degree=users.user_movie.degrees()[1])
+    def from_graph(cls, graph: Graph, device: torch.device | str = "cpu") -> GraphTensors:
+        """Return the tensors of a graph."""
+        users = graph.users.to(device)
+        movie_features = NodeFeatures.from_movies(graph.movies, device)
+        return cls(movie_features, users, movie_degree=users.user_movie.degrees()[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +60,11 @@ class MovieEmbeddings:
     Attributes
     ----------
     messages : list of Tensor
-        Each ``[num_movies, dim]``: what a person who watched the movie receives, by layer.
+        By layer, ``[num_movies, embedding_dim]``: the message from each movie to the users who rated it.
     targets : Tensor
-        ``[num_movies, dim]``: what a person's vector is compared with.
+        ``[num_movies, embedding_dim]``: a score is the inner product of a user embedding and a target.
     degree : Tensor
-        ``[num_movies]``, the degree that normalises each movie.
+        ``[num_movies]``, the degree by which the messages of each movie are normalized.
 
     Examples
     --------
@@ -73,8 +73,8 @@ class MovieEmbeddings:
     >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> config = Config().override(["model.embedding_dim=8", "model.num_layers=2", "model.encoder=graphsage"])
-    >>> states = make_encoder(config, graph).movies(GraphTensors.of(graph))
-    >>> len(states.messages), tuple(states.targets.shape), tuple(states.degree.shape)
+    >>> movies = make_encoder(config, graph).embed_movies(GraphTensors.from_graph(graph))
+    >>> len(movies.messages), tuple(movies.targets.shape), tuple(movies.degree.shape)
     (2, (12, 8), (12,))
     """
 
@@ -84,32 +84,35 @@ class MovieEmbeddings:
 
 
 class Encoder(nn.Module, ABC):
-    """Computes movie states from a graph, and people's vectors from movie states.
+    """Computes movie embeddings from a graph, and user embeddings from movie embeddings.
+
+    An encoder of your own implements `from_config`, `embed_movies` and `aggregate`, and is registered with
+    ``@register_encoder("name", config=...)``.
 
     Parameters
     ----------
-    movie, person : FeatureSizes
-        Of what is known of movies and people.
+    movie_features, user_features : FeatureSizes
+        Sizes of the features of movies and users.
     num_movies : int
-        Movies with an id vector.
-    dim : int
-        Width of all vectors.
+        Number of movies with an id embedding.
+    embedding_dim : int
+        Dimension of all embeddings.
     movie_degree_smoothing : float
-        `extra_degree` in units of the mean number of ratings of a movie.
-    views : TemporalPooling, optional
-        Adds to people's vectors what the order and the dates of the history say.
+        Pseudo-count added to every movie's degree, in units of the mean degree.
+    temporal : TemporalPooling, optional
+        Added to user embeddings; depends on the order and dates of the history.
 
     Attributes
     ----------
     message, target, profile : NodeEncoder
-        First vectors: what a movie tells its viewers, whom it is for, and what is known of a person.
-    extra_degree : Tensor
-        Scalar, ratings that every movie is taken to have besides its own wherever degrees normalize. Dividing by the
-        root of a small degree makes the rarest movies speak loudest; they are those of which least is known.
-    typical_degree : Tensor
-        Scalar, the mean degree of a rated movie, `extra_degree` included.
-    views : TemporalPooling or None
-        What reads the order and the dates of a history; None for an encoder to which a history is a set.
+        Embeddings before propagation: of movies as senders of messages, of movies as targets, and of users.
+    degree_pseudocount : Tensor
+        Scalar, number of ratings added to every movie's degree. Dividing by the root of a small degree gives the
+        largest weight to the rarest movies, about which the least is known.
+    mean_degree : Tensor
+        Scalar, mean degree of a rated movie, `degree_pseudocount` included.
+    temporal : TemporalPooling or None
+        None if the history is a set to this encoder.
 
     Examples
     --------
@@ -118,96 +121,108 @@ class Encoder(nn.Module, ABC):
     >>> from gnnrec.models.gnn import make_encoder
     >>> graph = Graph.from_dataset(make_sample(20, 12))
     >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
-    >>> tensors = GraphTensors.of(graph)
+    >>> tensors = GraphTensors.from_graph(graph)
     >>> encoder.prepare(tensors)
-    >>> {kind: tuple(vectors.shape) for kind, vectors in encoder(tensors).items()}
+    >>> {kind: tuple(embeddings.shape) for kind, embeddings in encoder(tensors).items()}
     {'user': (20, 8), 'movie': (12, 8)}
     """
 
-    extra_degree: Tensor
-    typical_degree: Tensor
+    degree_pseudocount: Tensor
+    mean_degree: Tensor
 
     def __init__(
         self,
-        movie: FeatureSizes,
-        person: FeatureSizes,
+        movie_features: FeatureSizes,
+        user_features: FeatureSizes,
         num_movies: int,
-        dim: int,
+        embedding_dim: int,
         movie_degree_smoothing: float = 0.0,
-        views: TemporalPooling | None = None,
+        temporal: TemporalPooling | None = None,
     ) -> None:
         super().__init__()
         self.movie_degree_smoothing = movie_degree_smoothing
-        self.views = views
-        self.register_buffer("extra_degree", torch.zeros(()))
-        self.register_buffer("typical_degree", torch.zeros(()))
-        self.message = NodeEncoder(movie, dim, num_movies)
-        self.target = NodeEncoder(movie, dim, num_movies)
-        self.profile = NodeEncoder(person, dim)
+        self.temporal = temporal
+        self.register_buffer("degree_pseudocount", torch.zeros(()))
+        self.register_buffer("mean_degree", torch.zeros(()))
+        self.message = NodeEncoder(movie_features, embedding_dim, num_movies)
+        self.target = NodeEncoder(movie_features, embedding_dim, num_movies)
+        self.profile = NodeEncoder(user_features, embedding_dim)
 
     @classmethod
     @abstractmethod
-    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
-        """Return an encoder with the settings it understands, for what is known of movies and people."""
+    def from_config(
+        cls, config: ModelConfig, movie_features: FeatureSizes, user_features: FeatureSizes, num_movies: int
+    ) -> Self:
+        """Return an untrained encoder.
+
+        Parameters
+        ----------
+        config : ModelConfig
+            The model section of the config: an instance of the settings class that is registered with the encoder.
+        movie_features, user_features : FeatureSizes
+        num_movies : int
+            Number of movies with an id embedding.
+        """
 
     @torch.no_grad()
     def prepare(self, graph: GraphTensors) -> None:
-        """Take from the training graph what is fixed before training: ids and typical degrees."""
+        """Set what the training graph fixes: movies with an id embedding, mean degree, time span."""
         rated = graph.movie_degree > 0
-        for movies in (self.message, self.target):
-            movies.prepare(graph.content, rated)
+        for node_encoder in (self.message, self.target):
+            node_encoder.prepare(graph.movie_features, rated)
         mean = graph.movie_degree[rated].mean()
-        self.extra_degree.copy_(self.movie_degree_smoothing * mean)
-        self.typical_degree.copy_(mean + self.extra_degree)
-        if self.views is not None and self.views.dates is not None:
-            self.views.dates.prepare(graph.users.timestamp)
+        self.degree_pseudocount.copy_(self.movie_degree_smoothing * mean)
+        self.mean_degree.copy_(mean + self.degree_pseudocount)
+        if self.temporal is not None and self.temporal.dates is not None:
+            self.temporal.dates.prepare(graph.users.timestamp)
 
     @abstractmethod
-    def movies(
-        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    def embed_movies(
+        self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
     ) -> MovieEmbeddings:
         """Propagate through the graph.
 
         Parameters
         ----------
         graph : GraphTensors
-        keep : Tensor, optional
-            ``[num_edges]`` float, 1 for ratings that may carry messages. In training the others are to be
-            predicted and must not be seen.
-        dropped : DropMask, optional
-            Which movies have to do without their id vectors, or without a modality.
+        edge_mask : Tensor, optional
+            ``[num_edges]`` float, 1 for ratings that carry messages; all by default. In training the others are
+            supervision edges and must not influence the result.
+        drop_mask : DropMask, optional
+            Movie inputs to hide, in training.
         """
 
     @abstractmethod
-    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
-        """Return what `users` does, of the history as a set: without its order and dates."""
+    def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
+        """Return user embeddings from profiles and histories as sets; arguments and shape as in `embed_users`."""
 
-    def users(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
-        """Return the vectors of people, ``[batch.num_users, dim]``.
+    def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
+        """Return user embeddings, ``[num_users, embedding_dim]``.
 
         Parameters
         ----------
-        batch : UserBatch
+        users : UserBatch
         movies : MovieEmbeddings
-        keep : Tensor, optional
-            ``[num_edges of the batch]`` float, see `movies`.
+        edge_mask : Tensor, optional
+            ``[num_edges of the batch]`` float, as in `embed_movies`.
         """
-        z = self.aggregate(batch, movies, keep)
-        if self.views is None:
+        z = self.aggregate(users, movies, edge_mask)
+        if self.temporal is None:
             return z
-        return z + self.views(batch, movies.messages[0], movies.degree, self.typical_degree, keep)
+        pooled: Tensor = self.temporal(users, movies.messages[0], movies.degree, self.mean_degree, edge_mask)
+        return z + pooled
 
-    def degrees(self, graph: GraphTensors) -> Tensor:
-        """Return the degree that normalises each movie, ``[num_movies]``.
+    def movie_degrees(self, graph: GraphTensors) -> Tensor:
+        """Return the degree that normalizes the messages of each movie, ``[num_movies]``.
 
-        A movie without an id vector is taken for one with the mean number of ratings: it has only its content to tell,
-        and must not drown what is known of a person because nobody else has seen it.
+        A movie without id embedding counts as one of mean degree: its own small degree would let its features dominate
+        the history of a user.
         """
-        degree = graph.movie_degree + self.extra_degree
+        degree = graph.movie_degree + self.degree_pseudocount
         has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
-        return torch.where(has_id, degree, degree.clamp(min=self.typical_degree.item()))
+        return torch.where(has_id, degree, degree.clamp(min=float(self.mean_degree)))
 
     def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
-        """Return the vectors of every node: ``{"user": [num_users, dim], "movie": [num_movies, dim]}``."""
-        movies = self.movies(graph)
-        return {"user": self.users(graph.users, movies), "movie": movies.targets}
+        """Return all embeddings: ``{"user": [num_users, embedding_dim], "movie": [num_movies, embedding_dim]}``."""
+        movies = self.embed_movies(graph)
+        return {"user": self.embed_users(graph.users, movies), "movie": movies.targets}

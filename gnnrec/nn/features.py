@@ -1,12 +1,13 @@
-"""A node's own vector, before any propagation: what is known about it, plus an id vector where it has one."""
+"""Node features, and the `NodeEncoder` that turns them into the embedding of a node before any propagation."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, device, nn
+from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.errors import ConfigError
@@ -15,16 +16,24 @@ from gnnrec.sparse import Adjacency
 
 GENRES, OCCUPATIONS = "genres", "occupations"
 
+NUM_FOURIER_FEATURES = 512
+LENGTH_SCALE = 2.5
+"""Length scale of the Gaussian kernel that random Fourier features approximate."""
+GENRE_SCALE = 3.0
+"""Weight of the genre shares relative to the numeric features in that kernel."""
+
 
 @dataclass(frozen=True)
 class FeatureSizes:
-    """How wide each part of a `NodeFeatures` is; what an encoder must know before it sees one.
+    """Dimensions of the parts of a `NodeFeatures`; an encoder is built from them.
 
     Attributes
     ----------
     num_features, num_numeric_features : int
-    attributes, modalities : mapping of str to int
-        Number of side nodes of each kind, and width of the vectors of each modality.
+    attributes : mapping of str to int
+        Number of attribute nodes, by attribute.
+    modalities : mapping of str to int
+        Dimension of the content embeddings, by modality.
 
     Examples
     --------
@@ -45,18 +54,18 @@ class FeatureSizes:
 
 @dataclass(frozen=True, eq=False)
 class NodeFeatures:
-    """What is known of nodes, in four parts, each of which may be empty.
+    """Features of nodes of one type, in four parts. Each part may be empty.
 
     Attributes
     ----------
     x : Tensor
-        ``[num_nodes, num_features]``: features that count linearly.
+        ``[num_nodes, num_features]``, features with a linear effect.
     attributes : dict of str to Adjacency
-        By kind, from side nodes to these: the genres of a movie, the occupation of a person.
+        By attribute (genres of movies, occupation of users), the adjacency from attribute nodes to these nodes.
     modalities : dict of str to (Tensor, Tensor)
-        By name, ``[num_nodes, width]`` vectors, and ``[num_nodes]`` bool, which nodes have one.
+        By modality, ``[num_nodes, width]`` content embeddings, and ``[num_nodes]`` bool, which nodes have one.
     numeric : Tensor
-        ``[num_nodes, num_numeric_features]``: few numbers that tell more together than each alone; see `Kernel`.
+        ``[num_nodes, num_numeric_features]``, features with a non-linear joint effect; see `RandomFourierFeatures`.
 
     Examples
     --------
@@ -64,8 +73,8 @@ class NodeFeatures:
     >>> from gnnrec.data import Dataset
     >>> ratings = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]})
     >>> movies = pd.DataFrame({"movie_id": [7, 8], "genres": ["Drama", "Drama|War"]})
-    >>> content = NodeFeatures.from_movies(Graph.from_dataset(Dataset(ratings, movies)).movies)
-    >>> content.shares("genres").tolist()  # Drama, War
+    >>> features = NodeFeatures.from_movies(Graph.from_dataset(Dataset(ratings, movies)).movies)
+    >>> features.attribute_shares("genres").tolist()  # Drama, War
     [[1.0, 0.0], [0.5, 0.5]]
     """
 
@@ -75,120 +84,115 @@ class NodeFeatures:
     numeric: Tensor
 
     @classmethod
-    def from_movies(cls, movies: MovieFeatures, on: device | str = "cpu") -> NodeFeatures:
-        """Return the features of movies, those of a graph or new ones."""
+    def from_movies(cls, movies: MovieFeatures, device: torch.device | str = "cpu") -> NodeFeatures:
+        """Return the features of movies, whether they are in a graph or new."""
         return cls(
-            x=movies.x.to(on),
+            x=movies.x.to(device),
             attributes={
-                kind: Adjacency(movie.to(on), node.to(on), len(movies), movies.num_attributes[kind])
-                for kind, (movie, node) in movies.attribute_edges.items()
+                name: Adjacency(movie.to(device), node.to(device), len(movies), movies.num_attributes[name])
+                for name, (movie, node) in movies.attribute_edges.items()
             },
-            modalities={name: (values.to(on), known.to(on)) for name, (values, known) in movies.modalities.items()},
-            numeric=movies.numeric.to(on),
+            modalities={
+                name: (values.to(device), known.to(device)) for name, (values, known) in movies.modalities.items()
+            },
+            numeric=movies.numeric.to(device),
         )
 
     @classmethod
-    def of_people(cls, batch: UserBatch) -> NodeFeatures:
-        """Take the profiles of people."""
-        return cls(batch.x, {OCCUPATIONS: batch.user_occupation}, {}, batch.x.new_zeros(len(batch.x), 0))
+    def from_users(cls, users: UserBatch) -> NodeFeatures:
+        """Return the profile features of users."""
+        return cls(users.x, {OCCUPATIONS: users.user_occupation}, {}, users.x.new_zeros(len(users.x), 0))
 
     @property
     def sizes(self) -> FeatureSizes:
-        """How wide the parts are."""
+        """Dimensions of the parts."""
         return FeatureSizes(
             self.x.size(1),
             self.numeric.size(1),
-            {kind: attribute.num_cols for kind, attribute in self.attributes.items()},
+            {name: adjacency.num_cols for name, adjacency in self.attributes.items()},
             {name: values.size(1) for name, (values, _) in self.modalities.items()},
         )
 
-    def shares(self, kind: str) -> Tensor:
-        """Return the links to one kind of side nodes, ``[num_nodes, num_side]``; those of each node sum to 1, or 0."""
-        attribute = self.attributes[kind]
-        links = self.x.new_zeros(attribute.num_rows, attribute.num_cols)
-        links[attribute.row, attribute.col] = attribute_weight(attribute)
-        return links
+    def attribute_shares(self, name: str) -> Tensor:
+        """Return the weight of every attribute node, ``[num_nodes, num_attribute_nodes]``; rows sum to 1, or to 0."""
+        adjacency = self.attributes[name]
+        shares = self.x.new_zeros(adjacency.num_rows, adjacency.num_cols)
+        shares[adjacency.row, adjacency.col] = mean_weights(adjacency)
+        return shares
 
 
-def content_sizes(graph: Graph, model: ModelConfig) -> FeatureSizes:
-    """Return the sizes of what a model reads of a graph's movies: the kinds and modalities that its config names.
+def movie_feature_sizes(graph: Graph, config: ModelConfig) -> FeatureSizes:
+    """Return the sizes of the movie features that a model uses: the attributes and modalities named in its config.
 
     Raises
     ------
     ConfigError
-        The graph has nothing of that name.
+        The graph lacks one of them.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> graph = Graph.from_dataset(make_sample(20, 12))
-    >>> dict(content_sizes(graph, ModelConfig(attributes=("genres",))).attributes)
+    >>> dict(movie_feature_sizes(graph, ModelConfig(attributes=("genres",))).attributes)
     {'genres': 9}
-    >>> try:
-    ...     content_sizes(graph, ModelConfig(attributes=("studios",)))
-    ... except ConfigError as error:
-    ...     print(error)
-    model.attributes names studios, which sample does not have; it has genres, directors, actors
+    >>> movie_feature_sizes(graph, ModelConfig(attributes=("studios",)))
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: model.attributes: sample has no studios; choose from genres, directors, actors
     """
-    content = NodeFeatures.from_movies(graph.movies)
-    sizes = content.sizes
-    modalities = tuple(sizes.modalities) if model.modalities is None else model.modalities
-    for what, names, there in (
-        ("attributes", model.attributes, sizes.attributes),
+    sizes = NodeFeatures.from_movies(graph.movies).sizes
+    modalities = tuple(sizes.modalities) if config.modalities is None else config.modalities
+    for key, names, available in (
+        ("attributes", config.attributes, sizes.attributes),
         ("modalities", modalities, sizes.modalities),
     ):
-        if unknown := [name for name in names if name not in there]:
-            raise ConfigError(
-                f"model.{what} names {', '.join(unknown)}, which {graph.dataset.name} does not have; "
-                f"it has {', '.join(there) or 'none'}"
-            )
+        if unknown := [name for name in names if name not in available]:
+            choice = f"choose from {', '.join(available)}" if available else "it has none at all"
+            raise ConfigError(f"model.{key}: {graph.dataset.name} has no {', '.join(unknown)}; {choice}")
     return replace(
         sizes,
-        attributes={kind: sizes.attributes[kind] for kind in model.attributes},
+        attributes={name: sizes.attributes[name] for name in config.attributes},
         modalities={name: sizes.modalities[name] for name in modalities},
-        num_features=sizes.num_features if model.numeric_features else 0,
-        num_numeric_features=sizes.num_numeric_features if model.numeric_features else 0,
+        num_features=sizes.num_features if config.numeric_features else 0,
+        num_numeric_features=sizes.num_numeric_features if config.numeric_features else 0,
     )
 
 
-def attribute_weight(attribute: Adjacency) -> Tensor:
-    """Return what each link counts when a node takes the mean over its side nodes, ``[num_edges]``."""
-    return 1 / attribute.degrees()[0][attribute.row]
+def mean_weights(adjacency: Adjacency) -> Tensor:
+    """Return the edge weights that average over the neighbors of each row, ``[num_edges]``."""
+    return 1 / adjacency.degrees()[0][adjacency.row]
 
 
-def scale_of(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean ``[width]`` and size (scalar) of vectors, so that ``(values - mean) / size`` has a mean square of 1.
+def mean_and_scale(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean ``[width]`` and a scalar scale: ``(values - mean) / scale`` has rows of mean squared norm 1.
 
-    Taken over the nodes that have a vector; a modality keeps its shape, its columns are not made alike.
+    Both are taken over the rows in `mask`. One scale for all columns keeps the geometry of an embedding space.
     """
-    if not known.any():
+    if not mask.any():
         return values.new_zeros(values.size(1)), values.new_ones(())
-    own = values[known]
-    mean = own.mean(dim=0)
-    size = (own - mean).square().sum(dim=1).mean().sqrt()
-    return mean, torch.where(size > 0, size, torch.ones_like(size))
-
-
-KERNEL_FEATURES, LENGTH_SCALE, GENRE_SCALE = 512, 2.5, 3.0
+    rows = values[mask]
+    mean = rows.mean(dim=0)
+    scale = (rows - mean).square().sum(dim=1).mean().sqrt()
+    return mean, torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
 @dataclass(frozen=True, eq=False)
 class DropMask:
-    """What nodes have to do without at a step of training.
+    """Inputs that are hidden from the encoder in a training step.
 
     Attributes
     ----------
     ids : Tensor
-        ``[num_nodes]`` bool, true where the id vector is left out.
+        ``[num_nodes]`` bool, true where the id embedding is dropped.
     modalities : dict of str to Tensor
-        ``[num_nodes]`` bool each, true where a modality is taken to be missing.
+        By modality, ``[num_nodes]`` bool, true where the content embedding is treated as missing.
 
     Examples
     --------
-    >>> encoder = NodeEncoder(FeatureSizes(num_features=0), dim=2, num_ids=2)
-    >>> content = NodeFeatures(torch.zeros(2, 0), {}, {}, torch.zeros(2, 0))
-    >>> vectors = encoder(content, DropMask(ids=torch.tensor([True, False])))
-    >>> vectors[0].tolist(), bool((vectors[1] == encoder.ids[1]).all())
+    >>> encoder = NodeEncoder(FeatureSizes(num_features=0), embedding_dim=2, num_ids=2)
+    >>> features = NodeFeatures(torch.zeros(2, 0), {}, {}, torch.zeros(2, 0))
+    >>> embeddings = encoder(features, DropMask(ids=torch.tensor([True, False])))
+    >>> embeddings[0].tolist(), bool((embeddings[1] == encoder.id_embeddings[1]).all())
     ([0.0, 0.0], True)
     """
 
@@ -197,66 +201,80 @@ class DropMask:
 
 
 class ModalityProjection(nn.Module):
-    r"""Vectors of one modality, normalized and projected; a learned vector where there is none.
+    r"""Standardizes and projects the content embeddings of one modality; a learned vector where there is none.
 
     .. math:: M(v) = \begin{cases} P \, (v - \mu) / \sigma & \text{if the node has } v \\ o & \text{else} \end{cases}
+
+    Parameters
+    ----------
+    width : int
+        Dimension of the content embeddings.
+    embedding_dim : int
     """
 
     mean: Tensor
-    size: Tensor
+    scale: Tensor
 
-    def __init__(self, width: int, dim: int) -> None:
+    def __init__(self, width: int, embedding_dim: int) -> None:
         super().__init__()
-        self.project = nn.Linear(width, dim, bias=False)
-        self.missing = nn.Parameter(torch.zeros(dim))
+        self.projection = nn.Linear(width, embedding_dim, bias=False)
+        self.missing = nn.Parameter(torch.zeros(embedding_dim))
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("size", torch.ones(()))
-        nn.init.zeros_(self.project.weight)
+        self.register_buffer("scale", torch.ones(()))
+        nn.init.zeros_(self.projection.weight)
 
-    def normalize(self, values: Tensor, known: Tensor) -> Tensor:
-        """Return ``[num_nodes, width]``, zeros where there is no vector."""
-        return (values - self.mean) / self.size * known.unsqueeze(1)
+    def standardize(self, values: Tensor, known: Tensor) -> Tensor:
+        """Return ``[num_nodes, width]``, zeros where there is no content embedding."""
+        return (values - self.mean) / self.scale * known.unsqueeze(1)
 
     def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        """Return ``[num_nodes, dim]``."""
-        return self.project(self.normalize(values, known)) + self.missing * (~known).unsqueeze(1)
+        """Return ``[num_nodes, embedding_dim]``."""
+        projected: Tensor = self.projection(self.standardize(values, known))
+        return projected + self.missing * (~known).unsqueeze(1)
 
 
 class RandomFourierFeatures(nn.Module):
-    r"""Random Fourier features of the facts and the genres: a linear map of them is a smooth function of all together.
+    r"""Random Fourier features of the numeric features and genres (Rahimi & Recht, NIPS 2007).
 
     .. math:: \phi(f) = \sqrt{2 / R} \, \cos(\Omega f + b), \qquad
         \phi(f) \cdot \phi(g) \approx e^{-|f - g|^2 / 2 \ell^2}
 
-    (Rahimi & Recht, NIPS 2007.) Its weights are zero until `ContentRidge` sets them.
+    A linear map of them is a smooth function of all inputs together. Its weights are zero until `ContentRidge` sets
+    them.
+
+    Parameters
+    ----------
+    num_inputs : int
+        Number of numeric features, or of numeric features and genres.
+    embedding_dim : int
     """
 
     frequency: Tensor
     phase: Tensor
     weight: Tensor
 
-    def __init__(self, width: int, dim: int) -> None:
+    def __init__(self, num_inputs: int, embedding_dim: int) -> None:
         super().__init__()
-        drawn = torch.Generator().manual_seed(0)  # the same for every model: they are a means, not a choice
-        frequency = torch.randn(width, KERNEL_FEATURES, generator=drawn) / LENGTH_SCALE
+        generator = torch.Generator().manual_seed(0)  # the basis is the same for every seed of a model
+        frequency = torch.randn(num_inputs, NUM_FOURIER_FEATURES, generator=generator) / LENGTH_SCALE
         self.register_buffer("frequency", frequency)
-        self.register_buffer("phase", torch.rand(KERNEL_FEATURES, generator=drawn) * 2 * torch.pi)
-        self.register_buffer("weight", torch.zeros(KERNEL_FEATURES, dim))
+        self.register_buffer("phase", torch.rand(NUM_FOURIER_FEATURES, generator=generator) * 2 * torch.pi)
+        self.register_buffer("weight", torch.zeros(NUM_FOURIER_FEATURES, embedding_dim))
 
-    def features(self, content: NodeFeatures) -> Tensor:
-        """Return ``[num_nodes, KERNEL_FEATURES]``."""
-        inputs = content.numeric
+    def basis(self, features: NodeFeatures) -> Tensor:
+        """Return ``[num_nodes, NUM_FOURIER_FEATURES]``."""
+        inputs = features.numeric
         if len(self.frequency) > inputs.size(1):
-            inputs = torch.cat([inputs, GENRE_SCALE * content.shares(GENRES)], dim=1)
-        return (2 / KERNEL_FEATURES) ** 0.5 * torch.cos(inputs @ self.frequency + self.phase)
+            inputs = torch.cat([inputs, GENRE_SCALE * features.attribute_shares(GENRES)], dim=1)
+        return torch.cos(inputs @ self.frequency + self.phase) * math.sqrt(2 / NUM_FOURIER_FEATURES)
 
-    def forward(self, content: NodeFeatures) -> Tensor:
-        """Return ``[num_nodes, dim]``."""
-        return self.features(content) @ self.weight
+    def forward(self, features: NodeFeatures) -> Tensor:
+        """Return ``[num_nodes, embedding_dim]``."""
+        return self.basis(features) @ self.weight
 
 
 class _Linear(nn.Linear):
-    """A linear layer that may have no inputs, of which PyTorch would warn."""
+    """A linear layer that may have no inputs; PyTorch warns when it initializes one."""
 
     def reset_parameters(self) -> None:
         if self.in_features:
@@ -264,105 +282,108 @@ class _Linear(nn.Linear):
 
 
 class NodeEncoder(nn.Module):
-    r"""Turn what is known of a node and, when known, its id into one vector.
+    r"""Embeds nodes by their features and, where they have one, an id embedding.
 
     .. math:: h_v = W x_v + b + \sum_{S} \frac{1}{|S(v)|} \sum_{s \in S(v)} e_s + \sum_M M(v) + K \phi(f_v) + k_v \, e_v
 
-    :math:`S(v)` are the side nodes of one kind linked to `v` (the genres of a movie, the occupation of a user),
-    :math:`M` its modalities (plot, poster; see `ModalityProjection`), :math:`\phi` its facts (see `RandomFourierFeatures`), and :math:`k_v` is 1
-    where the id vector is known and not dropped. A node that was never trained on gets its vector from the other terms;
-    these start at zero, so that the id vectors may start from a factorisation of the ratings.
+    :math:`S(v)` are the nodes of one attribute linked to `v` (the genres of a movie, the occupation of a user),
+    :math:`M` its modalities (plot, poster; see `ModalityProjection`), :math:`\phi` its numeric features (see
+    `RandomFourierFeatures`), and :math:`k_v` is 1 where `v` has an id embedding that is not dropped. A node without one
+    is embedded by the other terms. They start at zero, so that id embeddings can start from a factorization of the
+    ratings.
 
     Parameters
     ----------
     sizes : FeatureSizes
-    dim : int
-        Width of the vectors.
+    embedding_dim : int
     num_ids : int
-        Number of id vectors, for the first `num_ids` nodes; 0 for nodes without any.
+        Number of id embeddings, for the first `num_ids` nodes; 0 for a node type without.
 
     Examples
     --------
-    >>> content = NodeFeatures(torch.tensor([[1.0], [0.0], [1.0]]), {}, {}, torch.zeros(3, 0))
-    >>> encoder = NodeEncoder(content.sizes, dim=2, num_ids=2)
-    >>> _ = nn.init.constant_(encoder.features.weight, 0.5)
-    >>> _ = nn.init.ones_(encoder.ids)
-    >>> encoder(content).tolist()  # the last one has no id
+    >>> features = NodeFeatures(torch.tensor([[1.0], [0.0], [1.0]]), {}, {}, torch.zeros(3, 0))
+    >>> encoder = NodeEncoder(features.sizes, embedding_dim=2, num_ids=2)
+    >>> _ = nn.init.constant_(encoder.linear.weight, 0.5)
+    >>> _ = nn.init.ones_(encoder.id_embeddings)
+    >>> encoder(features).tolist()  # the last node has no id embedding
     [[1.5, 1.5], [1.0, 1.0], [0.5, 0.5]]
     """
 
     has_id: Tensor
 
-    def __init__(self, sizes: FeatureSizes, dim: int, num_ids: int = 0) -> None:
+    def __init__(self, sizes: FeatureSizes, embedding_dim: int, num_ids: int = 0) -> None:
         super().__init__()
-        # Without ids, the bias is what is known of somebody of whom nothing is known.
-        self.features = _Linear(sizes.num_features, dim, bias=num_ids == 0)
-        self.attributes = nn.ParameterDict({kind: torch.zeros(num, dim) for kind, num in sizes.attributes.items()})
-        self.ids = nn.Parameter(torch.empty(num_ids, dim)) if num_ids else None
-        # Movies without a training rating have a row but no trained vector in it.
+        # The bias is the embedding of a node without any features; id embeddings make it redundant.
+        self.linear = _Linear(sizes.num_features, embedding_dim, bias=num_ids == 0)
+        self.attributes = nn.ParameterDict(
+            {name: torch.zeros(num_nodes, embedding_dim) for name, num_nodes in sizes.attributes.items()}
+        )
+        self.id_embeddings = nn.Parameter(torch.empty(num_ids, embedding_dim)) if num_ids else None
+        # Movies without training ratings have a row in the table that is never trained.
         self.register_buffer("has_id", torch.ones(num_ids, dtype=torch.bool))
         self.reset_parameters()
         self.modalities = nn.ModuleDict(
-            {name: ModalityProjection(width, dim) for name, width in sizes.modalities.items()}
+            {name: ModalityProjection(width, embedding_dim) for name, width in sizes.modalities.items()}
         )
-        inputs = sizes.num_numeric_features + sizes.attributes.get(GENRES, 0)
-        self.kernel = RandomFourierFeatures(inputs, dim) if sizes.num_numeric_features else None
+        num_inputs = sizes.num_numeric_features + sizes.attributes.get(GENRES, 0)
+        self.fourier = RandomFourierFeatures(num_inputs, embedding_dim) if sizes.num_numeric_features else None
 
     def reset_parameters(self) -> None:
-        """Start content at zero and id vectors small and random."""
-        nn.init.zeros_(self.features.weight)
-        if self.features.bias is not None:
-            nn.init.zeros_(self.features.bias)
-        if self.ids is not None:
-            nn.init.normal_(self.ids, std=0.1)
+        """Initialize feature weights with zeros and id embeddings with small random numbers."""
+        nn.init.zeros_(self.linear.weight)
+        if self.linear.bias is not None:
+            nn.init.zeros_(self.linear.bias)
+        if self.id_embeddings is not None:
+            nn.init.normal_(self.id_embeddings, std=0.1)
 
     @torch.no_grad()
-    def prepare(self, content: NodeFeatures, rated: Tensor) -> None:
-        """Take from the training graph what is fixed before training: which nodes have ids, how large vectors are."""
+    def prepare(self, features: NodeFeatures, rated: Tensor) -> None:
+        """Set what the training graph fixes: nodes with an id embedding, means and scales of the modalities."""
         self.has_id.copy_(rated)
         for name in self.modalities:
-            values, known = content.modalities[name]
-            mean, size = scale_of(values, known & rated)
+            values, known = features.modalities[name]
+            mean, scale = mean_and_scale(values, known & rated)
             self.modality(name).mean.copy_(mean)
-            self.modality(name).size.copy_(size)
+            self.modality(name).scale.copy_(scale)
 
     def modality(self, name: str) -> ModalityProjection:
-        """Return one of the modalities."""
+        """Return the projection of a modality."""
         module = self.modalities[name]
         assert isinstance(module, ModalityProjection)
         return module
 
-    def embed_features(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
-        """Return the embeddings without ids, ``[num_nodes, dim]``: those of nodes that were not trained on."""
-        h = self.features(content.x[:, : self.features.in_features])  # [num_nodes, dim]
-        for kind, vectors in self.attributes.items():
-            attribute = content.attributes[kind]
-            h = h + attribute.matmul(attribute_weight(attribute), vectors)
+    def embed_features(self, features: NodeFeatures, drop_mask: DropMask | None = None) -> Tensor:
+        """Return the embeddings without id embeddings, ``[num_nodes, embedding_dim]``: those of untrained nodes."""
+        h: Tensor = self.linear(features.x[:, : self.linear.in_features])  # [num_nodes, embedding_dim]
+        for name, embeddings in self.attributes.items():
+            adjacency = features.attributes[name]
+            h = h + adjacency.matmul(mean_weights(adjacency), embeddings)
         for name in self.modalities:
-            values, known = content.modalities[name]
-            h = h + self.modality(name)(values, known if dropped is None else known & ~dropped.modalities[name])
-        if self.kernel is not None and not self.training:
-            h = h + self.kernel(content)
+            values, known = features.modalities[name]
+            h = h + self.modality(name)(values, known if drop_mask is None else known & ~drop_mask.modalities[name])
+        if self.fourier is not None and not self.training:
+            h = h + self.fourier(features)
         return h
 
-    def forward(self, content: NodeFeatures, dropped: DropMask | None = None) -> Tensor:
-        """Return the vectors.
+    def forward(self, features: NodeFeatures, drop_mask: DropMask | None = None) -> Tensor:
+        """Embed nodes.
 
         Parameters
         ----------
-        content : NodeFeatures
-        dropped : DropMask, optional
-            What some nodes have to do without, in training.
+        features : NodeFeatures
+        drop_mask : DropMask, optional
+            Inputs to hide, in training.
 
         Returns
         -------
         Tensor
-            ``[num_nodes, dim]``.
+            ``[num_nodes, embedding_dim]``.
         """
-        h = self.embed_features(content, dropped)  # [num_nodes, dim]
-        if self.ids is None:
+        h = self.embed_features(features, drop_mask)  # [num_nodes, embedding_dim]
+        if self.id_embeddings is None:
             return h
-        use = self.has_id if dropped is None else self.has_id & ~dropped.ids[: self.ids.size(0)]
-        # Nodes added after training lie behind the table and have no id vector.
-        ids = self.ids * use.unsqueeze(1)
-        return h + nn.functional.pad(ids, (0, 0, 0, content.x.size(0) - ids.size(0)))
+        num_ids = len(self.id_embeddings)
+        use = self.has_id if drop_mask is None else self.has_id & ~drop_mask.ids[:num_ids]
+        ids = self.id_embeddings * use.unsqueeze(1)
+        # Nodes that were added after training come last and have no id embedding.
+        return h + nn.functional.pad(ids, (0, 0, 0, len(features.x) - num_ids))

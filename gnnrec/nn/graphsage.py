@@ -1,4 +1,4 @@
-"""GraphSAGE: neighbours are averaged, mixed by learned weights and passed through a non-linearity, layer by layer."""
+"""Inductive GraphSAGE: messages are aggregated, mixed by learned weights and passed through a non-linearity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GraphSAGEConfig(ModelConfig):
     encoder: str = "graphsage"
     """Registered name of the encoder."""
     aggregation: Literal["mean", "max", "min", "sum"] = "mean"
-    """How messages of neighbors are aggregated."""
+    """Aggregation of the messages of neighbors."""
 
 
 @register_encoder("graphsage", config=GraphSAGEConfig)
@@ -32,107 +32,114 @@ class GraphSAGE(Encoder):
 
     .. math:: u^{(k)} = \sigma(W_k \, \mathrm{agg}_{i \in N(u)} m_i^{(k-1)} + V_k u^{(k-1)})
 
-    and the same from people to movies, with PyG's `SAGEConv` for each direction. :math:`u^{(0)}` is the profile,
-    :math:`m^{(0)}` the movie's content and id. The non-linearity is left out in the last layer.
+    and the same from users to movies, with PyG's `SAGEConv` in each direction. :math:`u^{(0)}` is the profile,
+    :math:`m^{(0)}` the message of a movie. There is no non-linearity after the last layer.
 
     Parameters
     ----------
-    movie, person : FeatureSizes
-        Of what is known of movies and people.
+    movie_features, user_features : FeatureSizes
+        Sizes of the features of movies and users.
     num_movies : int
-        Movies with an id vector.
-    dim : int
-        Width of all vectors.
+        Number of movies with an id embedding.
+    embedding_dim : int
     num_layers : int
-        Number of times that people gather from their movies.
+        Number of propagation layers; each additional layer extends the receptive field by two hops.
     aggregation : str
         Any aggregation of PyG, such as ``"mean"`` or ``"max"``.
     movie_degree_smoothing : float
-        Matters to the start, see `start_from_svd`, and to the `views`; averages know no degrees.
-    views : TemporalPooling, optional
-        Adds to people's vectors what the order and the dates of the history say.
+        Matters to `init_from_svd` and `temporal` only; the aggregations do not depend on degrees.
+    temporal : TemporalPooling, optional
+        Added to user embeddings.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(20, 12))
-    >>> tensors = GraphTensors.of(graph)
-    >>> person = NodeFeatures.of_people(graph.users).sizes
-    >>> encoder = GraphSAGE(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, aggregation="max")
+    >>> tensors = GraphTensors.from_graph(graph)
+    >>> sizes = tensors.movie_features.sizes, NodeFeatures.from_users(graph.users).sizes
+    >>> encoder = GraphSAGE(*sizes, num_movies=12, embedding_dim=8, aggregation="max")
     >>> encoder.prepare(tensors)
-    >>> states = encoder.movies(tensors)
-    >>> len(states.messages), tuple(encoder.users(graph.users.slice(3, 5), states).shape)
+    >>> movies = encoder.embed_movies(tensors)
+    >>> len(movies.messages), tuple(encoder.embed_users(graph.users.slice(3, 5), movies).shape)
     (2, (2, 8))
     """
 
     def __init__(
         self,
-        *,
-        movie: FeatureSizes,
-        person: FeatureSizes,
+        movie_features: FeatureSizes,
+        user_features: FeatureSizes,
         num_movies: int,
-        dim: int = 128,
+        embedding_dim: int = 128,
+        *,
         num_layers: int = 2,
         aggregation: str = "mean",
         movie_degree_smoothing: float = 0.0,
-        views: TemporalPooling | None = None,
+        temporal: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
-        self.to_users = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers))
-        self.to_movies = nn.ModuleList(SAGEConv((dim, dim), dim, aggr=aggregation) for _ in range(num_layers - 1))
+        super().__init__(movie_features, user_features, num_movies, embedding_dim, movie_degree_smoothing, temporal)
+        self.to_users = nn.ModuleList(
+            SAGEConv((embedding_dim, embedding_dim), embedding_dim, aggr=aggregation) for _ in range(num_layers)
+        )
+        self.to_movies = nn.ModuleList(
+            SAGEConv((embedding_dim, embedding_dim), embedding_dim, aggr=aggregation) for _ in range(num_layers - 1)
+        )
         self.reset_parameters()
 
     @classmethod
-    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
+    def from_config(
+        cls, config: ModelConfig, movie_features: FeatureSizes, user_features: FeatureSizes, num_movies: int
+    ) -> Self:
         """See `Encoder.from_config`."""
-        assert isinstance(model, GraphSAGEConfig)
+        assert isinstance(config, GraphSAGEConfig)
         return cls(
-            movie=movie,
-            person=person,
-            num_movies=num_movies,
-            dim=model.embedding_dim,
-            num_layers=model.num_layers,
-            aggregation=model.aggregation,
-            movie_degree_smoothing=model.movie_degree_smoothing,
-            views=TemporalPooling.build(model),
+            movie_features,
+            user_features,
+            num_movies,
+            config.embedding_dim,
+            num_layers=config.num_layers,
+            aggregation=config.aggregation,
+            movie_degree_smoothing=config.movie_degree_smoothing,
+            temporal=TemporalPooling.from_config(config),
         )
 
     def reset_parameters(self) -> None:
-        """Start each layer at the plain aggregate plus the node itself, so that what the SVD found goes through."""
+        """Initialize each layer as the sum of the aggregate and the node itself, which preserves an SVD start."""
         for conv in (*self.to_users, *self.to_movies):
             nn.init.eye_(conv.lin_l.weight)
             nn.init.zeros_(conv.lin_l.bias)
             nn.init.eye_(conv.lin_r.weight)
 
-    def movies(
-        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    def embed_movies(
+        self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
     ) -> MovieEmbeddings:
-        """See `Encoder.movies`."""
-        m = self.message(graph.content, dropped)  # [num_movies, dim]
-        targets = self.target(graph.content, dropped)
-        messages, degree = [m], self.degrees(graph)
+        """See `Encoder.embed_movies`."""
+        m = self.message(graph.movie_features, drop_mask)  # [num_movies, embedding_dim]
+        targets = self.target(graph.movie_features, drop_mask)
+        messages, degree = [m], self.movie_degrees(graph)
+        users = graph.users
         for to_movies in self.to_movies:
-            states = MovieEmbeddings(messages, targets, degree)
-            u = self.aggregate(graph.users, states, keep).relu()  # [num_users, dim], people after as many layers
-            watchers = _edges(graph.users.user_index, graph.users.movie_index, graph.users.num_users, len(m), keep)
-            m = to_movies((u, m), watchers).relu()
+            u = self.aggregate(users, MovieEmbeddings(messages, targets, degree), edge_mask).relu()  # [num_users, dim]
+            edges = _edge_index(users.user_index, users.movie_index, users.num_users, len(m), edge_mask)
+            m = to_movies((u, m), edges).relu()
             messages = [*messages, m]
         return MovieEmbeddings(messages, targets, degree)
 
-    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        u = self.profile(NodeFeatures.of_people(batch))  # [num_users, dim]
-        watched = _edges(batch.movie_index, batch.user_index, batch.num_movies, batch.num_users, keep)
+        u: Tensor = self.profile(NodeFeatures.from_users(users))  # [num_users, embedding_dim]
+        edges = _edge_index(users.movie_index, users.user_index, users.num_movies, users.num_users, edge_mask)
         for k, m in enumerate(movies.messages):
-            u = self.to_users[k]((m, u), watched)
+            u = self.to_users[k]((m, u), edges)
             if k < len(movies.messages) - 1:
                 u = u.relu()
         return u
 
 
-def _edges(source: Tensor, target: Tensor, num_sources: int, num_targets: int, keep: Tensor | None) -> EdgeIndex:
+def _edge_index(
+    source: Tensor, target: Tensor, num_sources: int, num_targets: int, edge_mask: Tensor | None
+) -> EdgeIndex:
     edges = torch.stack([source, target])
-    if keep is not None:
-        edges = edges[:, keep > 0]
+    if edge_mask is not None:
+        edges = edges[:, edge_mask > 0]
     return EdgeIndex(edges, sparse_size=(num_sources, num_targets)).sort_by("col").values

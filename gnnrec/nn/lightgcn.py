@@ -1,4 +1,4 @@
-"""LightGCN without a user table: nothing but normalized sums, started from people's histories."""
+"""Inductive LightGCN: normalized sums without user embeddings, weights or non-linearities."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LightGCNConfig(ModelConfig):
 class LightGCN(Encoder):
     r"""Inductive LightGCN (after He et al. 2020, https://arxiv.org/abs/2002.02126).
 
-    LightGCN's propagation has no weights and no non-linearity. Here users have no id vector to start from; a layer
-    carries the movies' vectors to the people who watched them and from there back to the movies:
+    LightGCN's propagation has no weights and no non-linearity. Here users have no id embedding; a layer sends the
+    messages of movies to the users who rated them, and from there back to movies:
 
     .. math::
         u^{(k)} = \sum_{i \in N(u)} \frac{m_i^{(k-1)}}{\sqrt{d_u + s} \sqrt{d_i + c}}, \qquad
@@ -37,99 +37,101 @@ class LightGCN(Encoder):
 
     .. math:: z_u = p_u + \sum_{k=1}^{K} \alpha_k u^{(k)}, \qquad z_i = t_i + \sum_{k=1}^{K-1} \beta_k m_i^{(k)}
 
-    :math:`m_i^{(0)}` (what a movie says of those who watched it), :math:`t_i` (who the movie is for) and :math:`p_u`
-    (the profile) come from a `NodeEncoder` each; :math:`\alpha, \beta` are learned. Two movie vectors instead of one
-    make the model asymmetric, as item-to-item models are, and cost nothing at serving time.
+    :math:`m_i^{(0)}` (the message of a movie), :math:`t_i` (its target) and :math:`p_u` (the profile) come from a
+    `NodeEncoder` each; :math:`\alpha, \beta` are learned. Separate messages and targets make the model asymmetric, as
+    item-to-item models are, at no cost in serving.
 
     Parameters
     ----------
-    movie, person : FeatureSizes
-        Of what is known of movies and people.
+    movie_features, user_features : FeatureSizes
+        Sizes of the features of movies and users.
     num_movies : int
-        Movies with an id vector.
-    dim : int
-        Width of all vectors.
+        Number of movies with an id embedding.
+    embedding_dim : int
     num_layers : int
-        :math:`K`. With 1, people gather from their movies only; each further layer goes two hops further.
+        :math:`K`, number of propagation layers; each additional layer extends the receptive field by two hops.
     movie_degree_smoothing : float
-        :math:`c` in units of the mean number of ratings of a movie; 0 is LightGCN's own normalisation.
+        :math:`c` in units of the mean degree of a movie; 0 is LightGCN's own normalization.
     user_degree_smoothing : float
-        :math:`s`, in ratings; it keeps the first few ratings of somebody from drowning what their profile says.
-    views : TemporalPooling, optional
-        Adds to :math:`z_u` what the order and the dates of the history say.
+        :math:`s`, pseudo-count added to every user's degree; users with few ratings then rely more on their profile.
+    temporal : TemporalPooling, optional
+        Added to :math:`z_u`.
 
     Examples
     --------
     >>> from gnnrec.datasets import make_sample
     >>> from gnnrec.graph import Graph
     >>> graph = Graph.from_dataset(make_sample(20, 12))
-    >>> tensors = GraphTensors.of(graph)
-    >>> person = NodeFeatures.of_people(graph.users).sizes
-    >>> encoder = LightGCN(movie=tensors.content.sizes, person=person, num_movies=12, dim=8, num_layers=2)
+    >>> tensors = GraphTensors.from_graph(graph)
+    >>> sizes = tensors.movie_features.sizes, NodeFeatures.from_users(graph.users).sizes
+    >>> encoder = LightGCN(*sizes, num_movies=12, embedding_dim=8, num_layers=2)
     >>> encoder.prepare(tensors)
-    >>> states = encoder.movies(tensors)
-    >>> alone = encoder.users(graph.users.slice(3, 4), states)  # one person, or everybody: the same vector
+    >>> movies = encoder.embed_movies(tensors)
+    >>> alone = encoder.embed_users(graph.users.slice(3, 4), movies)  # one user or all: the same embedding
     >>> bool(torch.allclose(alone[0], encoder(tensors)["user"][3], atol=1e-6))
     True
     """
 
     def __init__(
         self,
-        *,
-        movie: FeatureSizes,
-        person: FeatureSizes,
+        movie_features: FeatureSizes,
+        user_features: FeatureSizes,
         num_movies: int,
-        dim: int = 128,
+        embedding_dim: int = 128,
+        *,
         num_layers: int = 1,
         movie_degree_smoothing: float = 0.0,
         user_degree_smoothing: float = 0.0,
-        views: TemporalPooling | None = None,
+        temporal: TemporalPooling | None = None,
     ) -> None:
-        super().__init__(movie, person, num_movies, dim, movie_degree_smoothing, views)
+        super().__init__(movie_features, user_features, num_movies, embedding_dim, movie_degree_smoothing, temporal)
         self.user_degree_smoothing = user_degree_smoothing
         self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
     @classmethod
-    def from_config(cls, model: ModelConfig, movie: FeatureSizes, person: FeatureSizes, num_movies: int) -> Self:
+    def from_config(
+        cls, config: ModelConfig, movie_features: FeatureSizes, user_features: FeatureSizes, num_movies: int
+    ) -> Self:
         """See `Encoder.from_config`."""
-        assert isinstance(model, LightGCNConfig)
+        assert isinstance(config, LightGCNConfig)
         return cls(
-            movie=movie,
-            person=person,
-            num_movies=num_movies,
-            dim=model.embedding_dim,
-            num_layers=model.num_layers,
-            movie_degree_smoothing=model.movie_degree_smoothing,
-            user_degree_smoothing=model.user_degree_smoothing,
-            views=TemporalPooling.build(model),
+            movie_features,
+            user_features,
+            num_movies,
+            config.embedding_dim,
+            num_layers=config.num_layers,
+            movie_degree_smoothing=config.movie_degree_smoothing,
+            user_degree_smoothing=config.user_degree_smoothing,
+            temporal=TemporalPooling.from_config(config),
         )
 
-    def movies(
-        self, graph: GraphTensors, keep: Tensor | None = None, dropped: DropMask | None = None
+    def embed_movies(
+        self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
     ) -> MovieEmbeddings:
-        """See `Encoder.movies`."""
-        m = self.message(graph.content, dropped)  # [num_movies, dim]
-        targets = self.target(graph.content, dropped)
-        degree = self.degrees(graph)
+        """See `Encoder.embed_movies`."""
+        m = self.message(graph.movie_features, drop_mask)  # [num_movies, embedding_dim]
+        targets = self.target(graph.movie_features, drop_mask)
+        degree = self.movie_degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = self._norm(graph.users.user_movie, degree, keep)
+            weight = self._edge_weights(graph.users.user_movie, degree, edge_mask)
         for k, beta in enumerate(self.beta):
-            u = graph.users.user_movie.matmul(weight, m)  # [num_users, dim]
-            m = graph.users.user_movie.matmul_transposed(weight, u)  # [num_movies, dim]
+            u = graph.users.user_movie.matmul(weight, m)  # [num_users, embedding_dim]
+            m = graph.users.user_movie.matmul_transposed(weight, u)  # [num_movies, embedding_dim]
             targets = targets + beta * m
             message = message + self.alpha[k + 1] * m
-        # A person sums the layers of each movie, so the layers may be summed first: one product per person, not K.
+        # Summing the layers of each movie first leaves one sparse product per user batch instead of K.
         return MovieEmbeddings([message], targets, degree)
 
-    def aggregate(self, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor | None = None) -> Tensor:
+    def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        weight = self._norm(batch.user_movie, movies.degree, keep)
-        return self.profile(NodeFeatures.of_people(batch)) + batch.user_movie.matmul(weight, movies.messages[0])
+        weight = self._edge_weights(users.user_movie, movies.degree, edge_mask)
+        profile: Tensor = self.profile(NodeFeatures.from_users(users))
+        return profile + users.user_movie.matmul(weight, movies.messages[0])
 
-    def _norm(self, watched: Adjacency, movie_degree: Tensor, keep: Tensor | None) -> Tensor:
-        """Weigh each rating by degrees; the movie's is that of the whole graph, whoever is asked for."""
-        user_degree = watched.degrees(keep)[0] + self.user_degree_smoothing
-        weight = symmetric_norm(user_degree, movie_degree, watched.row, watched.col)
-        return weight if keep is None else weight * keep
+    def _edge_weights(self, user_movie: Adjacency, movie_degree: Tensor, edge_mask: Tensor | None) -> Tensor:
+        """Return ``[num_edges]``; movie degrees are those of the whole graph, whatever the user batch."""
+        user_degree = user_movie.degrees(edge_mask)[0] + self.user_degree_smoothing
+        weight = symmetric_norm(user_degree, movie_degree, user_movie.row, user_movie.col)
+        return weight if edge_mask is None else weight * edge_mask

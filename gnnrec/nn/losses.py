@@ -1,71 +1,84 @@
-"""Losses over the whole catalogue: of all movies, which are the ones a person went on to watch.
+"""Losses of user and movie embeddings, over the whole catalog.
 
-All take the same arguments, so that one config word swaps them. A rating is a message or a question (see
-`gnnrec.training.edge_sampling`); a movie that carried a message is neither right nor wrong for that person and takes no part.
+All losses take the same arguments, so that ``train.loss`` can name any of them. Edges are either supervision edges, to
+be predicted, or message-passing edges (see `gnnrec.training.edge_sampling`); a movie with a message-passing edge counts
+neither as positive nor as negative for that user. Add a loss of your own with ``@register_loss("name")``; further
+keyword arguments are set by ``train.loss_options``.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from torch import Generator, Tensor, nn
 
 from gnnrec.registry import register_loss
 from gnnrec.sparse import Adjacency
 
+BPR_ATTEMPTS = 20
+"""How often a sampled negative that the user has rated is drawn again."""
+
 
 @register_loss("weighted_mse")
 def weighted_mse(
-    z: Tensor,
-    targets: Tensor,
-    watched: Adjacency,
-    question: Tensor,
+    user_embeddings: Tensor,
+    movie_embeddings: Tensor,
+    observed: Adjacency,
+    supervision: Tensor,
     generator: Generator | None = None,
     negative_weight: float = 0.3,
 ) -> Tensor:
-    r"""Squared error on every movie of the catalogue, averaged over people.
+    r"""Weighted squared error over all movies, averaged over users (Hu, Koren & Volinsky 2008, eq. 3).
 
     .. math:: L_u = \sum_{i \in P} (1 - s_{ui})^2 + w \sum_{i \notin P \cup M} s_{ui}^2
 
-    (Hu, Koren & Volinsky 2008, eq. 3, with constant confidences; P questions, M messages.) Scores of all pairs are
-    never made: :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns
-    watched movies only.
+    :math:`P` are supervision edges, :math:`M` message-passing edges. The score matrix is never computed:
+    :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns observed edges
+    only.
 
     Parameters
     ----------
-    z : Tensor
-        ``[num_users, dim]``, people.
-    targets : Tensor
-        ``[num_movies, dim]``, the movies that can be watched.
-    watched : Adjacency
-        From movies to these people.
-    question : Tensor
-        ``[num_edges]`` bool, true for ratings to be predicted, false for messages.
-    generator : Generator, optional
-        Not used: this loss draws nothing.
+    user_embeddings : Tensor
+        ``[num_users, embedding_dim]``.
+    movie_embeddings : Tensor
+        ``[num_movies, embedding_dim]``, of the movies with a training rating.
+    observed : Adjacency
+        Adjacency from movies to users with all observed edges.
+    supervision : Tensor
+        ``[num_edges]`` bool, true for supervision edges, false for message-passing edges.
+    generator : torch.Generator, optional
+        Not used.
     negative_weight : float
-        :math:`w`, what an unwatched movie counts.
+        :math:`w`, weight of unobserved movies.
+
+    Returns
+    -------
+    Tensor
+        Scalar.
 
     Examples
     --------
-    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
-    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
-    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
-    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
-    >>> round(weighted_mse(z, targets, watched, question, negative_weight=0.3).item(), 4)  # 0.5^2 + 0.3 * 2^2
+    >>> observed = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> supervision = torch.tensor([False, True])  # movie 0 is in the history, movie 1 is to be predicted
+    >>> movies = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> users = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(weighted_mse(users, movies, observed, supervision, negative_weight=0.3).item(), 4)  # 0.5^2 + 0.3 * 2^2
     1.45
     """
-    everywhere = ((z.T @ z) * (targets.T @ targets)).sum()
-    scores = watched.edge_scores(z, targets)  # [num_edges]
-    of_questions = (question * (1 - scores).square()).sum()
-    return (of_questions + negative_weight * (everywhere - scores.square().sum())) / len(z)
+    all_squares = ((user_embeddings.T @ user_embeddings) * (movie_embeddings.T @ movie_embeddings)).sum()
+    scores = observed.edge_scores(user_embeddings, movie_embeddings)  # [num_edges]
+    positive = (supervision * (1 - scores).square()).sum()
+    return (positive + negative_weight * (all_squares - scores.square().sum())) / len(user_embeddings)
 
 
 @register_loss("softmax")
 def softmax(
-    z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None
+    user_embeddings: Tensor,
+    movie_embeddings: Tensor,
+    observed: Adjacency,
+    supervision: Tensor,
+    generator: Generator | None = None,
 ) -> Tensor:
-    r"""Cross entropy of a softmax over the catalogue, averaged over questions (Liang et al. 2018, eq. 2).
+    r"""Softmax cross-entropy over the catalog, averaged over supervision edges (Liang et al. 2018, eq. 2).
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}{\sum_{j \notin M_u} e^{s_{uj}}}
 
@@ -73,48 +86,58 @@ def softmax(
 
     Examples
     --------
-    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
-    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
-    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
-    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
-    >>> round(softmax(z, targets, watched, question).item(), 4)  # log(1 + e^1.5): movies 1 and 2 only
+    >>> observed = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> supervision = torch.tensor([False, True])  # movie 0 is in the history, movie 1 is to be predicted
+    >>> movies = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> users = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(softmax(users, movies, observed, supervision).item(), 4)  # log(1 + e^1.5): movies 1 and 2 only
     1.7014
     """
-    row, movie = watched.row, watched.col
-    scores = z @ targets.T  # [num_users, num_movies]
-    scores = scores.index_put((row[~question], movie[~question]), scores.new_tensor(-torch.inf))
-    row, movie = row[question], movie[question]
-    return (scores.logsumexp(dim=1)[row] - scores[row, movie]).sum() / max(len(row), 1)
+    user, movie = observed.row, observed.col
+    scores = user_embeddings @ movie_embeddings.T  # [num_users, num_movies]
+    scores = scores.index_put((user[~supervision], movie[~supervision]), scores.new_tensor(-torch.inf))
+    user, movie = user[supervision], movie[supervision]
+    return (scores.logsumexp(dim=1)[user] - scores[user, movie]).sum() / max(len(user), 1)
 
 
 @register_loss("bpr")
-def bpr(z: Tensor, targets: Tensor, watched: Adjacency, question: Tensor, generator: Generator | None = None) -> Tensor:
-    r"""Bayesian personalised ranking: each question against one unwatched movie drawn at random.
+def bpr(
+    user_embeddings: Tensor,
+    movie_embeddings: Tensor,
+    observed: Adjacency,
+    supervision: Tensor,
+    generator: Generator | None = None,
+) -> Tensor:
+    r"""Bayesian personalized ranking (Rendle et al. 2009, sec. 4), with one sampled negative per supervision edge.
 
     .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \sigma(s_{ui} - s_{uj})
 
-    (Rendle et al. 2009, sec. 4.) Parameters are those of `weighted_mse`. A draw that hits a watched movie
-    is drawn again a few times and then left out.
+    Parameters are those of `weighted_mse`; negatives are drawn from `generator`. A sampled movie that the user has
+    rated is drawn again a few times; if none is found, the edge is left out.
 
     Examples
     --------
-    >>> watched = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
-    >>> question = torch.tensor([False, True])  # movie 0 is known, movie 1 is asked for
-    >>> targets = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
-    >>> z = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
-    >>> round(bpr(z, targets, watched, question).item(), 4)  # log(1 + e^1.5): movie 2 is the only one left to draw
+    >>> observed = Adjacency(torch.tensor([0, 0]), torch.tensor([0, 1]), num_rows=1, num_cols=3)
+    >>> supervision = torch.tensor([False, True])  # movie 0 is in the history, movie 1 is to be predicted
+    >>> movies = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 2.0]])
+    >>> users = torch.tensor([[1.0, 1.0]])  # scores 1, 0.5 and 2
+    >>> round(bpr(users, movies, observed, supervision).item(), 4)  # log(1 + e^1.5): only movie 2 is unobserved
     1.7014
     """
-    row, movie = watched.row[question], watched.col[question]
-    taken = torch.zeros(len(z), len(targets), dtype=torch.bool, device=z.device)
-    taken[watched.row, watched.col] = True
-    drawn = torch.randint(len(targets), (len(row),), generator=generator).to(z.device)
-    for _ in range(20):
-        wrong = torch.nonzero(taken[row, drawn]).squeeze(1)
+    num_users, num_movies = len(user_embeddings), len(movie_embeddings)
+    user, positive = observed.row[supervision], observed.col[supervision]
+    is_observed = torch.zeros(num_users, num_movies, dtype=torch.bool, device=user_embeddings.device)
+    is_observed[observed.row, observed.col] = True
+    negative = torch.randint(num_movies, (len(user),), generator=generator).to(user_embeddings.device)
+    for _ in range(BPR_ATTEMPTS):
+        wrong = torch.nonzero(is_observed[user, negative]).squeeze(1)
         if not len(wrong):
             break
-        drawn[wrong] = torch.randint(len(targets), (len(wrong),), generator=generator).to(z.device)
-    fair = ~taken[row, drawn]
-    row, movie, drawn = row[fair], movie[fair], drawn[fair]
-    positive, negative = (Adjacency(row, col, len(z), len(targets)).edge_scores(z, targets) for col in (movie, drawn))
-    return -F.logsigmoid(positive - negative).sum() / max(len(row), 1)
+        negative[wrong] = torch.randint(num_movies, (len(wrong),), generator=generator).to(user_embeddings.device)
+    valid = ~is_observed[user, negative]
+    user, positive, negative = user[valid], positive[valid], negative[valid]
+    positive_scores, negative_scores = (
+        Adjacency(user, movie, num_users, num_movies).edge_scores(user_embeddings, movie_embeddings)
+        for movie in (positive, negative)
+    )
+    return -nn.functional.logsigmoid(positive_scores - negative_scores).sum() / max(len(user), 1)

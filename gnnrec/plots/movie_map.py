@@ -83,10 +83,9 @@ def movie_coordinates(
 
     Examples
     --------
+    >>> from gnnrec import load_dataset
     >>> from gnnrec.models import EASE
-    >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.graph import Graph
-    >>> model = EASE.fit(Graph.from_dataset(make_sample(100, 80)))
+    >>> model = EASE().fit(load_dataset("sample", num_users=60, num_movies=40))
     >>> movie_coordinates(model, num_movies=3).columns.tolist()
     ['movie_id', 'title', 'x', 'y']
     """

@@ -1,4 +1,4 @@
-"""Training, validation and test sets: `Split`, the splitters that make one, and named evaluation protocols."""
+"""Training, validation and test sets: `Split`, splitters, and named evaluation protocols."""
 
 from gnnrec.splitting.protocols import Protocol, get_protocol, split
 from gnnrec.splitting.split import Split

@@ -1,29 +1,35 @@
-"""Named evaluation protocols: which ratings count, how they are split, and how the ranked lists are made.
+"""Named evaluation protocols: filters, splitter, and how ranked lists are made.
 
-A protocol is a splitter plus everything else that changes a number. ``docs/reference/protocols.md`` says which
-published results belong to which protocol.
+A protocol fixes everything besides the model that changes a metric. ``docs/reference/protocols.md`` lists published
+results by protocol. A registered protocol can be used by name in commands and `split`::
+
+    register_protocol("mine")(Protocol("temporal", options={"fractions": (0.8, 0.1, 0.1)}, k_core=5))
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import check_integer, did_you_mean
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.registry import PROTOCOLS, SPLITTERS
 from gnnrec.splitting.split import Split, check_scope
 
+OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives")
+"""Options of every protocol; all others are options of its splitter."""
+
 
 @dataclass(frozen=True)
 class Protocol:
-    """An evaluation protocol, from the whole dataset to the ranked lists.
+    """An evaluation protocol, from the dataset to the ranked lists.
 
     Attributes
     ----------
@@ -36,13 +42,21 @@ class Protocol:
     min_rating : float, optional
         Drop lower ratings first.
     k_core : int, optional
-        Then keep the largest part of the data in which every user and movie has this many ratings.
+        Then keep the largest part of the data in which every user and every movie has this many ratings.
     mask : str
-        Which ratings are excluded from the lists, ``"train"`` or ``"train+valid"``.
+        Ratings excluded from the ranked lists: ``"train"`` or ``"train+valid"``.
     history : str
-        Which ratings are known at test time, ``"train"`` or ``"train+valid"``.
-    negatives : int
-        Sampled negatives per user to rank the test movies among; 0 ranks all movies.
+        Ratings known at test time: ``"train"`` or ``"train+valid"``.
+    negatives : int or str
+        Rank the test movies among this many sampled negatives per user, or among those of a file, see
+        `Split.with_negatives`; 0 ranks all candidates.
+    seed : int, optional
+        Random seed of the splitter and of sampled negatives; by default the splitter's own, and 0.
+
+    Raises
+    ------
+    ConfigError
+        Invalid `mask` or `history`.
 
     Examples
     --------
@@ -60,78 +74,104 @@ class Protocol:
     k_core: int | None = None
     mask: str = "train"
     history: str = "train"
-    negatives: int = 0
+    negatives: int | str = 0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        check_scope(self.mask, "mask")
+        check_scope(self.history, "history")
+        if self.seed is not None:
+            check_integer(0, seed=self.seed)
 
     def with_options(self, **options: Any) -> Protocol:
-        """Return the protocol with other settings: its own fields, or options of its splitter.
+        """Return the protocol with other options: its own (`OWN_OPTIONS`) or those of its splitter.
 
         Raises
         ------
         ConfigError
-            The protocol has no such option.
+            Unknown option, or an invalid value.
         """
-        own = {"min_rating", "k_core", "mask", "history", "negatives"}
-        known = [*self.splitter_options, *sorted(own)]
-        if unknown := [name for name in options if name not in known]:
+        splitter_options = [name for name in self.splitter_options if name not in OWN_OPTIONS]
+        if unknown := [name for name in options if name not in (*splitter_options, *OWN_OPTIONS)]:
+            known = [*splitter_options, *OWN_OPTIONS]
             raise ConfigError(
-                f"the {self.splitter} protocol has no option {unknown[0]!r}{did_you_mean(unknown[0], known)}; "
-                f"its options are {', '.join(known)}"
+                f"unknown protocol option {unknown[0]!r}{did_you_mean(unknown[0], known)}; options with the "
+                f"{self.splitter} splitter are {', '.join(known)}"
             )
-        fields = {name: value for name, value in options.items() if name in own}
-        return dataclasses.replace(
-            self,
-            **fields,
-            options={**self.options, **{name: value for name, value in options.items() if name not in own}},
-        )
+        own = {name: value for name, value in options.items() if name in OWN_OPTIONS}
+        others = {name: value for name, value in options.items() if name not in OWN_OPTIONS}
+        return dataclasses.replace(self, **own, options={**self.options, **others})
 
     @property
     def splitter_options(self) -> tuple[str, ...]:
         """Names of the options that the splitter takes."""
         return tuple(inspect.signature(SPLITTERS.get(self.splitter)).parameters)[1:]
 
+    def split(self, dataset: Dataset) -> Split:
+        """Filter and split a dataset, see `gnnrec.split`."""
+        options, seed = dict(self.options), self.seed
+        if seed is None:
+            seed = options.get("seed")
+        elif "seed" in self.splitter_options:
+            options["seed"] = seed
+        elif not isinstance(self.negatives, int) or not self.negatives:
+            raise ConfigError(f"the {self.splitter} splitter draws nothing at random; remove the seed")
+        filtered = dataset.filtered(self.min_rating, self.k_core)
+        made = SPLITTERS.get(self.splitter)(filtered, **options)
+        if not isinstance(made, Split):
+            raise ConfigError(f"the splitter {self.splitter!r} must return a Split, not {type(made).__name__}")
+        made = made.with_scopes(mask=self.mask, history=self.history)
+        return made if self.negatives == 0 else made.with_negatives(self.negatives, seed or 0)
+
 
 def get_protocol(protocol: str | Protocol) -> Protocol:
-    """Return a protocol by name, optionally followed by options.
+    """Return a protocol by name, optionally with options.
 
     Parameters
     ----------
     protocol : str or Protocol
-        A registered name such as ``"next-item"``, the name of a splitter, or either with options:
-        ``"cold-users:fold=1,n_known=3,k_core=10,mask=train+valid,negatives=99"``. Values are read as YAML.
+        Registered name of a protocol such as ``"next-item"`` or of a splitter. Options may follow:
+        ``"cold-users:fold=1,n_known=3,k_core=10,mask=train+valid,negatives=99"``. Values are read as YAML;
+        lists are written ``fractions=[0.8,0.1,0.1]``.
 
     Raises
     ------
     ConfigError
-        The protocol or one of its options does not exist.
+        Unknown protocol or option, or an invalid value.
+
+    Examples
+    --------
+    >>> get_protocol("temporal:fractions=[0.8,0.1,0.1]").options
+    {'fractions': [0.8, 0.1, 0.1]}
     """
     if isinstance(protocol, Protocol):
         return protocol
     name, _, text = str(protocol).partition(":")
-    if name in PROTOCOLS.names():
-        found = PROTOCOLS.get(name)
-    elif name in SPLITTERS.names():
+    if name in PROTOCOLS:
+        found: Protocol = PROTOCOLS.get(name)
+    elif name in SPLITTERS:
         found = Protocol(name)
     else:
-        PROTOCOLS.get(name)  # raises: the error lists the protocols
-        raise AssertionError
+        names = list(dict.fromkeys([*PROTOCOLS.names(), *SPLITTERS.names()]))
+        raise ConfigError(f"unknown protocol {name!r}{did_you_mean(name, names)}; choose one of {', '.join(names)}")
     return found.with_options(**_parse_options(text)) if text else found
 
 
 def split(dataset: Dataset, protocol: str | Protocol = "random", **options: Any) -> Split:
     """Split a dataset by an evaluation protocol.
 
-    The returned split also carries how that protocol makes its ranked lists (`mask`, `history`, `negatives`,
-    `candidates`), so `evaluate` and `benchmark` need no further arguments.
+    The returned split also stores how the protocol makes ranked lists (`mask`, `history`, `negatives`, `candidates`),
+    so `evaluate` and `benchmark` need no further arguments.
 
     Parameters
     ----------
     dataset : Dataset
         All ratings.
     protocol : str or Protocol
-        Name of a protocol or splitter; options may follow the name, as for `get_protocol`.
+        A protocol, or its name with or without options, see `get_protocol`.
     **options
-        Settings of the protocol: ``seed``, ``fold``, ``n_known``, ``candidates``, ``min_rating``, ``k_core``, ``mask``,
-        ``history``, ``negatives`` or any other option of its splitter.
+        Options of the protocol: ``seed``, ``min_rating``, ``k_core``, ``mask``, ``history``, ``negatives``, or of its
+        splitter: ``fold``, ``n_known``, ``candidates``, ``fractions``, ...
 
     Returns
     -------
@@ -140,9 +180,9 @@ def split(dataset: Dataset, protocol: str | Protocol = "random", **options: Any)
     Raises
     ------
     ConfigError
-        The protocol or an option does not exist.
+        Unknown protocol or option, an invalid value, or a seed for a protocol without randomness.
     DataError
-        The dataset lacks ratings or timestamps that the protocol needs.
+        The dataset lacks ratings or timestamps that the protocol needs, or is too small for it.
 
     Examples
     --------
@@ -152,31 +192,21 @@ def split(dataset: Dataset, protocol: str | Protocol = "random", **options: Any)
     >>> split(make_sample(50, 40), "cold-users", fold=1, n_known=3).protocol
     'cold users, fold 1 of 5, first 3 ratings known'
     """
-    chosen = get_protocol(protocol)
-    seed = options.get("seed", chosen.options.get("seed", 0)) or 0
-    if "seed" in options and "seed" not in chosen.splitter_options:  # for the negatives alone
-        options = {name: value for name, value in options.items() if name != "seed"}
-        if not (options.get("negatives") or chosen.negatives):
-            raise ConfigError(f"the {chosen.splitter} protocol draws nothing at random, so it takes no seed")
-    chosen = chosen.with_options(**options)
-    for name in ("mask", "history"):
-        check_scope(getattr(chosen, name), name)
-    whole = dataset.filtered(chosen.min_rating, chosen.k_core)
-    made: Split = SPLITTERS.get(chosen.splitter)(whole, **chosen.options)
-    made = made.with_scopes(mask=chosen.mask, history=chosen.history)
-    return made.with_negatives(chosen.negatives, seed) if chosen.negatives else made
+    return get_protocol(protocol).with_options(**options).split(dataset)
 
 
 def _parse_options(text: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    for part in text.split(","):
+    for part in re.split(r",(?![^\[]*\])", text):  # commas outside of lists
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"cannot read the protocol option {part!r}; write name=value, as in fold=1")
+        if name.strip() in options:
+            raise ConfigError(f"the protocol option {name.strip()!r} is given twice; remove one")
         try:
             options[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ConfigError(f"cannot read the value in {part!r}") from None
+            raise ConfigError(f"cannot read the value of the protocol option {part!r}; it is not YAML") from None
     return options
 
 

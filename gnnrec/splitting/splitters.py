@@ -1,29 +1,39 @@
 """Splitters: functions that divide the ratings of a `Dataset` into the parts of a `Split`.
 
-A splitter takes a dataset and keyword options and returns a `Split`. Register another one with
-`gnnrec.register_splitter` and every protocol and command can use it by name. Parts are coded 0 train, 1 valid, 2 test,
-3 support, -1 dropped.
+A splitter takes a dataset and options and returns a `Split`, usually by `Split.from_codes`. A registered splitter can
+be used by name in protocols and commands::
+
+    @register_splitter("even-users")
+    def even_users_split(dataset, num_valid=1):
+        ...
+        return Split.from_codes(dataset, codes, "even users")
+
+Parts are coded 0 train, 1 valid, 2 test, 3 support, -1 dropped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from numbers import Integral
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import check_integer
 from gnnrec.data import Dataset
 from gnnrec.data.append_only import sort_by_group
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import register_splitter
-from gnnrec.splitting.split import Split, candidate_table, check_candidates
+from gnnrec.splitting.split import EVALUATED_PARTS, Split
 
 BUCKETS = 10
 NUM_FOLDS = BUCKETS // 2
-"""Each fold holds out two tenths of the ids: one for validation, one for testing."""
+"""Each fold holds out two buckets of ids: one for validation, one for testing."""
+CANDIDATES = ("held-out", "all")
+"""Movies among which held-out movies are ranked: those held out for the same part, or all rated movies."""
 
 
 def rating_times(dataset: Dataset, splitter: str) -> np.ndarray:
@@ -52,27 +62,27 @@ def chronological_ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray
     return rank, counts[codes]
 
 
-def by_fractions(users: pd.Series, times: np.ndarray, fractions: tuple[float, float, float]) -> np.ndarray:
-    """Return a part per row: each user's first rows train, the last test; format_fractions are rounded down.
+def by_fractions(users: pd.Series, times: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Assign each user's first rows to train, the next to valid and the last to test; valid and test are rounded down.
 
-    With 10 rows or more of each user, and format_fractions of a tenth, these are the counts of RecBole's `split_by_ratio`.
-    It differs for smaller users, to whose format_fractions below one row it gives a whole one.
+    For fractions of a tenth and users with at least 10 rows, part sizes equal those of RecBole's ratio split (`RS`).
+    RecBole also gives a validation and a test row to users with fewer rows.
     """
     _check_fractions(fractions)
     rank, size = chronological_ranks(users, times)
-    # 0.29 * 100 is 28.999999999999996: without the nudge a share that fits exactly would lose a row.
-    num_valid, num_test = (np.floor(share * size + 1e-9).astype(np.int64) for share in fractions[1:])
+    # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
+    num_valid, num_test = (np.floor(fraction * size + 1e-9).astype(np.int64) for fraction in fractions[1:])
     return np.select([rank >= size - num_test, rank >= size - num_test - num_valid], [2, 1], default=0)
 
 
-def by_time(times: np.ndarray, fractions: tuple[float, float, float]) -> tuple[np.ndarray, list[int]]:
+def by_time(times: np.ndarray, fractions: Sequence[float]) -> tuple[np.ndarray, list[int]]:
     """Assign rows to parts at global cutoffs; also return the times at which valid and test begin.
 
     Fractions are rounded down. Rows with equal timestamps stay together in the later part.
     """
     _check_fractions(fractions)
     ordered = np.sort(times)
-    num_valid, num_test = (math.floor(share * len(times) + 1e-9) for share in fractions[1:])
+    num_valid, num_test = (math.floor(fraction * len(times) + 1e-9) for fraction in fractions[1:])
     codes, begin = np.zeros(len(times), dtype=np.int64), []
     for first, code, rows in ((num_test + num_valid, 1, num_valid), (num_test, 2, num_test)):
         if rows:
@@ -85,7 +95,7 @@ def bucket(identity: Any) -> int:
     """Return the hash bucket of a user or movie id, 0 to 9. The definition is published and must never change.
 
     The id is formatted as text (integers in decimal), encoded as UTF-8 and hashed with SHA-256. The bucket is the
-    number given by the first eight hexadecimal digits, modulo 10.
+    number given by the first eight hexadecimal digits of the hash, modulo 10.
 
     Parameters
     ----------
@@ -103,7 +113,7 @@ def bucket(identity: Any) -> int:
 def by_fold(ids: pd.Series, fold: int, what: str) -> np.ndarray:
     """Assign bucket `fold` to test, bucket ``fold + 5`` to valid and all other ids to train."""
     if not isinstance(fold, Integral) or isinstance(fold, bool) or not 0 <= fold < NUM_FOLDS:
-        raise ConfigError(f"fold must be a whole number from 0 to {NUM_FOLDS - 1}, not {fold!r}")
+        raise ConfigError(f"fold must be an integer from 0 to {NUM_FOLDS - 1}, not {fold!r}")
     rows, distinct = pd.factorize(ids)
     buckets = np.array([bucket(one) for one in distinct.tolist()])
     parts = np.select([buckets == fold, buckets == fold + NUM_FOLDS], [2, 1], default=0)
@@ -115,8 +125,9 @@ def by_fold(ids: pd.Series, fold: int, what: str) -> np.ndarray:
 
 def hold_out(ids: pd.Series, population: int, fraction: float, seed: int, what: str) -> tuple[list[Any], list[Any]]:
     """Choose ``fraction * population`` of the `ids` for valid and as many for test, by a seeded hash of the id."""
-    if not 0 < fraction < 0.5:
-        raise ConfigError(f"fraction of held-out {what} must be between 0 and 0.5, not {fraction}")
+    check_integer(0, seed=seed)
+    if not isinstance(fraction, Real) or not 0 < fraction < 0.5:
+        raise ConfigError(f"the fraction of held-out {what} must be between 0 and 0.5, not {fraction!r}")
     count = max(1, round(fraction * population))
     candidates = sorted(ids.unique(), key=lambda one: (hashlib.blake2b(f"{seed}:{one}".encode()).digest(), str(one)))
     if 2 * count > len(candidates):
@@ -126,25 +137,26 @@ def hold_out(ids: pd.Series, population: int, fraction: float, seed: int, what: 
     return candidates[count : 2 * count], candidates[:count]
 
 
-def format_fractions(fractions: tuple[float, float, float]) -> str:
+def format_fractions(fractions: Sequence[float]) -> str:
     """Format fractions for reports, e.g. ``0.8/0.1/0.1``."""
-    return "/".join(f"{share:g}" for share in fractions)
+    return "/".join(f"{fraction:g}" for fraction in fractions)
 
 
 def format_times(times: list[int]) -> str:
     """Format cutoff times for reports."""
-    return " and ".join(f"{pd.Timestamp(moment, unit='s'):%Y-%m-%d %H:%M:%S}" for moment in times)
+    return " and ".join(f"{pd.Timestamp(time, unit='s'):%Y-%m-%d %H:%M:%S}" for time in times)
 
 
-def _check_fractions(fractions: tuple[float, float, float]) -> None:
-    if len(fractions) != 3 or min(fractions) < 0 or fractions[0] <= 0 or not math.isclose(sum(fractions), 1):
-        raise ConfigError(
-            f"fractions must be the format_fractions of train (above 0), valid and test and sum to 1, not {fractions}"
-        )
+def candidate_table(valid: Iterable[Any], test: Iterable[Any]) -> pd.DataFrame:
+    """Return ``movie_id, part`` of the movies to rank for each part, as for `Split`."""
+    both = zip(EVALUATED_PARTS, (valid, test), strict=True)
+    return pd.concat(
+        [pd.DataFrame({"movie_id": pd.Series(list(ids)), "part": part}) for part, ids in both], ignore_index=True
+    )
 
 
-@register_splitter("random", seeded=True)
-def random_split(dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0) -> Split:
+@register_splitter("random")
+def random_split(dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> Split:
     """Split each user's ratings at random.
 
     Fractions are rounded down for valid and test, so every user keeps a training rating. Users with fewer than
@@ -153,7 +165,7 @@ def random_split(dataset: Dataset, fractions: tuple[float, float, float] = (0.8,
     Parameters
     ----------
     dataset : Dataset
-    fractions : tuple of float
+    fractions : sequence of float
         Fractions of train, valid and test; they sum to 1.
     seed : int
         Random seed.
@@ -174,15 +186,14 @@ def random_split(dataset: Dataset, fractions: tuple[float, float, float] = (0.8,
     >>> random_split(make_sample(50, 40))
     Split('sample', random per user 0.8/0.1/0.1, seed 0: 839 train, 90 valid, 90 test)
     """
+    check_integer(0, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(dataset.num_ratings)
     codes = by_fractions(dataset.ratings["user_id"], shuffled, fractions)
     return Split.from_codes(dataset, codes, f"random per user {format_fractions(fractions)}, seed {seed}")
 
 
-@register_splitter("random-ratings", seeded=True)
-def random_ratings_split(
-    dataset: Dataset, fractions: tuple[float, float, float] = (0.9, 0.0, 0.1), seed: int = 0
-) -> Split:
+@register_splitter("random-ratings")
+def random_ratings_split(dataset: Dataset, fractions: Sequence[float] = (0.9, 0.0, 0.1), seed: int = 0) -> Split:
     """Split all ratings at random, regardless of the user: 90/10 by default, as is usual for rating prediction.
 
     Unlike in `random_split`, a user or movie may have all of its ratings in the test set.
@@ -190,7 +201,7 @@ def random_ratings_split(
     Parameters
     ----------
     dataset : Dataset
-    fractions : tuple of float
+    fractions : sequence of float
         Fractions of train, valid and test; they sum to 1. The test rows depend only on the test fraction and the seed,
         so ``(0.85, 0.05, 0.1)`` tests on the same rows as ``(0.9, 0, 0.1)``.
     seed : int
@@ -212,10 +223,11 @@ def random_ratings_split(
     >>> random_ratings_split(make_sample(60, 40))
     Split('sample', random over all ratings 0.9/0/0.1, seed 0: 1,095 train, 0 valid, 121 test)
     """
+    check_integer(0, seed=seed)
     _check_fractions(fractions)
     n = dataset.num_ratings
     order = np.random.default_rng(seed).permutation(n)
-    num_valid, num_test = (int(share * n + 1e-9) for share in fractions[1:])
+    num_valid, num_test = (int(fraction * n + 1e-9) for fraction in fractions[1:])
     codes = np.zeros(n, dtype=np.int64)
     codes[order[:num_test]] = 2
     codes[order[num_test : num_test + num_valid]] = 1
@@ -224,7 +236,7 @@ def random_ratings_split(
 
 @register_splitter("temporal")
 def temporal_split(
-    dataset: Dataset, fractions: tuple[float, float, float] = (0.7, 0.1, 0.2), *, test_first: bool = False
+    dataset: Dataset, fractions: Sequence[float] = (0.7, 0.1, 0.2), *, test_first: bool = False
 ) -> Split:
     """Split each user's ratings by time: train on the oldest, test on the newest.
 
@@ -234,7 +246,7 @@ def temporal_split(
     ----------
     dataset : Dataset
         Needs timestamps.
-    fractions : tuple of float
+    fractions : sequence of float
         Fractions of train, valid and test; they sum to 1.
     test_first : bool
         Test on the ratings that directly follow the training ratings and validate on the newest ones.
@@ -252,13 +264,13 @@ def temporal_split(
         There are no timestamps.
     """
     ids, times = dataset.ratings["user_id"], rating_times(dataset, "a temporal split")
-    line = f"chronological per user {format_fractions(fractions)}"
+    description = f"chronological per user {format_fractions(fractions)}"
     codes = by_fractions(ids, times, fractions)
     if test_first:
         train, valid, test = fractions
         codes = np.array([0, 2, 1])[by_fractions(ids, times, (train, test, valid))]
-        line += ", test before valid"
-    return Split.from_codes(dataset, codes, line)
+        description += ", test before valid"
+    return Split.from_codes(dataset, codes, description)
 
 
 @register_splitter("leave-one-out")
@@ -296,7 +308,7 @@ def leave_one_out(dataset: Dataset) -> Split:
 
 @register_splitter("global-time")
 def global_time_split(
-    dataset: Dataset, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, drop_new: bool = False
+    dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1), *, drop_new: bool = False
 ) -> Split:
     """Split all ratings at two points in time, shared by all users.
 
@@ -307,7 +319,7 @@ def global_time_split(
     ----------
     dataset : Dataset
         Needs timestamps.
-    fractions : tuple of float
+    fractions : sequence of float
         Fractions of train, valid and test among all ratings; they sum to 1. Rounded down for valid and test, but
         ratings with equal timestamps stay together in the later part.
     drop_new : bool
@@ -326,13 +338,13 @@ def global_time_split(
         There are no timestamps.
     """
     codes, begin = by_time(rating_times(dataset, "a global time split"), fractions)
-    line = f"global time {format_fractions(fractions)}, cut at {format_times(begin)}"
+    description = f"global time {format_fractions(fractions)}, cut at {format_times(begin)}"
     if drop_new:
         train = dataset.ratings[codes == 0]
         known = [dataset.ratings[column].isin(train[column]) for column in ("user_id", "movie_id")]
         codes = np.where(known[0] & known[1], codes, -1)
-        line += ", new users and movies dropped"
-    return Split.from_codes(dataset, codes, line)
+        description += ", new users and movies dropped"
+    return Split.from_codes(dataset, codes, description)
 
 
 @register_splitter("cold-movies")
@@ -377,12 +389,12 @@ def cold_movies_split(
     """
     ids = dataset.ratings["movie_id"]
     if seed is None:
-        codes, line = by_fold(ids, fold, "movies"), f"cold movies, fold {fold} of {NUM_FOLDS}"
+        codes, description = by_fold(ids, fold, "movies"), f"cold movies, fold {fold} of {NUM_FOLDS}"
     else:
         valid, test = hold_out(ids, ids.nunique(), fraction, seed, "movies")
         codes = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        line = f"cold movies {fraction:g}+{fraction:g}, seed {seed}"
-    return _split_of_movies(dataset, codes, line, candidates)
+        description = f"cold movies {fraction:g}+{fraction:g}, seed {seed}"
+    return _split_of_movies(dataset, codes, description, candidates)
 
 
 @register_splitter("cold-movies-by-time")
@@ -416,8 +428,8 @@ def cold_movies_by_time_split(dataset: Dataset, *, candidates: str = "held-out")
     first = times.groupby(ids.to_numpy()).min()
     movie_codes, begin = by_time(first.to_numpy(), (0.8, 0.1, 0.1))
     codes = pd.Series(movie_codes, index=first.index).reindex(ids).to_numpy()
-    line = f"cold movies by time, first rated from {format_times(begin)}"
-    return _split_of_movies(dataset, codes, line, candidates)
+    description = f"cold movies by time, first rated from {format_times(begin)}"
+    return _split_of_movies(dataset, codes, description, candidates)
 
 
 @register_splitter("cold-users")
@@ -459,17 +471,17 @@ def cold_users_split(
     """
     ids = dataset.ratings["user_id"]
     rank, size = chronological_ranks(ids, _times_or_file_order(dataset))
-    _check_n_known(n_known)
+    check_integer(0, n_known=n_known)
     if seed is None:
         part = by_fold(ids, fold, "users")
-        line = f"cold users, fold {fold} of {NUM_FOLDS}, first {n_known} ratings known"
+        description = f"cold users, fold {fold} of {NUM_FOLDS}, first {n_known} ratings known"
     else:
         valid, test = hold_out(ids[size > n_known], ids.nunique(), fraction, seed, "users")
         part = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
-        line = f"cold users {fraction:g}+{fraction:g}, first {n_known} ratings known, seed {seed}"
+        description = f"cold users {fraction:g}+{fraction:g}, first {n_known} ratings known, seed {seed}"
     codes = np.where((part > 0) & (rank < n_known), 3, part)
-    _check_not_empty(codes, line)
-    return Split.from_codes(dataset, codes, line, with_support=True)
+    _check_not_empty(codes, description)
+    return Split.from_codes(dataset, codes, description, with_support=True)
 
 
 @register_splitter("cold-both")
@@ -503,37 +515,48 @@ def cold_both_split(dataset: Dataset, fold: int = 0, n_known: int = 5, *, candid
     user_part = by_fold(dataset.ratings["user_id"], fold, "users")
     movie_part = by_fold(movies, fold, "movies")
     known = movie_part == 0
-    _check_n_known(n_known)
+    check_integer(0, n_known=n_known)
     rank = np.full(len(movies), n_known)
     rank[known], _ = chronological_ranks(dataset.ratings["user_id"][known], _times_or_file_order(dataset)[known])
     codes = np.select([user_part == movie_part, known & (rank < n_known)], [user_part, 3], default=-1)
-    line = f"cold users and movies, fold {fold} of {NUM_FOLDS}, first {n_known} ratings known"
-    _check_not_empty(codes, line)
+    description = f"cold users and movies, fold {fold} of {NUM_FOLDS}, first {n_known} ratings known"
+    _check_not_empty(codes, description)
     ranked = [movies[movie_part == part].unique() for part in (1, 2)]
-    if check_candidates(candidates) == "all":
-        ranked = [movies.unique()] * 2  # not the catalogue: a movie may have lost all its ratings
+    if _check_candidates(candidates) == "all":
+        ranked = [movies.unique()] * 2  # not `Split.catalog`: all ratings of a movie may be dropped
     table = candidate_table(*map(np.sort, ranked))
-    line += f", among {candidates} movies"
-    return Split.from_codes(dataset, codes, line, with_support=True, candidates=table)
+    description += f", among {candidates} movies"
+    return Split.from_codes(dataset, codes, description, with_support=True, candidates=table)
 
 
-def _split_of_movies(dataset: Dataset, codes: np.ndarray, line: str, candidates: str) -> Split:
-    line += f", among {check_candidates(candidates)} movies"
-    _check_not_empty(codes, line)
+def _split_of_movies(dataset: Dataset, codes: np.ndarray, description: str, candidates: str) -> Split:
+    description += f", among {_check_candidates(candidates)} movies"
+    _check_not_empty(codes, description)
     if candidates == "all":
-        return Split.from_codes(dataset, codes, line)
+        return Split.from_codes(dataset, codes, description)
     ids = dataset.ratings["movie_id"]
     held_out = candidate_table(*(np.sort(ids[codes == part].unique()) for part in (1, 2)))
-    return Split.from_codes(dataset, codes, line, candidates=held_out)
+    return Split.from_codes(dataset, codes, description, candidates=held_out)
 
 
-def _check_n_known(n_known: int) -> None:
-    if not isinstance(n_known, Integral) or isinstance(n_known, bool) or n_known < 0:
-        raise ConfigError(f"n_known must be an integer of at least 0, not {n_known!r}")
+def _check_fractions(fractions: Sequence[float]) -> None:
+    try:
+        valid = len(fractions) == 3 and min(fractions) >= 0 and fractions[0] > 0 and math.isclose(sum(fractions), 1)
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ConfigError(
+            f"fractions must be three numbers for train (above 0), valid and test that sum to 1, not {fractions!r}"
+        )
 
 
-def _check_not_empty(codes: np.ndarray, line: str) -> None:
-    """Refuse a split without validation or test rows now rather than after training."""
+def _check_candidates(candidates: Any) -> str:
+    if candidates not in CANDIDATES:
+        raise ConfigError(f"candidates must be one of {', '.join(CANDIDATES)}, not {candidates!r}")
+    return str(candidates)
+
+
+def _check_not_empty(codes: np.ndarray, description: str) -> None:
     for code, part in ((1, "validation"), (2, "test")):
         if not (codes == code).any():
-            raise DataError(f"{line}: the {part} set would be empty; the dataset is too small for this split")
+            raise DataError(f"{description}: the {part} set would be empty; the dataset is too small for this split")

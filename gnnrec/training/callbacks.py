@@ -1,12 +1,13 @@
-"""Callbacks: code that runs between the epochs of a fit, to stop it early or to log its metrics.
+"""Callbacks run between the epochs of a fit, to stop it early or to log its metrics.
 
-Pass them to any fit: ``gnnrec.fit(split, callbacks=[TimeLimit(600), TensorBoardLogger("runs/tb")])``. What a callback
-raises ends the fit as Ctrl-C does, and reaches the caller.
+Pass them to any fit: ``gnnrec.fit(split, callbacks=[TimeLimit(600), TensorBoardLogger("runs/tb")])``. An exception in a
+callback ends the fit like Ctrl-C and propagates; a run folder keeps the best epoch so far.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from gnnrec.errors import ConfigError
 
 @dataclass
 class FitState:
-    """State of a fit, as callbacks see it.
+    """Progress of a fit, as callbacks see it.
 
     Attributes
     ----------
@@ -30,7 +31,7 @@ class FitState:
     num_epochs : int
         Maximum number of epochs.
     epoch : int
-        Epochs completed, from 1.
+        Number of completed epochs; not 0 at the start of a resumed fit.
     loss : float
         Mean training loss of the last epoch.
     seconds : float
@@ -40,22 +41,28 @@ class FitState:
     epochs_since_best : int
         Epochs since the validation metric last improved; 0 after an improvement.
     stopped_by : str or None
-        Why `stop` was called.
+        Reason given to `stop`.
     """
 
     model: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     num_epochs: int = 0
     epoch: int = 0
-    loss: float = float("nan")
+    loss: float = math.nan
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     epochs_since_best: int = 0
     stopped_by: str | None = None
+    _started: float = field(default_factory=time.perf_counter, repr=False)
 
     def stop(self, reason: str = "a callback") -> None:
         """End the fit after this epoch; the best epoch so far is kept."""
         self.stopped_by = self.stopped_by or reason
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start of the fit."""
+        return time.perf_counter() - self._started
 
     @property
     def figures(self) -> dict[str, float]:
@@ -64,23 +71,32 @@ class FitState:
 
 
 class Callback:
-    """Base class of callbacks; override the methods you need."""
+    """Base class of callbacks; override the methods you need.
+
+    Examples
+    --------
+    >>> class PrintLoss(Callback):
+    ...     def on_epoch_end(self, state):
+    ...         print(f"epoch {state.epoch}: loss {state.loss:.2f}")
+    >>> PrintLoss().on_epoch_end(FitState(epoch=3, loss=0.25))
+    epoch 3: loss 0.25
+    """
 
     def on_fit_start(self, state: FitState) -> None:
         """Run before the first epoch."""
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Run after every epoch, when its validation metrics are known."""
+        """Run after each epoch and its validation."""
 
     def on_fit_end(self, state: FitState) -> None:
         """Run after the last epoch, also after an exception."""
 
 
 class EarlyStopping(Callback):
-    """Stop when the validation metric has not improved for some epochs.
+    """Stops when the validation metric has not improved for some epochs.
 
-    Models that train in epochs have a default patience; this callback replaces it. Without validation ratings it never
-    stops a fit.
+    Models that train in epochs stop early by default; this callback replaces their default patience. Without validation
+    ratings it never stops a fit.
 
     Parameters
     ----------
@@ -100,41 +116,43 @@ class EarlyStopping(Callback):
         self.patience = patience
 
     def on_fit_start(self, state: FitState) -> None:
-        """Do not go on with a resumed fit that had already been stopped."""
+        """Do not continue a resumed fit that had stopped early."""
         self.on_epoch_end(state)
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Stop if the last improvement is `patience` epochs ago."""
+        """Stop if the last improvement was `patience` epochs ago."""
         if state.epochs_since_best >= self.patience:
             state.stop("early stopping")
 
 
 class TimeLimit(Callback):
-    """Start no further epoch after some time; the first epoch always runs.
+    """Starts no further epoch after a time limit. The first epoch always runs.
 
     Parameters
     ----------
     seconds : float
         Time limit for the fit.
+
+    Examples
+    --------
+    >>> state = FitState(epoch=1)
+    >>> TimeLimit(1e-9).on_epoch_end(state)
+    >>> state.stopped_by
+    'time limit'
     """
 
     def __init__(self, seconds: float) -> None:
         check_number(0, exclusive=True, seconds=seconds)
         self.seconds = seconds
-        self._started = time.perf_counter()
-
-    def on_fit_start(self, state: FitState) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
 
     def on_epoch_end(self, state: FitState) -> None:
         """Stop if the time is over."""
-        if time.perf_counter() - self._started > self.seconds:
+        if state.elapsed > self.seconds:
             state.stop("time limit")
 
 
 class TensorBoardLogger(Callback):
-    """Log loss and validation metrics to TensorBoard (``pip install gnnrec[tensorboard]``).
+    """Logs loss and validation metrics to TensorBoard (``pip install gnnrec[tensorboard]``).
 
     Parameters
     ----------
@@ -143,21 +161,27 @@ class TensorBoardLogger(Callback):
     """
 
     def __init__(self, log_dir: str | Path) -> None:
-        self._writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(log_dir))
+        self._tensorboard = _import_logger("torch.utils.tensorboard", "tensorboard")
+        self.log_dir = Path(log_dir)
+        self._writer: Any = None
+
+    def on_fit_start(self, state: FitState) -> None:
+        """Open the event file."""
+        self._writer = self._tensorboard.SummaryWriter(str(self.log_dir))
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Write the figures of the epoch."""
-        for name, value in state.figures.items():
-            if name != "epoch":
-                self._writer.add_scalar(name, value, state.epoch)
+        """Log the figures of the epoch."""
+        for name, value in _logged(state).items():
+            self._writer.add_scalar(name, value, state.epoch)
 
     def on_fit_end(self, state: FitState) -> None:
-        """Write what is still buffered."""
-        self._writer.close()
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 class MLflowLogger(Callback):
-    """Log hyperparameters, loss and validation metrics to MLflow (``pip install gnnrec[mlflow]``).
+    """Logs hyperparameters, loss and validation metrics to MLflow (``pip install gnnrec[mlflow]``).
 
     Parameters
     ----------
@@ -168,29 +192,31 @@ class MLflowLogger(Callback):
     """
 
     def __init__(self, experiment: str | None = None, run_name: str | None = None) -> None:
-        self._mlflow = _import("mlflow", "mlflow")
+        self._mlflow = _import_logger("mlflow", "mlflow")
         self.experiment, self.run_name = experiment, run_name
+        self._run: Any = None
 
     def on_fit_start(self, state: FitState) -> None:
         """Start the run and log the hyperparameters."""
         if self.experiment is not None:
             self._mlflow.set_experiment(self.experiment)
-        self._mlflow.start_run(run_name=self.run_name)
-        self._mlflow.log_params({"model": state.model, **_flat(state.settings)})
+        self._run = self._mlflow.start_run(run_name=self.run_name)
+        self._mlflow.log_params({"model": state.model, **_flatten(state.settings)})
 
     def on_epoch_end(self, state: FitState) -> None:
         """Log the figures of the epoch."""
-        # MLflow allows no @ in names.
-        figures = {name.replace("@", "_at_"): value for name, value in state.figures.items() if name != "epoch"}
+        # MLflow does not allow @ in names.
+        figures = {name.replace("@", "_at_"): value for name, value in _logged(state).items()}
         self._mlflow.log_metrics(figures, step=state.epoch)
 
     def on_fit_end(self, state: FitState) -> None:
         """End the run."""
-        self._mlflow.end_run()
+        if self._run is not None:
+            self._mlflow.end_run()
 
 
 class WandbLogger(Callback):
-    """Log hyperparameters, loss and validation metrics to Weights & Biases (``pip install gnnrec[wandb]``).
+    """Logs hyperparameters, loss and validation metrics to Weights & Biases (``pip install gnnrec[wandb]``).
 
     Parameters
     ----------
@@ -201,22 +227,23 @@ class WandbLogger(Callback):
     """
 
     def __init__(self, project: str = "gnnrec", **options: Any) -> None:
-        self._wandb = _import("wandb", "wandb")
+        self._wandb = _import_logger("wandb", "wandb")
         self.project, self.options = project, options
         self._run: Any = None
 
     def on_fit_start(self, state: FitState) -> None:
         """Start the run with the hyperparameters."""
-        settings = {"model": state.model, **_flat(state.settings)}
-        self._run = self._wandb.init(project=self.project, config=settings, **self.options)
+        config = {"model": state.model, **_flatten(state.settings)}
+        self._run = self._wandb.init(project=self.project, config=config, **self.options)
 
     def on_epoch_end(self, state: FitState) -> None:
         """Log the figures of the epoch."""
-        self._run.log({name: value for name, value in state.figures.items() if name != "epoch"}, step=state.epoch)
+        self._run.log(_logged(state), step=state.epoch)
 
     def on_fit_end(self, state: FitState) -> None:
         """End the run."""
-        self._run.finish()
+        if self._run is not None:
+            self._run.finish()
 
 
 class CallbackList(Callback):
@@ -227,13 +254,19 @@ class CallbackList(Callback):
     callbacks : iterable of Callback
     patience : int, optional
         Adds an `EarlyStopping` with this patience unless there is one among the callbacks.
+
+    Raises
+    ------
+    ConfigError
+        One of them is not a `Callback`.
     """
 
     def __init__(self, callbacks: Iterable[Callback] = (), patience: int | None = None) -> None:
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise ConfigError(f"callbacks must be Callback objects, such as EarlyStopping(), not {callback!r}")
+        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        if not isinstance(callbacks, Iterable) or not all(isinstance(c, Callback) for c in self.callbacks):
+            raise ConfigError(
+                f"callbacks must be a list of Callback objects, such as EarlyStopping(), not {callbacks!r}"
+            )
         if patience is not None and not any(isinstance(callback, EarlyStopping) for callback in self.callbacks):
             self.callbacks.append(EarlyStopping(patience))
 
@@ -248,20 +281,32 @@ class CallbackList(Callback):
             callback.on_epoch_end(state)
 
     def on_fit_end(self, state: FitState) -> None:
-        """Call all callbacks."""
+        """Call all callbacks, also after an exception in one of them; then raise the first exception."""
+        errors = []
         for callback in self.callbacks:
-            callback.on_fit_end(state)
+            try:
+                callback.on_fit_end(state)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
 
-def _import(module: str, package: str) -> Any:
+def _import_logger(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
         raise ConfigError(f"this logger needs {package}; install it with: pip install 'gnnrec[{package}]'") from None
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _logged(state: FitState) -> dict[str, float]:
+    """Return the figures of an epoch; its number is the step."""
+    return {name: value for name, value in state.figures.items() if name != "epoch"}
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as ``{"train.epochs": 30}``."""
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -1,4 +1,4 @@
-"""The state of a training run between two epochs: written after each, read to resume."""
+"""`TrainingState`: everything that changes during training; written after each epoch and read to resume."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.nn import Encoder
 
-FILE = "checkpoint.pt"
-NO_SCORES = ("epoch", "loss", "seconds")
+CHECKPOINT_FILE = "checkpoint.pt"
 
 
 class TrainingState:
-    """Everything that changes during training, and the best weights so far.
+    """Everything that changes during training, and the weights of the best epoch.
 
     Parameters
     ----------
     encoder : Encoder
     optimizer : torch.optim.Optimizer
     generator : torch.Generator
-        The source of all randomness in the loop.
+        Source of all random numbers in the training loop.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of completed epochs.
+    history : list of dict
+        Metrics of each epoch.
+    epochs_since_best : int
+        Epochs since the validation metric last improved.
     """
 
     def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
@@ -37,11 +45,10 @@ class TrainingState:
         self.best_score = float("-inf")
         self.best_weights = copy.deepcopy(encoder.state_dict())
 
-    def record(self, entry: dict[str, Any]) -> None:
-        """Take the figures of an epoch; without a validation score, the last epoch is the best."""
+    def record(self, entry: dict[str, Any], score: float | None) -> None:
+        """Complete an epoch. Without a validation `score`, the last epoch is the best."""
         self.epoch += 1
         self.history.append(entry)
-        score = next((v for k, v in entry.items() if k not in NO_SCORES), None)
         if score is None or score > self.best_score:
             self.best_score = self.best_score if score is None else score
             self.best_weights = copy.deepcopy(self.encoder.state_dict())
@@ -50,11 +57,11 @@ class TrainingState:
             self.epochs_since_best += 1
 
     def load_best(self) -> None:
-        """Put the best weights back into the encoder."""
+        """Restore the weights of the best epoch."""
         self.encoder.load_state_dict(self.best_weights)
 
     def write(self, run_dir: str | Path, fingerprint: str) -> None:
-        """Write the state into a run folder."""
+        """Write a checkpoint into a run folder; `fingerprint` identifies config and data."""
         buffer = io.BytesIO()
         content = {
             "fingerprint": fingerprint,
@@ -68,24 +75,24 @@ class TrainingState:
             "best_weights": self.best_weights,
         }
         torch.save(content, buffer)
-        write_atomic(Path(run_dir) / FILE, buffer.getvalue())
+        write_atomic(Path(run_dir) / CHECKPOINT_FILE, buffer.getvalue())
 
     def read(self, run_dir: str | Path, fingerprint: str) -> None:
-        """Go back to the state in a run folder.
+        """Restore the checkpoint in a run folder.
 
         Raises
         ------
         DataError
             There is no checkpoint, or it is damaged.
         ConfigError
-            It belongs to another config or to other data.
+            It was written with another config or other data.
         """
-        path = Path(run_dir) / FILE
+        path = Path(run_dir) / CHECKPOINT_FILE
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             found = content["fingerprint"]
         except FileNotFoundError:
-            raise DataError(f"nothing to resume: there is no {path}") from None
+            raise DataError(f"nothing to resume: {path} does not exist") from None
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
             raise DataError(f"{path} is damaged: {error}") from None
         if found != fingerprint:
@@ -93,9 +100,6 @@ class TrainingState:
         self.encoder.load_state_dict(content["encoder"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.generator.set_state(content["generator"])
-        self.epoch, self.epochs_since_best, self.history = (
-            content["epoch"],
-            content["epochs_since_best"],
-            content["history"],
-        )
+        self.epoch, self.epochs_since_best = content["epoch"], content["epochs_since_best"]
+        self.history = content["history"]
         self.best_score, self.best_weights = content["best_score"], content["best_weights"]

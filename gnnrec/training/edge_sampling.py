@@ -1,15 +1,16 @@
-"""What a training step asks, and what it may look at to answer.
+"""Splits edges into message-passing and supervision edges for each training step.
 
-Ratings carry messages or are questions, never both: nothing a person is asked about ever reaches their vector, at any
-number of layers. There are two ways to ask.
+An edge is one or the other, never both: no supervision edge of a user reaches the user's embedding, whatever the number
+of layers. There are two training objectives.
 
-`random`: each rating of the graph is a message or a question by the toss of a coin.
-`next`: a person as they were at some moment is asked what they rated next. Their history until then is the messages.
+`masked_edges`: every rating of the graph is randomly a message-passing or a supervision edge.
+`next_item`: the next rating of a user after a sampled cutoff is predicted from the history before it.
 """
 
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -21,88 +22,90 @@ from gnnrec.nn import DropMask, Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency
 
-SHORT = 15.0
-"""Ratings of the longest of the short histories."""
+MAX_TRUNCATED_LENGTH = 15.0
+"""Maximum number of ratings of a truncated history."""
 
 
 def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
-    """Return the batches of one epoch: users, or moments, each given by the rating that comes next."""
+    """Return the batches of one epoch: user nodes, or for ``next_item`` the ratings that follow the cutoffs."""
     counts = torch.bincount(graph.users.user_index, minlength=graph.num_users)
     active = torch.nonzero(counts).squeeze(1)
     if train.objective == "next_item":
         users = active.repeat_interleave(train.cutoffs_per_user)
         share = torch.rand(len(users), generator=generator) ** (1 / train.cutoff_recency)
-        place = (share * counts[users]).long().clamp(max=counts[users] - 1)
-        active = graph.user_ptr[users] + place
+        position = (share * counts[users]).long().clamp(max=counts[users] - 1)
+        active = graph.user_ptr[users] + position
     return list(active[torch.randperm(len(active), generator=generator)].split(train.batch_size))
 
 
 def batch_loss(
-    encoder: Encoder, graph: Graph, tensors: GraphTensors, drawn: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder, graph: Graph, tensors: GraphTensors, batch: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Return the loss of one batch that `sample_batches` gave."""
-    ask = next_item_loss if train.objective == "next_item" else masked_edge_loss
-    if encoder.views is None:
-        return ask(encoder, graph, tensors, drawn, train, generator)
-    # The views' dropout takes PyTorch's own random numbers: those of the run, then, and the caller's are left alone.
+    """Return the loss of a batch from `sample_batches`."""
+    objective = next_item_loss if train.objective == "next_item" else masked_edge_loss
+    if encoder.temporal is None:
+        return objective(encoder, graph, tensors, batch, train, generator)
+    # Dropout uses PyTorch's global generator: seed it from the run, and restore the caller's state afterwards.
     device = tensors.movie_degree.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return ask(encoder, graph, tensors, drawn, train, generator)
+        return objective(encoder, graph, tensors, batch, train, generator)
 
 
 def masked_edge_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, users: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Ask users ``[n]`` for a random share of their ratings."""
-    keep = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
+    """Return the loss of predicting a random subset of the ratings of users ``[n]``."""
+    edge_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
     edges = graph.user_edges(users)
-    batch, has_history = _newcomers(graph.user_batch(users), train, generator)
-    keep[edges] = _shortened(keep[edges], batch, train, generator) * has_history[batch.user_index]
-    movies = _movies(encoder, tensors, keep, train, generator)
-    z = _users(encoder, batch, movies, keep[edges])
-    return _loss(z, movies.targets, tensors, batch, keep[edges] == 0, train, generator)
+    batch, has_history = _drop_profiles_and_histories(graph.user_batch(users), train, generator)
+    edge_mask[edges] = _truncate_histories(edge_mask[edges], batch, train, generator) * has_history[batch.user_index]
+    movies = _embed_movies(encoder, tensors, edge_mask, train, generator)
+    z = _embed_users(encoder, batch, movies, edge_mask[edges])
+    return _catalog_loss(z, movies.targets, tensors, batch, edge_mask[edges] == 0, train, generator)
 
 
 def next_item_loss(
-    encoder: Encoder, graph: Graph, tensors: GraphTensors, moments: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder, graph: Graph, tensors: GraphTensors, cutoffs: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Ask the people of some ratings ``[n]``, as they were just before them, for these and the following ones."""
-    users = graph.users.user_index[moments]
-    batch, has_history = _newcomers(graph.user_batch(users, until=moments), train, generator)
-    keep = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]
-    # What these people did later must not come back to them through the movies either.
-    whole = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
-    first = graph.user_ptr[1:].scatter_reduce(0, users, moments, "amin")
-    whole[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
-    movies = _movies(encoder, tensors, whole, train, generator)
-    z = _users(encoder, batch, movies, keep)
-    until = torch.minimum(moments + train.horizon, graph.user_ptr[users + 1])
+    """Return the loss of predicting the ratings `cutoffs` ``[n]``, and those within the horizon, from earlier ones."""
+    users = graph.users.user_index[cutoffs]
+    batch, has_history = _drop_profiles_and_histories(graph.user_batch(users, until=cutoffs), train, generator)
+    mask = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]
+    # Ratings after a cutoff must not reach the user through the movies either.
+    graph_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
+    first = graph.user_ptr[1:].scatter_reduce(0, users, cutoffs, "amin")
+    graph_mask[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
+    movies = _embed_movies(encoder, tensors, graph_mask, train, generator)
+    z = _embed_users(encoder, batch, movies, mask)
+    until = torch.minimum(cutoffs + train.horizon, graph.user_ptr[users + 1])
     edges = graph.user_edges(users, until)
-    known = graph.user_batch(users, until)
-    return _loss(z, movies.targets, tensors, known, edges >= moments[known.user_index], train, generator)
+    observed = graph.user_batch(users, until)
+    return _catalog_loss(z, movies.targets, tensors, observed, edges >= cutoffs[observed.user_index], train, generator)
 
 
-def _newcomers(batch: UserBatch, train: TrainConfig, generator: Generator) -> tuple[UserBatch, Tensor]:
-    """Let some people come without a profile and some without a history (0 in the result): so will newcomers."""
+def _drop_profiles_and_histories(
+    batch: UserBatch, train: TrainConfig, generator: Generator
+) -> tuple[UserBatch, Tensor]:
+    """Return the batch without some of the profiles, and ``[num_users]``, 0 where the history is dropped."""
     has_history = bernoulli(batch.num_users, 1 - train.history_dropout, generator)
     hidden = bernoulli(batch.num_users, train.profile_dropout, generator).bool()
     return batch.without_profile(hidden), has_history
 
 
-def _shortened(keep: Tensor, batch: UserBatch, train: TrainConfig, generator: Generator) -> Tensor:
-    """Let some people bring a few of their ratings only; small numbers of them are as frequent as large ones."""
+def _truncate_histories(edge_mask: Tensor, batch: UserBatch, train: TrainConfig, generator: Generator) -> Tensor:
+    """Keep only a few random ratings of some users; the number kept is log-uniform."""
     if not train.history_truncation:
-        return keep
-    short = bernoulli(batch.num_users, train.history_truncation, generator)
-    few = SHORT ** torch.rand(batch.num_users, generator=generator)  # 1 to SHORT
-    share = few / torch.bincount(batch.user_index, minlength=batch.num_users)  # of their ratings
-    kept = torch.rand(len(keep), generator=generator) < share.clamp(max=1 - train.edge_dropout)[batch.user_index]
-    return torch.where(short[batch.user_index] > 0, kept.float(), keep)
+        return edge_mask
+    truncated = bernoulli(batch.num_users, train.history_truncation, generator)
+    length = MAX_TRUNCATED_LENGTH ** torch.rand(batch.num_users, generator=generator)
+    share = length / torch.bincount(batch.user_index, minlength=batch.num_users)
+    kept = torch.rand(len(edge_mask), generator=generator) < share.clamp(max=1 - train.edge_dropout)[batch.user_index]
+    return torch.where(truncated[batch.user_index] > 0, kept.float(), edge_mask)
 
 
-def _movies(
-    encoder: Encoder, tensors: GraphTensors, keep: Tensor, train: TrainConfig, generator: Generator
+def _embed_movies(
+    encoder: Encoder, tensors: GraphTensors, edge_mask: Tensor, train: TrainConfig, generator: Generator
 ) -> MovieEmbeddings:
     device = tensors.movie_degree.device
     num_movies = len(tensors.movie_degree)
@@ -111,37 +114,42 @@ def _movies(
         name: bernoulli(num_movies, train.modality_dropout, generator).bool().to(device)
         for name in encoder.message.modalities
     }
-    return encoder.movies(tensors, keep.to(device), DropMask(ids.to(device), modalities))
+    return encoder.embed_movies(tensors, edge_mask.to(device), DropMask(ids.to(device), modalities))
 
 
-def _users(encoder: Encoder, batch: UserBatch, movies: MovieEmbeddings, keep: Tensor) -> Tensor:
+def _embed_users(encoder: Encoder, batch: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor) -> Tensor:
     device = movies.targets.device
-    return encoder.users(batch.to(device), movies, keep.to(device))
+    return encoder.embed_users(batch.to(device), movies, edge_mask.to(device))
 
 
-def _loss(
-    z: Tensor,
-    targets: Tensor,
+def _catalog_loss(
+    user_embeddings: Tensor,
+    movie_embeddings: Tensor,
     tensors: GraphTensors,
-    known: UserBatch,
-    question: Tensor,
+    observed: UserBatch,
+    supervision: Tensor,
     train: TrainConfig,
     generator: Generator,
 ) -> Tensor:
-    """Return the loss of people's vectors, where `known` holds what they watched and what they are asked for."""
-    # A movie nobody rated is not a movie nobody likes: only rated ones are there to be chosen from.
+    """Return the loss of user embeddings; `observed` has both kinds of edges, `supervision` tells them apart."""
+    # Movies without ratings are excluded: they are unobserved, not disliked.
     rated = tensors.movie_degree > 0
     column = rated.cumsum(0) - 1
-    row, movie = known.user_index.to(z.device), known.movie_index.to(z.device)
-    watched = Adjacency(row, column[movie], known.num_users, int(rated.sum()))
-    loss = LOSSES.get(train.loss)
-    options = dict(train.loss_options)
-    if "negative_weight" in inspect.signature(loss).parameters:
-        options.setdefault("negative_weight", train.negative_weight)
-    value: Tensor = loss(z, targets[rated], watched, question.to(z.device), generator, **options)
-    return value
+    device = user_embeddings.device
+    user, movie = observed.user_index.to(device), observed.movie_index.to(device)
+    edges = Adjacency(user, column[movie], observed.num_users, int(rated.sum()))
+    arguments = (user_embeddings, movie_embeddings[rated], edges, supervision.to(device), generator)
+    loss: Tensor = LOSSES.get(train.loss)(*arguments, **loss_options(train))
+    return loss
+
+
+def loss_options(train: TrainConfig) -> dict[str, Any]:
+    """Return the keyword arguments of the loss: ``train.loss_options``, and ``train.negative_weight`` if it has one."""
+    if "negative_weight" in inspect.signature(LOSSES.get(train.loss)).parameters:
+        return {"negative_weight": train.negative_weight, **train.loss_options}
+    return dict(train.loss_options)
 
 
 def bernoulli(n: int, probability: float, generator: Generator) -> Tensor:
-    """Return ``[n]`` ones and zeros; always drawn on the CPU, so that every device trains on the same."""
+    """Return ``[n]`` zeros and ones; drawn on the CPU, so that results do not depend on the device."""
     return (torch.rand(n, generator=generator) < probability).float()

@@ -5,7 +5,7 @@ from gnnrec.tuning.report import write_report
 from gnnrec.tuning.result import ParetoTrial, StudyResult, read_study
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.trial import PruningCallback
-from gnnrec.tuning.tunable import KnownKey, Tunable, TunableEstimator, TunableGNN, known_keys
+from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, TunableModel, get_tunable, known_keys
 from gnnrec.tuning.tune import PerTrialTPE, tune
 
 __all__ = [
@@ -19,8 +19,9 @@ __all__ = [
     "SearchSpace",
     "StudyResult",
     "Tunable",
-    "TunableEstimator",
     "TunableGNN",
+    "TunableModel",
+    "get_tunable",
     "known_keys",
     "read_study",
     "tune",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gnnrec._checks import did_you_mean
 from gnnrec.errors import ConfigError
 from gnnrec.tuning.tunable import KnownKey, Tunable
 
@@ -135,8 +135,7 @@ def parse_parameter(key: str, spec: Any, tunable: Tunable) -> Range | Choices:
         one of its values.
     """
     if key not in tunable.keys:
-        close = difflib.get_close_matches(key, tunable.keys, n=1)
-        raise ConfigError(f"unknown key{f'; did you mean {close[0]}?' if close else ', write section.key'}")
+        raise ConfigError(f"unknown key{did_you_mean(key, tunable.keys) or f'; {example_keys(tunable)}'}")
     if key in tunable.fixed:
         raise ConfigError(f"a study cannot vary it: {tunable.fixed[key]}")
     if not isinstance(spec, Mapping):
@@ -147,6 +146,13 @@ def parse_parameter(key: str, spec: Any, tunable: Tunable) -> Range | Choices:
     if "choices" in spec:
         return _parse_choices(spec["choices"], tunable.keys[key])
     return _parse_range(spec, tunable.keys[key])
+
+
+def example_keys(tunable: Tunable) -> str:
+    """Return how keys are written: ``section.key``, or the names of a model without sections."""
+    if any("." in key for key in tunable.keys):
+        return "write section.key, as in model.num_layers"
+    return f"choose one of {', '.join(tunable.keys)}" if tunable.keys else f"{tunable.name} has no hyperparameters"
 
 
 def to_json(value: Any) -> Any:

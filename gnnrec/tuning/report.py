@@ -22,6 +22,7 @@ from gnnrec.errors import ConfigError
 from gnnrec.tuning.parameters import to_json
 from gnnrec.tuning.result import ParetoTrial, StudyResult
 from gnnrec.tuning.storage import quiet_optuna
+from gnnrec.tuning.tunable import TunableGNN
 
 NUM_SHOWN = 10
 """Trials in the table of the report."""
@@ -153,8 +154,7 @@ def render_report(result: StudyResult, captions: dict[str, str], command: str = 
         failures=frame.loc[frame["state"] == "failed", "reason"].value_counts().to_dict(),
         num_lost=int((frame["state"] == "lost").sum()),
         plots=captions,
-        benchmark_command=f"gnnrec benchmark --dataset {result.data['name']} --models gnn --seeds 3 "
-        "--config best.yaml --config before.yaml",
+        test_command=_test_command(result),
     )
 
 
@@ -272,6 +272,15 @@ def _config_yaml(result: StudyResult, one: ParetoTrial) -> str:
 
 def _to_yaml(result: StudyResult, config: Any) -> str:
     return yaml.safe_dump(to_json(result.space.tunable.to_mapping(config)), sort_keys=False)
+
+
+def _test_command(result: StudyResult) -> str:
+    """Return the command that measures the best configuration on test rows."""
+    dataset, tunable = result.data["name"], result.space.tunable
+    if tunable.name == TunableGNN.name:
+        return f"gnnrec benchmark --dataset {dataset} --models gnn --seeds 3 --config best.yaml --config before.yaml"
+    settings = " ".join(f"--set '{key}={value}'" for key, value in _parameters(result, result.best).items())
+    return f"gnnrec train --dataset {dataset} --protocol random --model {tunable.name} {settings}"
 
 
 def _front_table(result: StudyResult) -> str:

@@ -13,6 +13,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from gnnrec.errors import ConfigError
+from gnnrec.models.estimator import BaseEstimator
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.storage import METADATA, Storage, is_counted, load_study, open_storage, quiet_optuna
 from gnnrec.tuning.tunable import Tunable
@@ -30,8 +31,9 @@ class ParetoTrial:
         Number of the trial.
     values : dict of str to float
         Values by objective.
-    config : Config
-        The configuration, to pass to `gnnrec.models.gnn_training`.
+    config : Config or Estimator
+        The configuration: ``gnnrec.fit(data, config=config)`` fits the graph neural network, ``gnnrec.fit(data,
+        config)`` another model.
 
     Examples
     --------
@@ -156,7 +158,12 @@ class StudyResult:
         return ParetoTrial(one.number, values, self.space.config(one.params))
 
 
-def read_study(storage: str | Path, study: str = "study", *, tunable: Tunable | None = None) -> StudyResult:
+def read_study(
+    storage: str | Path,
+    study: str = "study",
+    *,
+    model: str | type[BaseEstimator] | BaseEstimator | Tunable | None = None,
+) -> StudyResult:
     """Read a study without running trials.
 
     Parameters
@@ -165,8 +172,8 @@ def read_study(storage: str | Path, study: str = "study", *, tunable: Tunable | 
         As for `tune`.
     study : str
         Name of the study.
-    tunable : Tunable, optional
-        The model that was tuned; the graph network by default.
+    model : str, Estimator, Estimator class or Tunable, optional
+        The model that was tuned, if it is not registered; by default the registered one of that name.
 
     Returns
     -------
@@ -192,16 +199,21 @@ def read_study(storage: str | Path, study: str = "study", *, tunable: Tunable | 
         raise ConfigError(f"storage {storage} does not exist")
     opened = open_storage(storage)
     with quiet_optuna():
-        return result_from_study(load_study(opened, study), opened, tunable)
+        return result_from_study(load_study(opened, study), opened, model)
 
 
-def result_from_study(study: optuna.Study, storage: Storage, tunable: Tunable | None = None) -> StudyResult:
+def result_from_study(
+    study: optuna.Study,
+    storage: Storage,
+    model: str | type[BaseEstimator] | BaseEstimator | Tunable | None = None,
+) -> StudyResult:
     """Return what a study has found so far; a `ConfigError` if no trial is complete."""
     metadata = study.user_attrs[METADATA]
+    model = metadata["model"] if model is None else model
     result = StudyResult(
         name=study.study_name,
         objectives=tuple(metadata["objectives"]),
-        space=SearchSpace.from_mapping(metadata["space"], f"study {study.study_name!r}", tunable=tunable),
+        space=SearchSpace.from_mapping(metadata["space"], f"study {study.study_name!r}", model=model),
         data=metadata["data"],
         optuna_trials=tuple(study.get_trials()),
         storage=storage.description,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 
-from gnnrec.config import read_yaml
+from gnnrec.config import find_config, read_yaml
 from gnnrec.errors import ConfigError
-from gnnrec.evaluation.evaluate import METRICS
-from gnnrec.tuning.parameters import Choices, Range, parse_parameter, to_json
-from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN
+from gnnrec.models.estimator import BaseEstimator
+from gnnrec.registry import METRICS
+from gnnrec.tuning.parameters import Choices, Range, example_keys, parse_parameter, to_json
+from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, get_tunable
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -51,7 +52,8 @@ class Objective:
         if (match := re.fullmatch(r"(\w+)@([1-9]\d*)", text)) and match[1] in METRICS:
             return cls(match[1], int(match[2]))
         raise ConfigError(
-            f"unknown objective {text!r}; use seconds or metric@k, such as ndcg@20, with one of {', '.join(METRICS)}"
+            f"unknown objective {text!r}; use seconds or metric@k, such as ndcg@20, with one of "
+            f"{', '.join(METRICS.names())}"
         )
 
     @property
@@ -71,14 +73,14 @@ class SearchSpace:
 
     Attributes
     ----------
-    base : Config
+    base : Config or Estimator
         The configuration of everything that is not varied.
     parameters : mapping of str to Range or Choices
-        What is varied, by ``section.key``.
+        What is varied, by ``section.key``, or by the name of a hyperparameter.
     inactive : mapping of str to object
         Fixed values of keys that `base` does not have but trials with another encoder do.
     tunable : Tunable
-        The model; the graph network by default.
+        The model; the graph neural network by default.
 
     Raises
     ------
@@ -110,7 +112,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         for key in self.parameters:
             if key not in self.tunable.keys:
-                raise ConfigError(f"space: unknown key {key}; write section.key, as in train.learning_rate")
+                raise ConfigError(f"space: unknown key {key}; {example_keys(self.tunable)}")
             gate, allowed = self._requirement(key)
             if _has_choice(gate, allowed, self.parameters) if gate in self.parameters else self.applies(key, self.base):
                 continue
@@ -118,18 +120,25 @@ class SearchSpace:
             raise ConfigError(f"space: {key} applies only with {gate} {needed}, which no trial has")
 
     @classmethod
-    def from_yaml(cls, path: str | Path, tunable: Tunable | None = None) -> Self:
-        """Read a YAML file.
+    def from_yaml(cls, path: str | Path, model: str | type[BaseEstimator] | BaseEstimator | Tunable = "gnn") -> Self:
+        """Read a YAML file, by its path or by the name of one that comes with gnnrec.
 
-        ``space:`` lists the keys that are varied. The base is a file named by ``config:``, relative to this one, or the
-        sections ``model:`` and ``train:`` themselves. If both are given, the sections override the file.
+        ``space:`` lists the keys that are varied. The base is a file named by ``config:``, relative to this one, or
+        what else is in the file: the sections ``model:`` and ``train:`` of the graph neural network, the
+        hyperparameters of another model. If both are given, these override the file.
+
+        Parameters
+        ----------
+        path : str or Path
+        model : str, Estimator, Estimator class or Tunable
+            As for `tune`.
 
         Raises
         ------
         ConfigError
             Anything is wrong; the message names file and key.
         """
-        return cls.from_mapping(read_yaml(path), str(path), Path(path).parent, tunable)
+        return cls.from_mapping(read_yaml(path), str(path), find_config(path).parent, model)
 
     @classmethod
     def from_mapping(
@@ -137,7 +146,7 @@ class SearchSpace:
         values: Mapping[str, Any],
         where: str = "search space",
         folder: Path | None = None,
-        tunable: Tunable | None = None,
+        model: str | type[BaseEstimator] | BaseEstimator | Tunable = "gnn",
     ) -> Self:
         """Validate a nested mapping laid out like the YAML file.
 
@@ -148,15 +157,20 @@ class SearchSpace:
             Start of error messages.
         folder : Path, optional
             Where a relative ``config:`` is looked up; the working directory by default.
-        tunable : Tunable, optional
-            The model; the graph network by default.
+        model : str, Estimator, Estimator class or Tunable
+            As for `tune`.
 
         Raises
         ------
         ConfigError
-            A section, a key or a range is wrong.
+            The model is not registered, or a section, a key or a range is wrong.
+
+        Examples
+        --------
+        >>> SearchSpace.from_mapping({"space": {"reg": {"low": 100, "high": 2000, "log": True}}}, model="ease").base
+        EASE(reg=500.0)
         """
-        tunable = TunableGNN() if tunable is None else tunable
+        tunable = get_tunable(model)
         values = dict(values)
         space, config_file = values.pop("space", None), values.pop("config", None)
         if not isinstance(space, Mapping) or not space:
@@ -169,7 +183,7 @@ class SearchSpace:
                 parameters[str(key)] = parse_parameter(str(key), spec, tunable)
             except ConfigError as error:
                 raise ConfigError(f"{where}: space: {key}: {error}") from None
-        own: dict[str, Any] = {}
+        own = tunable.to_mapping(tunable.default)
         if config_file is not None:
             path = (folder or Path()) / config_file
             own = tunable.to_mapping(tunable.make_config(read_yaml(path), str(path)))
@@ -187,7 +201,7 @@ class SearchSpace:
             key, equals, text = assignment.partition("=")
             key = key.strip()
             if not equals or ("." not in key and key not in self.tunable.keys):
-                raise ConfigError(f"cannot read {assignment!r}; write section.key=value, as in model.num_layers=2")
+                raise ConfigError(f"cannot read {assignment!r}; write {_example(self.tunable)}")
             if key in self.parameters:
                 raise ConfigError(f"{key} is varied by the study; remove it from the space to set it")
             try:
@@ -282,12 +296,12 @@ class SearchSpace:
 
 
 def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> tuple[Objective, ...]:
-    """Parse objectives from a list or a text with commas; None is what the base configuration watches.
+    """Parse objectives from a list or a text with commas; None is the validation metric of the base configuration.
 
     Raises
     ------
     ConfigError
-        An objective is unknown or repeated, or training cannot watch the first one.
+        An objective is unknown or repeated, or the first one is not a validation metric.
     """
     if given is None:
         given = space.tunable.validation_metric(space.base)
@@ -297,12 +311,19 @@ def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> t
         raise ConfigError("no objective given; name one, such as ndcg@20")
     if len(set(objectives)) < len(objectives):
         raise ConfigError(f"objectives must differ: {', '.join(map(str, objectives))}")
-    if objectives[0].metric not in space.tunable.watched_metrics:
+    if objectives[0].metric not in space.tunable.validation_metrics:
         raise ConfigError(
-            f"training cannot watch the first objective {objectives[0]}; put one of "
-            f"{', '.join(space.tunable.watched_metrics)} first"
+            f"the first objective must be a validation metric, not {objectives[0]}; put one of "
+            f"{', '.join(space.tunable.validation_metrics)} first"
         )
     return objectives
+
+
+def _example(tunable: Tunable) -> str:
+    """Return how an assignment is written."""
+    if any("." in key for key in tunable.keys):
+        return "section.key=value, as in model.num_layers=2"
+    return "key=value"
 
 
 def _merge(

@@ -13,7 +13,7 @@ import torch
 from optuna.trial import TrialState
 
 from gnnrec.errors import ConfigError
-from gnnrec.evaluation import evaluate
+from gnnrec.evaluation import evaluate, validate
 from gnnrec.models.base import Recommender
 from gnnrec.splitting import Split
 from gnnrec.training.callbacks import Callback, FitState
@@ -43,12 +43,14 @@ class PruningCallback(Callback):
     ----------
     trial : optuna.Trial
     metric : str
-        The metric of the epochs to report, such as ``ndcg@20``.
+        The validation metric to report, such as ``ndcg@20``. Fits that select epochs by another metric are not pruned.
     prune : bool
         False only records the epochs, as Optuna does not prune trials of several objectives.
 
     Attributes
     ----------
+    num_epochs : int
+        Epochs of the fit.
     history : list of (int, float)
         Epoch and metric.
 
@@ -64,10 +66,14 @@ class PruningCallback(Callback):
 
     def __init__(self, trial: optuna.Trial, metric: str, *, prune: bool = True) -> None:
         self.trial, self.metric, self.prune = trial, metric, prune
+        self.num_epochs = 0
         self.history: list[tuple[int, float]] = []
 
     def on_epoch_end(self, state: FitState) -> None:
         """Report an epoch; raises `optuna.TrialPruned` if the trial is behind the others."""
+        self.num_epochs = state.epoch
+        if self.metric not in state.metrics:
+            return
         value = state.metrics[self.metric]
         self.history.append((state.epoch, value))
         if self.prune:
@@ -137,14 +143,18 @@ class TrialRunner:
             model = self.space.tunable.fit(self.data, config, [callback])
         finally:
             scores["seconds"] = time.perf_counter() - started
+            if callback.num_epochs:
+                trial.set_user_attr("seconds", scores["seconds"])
+                trial.set_user_attr("epochs", callback.num_epochs)
             if callback.history:
                 epoch, scores[callback.metric] = callback.best
-                stats = {"seconds": scores["seconds"], "epochs": len(callback.history), "best_epoch": epoch}
-                for name, value in stats.items():
-                    trial.set_user_attr(name, value)
-        if not callback.history:  # a model without epochs
+                trial.set_user_attr("best_epoch", epoch)
+        if not callback.num_epochs:  # a model without epochs
             trial.set_user_attr("seconds", scores["seconds"])
-        coverage = Objective("coverage", self.objectives[0].k)
+        first = self.objectives[0]
+        if str(first) not in scores:
+            scores[str(first)] = validate(model, self.data, first.metric, first.k)
+        coverage = Objective("coverage", first.k)
         missing = {one for one in (*self.objectives, coverage) if str(one) not in scores}
         scores |= self._evaluate(model, missing)
         trial.set_user_attr(str(coverage), scores[str(coverage)])

@@ -1,31 +1,38 @@
-"""What a study tunes: the keys of a model's configuration, and how one configuration is fitted.
+"""What a study tunes: the hyperparameters of a model, and how one configuration of them is fitted.
 
-Search spaces and trials see a model only through `Tunable`; `TunableGNN` is the graph network with its `Config`.
+Search spaces and trials see a model only through `Tunable`. `TunableGNN` is the graph neural network with its `Config`,
+`TunableModel` any other registered model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from gnnrec.config import Config, ModelConfig, model_config_class
+from gnnrec.config import Config, ModelConfig, Settings, model_config_class
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.models.base import Recommender
-from gnnrec.models.estimator import BaseEstimator, fit, get_estimator
-from gnnrec.models.gnn_training import holdout_validation
+from gnnrec.models.estimator import BaseEstimator, get_estimator
+from gnnrec.models.gnn_training import GNN, holdout_validation
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, MODELS, Registry
 from gnnrec.splitting import Split, random_split
 from gnnrec.training.callbacks import Callback
 
-ENCODER = "model.encoder"
+ENCODER_KEY = "model.encoder"
 """The key that decides which encoder-specific keys a configuration has."""
-NAMES: dict[str, Registry] = {ENCODER: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
-"""Keys whose values are registered names."""
+REGISTRIES = {ENCODER_KEY: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
+"""Keys of `Config` whose values are registered names."""
+FIXED = {
+    "seed": "the best trial would be the one with the luckiest seed",
+    "device": "it is not part of the model",
+}
+"""Hyperparameters that a study must not vary, and why."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class KnownKey:
     requires : (str, frozenset), optional
         The key applies only while another key has one of these values. None if it always applies.
     registry : Registry, optional
-        Where the value must be registered, for keys that are names.
+        Where the values are names: the registry that they must be in.
 
     Examples
     --------
@@ -59,28 +66,39 @@ class KnownKey:
     requires: tuple[str, frozenset[Any]] | None = None
     registry: Registry | None = None
 
+    @classmethod
+    def from_field(cls, info: FieldInfo, **options: Any) -> KnownKey:
+        """Return the key of a field of a settings class."""
+        return cls(
+            adapter=TypeAdapter(Annotated[info.annotation, info]),  # type: ignore[arg-type]
+            number={int: int, float: float}.get(info.annotation),  # type: ignore[arg-type]
+            default=info.get_default(call_default_factory=True),
+            **options,
+        )
+
     def validate(self, value: Any) -> Any:
         """Return a value as the configuration would hold it; a `ConfigError` if it would refuse it."""
-        if self.registry is not None:
-            self.registry.get(value)
         try:
-            return self.adapter.validate_python(value)
+            checked = self.adapter.validate_python(value)
         except ValidationError as error:
             raise ConfigError(f"{value!r} is not allowed: {error.errors()[0]['msg']}") from None
+        if self.registry is not None:
+            self.registry.get(checked)
+        return checked
 
 
-def known_keys(config_class: type[BaseModel]) -> dict[str, KnownKey]:
+def known_keys(config_class: type[Settings]) -> dict[str, KnownKey]:
     """Return every key of a configuration class as ``section.key``, including those of only some encoders.
 
     Parameters
     ----------
-    config_class : type of pydantic.BaseModel
+    config_class : type of Settings
         `Config`, or a class with sections like it.
 
     Returns
     -------
     dict of str to KnownKey
-        The union over all encoders; `KnownKey.requires` names the encoders of a key that not all of them have.
+        The union over all registered encoders; `KnownKey.requires` names the encoders of a key that not all have.
 
     Examples
     --------
@@ -88,53 +106,40 @@ def known_keys(config_class: type[BaseModel]) -> dict[str, KnownKey]:
     >>> keys["train.epochs"].number, keys["train.epochs"].requires
     (<class 'int'>, None)
     """
-    names = ENCODERS.names()
-    encoders: dict[str, set[str]] = {}
+    encoders = ENCODERS.names()
     found: dict[str, FieldInfo] = {}
-    for encoder in names:
-        for section, section_class in _sections(config_class, encoder).items():
-            for name, field in section_class.items():
-                found.setdefault(f"{section}.{name}", field)
-                encoders.setdefault(f"{section}.{name}", set()).add(encoder)
+    encoders_of: dict[str, set[str]] = {}
+    for encoder in encoders:
+        for section, section_field in config_class.model_fields.items():
+            section_class = section_field.annotation
+            assert isinstance(section_class, type)
+            assert issubclass(section_class, Settings)
+            if issubclass(section_class, ModelConfig):
+                section_class = model_config_class(encoder)
+            for name, info in section_class.model_fields.items():
+                found.setdefault(f"{section}.{name}", info)
+                encoders_of.setdefault(f"{section}.{name}", set()).add(encoder)
     return {
-        key: _known_key(
-            field,
-            requires=None if encoders[key] == set(names) else (ENCODER, frozenset(encoders[key])),
-            registry=NAMES.get(key),
+        key: KnownKey.from_field(
+            info,
+            requires=None if encoders_of[key] == set(encoders) else (ENCODER_KEY, frozenset(encoders_of[key])),
+            registry=REGISTRIES.get(key),
         )
-        for key, field in found.items()
+        for key, info in found.items()
     }
 
 
-def _known_key(
-    field: FieldInfo, requires: tuple[str, frozenset[Any]] | None = None, registry: Registry | None = None
-) -> KnownKey:
-    return KnownKey(
-        adapter=TypeAdapter(Annotated[field.annotation, field]),  # type: ignore[arg-type]
-        number={int: int, float: float}.get(field.annotation),  # type: ignore[arg-type]
-        default=field.get_default(call_default_factory=True),
-        requires=requires,
-        registry=registry,
-    )
+def per_user_metrics() -> tuple[str, ...]:
+    """Return the metrics that can select epochs and compare trials: accuracy metrics, with a value for each user."""
+    return tuple(name for name in METRICS.names() if METRICS.metadata(name).get("of", "users") == "users")
 
 
-def _sections(config_class: type[BaseModel], encoder: str) -> dict[str, dict[str, FieldInfo]]:
-    """Return the fields of each section of a configuration with this encoder."""
-    sections: dict[str, dict[str, FieldInfo]] = {}
-    for section, field in config_class.model_fields.items():
-        annotation = field.annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        chosen = model_config_class(encoder) if issubclass(annotation, ModelConfig) else annotation
-        sections[section] = dict(chosen.model_fields)
-    return sections
-
-
+@runtime_checkable
 class Tunable(Protocol):
     """A model as a study sees it: the keys of its configuration, and how one configuration is fitted.
 
-    Configurations are opaque to the study (`Config` for the graph network). As mappings they are nested by the dots of
-    their keys: ``{"train": {"epochs": 3}}`` holds the key ``train.epochs``.
+    Configurations are opaque to the study. As mappings they are nested by the dots of their keys:
+    ``{"train": {"epochs": 3}}`` holds the key ``train.epochs``.
 
     Examples
     --------
@@ -142,6 +147,14 @@ class Tunable(Protocol):
     >>> model.to_mapping(model.make_config({"train": {"epochs": 3}}, "example"))["train"]["epochs"]
     3
     """
+
+    @property
+    def name(self) -> str:
+        """Registered name of the model; stored with a study."""
+
+    @property
+    def default(self) -> Any:
+        """The configuration whose values are used for keys that a search space does not mention."""
 
     @property
     def keys(self) -> Mapping[str, KnownKey]:
@@ -152,56 +165,63 @@ class Tunable(Protocol):
         """Keys that a study must not vary, and why."""
 
     @property
-    def watched_metrics(self) -> tuple[str, ...]:
-        """Metrics that can be the first objective: those that can decide when a fit stops."""
+    def validation_metrics(self) -> tuple[str, ...]:
+        """Metrics that can be the first objective."""
 
     def make_config(self, values: dict[str, Any], where: str) -> Any:
-        """Validate a nested mapping; missing keys keep their defaults, and errors begin with `where`."""
+        """Validate a nested mapping; errors begin with `where`."""
 
     def to_mapping(self, config: Any) -> dict[str, Any]:
         """Return a configuration as the nested mapping that `make_config` reads."""
 
     def validation_metric(self, config: Any) -> str:
-        """Return what decides when a fit stops, such as ``ndcg@20``."""
+        """Return the metric that selects the best epoch of a fit, such as ``ndcg@20``."""
 
-    def watch(self, config: Any, metric: str, k: int) -> Any:
-        """Return the configuration whose fits stop by this metric."""
+    def with_validation_metric(self, config: Any, metric: str, k: int) -> Any:
+        """Return the configuration whose fits select the best epoch by this metric, where that can be chosen."""
 
     def holdout(self, dataset: Dataset, config: Any) -> Split:
-        """Hold out validation rows of a dataset, the same for every trial."""
+        """Hold out validation ratings of a dataset, the same for every trial."""
 
     def fit(self, data: Split, config: Any, callbacks: Sequence[Callback]) -> Recommender:
-        """Fit a configuration on the train rows."""
+        """Fit a configuration on the training ratings."""
 
 
 @dataclass(frozen=True)
 class TunableGNN:
-    """The graph network: configurations are `Config`.
+    """The graph neural network: configurations are `Config`.
+
+    Attributes
+    ----------
+    default : Config
+        Values of the keys that a search space does not mention.
 
     Examples
     --------
     >>> gnn = TunableGNN()
-    >>> gnn.validation_metric(gnn.watch(Config(), "recall", 10))
+    >>> gnn.validation_metric(gnn.with_validation_metric(Config(), "recall", 10))
     'recall@10'
     >>> "model.embedding_dim" in gnn.keys
     True
     """
 
-    @property
-    def keys(self) -> Mapping[str, KnownKey]:
-        """Every key of a `Config`, for all encoders."""
-        return known_keys(Config)
-
+    default: Config = field(default_factory=Config)
+    name: ClassVar[str] = "gnn"
     fixed: ClassVar[Mapping[str, str]] = {
         "train.metric": "trials are compared by it; set objectives instead",
         "train.k": "trials are compared by it; set objectives instead",
-        "train.seed": "the best trial would be the luckiest seed",
-        "train.device": "it is not part of the model",
+        **{f"train.{key}": reason for key, reason in FIXED.items()},
     }
+
+    @cached_property
+    def keys(self) -> Mapping[str, KnownKey]:
+        """Every key of `Config`, those of all registered encoders included."""
+        return known_keys(Config)
+
     @property
-    def watched_metrics(self) -> tuple[str, ...]:
-        """Metrics with a value per user."""
-        return user_metrics()
+    def validation_metrics(self) -> tuple[str, ...]:
+        """All accuracy metrics."""
+        return per_user_metrics()
 
     def make_config(self, values: dict[str, Any], where: str) -> Config:
         """Validate a nested mapping; errors begin with `where`."""
@@ -215,77 +235,109 @@ class TunableGNN:
         """Return ``metric@k`` of the configuration."""
         return f"{config.train.metric}@{config.train.k}"
 
-    def watch(self, config: Config, metric: str, k: int) -> Config:
+    def with_validation_metric(self, config: Config, metric: str, k: int) -> Config:
         """Return the configuration with this ``train.metric`` and ``train.k``."""
         return config.override([f"train.metric={metric}", f"train.k={k}"])
 
     def holdout(self, dataset: Dataset, config: Config) -> Split:
-        """Hold out a tenth of every user's ratings, as `fit` does."""
+        """Hold out a tenth of every user's ratings, as `gnnrec.fit` does."""
         return holdout_validation(dataset, config.train)
 
     def fit(self, data: Split, config: Config, callbacks: Sequence[Callback]) -> Recommender:
-        """Train the graph network."""
-        model: Recommender = fit(data, config=config, callbacks=callbacks, progress=False)
-        return model
+        """Train the network."""
+        return GNN(config=config).fit(data, callbacks=callbacks)
 
 
 @dataclass(frozen=True)
-class TunableEstimator:
-    """Any registered model: configurations are its estimators, keys their hyperparameters.
+class TunableModel:
+    """Any other model: configurations are estimators, and keys are the names of their hyperparameters.
+
+    Models that are trained in epochs keep the epoch with the best NDCG@20.
 
     Attributes
     ----------
-    model : str
-        Registered name.
+    default : BaseEstimator
+        Values of the hyperparameters that a search space does not mention.
 
     Examples
     --------
-    >>> ease = TunableEstimator("ease")
-    >>> list(ease.keys), ease.make_config({"reg": 500}, "example").reg
-    (['reg'], 500.0)
+    >>> from gnnrec.models import EASE
+    >>> ease = TunableModel(EASE(reg=300))
+    >>> ease.name, list(ease.keys), ease.to_mapping(ease.default)
+    ('ease', ['reg'], {'reg': 300.0})
     """
 
-    model: str
-    fixed: ClassVar[Mapping[str, str]] = {"seed": "the best trial would be the luckiest seed"}
+    default: BaseEstimator
 
     @property
+    def name(self) -> str:
+        """Registered name of the model."""
+        return self.default.name
+
+    @cached_property
     def keys(self) -> Mapping[str, KnownKey]:
-        """Hyperparameters of the model."""
-        return {name: _known_key(field) for name, field in MODELS.get(self.model).model_fields.items()}
+        """The hyperparameters of the estimator."""
+        return {name: KnownKey.from_field(info) for name, info in type(self.default).model_fields.items()}
 
     @property
-    def watched_metrics(self) -> tuple[str, ...]:
-        """Fits stop by NDCG@20, but any metric can be the objective of a model without epochs."""
-        return ("ndcg",) if MODELS.get(self.model).trains_in_epochs else user_metrics()
+    def fixed(self) -> Mapping[str, str]:
+        """Seed and device, if the model has them."""
+        return {key: reason for key, reason in FIXED.items() if key in self.keys}
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        """All accuracy metrics."""
+        return per_user_metrics()
 
     def make_config(self, values: dict[str, Any], where: str) -> BaseEstimator:
-        """Return an estimator; errors begin with `where`."""
+        """Return the estimator with these hyperparameters; errors begin with `where`."""
         try:
-            return get_estimator(self.model, **values)
+            return type(self.default)(**values)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
     def to_mapping(self, config: BaseEstimator) -> dict[str, Any]:
-        """Return the hyperparameters."""
+        """Return all hyperparameters."""
         return config.model_dump()
 
     def validation_metric(self, config: BaseEstimator) -> str:
-        """Return the metric that decides when a fit stops."""
+        """Return ``ndcg@20``."""
         return "ndcg@20"
 
-    def watch(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
-        """Return the same estimator: its fits always stop by NDCG@20."""
+    def with_validation_metric(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
+        """Return the configuration as it is."""
         return config
 
     def holdout(self, dataset: Dataset, config: BaseEstimator) -> Split:
         """Hold out a random tenth of every user's ratings."""
-        return random_split(dataset, (0.9, 0.1, 0.0))
+        return random_split(dataset, (0.9, 0.1, 0.0), seed=0)
 
     def fit(self, data: Split, config: BaseEstimator, callbacks: Sequence[Callback]) -> Recommender:
-        """Fit the model."""
+        """Fit the estimator."""
         return config.fit(data, callbacks=callbacks)
 
 
-def user_metrics() -> tuple[str, ...]:
-    """Return the registered metrics that have a value per user from its hits."""
-    return tuple(name for name in METRICS.names() if METRICS.metadata(name).get("of", "users") == "users")
+def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> Tunable:
+    """Return a model as a study sees it.
+
+    Parameters
+    ----------
+    model : str, Estimator, Estimator class or Tunable
+        As for `gnnrec.fit`. The hyperparameters of an estimator are those that a search space does not mention.
+
+    Raises
+    ------
+    ConfigError
+        The name is not registered, or it is no model.
+
+    Examples
+    --------
+    >>> get_tunable("gnn").name, get_tunable("itemknn").name
+    ('gnn', 'itemknn')
+    """
+    if not isinstance(model, (str, type, BaseEstimator)) and isinstance(model, Tunable):
+        return model
+    if isinstance(model, str):
+        model = MODELS.get(model)
+    estimator = get_estimator(model)  # type: ignore[arg-type]
+    return TunableGNN(estimator.config) if isinstance(estimator, GNN) else TunableModel(estimator)

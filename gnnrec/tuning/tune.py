@@ -17,16 +17,18 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from gnnrec._checks import check_integer, check_number
 from gnnrec._progress import TrialBar, trial_bar
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.models.estimator import BaseEstimator
 from gnnrec.splitting import Split
 from gnnrec.tuning.report import write_report
 from gnnrec.tuning.result import StudyResult, result_from_study
 from gnnrec.tuning.space import SearchSpace, parse_objectives
 from gnnrec.tuning.storage import METADATA, Storage, create_or_load_study, is_counted, open_storage, quiet_optuna
 from gnnrec.tuning.trial import TrialEndedError, TrialRunner
-from gnnrec.tuning.tunable import TunableEstimator, TunableGNN
+from gnnrec.tuning.tunable import Tunable, get_tunable
 
 MAX_INITIAL_FAILURES = 5
 """The study stops if this many trials fail before any other result."""
@@ -38,7 +40,6 @@ def tune(
     data: Dataset | Split,
     space: SearchSpace | Mapping[str, Any] | str | Path,
     *,
-    model: str = "gnn",
     trials: int = 50,
     storage: str | Path | None = None,
     study: str = "study",
@@ -50,8 +51,9 @@ def tune(
     command: str = "",
     progress: bool = True,
     log: Callable[[str], None] | None = None,
+    model: str | type[BaseEstimator] | BaseEstimator | Tunable | None = None,
 ) -> StudyResult:
-    """Search for the configuration that is best on the validation rows.
+    """Search for the hyperparameters that are best on the validation rows.
 
     Configurations are sampled by TPE (`PerTrialTPE`). The first trial is the base configuration, if the space contains
     it. A trial whose validation metric is below the median of earlier trials is pruned, unless there are several
@@ -67,9 +69,6 @@ def tune(
         for validation, the same for all trials.
     space : SearchSpace, mapping, str or Path
         What to vary; a path is a YAML file. See `SearchSpace`.
-    model : str
-        Registered name of the model. Keys of the space are ``section.key`` of `Config` for the graph neural network, and
-        hyperparameters for other models. Ignored if `space` is a `SearchSpace`, which knows its model.
     trials : int
         Number of finished trials of the whole study, over all workers and calls. Pruned and failed trials count;
         interrupted ones and those of dead workers do not.
@@ -95,6 +94,10 @@ def tune(
         Show a progress bar.
     log : callable, optional
         Called with a line of text for every finished trial.
+    model : str, Estimator, Estimator class or Tunable, optional
+        As for `gnnrec.fit`: the graph neural network by default, or any registered model, such as ``"ease"``. Keys of
+        the space are then the names of its hyperparameters; those that the space does not mention keep the values of
+        the estimator. Not needed with a `SearchSpace`.
 
     Returns
     -------
@@ -123,22 +126,27 @@ def tune(
     ... )
     >>> result.objectives, len(result.trials), result.best.model.embedding_dim in (8, 16)
     (('ndcg@20',), 2, True)
+    >>> space = {"space": {"reg": {"low": 10, "high": 1000, "log": True}}}
+    >>> dataset = load_dataset("sample", num_users=60, num_movies=40)
+    >>> tune(dataset, space, model="ease", trials=2, progress=False).best
+    EASE(reg=...)
     """
-    if trials < 1:
-        raise ConfigError(f"trials must be at least 1, not {trials}")
-    if pruner_warmup < 0:
-        raise ConfigError(f"pruner_warmup must not be negative, not {pruner_warmup}")
-    if time_limit is not None and not time_limit > 0:
-        raise ConfigError(f"time_limit must be above 0 seconds, not {time_limit}")
-    tunable = TunableGNN() if model == "gnn" else TunableEstimator(model)
-    if isinstance(space, str | Path):
-        space = SearchSpace.from_yaml(space, tunable)
-    elif not isinstance(space, SearchSpace):
-        space = SearchSpace.from_mapping(space, tunable=tunable)
+    check_integer(trials=trials)
+    check_integer(0, pruner_warmup=pruner_warmup)
+    if time_limit is not None:
+        check_number(0, exclusive=True, time_limit=time_limit)
+    if isinstance(space, SearchSpace):
+        if model is not None and get_tunable(model) != space.tunable:
+            raise ConfigError(f"the search space is for {space.tunable.name}; leave model out, or pass it a mapping")
+    elif isinstance(space, str | Path):
+        space = SearchSpace.from_yaml(space, model="gnn" if model is None else model)
+    else:
+        space = SearchSpace.from_mapping(space, model="gnn" if model is None else model)
     parsed = parse_objectives(objectives, space)
-    space = replace(space, base=space.tunable.watch(space.base, parsed[0].metric, parsed[0].k))
+    space = replace(space, base=space.tunable.with_validation_metric(space.base, parsed[0].metric, parsed[0].k))
     split = tuning_split(data, space)
     metadata = {
+        "model": space.tunable.name,
         "data": describe_data(split),
         "space": space.to_mapping(),
         "objectives": [str(objective) for objective in parsed],
@@ -236,7 +244,7 @@ def tuning_split(data: Dataset | Split, space: SearchSpace) -> Split:
         There are no validation rows.
     """
     if not isinstance(data, Dataset | Split):
-        raise DataError(f"tune takes a Dataset or a Split, not {type(data).__name__}; load_dataset returns one")
+        raise DataError(f"tune takes a Dataset or a Split, not {type(data).__name__}; load_dataset returns a Dataset")
     split = data if isinstance(data, Split) else space.tunable.holdout(data, space.base)
     if split.valid.empty:
         raise DataError(f"{split.name}, {split.protocol}: there are no validation rows to compare trials on")
@@ -355,7 +363,7 @@ def _describe_trial(study: optuna.Study, number: int, num_trials: int) -> str:
         values = ", ".join(f"{name} {value:.4f}" for name, value in zip(objectives, trial.values, strict=True))
         text = (
             f"{values} at epoch {attrs['best_epoch']} of {duration}"
-            if "epochs" in attrs
+            if "best_epoch" in attrs
             else f"{values} after {duration}"
         )
     elif trial.state is TrialState.PRUNED:

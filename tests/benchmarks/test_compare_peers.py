@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.models.registry import PEERS
 
 from gnnrec import load_dataset
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gnnrec.benchmarking import MODELS, BenchmarkReport
 from typer.main import get_command
 
 from gnnrec import Config
+from gnnrec.benchmarking import MODELS, BenchmarkReport
 from gnnrec.cli import app
 from gnnrec.errors import DataError, GnnrecError
 from gnnrec.splitting import PROTOCOLS

@@ -1,4 +1,4 @@
-"""Each kind of broken file is blamed on the right file and line, in words that say what is wrong."""
+"""Errors in files name the file, the line and the problem."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from gnnrec.errors import DataError
 from gnnrec.splitting import Split
 
 ITEM = "|01-Jan-1995||http://a" + "|0" * 18 + "|1\n"
-SOUND = {
+VALID = {
     "1m": {
         "ratings.dat": "1::10::5::1000\n2::20::3::1001\n",
         "movies.dat": "10::Heat (1995)::Crime\n20::Alien (1979)::Horror\n",
@@ -30,7 +30,7 @@ SOUND = {
 HEAD = "user_id,movie_id,rating,timestamp\n"
 FIRST = HEAD + "1,10,5,1000\n"
 
-# sound files, the broken file among them and its content, the line to be blamed (None: the file), words said
+# valid files, the broken file among them and its content, the line in the message (None: the file), part of the message
 BROKEN = [
     ("1m", "ratings.dat", "1::10::5::9\n1::20::3\n", 2, "expected 4 fields separated by '::', found 3"),
     ("1m", "ratings.dat", "1::10::5::9\n\n1::20::3::9::9\n", 3, "found 5"),
@@ -42,11 +42,11 @@ BROKEN = [
     ("1m", "ratings.dat", "1::10::5::9\n1::20::nan::9\n", 2, "rating nan is not finite"),
     ("1m", "ratings.dat", "1::10::5::9.5\n", 1, "timestamp '9.5' is not a whole number"),
     ("1m", "ratings.dat", "1::10::5::-9\n", 1, "timestamp -9 is negative"),
-    ("1m", "ratings.dat", "1::10::5::978300760000\n", 1, "no time in seconds"),
+    ("1m", "ratings.dat", "1::10::5::978300760000\n", 1, "is not in seconds since 1970; convert it"),
     ("1m", "ratings.dat", f"1::10::5::9\n1::20::5::{10**30}\n", 2, "too large"),
     ("1m", "ratings.dat", "1::10::5::9\n1::99::3::9\n", 2, "movie_id 99 is not in the movies table"),
     ("1m", "ratings.dat", "1::10::5::9\n\n9::20::3::9\n", 3, "user_id 9 is not in the users table"),
-    ("1m", "ratings.dat", "1::10::5::9\n2::10::5::9\n1::10::3::9\n", 3, "user 1 rated movie 10 before"),
+    ("1m", "ratings.dat", "1::10::5::9\n2::10::5::9\n1::10::3::9\n", 3, "user 1 rated movie 10 twice"),
     ("1m", "ratings.dat", " \n", None, "is empty"),
     ("1m", "ratings.dat", "1::10::5::9".encode("utf-16"), 1, "UTF-16"),
     ("1m", "movies.dat", "10::A::x\n20::B\n", 2, "expected 3 fields separated by '::', found 2"),
@@ -57,7 +57,7 @@ BROKEN = [
     ("1m", "users.dat", "1::F::1::10::1\n2::F::old::1::1\n", 2, "age 'old' is not a number"),
     ("1m", "users.dat", "1::F::1::10::1\n1::F::2::1::1\n", 2, "user_id 1 is listed twice"),
     ("100k", "u.data", "1\t1\t3\t8\n2\t2\t3\n", 2, "found 3"),
-    ("100k", "u.data", "1\t1\t3\t8\n1\t1\t4\t9\n", 2, "user 1 rated movie 1 before"),
+    ("100k", "u.data", "1\t1\t3\t8\n1\t1\t4\t9\n", 2, "user 1 rated movie 1 twice"),
     ("100k", "u.item", "1|Heat (1995)|x\n", 1, "expected 24 fields separated by '|', found 3"),
     ("100k", "u.user", "1|24|M|a|1\n2|24|M|a\n", 2, "expected 5 fields separated by '|', found 4"),
     ("bare", "ratings.csv", FIRST + "1,2,5\n", 3, "expected 4 fields as in the first line, found 3"),
@@ -75,13 +75,13 @@ BROKEN = [
     ("bare", "ratings.csv", FIRST + "1,2,5,\n", 3, "timestamp is missing"),
     ("bare", "ratings.csv", HEAD + "1,1,5,\n1,2,5,2001-01-01\n", 2, "timestamp is missing"),
     ("bare", "ratings.csv", FIRST + f"{2**63},2,5,9\n", 3, f"user_id {2**63} is too large for an id; use text"),
-    ("bare", "ratings.csv", HEAD + "ann,1,5,9\n ann ,1,4,9\n", 3, "user 'ann' rated movie 1 before"),
+    ("bare", "ratings.csv", HEAD + "ann,1,5,9\n ann ,1,4,9\n", 3, "user 'ann' rated movie 1 twice"),
     ("bare", "ratings.csv", HEAD + 'ann,1,5,9\n"  ",1,4,9\n', 3, "user_id is missing"),
     ("bare", "ratings.csv", FIRST + "1,2,5,9.5\n", 3, "timestamp 9.5 is not whole seconds"),
     ("bare", "ratings.csv", FIRST + "1,2,5,-1\n", 3, "timestamp -1 is negative"),
     ("bare", "ratings.csv", FIRST + "1,2,5,yesterday\n", 3, "timestamp 'yesterday' is not a number"),
-    ("bare", "ratings.csv", HEAD + "1,1,5,2001-01-01\n1,2,5,2001-13-01\n", 3, "'2001-13-01' is no time"),
-    ("bare", "ratings.csv", HEAD + "1,1,5,9\n\n2,1,5,9\n1,1,4,9\n", 5, "user 1 rated movie 1 before"),
+    ("bare", "ratings.csv", HEAD + "1,1,5,2001-01-01\n1,2,5,2001-13-01\n", 3, "'2001-13-01' is not a time"),
+    ("bare", "ratings.csv", HEAD + "1,1,5,9\n\n2,1,5,9\n1,1,4,9\n", 5, "user 1 rated movie 1 twice"),
     ("bare", "ratings.csv", FIRST.encode() + b"Jos\xe9,1,5,9\n", 3, "byte 0xe9 at offset 49 is not UTF-8"),
     ("bare", "ratings.csv", b"user_id,movie_id,\xe9\n1,1,1\n", 1, "byte 0xe9 at offset 17"),
     ("bare", "ratings.csv", HEAD.encode("utf-16"), 1, "UTF-16"),
@@ -89,7 +89,7 @@ BROKEN = [
     ("bare", "ratings.csv", HEAD, None, "no rows"),
     ("bare", "ratings.csv", "1,2,5,9\n1,3,5,9\n", None, "no column user_id; columns found: 1, 2, 5, 9"),
     ("bare", "ratings.csv", "Person,movie,Stars\n1,1,1\n", None,
-     "no column user_id; columns found: Person, movie, Stars; other names understood: userid, user, uid"),
+     "no column user_id; columns found: Person, movie, Stars; other recognized names: userid, user, uid"),
     ("bare", "ratings.csv", "user_id,movie_id,user_id\n1,2,1\n", 1, "two columns user_id"),
     ("csv", "ratings.csv", FIRST + "1,30,5,9\n", 3, "movie_id 30 is not in the movies table"),
     ("csv", "ratings.csv", FIRST + "3,20,5,9\n", 3, "user_id 3 is not in the users table"),
@@ -111,20 +111,22 @@ def write(folder: Path, files: dict[str, str | bytes]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["1m", "100k", "csv"])
-def test_sound_files_are_sound(tmp_path: Path, kind: str) -> None:
-    write(tmp_path, SOUND[kind])
+def test_valid_files(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, VALID[kind])
     assert load_dataset(tmp_path).num_ratings == 2
 
 
-@pytest.mark.parametrize(("kind", "file", "content", "line", "words"), BROKEN)
-def test_broken_file(tmp_path: Path, kind: str, file: str, content: str | bytes, line: int | None, words: str) -> None:
-    write(tmp_path, SOUND[kind] | {file: content})
+@pytest.mark.parametrize(("kind", "file", "content", "line", "problem"), BROKEN)
+def test_broken_file(
+    tmp_path: Path, kind: str, file: str, content: str | bytes, line: int | None, problem: str
+) -> None:
+    write(tmp_path, VALID[kind] | {file: content})
     with pytest.raises(DataError) as caught:
         load_dataset(tmp_path)
     message = str(caught.value)
-    place = f"{tmp_path / file}" + ("" if line is None else f":{line}: ")
-    assert message.startswith(place), message
-    assert words in message
+    location = f"{tmp_path / file}" + ("" if line is None else f":{line}: ")
+    assert message.startswith(location), message
+    assert problem in message
 
 
 def test_duplicates_name_both_lines(tmp_path: Path) -> None:
@@ -145,5 +147,5 @@ def test_split_folder_names_both_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"test\.csv:4: user 2 rated movie 10 .* \(first at .*train\.csv:3\)$"):
         Split.from_folder(tmp_path)
     (tmp_path / "valid.csv").unlink()
-    with pytest.raises(DataError, match=r"lacks valid\.csv"):
+    with pytest.raises(DataError, match=r"has no valid\.csv"):
         Split.from_folder(tmp_path)

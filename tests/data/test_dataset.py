@@ -1,4 +1,4 @@
-"""`Dataset` turns frames of all kinds into one form, and refuses what it cannot stand behind."""
+"""`Dataset` converts frames of all kinds to one form and refuses invalid ones."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_types() -> None:
     assert str(dataset.users["age"].dtype) == "Float64"
 
 
-def test_the_given_frames_are_left_alone() -> None:
+def test_given_frames_are_not_changed() -> None:
     given = RATINGS.copy()
     dataset = Dataset(given)
     dataset.ratings.loc[0, "rating"] = 1
@@ -93,7 +93,7 @@ def test_user_columns() -> None:
     assert cleaned["occupation"].tolist() == ["4", pd.NA]
 
 
-def test_spellings_become_one() -> None:
+def test_spellings_are_unified() -> None:
     users = pd.DataFrame(
         {
             "user_id": [1, 2, 3, 4],
@@ -102,13 +102,13 @@ def test_spellings_become_one() -> None:
         }
     )
     cleaned = Dataset(RATINGS, users=users).users
-    assert cleaned["gender"].tolist() == ["f", "f", pd.NA, "f"]  # seen most often
-    assert cleaned["occupation"].tolist() == ["Artist", "Artist", pd.NA, "Nurse"]  # seen first
+    assert cleaned["gender"].tolist() == ["f", "f", pd.NA, "f"]  # the most frequent
+    assert cleaned["occupation"].tolist() == ["Artist", "Artist", pd.NA, "Nurse"]  # the first
     assert str(cleaned["gender"].dtype) == "string"
     assert to_categories(users["gender"], known=["F"]).tolist() == ["F", "F", pd.NA, "F"]
 
 
-def test_a_new_user_is_like_a_stored_one() -> None:
+def test_new_users_are_encoded_like_stored_ones() -> None:
     users = pd.DataFrame({"user_id": [1, 2], "gender": ["F", "f "], "occupation": ["Artist", "artist"]})
     graph = Graph.from_dataset(Dataset(RATINGS, users=users))
     batch, _ = encode_users(graph, [1, 2, NewUser(gender=" f", occupation="ARTIST")])
@@ -184,11 +184,11 @@ def test_ids(ids: object, expected: list) -> None:
     assert dataset.users["user_id"].tolist() == sorted(set(expected))
 
 
-def test_columns_that_nothing_reads() -> None:
+def test_unused_columns() -> None:
     movies = pd.DataFrame({"id": [10, 20, 30], "Name": list("abc"), "Released": 1999, "plot_full": ""})
     dataset = Dataset(RATINGS.assign(seen="monday"), movies, name="mine")
     assert dataset.unused == {"ratings": ("seen",), "movies": ("Released",)}
-    assert dataset.filtered(k_core=1).with_features().unused == {"movies": ("Released",)}  # what was dropped is gone
+    assert dataset.filtered(k_core=1).with_features().unused == {"movies": ("Released",)}
     assert Dataset(RATINGS).unused == {}
 
 
@@ -201,8 +201,8 @@ REFUSED = [
     ({"ratings": RATINGS.assign(user_id=["a", None, "b"])}, "ratings row 1: user_id is missing"),
     ({"ratings": RATINGS.assign(user_id=["a", "", "b"])}, "ratings row 1: user_id is missing"),
     ({"ratings": RATINGS.assign(user_id=[1, 1.5, 2])}, "ratings row 1: user_id 1.5 is not a whole number"),
-    ({"ratings": RATINGS.assign(user_id=[1, "a", 2])}, "ratings row 1: user_id 'a' is of another type than 1"),
-    ({"ratings": RATINGS.assign(user_id=[True, False, True])}, "ratings: user_id holds truth values"),
+    ({"ratings": RATINGS.assign(user_id=[1, "a", 2])}, "ratings row 1: user_id 'a' has another type than 1"),
+    ({"ratings": RATINGS.assign(user_id=[True, False, True])}, "ratings: user_id contains booleans"),
     ({"ratings": RATINGS.assign(rating=[1, 2, np.inf])}, "ratings row 2: rating inf is not finite"),
     ({"ratings": RATINGS.assign(rating=[1, None, 3])}, "ratings row 1: rating nan is not finite"),
     ({"ratings": RATINGS.assign(rating=["1", "x", "3"])}, "ratings row 1: rating 'x' is not a number"),
@@ -211,9 +211,9 @@ REFUSED = [
     ({"ratings": RATINGS.assign(timestamp=[1, 2.5, 3])}, "ratings row 1: timestamp 2.5 is not whole seconds"),
     ({"ratings": RATINGS.assign(timestamp=[1, None, 3])}, "ratings row 1: timestamp nan is not finite"),
     ({"ratings": RATINGS.assign(timestamp=pd.array([1, None, 3], "Int64"))}, "ratings row 1: timestamp is missing"),
-    ({"ratings": RATINGS.assign(timestamp=["2001-01-01", "soon", "x"])}, "ratings row 1: timestamp 'soon' is no time"),
-    ({"ratings": RATINGS.assign(timestamp=[1, 978300760000, 3])}, "ratings row 1: timestamp 978300760000 is no time"),
-    ({"ratings": RATINGS.assign(movie_id=[10, 10, 10])}, "ratings row 2: user 2 rated movie 10 before"),
+    ({"ratings": RATINGS.assign(timestamp=["2001-01-01", "soon", "x"])}, "ratings row 1: timestamp 'soon' is not"),
+    ({"ratings": RATINGS.assign(timestamp=[1, 978300760000, 3])}, "ratings row 1: timestamp 978300760000 is not in"),
+    ({"ratings": RATINGS.assign(movie_id=[10, 10, 10])}, "ratings row 2: user 2 rated movie 10 twice"),
     ({"ratings": RATINGS, "movies": MOVIES[:1]}, "ratings row 0: movie_id 20 is not in the movies table"),
     ({"ratings": RATINGS, "users": USERS[:1]}, "ratings row 0: user_id 2 is not in the users table"),
     ({"ratings": RATINGS, "movies": MOVIES.astype(str)}, "movie_id is whole numbers in ratings but text in movies"),
@@ -235,20 +235,20 @@ def test_refused(frames: dict, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-def test_errors_are_value_errors_of_ours() -> None:
+def test_error_classes() -> None:
     assert issubclass(DataError, ValueError)
     assert issubclass(DataError, GnnrecError)
     assert issubclass(ConfigError, GnnrecError)
 
 
-def test_text_ids_survive_a_folder(tmp_path: Path) -> None:
+def test_text_ids_are_read_back_from_a_folder(tmp_path: Path) -> None:
     dataset = Dataset(RATINGS.assign(user_id=["007", "ann", "007"]), name="x")
     again = load_dataset(dataset.to_folder(tmp_path))
     pd.testing.assert_frame_equal(again.ratings, dataset.ratings)
     pd.testing.assert_frame_equal(again.users, dataset.users)
 
 
-def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_files_are_written_atomically(tmp_path: Path) -> None:
     write_atomic(path := tmp_path / "file", b"old")
     with pytest.raises(TypeError):
         write_atomic(path, None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What files and frames tell of movies besides title, genres and year, and the line each fault is blamed on."""
+"""Optional columns of movies, from side tables and from frames, and the lines that errors name."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def column(dataset: Dataset, name: str) -> list[object]:
     return [None if pd.isna(value) else value for value in dataset.movies[name].tolist()]
 
 
-def test_files_beside_movies_dat(tmp_path: Path) -> None:
+def test_side_tables_of_movies_dat(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, ML_1M | {"omdb.csv": OMDB, "fullplot.csv": FULL}))
     names = ["movie_id", "title", "genres", "year", "plot", "directors", "actors", "runtime", "imdb_id"]
     assert dataset.movies.columns.tolist() == names
@@ -60,7 +60,7 @@ def test_links_of_newer_movielens(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.movies, dataset.movies)
 
 
-def test_what_the_movies_table_says_itself_is_believed(tmp_path: Path) -> None:
+def test_values_of_the_movies_table_are_kept(tmp_path: Path) -> None:
     movies = "movieId,plot,imdb_id,mood\n10,Mine.,tt0000001,dark\n20,,,\n"
     files = CSV | {"movies.csv": movies, "omdb.csv": OMDB, "fullplot.csv": FULL, "links.csv": LINKS}
     dataset = load_dataset(write(tmp_path, files))
@@ -78,12 +78,12 @@ def test_ids_are_text_in_all_files_or_in_none(tmp_path: Path) -> None:
     assert column(dataset, "tmdb_id") == [949, 1]
 
 
-def test_without_a_movies_table_they_are_not_read(tmp_path: Path) -> None:
+def test_side_tables_need_a_movies_table(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, {"ratings.csv": CSV["ratings.csv"], "links.csv": LINKS}))
     assert dataset.movies.columns.tolist() == ["movie_id", "title", "genres", "year"]
 
 
-def test_usual_names_in_files_of_ones_own(tmp_path: Path) -> None:
+def test_other_column_names(tmp_path: Path) -> None:
     movies = "id,Director,Cast,overview,runtimeMinutes,imdbID,TMDB ID\n10,A|B,B | C|B,Hm.,90.4,113277,949.0\n20,,,,,,\n"
     dataset = load_dataset(write(tmp_path, CSV | {"movies.csv": movies}))
     assert dataset.movies.iloc[0, 4:].tolist() == ["A|B", "B|C", "Hm.", 90, "tt0113277", 949]
@@ -92,7 +92,7 @@ def test_usual_names_in_files_of_ones_own(tmp_path: Path) -> None:
     assert column(dataset, "actors") == ["B|C", ""]
 
 
-def test_frames_may_hold_lists() -> None:
+def test_lists_in_frames() -> None:
     movies = pd.DataFrame({"movie_id": [10, 20], "cast": [["B", "A"], None], "director": [{"C", "A"}, ["N/A"]]})
     dataset = Dataset(pd.DataFrame({"user_id": [1], "movie_id": [10]}), movies)
     assert column(dataset, "actors") == ["B|A", ""]
@@ -100,11 +100,11 @@ def test_frames_may_hold_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "line", "words"),
+    ("file", "content", "line", "problem"),
     [
-        ("omdb.csv", OMDB.replace("117 min", "long"), 2, "runtime 'long' is no time; give minutes"),
-        ("omdb.csv", OMDB.replace("117 min", "min"), 2, "runtime 'min' is no time"),
-        ("omdb.csv", OMDB.replace("tt0078748", "Alien"), 2, "imdb_id 'Alien' is no id of a title at IMDb"),
+        ("omdb.csv", OMDB.replace("117 min", "long"), 2, "runtime 'long' is not a duration; use minutes"),
+        ("omdb.csv", OMDB.replace("117 min", "min"), 2, "runtime 'min' is not a duration"),
+        ("omdb.csv", OMDB.replace("tt0078748", "Alien"), 2, "imdb_id 'Alien' is not an IMDb title id"),
         ("omdb.csv", OMDB.replace("99,", "10,"), 4, "movie_id 10 is listed twice"),
         ("omdb.csv", OMDB.replace("99,", "x9,"), None, "movie_id is text but whole numbers in movies.dat"),
         ("omdb.csv", OMDB.replace("10,", ","), 3, "movie_id is missing"),
@@ -113,54 +113,54 @@ def test_frames_may_hold_lists() -> None:
         ("omdb.csv", OMDB.replace("movieId", "number"), None, "no column movie_id; columns found: number"),
         ("omdb.csv", "", None, "is empty"),
         ("fullplot.csv", FULL + "20,Alien,again,x\n", 5, "movie_id 20 is listed twice; keep one row of each (first at"),
-        ("fullplot.csv", "movieId,plot_full\n7,a\n8,b\n", None, "it tells of none of the movies in movies.dat"),
-        ("links.csv", LINKS.replace("949", "94.9"), 2, "tmdb_id 94.9 is no id of a movie at TMDB"),
-        ("links.csv", LINKS.replace("949", "-1"), 2, "tmdb_id -1.0 is no id of a movie at TMDB"),
+        ("fullplot.csv", "movieId,plot_full\n7,a\n8,b\n", None, "it has none of the movies in movies.dat"),
+        ("links.csv", LINKS.replace("949", "94.9"), 2, "tmdb_id 94.9 is not a TMDB movie id"),
+        ("links.csv", LINKS.replace("949", "-1"), 2, "tmdb_id -1.0 is not a TMDB movie id"),
         ("links.csv", LINKS.replace("949", "none"), 2, "tmdb_id 'none' is not a number"),
     ],
 )
-def test_faults(tmp_path: Path, file: str, content: str, line: int | None, words: str) -> None:
+def test_errors(tmp_path: Path, file: str, content: str, line: int | None, problem: str) -> None:
     write(tmp_path, ML_1M | {"omdb.csv": OMDB, "fullplot.csv": FULL} | {file: content})
     with pytest.raises(DataError) as caught:
         load_dataset(tmp_path)
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / file}" + ("" if line is None else f":{line}: ")), message
-    assert words in message
+    assert problem in message
 
 
-def test_faults_in_a_table_of_ones_own(tmp_path: Path) -> None:
+def test_errors_in_the_movies_table(tmp_path: Path) -> None:
     write(tmp_path, CSV | {"movies.csv": "movieId,runtime\n10,90\n20,-3\n"})
     with pytest.raises(DataError, match=r"movies\.csv:3: runtime -3 is negative$"):
         load_dataset(tmp_path)
 
 
-def test_numbers_that_came_as_texts() -> None:
+def test_numbers_as_text() -> None:
     texts = pd.Series(["1,440 min", "1 h", "1h 30min", "45", " 81 Min", "0 min", None, r"\N"], name="runtime")
     assert to_minutes(texts[[0, 1, 2, 3, 5, 6, 7]]).tolist() == [1440, 60, 90, 45, pd.NA, pd.NA, pd.NA]
     assert to_tmdb_ids(pd.Series(["862", "", "N/A"], name="tmdb_id")).tolist() == [862, pd.NA, pd.NA]
-    with pytest.raises(DataError, match="movies row 4: runtime ' 81 Min' is no time"):
+    with pytest.raises(DataError, match="movies row 4: runtime ' 81 Min' is not a duration"):
         to_minutes(texts)
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10**9)), min_size=1))
-def test_imdb_ids_are_the_same_however_they_are_written(numbers: list[int | None]) -> None:
+def test_imdb_ids_in_all_formats(numbers: list[int | None]) -> None:
     expected = [pd.NA if number is None else f"tt{number:07d}" for number in numbers]
-    ways = (
+    formats = (
         pd.Series(numbers, dtype="float64"),
         pd.Series(numbers, dtype="Int64"),
         pd.Series([None if number is None else str(number) for number in numbers], dtype=object),
         pd.Series([None if number is None else f" tt{number:08d}" for number in numbers], dtype=object),
     )
-    for way in ways[:3]:
-        assert to_imdb_ids(way).tolist() == expected
-    padded = to_imdb_ids(ways[3])
+    for values in formats[:3]:
+        assert to_imdb_ids(values).tolist() == expected
+    padded = to_imdb_ids(formats[3])
     assert [pd.NA if value is pd.NA else int(value[2:]) for value in padded] == [
         pd.NA if number is None else number for number in numbers
     ]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 59)), min_size=1))
-def test_minutes_are_the_same_however_they_are_written(times: list[tuple[int, int]]) -> None:
+def test_minutes_in_all_formats(times: list[tuple[int, int]]) -> None:
     total = [60 * hours + minutes or pd.NA for hours, minutes in times]
     assert to_minutes(pd.Series([f"{h} h {m} min" for h, m in times])).tolist() == total
     assert to_minutes(pd.Series([f"{60 * h + m:,} min" for h, m in times])).tolist() == total

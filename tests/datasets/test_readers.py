@@ -219,7 +219,7 @@ def test_neither_name_nor_path(wrong: object) -> None:
 
 def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"^unknown dataset 'ml-1mm'; did you mean 'ml-1m'\? .*, or give the path of"):
+    with pytest.raises(ConfigError, match=r"^unknown dataset 'ml-1mm'; did you mean 'ml-1m'\?.*, or give the path of"):
         load_dataset("ml-1mm")
     with pytest.raises(DataError, match=r"^'ml-1mm' does not exist; a dataset is"):
         load_dataset(Path("ml-1mm"))

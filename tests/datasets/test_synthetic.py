@@ -10,7 +10,7 @@ from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.datasets.synthetic import WORDS, generate_movies
 from gnnrec.errors import ConfigError
-from gnnrec.splitting import Split, random_split
+from gnnrec.splitting import cold_movies_split, cold_users_split, random_split
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_collaborative_model_beats_popularity(sample: Dataset) -> None:
 
 
 def test_content_predicts_ratings_of_cold_movies(sample: Dataset) -> None:
-    split = Split.held_out_movies(sample)
+    split = cold_movies_split(sample, seed=0)
     train, test = matrix(split.train), matrix(split.test)
     words = (sample.movies["title"] + " " + sample.movies["plot"]).str.lower().str.replace(r"[^a-z ]", "", regex=True)
     content = np.hstack([words.str.get_dummies(" "), 3 * sample.movies["genres"].str.get_dummies()]).astype(float)
@@ -115,7 +115,7 @@ def test_content_predicts_ratings_of_cold_movies(sample: Dataset) -> None:
 
 
 def test_profile_predicts_ratings_of_cold_users(sample: Dataset) -> None:
-    split = Split.held_out_users(sample, n_known=0)
+    split = cold_users_split(sample, n_known=0, seed=0)
     train, test = matrix(split.train), matrix(split.test)
     users = sample.users
     ages = np.exp(-(((users["age"].to_numpy(float)[:, None] - np.arange(15, 70, 10)) / 8) ** 2))

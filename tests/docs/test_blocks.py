@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.docs.test_docs import HOME, PAGES, name_of
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from gnnrec.cli import app
 from gnnrec.config import Config
 from gnnrec.datasets import make_sample
+from tests.docs.test_docs import HOME, PAGES, name_of
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")

@@ -15,11 +15,11 @@ from types import ModuleType
 
 import pytest
 import yaml
-from gnnrec.benchmarking import BenchmarkReport
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import gnnrec
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.cli import app
 from gnnrec.config import Config
 from gnnrec.data.schema import COLUMNS

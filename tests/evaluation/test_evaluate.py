@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evaluation.test_metrics import reference
 
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
@@ -22,6 +21,7 @@ from gnnrec.models import EASE, Popularity
 from gnnrec.models.base import Recommender
 from gnnrec.splitting import Split, leave_one_out, random_split
 from gnnrec.splitting import split as make_split
+from tests.evaluation.test_metrics import reference
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from gnnrec import Graph, evaluate_ratings, load_dataset, predict_ratings
+from gnnrec import evaluate_ratings, load_dataset, predict_ratings
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation.fingerprint import Rows
-from gnnrec.ratings import random_ratings_split
-from gnnrec.ratings.baselines import Biases
+from gnnrec.ratings import Biases
+from gnnrec.splitting import random_ratings_split
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ("--set", "train.epochs=1", "--set", "model.embedding_dim=8", "--num-samples", "5")
@@ -49,7 +49,7 @@ def test_results_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(rows) == [(name, metric) for name in names for metric in ("rmse", "mae")]
     dataset = load_dataset("small")
     splits = [random_ratings_split(dataset, seed=seed) for seed in range(2)]
-    errors = [evaluate_ratings(Biases.fit(Graph.from_dataset(split.dataset)), split)["value"] for split in splits]
+    errors = [evaluate_ratings(Biases().fit(split), split)["value"] for split in splits]
     for position, metric in enumerate(("rmse", "mae")):
         row = rows["movie and user biases", metric]
         assert row["values"] == [error[position] for error in errors]
@@ -75,9 +75,9 @@ def test_results_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
     report = run("--seeds", "1")
-    made: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "make_leaderboard.py"), run_name="made")
-    shutil.copy(ROOT / "docs" / "results" / "published.yaml", tmp_path / "out")
-    text = made["page"](tmp_path / "out").split("## Predicted ratings")[1].split("\n## ")[0]
+    made: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "_scripts" / "make_leaderboard.py"), run_name="made")
+    shutil.copy(ROOT / "benchmarks" / "results" / "published.yaml", tmp_path / "out")
+    text = made["page"](tmp_path / "out").split("## Rating prediction")[1].split("\n## ")[0]
     rmse, mae = (next(row["mean"] for row in report.results if row["metric"] == metric) for metric in ("rmse", "mae"))
     assert "| model | RMSE | MAE | fit s |" in text
     assert f"| mean of all | {rmse:.4f} | {mae:.4f} | " in text
@@ -85,7 +85,7 @@ def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
     assert "random 90/10 of all ratings, seed 0\nseed 0 train " in text
     assert "Not measured yet" not in text
     (command,) = made["SECTIONS"]["rating"].commands.values()
-    assert made["words"](command, tmp_path, Path("x.json"))[1:] == [
+    assert made["argv"](command, tmp_path, Path("x.json"))[1:] == [
         "examples/rate_ml1m.py", "--seeds", "3", "--with-content-only", "--json", "x.json",
     ]  # fmt: skip
 

@@ -285,10 +285,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("analyze", "--dataset", "mine")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert [line.split() for line in lines[:4]] == [
-        ["users:", "2"], ["movies:", "2"], ["ratings:", "3"], ["density:", "75%"],
+    assert [line.split() for line in lines[:5]] == [
+        ["statistic", "value"], ["users", "2"], ["movies", "2"], ["ratings", "3"], ["density", "75%"],
     ]  # fmt: skip
-    assert "left out days: the ratings of mine have no column timestamp" in lines
+    assert "skipped days: the ratings of mine have no column timestamp" in lines
     assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
     assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
 
@@ -296,9 +296,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_of_the_command_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
     for arguments, message in (
-        (["--dataset", tmp_path / "no"], "is neither a known name"),
+        (["--dataset", tmp_path / "no"], "does not exist; a dataset is a folder"),
         (["--dataset", "sample", "--out", tmp_path], "is not a report of gnnrec analyze; choose another folder"),
-        (["--dataset", "sample", "--posters", tmp_path], "has no poster of any movie; 0 pictures are there"),
+        (["--dataset", "sample", "--posters", tmp_path], "contains 0 images, but no poster of any movie"),
     ):
         result = call("analyze", *arguments)
         assert result.exit_code == 1

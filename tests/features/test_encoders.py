@@ -446,12 +446,12 @@ def test_devices() -> None:
         pick_device("abacus")
 
 
-# examples/bench_features.py
+# benchmarks/bench_features.py
 
 
 @pytest.fixture
 def bench() -> Any:
-    path = Path(__file__).parents[2] / "examples" / "bench_features.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "bench_features.py"
     spec = importlib.util.spec_from_file_location("bench_features", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -467,7 +467,7 @@ def test_bench_reports_ten_times(bench: Any, tmp_path: Path, capsys: pytest.Capt
     assert list(done) == [6, 9, 12, 18, 21, 24, 30, 33, 36, 40]  # the first batch at or behind each tenth of 40
     assert list(seconds) == sorted(seconds) and min(memory) > 50
     printed = capsys.readouterr().out
-    assert printed.count("per second") == 11 and "ContentEmbeddings(40 movies, 226 wide" in printed
+    assert printed.count("per second") == 11 and "ContentEmbeddings(40 movies, 226 dimensions" in printed
 
 
 @needs_clip

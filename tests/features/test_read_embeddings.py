@@ -56,7 +56,7 @@ def test_ids_of_an_npy(tmp_path: Path) -> None:
     np.save(tmp_path / "index.npy", np.array(["x", "y", "z"]))
     assert read_embeddings(path, ids=tmp_path / "index.npy").movie_ids.tolist() == ["x", "y", "z"]
     np.save(tmp_path / "index.npy", np.array(IDS[:2]))
-    with pytest.raises(DataError, match=r"mine\.npy: 2 movie ids for 3 vectors"):
+    with pytest.raises(DataError, match=r"mine\.npy: 2 movie ids for 3 embeddings"):
         read_embeddings(path, ids=tmp_path / "index.npy")
     np.save(tmp_path / "index.npy", np.array([0.5, 1.0, 2.0]))
     with pytest.raises(DataError, match="must be a 1-D array of integer or text movie ids, not float64"):
@@ -129,7 +129,7 @@ def test_other_invalid_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has an unsupported suffix"):
         read_embeddings(tmp_path / "mine.pt")
     np.savez(tmp_path / "mine.npz", ids=np.array([1, 1]), vectors=VALUES[:2])
-    with pytest.raises(DataError, match=r"mine\.npz: movie .*1.* has more than one vector"):
+    with pytest.raises(DataError, match=r"mine\.npz: movie .*1.* has more than one embedding"):
         read_embeddings(tmp_path / "mine.npz")
     np.savez(tmp_path / "mine.npz", ids=np.array(IDS), vectors=VALUES.astype(str))
     with pytest.raises(DataError, match="not numbers"):
@@ -148,16 +148,16 @@ def test_feature_names(tmp_path: Path) -> None:
         np.float32, st.tuples(st.integers(0, 5), st.integers(1, 4)), elements=st.floats(-1e6, 1e6, width=32)
     ),
     text=st.booleans(),
-    about=st.text(max_size=9),
+    description=st.text(max_size=9),
 )
 def test_saved_embeddings_are_loaded(
-    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, text: bool, about: str
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, text: bool, description: str
 ) -> None:
     from gnnrec.data.embeddings import ContentEmbeddings
 
     folder = tmp_path_factory.mktemp("saved")
     ids = [f"tt{row}" if text else row * 7 for row in range(len(values))]
-    path = save_embeddings(folder, "mine", ContentEmbeddings(ids, values, about))
+    path = save_embeddings(folder, "mine", ContentEmbeddings(ids, values, description))
     for loaded in (load_features(folder)["mine"], read_embeddings(path)):
-        assert loaded.movie_ids.tolist() == ids and loaded.description == about
+        assert loaded.movie_ids.tolist() == ids and loaded.description == description
         np.testing.assert_array_equal(loaded.values, values)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -57,7 +59,7 @@ def model(encoder: FeatureEncoder, posters: Path) -> RecGraph:
     config = Config().override(
         ["model.embedding_dim=32", "train.batch_size=64", "train.learning_rate=0.005", "train.epochs=6"]
     )
-    return fit(known.with_features(text=text, poster=poster), config, progress=False)
+    return fit(known.with_features(text=text, poster=poster), config=config, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -176,56 +178,53 @@ def test_invalid_single_posters(tmp_path: Path) -> None:
 # gnnrec similar
 
 
-def call(*words: object, status: int = 0) -> list[str]:
-    """Return the printed lines."""
+def call(*words: object, status: int = 0) -> Result:
     result = CliRunner().invoke(app, ["similar", *map(str, words)])
     assert result.exit_code == status, result.output
-    return result.output.splitlines()
+    return result
 
 
-def table_rows(lines: list[str]) -> list[tuple[str, str]]:
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line[:1] == "│"]
-    return [(row[1], row[3]) for row in rows]
+def rows(*words: object) -> list[tuple[str, float]]:
+    """Return titles and similarities that the command prints."""
+    found = json.loads(call(*words, "--json").stdout)
+    return [(row["title"], pytest.approx(row["similarity"], abs=1e-5)) for row in found]
 
 
-def expected_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return [(title, f"{value:.3f}") for title, value in zip(frame["title"], frame["similarity"], strict=True)]
+def expected_rows(frame: pd.DataFrame) -> list[tuple[str, float]]:
+    return list(zip(frame["title"], frame["similarity"], strict=True))
 
 
 @pytest.mark.slow
-def test_the_command_says_what_the_library_says(
-    model: RecGraph, run: Path, encoder: FeatureEncoder, posters: Path
-) -> None:
+def test_the_command_equals_the_library(model: RecGraph, run: Path, encoder: FeatureEncoder, posters: Path) -> None:
     movie = model.graph.dataset.movies.iloc[3]
-    lines = call(run, movie["title"], "-k", 4)
-    assert table_rows(lines) == expected_rows(similar_movies(model, movie["title"], 4))
-    assert table_rows(call(run, movie["movie_id"], "-k", 4)) == table_rows(lines)
+    expected = expected_rows(similar_movies(model, movie["title"], 4))
+    assert rows(run, movie["title"], "-k", 4) == rows(run, movie["movie_id"], "-k", 4) == expected
     new = describe(UNSEEN[2], encoder, posters)
     words = ("--title", new.title, "--genres", new.genres, "--plot", new.plot)
-    lines = call(run, *words, "--poster", posters / f"{UNSEEN[2]}.jpg", "-k", 4)
-    assert table_rows(lines) == expected_rows(similar_movies(model, new, 4))
+    words += ("--poster", posters / f"{UNSEEN[2]}.jpg")
+    assert rows(run, *words, "-k", 4) == expected_rows(similar_movies(model, new, 4))
 
 
 @pytest.mark.slow
-def test_mistakes_of_the_command(run: Path, posters: Path, tmp_path: Path) -> None:
+def test_errors_of_the_command(run: Path, posters: Path, tmp_path: Path) -> None:
     def line(*words: object) -> str:
-        (only,) = call(run, *words, status=1)
-        return only.removeprefix("error: ")
+        (only,) = call(run, *words, status=1).stderr.splitlines()
+        return str(only.removeprefix("error: "))
 
     assert line() == line("1", "--genres", "Drama")
     assert line().startswith("name a movie of the run, or describe a new one")
-    assert "'Nothing Like It' is not known" in line("Nothing Like It")
-    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to read; give --plot"
+    assert "unknown movie 'Nothing Like It'" in line("Nothing Like It")
+    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to encode; give --plot"
     assert "is fitted to all texts of a corpus" in line("--plot", "A ship.", "--text-encoder", "tfidf")
     assert "does not exist" in line("--poster", tmp_path / "none.jpg")
-    assert "k must be a whole number of at least 1" in line("1", "-k", "0")
+    assert "k must be an integer of at least 1" in line("1", "-k", "0")
 
 
-def test_a_run_without_vectors(posters: Path, tmp_path: Path) -> None:
+def test_a_run_without_embeddings(posters: Path, tmp_path: Path) -> None:
     config = Config().override(["model.embedding_dim=8", "train.epochs=1"])
-    path = fit(make_sample(60, 40), config, progress=False).save(tmp_path / "run")
-    lines = call(path, "--genres", "Drama", "--plot", "A ship is lost.", "-k", 3)
-    assert lines[0] == "note: the run has learned from no text vectors; of --plot at most the length counts"
-    assert len(table_rows(lines)) == 3
-    (line,) = call(path, "--poster", posters / "2.jpg", status=1)
-    assert line.startswith("error: the run has learned from no poster vectors; leave --poster out, or train with")
+    path = fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
+    result = call(path, "--genres", "Drama", "--plot", "A ship is lost.", "-k", 3, "--json")
+    assert result.stderr == "note: the run was trained without text embeddings; only the length of --plot counts\n"
+    assert len(json.loads(result.stdout)) == 3
+    (line,) = call(path, "--poster", posters / "2.jpg", status=1).stderr.splitlines()
+    assert line == "error: the run was trained without poster embeddings; leave --poster out, or train with --features"

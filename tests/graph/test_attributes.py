@@ -1,4 +1,4 @@
-"""Directors and actors as nodes: who is one, which edges there are, and that old models know nothing of them."""
+"""Directors and actors as nodes: which ones, their edges, and graphs whose vocabularies lack them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ def test_nodes_and_edges() -> None:
         "directors": [(0, 0), (1, 0)],
         "actors": [(0, 0), (0, 1), (1, 1), (2, 0), (3, 1)],
     }
-    assert edges(graph.movies.attribute_edges["genres"]) == edges(graph.movies.attribute_edges["genres"])
     assert repr(graph) == "Graph(2 users, 4 movies, 3 genres, 1 directors, 2 actors, 0 occupations, 3 ratings)"
 
 
@@ -61,55 +60,55 @@ def test_hetero_data() -> None:
         assert edges(data[node_type, f"rev_{relation}", "movie"].edge_index) == [pair[::-1] for pair in pairs]
 
 
-def test_everybody_on_request() -> None:
-    graph = Graph.from_dataset(dataset(), minum_movies=1)
+def test_min_movies() -> None:
+    graph = Graph.from_dataset(dataset(), min_movies=1)
     assert graph.attributes["directors"].tolist() == ["Ann Lee", "Bo Ray", "Cy Fox"]
-    assert Graph.from_dataset(dataset(), minum_movies=3).attributes["actors"].tolist() == ["Eli"]
+    assert Graph.from_dataset(dataset(), min_movies=3).attributes["actors"].tolist() == ["Eli"]
 
 
-def test_a_kind_that_nobody_is_of_is_not_there() -> None:
-    graph = Graph.from_dataset(dataset(), minum_movies=3)
+def test_attributes_without_values_are_left_out() -> None:
+    graph = Graph.from_dataset(dataset(), min_movies=3)
     assert list(graph.attributes) == list(graph.movies.attribute_edges) == ["genres", "actors"]
     assert "director" not in graph.hetero_data.node_types
     assert list(Graph.from_dataset(dataset(MOVIES[["movie_id"]])).attributes) == ["genres"]
 
 
-def test_a_model_of_before_knows_genres_only() -> None:
-    known = Graph.from_dataset(dataset()).known
-    assert list(known) == ["genres", "directors", "actors", "occupations", "genders"]
-    old = {what: known[what] for what in ("genres", "occupations", "genders")}
+def test_vocabularies_without_directors() -> None:
+    vocabularies = Graph.from_dataset(dataset()).vocabularies
+    assert list(vocabularies) == ["genres", "directors", "actors", "occupations", "genders"]
+    old = {name: vocabularies[name] for name in ("genres", "occupations", "genders")}
     graph = Graph.from_dataset(dataset(), old)
     assert list(graph.attributes) == ["genres"]
     assert list(graph.vocabularies) == list(old)
 
 
-def test_people_stay_who_they_were_when_movies_come() -> None:
+def test_added_movies_keep_the_nodes() -> None:
     graph = Graph.from_dataset(dataset())
     new = pd.DataFrame({"movie_id": [50], "genres": ["Crime"], "directors": ["Cy Fox|Ann Lee"], "actors": [["Hal"]]})
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # new people are no surprise
+        warnings.simplefilter("error")  # unknown directors and actors are ignored silently
         larger = graph.add_movies(new)
-    assert larger.attributes["directors"].tolist() == ["Ann Lee"]  # Cy Fox has two movies now, but no model knows him
+    assert larger.attributes["directors"].tolist() == ["Ann Lee"]  # Cy Fox is no node
     assert edges(larger.movies.attribute_edges["directors"]) == [(0, 0), (1, 0), (4, 0)]
     assert edges(larger.movies.attribute_edges["actors"]) == edges(graph.movies.attribute_edges["actors"])
     with pytest.warns(UserWarning, match="genre 'Opera' was not seen in training"):
         graph.add_movies(new.assign(genres="Opera"))
 
 
-def test_a_known_kind_that_the_movies_lack_has_no_edges() -> None:
-    graph = Graph.from_dataset(dataset(MOVIES.drop(columns="actors")), Graph.from_dataset(dataset()).known)
+def test_attributes_that_the_movies_table_lacks_have_no_edges() -> None:
+    graph = Graph.from_dataset(dataset(MOVIES.drop(columns="actors")), Graph.from_dataset(dataset()).vocabularies)
     assert graph.attributes["actors"].tolist() == ["Dee", "Eli"]
     assert edges(graph.movies.attribute_edges["actors"]) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=4), min_size=1, max_size=8), st.integers(1, 3))
-def test_every_credit_of_those_with_enough_movies_is_an_edge(casts: list[list[str]], least: int) -> None:
+def test_every_credit_is_an_edge(casts: list[list[str]], min_movies: int) -> None:
     count = len(casts)
     ratings = pd.DataFrame({"user_id": 1, "movie_id": range(count)})
     movies = pd.DataFrame({"movie_id": range(count), "actors": casts})
-    graph = Graph.from_dataset(Dataset(ratings, movies), minum_movies=least)
+    graph = Graph.from_dataset(Dataset(ratings, movies), min_movies=min_movies)
     films = Counter(actor for cast in casts for actor in set(cast))
-    expected = {(movie, a) for movie, cast in enumerate(casts) for a in cast if films[a] >= least}
+    expected = {(movie, a) for movie, cast in enumerate(casts) for a in cast if films[a] >= min_movies}
     if not expected:
         assert list(graph.attributes) == ["genres"]
         return

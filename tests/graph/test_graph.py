@@ -1,4 +1,4 @@
-"""The graph of four people, edge by edge; and that nothing moves when something is added."""
+"""The graph of four users, edge by edge; and that existing nodes keep their numbers when something is added."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gnnrec.graph import AGE_BINS, DECADES, Graph, UserBatch
 
 RATINGS = pd.DataFrame(
     [
-        # user, movie, rating, time: bob watched 20 and 10 in the same second, in this order
+        # user, movie, rating, time: bob rated 20 and 10 in the same second, in this order
         ("ann", 10, 5, 300),
         ("bob", 20, 2, 100),
         ("ann", 30, 3, 100),
@@ -52,7 +52,7 @@ def edges(pair: tuple[torch.Tensor, torch.Tensor] | torch.Tensor) -> list[tuple[
 
 
 def assert_equal(found: UserBatch, expected: UserBatch) -> None:
-    for field in ("x", "row", "movie", "rating", "time"):
+    for field in ("x", "user_index", "movie_index", "rating", "timestamp"):
         assert torch.equal(getattr(found, field), getattr(expected, field)), field
     assert edges(found.occupation) == edges(expected.occupation)
 
@@ -105,22 +105,22 @@ def test_hetero_data(graph):
     for store in (data[USER, "rated", MOVIE], data[MOVIE, "rev_rated", USER]):
         assert store.rating.tolist() == [3, 4, 5, 2, 4, 1]
         assert store.time.tolist() == [100, 200, 300, 100, 100, 500]
-    # Ann and bob went from 20 on to 10; ann from 30 to 20, and to 10 with a movie between.
+    # Ann and bob rated 10 after 20; ann rated 20 after 30, and then 10.
     for relation in ("followed_by", "rev_followed_by"):
         assert data[MOVIE, relation, MOVIE]["count"].tolist() == pytest.approx([2, np.exp(-1 / 3), 1])
 
 
-def test_known_users_are_slices_in_the_order_asked_for(graph):
+def test_user_batch_is_in_the_given_order(graph):
     found = graph.user_batch(torch.tensor([2, 3, 0]))
     assert found.num_users == 3
-    assert edges((found.row, found.movie)) == [(0, 2), (2, 2), (2, 1), (2, 0)]
+    assert edges((found.user_index, found.movie_index)) == [(0, 2), (2, 2), (2, 1), (2, 0)]
     assert found.rating.tolist() == [1, 3, 4, 5]
-    assert found.time.tolist() == [500, 100, 200, 300]
+    assert found.timestamp.tolist() == [500, 100, 200, 300]
     assert edges(found.occupation) == [(0, 1), (1, 0), (2, 0)]
     assert torch.equal(found.x, graph.users.x[[2, 3, 0]])
 
 
-def test_known_users_equal_manual_slicing():
+def test_user_batch_equals_slices():
     graph = Graph.from_dataset(make_sample(80, 40))
     assert_equal(graph.user_batch(torch.arange(80)), graph.users)
     assert_equal(graph.user_batch(torch.arange(20, 50)), graph.users.slice(20, 50))
@@ -128,7 +128,7 @@ def test_known_users_equal_manual_slicing():
     found = graph.user_batch(nodes)
     for row, node in enumerate(nodes.tolist()):
         own = graph.users.user_index == node
-        assert torch.equal(found.movie[found.row == row], graph.users.movie_index[own])
+        assert torch.equal(found.movie_index[found.user_index == row], graph.users.movie_index[own])
         assert_equal(found.slice(row, row + 1), graph.users.slice(node, node + 1))
 
 
@@ -141,13 +141,13 @@ def test_only_ids():
     assert graph.hetero_data.validate(raise_on_error=True)
 
 
-def test_add_ratings_keeps_what_was_there(graph):
+def test_add_ratings(graph):
     rows = pd.DataFrame({"user_id": ["eve", "ann", "eve"], "movie_id": [40, 40, 10], "rating": [2, 5, 3]})
-    people = pd.DataFrame({"user_id": ["eve"], "age": [30], "gender": ["F"], "occupation": ["nurse"]})
-    larger = graph.add_ratings(rows, people)
+    users = pd.DataFrame({"user_id": ["eve"], "age": [30], "gender": ["F"], "occupation": ["nurse"]})
+    larger = graph.add_ratings(rows, users)
     assert larger.ids[USER].tolist() == ["ann", "bob", "cat", "dan", "eve"]
     assert larger.ids[MOVIE].equals(graph.ids[MOVIE])
-    # Without a time of its own an added rating is the latest.
+    # An added rating without a time is the latest one.
     assert edges((larger.users.user_index, larger.users.movie_index)) == [
         (0, 2), (0, 1), (0, 0), (0, 3), (1, 1), (1, 0), (2, 2), (4, 3), (4, 0),
     ]  # fmt: skip
@@ -158,22 +158,22 @@ def test_add_ratings_keeps_what_was_there(graph):
     assert larger.hetero_data.validate(raise_on_error=True)
 
 
-def test_add_ratings_in_order_of_time(graph):
+def test_added_ratings_are_in_order_of_time(graph):
     rows = pd.DataFrame({"user_id": ["ann"], "movie_id": [40], "rating": [5], "timestamp": [250]})
     assert graph.add_ratings(rows).users.movie_index[:4].tolist() == [2, 1, 3, 0]
 
 
-def test_added_people_are_spelled_like_the_known(graph):
-    people = pd.DataFrame(
+def test_added_profiles_use_the_known_spelling(graph):
+    users = pd.DataFrame(
         {"user_id": ["eve", "fay", "gus", "hal"], "gender": ["f ", "F", "m", None], "occupation": ["ARTIST"] * 4}
     )
-    larger = graph.add_ratings(pd.DataFrame({"user_id": ["eve"], "movie_id": [40]}), people)
+    larger = graph.add_ratings(pd.DataFrame({"user_id": ["eve"], "movie_id": [40]}), users)
     assert larger.dataset.users["gender"].tolist()[4:] == ["F", "F", "M", pd.NA]
     assert larger.dataset.users["occupation"].tolist()[3:] == ["artist"] * 5
     assert torch.equal(larger.users.x[:4], graph.users.x)
 
 
-def test_add_movies_keeps_what_was_there(graph):
+def test_add_movies(graph):
     new = pd.DataFrame({"movie_id": [5], "title": ["Brazil (1985)"], "genres": ["Crime"]})
     larger = graph.add_movies(new)
     assert larger.ids[MOVIE].tolist() == [10, 20, 30, 40, 5]
@@ -194,15 +194,15 @@ def frame(**columns):
     [
         (
             lambda g: g.add_ratings(frame(user_id=["eve", "ann"], movie_id=[10, 10])),
-            "added ratings row 1: user 'ann' rated movie 10 before",
+            "added ratings row 1: user 'ann' has rated movie 10 already",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve", "eve"], movie_id=[10, 10])),
-            "added ratings row 1: user 'eve' rated movie 10 before; keep one of the two rows (first at added",
+            "added ratings row 1: user 'eve' rated movie 10 twice; keep one of the two rows (first at added",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve", "ann"], movie_id=[10, 99])),
-            "added ratings row 1: movie 99 is not in the graph; add it with add_movies",
+            "added ratings row 1: movie 99 is unknown; add it with add_movies",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve", "fay"], movie_id=[10, 10], rating=[1, "x"])),
@@ -210,15 +210,15 @@ def frame(**columns):
         ),
         (
             lambda g: g.add_ratings(frame(user_id=[1], movie_id=[10])),
-            "added ratings: user_id is whole numbers but text in the graph; use the same type",
+            "added ratings: user_id must be text, as in the dataset, not whole numbers",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=["10"])),
-            "added ratings: movie_id is text but whole numbers in the graph",
+            "added ratings: movie_id must be whole numbers, as in the dataset, not text",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "bob"])),
-            "added users row 1: user 'bob' is already in the graph",
+            "added users row 1: user 'bob' is there already",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "eve"])),
@@ -228,33 +228,33 @@ def frame(**columns):
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve"], age=[-1])),
             "added users row 0: age -1 is not between 0 and 150",
         ),
-        (lambda g: g.add_movies(frame(movie_id=[5, 10])), "added movies row 1: movie 10 is already in the graph"),
+        (lambda g: g.add_movies(frame(movie_id=[5, 10])), "added movies row 1: movie 10 is there already"),
         (lambda g: g.add_movies(frame(movie_id=[5, 5])), "added movies row 1: movie_id 5 is listed twice"),
         (lambda g: g.add_movies(frame(movie_id=[5, 6], year=[1, "x"])), "added movies row 1: year 'x' is not a number"),
-        (lambda g: g.add_movies(frame(movie_id=["x"])), "added movies: movie_id is text but whole numbers"),
+        (lambda g: g.add_movies(frame(movie_id=["x"])), "added movies: movie_id must be whole numbers"),
         (lambda g: g.add_movies(frame(title=["X"])), "added movies: no column movie_id"),
     ],
 )  # fmt: skip
-def test_errors_name_the_row_of_the_frame_given(graph, call, message):
+def test_errors_name_the_row_of_the_given_frame(graph, call, message):
     with pytest.raises(DataError) as caught:
         call(graph)
     assert str(caught.value).startswith(message)
 
 
 def test_movies_without_titles():
-    hint = "; the movies have no titles; name them by id, or give a movies table"
+    hint = "; the movies have no titles; give an id, or load a movies table"
     for ids, name, close in (([10, 20], "Heat (1995)", ""), (["heat", "clue"], "haet", "; did you mean 'heat'?")):
         graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [7, 5], "movie_id": ids})))
         with pytest.raises(DataError) as caught:
             graph.movie_node(name)
-        assert str(caught.value) == f"movie '{name}' is not known{hint}{close}"
+        assert str(caught.value) == f"unknown movie '{name}'{hint}{close}"
 
 
 def test_an_unknown_text_id_of_movies_with_titles():
     ratings = pd.DataFrame({"user_id": ["ann-north", "bob"], "movie_id": ["f-heat", "f-alien"]})
     movies = pd.DataFrame({"movie_id": ["f-heat", "f-alien"], "title": ["Heat (1995)", "Alien (1979)"]})
     graph = Graph.from_dataset(Dataset(ratings, movies))
-    with pytest.raises(DataError, match=r"^movie 'f-aliens' is not known; did you mean 'f-alien'"):
+    with pytest.raises(DataError, match=r"^unknown movie 'f-aliens'; did you mean 'f-alien'"):
         graph.movie_node("f-aliens")
     with pytest.raises(DataError, match=r"^user 'ann-nort' is not in the graph; .*; did you mean 'ann-north'"):
         graph.user_nodes(["bob", "ann-nort"])
@@ -263,7 +263,7 @@ def test_an_unknown_text_id_of_movies_with_titles():
 
 
 def test_an_unknown_title_of_movies_with_titles(graph):
-    with pytest.raises(DataError, match=r"^movie 'Heet \(1995\)' is not known; did you mean 'Heat \(1995\)'"):
+    with pytest.raises(DataError, match=r"^unknown movie 'Heet \(1995\)'; did you mean 'Heat \(1995\)'"):
         graph.movie_node("Heet (1995)")
 
 
@@ -277,9 +277,12 @@ def test_add_movies_of_a_new_genre_warns(graph):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [99]})), "movie 99 is not in the graph"),
-        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})), "'ann' rated movie 10 before"),
-        (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is already in the graph"),
+        (lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [99]})), "movie 99 is unknown"),
+        (
+            lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})),
+            "'ann' has rated movie 10 already",
+        ),
+        (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is there already"),
         (lambda g: g.add_movies(pd.DataFrame({"title": ["X"]})), "movie_id is missing|no column movie_id"),
         (lambda g: g.user_nodes(["ann", "zoe"]), "user 'zoe' is not in the graph; pass a NewUser"),
         (lambda g: g.movie_nodes([10, 11]), "movie 11 is not in the graph; add it with add_movies"),

@@ -1,4 +1,4 @@
-"""A movie nobody has rated: placed by what is told of it, in every way it can be told."""
+"""New movies: their embeddings come from their description, however it is given."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ def model() -> RecGraph:
     config = Config().override(
         ["model.embedding_dim=16", "model.attributes=[genres,directors,actors]", "train.epochs=4", "train.seed=1"]
     )
-    return fit(world.with_features(text=text), config, progress=False)
+    return fit(world.with_features(text=text), config=config, progress=False)
 
 
 def described(model: RecGraph, movie_id: int) -> NewMovie:
-    """Return all that the graph knows of one of its movies, without its id."""
+    """Return one of the movies of the graph as a new movie."""
     row = model.graph.dataset.movies.set_index("movie_id").loc[movie_id]
     vector = model.graph.dataset.features["text"].aligned([movie_id])[0][0]
-    told = {column: row[column] for column in ("genres", "directors", "actors", "plot")}
-    return NewMovie(row["title"], year=int(row["year"]), features={"text": vector}, **told)
+    values = {column: row[column] for column in ("genres", "directors", "actors", "plot")}
+    return NewMovie(row["title"], year=int(row["year"]), features={"text": vector}, **values)
 
 
-def test_a_described_movie_has_the_content_of_the_one_it_describes(model: RecGraph) -> None:
+def test_the_content_of_a_described_movie(model: RecGraph) -> None:
     graph = model.graph.add_movie(described(model, 7))
     assert graph.num_movies == model.graph.num_movies + 1
-    place = model.graph.movie_node(7)
+    node = model.graph.movie_node(7)
     states = model.with_graph(graph).states
-    own = model.encoder.target.ids[place]
-    torch.testing.assert_close(states.targets[-1], states.targets[place] - own, atol=1e-5, rtol=1e-4)
+    own = model.encoder.target.ids[node]
+    torch.testing.assert_close(states.targets[-1], states.targets[node] - own, atol=1e-5, rtol=1e-4)
 
 
-def test_similar_movies_of_a_new_one(model: RecGraph) -> None:
+def test_similar_movies_of_a_new_movie(model: RecGraph) -> None:
     found = similar_movies(model, described(model, 7), k=60)
     assert len(found) == 60
     assert set(found["movie_id"]) == set(model.graph.dataset.movies["movie_id"])
     assert found["similarity"].is_monotonic_decreasing
-    added = model.add_movies(described(model, 7).row(9001), described(model, 7).vectors(9001))
+    added = model.add_movies(described(model, 7).row(9001), described(model, 7).embeddings(9001))
     pd.testing.assert_frame_equal(found, similar_movies(added, 9001, k=60))
     assert model.graph.num_movies == 60  # nothing was added to the model itself
 
 
-def test_a_vector_moves_a_movie(model: RecGraph) -> None:
+def test_content_embeddings_count(model: RecGraph) -> None:
     plain = NewMovie(genres="Drama")
-    told = NewMovie(genres="Drama", features={"text": [1.1, 0.1, 0.1]})
-    one, other = (model.with_graph(model.graph.add_movie(movie)).states.targets[-1] for movie in (plain, told))
+    described = NewMovie(genres="Drama", features={"text": [1.1, 0.1, 0.1]})
+    one, other = (model.with_graph(model.graph.add_movie(movie)).states.targets[-1] for movie in (plain, described))
     assert (one - other).abs().max() > 1e-3
 
 
-def test_vectors_of_added_movies_may_be_arrays(model: RecGraph) -> None:
+def test_content_embeddings_as_arrays(model: RecGraph) -> None:
     """As `encode_poster` and `encode_plot` return them."""
     table = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A", "B"]})
     rows = np.array([[1.0, 0.5, 0.25], [0.5, 1.0, 0.0]], dtype=np.float32)
@@ -70,10 +70,10 @@ def test_vectors_of_added_movies_may_be_arrays(model: RecGraph) -> None:
     one = model.add_movies(table[:1], {"text": rows[0]})
     assert torch.equal(one.states.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).states.targets)
     for wrong, message in (
-        (rows[0], r"not of shape \(3,\)"),
-        (rows[:1], "2 movie ids for 1 vectors"),
-        (rows[:, :2], "vectors of 2 numbers .* do not fit those of 3"),
-        ("poster.jpg", "the text vectors of the added movies: could not convert"),
+        (rows[0], r"not an array of shape \(3,\)"),
+        (rows[:1], "2 movie ids for 1 embeddings"),
+        (rows[:, :2], "embeddings of dimension 2 .* do not fit those of dimension 3"),
+        ("poster.jpg", "the text embeddings of the added movies: could not convert"),
     ):
         with pytest.raises(DataError, match=message):
             model.add_movies(table, {"text": wrong})
@@ -82,24 +82,24 @@ def test_vectors_of_added_movies_may_be_arrays(model: RecGraph) -> None:
 @pytest.mark.parametrize(
     ("movie", "message"),
     [
-        (NewMovie(features={"poster": [1.0]}), "no vectors of poster; its modalities are: text"),
-        (NewMovie(features={"text": [1.0, 2.0]}), "vectors of 2 numbers .* do not fit those of 3"),
+        (NewMovie(features={"poster": [1.0]}), "there are no poster embeddings; the modalities are: text"),
+        (NewMovie(features={"text": [1.0, 2.0]}), "embeddings of dimension 2 .* do not fit those of dimension 3"),
         (NewMovie(features={"text": [1.0, np.nan, 0.0]}), "not finite"),
         (NewMovie(year="soon"), "year"),  # type: ignore[arg-type]
     ],
 )
-def test_what_does_not_fit_is_named(model: RecGraph, movie: NewMovie, message: str) -> None:
+def test_errors(model: RecGraph, movie: NewMovie, message: str) -> None:
     with pytest.raises(DataError, match=message):
         similar_movies(model, movie)
 
 
 def test_text_ids() -> None:
     ratings = pd.DataFrame({"user_id": ["a", "a", "b", "b"], "movie_id": ["x", "y", "x", "z"]})
-    model = fit(Dataset(ratings), Config().override(["model.embedding_dim=4", "train.epochs=1"]), progress=False)
+    model = fit(Dataset(ratings), config=Config().override(["model.embedding_dim=4", "train.epochs=1"]), progress=False)
     assert set(similar_movies(model, NewMovie("A title"))["movie_id"]) == {"x", "y", "z"}
 
 
-def test_a_run_keeps_its_vectors(model: RecGraph, tmp_path: Path) -> None:
+def test_saved_runs_keep_content_embeddings(model: RecGraph, tmp_path: Path) -> None:
     path = model.save(tmp_path / "run")
     again = load(path)
     assert repr(again.graph.dataset.features) == repr(model.graph.dataset.features)

@@ -1,4 +1,4 @@
-"""New people's histories in time: given in order, with timestamps, as a frame or stored, they are the same people."""
+"""Histories of new users over time: in order, with timestamps, as a frame or stored, the results are the same."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def graph() -> Graph:
     return Graph.from_dataset(Dataset(rows, pd.DataFrame({"movie_id": [10, 20, 30], "title": titles})))
 
 
-def history(graph: Graph, who: object) -> tuple[list[int], list[float], list[int]]:
+def history(graph: Graph, users: object) -> tuple[list[int], list[float], list[int]]:
     """Return movie ids, ratings and times as a model sees them."""
-    batch, _ = encode_users(graph, who)
+    batch, _ = encode_users(graph, users)
     return graph.ids["movie"][batch.movie_index].tolist(), batch.rating.tolist(), batch.timestamp.tolist()
 
 
@@ -49,26 +49,26 @@ def history(graph: Graph, who: object) -> tuple[list[int], list[float], list[int
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_way_to_give_times(graph, timestamps):
+def test_forms_of_timestamps(graph, timestamps):
     assert history(graph, NewUser(ratings=RATINGS, timestamps=timestamps)) == BY_TIME
 
 
-def test_without_times_the_order_is_the_one_given(graph):
-    for who in (RATINGS, NewUser(ratings=RATINGS)):
-        assert history(graph, who) == ([10, 20, 30], [5.0, 2.0, 4.0], [0, 0, 0])
+def test_without_times_the_given_order_counts(graph):
+    for user in (RATINGS, NewUser(ratings=RATINGS)):
+        assert history(graph, user) == ([10, 20, 30], [5.0, 2.0, 4.0], [0, 0, 0])
     assert history(graph, NewUser(ratings=[30, 10])) == ([30, 10], [5.0, 5.0], [0, 0])
 
 
-def test_ratings_that_are_simply_liked_can_have_times(graph):
+def test_liked_movies_with_times(graph):
     assert history(graph, NewUser(ratings=[30, 10], timestamps=[2, 1])) == ([10, 30], [5.0, 5.0], [1, 2])
 
 
 def test_series_by_movie(graph):
-    person = NewUser(ratings=pd.Series({10: 5.0, 20: 2.0}), timestamps=pd.Series({20: 5, 10: 6}))
-    assert history(graph, person) == ([20, 10], [2.0, 5.0], [5, 6])
+    user = NewUser(ratings=pd.Series({10: 5.0, 20: 2.0}), timestamps=pd.Series({20: 5, 10: 6}))
+    assert history(graph, user) == ([20, 10], [2.0, 5.0], [5, 6])
 
 
-def test_parts_of_a_second_order_but_are_not_kept(graph):
+def test_fractions_of_seconds_only_sort(graph):
     assert history(graph, NewUser(ratings=RATINGS, timestamps=[7.9, 7.1, 7.5])) == ([20, 30, 10], [2, 4, 5], [7, 7, 7])
 
 
@@ -102,7 +102,7 @@ def test_a_frame_keeps_its_times(graph):
         (978_307_199, "timestamps must be a mapping {movie: time} or a list of times, not 978307199"),
     ],
 )
-def test_times_it_refuses(graph, timestamps, message):
+def test_invalid_times(graph, timestamps, message):
     with pytest.raises(DataError) as caught:
         encode_users(graph, NewUser(ratings=RATINGS, timestamps=timestamps))
     assert str(caught.value).startswith(message)
@@ -112,19 +112,19 @@ def test_times_it_refuses(graph, timestamps, message):
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        (["2000-01-01", "soon"], "users row 1: timestamp 'soon' is no time; give seconds since 1970 or ISO text"),
+        (["2000-01-01", "soon"], "users row 1: timestamp 'soon' is not a time; use seconds since 1970 or ISO text"),
         ([1, None], "users row 1: timestamp nan is not finite"),
         ([1, -2], "users row 1: timestamp -2 is negative"),
     ],
 )
-def test_times_of_a_frame_it_refuses(graph, times, message):
+def test_invalid_times_in_a_frame(graph, times, message):
     frame = pd.DataFrame({"user_id": ["a", "b"], "movie_id": [10, 20], "timestamp": times}, index=[8, 8])
     with pytest.raises(DataError) as caught:
         encode_users(graph, frame)
     assert str(caught.value).startswith(message)
 
 
-# The same person, however they come
+# The same user in different forms
 
 
 @pytest.fixture(scope="module", params=["rank", "days and dates"])
@@ -133,37 +133,43 @@ def model(request) -> RecGraph:
     config = Config.from_mapping(
         {
             "model": {"temporal": True, "embedding_dim": 16, "hidden_dim": 16, "rating_decays": [6]},
-            "train": {"objective": "next", "loss": "softmax", "epochs": 2, "batch_size": 64, "learning_rate": 0.01},
+            "train": {
+                "objective": "next_item",
+                "loss": "softmax",
+                "epochs": 2,
+                "batch_size": 64,
+                "learning_rate": 0.01,
+            },
         }
     )
     if request.param == "days and dates":
         config = config.override(["model.day_decays=[2, 60]", "model.date_features=true"])
     nothing = world.ratings[:0]
-    return fit(Split(world.ratings, nothing, nothing, world.movies, world.users), config, progress=False)
+    return fit(Split(world.ratings, nothing, nothing, world.movies, world.users), config=config, progress=False)
 
 
-def test_the_same_history_however_it_is_given(model):
+def test_the_same_history_in_every_form(model):
     data = model.graph.dataset
     for user in (1, 42, 77):
         own = data.ratings[data.ratings["user_id"] == user]
         profile = data.users[data.users["user_id"] == user].iloc[0]
-        about = {name: profile[name] for name in ("age", "gender", "occupation")}
+        profile_values = {name: profile[name] for name in ("age", "gender", "occupation")}
         mixed = own.sample(frac=1, random_state=0)
         assert own["timestamp"].is_monotonic_increasing
         assert not mixed["timestamp"].is_monotonic_increasing
         assert own["timestamp"].is_unique
 
-        def person(rows: pd.DataFrame, timestamps: object, about: dict = about) -> NewUser:
+        def new_user(rows: pd.DataFrame, timestamps: object, values: dict = profile_values) -> NewUser:
             return NewUser(
-                **about, ratings=dict(zip(rows["movie_id"], rows["rating"], strict=True)), timestamps=timestamps
+                **values, ratings=dict(zip(rows["movie_id"], rows["rating"], strict=True)), timestamps=timestamps
             )
 
         stored = ranked(model, user)
-        assert_same(ranked(model, person(mixed, mixed["timestamp"])), stored)
-        assert_same(ranked(model, person(mixed, dict(zip(own["movie_id"], own["timestamp"], strict=True)))), stored)
+        assert_same(ranked(model, new_user(mixed, mixed["timestamp"])), stored)
+        assert_same(ranked(model, new_user(mixed, dict(zip(own["movie_id"], own["timestamp"], strict=True)))), stored)
         assert_same(ranked(model, mixed.merge(data.users, on="user_id")), stored)
-        in_order, in_disorder = ranked(model, person(own, None)), ranked(model, person(mixed, None))
-        if model.config.model.day_decays:  # then the order is not all there is to know
+        in_order, in_disorder = ranked(model, new_user(own, None)), ranked(model, new_user(mixed, None))
+        if model.config.model.day_decays:  # then times matter, too
             assert not same(in_order, stored)
         else:
             assert_same(in_order, stored)

@@ -1,4 +1,4 @@
-"""`transition_counts` against a loop over people and pairs, and what it makes of a graph."""
+"""`transition_counts` against loops over users and pairs, and as a relation of the graph."""
 
 from __future__ import annotations
 
@@ -22,85 +22,86 @@ Counts = dict[tuple[int, int], float]
 INF = float("inf")
 
 
-def found(people: list[list[Rating]], **options: float) -> Counts:
-    source, following, count = transition_counts(batch_of_histories(people), **options)
-    pairs = list(zip(source.tolist(), following.tolist(), strict=True))
+def found(users: list[list[Rating]], **options: float) -> Counts:
+    source, target, count = transition_counts(batch_of_histories(users), **options)
+    pairs = list(zip(source.tolist(), target.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
     return dict(zip(pairs, count.tolist(), strict=True))
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    people=histories(),
+    users=histories(),
     window=st.integers(1, 12),
     decay=st.sampled_from([0.5, 3.0, INF]),
     max_days=st.sampled_from([0, 0.5, 2, INF]),
 )
-def test_by_brute_force(people: list[list[Rating]], window: int, decay: float, max_days: float) -> None:
+def test_by_brute_force(users: list[list[Rating]], window: int, decay: float, max_days: float) -> None:
     expected: Counts = defaultdict(float)
-    for own in people:
+    for own in users:
         for i, (movie, _, time) in enumerate(own):
             for j, (other, _, later) in enumerate(own):
                 if 1 <= j - i <= window and later - time <= max_days * DAY:
                     expected[movie, other] += math.exp(-(j - i - 1) / decay)
-    counts = found(people, window=window, decay=decay, max_days=max_days)
+    counts = found(users, window=window, decay=decay, max_days=max_days)
     assert counts == pytest.approx(dict(expected), rel=1e-5)
 
 
 def test_by_hand() -> None:
-    """Two people; gaps of 1 count 1, of 2 e^-1, and 3 is too far."""
+    """Two users; gaps of 1 count 1, of 2 e^-1, and 3 is too far."""
     ann, bob = [(0, 5.0, 10), (1, 5.0, 20), (2, 5.0, 30), (3, 5.0, 40)], [(1, 5.0, 15), (0, 5.0, 16), (2, 5.0, 17)]
     e = math.exp(-1)
     expected = {(0, 1): 1, (0, 2): e + 1, (1, 0): 1, (1, 2): 1 + e, (1, 3): e, (2, 3): 1}
     assert found([ann, bob], window=2, decay=1.0) == pytest.approx(expected)
 
 
-def test_it_has_a_direction_and_never_joins_people() -> None:
+def test_counts_are_directed_and_per_user() -> None:
     assert found([[(4, 5.0, 1), (7, 5.0, 2)], [(2, 5.0, 1)], [], [(3, 5.0, 9)]]) == {(4, 7): 1.0}
     assert found([[(2, 5.0, 1)], [(3, 5.0, 2)]]) == {}
     assert found([[], []]) == {}
 
 
 def test_days_are_counted_exactly() -> None:
-    people = [[(0, 5.0, 0), (1, 5.0, 7 * DAY), (2, 5.0, 7 * DAY + 1)]]
-    assert set(found(people, max_days=7)) == {(0, 1), (1, 2)}
+    users = [[(0, 5.0, 0), (1, 5.0, 7 * DAY), (2, 5.0, 7 * DAY + 1)]]
+    assert set(found(users, max_days=7)) == {(0, 1), (1, 2)}
 
 
 def test_in_the_graph() -> None:
     world = make_sample(40, 30, seed=1, ratings_per_user=8)
     graph = Graph.from_dataset(world)
-    source, following, count = transition_counts(graph.users)
+    source, target, count = transition_counts(graph.users)
     forward = graph.hetero_data["movie", "followed_by", "movie"]
     backward = graph.hetero_data["movie", "rev_followed_by", "movie"]
-    assert torch.equal(forward.edge_index, torch.stack([source, following]))
-    assert torch.equal(backward.edge_index, torch.stack([following, source]))
+    assert torch.equal(forward.edge_index, torch.stack([source, target]))
+    assert torch.equal(backward.edge_index, torch.stack([target, source]))
     assert torch.equal(forward["count"], count)
     assert torch.equal(backward["count"], count)
     assert graph.hetero_data.validate(raise_on_error=True)
 
 
-def test_without_timestamps_nothing_follows() -> None:
-    """The order of a file is not that of watching."""
+def test_without_timestamps_there_is_no_relation() -> None:
     graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [10, 20, 10]})))
     assert not graph.has_times
-    assert not [kind for kind in graph.hetero_data.edge_types if "transitions" in kind[1]]
+    assert not [kind for kind in graph.hetero_data.edge_types if "followed_by" in kind[1]]
 
 
-def test_it_is_made_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_computed_on_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users))
+    monkeypatch.setattr(
+        "gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users)
+    )
     graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
     assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
     assert graph.hetero_data is graph.hetero_data
     assert calls == [1]
 
 
-# Where training starts
+# Initialization
 
 
 @pytest.mark.parametrize("encoder_name", ["lightgcn", "graphsage"])
-def test_the_start_scores_what_follows(encoder_name: str) -> None:
-    """After movie i everybody watches i + 1: so says the first score of a message, before any training."""
+def test_init_scores_transitions(encoder_name: str) -> None:
+    """All users rate movie i + 1 after movie i: so does the initial score, before training."""
     n = 12
     rows = [(user, (user + step) % n, step) for user in range(4 * n) for step in range(n // 2)]
     graph = Graph.from_dataset(Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "timestamp"])))
@@ -110,13 +111,13 @@ def test_the_start_scores_what_follows(encoder_name: str) -> None:
     init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0, window=1)
     scores = encoder.message.ids @ encoder.target.ids.T
     assert scores.argmax(dim=1).tolist() == [(i + 1) % n for i in range(n)]
-    # The same for every movie, as all are alike.
+    # The same for every movie.
     best = scores.max(dim=1).values
     torch.testing.assert_close(best, best.mean().expand(n), rtol=1e-3, atol=0)
 
 
-def test_the_start_without_any_pair() -> None:
-    """People of one rating each: nothing follows anything, and nothing breaks."""
+def test_init_without_transitions() -> None:
+    """Users with one rating each have no transitions."""
     rows = pd.DataFrame({"user_id": [1, 2, 3], "movie_id": [10, 20, 10], "timestamp": [1, 2, 3]})
     graph = Graph.from_dataset(Dataset(rows))
     encoder = make_encoder(Config.from_mapping({"model": {"temporal": True, "embedding_dim": 4}}), graph)

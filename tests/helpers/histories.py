@@ -1,11 +1,14 @@
-"""Histories by hand and at random, as the tensors a model sees."""
+"""Histories, given or drawn at random, as a `UserBatch`."""
 
 from __future__ import annotations
+
+import copy
+import dataclasses
 
 import torch
 from hypothesis import strategies as st
 
-from gnnrec.graph import UserBatch
+from gnnrec.graph import Graph, UserBatch
 
 NUM_MOVIES = 9
 DAY = 86_400
@@ -13,18 +16,18 @@ Rating = tuple[int, float, int]
 """Movie, stars, seconds."""
 
 
-def batch_of_histories(people: list[list[Rating]], num_movies: int = NUM_MOVIES) -> UserBatch:
-    """Return people of whom nothing is known but what they rated, oldest first."""
-    rows = [(row, *rating) for row, own in enumerate(people) for rating in own]
+def batch_of_histories(users: list[list[Rating]], num_movies: int = NUM_MOVIES) -> UserBatch:
+    """Return users without profiles; ratings are given oldest first."""
+    rows = [(row, *rating) for row, own in enumerate(users) for rating in own]
     row, movie, rating, time = zip(*rows, strict=True) if rows else ((), (), (), ())
     return UserBatch(
-        x=torch.zeros(len(people), 3),
+        x=torch.zeros(len(users), 3),
         occupation=(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)),
-        row=torch.tensor(row, dtype=torch.int64),
-        movie=torch.tensor(movie, dtype=torch.int64),
+        user_index=torch.tensor(row, dtype=torch.int64),
+        movie_index=torch.tensor(movie, dtype=torch.int64),
         rating=torch.tensor(rating, dtype=torch.float32),
-        time=torch.tensor(time, dtype=torch.int64),
-        node=torch.arange(len(people)),
+        timestamp=torch.tensor(time, dtype=torch.int64),
+        node_id=torch.arange(len(users)),
         num_movies=num_movies,
         num_occupations=1,
     )
@@ -32,18 +35,25 @@ def batch_of_histories(people: list[list[Rating]], num_movies: int = NUM_MOVIES)
 
 @st.composite
 def histories(draw: st.DrawFn, most: int = NUM_MOVIES) -> list[list[Rating]]:
-    """Draw up to five people; some have no rating, some ratings the same second, some no time at all."""
-    people = []
+    """Draw up to five users; some have no ratings, some several in the same second."""
+    users = []
     for _ in range(draw(st.integers(1, 5))):
         movies = draw(st.lists(st.integers(0, NUM_MOVIES - 1), unique=True, max_size=most))
         # Whole half days, so that "within so many days" is met exactly now and then.
         times = sorted(draw(st.integers(0, 20)) * DAY // 2 for _ in movies)
-        people.append(
-            [(movie, float(draw(st.integers(1, 5))), time) for movie, time in zip(movies, times, strict=True)]
-        )
-    return people
+        users.append([(movie, float(draw(st.integers(1, 5))), time) for movie, time in zip(movies, times, strict=True)])
+    return users
 
 
-def flat(people: list[list[Rating]]) -> list[tuple[int, int, Rating]]:
-    """Return person, place and rating of every edge, in the order of the batch."""
-    return [(u, place, rating) for u, own in enumerate(people) for place, rating in enumerate(own)]
+def flat(users: list[list[Rating]]) -> list[tuple[int, int, Rating]]:
+    """Return user, position and rating of every edge, in the order of the batch."""
+    return [(u, position, rating) for u, own in enumerate(users) for position, rating in enumerate(own)]
+
+
+def replace_users(graph: Graph, **tensors: torch.Tensor) -> Graph:
+    """Return a graph whose `Graph.users` has other tensors, for example shuffled movies."""
+    made = copy.copy(graph)
+    users = dataclasses.replace(graph.users, **tensors)
+    made.__dict__.pop("user_ptr", None)
+    made.__dict__["users"] = users
+    return made

@@ -15,9 +15,9 @@ from gnnrec import Config, Dataset, Graph, Split, fit
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.registry import ENCODERS
 from gnnrec.nn import DropMask, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder, NodeFeatures
 from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures
+from gnnrec.registry import ENCODERS
 from gnnrec.sparse import Adjacency
 from gnnrec.splitting import random_split
 

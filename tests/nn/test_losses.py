@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gnnrec.registry import LOSSES
 from gnnrec.nn.losses import bpr, softmax, weighted_mse
+from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency
 
 few = settings(max_examples=50, deadline=None)
@@ -69,9 +69,7 @@ def test_weighted_squared_error_by_brute_force(case: Case, negative_weight: floa
                 expected += (1 - score) ** 2
             elif (user, movie) not in messages:
                 expected += negative_weight * score**2
-    found = weighted_mse(
-        case.z, case.targets, case.user_movie, case.question, negative_weight=negative_weight
-    ).item()
+    found = weighted_mse(case.z, case.targets, case.user_movie, case.question, negative_weight=negative_weight).item()
     assert found == pytest.approx(expected / len(case.z), rel=1e-9, abs=1e-9)
 
 

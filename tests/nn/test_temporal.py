@@ -17,9 +17,9 @@ from gnnrec import Config, Dataset, Graph
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.registry import ENCODERS
 from gnnrec.nn import Encoder, GraphTensors, TemporalPooling
 from gnnrec.nn.temporal import DateEncoding
+from gnnrec.registry import ENCODERS
 from tests.helpers.histories import DAY, NUM_MOVIES, Rating, batch_of_histories, flat, histories
 
 DIM = 4

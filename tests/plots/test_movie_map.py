@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,13 @@ class Placed(Recommender):
 
     def similarity_embeddings(self) -> torch.Tensor:
         return self.vectors
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {"vectors": self.vectors}
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return {}
 
 
 def placed(vectors: torch.Tensor, titles: list[str] | None = None, genres: list[str] | None = None) -> Placed:
@@ -191,7 +198,7 @@ def test_long_titles() -> None:
 
 def test_the_command_draws(tmp_path: Path) -> None:
     config = Config().override(["model.embedding_dim=8", "train.epochs=1"])
-    run = fit(make_sample(60, 40), config, progress=False).save(tmp_path / "run")
+    run = fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
     result = CliRunner().invoke(app, ["map", str(run), "--out", str(tmp_path / "m.png"), "--titles", "5"])
     assert result.exit_code == 0, result.output
     assert result.output.replace("\n", "") == f"saved in {tmp_path / 'm.png'}, with 5 titles"

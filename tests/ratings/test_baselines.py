@@ -27,7 +27,7 @@ from gnnrec.ratings import (
 from gnnrec.ratings.baselines import BIAS_SHRINKAGE
 from gnnrec.splitting import random_ratings_split
 from gnnrec.training.callbacks import Callback, EarlyStopping, FitState
-from tests.helpers.contract import checkerboard, sample, as_new_user
+from tests.helpers.contract import as_new_user, checkerboard, sample
 
 QUICK: dict[str, Any] = {"embedding_dim": 8, "length": 20, "epochs": 3}
 ESTIMATORS: dict[str, RatingEstimator] = {

@@ -24,7 +24,6 @@ from gnnrec.splitting import (
     Split,
     cold_both_split,
     cold_movies_by_time_split,
-    cold_movies_split,
     cold_users_split,
     random_split,
 )
@@ -211,9 +210,7 @@ def test_by_time_says_when() -> None:
 def test_row_order_does_not_matter(name: str, order: int) -> None:
     dataset = make_sample(80, 60)
     ratings = dataset.ratings.sample(frac=1, random_state=order)
-    one, other = (
-        make_split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name))
-    )
+    one, other = (make_split(d, name) for d in (dataset, Dataset(ratings, dataset.movies, dataset.users, dataset.name)))
     assert Fingerprint.of(one).digest == Fingerprint.of(other).digest
 
 
@@ -274,7 +271,9 @@ def test_equal_to_ranking_in_plain_python(name: str, candidates: str, part: str)
     elif name == "cold-movies-by-time":
         ranked = movies_of(rows)
     else:
-        ranked = {movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else NUM_FOLDS)}
+        ranked = {
+            movie for movie in movies_of(dataset.ratings) if bucket(movie) == (0 if part == "test" else NUM_FOLDS)
+        }
     hidden = pd.concat([split.train, split.valid.iloc[: None if part == "test" and split.mask != "train" else 0]])
     hidden = hidden if split.support is None else pd.concat([hidden, split.support])
     for user, recall, hit in found.itertuples(index=False):
@@ -392,62 +391,15 @@ def test_a_broken_file_of_candidates_is_named_with_its_line(tmp_path: Path) -> N
         Split.from_folder(tmp_path)
 
 
-def test_refused() -> None:
-    dataset = make_sample(80, 60)
-    for fold in (-1, 5, 1.0, True, "0"):
-        with pytest.raises(ConfigError, match="fold must be a whole number from 0 to 4"):
-            make_split(dataset, "cold-movies", fold=fold)  # type: ignore[arg-type]
-    for support in (-1, 2.5, True):
-        with pytest.raises(ConfigError, match="support must be a whole number of 0 or more"):
-            make_split(dataset, "cold-users", n_known=support)  # type: ignore[arg-type]
-    for name in ("cold-movies", "cold-movies-by-time", "cold-both"):
-        with pytest.raises(ConfigError, match="candidates must be one of held-out, all, not 'some'"):
-            make_split(dataset, name, candidates="some")
-    with pytest.raises(ConfigError, match=r"'random' has no fold to choose; these have: cold-movies, cold-users"):
-        make_split(dataset, "random", fold=1)
-    with pytest.raises(ConfigError, match="'cold-users' has no candidates to choose"):
-        make_split(dataset, "cold-users", candidates="all")
-    with pytest.raises(ConfigError, match="'cold-movies' has no support to choose"):
-        make_split(dataset, "cold-movies", n_known=3)
-    rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
-    with pytest.raises(DataError, match=r"custom has no timestamps, which unseen_movies_by_time needs"):
-        cold_movies_by_time_split(Dataset(rows))
-    with pytest.raises(DataError, match="no ratings are left for validation"):
-        cold_movies_by_time_split(Dataset(rows.assign(timestamp=[1, 2, 3])))
-    with pytest.raises(DataError, match="fold 0 holds out none of the 3 movies for test; try another fold"):
-        cold_movies_split(Dataset(rows))
-    with pytest.raises(DataError, match="first 1000 ratings known: no ratings are left for validation"):
-        cold_users_split(dataset, n_known=1000)
-
-
-def test_command_options() -> None:
-    dataset = make_sample(80, 60)
-    common = {"folder": None, "min_rating": None, "core": None, "mask": None, "history": None, "negatives": None}
-    asked = Source(protocol="cold-both", fold=2, n_known=3, candidates="all", **common)
-    expected = make_split(dataset, "cold-both", fold=2, n_known=3, candidates="all")
-    assert Fingerprint.of(asked.split(dataset)) == Fingerprint.of(expected)
-    assert Source(protocol="cold-users", n_known=0, **common).split(dataset).support.empty
-    assert Source(protocol="held-out-users", n_known=2, seed=1, **common).split(dataset).protocol == (
-        "held-out users 0.1+0.1, first 2 ratings known, seed 1"
-    )
-    for options, message in (
-        ({"protocol": None, "fold": 0}, "--fold: of a --protocol only"),
-        ({"protocol": None, "folder": Path("x"), "candidates": "all"}, "--candidates: of a --protocol only"),
-        ({"protocol": "cold-movies", "fold": 0, "seed": 1}, "--seed is of what a --protocol"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            Source(**{**common, **options})
-    with pytest.raises(ConfigError, match="'random' has no support"):
-        Source(protocol="random", n_known=1, **common).split(dataset)
-
-
 def test_support_helps() -> None:
     """On the same test rows, five known ratings say more than none: the support arrives."""
     split = make_split(make_sample(300, 200, seed=1), "cold-users", fold=1, n_known=5)
     model = EASE.fit(Graph.from_dataset(split.dataset), reg=100.0)
     options = {"ks": [10], "metrics": ["ndcg"]}
     known = evaluate(model, split, **options)["value"].item()
-    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)["value"].item()
+    unknown = evaluate(model, split.test, candidates=split.candidates_for(), mask=split.support, **options)[
+        "value"
+    ].item()
     assert known > unknown + 0.02
 
 

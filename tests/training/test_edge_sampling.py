@@ -18,8 +18,8 @@ from gnnrec.config import TrainConfig
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
-from gnnrec.registry import ENCODERS, LOSSES
 from gnnrec.nn import Encoder, GraphTensors
+from gnnrec.registry import ENCODERS, LOSSES
 from gnnrec.splitting import leave_one_out
 from gnnrec.training import edge_sampling as asking
 from gnnrec.training.edge_sampling import _loss, _newcomers, batch_loss, sample_batches
@@ -126,7 +126,8 @@ def test_known_users_until_a_moment(graph: Graph) -> None:
             assert torch.equal(getattr(then, name), getattr(users, name)[earlier])
         assert torch.equal(then.x, users.x[[user]])
         assert (
-            graph.user_edges(users.user_index[[moment]], torch.tensor([moment])).tolist() == earlier.nonzero().flatten().tolist()
+            graph.user_edges(users.user_index[[moment]], torch.tensor([moment])).tolist()
+            == earlier.nonzero().flatten().tolist()
         )
 
 
@@ -300,7 +301,9 @@ def test_short_histories_are_of_all_lengths_up_to_fifteen(monkeypatch: pytest.Mo
                                                      "movie_id": np.tile(np.arange(100), 2000)})))  # fmt: skip
     everybody = torch.arange(graph.num_users)
     encoder = encoder_for(graph, "lightgcn", 1)
-    seen = spy(monkeypatch, graph, encoder, everybody, objective="masked_edges", history_dropout=0.0, history_truncation=0.4)
+    seen = spy(
+        monkeypatch, graph, encoder, everybody, objective="masked_edges", history_dropout=0.0, history_truncation=0.4
+    )
     kept = torch.zeros(graph.num_users).index_add_(0, seen.batch.user_index, seen.keep)
     short = kept < 30  # of the others hardly anybody has lost so many: 50 of 100 stay on average
     assert short.float().mean() == pytest.approx(0.4, abs=0.04)

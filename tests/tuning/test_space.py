@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnrec import Config, ConfigError, SearchSpace
+from gnnrec.config import config_keys
 from gnnrec.tuning import Choices, Objective, Range, known_keys
 from gnnrec.tuning.space import parse_objectives
 
@@ -61,9 +62,9 @@ def test_the_config_of_a_trial() -> None:
     values = suggested(
         found,
         train__learning_rate=0.00234567,
-        model__rank_decays="[2.0, 3.0]",
+        model__position_decays="[2.0, 3.0]",
         model__modalities='["text"]',
-        model__time=True,
+        model__temporal=True,
         train__batch_size=33,
         train__id_dropout=0.3,
     )
@@ -75,8 +76,10 @@ def test_the_config_of_a_trial() -> None:
 
 
 def test_the_base_as_a_trial() -> None:
-    spec = {**RATE, "model.modalities": {"choices": [None, ["text"]]}, "model.position_decays": {"choices": [[1], [2, 3]]}}
-    found = space(spec, model={"position_decays": [2, 3]})
+    decays = {"model.position_decays": {"choices": [[1], [2, 3]]}}
+    found = space(
+        {**RATE, "model.modalities": {"choices": [None, ["text"]]}, **decays}, model={"position_decays": [2, 3]}
+    )
     assert found.base_params == {
         "train.learning_rate": 0.002, "model.modalities": None, "model.position_decays": "[2.0, 3.0]",
     }  # fmt: skip
@@ -109,10 +112,10 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        ({"train.speed": {"low": 1, "high": 2}}, "space: train.speed: unknown key; did you mean train.seed?"),
+        ({"train.speed": {"low": 1, "high": 2}}, "space: train.speed: unknown key; did you mean 'train.seed'?"),
         (
             {"learning_rate": {"low": 1, "high": 2}},
-            "space: learning_rate: unknown key; did you mean train.learning_rate?",
+            "space: learning_rate: unknown key; did you mean 'train.learning_rate'?",
         ),
         ({"train.seed": {"low": 1, "high": 2}}, "train.seed: a study cannot vary it: the best trial would be the"),
         ({"train.metric": {"choices": ["ndcg", "map"]}}, "train.metric: a study cannot vary it"),
@@ -131,7 +134,11 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ({"train.learning_rate": {"low": 0.1, "high": float("inf")}}, "low and high must be finite"),
         ({"train.learning_rate": {"low": "fast", "high": 1}}, "'fast' is not allowed: Input should be a valid number"),
         ({"model.encoder": {"low": 1, "high": 2}}, "model.encoder: not a number, so it cannot have a range"),
-        ({"model.encoder": {"choices": ["lightgcn", "gat"]}}, "'gat' is not allowed: Input should be 'lightgcn'"),
+        (
+            {"model.encoder": {"choices": ["lightgcn", "gat"]}},
+            "unknown encoder 'gat'; choose one of lightgcn, graphsage",
+        ),
+        ({"train.loss": {"choices": ["bpr", "softmx"]}}, "unknown loss 'softmx'; did you mean 'softmax'"),
         ({"model.encoder": {"choices": ["lightgcn"]}}, "choices must be a list of at least two values"),
         ({"model.position_decays": {"choices": [[1], [1.0]]}}, "'[1.0]' is repeated among the choices"),
         ({"model.position_decays": {"choices": [[1], [-1]]}}, "[-1] is not allowed: Input should be greater than 0"),
@@ -175,17 +182,23 @@ def test_the_movielens_space_contains_base_and_winner() -> None:
 # Keys of some encoders only
 
 ENCODERS = {"model.encoder": {"choices": ["lightgcn", "graphsage"]}}
-BOTH = {"model.user_degree_smoothing": {"low": 0.0, "high": 20.0}, "model.aggregation": {"choices": ["mean", "max", "sum"]}}
+BOTH = {
+    "model.user_degree_smoothing": {"low": 0.0, "high": 20.0},
+    "model.aggregation": {"choices": ["mean", "max", "sum"]},
+}
 
 
 def test_known_keys() -> None:
     keys = known_keys(Config)
     assert {key for key, one in keys.items() if one.requires} == {"model.aggregation", "model.user_degree_smoothing"}
     assert keys["model.user_degree_smoothing"].requires == ("model.encoder", frozenset({"lightgcn"}))
-    assert keys.keys() == {f"{name}.{key}" for name, section in Config() for key in type(section).model_fields}
-    assert all(
-        one.default == getattr(getattr(Config(), key.split(".")[0]), key.split(".")[1]) for key, one in keys.items()
-    )
+    assert keys.keys() == {key for key in config_keys(Config) if "." in key}
+    for encoder in ("lightgcn", "graphsage"):
+        config = Config().override([f"model.encoder={encoder}"])
+        own = {f"{name}.{key}": value for name, section in config for key, value in section}
+        assert {key: keys[key].default for key in own if key != "model.encoder"} == {
+            key: value for key, value in own.items() if key != "model.encoder"
+        }
     assert keys["train.epochs"].number is int
     assert keys["train.learning_rate"].number is float
     assert keys["model.temporal"].number is None
@@ -195,7 +208,7 @@ def test_keys_are_suggested_with_their_encoder_only() -> None:
     found = space({**BOTH, **ENCODERS, **RATE})  # the encoder comes first whatever the order of the file
     fixed = {
         "train__learning_rate": 0.002,
-        "model__history_smoothing": 7.0,
+        "model__user_degree_smoothing": 7.0,
         "model__aggregation": "max",
     }
     light = suggested(found, model__encoder="lightgcn", **fixed)
@@ -258,7 +271,7 @@ def test_overrides_that_cannot_be_read() -> None:
         "epochs=3": "cannot read 'epochs=3'; write section.key=value",
         "train.epochs=[": "cannot read the value in 'train.epochs=\\['; it is not YAML",
         "train.epochs=0": "train.epochs: Input should be greater than or equal to 1",
-        "train.epoch=2": "there is no such key; did you mean train.epochs",
+        "train.epoch=2": "there is no such key; did you mean 'train.epochs'",
     }.items():
         with pytest.raises(ConfigError, match=problem):
             space(RATE).override([assignment])
@@ -275,8 +288,8 @@ def test_objectives() -> None:
         "ndcg": "unknown objective 'ndcg'; use seconds or metric@k",
         "ndcg@0": "unknown objective 'ndcg@0'",
         "auc@10": "unknown objective 'auc@10'",
-        "seconds": "training cannot watch the first objective seconds",
-        "coverage@10,ndcg@10": "training cannot watch the first objective coverage@10; put one of ndcg, recall",
+        "seconds": "the first objective must be a validation metric, not seconds",
+        "coverage@10,ndcg@10": "the first objective must be a validation metric, not coverage@10; put one of",
         "ndcg@5,ndcg@5": "objectives must differ: ndcg@5, ndcg@5",
         "": "unknown objective ''",
     }.items():

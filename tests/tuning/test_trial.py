@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import optuna
 import pytest
 import torch
-from pydantic import TypeAdapter
 
-from gnnrec import ConfigError, Dataset, SearchSpace, Split, StudyResult, evaluate, fit, tune
-from gnnrec.datasets import make_sample
-from gnnrec.graph import Graph
-from gnnrec.models import EASE
-from gnnrec.models.base import Recommender
-from gnnrec.splitting import random_split
-from gnnrec.tuning import KnownKey, PruningCallback
+from gnnrec import Split, StudyResult, evaluate, fit, tune
+from gnnrec.evaluation import validate
+from gnnrec.training.callbacks import FitState
+from gnnrec.tuning import PruningCallback
 from gnnrec.tuning.report import render_report
-from gnnrec.tuning.tunable import EpochCallback
 from gnnrec.tuning.tune import tuning_split
 from tests.helpers.tuning import MODEL, SPACE, TRAIN, fail_fits
 
@@ -34,11 +25,12 @@ def test_recorded_values_are_those_of_fit(small: Split, six_trials: tuple[StudyR
     rate, width = row["train.learning_rate"], row["model.embedding_dim"]
     config = result.space.base.override([f"train.learning_rate={rate}", f"model.embedding_dim={width}"])
     split = tuning_split(small, result.space)
-    model = fit(split, config, progress=False)
+    model = fit(split, config=config, progress=False)
     reached = [entry["ndcg@10"] for entry in model.history]
     assert row["ndcg@10"] == max(reached)
     assert row["best_epoch"] == reached.index(max(reached)) + 1
     assert row["epochs"] == len(reached)
+    assert row["ndcg@10"] == validate(model, split, "ndcg", 10)
     coverage = evaluate(model, split.valid, ks=(10,), metrics=("coverage",), candidates=split.candidates_for("valid"))
     assert row["coverage@10"] == coverage["value"].iloc[0]
 
@@ -55,7 +47,7 @@ def test_the_callback_reports_and_prunes() -> None:
         callback = PruningCallback(trial, "ndcg@20", prune=prune)
         try:
             for epoch, value in enumerate(values, start=1):
-                callback.on_epoch_end(SimpleNamespace(epoch=epoch, metrics={"ndcg@20": value, "loss": 1.0}))
+                callback.on_epoch_end(FitState(epoch=epoch, metrics={"ndcg@20": value, "recall@20": 1.0}))
         except optuna.TrialPruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -71,6 +63,14 @@ def test_the_callback_reports_and_prunes() -> None:
     recorded = run([0.1, 0.1, 0.1], prune=False)
     assert len(recorded.history) == 3
     assert study.trials[2].intermediate_values == {}
+
+
+def test_epochs_without_the_metric_are_counted_only() -> None:
+    trial = optuna.create_study(direction="maximize").ask()
+    callback = PruningCallback(trial, "recall@10")
+    for epoch in (1, 2):
+        callback.on_epoch_end(FitState(epoch=epoch, metrics={"ndcg@20": 0.5}))
+    assert (callback.num_epochs, callback.history) == (2, [])
 
 
 def test_bad_trials_are_pruned(small: Split) -> None:
@@ -117,12 +117,13 @@ def test_a_loss_that_is_not_finite_is_a_failure(small: Split) -> None:
 
 def test_a_refused_combination_is_a_failure(small: Split) -> None:
     spec = {"model.hidden_dim": {"choices": [0, 8]}}
-    space = {"model": {**MODEL, "temporal": True, "date_features": True, "hidden_dim": 8}, "train": TRAIN, "space": spec}
+    model = {**MODEL, "temporal": True, "date_features": True, "hidden_dim": 8}
+    space = {"model": model, "train": TRAIN, "space": spec}
     result = tune(small, space, trials=4, progress=False)
     refused = result.trials[result.trials["model.hidden_dim"] == 0]
     assert len(refused)
     assert (refused["state"] == "failed").all()
-    assert refused["reason"].str.contains("date_features is for the hidden layer").all()
+    assert refused["reason"].str.contains("date_features needs the hidden layer").all()
     assert (result.trials.loc[result.trials["model.hidden_dim"] == 8, "state"] != "failed").all()
 
 
@@ -131,55 +132,3 @@ def test_bugs_are_not_hidden(small: Split, monkeypatch: pytest.MonkeyPatch, erro
     fail_fits(monkeypatch, {1: error})
     with pytest.raises(type(error), match="a bug"):
         tune(small, SPACE, trials=3, progress=False)
-
-
-# Other models than the graph network
-
-
-@dataclass(frozen=True)
-class TunableEASE:
-    """EASE, whose configurations are mappings of its only hyperparameter and which has no epochs."""
-
-    keys: dict[str, KnownKey] = field(default_factory=lambda: {"reg": KnownKey(TypeAdapter(float), float, 1000.0)})
-    fixed: dict[str, str] = field(default_factory=dict)
-    watched_metrics: tuple[str, ...] = ("ndcg", "recall")
-
-    def make_config(self, values: dict[str, Any], where: str) -> dict[str, Any]:
-        return {"reg": 1000.0, **values}
-
-    def to_mapping(self, config: dict[str, Any]) -> dict[str, Any]:
-        return dict(config)
-
-    def validation_metric(self, config: dict[str, Any]) -> str:
-        return "ndcg@10"
-
-    def watch(self, config: dict[str, Any], metric: str, k: int) -> dict[str, Any]:
-        return config
-
-    def holdout(self, dataset: Dataset, config: dict[str, Any]) -> Split:
-        return random_split(dataset, (0.9, 0.1, 0.0), seed=0)
-
-    def fit(self, data: Split, config: dict[str, Any], callbacks: Sequence[EpochCallback]) -> Recommender:
-        return EASE.fit(Graph.from_dataset(data.dataset), **config)
-
-
-def test_any_model_can_be_tuned(tmp_path: Path) -> None:
-    space = SearchSpace.from_mapping(
-        {"reg": 100.0, "space": {"reg": {"low": 1.0, "high": 1000.0, "log": True}}}, tunable=TunableEASE()
-    )
-    lines: list[str] = []
-    result = tune(make_sample(60, 40), space, trials=3, out=tmp_path, progress=False, log=lines.append)
-    assert (result.trials["state"] == "complete").all()
-    assert result.base_trial is not None
-    assert result.base_trial.config == {"reg": 100.0}
-    split = tuning_split(make_sample(60, 40), space)
-    model = space.tunable.fit(split, result.best, [])
-    frame = evaluate(model, split.valid, ks=(10,), metrics=("ndcg",), candidates=split.candidates_for("valid"))
-    assert result.best_value == frame["value"].iloc[0] == result.trials["ndcg@10"].max()
-    assert result.trials["epochs"].isna().all()
-    assert (result.trials["seconds"] > 0).all()
-    assert lines[0].startswith(f"[1/3] trial 0: ndcg@10 {result.base_trial.values['ndcg@10']:.4f} after ")
-    assert f"reg: {result.best['reg']}\n" in (tmp_path / "best.yaml").read_text()
-    # The space is for this model only.
-    with pytest.raises(ConfigError, match=r"train\.epochs: unknown key"):
-        SearchSpace.from_mapping({"space": {"train.epochs": {"low": 1, "high": 2}}}, tunable=TunableEASE())

@@ -71,13 +71,15 @@ def test_a_tenth_of_a_dataset_is_held_out() -> None:
     result = tune(dataset, SPACE, trials=1, progress=False)
     held_out = random_split(dataset, (0.9, 0.1, 0.0), seed=0)
     assert (result.data["train"], result.data["valid"]) == (len(held_out.train), len(held_out.valid))
-    assert result.best_value == max(entry["ndcg@10"] for entry in fit(dataset, result.best, progress=False).history)
+    assert result.best_value == max(
+        entry["ndcg@10"] for entry in fit(dataset, config=result.best, progress=False).history
+    )
 
 
-def test_training_watches_the_first_objective(small: Split) -> None:
+def test_epochs_are_selected_by_the_first_objective(small: Split) -> None:
     result = tune(small, SPACE, trials=2, objectives="recall@5", progress=False)
     assert (result.best.train.metric, result.best.train.k) == ("recall", 5)
-    history = fit(tuning_split(small, result.space), result.best, progress=False).history
+    history = fit(tuning_split(small, result.space), config=result.best, progress=False).history
     assert result.best_value == max(entry["recall@5"] for entry in history)
 
 
@@ -108,7 +110,7 @@ def test_the_study_stops_if_the_first_trials_fail(small: Split, tmp_path: Path) 
 def test_unusable_data_end_the_study(small: Split, tmp_path: Path) -> None:
     parts = {part: getattr(small, part).drop(columns="timestamp") for part in ("train", "valid", "test")}
     space = {"model": MODEL, "train": TRAIN, "space": {"model.temporal": {"choices": [False, True]}}}
-    with pytest.raises(DataError, match=r"has no timestamps, which model\.time=true needs"):
+    with pytest.raises(DataError, match=r"has no timestamps, which model\.temporal=true needs"):
         tune(replace_rows(small, **parts), space, trials=20, storage=tmp_path / "journal", progress=False)
     assert read_study(tmp_path / "journal").trials["state"].iloc[-1] == "lost"
     with pytest.raises(DataError, match="there are no validation rows to compare trials on"):
@@ -132,10 +134,10 @@ def test_an_interrupted_study_continues(small: Split, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"trials": 0}, "trials must be at least 1, not 0"),
-        ({"time_limit": 0}, "time_limit must be above 0 seconds, not 0"),
-        ({"pruner_warmup": -1}, "pruner_warmup must not be negative, not -1"),
-        ({"objectives": "seconds"}, "training cannot watch the first objective seconds"),
+        ({"trials": 0}, "trials must be an integer of at least 1, not 0"),
+        ({"time_limit": 0}, "time_limit must be a number above 0, not 0"),
+        ({"pruner_warmup": -1}, "pruner_warmup must be an integer of at least 0, not -1"),
+        ({"objectives": "seconds"}, "the first objective must be a validation metric, not seconds"),
         ({"storage": "redis://host"}, "unsupported database redis; use a path, or sqlite, postgresql, mysql"),
         ({"storage": "://"}, "the storage is not a valid URL"),
         ({"space": {"space": {}}}, "the section space: is missing or empty"),

@@ -61,16 +61,16 @@ def test_a_column_of_the_movies(mine: Path) -> None:
     run("--dataset", mine / "mine", "--plots", "blurb", "--text-encoder", "tfidf:2", "--out", mine / "out")
     assert list(load_features(mine / "out")) == ["text"]
     message = run("--dataset", mine / "mine", "--out", mine / "out", status=1)
-    assert "mine has no plots of its own; give --posters, --plots, or ready-made vectors" in message
+    assert "mine has no plots; give --posters, --plots, or ready-made embeddings" in message
 
 
-def test_ready_made_vectors(mine: Path) -> None:
+def test_ready_made_embeddings(mine: Path) -> None:
     np.save(mine / "p.npy", np.eye(4, 3))
     pd.DataFrame({"movieId": [4, 3, 2, 1]}).to_csv(mine / "index.csv", index=False)
     pd.DataFrame({"movieId": [2, 99], "x": [1.5, 2.0]}).to_csv(mine / "t.csv", index=False)
-    words = ("--dataset", mine / "mine", "--out", mine / "out", "--poster-vectors", mine / "p.npy")
-    text = run(*words, "--poster-ids", mine / "index.csv", "--text-vectors", mine / "t.csv")
-    assert "poster: ContentEmbeddings(4 movies, 3 wide: from p.npy)" in text
+    words = ("--dataset", mine / "mine", "--out", mine / "out", "--poster-embeddings", mine / "p.npy")
+    text = run(*words, "--poster-ids", mine / "index.csv", "--text-embeddings", mine / "t.csv")
+    assert "poster: ContentEmbeddings(4 movies, 3 dimensions: from p.npy)" in text
     loaded = load_features(mine / "out")
     assert loaded["poster"].aligned([1, 4])[0].tolist() == [[0, 0, 0], [1, 0, 0]]
     assert loaded["text"].aligned([2])[0].tolist() == [[1.5]]
@@ -81,14 +81,14 @@ def test_ready_made_vectors(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--poster-vectors", "x.npy", "--posters", "posters"], "give either --poster-vectors or what to make them of"),
-        (["--text-ids", "x.csv"], "--text-ids are the ids of --text-vectors"),
+        (["--poster-embeddings", "x.npy", "--posters", "posters"], "either --poster-embeddings or what to encode"),
+        (["--text-ids", "x.csv"], "--text-ids needs --text-embeddings"),
         (["--plots", "fullplot.csv", "--text-encoder", "word2vec"], "unknown feature encoder 'word2vec'"),
         (["--posters", "nowhere"], "nowhere is not a folder of posters"),
         (["--posters", "posters", "--image-encoder", "color", "--batch-size", "0"], "batch_size must be"),
     ],
 )
-def test_mistakes_are_one_line(mine: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:
+def test_errors_are_one_line(mine: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:
     monkeypatch.chdir(mine)
     text = run("--dataset", "mine", *words, "--out", "out", status=1)
     assert text.startswith("error:") and message in text
@@ -102,7 +102,7 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     assert "warning: " in text and "the poster counts as missing" in text and "features.py" not in text
     monkeypatch.setattr(store.EmbeddingCache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     text = run(*words, mine / "other", status=130)
-    assert "stopped; what was encoded is in" in text and "the same command goes on" in text
+    assert "stopped; what was encoded is in" in text and "the same command continues" in text
 
 
 @pytest.mark.real_data("ml-1m/posters", "ml-1m/fullplot.csv")
