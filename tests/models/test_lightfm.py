@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from gnnrec import ConfigError, DataError, Graph, NewUser, Recommender, Split
+from gnnrec import ConfigError, DataError, Dataset, Graph, NewUser, Recommender, Split
 from gnnrec.datasets import make_sample
 from gnnrec.models import LightFM, Popularity
 from gnnrec.models.content import content_matrix
@@ -85,7 +83,7 @@ def test_ids_without_training_ratings_have_no_embedding(fitted: LightFMModel, co
 
 def test_other_users_are_refused(fitted: LightFMModel) -> None:
     data = fitted.graph.dataset
-    reversed_users = replace(data, users=data.users.iloc[::-1].reset_index(drop=True))
+    reversed_users = Dataset(data.ratings, data.movies, data.users.iloc[::-1].reset_index(drop=True))
     with pytest.raises(DataError, match="was trained on other users"):
         fitted.with_graph(Graph.from_dataset(reversed_users))
 

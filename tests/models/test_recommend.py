@@ -135,29 +135,29 @@ def test_more_users_than_a_chunk(model, monkeypatch):
 @pytest.mark.parametrize(
     ("users", "message"),
     [
-        (99, "user 99 is not in the graph; pass a NewUser, or add their ratings with add_ratings"),
+        (99, "user 99 is not in the graph; pass a NewUser, or add ratings with add_ratings"),
         ([1, 99], "user 99 is not in the graph"),
         ("ann", "user 'ann' is not in the graph"),
         ([], "the list of users is empty"),
         ({99: 5}, "movie 99 is not in the graph"),
-        ({"Haet (1995)": 5}, r"movie 'Haet \(1995\)' is not known; did you mean 'Heat \(1995\)'"),
-        ({"Xqzw": 5}, "movie 'Xqzw' is not known$"),
-        ({"Twin (1990)": 5}, r"2 movies are called 'Twin \(1990\)' \(ids 40, 50\); name one by its id"),
+        ({"Haet (1995)": 5}, r"unknown movie 'Haet \(1995\)'; did you mean 'Heat \(1995\)'"),
+        ({"Xqzw": 5}, "unknown movie 'Xqzw'$"),
+        ({"Twin (1990)": 5}, r"2 movies have the title 'Twin \(1990\)' \(ids 40, 50\); give an id"),
         ({10: float("nan")}, "the rating of 10 is nan; give a finite number"),
         ({10: float("inf")}, "the rating of 10 is inf"),
         ({10: "good"}, "the rating of 10 is 'good'"),
         ({10: 5, "Heat (1995)": 4}, r"movie 10 is rated twice \(by id and by title\?\)"),
-        (NewUser(ratings="Heat (1995)"), "not one text"),
-        (NewUser(age=-3), "age -3 is not an age"),
-        (NewUser(age="old"), "age 'old' is not an age"),
-        (NewUser(gender="X"), "gender 'X' is not known; known are"),
-        (NewUser(occupation="artisan"), "occupation 'artisan' is not known; known are, for example: artist"),
+        (NewUser(ratings="Heat (1995)"), r"ratings must be a mapping \{movie: rating\} or a list of movies, not 'Heat"),
+        (NewUser(age=-3), "age -3 is not between 0 and 150 years"),
+        (NewUser(age="old"), "age 'old' is not between 0 and 150 years"),
+        (NewUser(gender="X"), "unknown gender 'X'; choose, for example, from F, M"),
+        (NewUser(occupation="artisan"), "unknown occupation 'artisan'; choose, for example, from artist"),
         (pd.DataFrame({"movie_id": [10]}), "needs a user_id column; found movie_id"),
         (pd.DataFrame({"user_id": [5, 5], "movie_id": [10, 10]}), "users row 1: .* user 5 and movie 10 repeats"),
         (pd.DataFrame({"user_id": ["a", None], "movie_id": [10, 20]}), "users row 1: .* movie 20 is missing an id"),
     ],
 )
-def test_people_it_refuses(model, users, message):
+def test_wrong_users(model, users, message):
     with pytest.raises(DataError, match=message):
         recommend(model, users)
 
