@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gnnrec import ConfigError, Dataset, fit
+from gnnrec import ConfigError, fit
 from gnnrec.models import ALS, EASE, LightFM, Popularity
 from gnnrec.registry import MODELS
 from tests.helpers.contract import CHECKS, Check, Subject, run_checks, sample
@@ -108,13 +108,13 @@ def test_fit_by_name_class_and_instance() -> None:
         fit(sample().dataset, 5)  # type: ignore[arg-type]
 
 
-def test_missing_packages(monkeypatch: pytest.MonkeyPatch, dataset: Dataset = sample().dataset) -> None:
+def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for cls, package in ((ALS, "implicit"), (LightFM, "lightfm")):
         with pytest.raises(
             ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"
         ):
-            cls().fit(dataset)
+            cls().fit(sample().dataset)
     missing = [name for name in SMALL if MODELS.get(name).package is not None]
     assert missing == ["als", "bpr", "lightfm"]
 
