@@ -48,7 +48,9 @@ def run_process(*arguments: object, **environment: str) -> subprocess.CompletedP
     """Run ``python -m gnnrec`` in a process of its own."""
     command = [sys.executable, "-m", "gnnrec", *map(str, arguments)]
     paths = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": paths} | environment, capture_output=True, timeout=300)
+    return subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths} | environment, capture_output=True, timeout=300
+    )
 
 
 def cells(output: str) -> list[list[str]]:
