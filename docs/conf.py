@@ -20,8 +20,14 @@ import make_reference  # noqa: E402
 import gnnrec  # noqa: E402
 
 # Settings and commands are documented from the code, the numbers of the model card from results: they cannot be outdated.
-make_reference.write(HERE / "_build" / "generated")
-make_card.write(HERE / "_build" / "generated")
+GENERATED = HERE / "_build" / "generated"
+make_reference.write(GENERATED)
+make_card.write(GENERATED)
+REPOSITORY = "https://github.com/gnnrec/gnnrec"
+changelog = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+(GENERATED / "changelog.md").write_text(
+    changelog.replace("](CONTRIBUTING.md", f"]({REPOSITORY}/blob/main/CONTRIBUTING.md"), encoding="utf-8"
+)
 
 project = "gnnrec"
 author = copyright = "The gnnrec authors"
@@ -35,6 +41,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "inline_figures",
+    "plain_types",
 ]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -78,13 +85,13 @@ PACKAGES = (
     "gnnrec.graph",
     "gnnrec.plots",
 )
-KINDS = ("Functions", "Classes", "Exceptions", "Data")
+KINDS = ("Functions", "Classes", "Exceptions")
 
 
 def _kind(value: Any) -> str:
     if inspect.isclass(value):
         return "Exceptions" if issubclass(value, BaseException) else "Classes"
-    return "Functions" if inspect.isroutine(value) else "Data"
+    return "Functions" if inspect.isroutine(value) else "Data"  # documented where it is used
 
 
 def _public(package: str) -> SimpleNamespace:
@@ -119,7 +126,7 @@ html_theme_options = {
     "light_logo": "logo-light.svg",
     "dark_logo": "logo-dark.svg",
     "sidebar_hide_name": True,
-    "source_repository": "https://github.com/gnnrec/gnnrec/",
+    "source_repository": f"{REPOSITORY}/",
     "source_branch": "main",
     "source_directory": "docs/",
     "light_css_variables": {

@@ -478,7 +478,6 @@ def benchmark(
     used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
     used |= {row: model.model_dump(mode="json") for row, model, _ in entries if isinstance(model, BaseEstimator)}
     report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
-    lists: dict[str, Any] = {"ks": ks, "metrics": metrics, "mask": mask, "history": history}
     say = log or logger.info
     first_error: Exception | None = None
     for row, model, settings in entries:
@@ -490,7 +489,9 @@ def benchmark(
         try:
             for seed in range(first_seed, first_seed + (seeds if seeded else 1)):
                 fitted, seconds = timed(partial(fit_best, model, split, config=settings, seed=seed, **options))
-                found = compare({row: fitted}, split, fit_seconds={row: seconds}, **lists)
+                found = compare(
+                    {row: fitted}, split, ks=ks, metrics=metrics, mask=mask, history=history, fit_seconds={row: seconds}
+                )
                 if not found:
                     raise DataError("none of the metrics is defined on these test ratings")
                 first = next((one for one in found if one["metric"] == "ndcg"), found[0])

@@ -21,7 +21,7 @@ class InlineFigures(SphinxPostTransform):
         """Replace them in one page."""
         for image in list(self.document.findall(nodes.image)):
             path = Path(self.app.srcdir) / image["uri"]
-            if path.suffix != ".svg" or path.parent.name != "pictures":
+            if path.suffix != ".svg" or path.parent.name != "pictures" or not path.is_file():
                 continue
             width = f' style="max-width:{image["width"]}"' if "width" in image else ""
             drawing = path.read_text(encoding="utf-8").replace(

@@ -10,9 +10,12 @@ import typer
 from pydantic import BaseModel
 
 from gnnrec.cli import app
-from gnnrec.config import Config
+from gnnrec.config import ModelConfig, RatingConfig, TrainConfig, model_config_class
+from gnnrec.registry import ENCODERS, LOSSES, METRICS
 
 SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+REGISTERED = {"model.encoder": ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
+"""Settings that name something registered."""
 
 
 def write(folder: Path) -> None:
@@ -23,18 +26,38 @@ def write(folder: Path) -> None:
 
 
 def config_reference() -> str:
-    """Return a table for each section of `Config`."""
-    parts = []
-    for section, field in Config.model_fields.items():
-        model = field.annotation
-        assert isinstance(model, type)
-        assert issubclass(model, BaseModel)
-        rows = [
-            (_linked(f"{section}.{name}"), f"`{_plain(key.default)}`", f"{key.description} {_values(key)}")
-            for name, key in model.model_fields.items()
-        ]
-        parts += [f"## {section}", model.__doc__ or "", _table(("key", "default", "meaning"), rows)]
+    """Return a table for each section of `Config`, the settings of each encoder, and those of the rating model."""
+    parts = [
+        "## model",
+        "Architecture of the network; every encoder has these settings.",
+        _settings("model", ModelConfig),
+    ]
+    for name in ENCODERS.names():
+        settings = model_config_class(name)
+        if settings.model_fields.keys() - ModelConfig.model_fields.keys():
+            parts += [f"### Only for `model.encoder: {name}`", _settings("model", settings, ModelConfig)]
+    parts += ["## train", "Training of the network.", _settings("train", TrainConfig)]
+    parts += [
+        "## Rating model",
+        "Settings of the rating model: keyword arguments of `gnnrec.fit_rating_model` and fields of `gnnrec.RatingConfig`.",
+        _settings("rating", RatingConfig),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _settings(section: str, settings: type[BaseModel], base: type[BaseModel] | None = None) -> str:
+    """Return the table of the settings that a class has beyond its base."""
+    shared = base.model_fields if base else {}
+    rows = [
+        (
+            _linked(f"{section}.{name}"),
+            f"`{_yaml(key.get_default(call_default_factory=True))}`",
+            f"{_prose(key.description)} {_values(f'{section}.{name}', key)}",
+        )
+        for name, key in settings.model_fields.items()
+        if name not in shared
+    ]
+    return _table(("key", "default", "meaning"), rows)
 
 
 def cli_reference() -> str:
@@ -55,28 +78,30 @@ def cli_reference() -> str:
 
 
 def _linked(key: str) -> str:
-    """Return a key as a link to its own line, which other pages name in the same way: ``(#train.seed)``."""
+    """Return a key that links to its own row; other pages link to it in the same way: ``(#train.seed)``."""
     return f'[[`{key}`](#{key})]{{id="{key}"}}'
 
 
-def _values(field: Any) -> str:
-    """Return what a setting may be, in italics; nothing for free text."""
+def _values(name: str, field: Any) -> str:
+    """Return the values that a setting accepts, in italics; nothing for free text."""
+    if name in REGISTERED:
+        return f"*{', '.join(REGISTERED[name].names())}*"
     if get_origin(field.annotation) is Literal:
         return f"*{', '.join(get_args(field.annotation))}*"
     bounds = [
-        f"{word} {_plain(limit)}"
+        f"{word} {_yaml(limit)}"
         for rule in field.metadata
         for sign, word in SIGNS.items()
         if (limit := getattr(rule, sign, None)) is not None
     ]
-    kind = {int: "whole number", float: "number", bool: "true or false"}.get(field.annotation, "")
+    kind = {int: "integer", float: "number", bool: "true or false"}.get(field.annotation, "")
     return f"*{', '.join(filter(None, (kind, ' and '.join(bounds))))}*" if kind else ""
 
 
-def _plain(value: Any) -> str:
+def _yaml(value: Any) -> str:
     """Return a value as it is written in YAML."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_plain, value))}]"
+        return f"[{', '.join(map(_yaml, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -99,8 +124,8 @@ def _default(parameter: Any) -> str:
 
 
 def _prose(text: str | None) -> str:
-    """Return a help text on one line, options in it as code: two hyphens would become a dash."""
-    line = " ".join((text or "").split()).replace("|", "\\|")
+    """Return a text on one line, with options as code: two hyphens would become a dash."""
+    line = " ".join((text or "").replace("``", "`").split()).replace("|", "\\|")
     return re.sub(r"`[^`]*`|--[a-z-]+", lambda found: f"`{found[0].strip('`')}`", line)
 
 

@@ -20,7 +20,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
         lambda run, d, s: ("evaluate", run, "--split", s, "--protocol", "random"),
         "give --split or --protocol, not both",
     ),
-    "protocol": (lambda run, d, s: ("train", "--protocol", "fair"), "unknown protocol 'fair'; choose one of random, rec"),
+    "protocol": (lambda run, d, s: ("train", "--protocol", "fair"), "unknown protocol 'fair'; choose one of random"),
     "protocol typo": (lambda run, d, s: ("train", "--protocol", "recbol"), "did you mean 'recbole'?"),
     "protocol option": (
         lambda run, d, s: ("train", "--protocol", "random:fold=1"), "the random protocol has no option 'fold'",
@@ -29,7 +29,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
         lambda run, d, s: ("benchmark", "--dataset", d, "--protocol", "random:history=test", "--models", "ease"),
         "history must be one of train, train+valid, not 'test'",
     ),
-    "no value": (lambda run, d, s: ("train", "--protocol", "random:seed=3,fold"), "cannot read 'fold'; write name=value"),
+    "no value": (lambda run, d, s: ("train", "--protocol", "random:seed=3,fold"), "cannot read 'fold'; write name"),
     "split option": (
         lambda run, d, s: ("train", "--dataset", d, "--split", f"{s}:k_core=5"),
         "a split folder has no option 'k_core'; its options are mask, history, negatives, seed",
@@ -47,7 +47,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "time limit": (
         lambda run, d, s: ("train", "--dataset", "sample:num_users=20", "--time-limit", "0"), "above 0",
     ),
-    "no models": (lambda run, d, s: ("benchmark", "--dataset", "sample:num_users=40", "--models", ","), "no model is given"),
+    "no models": (lambda run, d, s: ("benchmark", "--dataset", "sample:num_users=40", "--models", ","), "no model is"),
     "model": (lambda run, d, s: ("benchmark", "--models", "gnn,magic"), "unknown model 'magic'; choose one of gnn"),
     "model of train": (lambda run, d, s: ("train", "--model", "eas"), "unknown model 'eas'; did you mean 'ease'?"),
     "hyperparameter": (
