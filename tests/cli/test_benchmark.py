@@ -162,7 +162,7 @@ def test_protocols_and_their_options(dataset: Path, tmp_path: Path) -> None:
         output = succeeds("benchmark", *words)
         expected = split(whole, text.partition(":")[0], **options)
         assert repr(expected) in output
-        fingerprint = Fingerprint.of(expected)
+        fingerprint = Fingerprint.from_split(expected)
         assert digests(tmp_path / "x.json") == {fingerprint.digest}
         assert f"{fingerprint.digest} = mine" in output
         seen.add(fingerprint.digest)

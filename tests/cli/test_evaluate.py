@@ -75,7 +75,7 @@ def test_another_folder_and_its_options(run: Path, split_folder: Path, test_spli
         assert [row["value"] for row in rows] == frame["value"].tolist()
     sampled = test_split.with_negatives(4, seed=3)
     words = ("evaluate", run, "--split", f"{split_folder}:negatives=4,seed=3", "--json")
-    assert {row["fingerprint"] for row in json.loads(succeeds(*words))} == {Fingerprint.of(sampled).digest}
+    assert {row["fingerprint"] for row in json.loads(succeeds(*words))} == {Fingerprint.from_split(sampled).digest}
     sampled.negatives.to_csv(tmp_path / "n.csv", index=False)  # type: ignore[union-attr]
     words = ("evaluate", run, "--split", f"{split_folder}:negatives={tmp_path / 'n.csv'}", "--json")
     frame = evaluate(load(run), sampled)
@@ -92,7 +92,7 @@ def test_a_run_keeps_its_protocol(dataset: Path, tmp_path: Path) -> None:
     # The split in the run and the protocol by name are the same.
     for options in ((), arguments):
         rows = json.loads(succeeds("evaluate", folder, *options, "--json"))
-        assert {row["fingerprint"] for row in (*trained, *rows)} == {Fingerprint.of(expected).digest}
+        assert {row["fingerprint"] for row in (*trained, *rows)} == {Fingerprint.from_split(expected).digest}
         assert [row["value"] for row in rows] == frame["value"].tolist()
 
 

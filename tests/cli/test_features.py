@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from typer.testing import CliRunner
 
 from gnnrec.cli import app
 from gnnrec.data import Dataset
-from gnnrec.datasets import load_dataset
-from gnnrec.features import encode_posters, find_plots, load_features, store
+from gnnrec.features import load_features, store
 
 PLOTS = ["a ship is lost in space", "space and a ship", "a wedding in spring", "spring, and a wedding cake"]
 
@@ -103,19 +101,3 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(store.EmbeddingCache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     text = run(*words, mine / "other", status=130)
     assert "stopped; what was encoded is in" in text and "the same command continues" in text
-
-
-@pytest.mark.real_data("ml-1m/posters", "ml-1m/fullplot.csv")
-@pytest.mark.skipif("GNNREC_DATA" not in os.environ, reason="set GNNREC_DATA to the folder that holds ml-1m/")
-def test_on_the_real_movielens(tmp_path: Path) -> None:
-    data, folder = load_dataset("ml-1m"), Path(os.environ["GNNREC_DATA"]) / "ml-1m"
-    if not (folder / "posters").is_dir() or not (folder / "fullplot.csv").is_file():
-        pytest.skip(f"{folder} has no posters/ or fullplot.csv")
-    plots = find_plots(data, folder / "fullplot.csv")
-    assert len(plots.items) + len(plots.missing) == data.num_movies and len(plots.items) > 3800
-    few = data.movies["movie_id"].iloc[:200].tolist()
-    vectors = encode_posters(few, folder / "posters", "color", out=tmp_path, progress=False)
-    assert len(vectors) > 150
-    np.testing.assert_allclose(np.linalg.norm(vectors.values, axis=1), 1, rtol=1e-5)
-    again = load_features(tmp_path)["poster"]
-    assert again.movie_ids.tolist() == vectors.movie_ids.tolist()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import typer
-from gnnrec.cli.fetching import fetch
 from typer.testing import CliRunner
 
+from gnnrec.cli.fetch import fetch
 from gnnrec.datasets import load_dataset
 from tests.helpers.http_server import Reply, Server
 from tests.helpers.movie_service import four_movies, running_movie_service

@@ -105,7 +105,7 @@ def test_a_title_that_ends_like_a_rating(tmp_path: Path) -> None:
         found = json.loads(succeeds("recommend", run, "--rating", text, "--json"))
         expected = recommend(model, NewUser(ratings={"1+1=2": rating}))
         assert [row["title"] for row in found] == expected["title"].tolist() == ["Heat (1995)", "Alien (1979)"]
-    assert fails("recommend", run, "--rating", "1+1=9").startswith("movie '1+1' is not known")
+    assert fails("recommend", run, "--rating", "1+1=9").startswith("unknown movie '1+1'; did you mean '1+1=2'")
 
 
 def test_other_models(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""A file outside the package with a model, a loss, a metric, a protocol and a dataset, used by name in commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.cli import HOME, QUICK, cells, run_process
+
+PLUGIN = '''
+from typing import ClassVar
+
+import pandas as pd
+import torch
+from pydantic import Field
+
+from gnnrec import (
+    Dataset, Estimator, Protocol, Recommender, register_dataset, register_loss, register_metric, register_model,
+    register_protocol,
+)
+
+
+@register_metric("first_hit")
+def first_hit(hits, num_relevant):
+    """Return 1 where the first movie is relevant."""
+    return hits[:, 0].float()
+
+
+@register_loss("shrink")
+def shrink(user_embeddings, movie_embeddings, observed, supervision, generator, offset=0.0):
+    """Return the size of all embeddings plus a constant."""
+    return 0 * (user_embeddings.square().mean() + movie_embeddings.square().mean()) + offset
+
+
+class FittedByOrder(Recommender):
+    """Ranks movies by their place in the movie table."""
+
+    def __init__(self, graph, estimator):
+        self.graph, self.estimator, self.name = graph, estimator, "by-order"
+
+    @property
+    def hyperparameters(self):
+        return self.estimator.model_dump()
+
+    def score(self, users):
+        return self.estimator.sign * torch.arange(self.graph.num_movies).float().repeat(users.num_users, 1)
+
+    def with_graph(self, graph):
+        return FittedByOrder(graph, self.estimator)
+
+    def similarity_embeddings(self):
+        return torch.ones(self.graph.num_movies, 1)
+
+    def state(self):
+        return {"none": torch.zeros(1)}
+
+
+@register_model("by-order", grid=[{"sign": 1}, {"sign": -1}])
+class ByOrder(Estimator):
+    """First or last movies first."""
+
+    name: ClassVar[str] = "by-order"
+    sign: int = Field(1, ge=-1, le=1)
+
+    def fit_graph(self, graph, run):
+        return FittedByOrder(graph, self)
+
+    def restore(self, graph, state):
+        return FittedByOrder(graph, self)
+
+
+@register_dataset("tiny")
+def tiny(num_users=30):
+    """Every user rates ten movies in a row."""
+    rows = [(u, (u + m) % 20, 5, 100 * u + m) for u in range(num_users) for m in range(10)]
+    return Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating", "timestamp"]), name="tiny")
+
+
+register_protocol("half")(Protocol("random", "half of the ratings", {"fractions": (0.5, 0.1, 0.4)}))
+'''
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the plugin in it."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "my_plugin.py").write_text(PLUGIN)
+    return folder
+
+
+def run(home: Path, *arguments: object) -> str:
+    """Run a command in the folder of the plugin, in a process of its own."""
+    command = [sys.executable, "-m", "gnnrec", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", ["my_plugin", "my_plugin.py"])
+def test_benchmark(home: Path, plugin: str) -> None:
+    output = run(
+        home, "benchmark", "--dataset", "tiny", "--protocol", "half:seed=2", "--models", "by-order,ease",
+        "--metric", "ndcg", "--metric", "first_hit", "--plugin", plugin,
+    )  # fmt: skip
+    assert "Split('tiny', random per user 0.5/0.1/0.4, seed 2: 150 train, 30 valid, 120 test)" in output
+    assert [row[0] for row in cells(output)] == ["by-order", "ease"]
+    assert "first hit@10" in output
+
+
+@pytest.mark.slow
+def test_train_evaluate_and_recommend(home: Path) -> None:
+    output = run(
+        home, "--plugin", "my_plugin", "train", "--model", "by-order", "--set", "sign=-1",
+        "--dataset", "tiny:num_users=25", "--protocol", "half", "--out", "run",
+    )  # fmt: skip
+    assert "Split('tiny', random per user 0.5/0.1/0.4, seed 0: 125 train, 25 valid, 100 test)" in output
+    rows = json.loads(run(home, "evaluate", "run", "--metric", "first_hit", "--json", "--plugin=my_plugin"))
+    assert [(row["metric"], row["k"]) for row in rows] == [("first_hit", 10), ("first_hit", 20)]
+    assert 0 <= rows[0]["value"] == rows[1]["value"] <= 1
+    found = json.loads(run(home, "recommend", "run", "-k", 3, "--json", "--plugin", "my_plugin"))
+    assert [row["movie_id"] for row in found] == [0, 1, 2]
+    assert [row["score"] for row in found] == [0, -1, -2]
+    done = run_process("evaluate", home / "run")
+    assert done.returncode == 1
+    assert b"error: unknown model 'by-order'" in done.stderr
+
+
+@pytest.mark.slow
+def test_loss(home: Path) -> None:
+    words = ("--set", "train.loss=shrink", "--set", "train.loss_options={offset: 1.5}")
+    run(home, "train", "--plugin", "my_plugin", "--dataset", "tiny", "--out", "lossy", *QUICK, *words)
+    history = json.loads((home / "lossy" / "metrics.json").read_text())["history"]
+    assert [entry["loss"] for entry in history] == pytest.approx([1.5, 1.5])
