@@ -87,7 +87,9 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     for seed in range(arguments.seeds):
         split = random_ratings_split(dataset, seed=seed)
         console.print(repr(split), highlight=False, markup=False)
-        fingerprints.append(replace(Fingerprint.of(split), mask="nothing", candidates="test pairs", metrics=METRICS))
+        fingerprints.append(
+            replace(Fingerprint.from_split(split), mask="nothing", candidates="test pairs", metrics=METRICS)
+        )
         for name, fit in models(split, arguments, seed).items():
             model, fit_seconds = timed(fit)
             errors, evaluate_seconds = timed(partial(evaluate_ratings, model, split))

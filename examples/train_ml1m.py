@@ -1,9 +1,9 @@
-"""Train on MovieLens-1M, compare with honest baselines, and recommend to someone the model has never met.
+"""Train on MovieLens-1M, compare with strong baselines, and recommend to a user whom the model has never seen.
 
-    python examples/train_ml1m.py [--data-dir FOLDER] [--config configs/ml1m.yaml] [--out runs/ml1m] [--no-sample]
+    python examples/train_ml1m.py [--data-dir FOLDER] [--config ml1m] [--out runs/ml1m] [--no-sample]
 
-Without MovieLens-1M on this machine it is downloaded; where that is not possible, a generated sample takes its place,
-and everything printed and saved says so.
+MovieLens-1M is downloaded if it is not on this machine. If that fails, a generated sample takes its place, and
+everything printed and saved says so.
 """
 
 from __future__ import annotations
@@ -13,83 +13,89 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from gnnrec.benchmark import compare, fit_baseline, results_table, timed
-from gnnrec.cli.output import console, recommendations
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import gnnrec
-from gnnrec.models import BASELINES
+from gnnrec.benchmarking import compare, fit_best, results_table, timed
+from gnnrec.plots import training_curve
+from gnnrec.splitting import random_split
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+BASELINES = ("ease", "itemknn", "popularity")
+console = Console()
+if not console.is_terminal:
+    console = Console(width=144)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train gnnrec on MovieLens-1M.")
     parser.add_argument("--data-dir", type=Path, help="folder of ML-1M, or one that contains ml-1m/")
-    parser.add_argument("--config", type=Path, help="YAML file of settings (default: the one made for the dataset)")
+    parser.add_argument("--config", help="YAML file or name of a config (default: the one for the dataset)")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting")
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<dataset>)")
-    parser.add_argument("--no-sample", action="store_true", help="fail when MovieLens-1M cannot be had")
+    parser.add_argument("--no-sample", action="store_true", help="fail if MovieLens-1M is not available")
     arguments = parser.parse_args()
     try:
         run(arguments)
     except (gnnrec.GnnrecError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("\nstopped; what was learned so far is in the run folder")
+        sys.exit("\nstopped; the best epoch so far is in the run folder")
 
 
 def run(arguments: argparse.Namespace) -> None:
     dataset = load(arguments.data_dir, allow_sample=not arguments.no_sample)
-    config_file = arguments.config or CONFIGS / f"{dataset.name.replace('-', '')}.yaml"
-    config = gnnrec.Config.from_yaml(config_file).override(arguments.set)
-    out = arguments.out or Path("runs") / dataset.name.replace("-", "")
+    short_name = dataset.name.replace("-", "")
+    config = gnnrec.Config.from_yaml(arguments.config or short_name).override(arguments.set)
+    out = arguments.out or Path("runs") / short_name
 
-    # Hold out a tenth of each person's ratings to stop by, another tenth to test on.
-    split = gnnrec.splitting.random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
-    graph = gnnrec.Graph.from_dataset(split.dataset)
-    show_graph(graph)
+    # A tenth of each user's ratings for early stopping, another tenth for testing.
+    split = random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
+    show_graph(gnnrec.Graph.from_dataset(split.dataset))
 
-    model, seconds = timed(partial(gnnrec.fit, split, config, run_dir=out))
+    model, seconds = timed(partial(gnnrec.fit, split, config=config, run_dir=out))
     models: dict[str, gnnrec.Recommender] = {"gnnrec": model}
     fit_seconds = {"gnnrec": seconds}
-    for name in reversed(BASELINES):
-        models[name], fit_seconds[name] = timed(partial(fit_baseline, name, split))
+    for name in BASELINES:
+        models[name], fit_seconds[name] = timed(partial(fit_best, name, split))
     results = compare(models, split, fit_seconds=fit_seconds)
-    console.print(results_table(results, f"Test ratings of {split.name} ({split.protocol}), everything ranked"))
+    show_results(results_table(results), f"Test ratings of {split.name} ({split.protocol}), all movies ranked")
 
-    someone = new_user(dataset)
-    frame = gnnrec.models.base(model, someone, k=10)
-    profile = f"a new user of age {someone.age:.0f}, {someone.gender}, {someone.occupation}"
-    console.print(f"\n[bold]Ten movies from {dataset.name} for {profile}, who likes[/] {'; '.join(someone.ratings)}")
-    console.print(recommendations(frame, gnnrec.explain(model, someone, frame["movie_id"])))
+    user = new_user(dataset)
+    found = model.recommend(user, k=10)
+    profile = f"a new user of age {user.age:.0f}, {user.gender}, {user.occupation}"
+    console.print(f"\n[bold]Ten movies from {dataset.name} for {profile}, who likes[/] {'; '.join(user.ratings)}")
+    show_recommendations(found, gnnrec.explain(model, user, found["movie_id"]))
 
     split.to_folder(out / "split")
     model.with_report(dataset=dataset.name, protocol=split.protocol, test=results).save(
         out, keep=["checkpoint.pt", "split"]
     )
+    training_curve(model.history, title=dataset.name, path=out / "training.png")
     console.print(f"\nThe run on {dataset.name} is saved in {out} (training curve: {out / 'training.png'})")
 
 
 def load(data_dir: Path | None, *, allow_sample: bool) -> gnnrec.Dataset:
-    """Return MovieLens-1M, or loudly the sample."""
+    """Return MovieLens-1M, or the sample with a clear warning."""
     try:
         return gnnrec.load_dataset("ml-1m", data_dir=data_dir)
     except gnnrec.DownloadError as error:
         if not allow_sample:
             raise
-        console.rule("[bold yellow]MovieLens-1M is not here and could not be downloaded")
+        console.rule("[bold yellow]MovieLens-1M is not on this machine and could not be downloaded")
         console.print(str(error), markup=False)
-        console.print("Going on with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.")
+        console.print("Continuing with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.")
         console.rule(style="bold yellow")
         return gnnrec.load_dataset("sample")
 
 
 def show_graph(graph: gnnrec.Graph) -> None:
-    """Print what the graph holds."""
-    grid = Table(title=f"The graph of {graph.dataset.name}", title_justify="left", header_style="bold")
+    """Print the numbers of nodes and edges."""
+    grid = Table(title=f"Graph of {graph.dataset.name}", title_justify="left", header_style="bold")
     grid.add_column("nodes and edges")
-    grid.add_column("how many", justify="right")
+    grid.add_column("number", justify="right")
     for node_type, ids in graph.ids.items():
         grid.add_row(node_type, f"{len(ids):,}")
     for source, relation, target in graph.hetero_data.edge_types:
@@ -99,8 +105,29 @@ def show_graph(graph: gnnrec.Graph) -> None:
     console.print(grid)
 
 
+def show_results(table: pd.DataFrame, title: str) -> None:
+    """Print the comparison of models."""
+    grid = Table(title=escape(title), title_justify="left", header_style="bold")
+    for name in table.columns:
+        grid.add_column(name, justify="left" if name == "model" else "right")
+    for row in table.itertuples(index=False):
+        grid.add_row(*map(str, row))
+    console.print(grid)
+
+
+def show_recommendations(found: pd.DataFrame, reasons: pd.DataFrame) -> None:
+    """Print recommendations with the reasons for each."""
+    grid = Table(header_style="bold")
+    for name in ("#", "movie", "score", "because of"):
+        grid.add_column(name, justify="right" if name in ("#", "score") else "left")
+    for movie_id, title, score, rank in found[["movie_id", "title", "score", "rank"]].itertuples(index=False):
+        because = reasons.loc[reasons["movie_id"] == movie_id, "because"]
+        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(because)) or "-")
+    console.print(grid)
+
+
 def new_user(dataset: gnnrec.Dataset) -> gnnrec.NewUser:
-    """Make somebody up who is in no dataset."""
+    """Return a user who is in no dataset."""
     if dataset.name == "ml-1m":
         liked = [
             "Toy Story (1995)",
@@ -109,7 +136,7 @@ def new_user(dataset: gnnrec.Dataset) -> gnnrec.NewUser:
             "Shakespeare in Love (1998)",
             "Sense and Sensibility (1995)",
         ]
-    else:  # five movies of one genre that many have seen
+    else:  # five popular movies of one genre
         counts = dataset.ratings["movie_id"].value_counts()
         comedies = dataset.movies[dataset.movies["genres"].str.contains("Comedy")]
         liked = list(comedies.assign(n=comedies["movie_id"].map(counts)).nlargest(5, "n")["title"])

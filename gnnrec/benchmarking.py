@@ -29,7 +29,7 @@ from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.evaluation import evaluate
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
-from gnnrec.registry import MODELS
+from gnnrec.registry import METRICS, MODELS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_scope
 from gnnrec.training.callbacks import Callback, TimeLimit
@@ -124,6 +124,8 @@ class BenchmarkReport:
 def results_table(results: list[dict[str, Any]]) -> pd.DataFrame:
     """Return results as a table of text: a row per model, mean and spread of the usual metrics, seconds.
 
+    The columns are those of `TABLE_METRICS` that were measured, then registered metrics that are not built in.
+
     Raises
     ------
     ConfigError
@@ -141,7 +143,10 @@ def results_table(results: list[dict[str, Any]]) -> pd.DataFrame:
         named = "; ".join(str(text or "a protocol that was not recorded") for text in protocols.values())
         raise ConfigError(f"results of different protocols cannot be compared in one table: {named}")
     frame = pd.DataFrame(results)
-    shown = [key for key in TABLE_METRICS if ((frame["metric"] == key[0]) & (frame["k"] == key[1])).any()]
+    measured = list(dict.fromkeys((str(row["metric"]), int(row["k"])) for row in results))
+    shown = [key for key in TABLE_METRICS if key in measured]
+    shown += [key for key in measured if key[0] not in METRICS.builtin]
+    shown = shown or measured
     table = []
     for name, rows in frame.groupby("model", sort=False):
         cells = {"model": str(name)}
@@ -258,6 +263,7 @@ def compare(
     split: Split,
     *,
     ks: Sequence[int] = (10, 20),
+    metrics: Sequence[str | Callable[..., Any]] | None = None,
     mask: str | None = None,
     history: str | None = None,
     fit_seconds: Mapping[str, float] | None = None,
@@ -271,6 +277,8 @@ def compare(
     split : Split
     ks : sequence of int
         Cutoffs of the lists.
+    metrics : sequence of str or callables, optional
+        As for `evaluate`; all built-in metrics by default.
     mask, history : str, optional
         As for `benchmark`.
     fit_seconds : mapping of str to float, optional
@@ -298,25 +306,32 @@ def compare(
     """
     rows = []
     for name, model in models.items():
-        found, seconds = timed(partial(evaluate, model, split, ks=ks, mask=mask, history=history))
-        known = found.dropna(subset="value")
-        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True):
-            rows.append(
-                {
-                    "model": name,
-                    "metric": metric,
-                    "k": int(k),
-                    "mean": float(value),
-                    "std": 0.0,
-                    "seeds": 1,
-                    "values": [float(value)],
-                    "fit_seconds": (fit_seconds or {}).get(name),
-                    "evaluate_seconds": seconds,
-                    "fingerprint": found.attrs["fingerprint"],
-                    "protocol": found.attrs["protocol"],
-                }
-            )
+        found, seconds = timed(partial(evaluate, model, split, ks=ks, metrics=metrics, mask=mask, history=history))
+        rows += result_rows(name, found, fit_seconds=(fit_seconds or {}).get(name), evaluate_seconds=seconds)
     return rows
+
+
+def result_rows(
+    name: str, found: pd.DataFrame, *, fit_seconds: float | None = None, evaluate_seconds: float | None = None
+) -> list[dict[str, Any]]:
+    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row."""
+    known = found.dropna(subset="value")
+    return [
+        {
+            "model": name,
+            "metric": metric,
+            "k": int(k),
+            "mean": float(value),
+            "std": 0.0,
+            "seeds": 1,
+            "values": [float(value)],
+            "fit_seconds": fit_seconds,
+            "evaluate_seconds": evaluate_seconds,
+            "fingerprint": found.attrs["fingerprint"],
+            "protocol": found.attrs["protocol"],
+        }
+        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True)
+    ]
 
 
 def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -377,6 +392,7 @@ def benchmark(
     models: str | BaseEstimator | Iterable[str | BaseEstimator] = FAST_MODELS,
     seeds: int = 3,
     ks: Sequence[int] = (10, 20),
+    metrics: Sequence[str | Callable[..., Any]] | None = None,
     mask: str | None = None,
     history: str | None = None,
     time_limit: float | None = None,
@@ -405,6 +421,8 @@ def benchmark(
         Number of seeds.
     ks : sequence of int
         Cutoffs of the lists.
+    metrics : sequence of str or callables, optional
+        As for `evaluate`; all built-in metrics by default.
     mask, history : str, optional
         ``"train"`` or ``"train+valid"``: ratings excluded from the lists, and ratings known at test time; as the split
         says by default.
@@ -471,10 +489,14 @@ def benchmark(
         try:
             for seed in range(first_seed, first_seed + (seeds if seeded else 1)):
                 fitted, seconds = timed(partial(fit_best, model, split, config=settings, seed=seed, **options))
-                found = compare({row: fitted}, split, ks=ks, mask=mask, history=history, fit_seconds={row: seconds})
-                ndcg = next(one for one in found if one["metric"] == "ndcg")
+                found = compare(
+                    {row: fitted}, split, ks=ks, metrics=metrics, mask=mask, history=history, fit_seconds={row: seconds}
+                )
+                if not found:
+                    raise DataError("none of the metrics is defined on these test ratings")
+                first = next((one for one in found if one["metric"] == "ndcg"), found[0])
                 title = f"{row}, seed {seed}" if seeded else row
-                say(f"{title}: NDCG@{ndcg['k']} {ndcg['mean']:.4f}, fitted in {seconds:.1f} s")
+                say(f"{title}: {first['metric']}@{first['k']} {first['mean']:.4f}, fitted in {seconds:.1f} s")
                 runs += found
         except (GnnrecError, FloatingPointError) as error:
             first_error = first_error or error

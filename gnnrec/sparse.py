@@ -1,8 +1,8 @@
-"""One sparse product, forward and backward: what every encoder aggregates neighbours with.
+"""The sparse product that all encoders aggregate neighbors with, and its gradient.
 
 A relation is a list of edges from senders (columns) to receivers (rows). `Adjacency` sorts them once for the product
-and once for its gradient, so that a step over a million edges costs milliseconds on a CPU. Weights are given at each
-product, because training drops a random half of the edges at every step.
+and once for its gradient, so that a step over a million edges takes milliseconds on a CPU. Weights are given with each
+product, because training drops a random part of the edges at every step.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# PyTorch calls its CSR layout beta at first use; the products used here are checked against dense ones in the tests.
+# PyTorch warns at first use that its CSR layout is in beta; the tests compare the products with dense ones.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 CSR = tuple[Tensor, Tensor, Tensor | None]
-"""Row pointers, columns, and the edge at each place (None: as given)."""
+"""Row pointers, columns, and the edge at each position (None: in the given order)."""
 
 
 class Adjacency:
-    """Edges from senders to receivers, ready to be multiplied with.
+    """Edges from senders to receivers, sorted for sparse products.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Adjacency:
 
     Notes
     -----
-    PyG's ``EdgeIndex.matmul`` does the same; this keeps both sorted forms across steps whose weights differ.
+    PyG's ``EdgeIndex.matmul`` does the same; this class keeps both sorted forms across steps with different weights.
     """
 
     def __init__(self, row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> None:
@@ -52,7 +52,7 @@ class Adjacency:
         Parameters
         ----------
         weight : Tensor
-            ``[num_edges]``, in the order the edges were given. No gradient flows into it.
+            ``[num_edges]``, in the order of the given edges. It gets no gradient.
         x : Tensor
             ``[num_cols, dim]``.
 
@@ -61,16 +61,18 @@ class Adjacency:
         Tensor
             ``[num_rows, dim]``.
         """
-        return _SparseProduct.apply(self, weight, x)
+        product: Tensor = _SparseProduct.apply(self, weight, x)
+        return product
 
     def matmul_transposed(self, weight: Tensor, x: Tensor) -> Tensor:
-        """Return the product the other way, from receivers ``[num_rows, dim]`` to senders ``[num_cols, dim]``."""
-        return _SparseProduct.apply(self, weight, x, True)
+        """Return the transposed product, from receivers ``[num_rows, dim]`` to senders ``[num_cols, dim]``."""
+        product: Tensor = _SparseProduct.apply(self, weight, x, True)
+        return product
 
     def edge_scores(self, rows: Tensor, cols: Tensor) -> Tensor:
         r"""Return the inner product of the two ends of every edge: :math:`s_{rc} = y_r \cdot x_c`.
 
-        Its gradient is again a sparse product. The scores of a few edges cost nothing beside those of all pairs.
+        Its gradient is again a sparse product, and far fewer scores are computed than for all pairs.
 
         Parameters
         ----------
@@ -82,9 +84,10 @@ class Adjacency:
         Returns
         -------
         Tensor
-            ``[num_edges]``, in the order the edges were given.
+            ``[num_edges]``, in the order of the given edges.
         """
-        return _EdgeScores.apply(self, rows, cols)
+        scores: Tensor = _EdgeScores.apply(self, rows, cols)
+        return scores
 
     def degrees(self, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the number of edges of every receiver ``[num_rows]`` and sender ``[num_cols]``.
@@ -92,16 +95,16 @@ class Adjacency:
         Parameters
         ----------
         keep : Tensor, optional
-            ``[num_edges]``, count only edges where it is 1.
+            ``[num_edges]``, only edges where it is 1 count.
         """
         ones = torch.ones(self.num_edges, device=self.row.device) if keep is None else keep.float()
         rows = ones.new_zeros(self.num_rows).index_add_(0, self.row, ones)
         return rows, ones.new_zeros(self.num_cols).index_add_(0, self.col, ones)
 
     def csr(self, transposed: bool) -> CSR:
-        """Return row pointers, columns and, unless sorted already, the edge at each place.
+        """Return row pointers, columns and, unless the edges were sorted already, the edge at each position.
 
-        The transposed form is made when it is first asked for.
+        The transposed form is computed on first use.
         """
         if not transposed:
             return self._forward
@@ -120,9 +123,9 @@ def symmetric_norm(
 ) -> Tensor:
     r"""Return the weight :math:`d_r^{-p} d_c^{-q}` of each edge.
 
-    With both powers 0.5 this is the GCN normalisation :math:`D^{-1/2} A D^{-1/2}` (Kipf & Welling 2017; LightGCN,
-    He et al. 2020, eq. 3). A node without edges counts as degree 1: a movie that was never rated in training still
-    sends its vector at full strength.
+    With both powers 0.5 this is the GCN normalization :math:`D^{-1/2} A D^{-1/2}` (Kipf & Welling 2017; LightGCN,
+    He et al. 2020, eq. 3). A node without edges counts as degree 1: the
+    embedding of a movie without training ratings is not scaled down.
 
     Parameters
     ----------
@@ -171,7 +174,7 @@ class _EdgeScores(torch.autograd.Function):
 def _csr(row: Tensor, col: Tensor, num_rows: int) -> CSR:
     counts = torch.bincount(row, minlength=num_rows)
     pointers = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    if bool((row[1:] >= row[:-1]).all()):  # ratings mostly come sorted by user
+    if bool((row[1:] >= row[:-1]).all()):  # ratings are usually sorted by user
         return pointers, col, None
     order = torch.argsort(row, stable=True)
     return pointers, col[order], order
@@ -180,7 +183,7 @@ def _csr(row: Tensor, col: Tensor, num_rows: int) -> CSR:
 def _multiply(adjacency: Adjacency, weight: Tensor, x: Tensor, transposed: bool) -> Tensor:
     size = adjacency.num_rows, adjacency.num_cols
     size = size[::-1] if transposed else size
-    if adjacency.num_edges == 0:  # some sparse kernels refuse a matrix without entries
+    if adjacency.num_edges == 0:  # some sparse kernels do not accept a matrix without entries
         return x.new_zeros(size[0], x.size(1))
     pointers, columns, order = adjacency.csr(transposed)
     values = (weight if order is None else weight[order]).to(x.dtype)

@@ -1,4 +1,4 @@
-"""The sparse product is the dense one, forward and backward; its normalisation is that of GCN and of PyG."""
+"""The sparse product and its gradient against dense ones; the normalization against GCN and PyG."""
 
 from __future__ import annotations
 

@@ -220,12 +220,14 @@ class RatingTable:
     @property
     def user(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the user of each rating."""
-        return self._codes.joined[0]
+        user: np.ndarray = self._codes.joined[0]
+        return user
 
     @property
     def movie(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the movie of each rating."""
-        return self._codes.joined[1]
+        movie: np.ndarray = self._codes.joined[1]
+        return movie
 
     @property
     def latest(self) -> int:
@@ -307,10 +309,8 @@ def _radix_argsort(values: np.ndarray, order: np.ndarray | None) -> np.ndarray:
     span = int(values.max()) - int(low)
     for shift in range(0, max(span.bit_length(), 1), 16):
         digits = ((values - low) >> shift).astype(np.uint16)
-        if order is None:
-            order = np.argsort(digits, kind="stable")
-        else:
-            order = order[np.argsort(digits[order], kind="stable")]
+        step = np.argsort(digits if order is None else digits[order], kind="stable")
+        order = step if order is None else order[step]
     assert order is not None
     return order
 

@@ -1,7 +1,7 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and makes further datasets with `Dataset.trusted`.
+by a known user, no pair twice. The rest of the package relies on that and derives datasets with `Dataset.trusted`.
 """
 
 from __future__ import annotations

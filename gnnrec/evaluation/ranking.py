@@ -196,7 +196,7 @@ def _unique_users(nodes: Tensor) -> tuple[Tensor, Tensor]:
 def _candidate_nodes(graph: Graph, candidates: Iterable[Any] | None) -> Tensor:
     if candidates is None:
         return torch.arange(graph.num_movies)
-    nodes = torch.unique(graph.movie_nodes(candidates))
+    nodes: Tensor = torch.unique(graph.movie_nodes(candidates))
     if len(nodes) == 0:
         raise DataError("candidates is empty; there are no movies to rank")
     return nodes

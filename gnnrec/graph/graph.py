@@ -174,8 +174,8 @@ class Graph:
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`, with every relation in both directions.
 
-        If ratings have timestamps, movies are also linked by ``("movie", "followed_by", "movie")`` with a ``count``; see
-        `gnnrec.graph.transition_counts`.
+        If ratings have timestamps, movies are also linked by ``("movie", "followed_by", "movie")`` with a ``count``;
+        see `gnnrec.graph.transition_counts`.
         """
         data, users = HeteroData(), self.users
         data[USER].x, data[MOVIE].x = users.x, self.movies.x
@@ -195,7 +195,7 @@ class Graph:
 
     @cached_property
     def user_ptr(self) -> Tensor:
-        """``[num_users + 1]`` int64: the ratings of user ``u`` in `users` are ``user_ptr[u]`` to ``user_ptr[u + 1]``."""
+        """``[num_users + 1]`` int64: user ``u`` has ratings ``user_ptr[u]`` to ``user_ptr[u + 1] - 1`` of `users`."""
         counts = torch.bincount(self.users.user_index, minlength=self.num_users)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
@@ -311,9 +311,9 @@ class Graph:
         --------
         >>> from gnnrec.datasets import make_sample
         >>> graph = Graph.from_dataset(make_sample(60, 40))
-        >>> features = graph.new_movie_features(NewMovie("Night Train (2001)", genres=["Drama"]))
+        >>> features = graph.new_movie_features(NewMovie("Night Train (2001)", genres=["Crime"]))
         >>> tuple(features.x.shape), graph.genres[features.attribute_edges["genres"][1]].tolist()
-        ((1, 11), ['Drama'])
+        ((1, 11), ['Crime'])
         """
         movie_id = self._unused_movie_id()
         row, given = self.dataset.clean_added_movies(movie.row(movie_id), movie.embeddings(movie_id))

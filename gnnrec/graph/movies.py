@@ -40,7 +40,9 @@ def _log_plot_length(movies: pd.DataFrame) -> np.ndarray:
     if "plot" not in movies:
         return np.full(len(movies), np.nan)
     words = np.array([len(plot.split()) if isinstance(plot, str) else 0 for plot in movies["plot"]], dtype="float64")
-    return np.log(words, where=words > 0, out=np.full(len(words), np.nan))
+    lengths = np.full(len(words), np.nan)
+    np.log(words, where=words > 0, out=lengths)
+    return lengths
 
 
 NUMERIC_FEATURES: dict[str, tuple[Callable[[pd.DataFrame], np.ndarray], float, float]] = {
@@ -52,7 +54,7 @@ NUMERIC_FEATURES: dict[str, tuple[Callable[[pd.DataFrame], np.ndarray], float, f
 
 
 def numeric_features(movies: pd.DataFrame) -> Tensor:
-    """Return ``[num_movies, 6]``: the standardized `NUMERIC_FEATURES`, 0 where unknown, then which of them are known."""
+    """Return ``[num_movies, 6]``: standardized `NUMERIC_FEATURES`, 0 where unknown, then which of them are known."""
     columns = [(compute(movies) - center) / scale for compute, center, scale in NUMERIC_FEATURES.values()]
     values = np.stack(columns, axis=1)  # [num_movies, 3]
     known = ~np.isnan(values)

@@ -82,8 +82,8 @@ class NewUser:
         ``{movie id or title: rating}``; or a list of liked movies. Oldest first, unless there are `timestamps`.
     timestamps : mapping or sequence, optional
         Time of each rating: ``{movie as in ratings: time}``, or the times in the order of `ratings`, as seconds since
-        1970 or anything that `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by time; equal times
-        keep their order.
+        1970 or anything that `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by time; equal
+        times keep their order.
     name : hashable, optional
         Value of the ``user_id`` column in the result of `recommend`.
 
@@ -150,7 +150,7 @@ def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
     return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
 
 
-def _name(user: NewUser | Mapping, position: int, num_users: int) -> Hashable:
+def _name(user: NewUser | Mapping[Any, float], position: int, num_users: int) -> Hashable:
     name = user.name if isinstance(user, NewUser) else None
     if name is not None:
         return name
@@ -197,7 +197,7 @@ def _profile(rows: pd.DataFrame) -> dict[str, Any]:
     return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 
-def _new_batch(graph: Graph, user: NewUser | Mapping) -> UserBatch:
+def _new_batch(graph: Graph, user: NewUser | Mapping[Any, float]) -> UserBatch:
     if not isinstance(user, NewUser):
         user = NewUser(ratings=user)
     nodes, ratings, times = _history(graph, user)

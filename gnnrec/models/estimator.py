@@ -292,10 +292,10 @@ def load(path: str | Path, device: str = "cpu") -> Any:
         raise DataError(f"the saved run {path} is damaged: {error}") from None
     estimator.check_installed()
     try:
-        fitted = estimator.restore(run.graph, run.state).with_records(run.records["history"], run.records["report"])
+        fitted = estimator.restore(run.graph, run.state)
     except (RuntimeError, LookupError, ConfigError) as error:
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
-    return fitted.to(device)
+    return fitted.to(device).with_records(run.records["history"], run.records["report"])
 
 
 def check_fit_data(data: Any) -> None:

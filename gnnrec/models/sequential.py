@@ -102,7 +102,8 @@ class SequenceModel(Recommender):
 
     def to(self, device: str) -> Self:
         """See `Recommender.to`."""
-        return replace(self, network=copy.deepcopy(self.network).to(pick_device(device)))
+        moved = replace(self, network=copy.deepcopy(self.network).to(pick_device(device)))
+        return moved.with_records(self.history, self.report)
 
     def similarity_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim]``, zeros for movies added later."""

@@ -82,7 +82,7 @@ def assert_equal_graphs(found: Graph, expected: Graph) -> None:
 
 
 def apply(steps: list[tuple[str, list[Any]]], look: list[bool]) -> Graph:
-    """Apply the steps, the first of which makes the graph; `look` says after which ones all ratings are put together."""
+    """Build the graph of the first step and apply the others; `look` says after which ones to compute its tensors."""
     kind, rows = steps[0]
     assert kind == "ratings"
     movies = movie_rows(0, [GENRES[i % len(GENRES)] for i in range(NUM_MOVIES)])
@@ -151,7 +151,7 @@ def test_a_rating_can_only_be_added_once() -> None:
     for user in (0, 8):
         with pytest.raises(DataError, match=f"^added ratings row 1: user {user} has rated movie 1 already"):
             larger.add_ratings(rating_rows([(1, 2, 1, 1), (user, 1, 1, 1)]))
-    with pytest.raises(DataError, match="^added users row 0: user 8 is there already"):
+    with pytest.raises(DataError, match=r"^added users row 0: user 8 is there already"):
         larger.add_ratings(rating_rows([(9, 1, 1, 1)]), pd.DataFrame({"user_id": [8]}))
 
 

@@ -76,17 +76,17 @@ def test_content_with_vectors() -> None:
 def test_contentknn_formula(num_neighbors: int) -> None:
     graph = toy(text=VECTORS)
     x = content_matrix(graph).double().numpy()
-    nearest, every = np.zeros((6, neighbours)), np.zeros((6, 6))
+    nearest, every = np.zeros((6, num_neighbors)), np.zeros((6, 6))
     for j in range(6):
         cosine = {}
         for i in range(4):  # the rated ones
             if i != j:
                 norm = np.linalg.norm(x[i]) * np.linalg.norm(x[j])
                 cosine[i] = every[i, j] = max(x[i] @ x[j] / norm, 0.0) if norm else 0.0
-        best = sorted(cosine.values(), reverse=True)[:neighbours]
+        best = sorted(cosine.values(), reverse=True)[:num_neighbors]
         nearest[j, : len(best)] = best
-    weights = ContentKNN.fit(graph, neighbours).weights.numpy()
-    np.testing.assert_allclose(-np.sort(-weights.T)[:, :neighbours], nearest[:, :6], atol=1e-6)
+    weights = ContentKNN.fit(graph, num_neighbors).weights.numpy()
+    np.testing.assert_allclose(-np.sort(-weights.T)[:, :num_neighbors], nearest[:, :6], atol=1e-6)
     np.testing.assert_allclose(weights[weights > 0], every[weights > 0], atol=1e-6)
     assert (weights > 0).sum() == (nearest > 0).sum()
 
@@ -145,7 +145,7 @@ def test_ridge_places_a_movie_at_once() -> None:
 @pytest.mark.parametrize(
     ("fit", "settings", "message"),
     [
-        (ContentKNN.fit, {"num_neighbors": 0}, "neighbours must be at least 1, not 0"),
+        (ContentKNN.fit, {"num_neighbors": 0}, "num_neighbors must be at least 1, not 0"),
         (FeatureRidge.fit, {"dim": 0}, "dim must be at least 1, not 0"),
         (FeatureRidge.fit, {"reg": 0.0}, "reg must be above 0, not 0.0"),
         (FeatureRidge.fit, {"reg": float("nan")}, "reg must be above 0, not nan"),

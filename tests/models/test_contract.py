@@ -1,83 +1,127 @@
-"""Every peer passes the contract of all models, with settings that suit a few dozen movies."""
+"""Every registered model passes the contract, with hyperparameters that suit a few dozen movies."""
 
 from __future__ import annotations
 
-import dataclasses
-from functools import partial
+from typing import Any
 
 import pytest
-import torch
-from gnnrec.models.registry import PEERS
 
-from gnnrec.training.loop import OptimizerConfig
-from tests.helpers.contract import CHECKS, Subject, sample
+from gnnrec import ConfigError, Dataset, fit
+from gnnrec.models import ALS, EASE, LightFM, Popularity
+from gnnrec.registry import MODELS
+from tests.helpers.contract import CHECKS, Check, Subject, run_checks, sample
 
-SMALL = {
+GNN_CONFIG = {
+    "model": {"embedding_dim": 16, "dropout": 0.0, "user_degree_smoothing": 0},
+    "train": {"batch_size": 32, "learning_rate": 0.01, "epochs": 30, "history_truncation": 0},
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "gnn": {"config": GNN_CONFIG},
+    "popularity": {},
+    "itemknn": {},
+    "ease": {},
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
     "contentknn": {"num_neighbors": 20},
-    "ridge": {"dim": 2, "reg": 1.0},
-    "als": {"dim": 4, "reg": 1.0},
-    "bpr": {"dim": 8, "epochs": 100, "learning_rate": 0.1},
-    "mf": {"dim": 2, "schedule": OptimizerConfig(40, 0.1, 1000)},
-    "neumf": {"dim": 2, "layers": (4, 4), "schedule": OptimizerConfig(40, 0.05, 1000)},
-    "lightgcn": {"dim": 8, "schedule": OptimizerConfig(60, 0.03, 8192)},
-    "lightfm": {"dim": 8, "epochs": 30},
-    "average": {"dim": 8, "length": 20, "schedule": OptimizerConfig(5, 0.003, 64)},
-    "sasrec": {"dim": 8, "length": 20, "schedule": OptimizerConfig(5, 0.001, 64)},
-    "sasrec-binary": {"dim": 8, "length": 20, "schedule": OptimizerConfig(30, 0.01, 20)},
+    "ridge": {"embedding_dim": 2, "reg": 1.0},
+    "als": {"embedding_dim": 4, "reg": 1.0},
+    "bpr": {"embedding_dim": 8, "epochs": 100, "learning_rate": 0.1},
+    "mf": {"embedding_dim": 2, "epochs": 40, "learning_rate": 0.1, "batch_size": 1000},
+    "neumf": {"embedding_dim": 2, "layers": (4, 4), "epochs": 40, "learning_rate": 0.05, "batch_size": 1000},
+    "lightgcn": {"embedding_dim": 8, "epochs": 60, "learning_rate": 0.03, "batch_size": 8192},
+    "lightfm": {"embedding_dim": 8, "epochs": 30},
+    "average": {"embedding_dim": 8, "length": 20, "epochs": 5, "learning_rate": 0.003},
+    "sasrec": {"embedding_dim": 8, "length": 20, "epochs": 5, "learning_rate": 0.001},
+    "sasrec-binary": {"embedding_dim": 8, "length": 20, "epochs": 30, "learning_rate": 0.01, "batch_size": 20},
 }
-# Trained on what comes next among all movies, a network learns the order and not which movies belong together.
-LEARNS_ORDER = ("average", "sasrec")
-# On the checkerboard nothing is known of a movie but who watched it.
-KNOWS_CONTENT_ONLY = ("contentknn",)
-# Knows more of the people it was trained on than a newcomer can tell: to it they are not the same.
-BY_ID = {"lightfm": ("check_checkerboard_for_strangers", "check_stored_equals_new", "check_frame_equals_stored",
-                     "check_add_ratings", "check_new_ratings_count")}  # fmt: skip
-SUBJECTS = {
-    name: Subject(
-        partial(peer.fit, **SMALL[name]),
-        personal=name not in (*LEARNS_ORDER, *KNOWS_CONTENT_ONLY),
-        strangers=peer.new_people,
+# Popularity is the same for all users; a softmax over the next movie learns the order and not which movies belong
+# together; the checkerboard has no content.
+IMPERSONAL = ("popularity", "average", "sasrec", "contentknn")
+# LightFM has an embedding of every training user's id, and of new users the profile only: both are not scored alike.
+EXEMPT = {
+    "lightfm": (
+        "check_checkerboard_for_new_users",
+        "check_known_equals_new",
+        "check_frame_equals_known",
+        "check_add_ratings",
+        "check_new_ratings_count",
     )
-    for name, peer in PEERS.items()
 }
 
 
-def needs(name: str) -> None:
-    if not PEERS[name].installed:
-        pytest.skip(f"needs the package {PEERS[name].needs}")
+def make_subject(name: str) -> Subject:
+    return Subject(MODELS.get(name)(**SMALL[name]), personal=name not in IMPERSONAL)
+
+
+SUBJECTS = {name: make_subject(name) for name in SMALL}
+
+
+def skip_if_missing(name: str) -> None:
+    try:
+        MODELS.get(name).check_installed()
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def test_every_registered_model_is_checked() -> None:
+    assert set(SMALL) == set(MODELS.builtin)
+    assert {name for name, subject in SUBJECTS.items() if not subject.new_users} == {"bpr", "mf", "neumf", "lightgcn"}
+    assert [name for name, subject in SUBJECTS.items() if subject.estimator.random_seed is None] == [
+        "popularity", "itemknn", "ease", "slim", "contentknn", "ridge",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-def test_contract(name, check):
-    needs(name)
-    if check.__name__ in BY_ID.get(name, ()):
-        pytest.skip(
-            f"{name} has a vector for each person it was trained on, and of newcomers it reads the profile only"
-        )
+def test_contract(name: str, check: Check) -> None:
+    skip_if_missing(name)
+    if check.__name__ in EXEMPT.get(name, ()):
+        pytest.skip(f"{name} scores known and new users differently")
     check(SUBJECTS[name])
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
-def test_names(name):
-    needs(name)
-    model = SUBJECTS[name].on_sample
-    assert model.name == name.removesuffix("-binary")
-    assert "61 movies" in repr(model)
+def test_checks_can_fail() -> None:
+    run_checks(Subject(EASE()))
+    with pytest.raises(AssertionError):
+        run_checks(Subject(Popularity(), personal=True))
 
 
-@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.seeded])
-def test_the_same_seed_gives_the_same_scores(name):
-    needs(name)
-    state = torch.random.get_rng_state()
-    settings = dict(SMALL[name])
-    if "schedule" in settings:
-        settings["schedule"] = dataclasses.replace(settings["schedule"], epochs=2)
-    else:
-        settings["epochs"] = 2
-    first, again, other = (PEERS[name].fit(sample(), seed=seed, **settings) for seed in (1, 1, 2))
-    people = sample().user_batch(torch.arange(5))
-    assert torch.equal(first.score(people), again.score(people))
-    assert not torch.equal(first.score(people), other.score(people))
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's random numbers are left alone"
+@pytest.mark.parametrize("name", SMALL)
+def test_by_name_and_by_class(name: str) -> None:
+    cls = MODELS.get(name)
+    assert cls.name == name
+    assert SUBJECTS[name].estimator == cls(**SMALL[name])
+
+
+def test_fit_by_name_class_and_instance() -> None:
+    models = [
+        fit(sample().dataset, "ease", reg=50.0),
+        fit(sample().dataset, EASE, reg=50.0),
+        fit(sample().dataset, EASE(reg=50.0)),
+        fit(sample().dataset, EASE(reg=1.0), reg=50.0),
+        EASE(reg=50.0).fit(sample().dataset),
+    ]
+    assert [model.hyperparameters for model in models] == [{"reg": 50.0}] * 5
+    assert all((model.weights == models[0].weights).all() for model in models)
+    with pytest.raises(ConfigError, match="unknown model 'eaze'; did you mean 'ease'"):
+        fit(sample().dataset, "eaze")
+    with pytest.raises(ConfigError, match="a model is a name, an Estimator or an Estimator class, not int"):
+        fit(sample().dataset, 5)  # type: ignore[arg-type]
+
+
+def test_missing_packages(monkeypatch: pytest.MonkeyPatch, dataset: Dataset = sample().dataset) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for cls, package in ((ALS, "implicit"), (LightFM, "lightfm")):
+        with pytest.raises(
+            ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"
+        ):
+            cls().fit(dataset)
+    missing = [name for name in SMALL if MODELS.get(name).package is not None]
+    assert missing == ["als", "bpr", "lightfm"]
+
+
+def test_unregistered_estimators_have_the_name_of_their_class() -> None:
+    class Wide(EASE):
+        pass
+
+    assert (EASE.name, Wide.name) == ("ease", "Wide")
+    assert Wide().fit(sample().dataset).name == "Wide"

@@ -27,7 +27,7 @@ from gnnrec.ratings import (
 from gnnrec.ratings.baselines import BIAS_SHRINKAGE
 from gnnrec.splitting import random_ratings_split
 from gnnrec.training.callbacks import Callback, EarlyStopping, FitState
-from tests.helpers.contract import checkerboard, sample, stranger_like
+from tests.helpers.contract import as_new_user, checkerboard, sample
 
 QUICK: dict[str, Any] = {"embedding_dim": 8, "length": 20, "epochs": 3}
 ESTIMATORS: dict[str, RatingEstimator] = {
@@ -81,7 +81,7 @@ def test_single_pairs_equal_batches(name: str) -> None:
 def test_new_users_equal_stored_users(name: str) -> None:
     model = fitted(name)
     for user in (1, 42, 77, 7001):
-        assert_close(predicted(model, stranger_like(sample(), user)), predicted(model, user))
+        assert_close(predicted(model, as_new_user(sample(), user)), predicted(model, user))
     ratings = sample().dataset.ratings
     rows = ratings[ratings["user_id"].isin([5, 6])].merge(sample().dataset.users, on="user_id")
     assert_close(predicted(model, rows), predicted(model, [5, 6]))

@@ -24,7 +24,6 @@ from gnnrec.splitting import (
     Split,
     cold_both_split,
     cold_movies_by_time_split,
-    cold_movies_split,
     cold_users_split,
     random_split,
 )
@@ -390,55 +389,6 @@ def test_a_broken_file_of_candidates_is_named_with_its_line(tmp_path: Path) -> N
     lines = (tmp_path / "candidates.csv").read_text().count("\n")
     with pytest.raises(DataError, match=rf"candidates\.csv:{lines}: movie 99999 is not in the movies table"):
         Split.from_folder(tmp_path)
-
-
-def test_refused() -> None:
-    dataset = make_sample(80, 60)
-    for fold in (-1, 5, 1.0, True, "0"):
-        with pytest.raises(ConfigError, match="fold must be a whole number from 0 to 4"):
-            make_split(dataset, "cold-movies", fold=fold)  # type: ignore[arg-type]
-    for support in (-1, 2.5, True):
-        with pytest.raises(ConfigError, match="support must be a whole number of 0 or more"):
-            make_split(dataset, "cold-users", n_known=support)  # type: ignore[arg-type]
-    for name in ("cold-movies", "cold-movies-by-time", "cold-both"):
-        with pytest.raises(ConfigError, match="candidates must be one of held-out, all, not 'some'"):
-            make_split(dataset, name, candidates="some")
-    with pytest.raises(ConfigError, match=r"'random' has no fold to choose; these have: cold-movies, cold-users"):
-        make_split(dataset, "random", fold=1)
-    with pytest.raises(ConfigError, match="'cold-users' has no candidates to choose"):
-        make_split(dataset, "cold-users", candidates="all")
-    with pytest.raises(ConfigError, match="'cold-movies' has no support to choose"):
-        make_split(dataset, "cold-movies", n_known=3)
-    rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [30, 10, 20]})
-    with pytest.raises(DataError, match=r"custom has no timestamps, which unseen_movies_by_time needs"):
-        cold_movies_by_time_split(Dataset(rows))
-    with pytest.raises(DataError, match="no ratings are left for validation"):
-        cold_movies_by_time_split(Dataset(rows.assign(timestamp=[1, 2, 3])))
-    with pytest.raises(DataError, match="fold 0 holds out none of the 3 movies for test; try another fold"):
-        cold_movies_split(Dataset(rows))
-    with pytest.raises(DataError, match="first 1000 ratings known: no ratings are left for validation"):
-        cold_users_split(dataset, n_known=1000)
-
-
-def test_command_options() -> None:
-    dataset = make_sample(80, 60)
-    common = {"folder": None, "min_rating": None, "core": None, "mask": None, "history": None, "negatives": None}
-    asked = Source(protocol="cold-both", fold=2, n_known=3, candidates="all", **common)
-    expected = make_split(dataset, "cold-both", fold=2, n_known=3, candidates="all")
-    assert Fingerprint.of(asked.split(dataset)) == Fingerprint.of(expected)
-    assert Source(protocol="cold-users", n_known=0, **common).split(dataset).support.empty
-    assert Source(protocol="held-out-users", n_known=2, seed=1, **common).split(dataset).protocol == (
-        "held-out users 0.1+0.1, first 2 ratings known, seed 1"
-    )
-    for options, message in (
-        ({"protocol": None, "fold": 0}, "--fold: of a --protocol only"),
-        ({"protocol": None, "folder": Path("x"), "candidates": "all"}, "--candidates: of a --protocol only"),
-        ({"protocol": "cold-movies", "fold": 0, "seed": 1}, "--seed is of what a --protocol"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            Source(**{**common, **options})
-    with pytest.raises(ConfigError, match="'random' has no support"):
-        Source(protocol="random", n_known=1, **common).split(dataset)
 
 
 def test_support_helps() -> None:
