@@ -20,6 +20,7 @@ from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures
 from gnnrec.registry import ENCODERS
 from gnnrec.sparse import Adjacency
 from gnnrec.splitting import random_split
+from tests.helpers.histories import replace_users
 
 NAMES = list(ENCODERS.builtin)
 NAMES_AND_LAYERS = [(name, num_layers) for name in NAMES for num_layers in (1, 2)]
@@ -297,14 +298,7 @@ def with_other_supervision(graph: Graph, mask: Tensor) -> Graph:
     movie = graph.users.movie_index.clone()
     movie[edges] = movie[edges[torch.randperm(len(edges), generator=torch.Generator().manual_seed(1))]]
     assert (movie != graph.users.movie_index).float().mean() > 0.3
-    return with_users(graph, dataclasses.replace(graph.users, movie_index=movie))
-
-
-def with_users(graph: Graph, users: UserBatch) -> Graph:
-    """Return the graph with other ratings."""
-    changed = dataclasses.replace(graph)
-    changed.__dict__["users"] = users  # a cached property
-    return changed
+    return replace_users(graph, movie_index=movie)
 
 
 @pytest.mark.parametrize(("name", "num_layers"), NAMES_AND_LAYERS)
