@@ -82,9 +82,7 @@ def test_splitter_and_protocol(plugin: ModuleType) -> None:
         gnnrec.split(dataset, "plugin-fives:steps=10")
 
 
-def test_encoder_loss_and_metric_in_yaml(
-    plugin: ModuleType, folder: Path, split: gnnrec.Split, tmp_path: Path
-) -> None:
+def test_encoder_loss_and_metric_in_yaml(plugin: ModuleType, folder: Path, split: gnnrec.Split, tmp_path: Path) -> None:
     config = Config.from_yaml(folder / "mine.yaml")
     assert type(config.model) is plugin.MeanEncoderConfig
     model = gnnrec.fit(split, config=config, run_dir=tmp_path / "run", progress=False)

@@ -152,7 +152,10 @@ def test_a_module_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.M
     ("content", "message"),
     [
         (None, "plugin '{path}' cannot be imported: ImportError: there is no such file"),
-        ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        (
+            "import nothing_of_that_name",
+            "cannot be imported: ModuleNotFoundError: No module named 'nothing_of_that_name'",
+        ),
         ("def f(:", "cannot be imported: SyntaxError: "),
         ("{}['key']", "cannot be imported: KeyError: 'key'"),
         (

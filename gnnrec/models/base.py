@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
 
-
 class Recommender(ABC):
     """A fitted model. It is immutable: methods that add ratings or movies return a new one.
 

@@ -57,7 +57,11 @@ def test_results_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         assert row["std"] == stdev(row["values"])
         assert min(row["fit_seconds"], row["evaluate_seconds"]) > 0
     ((digest, protocol),) = report.protocols.items()
-    parts = [f"seed {i} {part} {Rows.from_frame(getattr(s, part))}" for i, s in enumerate(splits) for part in ("train", "test")]
+    parts = [
+        f"seed {i} {part} {Rows.from_frame(getattr(s, part))}"
+        for i, s in enumerate(splits)
+        for part in ("train", "test")
+    ]
     assert protocol == "; ".join(
         [f"{digest} = small, random 90/10 of all ratings, seeds 0 to 1", *parts, "history train",
          "metrics rmse and mae, each rating counts alike"]

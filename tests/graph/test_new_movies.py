@@ -57,7 +57,9 @@ def test_similar_movies_of_a_new_movie(model: RecGraph) -> None:
 def test_content_embeddings_count(model: RecGraph) -> None:
     plain = NewMovie(genres="Drama")
     described = NewMovie(genres="Drama", features={"text": [1.1, 0.1, 0.1]})
-    one, other = (model.with_graph(model.graph.add_movie(movie)).movie_embeddings.targets[-1] for movie in (plain, described))
+    one, other = (
+        model.with_graph(model.graph.add_movie(movie)).movie_embeddings.targets[-1] for movie in (plain, described)
+    )
     assert (one - other).abs().max() > 1e-3
 
 
@@ -68,7 +70,9 @@ def test_content_embeddings_as_arrays(model: RecGraph) -> None:
     keyed = model.add_movies(table, {"text": ContentEmbeddings([9002, 9001], rows[::-1])})
     assert torch.equal(model.add_movies(table, {"text": rows}).movie_embeddings.targets, keyed.movie_embeddings.targets)
     one = model.add_movies(table[:1], {"text": rows[0]})
-    assert torch.equal(one.movie_embeddings.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).movie_embeddings.targets)
+    assert torch.equal(
+        one.movie_embeddings.targets, model.add_movies(table[:1], {"text": rows[:1].tolist()}).movie_embeddings.targets
+    )
     for wrong, message in (
         (rows[0], r"not an array of shape \(3,\)"),
         (rows[:1], "2 movie ids for 1 embeddings"),

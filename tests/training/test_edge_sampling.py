@@ -162,7 +162,9 @@ def run_step(monkeypatch: pytest.MonkeyPatch, graph: Graph, encoder: Encoder, ba
         recorded["movies"] = [*movies.messages, movies.targets]
         return movies
 
-    def catalog_loss(z: Tensor, targets: Tensor, tensors: Any, observed: Any, supervision: Tensor, *rest: Any) -> Tensor:
+    def catalog_loss(
+        z: Tensor, targets: Tensor, tensors: Any, observed: Any, supervision: Tensor, *rest: Any
+    ) -> Tensor:
         recorded.update(observed=observed, supervision=supervision)
         return original_loss(z, targets, tensors, observed, supervision, *rest)
 
