@@ -1,6 +1,6 @@
-"""Every code block of the README and of the site is run, page by page, as a reader would who types it in.
+"""Every code block of the README and of the site runs, page by page, from top to bottom.
 
-The rules, and the marks that change them, are told in ``docs/contributing.md``.
+The rules, and the marks that change them, are in ``docs/contributing.md``.
 """
 
 from __future__ import annotations
@@ -8,32 +8,34 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.docs.pages import HOME, PAGES, page_name
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from gnnrec import registry
 from gnnrec.cli import app
-from gnnrec.config import Config
+from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
-from tests.docs.test_docs import HOME, PAGES, name_of
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
-LANGUAGES = {"python", "console", "yaml", "json", "text", "csv", ""}
+LANGUAGES = {"python", "console", "yaml", "toml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
 
 small_sample = cache(partial(make_sample, num_users=100))
-"""Pages ask for the same few samples again and again; a dataset never changes."""
+"""Pages load the same few samples again and again; a dataset is immutable."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: what it is, where its text begins, and the mark before it."""
+    """A fenced block: its language, the line where it begins, its text, and the mark before it."""
 
     language: str
     line: int
@@ -48,7 +50,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the blocks of a page, directives such as pictures left out."""
+    """Return the blocks of a page without directives such as pictures."""
     text = page.read_text(encoding="utf-8")
     found = [Block(m[2], text.count("\n", 0, m.start(3)), m[3], m[1] or "") for m in FENCE.finditer(text)]
     return [block for block in found if not block.language.startswith("{")]
@@ -58,21 +60,38 @@ def is_run(words: list[str]) -> bool:
     return words[0] == "gnnrec" and not any(LONG.search(word) for word in words)
 
 
+def without_plugin(words: list[str]) -> list[str]:
+    """Return the words of a command without ``--plugin NAME`` before its name."""
+    return [words[0], *words[3:]] if words[1:2] == ["--plugin"] else words
+
+
 def matches(shown: str, printed: str, mark: str) -> bool:
-    """Tell whether a block shows what was printed, or for `SOMETHING_LIKE` its heading and length."""
+    """Return whether a block shows what was printed; for `SOMETHING_LIKE`, its heading and length."""
     here, there = shown.strip("\n").splitlines(), printed.strip("\n").splitlines()
     if mark == PRINTS:
         return [line.rstrip() for line in here] == [line.rstrip() for line in there]
     return here[0].split() == there[0].split() and len(here) == len(there)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+@pytest.fixture(autouse=True)
+def registries() -> Iterator[None]:
+    """Forget what the plugins of a page registered."""
+    everything = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
+    kept = [{name: dict(table) for name, table in vars(one).items() if isinstance(table, dict)} for one in everything]
+    yield
+    for one, tables in zip(everything, kept, strict=True):
+        vars(one).update(tables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=page_name)
 def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Run the blocks of a page one after the other in an empty folder; fewer people than usual are quicker."""
-    monkeypatch.setattr("gnnrec.datasets.make_sample", small_sample)
-    monkeypatch.setattr("gnnrec.datasets.fetch", partial(pytest.fail, "the page needs a download"))
+    """Run the blocks of a page one after the other in an empty folder, with fewer users than usual."""
+    registry.DATASETS.get("sample")
+    monkeypatch.setitem(registry.DATASETS._objects, "sample", small_sample)
+    monkeypatch.setattr("gnnrec.datasets.movielens.locate_dataset", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -94,14 +113,14 @@ def test_blocks_run(
         elif block.language == "json":
             json.loads(block.text)
         elif block.mark in (PRINTS, SOMETHING_LIKE):
-            assert matches(block.text, printed, block.mark), f"{page.name}:{block.line} shows otherwise:\n{printed}"
+            assert matches(block.text, printed, block.mark), f"{page.name}:{block.line} differs from:\n{printed}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_blocks_are_of_known_kinds(page: Path) -> None:
-    """A mark or a language that is mistyped would leave a block out in silence."""
+    """A mistyped mark or language would silently skip a block."""
     text = page.read_text(encoding="utf-8")
-    assert not re.findall(r"^[ \t]+```\w.*$", text, re.MULTILINE), "a block that is set in is not found"
+    assert not re.findall(r"^[ \t]+```\w.*$", text, re.MULTILINE), "an indented block is not found"
     for block in blocks(page):
         assert block.language in LANGUAGES
         known = block.mark in ("", PRINTS, SOMETHING_LIKE) or len(block.mark) > len(NOT_RUN) + 10
@@ -111,23 +130,26 @@ def test_blocks_are_of_known_kinds(page: Path) -> None:
     assert not marks, "a mark stands directly before its block"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_console_blocks_name_real_commands(page: Path) -> None:
-    """Also those that are too long to be run."""
+    """Also those that take too long to run."""
     commands = get_command(app).commands  # type: ignore[attr-defined]
     for block in blocks(page):
-        for words in block.commands if block.language == "console" else ():
+        for typed in block.commands if block.language == "console" else ():
+            words = without_plugin(typed)
             if words[0] == "gnnrec":
                 options = {option for p in commands[words[1]].params for option in p.opts}
                 assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
                 assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
+                names = [b for a, b in zip(words, words[1:], strict=False) if a == "--config" and "." not in b]
+                assert set(names) <= shipped_configs().keys(), words
             elif words[0] == "make":
                 assert re.search(rf"^{words[1]}:", (HOME / "Makefile").read_text(), re.MULTILINE), words
             elif words[0] == "python" and words[1].endswith(".py"):
                 script = (HOME / words[1]).read_text(encoding="utf-8")
                 assert all(f'"{word}"' in script for word in words if word.startswith("--")), words
             else:
-                assert block.mark.startswith(NOT_RUN), f"{words[0]} is not known; say why the block is not run"
+                assert block.mark.startswith(NOT_RUN), f"unknown program {words[0]}; say why the block is not run"
 
 
 def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
@@ -147,3 +169,4 @@ def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
     assert is_run(["gnnrec", "train", "--dataset", "sample"])
     assert not is_run(["gnnrec", "train", "--dataset", "ml-1m"])
     assert not is_run(["make", "train"])
+    assert without_plugin(["gnnrec", "--plugin", "x.py", "train"]) == ["gnnrec", "train"]
