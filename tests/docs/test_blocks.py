@@ -5,6 +5,7 @@ The rules, and the marks that change them, are in ``docs/contributing.md``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.docs.pages import HOME, PAGES, page_name
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -23,6 +23,7 @@ from gnnrec import registry
 from gnnrec.cli import app
 from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
+from tests.docs.pages import HOME, PAGES, page_name
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
@@ -141,7 +142,7 @@ def test_console_blocks_name_real_commands(page: Path) -> None:
                 options = {option for p in commands[words[1]].params for option in p.opts}
                 assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
                 assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
-                names = [b for a, b in zip(words, words[1:], strict=False) if a == "--config" and "." not in b]
+                names = [b for a, b in itertools.pairwise(words) if a == "--config" and "." not in b]
                 assert set(names) <= shipped_configs().keys(), words
             elif words[0] == "make":
                 assert re.search(rf"^{words[1]}:", (HOME / "Makefile").read_text(), re.MULTILINE), words

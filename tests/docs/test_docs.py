@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ from gnnrec.cli import app
 from gnnrec.config import Config, ModelConfig, TrainConfig, model_config_class
 from gnnrec.data.schema import COLUMNS
 from gnnrec.registry import DATASETS, ENCODERS, METRICS, MODELS, PROTOCOLS
+from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
 
 
 def table_under(page: str, heading: str) -> list[list[str]]:
@@ -74,7 +74,9 @@ def test_every_setting_is_explained() -> None:
     assert len(defaults) > 30
     for section, key, value in defaults:  # a default can be copied into a YAML file
         name = f"{section}.{key}"
-        encoder = next(one for one in ENCODERS.names() if section == "train" or key in model_config_class(one).model_fields)
+        encoder = next(
+            one for one in ENCODERS.names() if section == "train" or key in model_config_class(one).model_fields
+        )
         base = Config(model={"encoder": encoder})
         assert base.override([f"{name}={value}"]) == base
     assert "*number, above 0 and below 1*" in text
