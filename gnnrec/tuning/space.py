@@ -168,7 +168,7 @@ class SearchSpace:
         Examples
         --------
         >>> SearchSpace.from_mapping({"space": {"reg": {"low": 100, "high": 2000, "log": True}}}, model="ease").base
-        EASE(reg=500.0)
+        EASE(reg=1000.0)
         """
         tunable = get_tunable(model)
         values = dict(values)

@@ -201,7 +201,7 @@ def check_callbacks(subject: Subject) -> None:
     epochs = [1, 2] if subject.estimator.trains_in_epochs else []
     assert callback.seen == [(name, epoch, True) for epoch in epochs]
     assert model.score(known_users(subject)).isfinite().all()
-    with pytest.raises(ConfigError, match="callbacks must be Callback objects"):
+    with pytest.raises(ConfigError, match="callbacks must be a list of Callback objects"):
         subject.estimator.fit(sample().dataset, callbacks=[print])  # type: ignore[list-item]
 
 
