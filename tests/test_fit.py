@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from gnnrec.registry import ENCODERS, LOSSES
 from gnnrec.splitting import random_split
 from tests.helpers.settings import FAST
 
-LOOP = sys.modules["gnnrec.models.gnn_training"]  # the module; `gnnrec.fit` is the function
+LOOP = importlib.import_module("gnnrec.models.gnn_training")  # the module; `gnnrec.fit` is the function
 QUICK = Config().override(["model.embedding_dim=8", "train.batch_size=32", "train.epochs=4"])
 RUN = {"config.yaml", "graph.safetensors", "metrics.json", "nodes.json", "run.json", "weights.safetensors"}
 
@@ -277,7 +278,8 @@ def test_a_killed_process_leaves_a_run(small: Split, tmp_path: Path) -> None:
     code = f"""
 import os, sys
 import gnnrec
-loop, steps = sys.modules["gnnrec.models.gnn_training"], iter(range(1, 100))
+import gnnrec.models.gnn_training as loop
+steps = iter(range(1, 100))
 honest = loop.step_loss
 def step_loss(*args):
     if next(steps) == 8:

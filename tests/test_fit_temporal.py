@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.registry import ENCODERS
 from gnnrec.splitting import leave_one_out
 
-LOOP = sys.modules["gnnrec.models.gnn_training"]  # the module; `gnnrec.fit` is the function
+LOOP = importlib.import_module("gnnrec.models.gnn_training")  # the module; `gnnrec.fit` is the function
 QUICK = Config.from_mapping(
     {
         "model": {
