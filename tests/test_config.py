@@ -12,18 +12,25 @@ from pydantic import ValidationError
 
 from gnnrec import Config, ConfigError
 from gnnrec.config import ModelConfig, TrainConfig, find_config, shipped_configs
+from gnnrec.nn import GraphSAGEConfig, LightGCNConfig
 
+SHARED = {
+    "embedding_dim": st.integers(1, 1024),
+    "temporal": st.booleans(),
+    "position_decays": st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
+    "day_decays": st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
+    "init_scale": st.floats(0, exclude_min=True, allow_infinity=False),
+}
 CONFIGS = st.builds(
     Config,
-    model=st.builds(
-        ModelConfig,
-        encoder=st.sampled_from(["lightgcn", "graphsage"]),
-        embedding_dim=st.integers(1, 1024),
-        aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
-        time=st.booleans(),
-        position_decays=st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
-        day_decays=st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
-        init_scale=st.floats(0, exclude_min=True, allow_infinity=False),
+    model=st.one_of(
+        st.builds(ModelConfig, encoder=st.sampled_from(["lightgcn", "graphsage"]), **SHARED),
+        st.builds(LightGCNConfig, user_degree_smoothing=st.floats(0, 1e6), **SHARED),
+        st.builds(
+            GraphSAGEConfig,
+            aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
+            **SHARED,
+        ),
     ),
     train=st.builds(
         TrainConfig,
@@ -100,9 +107,9 @@ def test_what_concerns_several_keys_is_one_line() -> None:
     keys = ["model.temporal=true", "model.date_features=true", "model.hidden_dim=0"]
     with pytest.raises(ConfigError) as caught:
         Config().override(keys)
-    expected = "  model: date_features is for the hidden layer; set hidden_dim above 0, or date_features to false"
+    expected = "  model: date_features needs the hidden layer; set hidden_dim above 0, or date_features to false"
     assert str(caught.value) == f"config is not valid:\n{expected}"
-    assert not Config().override(["model.temporal=false", *keys[1:]]).model.temporal, "as nothing about time is read"
+    assert not Config().override(["model.temporal=false", *keys[1:]]).model.temporal, "dates are not used then"
 
 
 def test_every_wrong_key_is_named() -> None:
@@ -139,7 +146,7 @@ def test_overrides() -> None:
     config = Config().override(
         ["model.num_layers=2", " train.loss =bpr", "train.learning_rate=1e-4", "train.device=cuda:1", "train.epochs=3"]
     )
-    assert config.model == ModelConfig(num_layers=2)
+    assert config.model == LightGCNConfig(num_layers=2)
     assert config.train == TrainConfig(loss="bpr", learning_rate=1e-4, device="cuda:1", epochs=3)
     assert Config().override([]) == Config()
     decays = Config().override(["model.position_decays=[1, 2.5, .inf]", "model.day_decays=[7]"]).model
@@ -152,7 +159,7 @@ def test_overrides() -> None:
     [
         ("epochs=3", "cannot read 'epochs=3'; write section.key=value, as in model.num_layers=2"),
         ("train.epochs", "cannot read 'train.epochs'; write section.key=value, as in model.num_layers=2"),
-        ("optimizer.epochs=3", "there is no config section 'optimizer'; there are model, train"),
+        ("optimizer.epochs=3", "unknown config section 'optimizer'; choose one of model, train"),
         ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key; did you mean 'train.epochs'?"),
         ("train.epochs.x=3", "config is not valid:\n  train.epochs.x: there is no such key"),
         ("train.epochs=many", "(got 'many')"),

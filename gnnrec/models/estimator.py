@@ -6,6 +6,7 @@ returns a `Recommender` and changes nothing.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -88,10 +89,17 @@ class BaseEstimator(Settings, ABC):
 
     @classmethod
     def check_installed(cls) -> None:
-        """Raise a `ConfigError` if the package that the model needs is missing."""
-        if cls.package is not None and importlib.util.find_spec(cls.package) is None:
+        """Raise a `ConfigError` if the package that the model needs is missing or cannot be imported."""
+        if cls.package is None:
+            return
+        needed = f"the model {cls.name} needs the package {cls.package}"
+        if importlib.util.find_spec(cls.package) is None:
             how = f"pip install 'gnnrec[{cls.extra}]'" if cls.extra else f"pip install {cls.package}"
-            raise ConfigError(f"the model {cls.name} needs the package {cls.package}; install it with: {how}")
+            raise ConfigError(f"{needed}; install it with: {how}")
+        try:
+            importlib.import_module(cls.package)
+        except ImportError as error:
+            raise ConfigError(f"{needed}, which is installed but cannot be imported: {error}") from error
 
 
 class Estimator(BaseEstimator):
@@ -248,6 +256,8 @@ def get_estimator(model: str | BaseEstimator | type[BaseEstimator], **hyperparam
     """
     if isinstance(model, str):
         model = MODELS.get(model)
+    if isinstance(model, Settings) and not isinstance(model, BaseEstimator):
+        raise ConfigError(f"fit takes settings by name: fit(data, config=...), not {type(model).__name__} as the model")
     if isinstance(model, type) and issubclass(model, BaseEstimator):
         return model(**hyperparameters)
     if not isinstance(model, BaseEstimator):

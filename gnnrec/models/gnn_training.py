@@ -104,9 +104,8 @@ class GNN(BaseEstimator):
             epoch=state.epoch,
             epochs_since_best=state.epochs_since_best,
         )
-        try:
-            listeners.on_fit_start(progress_state)
-            with training_bar(train.epochs, num_batches, enabled=progress) as bar:
+        with listeners.running(progress_state), training_bar(train.epochs, num_batches, enabled=progress) as bar:
+            try:
                 while state.epoch < train.epochs and progress_state.stopped_by is None:
                     started = time.perf_counter()
                     encoder.train()
@@ -141,14 +140,13 @@ class GNN(BaseEstimator):
                     progress_state.seconds, progress_state.metrics = entry["seconds"], metrics
                     progress_state.epochs_since_best = state.epochs_since_best
                     listeners.on_epoch_end(progress_state)
-        finally:
-            # Also after Ctrl-C: the best epoch so far becomes the run.
-            state.load_best()
-            whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
-            model = RecGraph(whole, config, ridge.refit(encoder), state.history)
-            if run_dir is not None:
-                model.save(run_dir, keep=[CHECKPOINT_FILE])
-            listeners.on_fit_end(progress_state)
+            finally:
+                # Also after Ctrl-C: the best epoch so far becomes the run.
+                state.load_best()
+                whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
+                model = RecGraph(whole, config, ridge.refit(encoder), state.history)
+                if run_dir is not None:
+                    model.save(run_dir, keep=[CHECKPOINT_FILE])
         return model
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:

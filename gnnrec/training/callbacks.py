@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class Callback:
         """Run after each epoch and its validation."""
 
     def on_fit_end(self, state: FitState) -> None:
-        """Run after the last epoch, also after an exception."""
+        """Run after the last epoch, also after an exception, and if `on_fit_start` failed."""
 
 
 class EarlyStopping(Callback):
@@ -269,10 +270,21 @@ class CallbackList(Callback):
             )
         if patience is not None and not any(isinstance(callback, EarlyStopping) for callback in self.callbacks):
             self.callbacks.append(EarlyStopping(patience))
+        self._started: list[Callback] = []
+
+    @contextmanager
+    def running(self, state: FitState) -> Iterator[None]:
+        """Start all callbacks; end those that were started when the block ends, also after an exception."""
+        try:
+            self.on_fit_start(state)
+            yield
+        finally:
+            self.on_fit_end(state)
 
     def on_fit_start(self, state: FitState) -> None:
-        """Call all callbacks."""
+        """Call the callbacks until one fails."""
         for callback in self.callbacks:
+            self._started.append(callback)  # before the call: one that fails may have opened something
             callback.on_fit_start(state)
 
     def on_epoch_end(self, state: FitState) -> None:
@@ -281,9 +293,10 @@ class CallbackList(Callback):
             callback.on_epoch_end(state)
 
     def on_fit_end(self, state: FitState) -> None:
-        """Call all callbacks, also after an exception in one of them; then raise the first exception."""
+        """Call all callbacks that were started, also after an exception in one; then raise the first exception."""
         errors = []
-        for callback in self.callbacks:
+        started, self._started = self._started, []
+        for callback in started:
             try:
                 callback.on_fit_end(state)
             except Exception as error:

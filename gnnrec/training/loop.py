@@ -119,30 +119,26 @@ class FitRun:
         state = FitState(model=self.model, settings=self.settings, num_epochs=epochs)
         best: Model | None = None
         best_score = -math.inf
-        callbacks.on_fit_start(state)
-        try:
-            with training_bar(epochs, 1, enabled=self.progress) as bar:
-                while state.epoch < epochs and state.stopped_by is None:
-                    started = time.perf_counter()
-                    state.loss = run_epoch()
-                    state.epoch += 1
-                    state.seconds = time.perf_counter() - started
-                    if not math.isfinite(state.loss):
-                        raise FloatingPointError(
-                            f"the loss is {state.loss} in epoch {state.epoch}; lower the learning rate"
-                        )
-                    if self.validate is not None:
-                        model = snapshot()
-                        score = self.validate(model)
-                        state.metrics = {self.metric: score}
-                        state.epochs_since_best += 1
-                        if score > best_score:
-                            best, best_score, state.epochs_since_best = model, score, 0
-                    self.history.append(state.figures)
-                    bar.epoch(state.figures)
-                    callbacks.on_epoch_end(state)
-        finally:
-            callbacks.on_fit_end(state)
+        with callbacks.running(state), training_bar(epochs, 1, enabled=self.progress) as bar:
+            while state.epoch < epochs and state.stopped_by is None:
+                started = time.perf_counter()
+                state.loss = run_epoch()
+                state.epoch += 1
+                state.seconds = time.perf_counter() - started
+                if not math.isfinite(state.loss):
+                    raise FloatingPointError(
+                        f"the loss is {state.loss} in epoch {state.epoch}; lower the learning rate"
+                    )
+                if self.validate is not None:
+                    model = snapshot()
+                    score = self.validate(model)
+                    state.metrics = {self.metric: score}
+                    state.epochs_since_best += 1
+                    if score > best_score:
+                        best, best_score, state.epochs_since_best = model, score, 0
+                self.history.append(state.figures)
+                bar.epoch(state.figures)
+                callbacks.on_epoch_end(state)
         return snapshot() if best is None else best
 
 
