@@ -46,7 +46,13 @@ T = TypeVar("T")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of installed packages that can change a result or its time."""
+    """Return the versions of installed packages that can change a result or its time.
+
+    Examples
+    --------
+    >>> "torch" in versions()
+    True
+    """
     installed = {found.metadata["Name"].replace("-", "_") for found in importlib.metadata.distributions()}
     return {name: importlib.metadata.version(name) for name in PACKAGES if name in installed}
 
@@ -314,7 +320,29 @@ def compare(
 def result_rows(
     name: str, found: pd.DataFrame, *, fit_seconds: float | None = None, evaluate_seconds: float | None = None
 ) -> list[dict[str, Any]]:
-    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row."""
+    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    found : pandas.DataFrame
+        What `evaluate` returned for a `Split`.
+    fit_seconds, evaluate_seconds : float, optional
+        How long it took.
+
+    Returns
+    -------
+    list of dict
+        See `BenchmarkReport`.
+
+    Examples
+    --------
+    >>> from gnnrec.models import Popularity
+    >>> found = evaluate(Popularity().fit(split), split, ks=[10], metrics=["ndcg"])
+    >>> [(row["model"], row["metric"], row["k"]) for row in result_rows("mine", found)]
+    [('mine', 'ndcg', 10)]
+    """
     known = found.dropna(subset="value")
     return [
         {

@@ -36,6 +36,13 @@ def test_public_names_exist_and_are_sorted() -> None:
         _ = gnnrec.recomend
 
 
+def test_packages_are_imported_on_first_use() -> None:
+    packages = {module.name for module in pkgutil.iter_modules(gnnrec.__path__) if module.ispkg} - {"cli"}
+    code = f"import gnnrec; print(*[getattr(gnnrec, name).__name__ for name in {sorted(packages)}])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOME)
+    assert found.stdout.split() == [f"gnnrec.{name}" for name in sorted(packages)]
+
+
 def test_no_public_name_is_also_a_module() -> None:
     # Importing a submodule would replace the function of the same name.
     modules = {module.name for module in pkgutil.iter_modules(gnnrec.__path__)}

@@ -44,6 +44,15 @@ class BaseEstimator(Settings, ABC):
         Whether there are epochs for callbacks to act on.
     serves_new_users : bool
         Whether the fitted model can score users without training ratings.
+
+    Examples
+    --------
+    >>> from gnnrec.models import MF
+    >>> estimator = MF(embedding_dim=8, seed=3)
+    >>> estimator.name, estimator.random_seed, estimator.with_seed(4).random_seed
+    ('mf', 3, 4)
+    >>> estimator.trains_in_epochs, estimator.serves_new_users
+    (True, False)
     """
 
     name: ClassVar[str] = ""
@@ -116,6 +125,22 @@ class Estimator(BaseEstimator):
 
             def restore(self, graph, state):
                 return MineModel(graph, self, state["weights"])
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> from gnnrec.models.popularity import PopularityModel, movie_counts
+    >>> class Rarity(Estimator):
+    ...     power: float = Field(1.0, gt=0)
+    ...
+    ...     def fit_graph(self, graph, run):
+    ...         return PopularityModel(graph, -(movie_counts(graph) ** self.power), self)
+    ...
+    ...     def restore(self, graph, state):
+    ...         return PopularityModel(graph, state["counts"], self)
+    >>> ratings = pd.DataFrame({"user_id": [1, 2, 3, 3], "movie_id": [20, 20, 20, 10]})
+    >>> gnnrec.fit(gnnrec.Dataset(ratings), Rarity(power=2)).recommend({})["movie_id"].tolist()
+    [10, 20]
     """
 
     def fit(

@@ -262,6 +262,12 @@ def temporal_split(
         Invalid `fractions`.
     DataError
         There are no timestamps.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> temporal_split(make_sample(60, 40))
+    Split('sample', chronological per user 0.7/0.1/0.2: 875 train, 112 valid, 229 test)
     """
     ids, times = dataset.ratings["user_id"], rating_times(dataset, "a temporal split")
     codes = by_fractions(ids, times, fractions)
@@ -336,6 +342,15 @@ def global_time_split(
         Invalid `fractions`.
     DataError
         There are no timestamps.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> split = global_time_split(make_sample(60, 40))
+    >>> len(split.train), len(split.valid), len(split.test)
+    (974, 121, 121)
+    >>> bool(split.train["timestamp"].max() < split.valid["timestamp"].min())
+    True
     """
     codes, begin = by_time(rating_times(dataset, "a global time split"), fractions)
     description = f"global time {format_fractions(fractions)}, cut at {format_times(begin)}"
@@ -386,6 +401,15 @@ def cold_movies_split(
         Invalid `fold`, `fraction` or `candidates`.
     DataError
         The dataset is so small that a part would be empty.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> split = cold_movies_split(make_sample(100, 80), fold=1)
+    >>> split.protocol
+    'cold movies, fold 1 of 5, among held-out movies'
+    >>> bool(split.test["movie_id"].isin(split.train["movie_id"]).any())
+    False
     """
     ids = dataset.ratings["movie_id"]
     if seed is None:
@@ -422,6 +446,13 @@ def cold_movies_by_time_split(dataset: Dataset, *, candidates: str = "held-out")
         Invalid `candidates`.
     DataError
         There are no timestamps, or too few movies.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> split = cold_movies_by_time_split(make_sample(60, 40))
+    >>> split.test["movie_id"].nunique(), len(split.candidates_for("test"))
+    (4, 4)
     """
     times = pd.Series(rating_times(dataset, "a split of movies by time"))
     ids = dataset.ratings["movie_id"]
@@ -468,6 +499,15 @@ def cold_users_split(
         Invalid `fold`, `fraction` or `n_known`.
     DataError
         The dataset is so small that a part would be empty.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> split = cold_users_split(make_sample(60, 40), n_known=3)
+    >>> split.protocol
+    'cold users, fold 0 of 5, first 3 ratings known'
+    >>> int(split.support["user_id"].value_counts().max())
+    3
     """
     ids = dataset.ratings["user_id"]
     rank, size = chronological_ranks(ids, _times_or_file_order(dataset))
@@ -510,6 +550,13 @@ def cold_both_split(dataset: Dataset, fold: int = 0, n_known: int = 5, *, candid
         Invalid `fold`, `n_known` or `candidates`.
     DataError
         The dataset is so small that a part would be empty.
+
+    Examples
+    --------
+    >>> from gnnrec.datasets import make_sample
+    >>> split = cold_both_split(make_sample(100, 80))
+    >>> [bool(split.test[column].isin(split.train[column]).any()) for column in ("user_id", "movie_id")]
+    [False, False]
     """
     movies = dataset.ratings["movie_id"]
     user_part = by_fold(dataset.ratings["user_id"], fold, "users")

@@ -43,6 +43,15 @@ class FitState:
         Epochs since the validation metric last improved; 0 after an improvement.
     stopped_by : str or None
         Reason given to `stop`.
+
+    Examples
+    --------
+    >>> state = FitState(epoch=3, loss=0.5, seconds=2.0, metrics={"ndcg@20": 0.27})
+    >>> state.figures
+    {'epoch': 3, 'loss': 0.5, 'seconds': 2.0, 'ndcg@20': 0.27}
+    >>> state.stop("good enough")
+    >>> state.stopped_by
+    'good enough'
     """
 
     model: str = ""
@@ -159,6 +168,10 @@ class TensorBoardLogger(Callback):
     ----------
     log_dir : str or Path
         Folder for the event files.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[TensorBoardLogger("runs/tb")])  # doctest: +SKIP
     """
 
     def __init__(self, log_dir: str | Path) -> None:
@@ -190,6 +203,10 @@ class MLflowLogger(Callback):
         Name of the experiment; MLflow's default if not given.
     run_name : str, optional
         Name of the run.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[MLflowLogger("movies")])  # doctest: +SKIP
     """
 
     def __init__(self, experiment: str | None = None, run_name: str | None = None) -> None:
@@ -225,6 +242,10 @@ class WandbLogger(Callback):
         Name of the project.
     **options
         Further arguments of ``wandb.init``.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[WandbLogger("movies", mode="offline")])  # doctest: +SKIP
     """
 
     def __init__(self, project: str = "gnnrec", **options: Any) -> None:
@@ -260,6 +281,14 @@ class CallbackList(Callback):
     ------
     ConfigError
         One of them is not a `Callback`.
+
+    Examples
+    --------
+    >>> callbacks = CallbackList([TimeLimit(60)], patience=5)
+    >>> [type(callback).__name__ for callback in callbacks.callbacks]
+    ['TimeLimit', 'EarlyStopping']
+    >>> with callbacks.running(FitState()):  # starts and ends them
+    ...     pass
     """
 
     def __init__(self, callbacks: Iterable[Callback] = (), patience: int | None = None) -> None:

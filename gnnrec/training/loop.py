@@ -144,25 +144,55 @@ class FitRun:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator."""
+    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator.
+
+    Examples
+    --------
+    >>> with seeded(7) as generator:
+    ...     first = torch.rand(2), torch.rand(2, generator=generator)
+    >>> with seeded(7) as generator:
+    ...     second = torch.rand(2), torch.rand(2, generator=generator)
+    >>> all(torch.equal(*both) for both in zip(first, second))
+    True
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
 
 
 def frozen(network: Network) -> Network:
-    """Return a copy in evaluation mode that further training does not change."""
+    """Return a copy in evaluation mode that further training does not change.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> copied = frozen(layer)
+    >>> copied.training, copied.weight.requires_grad, layer.weight.requires_grad
+    (False, False, True)
+    """
     return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 def batches(size: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Return a random permutation of ``range(size)`` in batches."""
+    """Return a random permutation of ``range(size)`` in batches.
+
+    Examples
+    --------
+    >>> [len(part) for part in batches(10, 4, torch.Generator().manual_seed(0))]
+    [4, 4, 2]
+    """
     shuffled: tuple[Tensor, ...] = torch.randperm(size, generator=generator).split(batch_size)
     return shuffled
 
 
 def trained_users(graph: Graph) -> Tensor:
-    """Return which users have a training rating, ``[num_users]`` bool."""
+    """Return which users have a training rating, ``[num_users]`` bool.
+
+    Examples
+    --------
+    >>> trained_users(graph).all().item()
+    True
+    """
     return torch.bincount(graph.users.user_index, minlength=graph.num_users) > 0
 
 
@@ -176,6 +206,14 @@ class NegativeSampler:
     ----------
     graph : Graph
         Graph of the training ratings.
+
+    Examples
+    --------
+    >>> users, movies = graph.users.user_index, graph.users.movie_index
+    >>> negatives = NegativeSampler(graph).sample(users, torch.Generator().manual_seed(0))
+    >>> observed = set(zip(users.tolist(), movies.tolist()))
+    >>> any(pair in observed for pair in zip(users.tolist(), negatives.tolist()))
+    False
     """
 
     def __init__(self, graph: Graph) -> None:
