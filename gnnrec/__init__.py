@@ -54,8 +54,21 @@ _MODULES = {
     ),
     "gnnrec.tuning": ("SearchSpace", "StudyResult", "tune"),
 }
-_PACKAGES = frozenset(
-    "data datasets evaluation explore features graph metadata models nn plots ratings splitting training tuning".split()
+_PACKAGES = (
+    "data",
+    "datasets",
+    "evaluation",
+    "explore",
+    "features",
+    "graph",
+    "metadata",
+    "models",
+    "nn",
+    "plots",
+    "ratings",
+    "splitting",
+    "training",
+    "tuning",
 )
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -143,7 +143,7 @@ class Recorder(Callback):
 
     def on_epoch_end(self, state: FitState) -> None:
         self.figures.append(state.figures)
-        state.metrics["ndcg@20"] = -1.0  # changes nothing: a callback is told, not asked
+        state.metrics["ndcg@20"] = -1.0  # changes nothing: the history is not a callback's to change
         if state.epoch == self.stop_after:
             state.stop()
         self.call("epoch")
@@ -446,16 +446,16 @@ def test_a_device_that_is_not_there(small: Split, tmp_path: Path) -> None:
 # What goes in
 
 
-def test_of_a_dataset_everything_ends_up_in_the_graph() -> None:
-    world = make_sample(40, 30, seed=4, ratings_per_user=14)
-    model = quick(world)
-    pd.testing.assert_frame_equal(model.graph.dataset.ratings, world.ratings)
+def test_of_a_dataset_all_ratings_are_in_the_graph() -> None:
+    dataset = make_sample(40, 30, seed=4, ratings_per_user=14)
+    model = quick(dataset)
+    pd.testing.assert_frame_equal(model.graph.dataset.ratings, dataset.ratings)
     assert "ndcg@20" in model.history[0]
-    seen = set(world.ratings.loc[world.ratings["user_id"] == 1, "movie_id"])
-    assert set(recommend(model, 1, k=30)["movie_id"]) == set(world.movies["movie_id"]) - seen
+    seen = set(dataset.ratings.loc[dataset.ratings["user_id"] == 1, "movie_id"])
+    assert set(recommend(model, 1, k=30)["movie_id"]) == set(dataset.movies["movie_id"]) - seen
 
 
-def test_of_a_split_only_train_is_in_the_graph(small: Split) -> None:
+def test_of_a_split_the_training_ratings_are_in_the_graph(small: Split) -> None:
     model = quick(small, "train.epochs=1")
     pd.testing.assert_frame_equal(model.graph.dataset.ratings, small.train)
 
