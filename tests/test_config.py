@@ -60,7 +60,7 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert Config.from_yaml(path) == Config()
 
 
-def test_it_does_not_change() -> None:
+def test_configs_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Config().model.num_layers = 3
     config = Config()
@@ -103,7 +103,7 @@ def test_wrong_values(values: dict, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_what_concerns_several_keys_is_one_line() -> None:
+def test_an_error_about_several_keys_is_one_line() -> None:
     keys = ["model.temporal=true", "model.date_features=true", "model.hidden_dim=0"]
     with pytest.raises(ConfigError) as caught:
         Config().override(keys)
@@ -122,7 +122,7 @@ def test_every_wrong_key_is_named() -> None:
     ]
 
 
-def test_files_that_are_no_config(tmp_path: Path) -> None:
+def test_invalid_files(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     with pytest.raises(ConfigError, match=r"there is no config file .*a\.yaml"):
         Config.from_yaml(path)
@@ -195,7 +195,7 @@ def test_configs_inside_the_package_come_first(tmp_path: Path, monkeypatch: pyte
     assert shipped_configs() == {"mine": own}
 
 
-def test_a_config_that_is_nowhere() -> None:
+def test_missing_configs() -> None:
     with pytest.raises(ConfigError, match=r"there is no config 'ml1m-nxt'; .*did you mean 'ml1m-next'\?"):
         Config.from_yaml("ml1m-nxt")
     with pytest.raises(ConfigError, match=r"there is no config file nowhere\.yaml$"):

@@ -422,7 +422,7 @@ def test_damaged_checkpoint(small: Split, tmp_path: Path, damage: Any) -> None:
     assert load(run).history[0]["epoch"] == 1
 
 
-def test_a_loss_that_is_no_number(small: Split, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite(small: Split, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in epoch \d; lower train.learning_rate"):
         quick(small, "train.learning_rate=1e15", "train.epochs=9", run_dir=tmp_path / "run")
     left = load(tmp_path / "run")

@@ -20,7 +20,9 @@ import yaml
 import gnnrec
 from gnnrec import Config, ConfigError, NewUser, load_dataset
 from gnnrec.features import encode_plots
+from gnnrec.models import GNN
 from gnnrec.models.estimator import get_estimator
+from tests.helpers.contract import Subject, run_checks
 from tests.helpers.registries import restored_registries
 
 SOURCE = Path(__file__).parent / "helpers" / "plugin.py"
@@ -174,6 +176,13 @@ def test_feature_encoder(plugin: ModuleType, split: gnnrec.Split) -> None:
     embeddings = encode_plots(dataset, encoder="plugin-length", progress=False)
     # Tables are cleaned: the last blank of each plot is gone.
     assert embeddings.values[:, 0].tolist() == [len("word " * i) - 1 for i in range(1, 31)]
+
+
+@pytest.mark.slow
+def test_the_encoder_passes_the_contract(plugin: ModuleType) -> None:
+    model = {"encoder": "plugin-mean", "embedding_dim": 16, "dropout": 0.0}
+    train = {"batch_size": 32, "learning_rate": 0.01, "epochs": 30, "history_truncation": 0}
+    run_checks(Subject(GNN(config={"model": model, "train": train})))
 
 
 # Ways to load it
