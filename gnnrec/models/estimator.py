@@ -307,7 +307,7 @@ def load(path: str | Path, device: str = "cpu") -> Any:
 
 
 def _registered(registry: Registry, name: str, path: str | Path) -> Any:
-    """Return what a saved run calls by name; if nobody registered it, its plugin is missing, and no file is damaged."""
+    """Return the registered object that a saved run names; without it a plugin is missing, and no file is damaged."""
     try:
         return registry.get(name)
     except ConfigError as error:

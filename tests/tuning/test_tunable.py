@@ -10,7 +10,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from gnnrec import Config, ConfigError, Estimator, SearchSpace, Split, fit, register_model, tune
+from gnnrec import Config, ConfigError, Estimator, SearchSpace, Split, fit, register_metric, register_model, tune
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
@@ -143,3 +143,19 @@ def test_the_model_of_a_plugin(small: Split, plugin: type[Estimator], tmp_path: 
     assert isinstance(result.best, plugin)
     assert result.best_value > result.trials["ndcg@20"].min()
     assert result.best.power > 0, "popular movies first"
+
+
+def test_the_metric_of_a_plugin(small: Split) -> None:
+    space = {"train": {"epochs": 2, "batch_size": 32}, "space": {"model.embedding_dim": {"choices": [4, 8]}}}
+    with restored_registries():
+        register_metric("first-hit")(lambda hits, num_relevant: hits[:, 0].float())  # a name with a hyphen
+        for objectives, settings in (("first-hit@5", {}), (None, {"metric": "first-hit", "k": 5})):
+            given = {**space, "train": {**space["train"], **settings}}
+            result = tune(small, given, trials=2, objectives=objectives, progress=False)
+            assert result.objectives == ("first-hit@5",)
+            assert result.best_value == result.trials["first-hit@5"].max() > 0
+            assert validate(fit(small, config=result.best, progress=False), small, "first-hit", 5) == pytest.approx(
+                result.best_value
+            )
+    with pytest.raises(ConfigError, match="unknown objective 'first-hit@5'"):
+        tune(small, space, trials=2, objectives="first-hit@5", progress=False)
