@@ -23,7 +23,7 @@ from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.base import Recommender
 from gnnrec.models.storage import read_run
-from gnnrec.registry import MODELS
+from gnnrec.registry import MODELS, Registry
 from gnnrec.splitting import Split
 from gnnrec.training.callbacks import Callback, CallbackList
 from gnnrec.training.loop import FitRun
@@ -95,6 +95,11 @@ class BaseEstimator(Settings, ABC):
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the estimator with the hyperparameters of a saved run."""
         return cls(**settings)
+
+    @classmethod
+    def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
+        """Return the names in the hyperparameters of a saved run that must be registered, with their registries."""
+        return []
 
     @classmethod
     def check_installed(cls) -> None:
@@ -309,7 +314,8 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     DataError
         The folder is not a saved run, or a file in it is damaged.
     ConfigError
-        The device cannot be used, a package is missing, or the model is not registered (load its plugin first).
+        The device cannot be used, a package is missing, or the model, its encoder, loss or metric is not registered
+        (load its plugin first).
 
     Examples
     --------
@@ -320,7 +326,9 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     'ease'
     """
     run = read_run(path)
-    cls: type[BaseEstimator] = MODELS.get(run.model)
+    cls: type[BaseEstimator] = _registered(MODELS, run.model, path)
+    for registry, name in cls.names_in(run.settings):
+        _registered(registry, name, path)
     try:
         estimator = cls.from_settings(run.settings)
     except ConfigError as error:
@@ -331,6 +339,17 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     except (RuntimeError, LookupError, ConfigError) as error:
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
     return fitted.to(device).with_records(run.records["history"], run.records["report"])
+
+
+def _registered(registry: Registry, name: str, path: str | Path) -> Any:
+    """Return the registered object that a saved run names; without it a plugin is missing, and no file is damaged."""
+    try:
+        return registry.get(name)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. The saved run {path} needs the {registry.kind} {name!r}, which is not registered; "
+            "load its plugin first, with gnnrec.load_plugins"
+        ) from None
 
 
 def check_fit_data(data: Any) -> None:

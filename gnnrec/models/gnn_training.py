@@ -27,7 +27,7 @@ from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, make_encoder
 from gnnrec.models.storage import write_weights
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
-from gnnrec.registry import register_model
+from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
 from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
@@ -160,6 +160,17 @@ class GNN(BaseEstimator):
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """See `Estimator.from_settings`."""
         return cls(config=Config.from_mapping(dict(settings)))
+
+    @classmethod
+    def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
+        """See `BaseEstimator.names_in`: the encoder, the loss and the validation metric."""
+        places = (("model", "encoder", ENCODERS), ("train", "loss", LOSSES), ("train", "metric", METRICS))
+        found = []
+        for section, key, registry in places:
+            values = settings.get(section)
+            if isinstance(values, Mapping) and isinstance(values.get(key), str):
+                found.append((registry, values[key]))
+        return found  # anything else is for `Config` to refuse
 
 
 def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
