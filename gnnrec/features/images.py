@@ -53,8 +53,6 @@ def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int =
     ------
     PosterError
         The file is missing, empty, truncated, too large, not an image, or its size is implausible for a poster.
-    EncoderError
-        Pillow is not installed.
 
     Examples
     --------
@@ -96,7 +94,7 @@ def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_b
 
     Raises
     ------
-    PosterError, EncoderError
+    PosterError
         As for `open_poster`.
     """
     import PIL.Image
