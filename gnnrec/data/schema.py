@@ -171,8 +171,10 @@ def _join_names(value: object) -> str:
         parts = [str(part) for part in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
     else:
         parts = str(value).split("|") if isinstance(value, str) else []
-    parts = [part.strip() for part in parts]
-    return "|".join(dict.fromkeys(part for part in parts if part not in _NO_NAMES))
+    names = dict.fromkeys(map(str.strip, parts))
+    for missing in _NO_NAMES.intersection(names):
+        del names[missing]
+    return "|".join(names)
 
 
 def _parse_times(values: pd.Series, table: str) -> pd.Series:
