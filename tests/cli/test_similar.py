@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from gnnrec import Config, NewMovie, fit, load, similar_movies
-from gnnrec.data import ContentEmbeddings
-from gnnrec.datasets import make_sample
-from gnnrec.features import encode_poster
+from gnnrec.datasets import make_sample, sample_posters
+from gnnrec.features import encode_poster, encode_posters
 from tests.helpers.cli import BRACKETS, call, cells, fails, succeeds
 
 
@@ -74,24 +71,22 @@ def test_plot_without_text_embeddings(run: Path) -> None:
 @pytest.fixture(scope="module")
 def run_with_posters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a run trained with color histograms of posters, and a poster."""
-    folder = tmp_path_factory.mktemp("posters")
-    dataset, rng = make_sample(60, 40), np.random.default_rng(0)
-    for movie_id in (1, 2):
-        Image.fromarray(rng.integers(0, 255, (90, 60, 3), dtype=np.uint8)).save(folder / f"{movie_id}.png")
-    width = len(encode_poster(folder / "1.png", "color"))
-    ids = dataset.movies["movie_id"]
-    values = rng.random((len(ids), width), dtype=np.float32)
-    embeddings = ContentEmbeddings(ids, values, encoder={"encoder": "color"})
+    dataset = make_sample(60, 40)
+    folder = sample_posters(dataset, tmp_path_factory.mktemp("posters"))
+    embeddings = encode_posters(dataset, folder, "color", progress=False)
     config = Config().override(["model.embedding_dim=8", "train.epochs=1"])
     model = fit(dataset.with_features(poster=embeddings), config=config, progress=False)
-    return model.save(folder / "run"), folder / "2.png"
+    return model.save(tmp_path_factory.mktemp("runs") / "run"), folder / "2.jpg"
 
 
 def test_poster(run_with_posters: tuple[Path, Path]) -> None:
     run, poster = run_with_posters
     movie = NewMovie(genres="Drama", features={"poster": encode_poster(poster, "color")})
-    output = succeeds("similar", run, "--genres", "Drama", "--poster", poster, "--image-encoder", "color", "-k", 40)
+    words = ("similar", run, "--genres", "Drama", "-k", 40, "--poster", poster)
+    output = succeeds(*words)
     assert without_genres(output) == formatted(similar_movies(load(run), movie, k=40))
+    assert succeeds(*words, "--image-encoder", "color") == output, "the encoder of the run"
+    assert succeeds(*words[:-2]) != output
 
 
 def test_other_models(tmp_path: Path) -> None:
