@@ -24,6 +24,8 @@ DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
 MAX_AGE = 150
 """In years."""
+MAX_MARKS_PER_RATING = 32
+"""Bytes of memory per rating that the check for repeated ratings may use."""
 
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
@@ -450,6 +452,11 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
         return f"user {user} rated movie {movie} twice; keep one of the two rows"
 
     numbers = pairs.to_numpy()
+    if len(numbers) and (size := int(numbers.max()) + 1) <= MAX_MARKS_PER_RATING * len(numbers):
+        marks = np.zeros(size, dtype=bool)  # for dense data ten times faster than hashing
+        marks[numbers] = True
+        if np.count_nonzero(marks) == len(numbers):
+            return
     raise_at_first(pairs.duplicated().to_numpy(), table, problem, lambda row: int(np.argmax(numbers == numbers[row])))
 
 
