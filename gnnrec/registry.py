@@ -261,20 +261,14 @@ DATASETS = Registry(
 )
 SPLITTERS = Registry(
     "splitter",
-    dict.fromkeys(
-        (
-            "random",
-            "random-ratings",
-            "temporal",
-            "leave-one-out",
-            "global-time",
-            "cold-movies",
-            "cold-movies-by-time",
-            "cold-users",
-            "cold-both",
+    {
+        **dict.fromkeys(
+            ("random", "random-ratings", "temporal", "leave-one-out", "global-time"), "gnnrec.splitting.splitters"
         ),
-        "gnnrec.splitting.splitters",
-    ),
+        **dict.fromkeys(
+            ("cold-movies", "cold-movies-by-time", "cold-users", "cold-both"), "gnnrec.splitting.cold_splits"
+        ),
+    },
 )
 PROTOCOLS = Registry(
     "protocol",

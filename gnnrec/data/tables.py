@@ -106,11 +106,18 @@ def line_of_row(path: Path, separator: str, row: int) -> int:
 def has_leading_zeros(path: Path, separator: str, positions: Sequence[int]) -> bool:
     """Return whether one of the columns has an id such as 007, which would lose its zeros as a number."""
     # A fast scan of the bytes rules out nearly all files; only then are the columns parsed.
-    return _may_have_leading_zeros(path) and any(
+    if set(positions) == {0}:
+        may_have_any = _ZERO_AT_LINE_START.search(path.read_bytes()) is not None
+    else:
+        may_have_any = _may_have_leading_zeros(path)
+    return may_have_any and any(
         re.match(r"\s*[+-]?0\d", fields[position])
         for _, fields in islice(records(path, separator), 1, None)
         for position in positions
     )
+
+
+_ZERO_AT_LINE_START = re.compile(rb'[\r\n][\s"]*[+-]?0\d')
 
 
 def _may_have_leading_zeros(path: Path) -> bool:
