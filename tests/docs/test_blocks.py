@@ -24,6 +24,7 @@ from gnnrec.cli import app
 from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
 from tests.docs.pages import HOME, PAGES, page_name
+from tests.helpers.registries import restored_registries
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
@@ -77,11 +78,8 @@ def matches(shown: str, printed: str, mark: str) -> bool:
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """Forget what the plugins of a page registered."""
-    everything = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
-    kept = [{name: dict(table) for name, table in vars(one).items() if isinstance(table, dict)} for one in everything]
-    yield
-    for one, tables in zip(everything, kept, strict=True):
-        vars(one).update(tables)
+    with restored_registries():
+        yield
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 from gnnrec import NewUser, Split, evaluate, load, recommend
 from gnnrec.datasets import find_dataset, make_sample
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "train_ml1m.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "train_ml1m.py"
 QUICK = ("--set", "train.epochs=2", "--set", "model.embedding_dim=16")
 OCCUPATIONS = (0, 2, 12, 13, 17, 20)  # by the codes of ML-1M; 2 is the artist of the made-up person
 
