@@ -22,6 +22,7 @@ from gnnrec.cli import app
 from gnnrec.config import Config, ModelConfig, TrainConfig, model_config_class
 from gnnrec.data.schema import COLUMNS
 from gnnrec.registry import DATASETS, ENCODERS, METRICS, MODELS, PROTOCOLS
+from gnnrec.tuning.report import SINGLE_OBJECTIVE_PLOTS
 from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
 
 
@@ -193,6 +194,18 @@ def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_pictures_are_current() -> None:
     for name, draw in script("make_pictures").DRAWN.items():
         assert (DOCS / name).read_text(encoding="utf-8") == draw(), "run: make pages"
+
+
+def test_the_tuning_study_is_current() -> None:
+    """The report is made from the committed trials, and the table can be written again from what was read."""
+    made = script("make_study")
+    result = made.study()
+    assert result.trials.to_csv(index=False) == (made.FOLDER / "trials.csv").read_text(encoding="utf-8")
+    captions = {name: SINGLE_OBJECTIVE_PLOTS[name] for name in made.PLOTS}
+    assert made.report(result, captions) == (made.FOLDER / "report.md").read_text(encoding="utf-8")
+    assert {path.stem for path in made.FOLDER.glob("*.png")} == set(made.PLOTS)
+    assert result.best == Config.from_yaml(made.FOLDER / "best.yaml")
+    assert result.base_trial.config == Config.from_yaml(made.FOLDER / "before.yaml")
 
 
 def test_every_room_is_in_the_picture() -> None:
