@@ -196,6 +196,20 @@ def test_pictures_are_current() -> None:
         assert (DOCS / name).read_text(encoding="utf-8") == draw(), "run: make pages"
 
 
+def test_recorded_commands_are_shown_in_todays_spelling() -> None:
+    recorded = script("recorded")
+    typed = "gnnrec benchmark --protocol next-movie-99 --seeds 3 --limit-seconds 240.0"
+    today = "gnnrec benchmark --protocol next-item-99 --seeds 3 --time-limit 240"
+    assert recorded.current(typed) == recorded.current(today) == today
+    remark = "\n\n*Today's spelling of the command that was run.*"
+    assert recorded.console_block(typed) == f"```console\n{today}\n```{remark}"
+    assert recorded.console_block(f"{today}.0") == f"```console\n{today}\n```", "a number is not a name"
+    for name in ("leaderboard", "cold-start"):
+        page = (DOCS / "results" / f"{name}.md").read_text(encoding="utf-8")
+        assert recorded.EXPLANATION in page
+        assert remark in page
+
+
 def test_the_tuning_study_is_current() -> None:
     """The report is made from the committed trials, and the table can be written again from what was read."""
     made = script("make_study")
@@ -208,14 +222,14 @@ def test_the_tuning_study_is_current() -> None:
     assert result.base_trial.config == Config.from_yaml(made.FOLDER / "before.yaml")
 
 
-def test_every_room_is_in_the_picture() -> None:
+def test_every_package_and_module_is_in_the_picture() -> None:
     drawn = script("draw_package")
-    rooms = {room for layer in drawn.layers() for room in layer}
+    shown = {name for layer in drawn.layers() for name in layer}
     package = HOME / "gnnrec"
     found = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
     found |= {path.stem for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")}
-    assert rooms == found
-    assert {room for room in rooms if not room.startswith("_")} == drawn.ABOUT.keys()
+    assert shown == found
+    assert {name for name in shown if not name.startswith("_")} == drawn.ABOUT.keys()
 
 
 def test_the_model_card_agrees_with_the_leaderboard() -> None:
