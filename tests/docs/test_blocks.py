@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from gnnrec import registry
 from gnnrec.cli import app
+from gnnrec.cli._options import check_source, parse_options
 from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
 from tests.docs.pages import HOME, PAGES, page_name
@@ -65,6 +66,11 @@ def is_run(words: list[str]) -> bool:
 def without_plugin(words: list[str]) -> list[str]:
     """Return the words of a command without ``--plugin NAME`` before its name."""
     return [words[0], *words[3:]] if words[1:2] == ["--plugin"] else words
+
+
+def values(words: list[str], option: str) -> list[str]:
+    """Return what follows an option, each time it is given."""
+    return [value for name, value in itertools.pairwise(words) if name == option]
 
 
 def matches(shown: str, printed: str, mark: str) -> bool:
@@ -140,13 +146,21 @@ def test_console_blocks_name_real_commands(page: Path) -> None:
                 options = {option for p in commands[words[1]].params for option in p.opts}
                 assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
                 assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
-                names = [b for a, b in itertools.pairwise(words) if a == "--config" and "." not in b]
-                assert set(names) <= shipped_configs().keys(), words
+                assert {name for name in values(words, "--config") if "." not in name} <= shipped_configs().keys(), words
+                for protocol in values(words, "--protocol"):
+                    check_source(None, protocol)
+                for names in values(words, "--models"):
+                    assert {*names.split(",")} <= {*registry.MODELS.names(), "all"}, words
+                for name in values(words, "--dataset"):
+                    assert name.endswith("/") or parse_options(name)[0] in registry.DATASETS, words
+                if "--model" not in words:
+                    Config().override(values(words, "--set"))
             elif words[0] == "make":
                 assert re.search(rf"^{words[1]}:", (HOME / "Makefile").read_text(), re.MULTILINE), words
             elif words[0] == "python" and words[1].endswith(".py"):
                 script = (HOME / words[1]).read_text(encoding="utf-8")
                 assert all(f'"{word}"' in script for word in words if word.startswith("--")), words
+                Config().override(values(words, "--set"))
             else:
                 assert block.mark.startswith(NOT_RUN), f"unknown program {words[0]}; say why the block is not run"
 
@@ -165,6 +179,7 @@ def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
     assert not matches("a b\n1 2\n", "a  b\n1 3\n", PRINTS)
     assert not matches("a b\n1 2\n", "a c\n1 2\n", SOMETHING_LIKE)
     assert matches("a b \n", "a b\n\n", PRINTS)
+    assert values(["gnnrec", "--set", "a=1", "--out", "x", "--set", "b=2"], "--set") == ["a=1", "b=2"]
     assert is_run(["gnnrec", "train", "--dataset", "sample"])
     assert not is_run(["gnnrec", "train", "--dataset", "ml-1m"])
     assert not is_run(["make", "train"])

@@ -257,6 +257,13 @@ def test_numbers_are_those_of_the_results(page: str) -> None:
     assert not [number for number in numbers if number not in measured]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_extras_exist(page: Path) -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"(?:gnnrec|\.)\[([\w,]+)\]\"", page.read_text(encoding="utf-8"))
+    assert {extra for names in named for extra in names.split(",")} <= project["optional-dependencies"].keys()
+
+
 def test_the_site_can_be_built_elsewhere() -> None:
     """Read the Docs and GitHub Pages install an extra that exists, and run what `make docs` runs."""
     project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
