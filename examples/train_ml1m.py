@@ -114,21 +114,21 @@ def recommendations_table(found: pd.DataFrame, reasons: pd.DataFrame) -> pd.Data
 def show(table: pd.DataFrame, title: str) -> None:
     """Print a table of text: with lines on a terminal, columns aligned by spaces in a pipe or file."""
     print(title)
-    justify = ["left" if name in TEXT_COLUMNS else "right" for name in table]
+    names = [str(name) for name in table]
+    rows: list[list[str]] = table.to_numpy().tolist()
     if sys.stdout.isatty():
         grid = Table(header_style="bold")
-        for name, side in zip(table, justify, strict=True):
-            grid.add_column(name, justify=side)
-        for row in table.itertuples(index=False):
+        for name in names:
+            grid.add_column(name, justify="left" if name in TEXT_COLUMNS else "right")
+        for row in rows:
             grid.add_row(*map(escape, row))
         Console().print(grid)
         return
-    rows = [list(table), *table.to_numpy().tolist()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in [names, *rows]:
         cells = [
-            cell.ljust(width) if side == "left" else cell.rjust(width)
-            for cell, width, side in zip(row, widths, justify, strict=True)
+            cell.ljust(width) if name in TEXT_COLUMNS else cell.rjust(width)
+            for cell, width, name in zip(row, widths, names, strict=True)
         ]
         print("  ".join(cells).rstrip())
 
