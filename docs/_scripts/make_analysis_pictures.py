@@ -1,4 +1,4 @@
-"""Draw docs/pictures/analysis-*.png, findings in the generated sample: python docs/make_analysis_pictures.py
+"""Draw docs/pictures/analysis-*.png, findings in the generated sample: python docs/_scripts/make_analysis_pictures.py
 
 The bytes of a PNG depend on the versions of matplotlib and its fonts, so no test compares them.
 """

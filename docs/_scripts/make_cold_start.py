@@ -48,7 +48,7 @@ Plots are encoded by `all-MiniLM-L6-v2`; poster embeddings came with the dataset
 gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-embeddings posters.npy --poster-ids posters.csv --out features
 ```"""
 CONTENT = {"facts": "numeric", "people": "cast"}
-"""Kinds of content that results before 0.2 call otherwise."""
+"""Kinds of content that had other names in results before 0.2."""
 
 
 def main() -> None:
