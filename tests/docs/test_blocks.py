@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,6 +25,7 @@ from gnnrec.cli import app
 from gnnrec.cli._options import check_source, parse_options
 from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
+from gnnrec.tuning import SearchSpace
 from tests.docs.pages import HOME, PAGES, page_name
 from tests.helpers.registries import restored_registries
 
@@ -81,6 +83,16 @@ def matches(shown: str, printed: str, mark: str) -> bool:
     return here[0].split() == there[0].split() and len(here) == len(there)
 
 
+def read_settings(block: Block, where: str, folder: Path) -> None:
+    """Read a config or, if it has a section ``space``, a search space, which may name a config in its folder."""
+    if "space" not in yaml.safe_load(block.text):
+        Config.from_mapping(yaml.safe_load(block.text), where)
+        return
+    shutil.copytree(HOME / "configs", folder / "spaces", dirs_exist_ok=True)
+    (folder / "spaces" / "mine.yaml").write_text(block.text, encoding="utf-8")
+    SearchSpace.from_yaml(folder / "spaces" / "mine.yaml")
+
+
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """Forget what the plugins of a page registered."""
@@ -114,7 +126,7 @@ def test_blocks_run(
                 assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
                 printed = result.output
         elif block.language == "yaml":
-            Config.from_mapping(yaml.safe_load(block.text), f"{page.name}:{block.line}")
+            read_settings(block, f"{page.name}:{block.line}", tmp_path)
         elif block.language == "json":
             json.loads(block.text)
         elif block.mark in (PRINTS, SOMETHING_LIKE):
@@ -146,7 +158,9 @@ def test_console_blocks_name_real_commands(page: Path) -> None:
                 options = {option for p in commands[words[1]].params for option in p.opts}
                 assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
                 assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
-                assert {name for name in values(words, "--config") if "." not in name} <= shipped_configs().keys(), words
+                assert {name for name in values(words, "--config") if "." not in name} <= shipped_configs().keys(), (
+                    words
+                )
                 for protocol in values(words, "--protocol"):
                     check_source(None, protocol)
                 for names in values(words, "--models"):
