@@ -25,6 +25,8 @@ from gnnrec.registry import DATASETS, ENCODERS, METRICS, MODELS, PROTOCOLS
 from gnnrec.tuning.report import SINGLE_OBJECTIVE_PLOTS
 from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
 
+CONVENTIONS = "reference/conventions.md"
+
 
 def table_under(page: str, heading: str) -> list[list[str]]:
     """Return the cells of the first table under a heading of a page, without its header."""
@@ -155,6 +157,22 @@ def test_every_option_of_a_protocol_is_in_the_table() -> None:
     for option, protocols in rows.items():
         for name in code_in(protocols):
             gnnrec.splitting.get_protocol(name).with_options(**{option: 1 if option != "candidates" else "all"})
+
+
+def test_the_tables_of_the_conventions_have_these_columns() -> None:
+    columns = {
+        row[0]: row[1].split(", optional ")[0].strip("`").split(", ") for row in table_under(CONVENTIONS, "Tables")
+    }
+    dataset = gnnrec.load_dataset("sample", num_users=60, num_movies=40)
+    split = gnnrec.split(dataset, "random")
+    model = gnnrec.fit(split, "popularity")
+    frames = {"ratings": dataset.ratings, "movies": dataset.movies, "users": dataset.users}
+    for name, frame in frames.items():
+        assert columns[name] == list(frame.columns)[: len(columns[name])]
+    assert columns["recommendations"] == list(model.recommend([1]).columns)
+    assert columns["similar movies"] == list(model.similar_movies(1).columns)
+    assert columns["metrics"] == list(model.evaluate(split).columns)
+    assert len(columns) == len(frames) + 3
 
 
 def test_every_metric_is_in_the_table() -> None:
