@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gnnrec
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 SHOWN = ("long-tail", "matrix", "genres")
 """Findings that the pages show."""
 

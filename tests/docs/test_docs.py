@@ -126,8 +126,10 @@ def test_every_public_package_has_its_pages() -> None:
 
 
 def test_pictures_of_findings_are_shown() -> None:
-    kept = {path.name for path in (DOCS / "pictures").glob("analysis-*.png")}
-    assert kept == {f"analysis-{name}.png" for name in script("make_analysis_pictures").SHOWN}
+    drawn = script("make_analysis_pictures")
+    assert drawn.PICTURES == DOCS / "pictures"
+    kept = {path.name for path in drawn.PICTURES.glob("analysis-*.png")}
+    assert kept == {f"analysis-{name}.png" for name in drawn.SHOWN}
     page = (DOCS / "how-to" / "explore.md").read_text(encoding="utf-8")
     assert set(re.findall(r"pictures/(analysis-[\w-]+\.png)", page)) == kept
 
