@@ -45,7 +45,8 @@ def settings() -> dict[str, object]:
     """Return the fields of all settings, of all encoders, by key."""
     classes = [("model", ModelConfig), ("train", TrainConfig)]
     classes += [("model", model_config_class(name)) for name in ENCODERS.names()]
-    return {f"{section}.{key}": field for section, one in classes for key, field in one.model_fields.items()}
+    fields = [(f"{section}.{key}", field) for section, one in classes for key, field in one.model_fields.items()]
+    return dict(reversed(fields))  # what all encoders share is explained once
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
