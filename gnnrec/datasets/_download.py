@@ -1,4 +1,4 @@
-"""Finds the files of registered datasets, and downloads them: verified, unpacked safely, complete or not at all."""
+"""Finds the files of registered datasets, and downloads them: verified, unpacked safely and written atomically."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def download(
 
 
 def cache_dir() -> Path:
-    """Return the folder of downloads that were not given another one."""
+    """Return the default download folder."""
     return Path(pooch.os_cache("gnnrec"))
 
 
