@@ -135,7 +135,8 @@ def evaluate(
 ) -> None:
     """Evaluate a saved run on test ratings.
 
-    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and candidates.
+    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and
+    candidates.
     """
     with errors():
         from gnnrec.benchmarking import BenchmarkReport, result_rows, timed

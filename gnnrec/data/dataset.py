@@ -1,7 +1,8 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and derives datasets with `Dataset.from_validated`.
+by a known user, no pair twice. The rest of the package relies on that and derives datasets with
+`Dataset.from_validated`.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Dataset:
         filters: str = "",
         features: Mapping[str, ContentEmbeddings] | None = None,
     ) -> Dataset:
-        """Make a dataset of tables that come from another one, without checking or copying them.
+        """Make a dataset from tables of another dataset, without checking or copying them.
 
         Parameters
         ----------
@@ -319,8 +320,8 @@ class Dataset:
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the dataset. The
-            message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the dataset.
+            The message names the row of the given frame.
 
         Examples
         --------

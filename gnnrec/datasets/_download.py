@@ -234,7 +234,7 @@ def download(
             unpacked.replace(target)
         except OSError as error:
             if not remote.is_complete(target):  # else another process finished first
-                raise DownloadError(f"{target} is in the way ({error}); remove it and try again") from error
+                raise DownloadError(f"{target} cannot be replaced ({error}); remove it and try again") from error
     return target
 
 

@@ -227,7 +227,9 @@ def _resolve_data(
     if isinstance(mask, str):
         mask = split.valid if check_mask_or_history(mask, "mask") == "train+valid" else None
     if isinstance(history, str):
-        known = [split.support] if check_mask_or_history(history, "history") == "train" else [split.support, split.valid]
+        known = (
+            [split.support] if check_mask_or_history(history, "history") == "train" else [split.support, split.valid]
+        )
         frames = [frame for frame in known if frame is not None]
         history = pd.concat(frames, ignore_index=True) if len(frames) == 2 else next(iter(frames), None)
     attrs = {"fingerprint": fingerprint.digest, "protocol": str(fingerprint)}

@@ -204,7 +204,7 @@ class Graph:
         return csr_ranges(self.user_ptr[nodes], self.user_ptr[nodes + 1] if until is None else until)[0]
 
     def user_batch(self, nodes: Tensor, until: Tensor | None = None) -> UserBatch:
-        """Return some of the users, with their whole histories or with the beginnings of them.
+        """Return a batch of users, with their full histories or only the ratings before a position.
 
         Parameters
         ----------
@@ -262,8 +262,8 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the graph. The
-            message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the graph.
+            The message names the row of the given frame.
         """
         spellings = {"gender": self.genders, "occupation": self.occupations}
         dataset = self.dataset.add_ratings(ratings, users, spellings=spellings)

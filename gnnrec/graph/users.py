@@ -23,7 +23,7 @@ AGE_BINS = (18, 25, 35, 45, 50, 56)
 
 
 def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
-    """Return the age and gender features of users; occupations are nodes, ``[num_users, 7 + num_genders]``.
+    """Return the age and gender features of users, ``[num_users, 7 + num_genders]``; occupations are nodes.
 
     Parameters
     ----------

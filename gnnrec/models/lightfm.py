@@ -72,16 +72,19 @@ class LightFM(Estimator):
         )
         sparse = importlib.import_module("scipy.sparse")
         users, observed = graph.users, rating_matrix(graph.users, graph.num_movies).tocoo()
+        trained_movies = torch.bincount(users.movie_index, minlength=graph.num_movies) > 0
         tables = [
             _FeatureTable(trained_users(graph), _profile(users)),
-            _FeatureTable(torch.bincount(users.movie_index, minlength=graph.num_movies) > 0, genre_decade_matrix(graph)),
+            _FeatureTable(trained_movies, genre_decade_matrix(graph)),
         ]
         user_features, movie_features = (table.matrix(sparse) for table in tables)
 
         def snapshot() -> LightFMModel:
             (_, user), (bias, movie) = learner.get_user_representations(), learner.get_item_representations()
             learned = user, np.column_stack([movie, bias])
-            (user_ids, profile), (movie_ids, genres_decades) = (t.tables(both) for t, both in zip(tables, learned, strict=True))
+            (user_ids, profile), (movie_ids, genres_decades) = (
+                t.tables(both) for t, both in zip(tables, learned, strict=True)
+            )
             return LightFMModel(graph, user_ids, profile, movie_ids, genres_decades, self)
 
         negatives = NegativeSampler(graph)
@@ -119,7 +122,8 @@ class LightFMModel(Recommender):
         ratings) and of the columns of ``UserBatch.x`` and occupations.
     movies, genres_decades : Tensor
         ``[num_trained_movies, dim + 1]`` and ``[num_genres + 11, dim + 1]`` float32, embeddings of movie ids (zeros for
-        movies without ratings) and of the columns of `gnnrec.models.content.genre_decade_matrix`; the last column is the bias.
+        movies without ratings) and of the columns of `gnnrec.models.content.genre_decade_matrix`; the last column is the
+        bias.
     estimator : LightFM
     """
 
@@ -163,7 +167,12 @@ class LightFMModel(Recommender):
 
     def state(self) -> dict[str, Tensor]:
         """See `Recommender.state`."""
-        return {"users": self.users, "profile": self.profile, "movies": self.movies, "genres_decades": self.genres_decades}
+        return {
+            "users": self.users,
+            "profile": self.profile,
+            "movies": self.movies,
+            "genres_decades": self.genres_decades,
+        }
 
     def __repr__(self) -> str:
         return f"LightFMModel({self.graph.num_movies:,} movies)"

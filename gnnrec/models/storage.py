@@ -32,7 +32,7 @@ RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.sa
 
 
 class Savable(Protocol):
-    """What is written of a fitted model; a `Recommender` has it."""
+    """The attributes of a fitted model that are saved; a `Recommender` has them."""
 
     @property
     def name(self) -> str:

@@ -236,7 +236,9 @@ for _name, _protocol in {
         k_core=10,
     ),
     "global-time": Protocol("global-time", "the newest tenth of all ratings", **_next_item),
-    "leave-one-out": Protocol("leave-one-out", "test: last rating; validation: the one before, not added to the history at test time"),
+    "leave-one-out": Protocol(
+        "leave-one-out", "test: last rating; validation: the one before, not added to the history at test time"
+    ),
     "next-item": Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item),
     "next-item-99": Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item),
     "random-ratings": Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"),

@@ -328,7 +328,7 @@ def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> T
     Raises
     ------
     ConfigError
-        The name is not registered, or it is no model.
+        The name is not registered, or is not a model.
 
     Examples
     --------

@@ -44,6 +44,8 @@ def test_columns_and_value_ranges(sample: Dataset) -> None:
     assert movies["plot"].str.count(r"\.( |$)").value_counts().index.sort_values().tolist() == [2, 3, 4]
     assert not movies["plot"].str.contains(r"[{}]|\b[Aa] [aeiou]").any()
     assert movies["title"].str.contains(" II ").sum() > 20
+    assert not movies["title"].str.contains(r"\b[Aa] [AEIOUaeiou]").any()
+    assert movies["title"].str.contains("^An ").any()
     assert set(users["gender"]) == {"F", "M"}
     assert users["age"].between(14, 74).all()
     assert set(ratings["rating"]) == {1, 2, 3, 4, 5}
