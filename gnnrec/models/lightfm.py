@@ -122,8 +122,8 @@ class LightFMModel(Recommender):
         ratings) and of the columns of ``UserBatch.x`` and occupations.
     movies, genres_decades : Tensor
         ``[num_trained_movies, dim + 1]`` and ``[num_genres + 11, dim + 1]`` float32, embeddings of movie ids (zeros for
-        movies without ratings) and of the columns of `gnnrec.models.content.genre_decade_matrix`; the last column is the
-        bias.
+        movies without ratings) and of the columns of `gnnrec.models.content.genre_decade_matrix`. The last column is
+        the bias.
     estimator : LightFM
     """
 
