@@ -404,8 +404,8 @@ class Dataset:
     ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
         """Check movies that are not in the dataset and their embeddings; parameters as for `add_movies`."""
         if unknown := [name for name in features if name not in self.features]:
-            known = ", ".join(self.features) or "none"
-            raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {known}")
+            modalities = ", ".join(self.features) or "none"
+            raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {modalities}")
         with _relocated_to_added():
             added = clean_movies(movies)
         self._check_id_type(added["movie_id"], self.movie_ids, "movies")
