@@ -59,7 +59,7 @@ def errors() -> Iterator[None]:
         warnings.showwarning = lambda message, *_: note(f"warning: {' '.join(str(message).split())}")
         try:
             yield
-        except BrokenPipeError:  # the reader of a pipe has seen enough
+        except BrokenPipeError:  # the receiving process closed the pipe
             raise
         except (GnnrecError, FloatingPointError, OSError) as error:
             text = str(error)

@@ -98,13 +98,13 @@ def draw_map(
         from gnnrec.plots import movie_map
 
         if out.suffix.lower() != ".png":
-            raise ConfigError(f"the map is a PNG; call it {out.with_suffix('.png')}, not {out}")
+            raise ConfigError(f"--out must end in .png, got {out}")
         shown = movie_map(load(run), out, method=method, num_movies=movies, num_titles=titles)
         say(f"saved in {out}, with {len(shown)} titles")
 
 
 def _uses(model: Recommender, modality: str, option: str) -> bool:
-    """Return whether a run uses a modality. If not, posters are an error, and of plots only the length counts."""
+    """Return whether a run uses a modality. If not, a poster raises an error; a plot contributes only its length."""
     from gnnrec.errors import ConfigError
 
     used = model.hyperparameters.get("model", {}).get("modalities")
