@@ -43,7 +43,7 @@ def say_protocol(text: str) -> None:
         say(part)
 
 
-def never_fail_on_titles() -> None:
+def replace_unencodable_characters() -> None:
     """Replace characters that the terminal cannot encode instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
