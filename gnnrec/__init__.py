@@ -37,6 +37,7 @@ _MODULES = {
         "register_dataset",
         "register_encoder",
         "register_feature_encoder",
+        "register_finding",
         "register_loss",
         "register_metric",
         "register_model",

@@ -29,15 +29,13 @@ from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.evaluation import evaluate
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
-from gnnrec.registry import METRICS, MODELS
+from gnnrec.registry import FAST_MODELS, METRICS, MODELS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.training.callbacks import Callback, TimeLimit
 
 logger = logging.getLogger(__name__)
 
-FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
-"""Models that `benchmark` runs by default: the network and baselines that take seconds."""
 TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
 """Columns of a results table, as far as they were measured."""
 PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")

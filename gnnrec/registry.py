@@ -9,7 +9,8 @@ To extend gnnrec, decorate a class or function in a module of your own and name 
     def first_hit(hits, num_relevant):
         return hits[:, 0].float()
 
-This module does not import PyTorch, so names are cheap to list. Built-in objects are imported on first use.
+Built-in names work the same way: a decorated definition in the registry's package, such as ``gnnrec/nn`` for encoders,
+is found in the source files, without importing them. So names are cheap to list, and PyTorch is imported on first use.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -37,10 +40,13 @@ class Registry:
     Parameters
     ----------
     kind : str
-        What is registered, for error messages.
-    builtin : mapping of str to str
-        Built-in names and the modules that register them.
-
+        What is registered, for error messages. The decorator of an "encoder" is ``register_encoder``.
+    listed : mapping of str to str
+        Built-in names that no decorator in `package` spells out, and the modules that register them.
+    package : str, optional
+        Package inside gnnrec whose modules register the other built-in names.
+    first : iterable of str
+        Names, or modules with all their names, that come first and in this order.
     set_name : bool
         Whether to set the attribute ``name`` of registered objects.
 
@@ -57,13 +63,46 @@ class Registry:
     gnnrec.errors.ConfigError: unknown color 'rde'; did you mean 'red'?; choose one of red
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str] | None = None, *, set_name: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        listed: Mapping[str, str] | None = None,
+        *,
+        package: str | None = None,
+        first: Iterable[str] = (),
+        set_name: bool = False,
+    ) -> None:
         self.kind = kind
         self.set_name = set_name
-        self.builtin = dict(builtin or {})
+        self.listed = dict(listed or {})
+        self.package = package
+        self.first = tuple(first)
         self._objects: dict[str, Any] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
         self._definitions: dict[str, tuple[str | None, str | None]] = {}  # module and qualified name
+
+    @cached_property
+    def builtin(self) -> dict[str, str]:
+        """Built-in names and the modules that register them; nothing is imported."""
+        found = self.listed | (self._names_in_source(self.package) if self.package else {})
+        place = {name: index for index, name in enumerate(self.first)}
+
+        def order(entry: tuple[str, str]) -> int:
+            name, module = entry
+            return place.get(name, place.get(module.rpartition(".")[2], len(place)))
+
+        return dict(sorted(found.items(), key=order))
+
+    def _names_in_source(self, package: str) -> dict[str, str]:
+        """Return the names in decorators at the beginning of a line, and their modules, by file and line."""
+        call = rf"^@?(?:\w+\.)*register_{self.kind.replace(' ', '_')}\(\s*[\"']([^\"']+)[\"']"
+        folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
+        found: dict[str, str] = {}
+        for path in sorted(folder.glob("*.py")):
+            module = package if path.stem == "__init__" else f"{package}.{path.stem}"
+            for name in re.findall(call, path.read_text(encoding="utf-8"), re.MULTILINE):
+                found.setdefault(name, module)
+        return found
 
     def register(self, name: str, **metadata: Any) -> Callable[[T], T]:
         """Return a decorator that registers a class, function or other object.
@@ -225,51 +264,42 @@ def _is_module(name: str) -> bool:
     return name in sys.modules or importlib.util.find_spec(name) is not None
 
 
-ENCODERS = Registry("encoder", {"lightgcn": "gnnrec.nn.lightgcn", "graphsage": "gnnrec.nn.graphsage"})
-LOSSES = Registry("loss", dict.fromkeys(("weighted_mse", "softmax", "bpr"), "gnnrec.nn.losses"))
+ENCODERS = Registry("encoder", package="gnnrec.nn", first=("lightgcn", "graphsage"))
+LOSSES = Registry("loss", package="gnnrec.nn", first=("losses",))
 METRICS = Registry(
     "metric",
-    dict.fromkeys(
-        ("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"),
-        "gnnrec.evaluation.metrics",
-    ),
+    package="gnnrec.evaluation",
+    first=("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"),
 )
 MODELS = Registry(
     "model",
-    {
-        "gnn": "gnnrec.models.gnn_training",
-        "popularity": "gnnrec.models.popularity",
-        **dict.fromkeys(("itemknn", "ease", "slim"), "gnnrec.models.neighbors"),
-        **dict.fromkeys(("contentknn", "ridge"), "gnnrec.models.content"),
-        **dict.fromkeys(("als", "bpr"), "gnnrec.models.implicit_models"),
-        **dict.fromkeys(("mf", "neumf"), "gnnrec.models.factorization"),
-        "lightgcn": "gnnrec.models.pyg_lightgcn",
-        "lightfm": "gnnrec.models.lightfm",
-        **dict.fromkeys(("average", "sasrec", "sasrec-binary"), "gnnrec.models.sequential"),
-    },
+    package="gnnrec.models",
+    first=(
+        "gnn",
+        "popularity",
+        "neighbors",
+        "content",
+        "implicit_models",
+        "factorization",
+        "lightgcn",
+        "lightfm",
+        "average",
+        "sequential",
+    ),
     set_name=True,
 )
+FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
+"""Models that `benchmark` runs by default: the network and baselines that take seconds."""
 DATASETS = Registry(
     "dataset",
-    {
-        "sample": "gnnrec.datasets.synthetic",
-        **dict.fromkeys(
-            ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"),
-            "gnnrec.datasets.movielens",
-        ),
-    },
+    dict.fromkeys(
+        ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"),
+        "gnnrec.datasets.movielens",
+    ),
+    package="gnnrec.datasets",
+    first=("sample", "movielens"),
 )
-SPLITTERS = Registry(
-    "splitter",
-    {
-        **dict.fromkeys(
-            ("random", "random-ratings", "temporal", "leave-one-out", "global-time"), "gnnrec.splitting.splitters"
-        ),
-        **dict.fromkeys(
-            ("cold-movies", "cold-movies-by-time", "cold-users", "cold-both"), "gnnrec.splitting.cold_splits"
-        ),
-    },
-)
+SPLITTERS = Registry("splitter", package="gnnrec.splitting", first=("splitters", "cold_splits"))
 PROTOCOLS = Registry(
     "protocol",
     dict.fromkeys(
@@ -292,17 +322,13 @@ PROTOCOLS = Registry(
         ),
         "gnnrec.splitting.protocols",
     ),
+    package="gnnrec.splitting",
+    first=("protocols",),
 )
 FEATURE_ENCODERS = Registry(
-    "feature encoder",
-    {
-        "clip": "gnnrec.features.encoders.clip",
-        "clip-text": "gnnrec.features.encoders.clip",
-        "sentence": "gnnrec.features.encoders.sentence",
-        "tfidf": "gnnrec.features.encoders.tfidf",
-        "color": "gnnrec.features.encoders.color",
-    },
+    "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
+FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
 
 register_encoder = ENCODERS.register
 register_loss = LOSSES.register
@@ -312,3 +338,4 @@ register_dataset = DATASETS.register
 register_splitter = SPLITTERS.register
 register_protocol = PROTOCOLS.register
 register_feature_encoder = FEATURE_ENCODERS.register
+register_finding = FINDINGS.register

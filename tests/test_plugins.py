@@ -178,6 +178,17 @@ def test_feature_encoder(plugin: ModuleType, split: gnnrec.Split) -> None:
     assert embeddings.values[:, 0].tolist() == [len("word " * i) - 1 for i in range(1, 31)]
 
 
+def test_finding(plugin: ModuleType, tmp_path: Path) -> None:
+    found = gnnrec.analyze(load_dataset("plugin-blocks"), tmp_path / "report")
+    assert list(found.findings)[-1] == "plugin-titles"
+    finding = found["plugin-titles"]
+    assert (finding.title, finding.text) == ("Lengths of titles", "The longest has 8.")
+    assert (tmp_path / "report" / "plugin-titles.png").read_bytes() == finding.png()
+    assert "## Lengths of titles" in (tmp_path / "report" / "report.md").read_text()
+    with pytest.raises(ConfigError, match=r"the finding 'matrix' is already registered"):
+        gnnrec.register_finding("matrix", title="Mine")(plugin.titles)
+
+
 @pytest.mark.slow
 def test_the_encoder_passes_the_contract(plugin: ModuleType) -> None:
     model = {"encoder": "plugin-mean", "embedding_dim": 16, "dropout": 0.0}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import pkgutil
 import subprocess
 import sys
 import types
@@ -16,6 +18,7 @@ from gnnrec import ConfigError, registry
 from gnnrec.registry import Registry, load_entry_points, load_plugins
 from tests.helpers.registries import restored_registries
 
+PACKAGE = Path(gnnrec.__file__).parent
 ALL = [value for value in vars(registry).values() if isinstance(value, Registry)]
 
 
@@ -40,6 +43,45 @@ def test_every_builtin_name_can_be_imported(one: Registry) -> None:
     for name in one.builtin:
         assert one.get(name) is not None
         assert name in one
+
+
+def names_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the decorator and the name of everything that is registered by a literal name in a module."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        calls = getattr(node, "decorator_list", [])
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):  # register_protocol("name")(...)
+            calls = [node.value.func]
+        for call in calls:
+            if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
+                function = ast.unparse(call.func).rpartition(".")[2]
+                if function.startswith("register_"):
+                    yield function, call.args[0].value
+
+
+def test_every_decorated_definition_is_found() -> None:
+    """Names are read from the source by a pattern; the syntax tree of every file says the same."""
+    decorated: dict[str, dict[str, str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for function, name in names_in(path):
+            known = decorated.setdefault(function, {})
+            assert name not in known, f"{function}({name!r}) in {known[name]} and {module}"
+            known[name] = module
+    for one in ALL:
+        expected = one.listed | decorated.pop(f"register_{one.kind.replace(' ', '_')}", {})
+        assert one.builtin == expected
+        assert not set(one.first) - set(expected) - {m.rpartition(".")[2] for m in expected.values()}
+    assert not decorated
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.kind)
+def test_built_in_names_are_registered_by_their_modules(one: Registry) -> None:
+    """Also those that are registered in a loop: no module of the package registers a name that is not listed."""
+    for module in pkgutil.walk_packages(gnnrec.__path__, "gnnrec."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = {name: module for name, (module, _) in one._definitions.items() if str(module).startswith("gnnrec.")}
+    assert found == one.builtin
 
 
 def test_unknown_names() -> None:

@@ -1,7 +1,12 @@
-"""The ``gnnrec`` command. Each command is a file; heavy imports are inside the functions, so that help is quick."""
+"""The ``gnnrec`` command. Each file here without an underscore is a command: the function with the name of the file.
+
+Heavy imports are inside these functions, so that help is quick.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from typing import Annotated, Any
 
@@ -10,14 +15,23 @@ from typer.core import TyperGroup
 
 import gnnrec
 from gnnrec.cli._output import errors, replace_unencodable_characters, say
-from gnnrec.cli.analyze import analyze
-from gnnrec.cli.features import features
-from gnnrec.cli.fetch import fetch
-from gnnrec.cli.recommend import predict, recommend
-from gnnrec.cli.similar import draw_map, similar
-from gnnrec.cli.train import benchmark, download, evaluate, train
-from gnnrec.cli.tune import tune
 from gnnrec.registry import load_plugins
+
+FIRST = (
+    "train",
+    "evaluate",
+    "benchmark",
+    "recommend",
+    "predict",
+    "similar",
+    "features",
+    "fetch",
+    "tune",
+    "analyze",
+    "download",
+    "map",
+)
+"""Order in ``gnnrec --help``; other commands follow."""
 
 
 class _Group(TyperGroup):
@@ -71,6 +85,9 @@ def main(
         load_plugins(plugin or [])
 
 
-for _command in (train, evaluate, benchmark, recommend, predict, similar, features, fetch, tune, analyze, download):
-    app.command()(_command)
-app.command("map")(draw_map)
+def _place(name: str) -> tuple[int, str]:
+    return (FIRST.index(name) if name in FIRST else len(FIRST), name)
+
+
+for _name in sorted((name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")), key=_place):
+    app.command(_name)(getattr(importlib.import_module(f"{__name__}.{_name}"), _name))

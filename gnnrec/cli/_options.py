@@ -98,6 +98,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this .json, .csv or .parquet file.")]
 KOption = Annotated[int, typer.Option("-k", help="Number of movies.")]
+CUTOFFS = (10, 20)
+CutoffOption = Annotated[
+    list[int] | None, typer.Option("-k", help="Cutoff of the lists. Can be repeated; 10 and 20 by default.")
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write a report with settings and protocol to this .json file, or a .csv or .parquet."),
+]
 
 
 def parse_options(text: str) -> tuple[str, dict[str, Any]]:
@@ -213,6 +221,12 @@ def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
             if title.strip():
                 return title.strip(), float(rating)
     return text.strip(), DEFAULT_RATING
+
+
+def check_metrics(names: list[str] | None) -> None:
+    """Refuse unknown metrics before the work is done."""
+    for name in names or ():
+        METRICS.get(name)
 
 
 def read_config(config: str | None, assignments: list[str] | None) -> Config:

@@ -1,4 +1,4 @@
-"""``gnnrec similar`` and ``gnnrec map``: what a saved run says about movies."""
+"""``gnnrec similar``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument
-from gnnrec.cli._output import check_out, errors, note, say, show
+from gnnrec.cli._output import check_out, errors, note, show
 
 if TYPE_CHECKING:
     from gnnrec.models.base import Recommender
@@ -80,27 +80,6 @@ def similar(
             "similarity": [f"{value:.3f}" for value in found["similarity"]],
         }
         show(found.assign(genres=kinds), text=text, as_json=json, as_csv=csv, out=out)
-
-
-def draw_map(
-    run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", help="The picture, a PNG.")] = Path("map.png"),
-    method: Annotated[
-        str, typer.Option("--method", help="pca, or umap, which needs umap-learn and shows neighborhoods better.")
-    ] = "pca",
-    movies: Annotated[int, typer.Option("--movies", help="Number of movies, the most rated ones.")] = 500,
-    titles: Annotated[int, typer.Option("--titles", help="Maximum number of titles.")] = 40,
-) -> None:
-    """Draw a map of movies in which similar ones are close."""
-    with errors():
-        from gnnrec.errors import ConfigError
-        from gnnrec.models.estimator import load
-        from gnnrec.plots import movie_map
-
-        if out.suffix.lower() != ".png":
-            raise ConfigError(f"--out must end in .png, got {out}")
-        shown = movie_map(load(run), out, method=method, num_movies=movies, num_titles=titles)
-        say(f"saved in {out}, with {len(shown)} titles")
 
 
 def _uses(model: Recommender, modality: str, option: str) -> bool:

@@ -23,6 +23,7 @@ from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.schema import (
+    CATEGORY_COLUMNS,
     DEFAULT_RATING,
     check_ratings,
     check_unique_pairs,
@@ -422,7 +423,7 @@ class Dataset:
         self._check_id_type(added["user_id"], self.user_ids, "users")
         known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
         _raise_at_first(known, added, "users", "user {user_id} is already in the dataset")
-        for column in ("gender", "occupation"):
+        for column in CATEGORY_COLUMNS:
             ours = [*spellings.get(column, ()), *self.users[column].dropna().unique()]
             added[column] = to_categories(added[column], ours)
         return added

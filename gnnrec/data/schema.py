@@ -96,12 +96,12 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
     return pd.Series(numbers, index=values.index, name=column)
 
 
-def to_ages(values: pd.Series, table: str) -> pd.Series:
+def to_ages(values: pd.Series) -> pd.Series:
     """Return ages in years as Float64, missing where unknown."""
-    ages = to_numbers(values, table, optional=True)
+    ages = to_numbers(values, "users", optional=True)
     raise_at_first(
         (ages < 0) | (ages > MAX_AGE),
-        table,
+        "users",
         lambda row: f"age {ages.iloc[row]:g} is not between 0 and {MAX_AGE} years; correct it or leave it out",
     )
     return ages.astype("Float64")
@@ -275,7 +275,7 @@ class Column:
     aliases : tuple of str
         Names that are recognized, in lower case and without punctuation, best first.
     clean : callable, optional
-        For optional columns of movies: converts a column to its type.
+        For optional columns of movies and users: converts a column to its type.
     dtype : str
         Type that `clean` returns.
     """
@@ -306,15 +306,19 @@ COLUMNS: dict[str, dict[str, Column]] = {
     },
     "users": {
         "user_id": Column(("userid", "user", "uid", "id")),
-        "age": Column(("age",)),
-        "gender": Column(("gender", "sex")),
-        "occupation": Column(("occupation", "job")),
+        "age": Column(("age",), to_ages, "Float64"),
+        "gender": Column(("gender", "sex"), to_categories),
+        "occupation": Column(("occupation", "job"), to_categories),
     },
 }
 """By table, the columns that are understood."""
 
 OPTIONAL_MOVIE_COLUMNS = {name: column.clean for name, column in COLUMNS["movies"].items() if column.clean is not None}
 """Columns that a movies table need not have, and what converts each to its type."""
+PROFILE_COLUMNS = {name: column.clean for name, column in COLUMNS["users"].items() if column.clean is not None}
+"""Likewise of a users table: what is known about users besides their ratings. A `Dataset` always has all of them."""
+CATEGORY_COLUMNS = tuple(name for name, clean in PROFILE_COLUMNS.items() if clean is to_categories)
+"""Those of `PROFILE_COLUMNS` that hold categories, whose spelling is made the same."""
 
 
 def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
@@ -373,19 +377,15 @@ def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
     """Return users as they are in a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "users", ("user_id",))
     clean = dict(unknown_profiles(_check_unique(to_ids(frame["user_id"], "users"), "users")).items())
-    if "age" in frame:
-        clean["age"] = to_ages(frame["age"], "users")
-    for column in ("gender", "occupation"):
-        if column in frame:
-            clean[column] = to_categories(frame[column])
+    clean |= {column: convert(frame[column]) for column, convert in PROFILE_COLUMNS.items() if column in frame}
     return pd.DataFrame({**clean, **{column: frame[column] for column in frame if column not in clean}})
 
 
 def unknown_profiles(user_ids: pd.Series) -> pd.DataFrame:
     """Return users of whom only the ids are known."""
-    unknown = pd.Series(pd.NA, index=user_ids.index, dtype="string")
-    age = pd.Series(pd.NA, index=user_ids.index, dtype="Float64")
-    return pd.DataFrame({"user_id": user_ids, "age": age, "gender": unknown, "occupation": unknown})
+    dtypes = {name: COLUMNS["users"][name].dtype for name in PROFILE_COLUMNS}
+    unknown = {name: pd.Series(pd.NA, index=user_ids.index, dtype=dtype) for name, dtype in dtypes.items()}
+    return pd.DataFrame({"user_id": user_ids, **unknown})
 
 
 def missing_movie_columns(columns: Iterable[str], num_rows: int) -> dict[str, pd.Series]:

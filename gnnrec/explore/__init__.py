@@ -1,10 +1,10 @@
-"""Exploring a dataset before training: tables, pictures, and a report of both.
+"""Exploring a dataset before training: tables, figures, and a report of both.
 
-The tables are functions of a `Dataset`. `analyze` turns them into findings: a sentence, a table and a picture each.
+The tables are functions of a `Dataset`. `analyze` turns them into findings: a sentence, a table and a figure each.
 """
 
 from gnnrec.explore.content_tables import demographics, genres, genres_by_decade, genres_over_time, missing
-from gnnrec.explore.finding import Finding, register_finding
+from gnnrec.explore.finding import Finding
 from gnnrec.explore.report import Analysis, analyze
 from gnnrec.explore.tables import (
     MissingColumnError,
@@ -21,6 +21,7 @@ from gnnrec.explore.tables import (
     rating_distribution,
     top_share,
 )
+from gnnrec.registry import register_finding
 
 __all__ = [
     "Analysis",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import Dataset
+from gnnrec.data.schema import PROFILE_COLUMNS
 from gnnrec.errors import ConfigError
 from gnnrec.explore.tables import (
     MissingColumnError,
@@ -27,7 +28,7 @@ MAX_GENRE_PERIODS = 12
 """Default maximum of periods of `genres_over_time`."""
 MAX_AGES = 10
 """More distinct ages than this are grouped into decades."""
-USER_FIELDS = ("age", "gender", "occupation")
+USER_FIELDS = tuple(PROFILE_COLUMNS)
 MOVIE_FIELDS = ("year", "genres", "plot", "directors", "actors", "runtime")
 
 

@@ -1,4 +1,4 @@
-"""`analyze`, its result, and the report: a page, the same in Markdown, pictures, and all numbers as JSON.
+"""`analyze`, its result, and the report: a page, the same in Markdown, figures, and all numbers as JSON.
 
 The page and the Markdown are templates in ``templates/``; this file gives them numbers as text.
 """
@@ -6,11 +6,12 @@ The page and the Markdown are templates in ``templates/``; this file gives them 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ import pandas as pd
 from gnnrec._io import new_folder
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.explore import sections as _sections  # noqa: F401 - registers the findings
-from gnnrec.explore.finding import FINDINGS, Finding
+from gnnrec.explore.finding import Finding
 from gnnrec.explore.tables import MissingColumnError, overview
 from gnnrec.plots.formatting import one_line, percent
 from gnnrec.plots.style import png_size
+from gnnrec.registry import FINDINGS
 
 FORMAT = 2
 """Version of ``figures.json``."""
@@ -112,7 +113,7 @@ class Analysis:
         DataError
             The folder holds something other than a report.
         """
-        owned = {NUMBERS, PAGE, MARKDOWN, *(f"{name}.png" for name in FINDINGS)}
+        owned = {NUMBERS, PAGE, MARKDOWN, *(f"{name}.png" for name in FINDINGS.names())}
         with new_folder(folder, header=NUMBERS, owned=owned, kind="report of gnnrec analyze") as new:
             sizes = {}
             for finding in self:
@@ -166,11 +167,14 @@ def analyze(dataset: Dataset, out: str | Path | None = None, *, posters: str | P
     if not isinstance(dataset, Dataset):
         raise DataError(f"analyze takes a Dataset, such as load_dataset returns, not {type(dataset).__name__}")
     findings, left_out = {}, {}
-    for name, section in FINDINGS.items():
+    for name, find in FINDINGS.items():
+        options = {"posters": posters} if "posters" in inspect.signature(find).parameters else {}
         try:
-            findings[name] = section(dataset, posters=posters) if name == "missing" else section(dataset)
+            found = find(dataset, **options)
         except MissingColumnError as reason:
             left_out[name] = str(reason)
+        else:
+            findings[name] = replace(found, name=name, title=FINDINGS.metadata(name).get("title", name))
     name = ", ".join(filter(None, (dataset.name, dataset.filters)))
     analysis = Analysis(name, overview(dataset), findings, left_out)
     if out is not None:
@@ -202,18 +206,18 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def to_markdown(analysis: Analysis) -> str:
-    """Return the report as Markdown that refers to the pictures beside it."""
+    """Return the report as Markdown that refers to the figures beside it."""
     return _templates().get_template("report.md.jinja").render(analysis=analysis, numbers=NUMBERS)
 
 
 def to_html(analysis: Analysis, sizes: Mapping[str, tuple[int, int]]) -> str:
-    """Return the report as a page that needs only the pictures beside it.
+    """Return the report as a page that needs only the figures beside it.
 
     Parameters
     ----------
     analysis : Analysis
     sizes : dict
-        Width and height of each picture in pixels, by name, so that the page does not shift while they load.
+        Width and height of each figure in pixels, by name, so that the page does not shift while they load.
     """
     page = _templates().get_template("report.html.jinja")
     return page.render(analysis=analysis, sizes=sizes, numbers=NUMBERS, markdown=MARKDOWN)

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from gnnrec._checks import raise_at_first
-from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, MAX_AGE, canonical_names, to_timestamps
+from gnnrec.data.schema import (
+    DEFAULT_RATING,
+    LATEST_TIMESTAMP,
+    MAX_AGE,
+    PROFILE_COLUMNS,
+    canonical_names,
+    to_timestamps,
+)
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
 from gnnrec.graph.users import UserBatch, UserProfiles, profile_features
@@ -193,7 +200,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
 
 
 def _profile(rows: pd.DataFrame) -> dict[str, Any]:
-    given = {column: rows[column].iloc[0] for column in ("age", "gender", "occupation") if column in rows}
+    given = {column: rows[column].iloc[0] for column in PROFILE_COLUMNS if column in rows}
     return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 

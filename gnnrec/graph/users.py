@@ -1,6 +1,6 @@
 """Users as models see them: profile features and histories, the same for stored and for new users.
 
-A user feature is computed in `profile_features`.
+A user feature is computed in `profile_features`, from a column that `gnnrec.data.schema` lists.
 """
 
 from __future__ import annotations

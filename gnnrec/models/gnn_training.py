@@ -20,6 +20,7 @@ from gnnrec._progress import training_bar
 from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset
+from gnnrec.data.schema import PROFILE_COLUMNS
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
@@ -231,7 +232,7 @@ def _fingerprint(config: Config, split: Split) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     read = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
     movies = split.movies[[column for column in read if column in split.movies]]
-    users = split.users[["user_id", "age", "gender", "occupation"]]
+    users = split.users[["user_id", *PROFILE_COLUMNS]]
     for frame in (split.train, split.valid, movies, users):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     for name, embeddings in split.features.items():

@@ -17,11 +17,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import gnnrec
+from gnnrec import registry
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.cli import app
 from gnnrec.config import Config, ModelConfig, TrainConfig, model_config_class
 from gnnrec.data.schema import COLUMNS
-from gnnrec.registry import DATASETS, ENCODERS, METRICS, MODELS, PROTOCOLS
+from gnnrec.registry import DATASETS, ENCODERS, FEATURE_ENCODERS, FINDINGS, METRICS, MODELS, PROTOCOLS, Registry
 from gnnrec.tuning.report import SINGLE_OBJECTIVE_PLOTS
 from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
 
@@ -83,7 +84,7 @@ def test_every_setting_is_explained() -> None:
         base = Config(model={"encoder": encoder})
         assert base.override([f"{name}={value}"]) == base
     assert "*number, above 0 and below 1*" in text
-    assert "*lightgcn, graphsage*" in text
+    assert f"*{', '.join(ENCODERS.names())}*" in text
 
 
 def test_every_option_is_explained() -> None:
@@ -136,7 +137,7 @@ def test_pictures_of_findings_are_shown() -> None:
 
 def test_every_finding_is_in_the_table() -> None:
     text = " ".join(row[0] for row in table_under("how-to/explore.md", "Findings"))
-    assert re.findall(r"`([\w-]+)`", text) == list(gnnrec.analyze(gnnrec.load_dataset("sample")).findings)
+    assert re.findall(r"`([\w-]+)`", text) == FINDINGS.names()
 
 
 def test_every_protocol_is_in_the_table() -> None:
@@ -175,6 +176,26 @@ def test_the_tables_of_the_conventions_have_these_columns() -> None:
     assert columns["similar movies"] == list(model.similar_movies(1).columns)
     assert columns["metrics"] == list(model.evaluate(split).columns)
     assert len(columns) == len(frames) + 3
+
+
+def test_every_registry_and_file_is_on_the_contributing_page() -> None:
+    rows = table_under("contributing.md", "Where things go")
+    registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
+    decorators = {code.split("(")[0].lstrip("@") for row in rows for code in code_in(row[1]) if "register_" in code}
+    assert decorators == {f"register_{one.kind.replace(' ', '_')}" for one in registries}
+    for _, written, file, test in rows:
+        folder = HOME if "docs/" in file or "benchmarks/" in file else HOME / "gnnrec"
+        paths = [folder / name for name in code_in(file)]
+        paths += [HOME / name.replace("<name>", "train") for name in code_in(test)]
+        assert all(path.exists() for path in paths), paths
+        for anchor in re.findall(r"\(#([\w-]+)\)", written):
+            assert f"### {anchor.replace('-', ' ').capitalize()}\n" in (DOCS / "contributing.md").read_text()
+
+
+def test_every_feature_encoder_is_in_the_table() -> None:
+    page = (DOCS / "how-to" / "posters-and-plots.md").read_text(encoding="utf-8")
+    named = {code.partition(":")[0] for line in page.splitlines() if line.startswith("|") for code in code_in(line)}
+    assert set(FEATURE_ENCODERS.names()) <= named
 
 
 def test_every_metric_is_in_the_table() -> None:

@@ -9,23 +9,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import gnnrec
 from gnnrec import Dataset
 from gnnrec.cli import app
-from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
-from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, register_finding, report
-from gnnrec.explore.finding import FINDINGS
+from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, report
 from gnnrec.plots.style import png_size
+from gnnrec.registry import FINDINGS
 
 EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
 
@@ -78,39 +74,10 @@ def call(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def test_a_new_finding_is_one_function(tmp_path: Path) -> None:
-    builtin = dict(FINDINGS)
-    FINDINGS.clear()
-    try:
-
-        @register_finding("title-lengths", "Title lengths")
-        def title_lengths(dataset: Dataset) -> Finding:
-            table = pd.DataFrame({"length": dataset.movies["title"].str.len()})
-
-            def plot() -> Figure:
-                figure = Figure()
-                figure.subplots().hist(table["length"])
-                return figure
-
-            return Finding(f"The longest has {table['length'].max()}.", "Histogram.", table, plot)
-
-        movies = pd.DataFrame({"movie_id": [7], "title": ["Heat (1995)"]})
-        found = analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [7]}), movies), tmp_path / "out")
-    finally:
-        FINDINGS.clear()
-        FINDINGS.update(builtin)
-    assert [(one.name, one.title, one.text) for one in found] == [
-        ("title-lengths", "Title lengths", "The longest has 11.")
-    ]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.html", "report.md", "figures.json", "title-lengths.png",
-    }  # fmt: skip
-
-
 def test_the_folder_is_complete(found: Analysis, folder: Path) -> None:
     pictures = {f"{finding.name}.png" for finding in found}
     assert {path.name for path in folder.iterdir()} == {"report.html", "report.md", "figures.json", *pictures}
-    assert len(pictures) == 16
+    assert pictures == {f"{name}.png" for name in FINDINGS.names()}
     for name in pictures:
         width, height = png_size((folder / name).read_bytes())
         assert width == 1040
@@ -138,7 +105,7 @@ def test_the_page_needs_no_network(found: Analysis, folder: Path) -> None:
 def test_markdown_links_exist(folder: Path) -> None:
     text = (folder / "report.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert len(links) == 17
+    assert len(links) == len(FINDINGS.names()) + 1
     assert all((folder / link).is_file() for link in links)
 
 
@@ -229,33 +196,6 @@ def test_an_interrupted_report_leaves_no_trace(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_pictures_do_not_depend_on_settings_of_the_caller(found: Analysis) -> None:
-    finding = found["genders"]
-    first = finding.png()
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black"}):
-        assert finding.png() == first
-        assert matplotlib.rcParams["font.size"] == 30
-    figure = finding.figure()
-    assert isinstance(figure, Figure)
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == finding.table["group"].tolist()
-
-
-def test_pictures_show_the_table(found: Analysis) -> None:
-    heights = [bar.get_height() for bar in found["ratings"].figure().axes[0].patches]
-    assert heights == found["ratings"].table["share"].tolist()
-    (image,) = found["matrix"].figure().axes[0].images
-    np.testing.assert_array_equal(image.get_array(), found["matrix"].table.to_numpy())
-    lines = found["long-tail"].figure().axes[0].get_lines()
-    movies = found["long-tail"].table.query("entity == 'movies'")
-    np.testing.assert_array_equal(lines[1].get_ydata(), movies["share_of_ratings"])
-
-
-def test_a_notebook_shows_the_picture_at_half_its_size(found: Analysis) -> None:
-    png, size = found["genders"]._repr_png_()
-    assert png == found["genders"].png()
-    assert size == {"width": png_size(png)[0] // 2, "height": png_size(png)[1] // 2}
-
-
 def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Analysis) -> None:
     counts = Page(found._repr_html_())
     assert f"ratings{sample.num_ratings:,}\ndensity" in counts.text
@@ -263,34 +203,8 @@ def test_a_notebook_shows_the_counts(sample: Dataset, found: Analysis, bare: Ana
     assert "the ratings of custom have no column timestamp." in Page(bare._repr_html_()).text
 
 
-def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
-    def posters(**options: Any) -> list[int]:
-        table = analyze(options.pop("dataset", sample), **options)["missing"].table
-        return table[table["field"] == "poster"]["known"].tolist()
-
-    sample_posters(sample, tmp_path)
-    (tmp_path / "1.jpg").unlink()
-    assert posters() == []
-    assert "Posters were not checked" in analyze(sample)["missing"].text
-    assert posters(posters=tmp_path) == [79]
-    assert posters(dataset=sample.with_features(poster=ContentEmbeddings([1, 2], [[1.0], [2.0]]))) == [2]
-    with pytest.raises(DataError, match="is not a folder of posters"):
-        analyze(sample, posters=tmp_path / "no")
-
-
 def test_analyze_is_public() -> None:
     assert gnnrec.analyze is analyze
-
-
-def test_missing_data_in_words(bare: Analysis) -> None:
-    assert bare["missing"].text == (
-        "Missing for every movie: title, year, genres, plot, directors, actors, runtime. "
-        "Missing for every user: age, gender, occupation. Posters were not checked, as no poster folder was given."
-    )
-    movies = pd.DataFrame({"movie_id": [7, 8], "title": ["Heat (1995)", None], "genres": ["Drama", "War"]})
-    ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})
-    text = analyze(Dataset(ratings, movies))["missing"].text
-    assert "Missing for some movies: title (1), year (1)." in text
 
 
 def test_markdown_of_a_single_rating(bare: Analysis) -> None:

@@ -35,6 +35,7 @@ from gnnrec.explore import (
     top_share,
 )
 from gnnrec.explore.tables import DAY, periods
+from gnnrec.registry import FINDINGS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=60).filter(any).map(np.array)
@@ -341,7 +342,7 @@ def test_shares_sum_to_one(dataset: Dataset) -> None:
 @given(datasets())
 def test_every_finding_is_reported_or_left_out(dataset: Dataset) -> None:
     found = gnnrec.analyze(dataset)
-    assert len(found) + len(found.left_out) == 16
+    assert sorted([*found.findings, *found.left_out]) == sorted(FINDINGS.names())
     always = {"ratings-per-user", "ratings-per-movie", "long-tail", "most-rated", "matrix", "missing"}
     assert always <= set(found.findings)
     assert ("ratings" in found.left_out) == ("rating" not in dataset.ratings)

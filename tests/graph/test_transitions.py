@@ -16,6 +16,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.graph import transition_counts
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import GraphTensors, init_from_transitions
+from gnnrec.registry import ENCODERS
 from tests.helpers.histories import DAY, Rating, batch_of_histories, histories
 
 Counts = dict[tuple[int, int], float]
@@ -99,7 +100,7 @@ def test_it_is_computed_on_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
 # Initialization
 
 
-@pytest.mark.parametrize("encoder_name", ["lightgcn", "graphsage"])
+@pytest.mark.parametrize("encoder_name", ENCODERS.builtin)
 def test_init_scores_transitions(encoder_name: str) -> None:
     """All users rate movie i + 1 after movie i: so does the initial score, before training."""
     n = 12

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 import gnnrec
 from gnnrec import Dataset, Graph, Protocol, Recommender, Split
 from gnnrec.config import ModelConfig
+from gnnrec.explore import Finding
 from gnnrec.features import FeatureEncoder
 from gnnrec.graph import UserBatch
 from gnnrec.models import Estimator
@@ -161,3 +162,18 @@ class LengthEncoder(FeatureEncoder):
 
     def encode(self, batch: Any) -> np.ndarray:
         return np.array([[len(text), 1] for text in batch], dtype="float32")
+
+
+@gnnrec.register_finding("plugin-titles", title="Lengths of titles")
+def titles(dataset: Dataset) -> Finding:
+    """Describe the lengths of titles."""
+    table = pd.DataFrame({"length": dataset.movies["title"].str.len()})
+
+    def plot() -> Any:
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.subplots().hist(table["length"])
+        return figure
+
+    return Finding(f"The longest has {table['length'].max()}.", "Histogram.", table, plot)

@@ -1,4 +1,4 @@
-"""Every registered model passes the contract, with hyperparameters that suit a few dozen movies."""
+"""Every registered model passes the contract; `SMALL` are hyperparameters that suit a few dozen movies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from gnnrec import ConfigError, fit
 from gnnrec.models import ALS, EASE, LightFM, Popularity
-from gnnrec.registry import MODELS
+from gnnrec.registry import FAST_MODELS, MODELS
 from tests.helpers.contract import CHECKS, Check, Subject, run_checks, sample
 
 GNN_CONFIG = {
@@ -18,9 +18,6 @@ GNN_CONFIG = {
 }
 SMALL: dict[str, dict[str, Any]] = {
     "gnn": {"config": GNN_CONFIG},
-    "popularity": {},
-    "itemknn": {},
-    "ease": {},
     "slim": {"l1": 0.1, "l2": 5.0, "rho": 20.0},
     "contentknn": {"num_neighbors": 20},
     "ridge": {"embedding_dim": 2, "reg": 1.0},
@@ -50,10 +47,10 @@ EXEMPT = {
 
 
 def make_subject(name: str) -> Subject:
-    return Subject(MODELS.get(name)(**SMALL[name]), personal=name not in IMPERSONAL)
+    return Subject(MODELS.get(name)(**SMALL.get(name, {})), personal=name not in IMPERSONAL)
 
 
-SUBJECTS = {name: make_subject(name) for name in SMALL}
+SUBJECTS = {name: make_subject(name) for name in MODELS.builtin}
 
 
 def skip_if_missing(name: str) -> None:
@@ -63,12 +60,16 @@ def skip_if_missing(name: str) -> None:
         pytest.skip(str(error))
 
 
-def test_every_registered_model_is_checked() -> None:
-    assert set(SMALL) == set(MODELS.builtin)
-    assert {name for name, subject in SUBJECTS.items() if not subject.new_users} == {"bpr", "mf", "neumf", "lightgcn"}
-    assert [name for name, subject in SUBJECTS.items() if subject.estimator.random_seed is None] == [
-        "popularity", "itemknn", "ease", "slim", "contentknn", "ridge",
-    ]  # fmt: skip
+def test_what_models_depend_on() -> None:
+    assert {*SMALL, *IMPERSONAL, *EXEMPT} <= set(MODELS.builtin)
+    for name in ("bpr", "mf", "neumf", "lightgcn"):  # they learn an embedding of each training user
+        assert not SUBJECTS[name].new_users
+    for name in ("gnn", "popularity", "itemknn", "ease", "slim", "contentknn", "ridge", "als", "lightfm", "sasrec"):
+        assert SUBJECTS[name].new_users
+    deterministic = {"popularity", "itemknn", "ease", "slim", "contentknn", "ridge"}
+    for name in ("gnn", "als", "bpr", "mf", "neumf", "lightgcn", "lightfm", "average", "sasrec", "sasrec-binary"):
+        assert SUBJECTS[name].estimator.random_seed is not None
+    assert all(SUBJECTS[name].estimator.random_seed is None for name in deterministic)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -86,11 +87,11 @@ def test_checks_can_fail() -> None:
         run_checks(Subject(Popularity(), personal=True))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_by_name_and_by_class(name: str) -> None:
     cls = MODELS.get(name)
     assert cls.name == name
-    assert SUBJECTS[name].estimator == cls(**SMALL[name])
+    assert SUBJECTS[name].estimator == cls(**SMALL.get(name, {}))
 
 
 def test_fit_by_name_class_and_instance() -> None:
@@ -116,8 +117,8 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
             ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"
         ):
             cls().fit(sample().dataset)
-    missing = [name for name in SMALL if MODELS.get(name).package is not None]
-    assert missing == ["als", "bpr", "lightfm"]
+    assert all(MODELS.get(name).package for name in ("als", "bpr", "lightfm"))
+    assert not any(MODELS.get(name).package for name in FAST_MODELS)
 
 
 def test_unregistered_estimators_have_the_name_of_their_class() -> None:

@@ -1,7 +1,8 @@
-"""The findings about a dataset: each is one function that makes a table, a sentence and a picture.
+"""The findings about a dataset: each is one function that makes a table, a sentence and a figure.
 
-To add a finding, write one more function with the decorator `register_finding`; the reports show findings in the order
-of this file. A function raises `MissingColumnError` if the dataset lacks the data.
+To add a finding, write one more function with the decorator `register_finding`, here or in a file of its own in this
+folder. Reports show the findings in the order of this file, then others. A function raises `MissingColumnError` if the
+dataset lacks the data.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 
 from gnnrec.data import Dataset
 from gnnrec.explore import content_tables, tables
-from gnnrec.explore.finding import Finding, register_finding
+from gnnrec.explore.finding import Finding
 from gnnrec.explore.tables import MissingColumnError
 from gnnrec.plots.formatting import compact, percent, shorten
 from gnnrec.plots.style import (
@@ -32,20 +33,21 @@ from gnnrec.plots.style import (
     shades,
     thinned,
 )
+from gnnrec.registry import register_finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 20
-"""Genres or groups in a picture with a row for each; the table has all."""
+"""Genres or groups in a figure with a row for each; the table has all."""
 MAX_CELLS = 10
-"""Genres, and decades, in a picture with a cell for each pair."""
+"""Genres, and decades, in a figure with a cell for each pair."""
 
 
 # Ratings --------------------------------------------------------------------------------------------------------------
 
 
-@register_finding("ratings", "Rating distribution")
+@register_finding("ratings", title="Rating distribution")
 def rating_distribution(dataset: Dataset) -> Finding:
     """Describe the distribution of rating values."""
     table = tables.rating_distribution(dataset)
@@ -72,13 +74,13 @@ def rating_distribution(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("ratings-per-user", "Ratings per user")
+@register_finding("ratings-per-user", title="Ratings per user")
 def ratings_per_user(dataset: Dataset) -> Finding:
     """Describe the number of ratings per user."""
     return _rating_counts(dataset, "users", BLUE)
 
 
-@register_finding("ratings-per-movie", "Ratings per movie")
+@register_finding("ratings-per-movie", title="Ratings per movie")
 def ratings_per_movie(dataset: Dataset) -> Finding:
     """Describe the number of ratings per movie."""
     return _rating_counts(dataset, "movies", VERMILION)
@@ -110,7 +112,7 @@ def _rating_counts(dataset: Dataset, entity: str, color: str) -> Finding:
     return Finding(text, alt, table, plot, numbers)
 
 
-@register_finding("long-tail", "Long tail")
+@register_finding("long-tail", title="Long tail")
 def long_tail(dataset: Dataset) -> Finding:
     """Measure how unequally ratings are distributed among movies and among users."""
     counts = {entity: tables.rating_counts(dataset, f"{entity[:-1]}_id") for entity in ("movies", "users")}
@@ -147,7 +149,7 @@ def long_tail(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("most-rated", "Most rated movies")
+@register_finding("most-rated", title="Most rated movies")
 def most_rated(dataset: Dataset) -> Finding:
     """List the movies with the most ratings."""
     table = tables.most_rated(dataset)
@@ -174,7 +176,7 @@ def most_rated(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("matrix", "User–movie matrix")
+@register_finding("matrix", title="User–movie matrix")
 def matrix(dataset: Dataset) -> Finding:
     """Map the density of the user-movie matrix."""
     table = tables.block_density(dataset)
@@ -219,7 +221,7 @@ def matrix(dataset: Dataset) -> Finding:
 # Time -----------------------------------------------------------------------------------------------------------------
 
 
-@register_finding("activity", "Activity over time")
+@register_finding("activity", title="Activity over time")
 def activity(dataset: Dataset) -> Finding:
     """Count ratings and users over time."""
     table = tables.activity(dataset)
@@ -261,7 +263,7 @@ def activity(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("days", "Share of ratings on the busiest day")
+@register_finding("days", title="Share of ratings on the busiest day")
 def days(dataset: Dataset) -> Finding:
     """Measure how concentrated ratings are on a single day."""
     shares = tables.busiest_days(dataset)
@@ -290,7 +292,7 @@ def days(dataset: Dataset) -> Finding:
 # Genres ---------------------------------------------------------------------------------------------------------------
 
 
-@register_finding("genres", "Genres of movies and of ratings")
+@register_finding("genres", title="Genres of movies and of ratings")
 def genres(dataset: Dataset) -> Finding:
     """Compare the genres of the movies with those of the ratings."""
     table = content_tables.genres(dataset)
@@ -313,7 +315,7 @@ def genres(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("genre-ratings", "Mean rating by genre")
+@register_finding("genre-ratings", title="Mean rating by genre")
 def genre_ratings(dataset: Dataset) -> Finding:
     """Compare the mean ratings of genres."""
     mean = float(pd.Series(tables.rating_values(dataset)).mean())
@@ -348,13 +350,13 @@ def genre_ratings(dataset: Dataset) -> Finding:
     )
 
 
-@register_finding("genres-by-decade", "Genres by release decade")
+@register_finding("genres-by-decade", title="Genres by release decade")
 def genres_by_decade(dataset: Dataset) -> Finding:
     """Show how the genres of movies change with the decade of release."""
     return _genre_periods(content_tables.genres_by_decade(dataset), "decade", "movies", MAX_CELLS)
 
 
-@register_finding("genres-over-time", "Genres by rating date")
+@register_finding("genres-over-time", title="Genres by rating date")
 def genres_over_time(dataset: Dataset) -> Finding:
     """Show how the genres of rated movies change over time."""
     table = content_tables.genres_over_time(dataset)
@@ -378,7 +380,7 @@ def _genre_periods(table: pd.DataFrame, unit: str, counted: str, max_periods: in
         else f"All {counted} are from one {unit}, {fewest['period']}."
     )
     if hidden := len(totals) - len(shown_periods):
-        text += f" The picture leaves out the {hidden} {_plural(unit) if hidden > 1 else unit} before "
+        text += f" The figure leaves out the {hidden} {_plural(unit) if hidden > 1 else unit} before "
         text += f"{shown_periods[0]}."
 
     def plot() -> Figure:
@@ -408,19 +410,19 @@ def _genre_periods(table: pd.DataFrame, unit: str, counted: str, max_periods: in
 # Users, and missing data ----------------------------------------------------------------------------------------------
 
 
-@register_finding("ages", "Age")
+@register_finding("ages", title="Age")
 def ages(dataset: Dataset) -> Finding:
     """Describe the age of users."""
     return _demographics(dataset, "age")
 
 
-@register_finding("genders", "Gender")
+@register_finding("genders", title="Gender")
 def genders(dataset: Dataset) -> Finding:
     """Describe the gender of users."""
     return _demographics(dataset, "gender")
 
 
-@register_finding("occupations", "Occupation")
+@register_finding("occupations", title="Occupation")
 def occupations(dataset: Dataset) -> Finding:
     """Describe the occupation of users."""
     return _demographics(dataset, "occupation")
@@ -441,7 +443,7 @@ def _demographics(dataset: Dataset, by: str) -> Finding:
     return Finding(text, alt, table, plot, {"groups": len(known)})
 
 
-@register_finding("missing", "Missing data")
+@register_finding("missing", title="Missing data")
 def missing(dataset: Dataset, posters: str | Path | None = None) -> Finding:
     """List the data missing for movies and users."""
     table = content_tables.missing(dataset, posters)

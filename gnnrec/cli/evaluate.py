@@ -1,0 +1,84 @@
+"""``gnnrec evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gnnrec.cli._options import (
+    CUTOFFS,
+    CsvOption,
+    CutoffOption,
+    DataDirOption,
+    JsonOption,
+    MetricOption,
+    ProtocolOption,
+    ReportOption,
+    RunArgument,
+    SplitOption,
+    check_metrics,
+    check_source,
+    check_test_ratings,
+    read_dataset,
+    select,
+)
+from gnnrec.cli._output import check_out, command_line, errors, note, say, say_protocol, show
+
+
+def evaluate(
+    context: typer.Context,
+    run: RunArgument,
+    split: SplitOption = None,
+    protocol: ProtocolOption = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="What --protocol splits; by default the dataset of the run.")
+    ] = None,
+    metric: MetricOption = None,
+    k: CutoffOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    out: ReportOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Evaluate a saved run on test ratings.
+
+    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and
+    candidates.
+    """
+    with errors():
+        from gnnrec.benchmarking import BenchmarkReport, result_rows, timed
+        from gnnrec.errors import ConfigError
+        from gnnrec.models.estimator import load
+        from gnnrec.splitting import Split
+
+        check_out(out)
+        check_source(split, protocol)
+        check_metrics(metric)
+        model = load(run)
+        whole = model.dataset
+        if protocol:
+            whole = read_dataset(dataset or whole.name, data_dir)
+        elif split is None and not (run / "split").is_dir():
+            raise ConfigError(f"{run} was trained on all ratings; give test ratings with --split or --protocol")
+        data = select(whole, None if protocol else split or str(run / "split"), protocol)
+        assert isinstance(data, Split)
+        check_test_ratings(data)
+        found, seconds = timed(lambda: model.evaluate(data, metrics=metric or None, ks=tuple(k or CUTOFFS)))
+        if out is not None and out.suffix.lower() == ".json":
+            rows = result_rows(model.name, found, evaluate_seconds=seconds)
+            settings = {model.name: model.hyperparameters}
+            BenchmarkReport(data.name, rows, settings=settings, command=command_line(context)).write(out)
+            (note if json or csv else say)(f"saved in {out}")
+        elif out is not None:
+            show(found.assign(**found.attrs), as_json=json, as_csv=csv, out=out)
+            return
+        if json or csv or out is None:
+            show(
+                found.assign(**found.attrs) if json or csv else found,
+                title=f"{run} on {data.name}, {data.protocol}",
+                as_json=json,
+                as_csv=csv,
+            )
+            if not (json or csv):
+                say_protocol(found.attrs["protocol"])

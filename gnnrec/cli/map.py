@@ -1,0 +1,32 @@
+"""``gnnrec map``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnnrec.cli._options import RunArgument
+from gnnrec.cli._output import errors, say
+
+
+def map(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="The picture, a PNG.")] = Path("map.png"),
+    method: Annotated[
+        str, typer.Option("--method", help="pca, or umap, which needs umap-learn and shows neighborhoods better.")
+    ] = "pca",
+    movies: Annotated[int, typer.Option("--movies", help="Number of movies, the most rated ones.")] = 500,
+    titles: Annotated[int, typer.Option("--titles", help="Maximum number of titles.")] = 40,
+) -> None:
+    """Draw a map of movies in which similar ones are close."""
+    with errors():
+        from gnnrec.errors import ConfigError
+        from gnnrec.models.estimator import load
+        from gnnrec.plots import movie_map
+
+        if out.suffix.lower() != ".png":
+            raise ConfigError(f"--out must end in .png, got {out}")
+        shown = movie_map(load(run), out, method=method, num_movies=movies, num_titles=titles)
+        say(f"saved in {out}, with {len(shown)} titles")

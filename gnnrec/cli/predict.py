@@ -1,0 +1,77 @@
+"""``gnnrec predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnnrec.cli._options import CsvOption, JsonOption, OutOption, RunArgument
+from gnnrec.cli._output import check_out, errors, show
+from gnnrec.cli._user import AgeOption, GenderOption, OccupationOption, RatingOption, UserOption, read_user
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict(
+    run: RunArgument,
+    user: UserOption = None,
+    rating: RatingOption = None,
+    age: AgeOption = None,
+    gender: GenderOption = None,
+    occupation: OccupationOption = None,
+    movie: Annotated[
+        list[str] | None,
+        typer.Option("--movie", help="Title or id of a movie to rate; all by default. Can be repeated."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Number of movies; 10, or all of --movie, by default.")] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    out: OutOption = None,
+) -> None:
+    """Predict the ratings of a known or new user, highest first.
+
+    A run without a rating head gets one first, which is saved in its folder. A movie that the user has rated is
+    predicted from the other ratings.
+    """
+    with errors():
+        from gnnrec._checks import check_integer
+        from gnnrec.models.estimator import load
+
+        check_out(out)
+        if k is not None:
+            check_integer(k=k)
+        described = read_user(load(run).graph, user, rating, age, gender, occupation)
+        found = _predictions(run, described, movie or None).head(k or (len(movie) if movie else 10))
+        text = {
+            "user": found["user_id"].tolist(),
+            "movie": found["title"].tolist(),
+            "rating": [f"{value:.2f}" for value in found["rating"]],
+        }
+        show(found, text=text, as_json=json, as_csv=csv, out=out)
+
+
+def _predictions(run: Path, user: Any, movies: list[str] | None) -> pd.DataFrame:
+    """Return predictions, highest first; fit and save a rating head if the run has none."""
+    from gnnrec.errors import ConfigError
+    from gnnrec.graph import encode_users
+    from gnnrec.models.estimator import load
+    from gnnrec.models.gnn import RecGraph
+    from gnnrec.ratings.fit import fit_rating_model
+    from gnnrec.ratings.model import has_rating_head, load_rating_model
+    from gnnrec.ratings.predict import movie_nodes, predict_ratings
+
+    if has_rating_head(run):
+        model = load_rating_model(run)
+    else:
+        recommender = load(run)
+        if not isinstance(recommender, RecGraph):
+            raise ConfigError(f"rating prediction needs the graph neural network, not {recommender.name}")
+        encode_users(recommender.graph, user)  # raises on unknown users and movies before the expensive fit
+        movie_nodes(recommender.graph, movies)
+        model = fit_rating_model(recommender)
+        model.save(run, keep=["checkpoint.pt", "split", "training.png"])
+    found: pd.DataFrame = predict_ratings(model, user, movies)
+    return found.sort_values("rating", ascending=False, kind="stable")

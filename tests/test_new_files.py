@@ -1,0 +1,159 @@
+"""A new file in the package is all that a built-in encoder, loss, metric, model, ..., finding or command needs.
+
+The definitions of `tests/helpers/plugin.py` are put into a copy of the package, each into a file of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gnnrec
+from gnnrec.registry import (
+    DATASETS,
+    ENCODERS,
+    FEATURE_ENCODERS,
+    FINDINGS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    PROTOCOLS,
+    SPLITTERS,
+)
+
+SOURCE = Path(__file__).parent / "helpers" / "plugin.py"
+FILES = {
+    "nn/mean.py": ["MeanEncoderConfig", "MeanEncoder"],
+    "nn/hinge.py": ["hinge"],
+    "evaluation/first_hit.py": ["first_hit"],
+    "models/counts_power.py": ["Counts", "FittedCounts"],
+    "datasets/blocks.py": ["blocks"],
+    "splitting/every.py": ["every"],
+    "splitting/fives.py": ["plugin-fives"],
+    "features/encoders/length.py": ["LengthEncoder"],
+    "explore/a_titles.py": ["titles"],
+}
+COMMAND = '''
+"""``gnnrec hello``."""
+
+from gnnrec.cli._output import say
+
+
+def hello(name: str) -> None:
+    """Greet somebody."""
+    say(f"hello {name}")
+'''
+APPENDED = {
+    "nn/losses.py": """
+
+@register_loss("zero")
+def zero(user_embeddings, movie_embeddings, observed, supervision, generator=None):
+    return 0 * user_embeddings.sum()
+""",
+    "evaluation/metrics.py": """
+
+@register_metric("second_hit")
+def second_hit(hits, num_relevant):
+    return hits[:, 1].float()
+""",
+}
+
+
+def definitions() -> tuple[list[str], dict[str, str]]:
+    """Return the imports of the plugin, and the source of each definition by its name."""
+    imports, found = [], {}
+    for node in ast.parse(SOURCE.read_text()).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imports.append(ast.unparse(node))
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            found[node.name] = ast.unparse(node)
+        elif "register_" in ast.unparse(node):  # a call: register_protocol("name")(...)
+            found[ast.literal_eval(node.value.func.args[0])] = ast.unparse(node)  # type: ignore[attr-defined]
+    return imports, found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the copy of the package."""
+    home = tmp_path_factory.mktemp("home")
+    package = home / "gnnrec"
+    shutil.copytree(Path(gnnrec.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    imports, found = definitions()
+    assert sorted(found) == sorted(name for names in FILES.values() for name in names)
+    for file, names in FILES.items():
+        assert not (package / file).exists()
+        (package / file).write_text("\n\n".join(["\n".join(imports), *(found[name] for name in names)]))
+    for file, text in APPENDED.items():
+        with (package / file).open("a") as stream:
+            stream.write(text)
+    (package / "cli" / "hello.py").write_text(COMMAND)
+    return home
+
+
+def run(home: Path, *arguments: str) -> str:
+    """Return the output of Python in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(home)}
+    done = subprocess.run([sys.executable, *arguments], cwd=home, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_names_come_after_those_there_are(home: Path) -> None:
+    code = """
+import sys
+from gnnrec import registry
+for kind in ("ENCODERS", "LOSSES", "METRICS", "MODELS", "DATASETS", "SPLITTERS", "PROTOCOLS", "FEATURE_ENCODERS", "FINDINGS"):
+    print(*getattr(registry, kind).builtin)
+assert not {"torch", "pandas"} & set(sys.modules)
+"""
+    before = (ENCODERS, LOSSES, METRICS, MODELS, DATASETS, SPLITTERS, PROTOCOLS, FEATURE_ENCODERS, FINDINGS)
+    added = (
+        "plugin-mean", "zero plugin-hinge", "plugin-first-hit second_hit", "plugin-counts", "plugin-blocks",
+        "plugin-every", "plugin-fives", "plugin-length", "plugin-titles",
+    )  # fmt: skip
+    for line, one, names in zip(run(home, "-c", code).splitlines(), before, added, strict=True):
+        assert line == f"{' '.join(one.builtin)} {names}"
+
+
+@pytest.mark.slow
+def test_used_by_name(home: Path) -> None:
+    code = """
+import gnnrec
+from gnnrec.features import encode_plots
+
+dataset = gnnrec.load_dataset("plugin-blocks", num_users=30)
+split = gnnrec.split(dataset, "plugin-fives")
+assert gnnrec.split(dataset, "plugin-every:step=5").test.equals(split.test)
+config = gnnrec.Config.from_mapping({
+    "model": {"encoder": "plugin-mean", "history_weight": 0.5, "embedding_dim": 8},
+    "train": {"loss": "plugin-hinge", "loss_options": {"margin": 0.2}, "metric": "plugin-first-hit", "epochs": 2},
+})
+model = gnnrec.fit(split, config=config, run_dir="run", progress=False)
+assert type(model.encoder).__module__ == "gnnrec.nn.mean"
+assert gnnrec.load("run").recommend(1).equals(model.recommend(1))
+zero = gnnrec.fit(split, config=config.override(["train.loss=zero", "train.loss_options={}"]), progress=False)
+assert [entry["loss"] for entry in zero.history] == [0, 0]
+
+model = gnnrec.fit(split, "plugin-counts", power=-1)
+assert {"plugin-first-hit", "second_hit", "recall"} <= set(gnnrec.evaluate(model, split)["metric"])
+assert encode_plots(dataset, encoder="plugin-length", progress=False).values.shape == (30, 2)
+found = gnnrec.analyze(dataset)
+assert list(found.findings)[-1] == "plugin-titles" and found["plugin-titles"].title == "Lengths of titles"
+print("done")
+"""
+    assert run(home, "-c", code) == "done\n"
+
+
+def test_commands(home: Path) -> None:
+    shown = run(home, "-m", "gnnrec", "--help").split("Commands:")[1].split()
+    assert shown.index("hello") > shown.index("map")
+    assert run(home, "-m", "gnnrec", "hello", "world") == "hello world\n"
+    help_text = " ".join(run(home, "-m", "gnnrec", "benchmark", "--help").split())
+    for name in ("plugin-counts", "plugin-fives", "plugin-first-hit"):
+        assert name in help_text
