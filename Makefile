@@ -3,8 +3,8 @@
 # make coverage       the tests, with a report of the lines they miss
 # make lint           ruff, mypy and the order of imports
 # make docs           build the site
-# make leaderboard    measure everything that docs/leaderboard.md shows (hours; ARGS="m1 next-item" for some sections)
-# make cold-start     measure everything that docs/cold-start.md shows (after "gnnrec features --dataset ml-1m ...")
+# make leaderboard    measure everything that docs/results/leaderboard.md shows (hours; ARGS="m1 next-item" for some sections)
+# make cold-start     measure everything that docs/results/cold-start.md shows (after "gnnrec features --dataset ml-1m ...")
 # make pages          write both pages, and the pictures, from the results in benchmarks/results (a minute)
 # make benchmarks     time a training step, and recommendations (a minute)
 # make build          build the wheel and the source distribution

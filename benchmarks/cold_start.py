@@ -41,7 +41,7 @@ CONTENT = ("gnn", "ridge", "contentknn", "lightfm", "popularity")
 SCENARIOS = {
     "movies": ("ml1m-content", CONTENT),
     "newest": ("ml1m-content", CONTENT),
-    "users": ("ml1m-newcomers", ("gnn", "lightfm", "als", "ease", "popularity")),
+    "users": ("ml1m-cold-users", ("gnn", "lightfm", "als", "ease", "popularity")),
     "both": ("ml1m-content", CONTENT),
     "warm": ("ml1m", ("gnn", "ease", "popularity")),
 }

@@ -1,4 +1,4 @@
-"""Files and folders that appear completely or not at all, and JSON."""
+"""Atomic writes of files and folders, and JSON."""
 
 from __future__ import annotations
 

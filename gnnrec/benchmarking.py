@@ -31,7 +31,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
 from gnnrec.registry import FAST_MODELS, METRICS, MODELS
 from gnnrec.splitting import Split
-from gnnrec.splitting.split import check_scope
+from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.training.callbacks import Callback, TimeLimit
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class BenchmarkReport:
     settings : dict of str to dict
         Config of each network, hyperparameters of each estimator that was given.
     time_limit : float, optional
-        Seconds after which a fit started no epoch.
+        Time limit per fit in seconds, not for the graph neural network; a running epoch is finished.
     command : str
         Command that made the report; empty when made from Python.
     threads : int
@@ -104,7 +104,7 @@ class BenchmarkReport:
         return {row["fingerprint"]: row["protocol"] for row in self.results}
 
     def write(self, path: str | Path) -> None:
-        """Write the report as JSON, one result per line; the file appears completely or not at all."""
+        """Write the report as JSON, one result per line, atomically."""
         rows = [{key: value for key, value in row.items() if key != "protocol"} for row in self.results]
         header = {**asdict(self), "protocols": self.protocols}
         del header["results"]
@@ -493,8 +493,8 @@ def benchmark(
     configs = config if isinstance(config, Mapping) else {"": config or Config()}
     chosen = _check_models(models, configs)
     check_integer(seeds=seeds)
-    check_scope(split.mask if mask is None else mask, "mask")
-    check_scope(split.history if history is None else history, "history")
+    check_mask_or_history(split.mask if mask is None else mask, "mask")
+    check_mask_or_history(split.history if history is None else history, "history")
     if time_limit is not None:
         check_number(0, exclusive=True, time_limit=time_limit)
     if out is not None and Path(out).is_dir():

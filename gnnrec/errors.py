@@ -1,4 +1,4 @@
-"""The errors that gnnrec raises on purpose, so that callers can tell them from bugs.
+"""Errors that gnnrec raises deliberately, to distinguish them from bugs.
 
 Every message says what is wrong, where, and what to do about it.
 """

@@ -49,7 +49,7 @@ class Scorer(Protocol):
 
 
 class Hyperparameters(Protocol):
-    """What a fitted model needs of its estimator.
+    """The attributes of an estimator that a fitted model needs.
 
     Examples
     --------

@@ -61,10 +61,10 @@ def test_the_best_of_the_grid(small: Split) -> None:
 
 
 @pytest.mark.usefixtures("by_value")
-def test_without_validation_ratings_the_first_of_the_grid(small: Split) -> None:
+def test_defaults_without_validation_ratings(small: Split) -> None:
     train_only = Split(small.train, small.valid[:0], small.test, small.movies, small.users)
-    assert value(fit_best("fixed", train_only)) == 1.0
-    assert TRIED == [1.0]
+    assert value(fit_best("fixed", train_only)) == 0.0
+    assert TRIED == [0.0]
 
 
 @pytest.mark.usefixtures("by_value")

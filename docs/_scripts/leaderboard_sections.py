@@ -19,9 +19,21 @@ INTRODUCTION = f"""<!-- Written by docs/_scripts/make_leaderboard.py; do not edi
 MovieLens-1M under nine protocols: each section gives the protocol, the command, our measurements and published results.
 
 All rows of one table were measured on the same data in the same way; their
-[fingerprint](../reference/protocols.md#the-fingerprint) guarantees it. ± is the standard deviation over seeds. Fit times
-are in seconds and include the choice of hyperparameters and epochs. They were taken on one of two cores while the other
-was busy, so they are up to twice as long as on a quiet machine.
+[fingerprint](../reference/protocols.md#the-fingerprint) guarantees it. *Fits* is the number of seeds: three for gnnrec;
+one for models without randomness, and for the slower baselines. ± is the standard deviation over seeds; a number without
+it comes from a single fit. Fit times are in seconds and include the choice of hyperparameters and epochs. They were taken
+on one of two cores while the other was busy, so they are up to twice as long as on a quiet machine.
+
+**Not all fits had the same time.** The slower baselines had a time limit, gnnrec had none. Models that the limit stopped
+are marked with †: they were not trained to the end, so their row may understate the model. Where a published number of the
+same model is listed below the table, it is the better reference.
+
+`gnn (NAME)` is the graph neural network with the settings in `configs/NAME.yaml`, plain `gnn` with those in
+`configs/ml1m.yaml`. A plain `gnnrec.fit(dataset)` has [other settings](../reference/config.md) and ignores time; use
+`--config NAME` on the command line and `config=gnnrec.Config.from_yaml("NAME")` in Python for those of a row.
+
+Results name the version of the code that measured them. That is 0.1.0 everywhere: the version string of the repository at
+the time. It was never released; the first release is 0.2.0, see the [changelog](../changelog.md).
 
 {EXPLANATION}
 
@@ -29,6 +41,7 @@ Published numbers were **not** measured by us. Their table says whether the prot
 number is context, not a comparison. *Read in the source* means that we found the number in the original publication;
 the others are quoted second-hand."""
 
+NO_SEQUENTIAL = "The baselines do not use time; no sequential baseline was measured here."
 CONFIGS_UNORDERED = "--config configs/ml1m.yaml"
 """Our models that treat a history as a set."""
 CONFIGS_NEXT_ITEM = f"{CONFIGS_UNORDERED} --config configs/ml1m-next.yaml"
@@ -97,7 +110,7 @@ SECTIONS: dict[str, Section] = {
         "temporal-10core",
         "Newest 20% per user, ratings of 4 and 5",
         "10-core, chronological 70/10/20 per user. Validation ratings are excluded from the lists but not given to the "
-        "models.",
+        f"models. {NO_SEQUENTIAL}",
         TOP_20,
         CONFIGS_TEMPORAL,
         "slim,als",
@@ -106,7 +119,7 @@ SECTIONS: dict[str, Section] = {
         "temporal-fold-in",
         "Newest 20% per user, with fold-in",
         "Ratings of 4 and 5, 10-core, chronological 70/10/20 per user. Validation ratings are added to the histories "
-        "after training, without retraining.",
+        f"after training, without retraining. {NO_SEQUENTIAL}",
         TOP_20,
         CONFIGS_TEMPORAL,
         data="--protocol temporal-10core:history=train+valid",
@@ -115,7 +128,7 @@ SECTIONS: dict[str, Section] = {
         "temporal-last-10",
         "Newest 10% per user, ratings of 4 and 5",
         "10-core, chronological 70/20/10 per user. The validation ratings lie between training and test; they are "
-        "excluded from the lists but not given to the models.",
+        f"excluded from the lists but not given to the models. {NO_SEQUENTIAL}",
         TOP_20,
         CONFIGS_TEMPORAL,
     ),
@@ -123,7 +136,7 @@ SECTIONS: dict[str, Section] = {
         "temporal-next-10",
         "Next 10% per user, ratings of 4 and 5",
         "10-core, chronological 70/10/20 per user. Test ratings follow the training ratings directly; validation "
-        "ratings come last.",
+        f"ratings come last. {NO_SEQUENTIAL}",
         TOP_20,
         CONFIGS_TEMPORAL,
     ),
@@ -148,7 +161,8 @@ SECTIONS: dict[str, Section] = {
     ),
     "rating": Section(
         "Rating prediction",
-        "Predicted stars: a random 90% of all ratings for training, 10% for testing, no timestamps.",
+        "Predicted stars: a random 90% of all ratings for training, 10% for testing, no timestamps. Three seeds, each "
+        "with a split of its own.",
         ("rmse", "mae"),
         {"rating.json": "python examples/rate_ml1m.py --seeds 3 --with-content-only"},
         sorted_by="rmse",

@@ -27,7 +27,7 @@ def write(folder: Path) -> None:
 
 def accuracy_table(results: Path) -> str:
     """Return a table of our best model in each measured section, next to simple baselines."""
-    lines: list[tuple[str, ...]] = [("protocol", "metric", "gnnrec", "baselines")]
+    lines: list[tuple[str, ...]] = [("protocol", "config", "metric", "gnnrec", "baselines")]
     for section in SECTIONS.values():
         rows = measured(section, results)
         if not rows:
@@ -40,8 +40,15 @@ def accuracy_table(results: Path) -> str:
         ]
         what = " / ".join(map(heading, section.columns))
         own = " / ".join(value(rows[best], key) for key in section.columns)
-        lines.append((section.title, what, f"**{own}**", "; ".join(others)))
+        lines.append((section.title, config_of(best), what, f"**{own}**", "; ".join(others)))
     return markdown(lines)
+
+
+def config_of(name: str) -> str:
+    """Return the config of one of our models, by the name of its row; the script, for rating prediction."""
+    if name == "gnnrec":
+        return "`examples/rate_ml1m.py`"
+    return f"`{name.removeprefix('gnn').strip(' ()') or 'ml1m'}`"
 
 
 def list_table(results: Path) -> str:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from draw_cold_start import Rows, ndcg_by_ratings, recall_by_content
-from make_leaderboard import HOME, RESULTS, SPLIT, heading, markdown
+from make_leaderboard import CUT_OFF, HOME, RESULTS, SPLIT, heading, markdown
 from recorded import EXPLANATION, console_block
 
 START = "python benchmarks/cold_start.py"
@@ -38,7 +40,15 @@ INTRODUCTION = f"""<!-- Written by docs/_scripts/make_cold_start.py; do not edit
 How well do models recommend movies without ratings, and recommend to users without ratings? MovieLens-1M is divided by
 [fixed rules](../reference/protocols.md#cold-movies-and-cold-users) into five folds; in each, the ratings of a tenth of
 the movies (or users) are held out from training. ± is the standard deviation over folds, or over seeds where there is a
-single split. Hyperparameters and epochs were chosen on validation movies and users.
+single split; a number without it comes from a single fit. Hyperparameters and epochs were chosen on validation movies and
+users. `gnn` is `configs/ml1m-content.yaml` for cold movies and `configs/ml1m-cold-users.yaml` for cold users alone; the
+ablation has the default settings, changed as its commands say. A plain `gnnrec.fit(dataset)` has neither plots nor posters.
+
+**Not all fits had the same time.** Other models than gnnrec had a time limit; those that it stopped in some fold are marked
+with {CUT_OFF}, and may be better with more time.
+
+These results were measured with PyTorch 2.15, those of the [leaderboard](leaderboard.md) with 2.13; both by the repository
+before its first release, when its version string was 0.1.0.
 
 {EXPLANATION}
 
@@ -47,6 +57,8 @@ Plots are encoded by `all-MiniLM-L6-v2`; poster embeddings came with the dataset
 ```console
 gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-embeddings posters.npy --poster-ids posters.csv --out features
 ```"""
+DEFAULT_LIMIT = 240.0
+"""Time limit of `benchmarks/cold_start.py` in seconds, if a command does not name one."""
 CONTENT = {"facts": "numeric", "people": "cast"}
 """Kinds of content that had other names in results before 0.2."""
 
@@ -87,7 +99,7 @@ def pages(results: Path) -> dict[str, str]:
         "either, and shows the level of chance.",
         section(movies, ("recall@20", "ndcg@20")),
         "## Newest movies",
-        "The 10% of movies whose first rating is the most recent. Most of them have few viewers.",
+        "The 10% of movies whose first rating is the most recent. Most of them have few ratings.",
         section(newest, ("recall@20", "ndcg@20")),
         "## Cold users",
         "10% of the users, known by age, gender, occupation and their first few ratings, nearly all of which were made "
@@ -131,21 +143,43 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
         cases.sort(key=lambda case: int(case.split()[0]))
         text = [
             f"{heading(metrics[0])} by the number of known ratings:",
-            grid(rows, models, [(c, metrics[0]) for c in cases]),
+            grid(rows, models, [(c, metrics[0]) for c in cases], cut_off(report)),
         ]
     else:
         text = [
             part
             for case in cases
-            for part in (f"{case.capitalize()} movies:", grid(rows, models, [(case, m) for m in metrics]))
+            for part in (
+                f"{case.capitalize()} movies:",
+                grid(rows, models, [(case, m) for m in metrics], cut_off(report)),
+            )
         ]
+    if stopped := cut_off(report):
+        named = ", ".join(f"{name} in {count} of {fits} fits" for name, (count, fits) in stopped.items())
+        text.append(f"{CUT_OFF} Stopped by the time limit of {time_limit(report):g} s: {named}.")
     text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
     packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
     return "\n\n".join([*text, console_block(report["command"]), f"{packages}."])
 
 
-def grid(rows: Rows, models: list[str], columns: list[tuple[str, str]]) -> str:
-    """Return a table of models, the best of each column in bold."""
+def time_limit(report: dict[str, Any]) -> float:
+    """Return the time limit of the models other than gnnrec, in seconds."""
+    typed = re.search(r"--(?:time-limit|limit-seconds) ([\d.]+)", report["command"])
+    return float(typed[1]) if typed else DEFAULT_LIMIT
+
+
+def cut_off(report: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the models that the time limit stopped: in how many of how many fits."""
+    limit, found = time_limit(report), {}
+    for row in report["results"]:
+        count = sum(seconds >= limit for seconds in row["fit_seconds"])
+        if row["model"] != "gnn" and count:
+            found[row["model"]] = (count, len(row["fit_seconds"]))
+    return found
+
+
+def grid(rows: Rows, models: list[str], columns: list[tuple[str, str]], stopped: Container[str] = ()) -> str:
+    """Return a table of models, the best of each column in bold, models in `stopped` marked."""
     best = {column: max(rows[column[0], model, column[1]]["mean"] for model in models) for column in columns}
     metrics = {metric for _, metric in columns}
     heads = [case.split()[0] if len(metrics) == 1 else heading(metric) for case, metric in columns]
@@ -156,7 +190,7 @@ def grid(rows: Rows, models: list[str], columns: list[tuple[str, str]]) -> str:
             row = rows[case, model, metric]
             text = f"{row['mean']:.4f} ± {row['std']:.4f}" if len(row["values"]) > 1 else f"{row['mean']:.4f}"
             cells.append(f"**{text}**" if row["mean"] == best[case, metric] else text)
-        lines.append((model, *cells))
+        lines.append((f"{model} {CUT_OFF}" if model in stopped else model, *cells))
     return markdown(lines)
 
 

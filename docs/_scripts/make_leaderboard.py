@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -32,6 +33,8 @@ PAGE = HOME / "docs" / "results" / "leaderboard.md"
 RESULTS = HOME / "benchmarks" / "results"
 NAMES = {"hit_rate": "HR", "ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "rmse": "RMSE", "mae": "MAE"}
 CHECKED = {"source": "read in the source", "second-hand": "second-hand, unchecked"}
+CUT_OFF = "†"
+"""Marks models that a time limit stopped."""
 
 
 def main() -> None:
@@ -94,7 +97,10 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
         parts.append(f"{console_block(report.command)}\n\n{about_run(report.threads, report.packages)}{limit}.")
         parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
-        parts.append(our_table(section, rows))
+        stopped = {name: report.time_limit for report in reports.values() for name in cut_off(report)}
+        parts.append(our_table(section, rows, set(stopped)))
+        if stopped:
+            parts.append(cut_off_text(sorted({limit for limit in stopped.values() if limit is not None})))
     if published:
         parts += ["Published:", published_table(section, published)]
     return "\n\n".join(parts)
@@ -109,8 +115,23 @@ def protocol_text(section: Section, rows: list[dict[str, Any]]) -> str:
     return per_line(next(iter(protocols.values())))
 
 
-def our_table(section: Section, rows: list[dict[str, Any]]) -> str:
-    """Return our table, best model first, the best of each column in bold."""
+def cut_off(report: BenchmarkReport) -> list[str]:
+    """Return the models whose fits took as long as the time limit, which does not apply to gnnrec."""
+    limit = report.time_limit or math.inf
+    return list(dict.fromkeys(row["model"] for row in report.results if row["fit_seconds"] >= limit))
+
+
+def cut_off_text(limits: list[float]) -> str:
+    """Return the footnote of a table with models that were cut off."""
+    shown = " or ".join(f"{limit:g} s" for limit in limits)
+    return (
+        f"{CUT_OFF} Stopped by the time limit of {shown}, before training had ended or all hyperparameters were tried; "
+        "with more time, the model may be better. gnnrec has no time limit in these measurements."
+    )
+
+
+def our_table(section: Section, rows: list[dict[str, Any]], stopped: set[str]) -> str:
+    """Return our table, best model first, the best of each column in bold, models in `stopped` marked."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         key = row["metric"] if row["k"] is None else f"{row['metric']}@{row['k']}"
@@ -121,14 +142,16 @@ def our_table(section: Section, rows: list[dict[str, Any]]) -> str:
         raise GnnrecError(f"{section.title}: not measured: {', '.join(missing)}")
     pick, sign = (min, 1) if section.lower_is_better else (max, -1)
     best = {key: pick(own[key]["mean"] for own in found.values()) for key in section.columns}
-    lines = [("model", *map(heading, section.columns), "fit s")]
+    lines = [("model", *map(heading, section.columns), "fits", "fit s")]
     for model, own in sorted(found.items(), key=lambda item: sign * item[1][section.sorted_by]["mean"]):
         cells = []
         for key in section.columns:
             row = own[key]
             spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
             cells.append(f"**{row['mean']:.4f}{spread}**" if row["mean"] == best[key] else f"{row['mean']:.4f}{spread}")
-        lines.append((model, *cells, f"{own[section.sorted_by]['fit_seconds']:.1f}"))
+        last = own[section.sorted_by]
+        name = f"{model} {CUT_OFF}" if model in stopped else model
+        lines.append((name, *cells, str(last["seeds"]), f"{last['fit_seconds']:.1f}"))
     return markdown(lines)
 
 

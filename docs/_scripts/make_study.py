@@ -37,8 +37,9 @@ INTRODUCTION = """<!-- Written by docs/_scripts/make_study.py; do not edit. -->
 # A study on MovieLens-1M
 
 The report of `gnnrec tune` on the study that found the settings of `configs/ml1m.yaml`. The study ran before version 0.2
-renamed some settings; here they have today's names, and the numbers are those of the study. [Settings](../reference/config.md)
-explains each setting, [Tune hyperparameters](../how-to/tune.md) how to run a study."""
+renamed some settings; here they have today's names, and the numbers are those of the study.
+[Settings](../../../docs/reference/config.md) explains each setting,
+[Tune hyperparameters](../../../docs/how-to/tune.md) how to run a study."""
 STATISTICS = ("seconds", "epochs", "best_epoch", "coverage@20")
 PLOTS = ("history", "curves", "importances", "slice")
 

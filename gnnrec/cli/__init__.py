@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import gnnrec
-from gnnrec.cli._output import errors, never_fail_on_titles, say
+from gnnrec.cli._output import errors, replace_unencodable_characters, say
 from gnnrec.registry import load_plugins
 
 FIRST = (
@@ -80,7 +80,7 @@ def main(
     Start with `gnnrec train --dataset sample`, then `gnnrec recommend runs/latest --user 1`. Tables are plain text in a
     pipe; --json, --csv and --out FILE write all digits.
     """
-    never_fail_on_titles()
+    replace_unencodable_characters()
     with errors():
         load_plugins(plugin or [])
 

@@ -183,7 +183,7 @@ def read_split(folder: str, dataset: Dataset) -> Split:
 
     name, options = parse_options(folder)
     found = Split.from_folder(name, dataset)
-    found = found.with_scopes(mask=options.get("mask"), history=options.get("history"))
+    found = found.with_mask_and_history(mask=options.get("mask"), history=options.get("history"))
     negatives = options.get("negatives")
     if negatives is None:
         if "seed" in options:

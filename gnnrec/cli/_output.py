@@ -43,7 +43,7 @@ def say_protocol(text: str) -> None:
         say(part)
 
 
-def never_fail_on_titles() -> None:
+def replace_unencodable_characters() -> None:
     """Replace characters that the terminal cannot encode instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -59,7 +59,7 @@ def errors() -> Iterator[None]:
         warnings.showwarning = lambda message, *_: note(f"warning: {' '.join(str(message).split())}")
         try:
             yield
-        except BrokenPipeError:  # the reader of a pipe has seen enough
+        except BrokenPipeError:  # the receiving process closed the pipe
             raise
         except (GnnrecError, FloatingPointError, OSError) as error:
             text = str(error)

@@ -43,8 +43,8 @@ def evaluate(
 ) -> None:
     """Evaluate a saved run on test ratings.
 
-    These are the ones it was trained with, or those of another split folder or protocol, which also says how the lists
-    are made.
+    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and
+    candidates.
     """
     with errors():
         from gnnrec.benchmarking import BenchmarkReport, result_rows, timed

@@ -1,4 +1,4 @@
-"""``gnnrec features``: content embeddings of posters and plots, or ready-made ones, in one folder."""
+"""``gnnrec features``: content embeddings of posters and plots, or precomputed ones, in one folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def features(
     ] = "auto",
     poster_embeddings: Annotated[
         Path | None,
-        typer.Option("--poster-embeddings", help="Ready-made embeddings: csv, parquet, npz, safetensors, npy."),
+        typer.Option("--poster-embeddings", help="Precomputed embeddings: csv, parquet, npz, safetensors, npy."),
     ] = None,
     text_embeddings: Annotated[Path | None, typer.Option("--text-embeddings", help="Likewise for plots.")] = None,
     poster_ids: Annotated[
@@ -57,7 +57,7 @@ def features(
         to = out or Path("features") / data.name
         has_plots = plots is not None or any(column in data.movies for column in PLOT_COLUMNS)
         if not (posters or poster_embeddings or text_embeddings or has_plots):
-            raise ConfigError(f"{data.name} has no plots; give --posters, --plots, or ready-made embeddings")
+            raise ConfigError(f"{data.name} has no plots; give --posters, --plots, or precomputed embeddings")
         try:
             for modality, path, ids in (("poster", poster_embeddings, poster_ids), ("text", text_embeddings, text_ids)):
                 if path is not None:

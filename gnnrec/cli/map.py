@@ -27,6 +27,6 @@ def map(
         from gnnrec.plots import movie_map
 
         if out.suffix.lower() != ".png":
-            raise ConfigError(f"the map is a PNG; call it {out.with_suffix('.png')}, not {out}")
+            raise ConfigError(f"--out must end in .png, got {out}")
         shown = movie_map(load(run), out, method=method, num_movies=movies, num_titles=titles)
         say(f"saved in {out}, with {len(shown)} titles")

@@ -83,7 +83,7 @@ def similar(
 
 
 def _uses(model: Recommender, modality: str, option: str) -> bool:
-    """Return whether a run uses a modality. If not, posters are an error, and of plots only the length counts."""
+    """Return whether a run uses a modality. If not, a poster raises an error; a plot contributes only its length."""
     from gnnrec.errors import ConfigError
 
     used = model.hyperparameters.get("model", {}).get("modalities")

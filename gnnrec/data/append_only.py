@@ -168,7 +168,7 @@ class Histories:
         )
 
     def concatenate(self, other: Histories) -> Histories:
-        """Return the rows of both, in turn."""
+        """Return the rows of both, these first."""
         return Histories(
             np.concatenate([self.user, other.user]),
             np.concatenate([self.movie, other.movie]),
@@ -176,8 +176,8 @@ class Histories:
             np.concatenate([self.timestamp, other.timestamp]),
         )
 
-    def of(self, users: np.ndarray) -> tuple[Histories, np.ndarray]:
-        """Return the ratings of some users, in turn, and the place in `users` that each rating belongs to."""
+    def of_users(self, users: np.ndarray) -> tuple[Histories, np.ndarray]:
+        """Return the ratings of some users, in their order, and for each rating the index of its user in `users`."""
         start, end = (np.searchsorted(self.user, users, side) for side in ("left", "right"))
         length = end - start
         place = np.repeat(np.arange(len(users)), length)
@@ -253,7 +253,7 @@ class RatingTable:
         return merged
 
     def histories_of(self, users: np.ndarray) -> tuple[Histories, np.ndarray]:
-        """Return the ratings of some users and the place in `users` that each rating belongs to.
+        """Return the ratings of some users, and for each rating the index of its user in `users`.
 
         Parameters
         ----------
@@ -261,10 +261,10 @@ class RatingTable:
             ``[n]`` int64, rows of the users table; may repeat.
         """
         merged, added = self._histories
-        found, place = (self.histories if merged is None else merged).of(users)
+        found, place = (self.histories if merged is None else merged).of_users(users)
         if added is None:
             return found, place
-        more, more_place = added.of(users)
+        more, more_place = added.of_users(users)
         place = np.concatenate([place, more_place])
         both = found.concatenate(more)
         order = np.lexsort((both.timestamp, place))

@@ -1,7 +1,8 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and derives datasets with `Dataset.trusted`.
+by a known user, no pair twice. The rest of the package relies on that and derives datasets with
+`Dataset.from_validated`.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class Dataset:
         )
 
     @classmethod
-    def trusted(
+    def from_validated(
         cls,
         ratings: pd.DataFrame | RatingTable,
         movies: pd.DataFrame,
@@ -134,7 +135,7 @@ class Dataset:
         filters: str = "",
         features: Mapping[str, ContentEmbeddings] | None = None,
     ) -> Dataset:
-        """Make a dataset of tables that come from another one, without checking or copying them.
+        """Make a dataset from tables of another dataset, without checking or copying them.
 
         Parameters
         ----------
@@ -266,7 +267,7 @@ class Dataset:
         movies, movie = used_rows(self.movies, table.movie[kept])
         users, user = used_rows(self.users, table.user[kept])
         ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
-        return Dataset.trusted(ratings, movies, users, self.name, filters, self.features)
+        return Dataset.from_validated(ratings, movies, users, self.name, filters, self.features)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
         """Return the dataset with content embeddings of its movies, by modality; those of the same name are replaced.
@@ -320,8 +321,8 @@ class Dataset:
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before, or `users` lists a user that is there already. The
-            message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the dataset.
+            The message names the row of the given frame.
 
         Examples
         --------
@@ -377,7 +378,7 @@ class Dataset:
         Raises
         ------
         DataError
-            A movie is there already, its row is invalid (the message names the row of the given frame), or its
+            A movie is already in the dataset, its row is invalid (the message names the row of the given frame), or its
             embeddings are of an unknown modality or another dimension.
 
         Examples
@@ -404,13 +405,13 @@ class Dataset:
     ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
         """Check movies that are not in the dataset and their embeddings; parameters as for `add_movies`."""
         if unknown := [name for name in features if name not in self.features]:
-            there = ", ".join(self.features) or "none"
-            raise DataError(f"there are no {', '.join(unknown)} embeddings; the modalities are: {there}")
+            modalities = ", ".join(self.features) or "none"
+            raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {modalities}")
         with _relocated_to_added():
             added = clean_movies(movies)
         self._check_id_type(added["movie_id"], self.movie_ids, "movies")
         known = self.movie_ids.rows(pd.Index(added["movie_id"])) >= 0
-        _raise_at_first(known, added, "movies", "movie {movie_id} is there already")
+        _raise_at_first(known, added, "movies", "movie {movie_id} is already in the dataset")
         embeddings = {name: _embeddings_of(values, added, name) for name, values in features.items()}
         for name, values in embeddings.items():
             self.features[name].check_dim(values)
@@ -421,7 +422,7 @@ class Dataset:
             added = clean_users(users)
         self._check_id_type(added["user_id"], self.user_ids, "users")
         known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
-        _raise_at_first(known, added, "users", "user {user_id} is there already")
+        _raise_at_first(known, added, "users", "user {user_id} is already in the dataset")
         for column in CATEGORY_COLUMNS:
             ours = [*spellings.get(column, ()), *self.users[column].dropna().unique()]
             added[column] = to_categories(added[column], ours)
@@ -464,7 +465,7 @@ class Dataset:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame; the file appears completely or not at all."""
+    """Write a frame atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
 

@@ -44,7 +44,7 @@ def load_dataset(
         CSV files are UTF-8 with column names in the first line. Only user and movie ids are required, common
         alternative column names are recognized, and ids may be text, whose surrounding blanks are removed. Next to
         the movies table, ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` add plots, directors and actors, running
-        times and ids; see ``docs/reference/files.md``.
+        times and ids; see "File formats" in the documentation.
     data_dir : str or Path, optional
         Where a named dataset is searched first: its folder, or the folder that contains it. Then follow
         ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.

@@ -1,4 +1,4 @@
-"""Finds the files of registered datasets, and downloads them: verified, unpacked safely, complete or not at all."""
+"""Finds the files of registered datasets, and downloads them: verified, unpacked safely and written atomically."""
 
 from __future__ import annotations
 
@@ -234,12 +234,12 @@ def download(
             unpacked.replace(target)
         except OSError as error:
             if not remote.is_complete(target):  # else another process finished first
-                raise DownloadError(f"{target} is in the way ({error}); remove it and try again") from error
+                raise DownloadError(f"{target} cannot be replaced ({error}); remove it and try again") from error
     return target
 
 
 def cache_dir() -> Path:
-    """Return the folder of downloads that were not given another one."""
+    """Return the default download folder."""
     return Path(pooch.os_cache("gnnrec"))
 
 

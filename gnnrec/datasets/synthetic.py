@@ -354,7 +354,7 @@ def _draw_title(theme: str, taken: set[str], rng: np.random.Generator) -> str:
             title = f"{title}, Volume {len(taken)}"
         if title not in taken:
             taken.add(title)
-            return title
+            return _with_articles(title)
 
 
 def _draw_plot(theme: str, genres: list[str], rng: np.random.Generator) -> str:
@@ -386,7 +386,12 @@ def _fill(template: str, theme: str, genres: list[str], rng: np.random.Generator
         word=_pick(genre_words, rng),
         **extra,
     )
-    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
+    return _with_articles(text)
+
+
+def _with_articles(text: str) -> str:
+    """Return the text with "an" for "a" before a vowel."""
+    return re.sub(r"\b([Aa]) (?=[AEIOUaeiou])", r"\1n ", text)
 
 
 def _pick(options: Sequence[T], rng: np.random.Generator) -> T:

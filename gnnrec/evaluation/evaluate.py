@@ -18,7 +18,7 @@ from gnnrec.evaluation.metrics import CatalogStatistics
 from gnnrec.evaluation.ranking import RankingTask, rank
 from gnnrec.registry import METRICS
 from gnnrec.splitting import Split
-from gnnrec.splitting.split import check_scope
+from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.typing import Scorer
 
 Metric: TypeAlias = Callable[..., Any]
@@ -225,9 +225,11 @@ def _resolve_data(
         split, mask=mask, history=history, candidates=candidates, negatives=negatives, graph=model.graph.dataset.ratings
     )
     if isinstance(mask, str):
-        mask = split.valid if check_scope(mask, "mask") == "train+valid" else None
+        mask = split.valid if check_mask_or_history(mask, "mask") == "train+valid" else None
     if isinstance(history, str):
-        known = [split.support] if check_scope(history, "history") == "train" else [split.support, split.valid]
+        known = (
+            [split.support] if check_mask_or_history(history, "history") == "train" else [split.support, split.valid]
+        )
         frames = [frame for frame in known if frame is not None]
         history = pd.concat(frames, ignore_index=True) if len(frames) == 2 else next(iter(frames), None)
     attrs = {"fingerprint": fingerprint.digest, "protocol": str(fingerprint)}

@@ -1,4 +1,4 @@
-"""`Fingerprint`: digest of everything besides the model that a metric depends on, so only like is compared with like.
+"""`Fingerprint`: digest of everything besides the model that a metric depends on; equal digests are comparable.
 
 Digests are published next to results, so they must never change: neither the hashes nor the texts that enter
 `Fingerprint.digest`.

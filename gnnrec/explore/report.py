@@ -101,7 +101,7 @@ class Analysis:
         ----------
         folder : str or Path
             A new or empty folder, or that of an earlier report, which is replaced; other files in it stay. The report
-            appears whole or not at all. The page needs no network.
+            is written atomically. The page needs no network.
 
         Returns
         -------

@@ -165,7 +165,7 @@ def encode_poster(
     PosterError
         The file is missing, damaged or not an image.
     ConfigError
-        The encoder does not exist, or the embeddings do not tell their encoder.
+        The encoder does not exist, or the encoder of the embeddings is not recorded.
     EncoderError
         Its package or weights are missing.
 
@@ -207,8 +207,8 @@ def encode_plot(plot: str, encoder: str | FeatureEncoder | ContentEmbeddings, *,
     DataError
         The plot is empty or not a text.
     ConfigError
-        The encoder does not exist, is fitted to a whole corpus like ``tfidf``, or the embeddings do not tell their
-        encoder.
+        The encoder does not exist, is fitted to a whole corpus like ``tfidf``, or the encoder of the
+        embeddings is not recorded.
     EncoderError
         Its package or weights are missing.
 
@@ -396,7 +396,7 @@ def _encoder_name(embeddings: ContentEmbeddings, modality: str) -> str:
     try:
         found = get_encoder(name, modality)
     except ConfigError:
-        raise ConfigError(f"{embeddings!r} does not tell its {modality} encoder; {remedy}") from None
+        raise ConfigError(f"the {modality} encoder of {embeddings!r} is not recorded; {remedy}") from None
     if LOCAL_FILES in details:
         raise ConfigError(f"{found.name} was loaded from local files whose path is not stored; {remedy}")
     return found.name

@@ -34,7 +34,7 @@ USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
 
 
 def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the integers of all ranges ``[start, end)``, in turn, and the range of each."""
+    """Return the integers of all ranges ``[start, end)``, concatenated, and the index of the range of each."""
     length = end - start
     row = torch.repeat_interleave(torch.arange(len(start)), length)
     offset = torch.arange(int(length.sum())) - torch.repeat_interleave(length.cumsum(0) - length, length)
@@ -204,14 +204,14 @@ class Graph:
         return csr_ranges(self.user_ptr[nodes], self.user_ptr[nodes + 1] if until is None else until)[0]
 
     def user_batch(self, nodes: Tensor, until: Tensor | None = None) -> UserBatch:
-        """Return some of the users, with their whole histories or with the beginnings of them.
+        """Return a batch of users, with their full histories or only the ratings before a position.
 
         Parameters
         ----------
         nodes : Tensor
             ``[n]`` int64, user nodes; may repeat.
         until : Tensor, optional
-            ``[n]`` int64, position in `users` before which each history ends: the user just before that rating. Whole
+            ``[n]`` int64, index in `users` of the first rating to leave out: the history before that rating. Whole
             histories by default.
         """
         profiles, table = self.profiles.take(nodes), self.dataset.rating_table
@@ -262,8 +262,8 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before, or `users` lists a user that is there already. The
-            message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the graph.
+            The message names the row of the given frame.
         """
         spellings = {"gender": self.genders, "occupation": self.occupations}
         dataset = self.dataset.add_ratings(ratings, users, spellings=spellings)
@@ -286,7 +286,7 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is there already, its row is invalid (the message names the row of the given frame), or its
+            A movie is already in the graph, its row is invalid (the message names the row of the given frame), or its
             embeddings are of an unknown modality or another dimension.
         """
         dataset = self.dataset.add_movies(movies, features)

@@ -71,8 +71,8 @@ class MovieAttribute:
     node_type, relation : str
         Names in PyG's `HeteroData`: the edges are ``("movie", relation, node_type)``.
     is_person : bool
-        Whether the values are persons. Those of a single movie link it to nothing and are left out, and unknown ones
-        in added movies are normal.
+        Whether the values are persons. Persons with fewer than `min_movies` movies get no node; unknown persons in
+        added movies raise no warning.
     separator : str
         Separator between the values of a movie.
     """

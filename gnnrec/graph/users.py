@@ -23,7 +23,7 @@ AGE_BINS = (18, 25, 35, 45, 50, 56)
 
 
 def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
-    """Return the profile features of users but their occupation, ``[num_users, 7 + num_genders]``.
+    """Return the age and gender features of users, ``[num_users, 7 + num_genders]``; occupations are nodes.
 
     Parameters
     ----------
@@ -175,11 +175,11 @@ class UserBatch:
             self.user_index, torch.tensor([start, end], device=self.user_index.device)
         ).tolist()
         row, node = self.occupation
-        works = (row >= start) & (row < end)
+        in_slice = (row >= start) & (row < end)
         return dataclasses.replace(
             self,
             x=self.x[start:end],
-            occupation=(row[works] - start, node[works]),
+            occupation=(row[in_slice] - start, node[in_slice]),
             user_index=self.user_index[first:last] - start,
             movie_index=self.movie_index[first:last],
             rating=self.rating[first:last],
@@ -205,11 +205,11 @@ class UserBatch:
         """Return the users of several batches as one, in order."""
         starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
         rows = [b.user_index + int(s) for b, s in zip(batches, starts, strict=True)]
-        works = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
+        occupation_rows = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
         return dataclasses.replace(
             batches[0],
             x=torch.cat([b.x for b in batches]),
-            occupation=(torch.cat(works), torch.cat([b.occupation[1] for b in batches])),
+            occupation=(torch.cat(occupation_rows), torch.cat([b.occupation[1] for b in batches])),
             user_index=torch.cat(rows),
             movie_index=torch.cat([b.movie_index for b in batches]),
             rating=torch.cat([b.rating for b in batches]),

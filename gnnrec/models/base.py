@@ -1,4 +1,4 @@
-"""`Recommender`: what every fitted model can do, once it can score.
+"""`Recommender`: base class of fitted models; subclasses implement `score`.
 
 A fitted model is a graph and a way to score all its movies for a `UserBatch`. The graph neural network and all other
 models derive from `Recommender` and inherit the rest, so they are used, evaluated, saved and compared in the same way.
@@ -141,7 +141,7 @@ class Recommender(ABC):
         return self.with_graph(graph).with_records(self.history, self.report)
 
     def save(self, path: str | Path, *, keep: Iterable[str] = ()) -> Path:
-        """Write a folder that `gnnrec.load` reads back; it appears completely or not at all.
+        """Write a folder that `gnnrec.load` reads back; it is written atomically.
 
         It holds ``config.yaml`` (hyperparameters), ``weights.safetensors``, ``graph.safetensors`` and ``nodes.json``
         (ratings and tables), ``metrics.json`` and ``run.json``.

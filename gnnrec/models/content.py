@@ -16,13 +16,13 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown, check_square, movie_counts, padded
 from gnnrec.models.estimator import Estimator
-from gnnrec.models.neighbors import PRIOR, ItemSimilarityModel
+from gnnrec.models.neighbors import POPULARITY_WEIGHT, ItemSimilarityModel
 from gnnrec.nn.init import randomized_svd
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
 
-def tag_matrix(graph: Graph) -> Tensor:
+def genre_decade_matrix(graph: Graph) -> Tensor:
     """Return the genres and the decade of each movie, ``[num_movies, num_genres + 11]`` float32.
 
     Genres and decade have equal weight: each part of a row has length 1, or 0 where unknown.
@@ -43,7 +43,7 @@ def content_matrix(graph: Graph) -> Tensor:
     Returns
     -------
     Tensor
-        ``[num_movies, width]`` float32: `tag_matrix`, then the embeddings of each modality of
+        ``[num_movies, width]`` float32: `genre_decade_matrix`, then the embeddings of each modality of
         ``graph.dataset.features`` in alphabetical order. These are standardized over all movies of the modality, in the
         graph or not: centered, then divided by their root mean square length. So each modality weighs about as much as
         the genres, whatever its width, and a movie without an embedding (zeros) counts as an average one.
@@ -58,7 +58,7 @@ def content_matrix(graph: Graph) -> Tensor:
     [[0.7071067690849304, 0.7071067690849304], [0.0, 1.0]]
     """
     features = graph.dataset.features
-    blocks = [tag_matrix(graph)]
+    blocks = [genre_decade_matrix(graph)]
     for modality in sorted(features):
         vectors = features[modality]
         values, known = vectors.aligned(graph.ids["movie"])
@@ -157,7 +157,7 @@ def _nearest(graph: Graph, rated: Tensor, num_neighbors: int, columns: Tensor) -
     grid=[{"reg": reg, "content_only": content_only} for content_only in (False, True) for reg in (10.0, 1.0, 100.0)],
 )
 class FeatureRidge(Estimator):
-    r"""A truncated SVD whose movie embeddings are continued to unrated movies by ridge regression from their content.
+    r"""A truncated SVD whose movie embeddings are extended to unrated movies by ridge regression on their content.
 
     With :math:`n_i` the number of ratings of movie `i` and :math:`V` the first right singular vectors of
     :math:`X \operatorname{diag}(n)^{-p}`, a rated movie has the embedding :math:`v_i`, row `i` of :math:`V`, and any
@@ -190,8 +190,8 @@ class FeatureRidge(Estimator):
     power: float = Field(0.25, ge=0, le=1)
     """Popularity exponent :math:`p`: with 0 popular movies keep their weight, with 0.5 all movies have the same."""
     content_only: bool = False
-    r"""Use :math:`\hat v_i` for rated movies, too. Worse for them, but a regression shrinks its outputs, and only so
-    do new movies compete with rated ones on equal terms."""
+    r"""Use :math:`\hat v_i` for rated movies, too. Less accurate for rated movies, but puts rated and new movies on the
+    same (shrunken) scale."""
 
     def fit_graph(self, graph: Graph, run: FitRun) -> FeatureRidgeModel:
         """See `Estimator.fit_graph`."""
@@ -243,7 +243,7 @@ class FeatureRidgeModel(Recommender):
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""
         folded_in = users.user_movie.matmul(torch.ones(users.user_index.numel()), self.messages)  # [num_users, dim]
-        return folded_in @ self.embeddings.T + PRIOR * self.share
+        return folded_in @ self.embeddings.T + POPULARITY_WEIGHT * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; movies added later get an embedding from their content."""

@@ -190,7 +190,7 @@ class Estimator(BaseEstimator):
         if resume:
             raise ConfigError(f"the model {self.name} cannot be resumed; only the graph neural network can")
         self.check_installed()
-        CallbackList(callbacks)  # complains now rather than after the graph is built
+        CallbackList(callbacks)  # validates callbacks before the graph is built
         graph = Graph.from_dataset(data.dataset if isinstance(data, Split) else data)
         run = FitRun(
             validate=validation_of(data),

@@ -1,4 +1,4 @@
-"""`GNN`: training the graph neural network, in one visible loop.
+"""`GNN`: the training loop of the graph neural network.
 
 The edges that a step sees and those that it predicts are chosen in `gnnrec.training.edge_sampling`.
 """
@@ -171,7 +171,7 @@ class GNN(BaseEstimator):
             values = settings.get(section)
             if isinstance(values, Mapping) and isinstance(values.get(key), str):
                 found.append((registry, values[key]))
-        return found  # anything else is for `Config` to refuse
+        return found  # `Config` rejects invalid values
 
 
 def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:

@@ -1,4 +1,4 @@
-"""ALS and BPR by the package `implicit` (``pip install 'gnnrec[peers]'``)."""
+"""ALS and BPR from the package `implicit` (``pip install 'gnnrec[peers]'``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.counts import movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids, zeros_for_added
-from gnnrec.models.neighbors import PRIOR
+from gnnrec.models.neighbors import POPULARITY_WEIGHT
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, trained_users
 
@@ -108,7 +108,7 @@ class ALSModel(Recommender):
         history = rating_matrix(users, len(self.fitted.item_factors))
         with one_blas_thread():
             embeddings = self.fitted.recalculate_user(np.arange(users.num_users), history)
-        return torch.from_numpy(embeddings) @ self.similarity_embeddings().T + PRIOR * self.share
+        return torch.from_numpy(embeddings) @ self.similarity_embeddings().T + POPULARITY_WEIGHT * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; movies added later have an embedding of zeros."""

@@ -1,4 +1,4 @@
-"""LightFM by its maintained fork (``pip install lightfm-next``)."""
+"""LightFM from its maintained fork (``pip install lightfm-next``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.content import tag_matrix
+from gnnrec.models.content import genre_decade_matrix
 from gnnrec.models.counts import check_grown
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.implicit_models import rating_matrix
@@ -72,17 +72,20 @@ class LightFM(Estimator):
         )
         sparse = importlib.import_module("scipy.sparse")
         users, observed = graph.users, rating_matrix(graph.users, graph.num_movies).tocoo()
+        trained_movies = torch.bincount(users.movie_index, minlength=graph.num_movies) > 0
         tables = [
             _FeatureTable(trained_users(graph), _profile(users)),
-            _FeatureTable(torch.bincount(users.movie_index, minlength=graph.num_movies) > 0, tag_matrix(graph)),
+            _FeatureTable(trained_movies, genre_decade_matrix(graph)),
         ]
         user_features, movie_features = (table.matrix(sparse) for table in tables)
 
         def snapshot() -> LightFMModel:
             (_, user), (bias, movie) = learner.get_user_representations(), learner.get_item_representations()
             learned = user, np.column_stack([movie, bias])
-            (user_ids, profile), (movie_ids, tags) = (t.tables(both) for t, both in zip(tables, learned, strict=True))
-            return LightFMModel(graph, user_ids, profile, movie_ids, tags, self)
+            (user_ids, profile), (movie_ids, genres_decades) = (
+                t.tables(both) for t, both in zip(tables, learned, strict=True)
+            )
+            return LightFMModel(graph, user_ids, profile, movie_ids, genres_decades, self)
 
         negatives = NegativeSampler(graph)
 
@@ -117,9 +120,10 @@ class LightFMModel(Recommender):
     users, profile : Tensor
         ``[num_trained_users, dim]`` and ``[num_profile, dim]`` float32, embeddings of user ids (zeros for users without
         ratings) and of the columns of ``UserBatch.x`` and occupations.
-    movies, tags : Tensor
-        ``[num_trained_movies, dim + 1]`` and ``[num_tags, dim + 1]`` float32, embeddings of movie ids (zeros for
-        movies without ratings) and of the columns of `gnnrec.models.content.tag_matrix`; the last column is the bias.
+    movies, genres_decades : Tensor
+        ``[num_trained_movies, dim + 1]`` and ``[num_genres + 11, dim + 1]`` float32, embeddings of movie ids (zeros for
+        movies without ratings) and of the columns of `gnnrec.models.content.genre_decade_matrix`. The last column is
+        the bias.
     estimator : LightFM
     """
 
@@ -127,7 +131,7 @@ class LightFMModel(Recommender):
     users: Tensor
     profile: Tensor
     movies: Tensor
-    tags: Tensor
+    genres_decades: Tensor
     estimator: LightFM
 
     def score(self, users: UserBatch) -> Tensor:
@@ -157,13 +161,18 @@ class LightFMModel(Recommender):
 
     def movie_embeddings(self) -> Tensor:
         """Return ``[num_movies, dim + 1]``; the last column is the bias."""
-        embeddings = tag_matrix(self.graph) @ self.tags
+        embeddings = genre_decade_matrix(self.graph) @ self.genres_decades
         embeddings[: len(self.movies)] += self.movies
         return embeddings
 
     def state(self) -> dict[str, Tensor]:
         """See `Recommender.state`."""
-        return {"users": self.users, "profile": self.profile, "movies": self.movies, "tags": self.tags}
+        return {
+            "users": self.users,
+            "profile": self.profile,
+            "movies": self.movies,
+            "genres_decades": self.genres_decades,
+        }
 
     def __repr__(self) -> str:
         return f"LightFMModel({self.graph.num_movies:,} movies)"

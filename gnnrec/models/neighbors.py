@@ -22,8 +22,8 @@ from gnnrec.models.estimator import Estimator
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
-PRIOR = 1e-6
-"""Score of a movie that every user rated, where the matrix is zero: breaks ties by popularity."""
+POPULARITY_WEIGHT = 1e-6
+"""Weight of the popularity term; small enough to only break ties."""
 
 BLOCK = 256
 """Matrix columns per product: they fit the processor cache, which is several times faster."""
@@ -61,7 +61,7 @@ class ItemSimilarityModel(Recommender):
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""
         ones = torch.ones(users.user_index.numel())
         blocks = [users.user_movie.matmul(ones, block) for block in self.weights.split(BLOCK, dim=1)]
-        return torch.cat(blocks, dim=1) + PRIOR * self.share
+        return torch.cat(blocks, dim=1) + POPULARITY_WEIGHT * self.share
 
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; movies added later have no weights."""

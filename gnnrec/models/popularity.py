@@ -1,4 +1,4 @@
-"""Popularity: recommends the most rated movies to everyone. The least a model must beat."""
+"""Popularity: recommends the most rated movies to everyone; the simplest baseline."""
 
 from __future__ import annotations
 

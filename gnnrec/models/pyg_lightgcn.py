@@ -1,4 +1,4 @@
-"""PyG's own LightGCN, trained as in the paper; not gnnrec's encoder of that name, which has no table of users."""
+"""PyG's own LightGCN, trained as in the paper; not gnnrec's encoder of that name, which has no user embedding table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 20
 
 @register_model("lightgcn")
 class LightGCNReference(DotProductEstimator, OptimizerConfig):
-    """LightGCN (He et al., SIGIR 2020) by `torch_geometric.nn.models.LightGCN`.
+    """LightGCN (He et al., SIGIR 2020) through `torch_geometric.nn.models.LightGCN`.
 
     Users and movies share one embedding table. The BPR loss compares each rating with one sampled negative; L2 is on
     the embeddings of the batch. The whole graph is propagated at every step, over a sparse matrix that is normalized

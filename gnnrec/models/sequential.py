@@ -310,7 +310,7 @@ class SASRecBinary(SASRec):
     """Cross entropy over all movies, or binary cross entropy with one sampled negative per movie."""
 
 
-class AverageNetwork(SequenceNetwork):
+class MeanPoolingNetwork(SequenceNetwork):
     """Running mean of the embeddings, dropout, and a linear layer to all movies."""
 
     def __init__(self, num_movies: int, length: int, dim: int, dropout: float) -> None:
@@ -365,4 +365,4 @@ class MeanPooling(SequenceEstimator):
 
     def build_network(self, num_movies: int) -> SequenceNetwork:
         """See `SequenceEstimator.build_network`."""
-        return AverageNetwork(num_movies, self.length, self.embedding_dim, self.dropout)
+        return MeanPoolingNetwork(num_movies, self.length, self.embedding_dim, self.dropout)

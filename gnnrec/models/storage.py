@@ -1,4 +1,4 @@
-"""Run folders: fitted models on disk, without pickles, written completely or not at all."""
+"""Run folders: fitted models on disk, without pickles, written atomically."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.sa
 
 
 class Savable(Protocol):
-    """What is written of a fitted model; a `Recommender` has it."""
+    """The attributes of a fitted model that are saved; a `Recommender` has them."""
 
     @property
     def name(self) -> str:
@@ -160,7 +160,7 @@ def _read_graph(folder: Path) -> Graph:
         for name, of in nodes["features"].items()
     }
     vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
-    dataset = Dataset.trusted(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
+    dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
     return Graph.from_dataset(dataset, vocabularies)
 
 

@@ -111,7 +111,7 @@ class GraphSAGE(Encoder):
         )
 
     def reset_parameters(self) -> None:
-        """Initialize each layer as the sum of the aggregate and the node itself, which preserves an SVD start."""
+        """Initialize each layer as the sum of aggregate and node itself, which preserves an SVD initialization."""
         for conv in (*self.to_users, *self.to_movies):
             nn.init.eye_(conv.lin_l.weight)
             nn.init.zeros_(conv.lin_l.bias)

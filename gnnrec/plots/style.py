@@ -1,6 +1,6 @@
 """The look of the pictures: colors, settings, bars and rows.
 
-Matplotlib is slow to import, so that it is imported where something is drawn and not before.
+Matplotlib is slow to import, so it is imported only where something is drawn.
 """
 
 from __future__ import annotations

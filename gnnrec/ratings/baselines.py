@@ -278,8 +278,8 @@ class HistoryAttention(RatingEstimator, OptimizerConfig):
 
     This is asymmetric SVD (Koren, KDD 2008, eq. 13) with attention (Vaswani et al. 2017, eq. 1) in place of its
     uniform weights; :math:`b_u` is the shrunk mean of the user's residuals. All vectors are linear maps of one
-    embedding per movie; there is no user table. The loss is the squared error of each rating given the user's other
-    ratings.
+    embedding per movie; there is no user embedding table. The loss is the squared error of each rating given the
+    user's other ratings.
 
     Examples
     --------
@@ -387,7 +387,7 @@ class HistoryAttentionModel(RatingPredictor):
         with torch.no_grad():
             for batch in zip(*(torch.split(part, size) for part in (history, rating, candidates)), strict=True):
                 movies, ratings, chunk = (part.to(device) for part in batch)
-                # Rated movies that are no candidates point to column 0, which argmax returns if nothing matches.
+                # Rated movies that are not candidates point to column 0, which argmax returns if nothing matches.
                 own = (movies.unsqueeze(2) == chunk.unsqueeze(1)).int().argmax(2)
                 parts.append(self.network(movies, ratings, chunk, own).cpu())
         return torch.cat(parts)[cell][pair].clamp(*self.rating_range)

@@ -67,7 +67,7 @@ class RatingEstimator(Settings, ABC):
             The loss is not finite.
         """
         check_fit_data(data)
-        CallbackList(callbacks)  # complains now rather than after the graph is built
+        CallbackList(callbacks)  # validates callbacks before the graph is built
         dataset = data.dataset if isinstance(data, Split) else data
         check_ratings(dataset)
         run = FitRun(

@@ -1,7 +1,7 @@
 """Named evaluation protocols: filters, splitter, and how ranked lists are made.
 
-A protocol fixes everything besides the model that changes a metric. ``docs/reference/protocols.md`` lists published
-results by protocol. A registered protocol can be used by name in commands and `split`::
+A protocol fixes everything besides the model that changes a metric. The documentation (Reference,
+Protocols) lists published results by protocol. A registered protocol can be used by name in commands and `split`::
 
     register_protocol("mine")(Protocol("temporal", options={"fractions": (0.8, 0.1, 0.1)}, k_core=5))
 """
@@ -21,7 +21,7 @@ from gnnrec._checks import check_integer, did_you_mean
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.registry import PROTOCOLS, SPLITTERS
-from gnnrec.splitting.split import Split, check_scope
+from gnnrec.splitting.split import Split, check_mask_or_history
 
 OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives")
 """Options of every protocol; all others are options of its splitter."""
@@ -78,8 +78,8 @@ class Protocol:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        check_scope(self.mask, "mask")
-        check_scope(self.history, "history")
+        check_mask_or_history(self.mask, "mask")
+        check_mask_or_history(self.history, "history")
         if self.seed is not None:
             check_integer(0, seed=self.seed)
 
@@ -115,12 +115,12 @@ class Protocol:
         elif "seed" in self.splitter_options:
             options["seed"] = seed
         elif not isinstance(self.negatives, int) or not self.negatives:
-            raise ConfigError(f"the {self.splitter} splitter draws nothing at random; remove the seed")
+            raise ConfigError(f"the {self.splitter} splitter is deterministic; remove the seed")
         filtered = dataset.filtered(self.min_rating, self.k_core)
         made = SPLITTERS.get(self.splitter)(filtered, **options)
         if not isinstance(made, Split):
             raise ConfigError(f"the splitter {self.splitter!r} must return a Split, not {type(made).__name__}")
-        made = made.with_scopes(mask=self.mask, history=self.history)
+        made = made.with_mask_and_history(mask=self.mask, history=self.history)
         return made if self.negatives == 0 else made.with_negatives(self.negatives, seed or 0)
 
 
@@ -236,7 +236,9 @@ for _name, _protocol in {
         k_core=10,
     ),
     "global-time": Protocol("global-time", "the newest tenth of all ratings", **_next_item),
-    "leave-one-out": Protocol("leave-one-out", "each user's last rating; the one before it is unknown"),
+    "leave-one-out": Protocol(
+        "leave-one-out", "test: last rating; validation: the one before, not added to the history at test time"
+    ),
     "next-item": Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item),
     "next-item-99": Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item),
     "random-ratings": Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"),

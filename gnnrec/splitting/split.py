@@ -27,7 +27,7 @@ from gnnrec.splitting.negatives import check_negatives, resolve_negatives
 
 PARTS = ("train", "valid", "test", "support")
 EVALUATED_PARTS = ("valid", "test")
-SCOPES = ("train", "train+valid")
+MASK_AND_HISTORY_CHOICES = ("train", "train+valid")
 """Ratings that are excluded from ranked lists (``mask``), or known at test time (``history``)."""
 SPLIT_FILE = "split.json"
 SPLIT_FIELDS = ("name", "protocol", "mask", "history")
@@ -35,10 +35,10 @@ SPLIT_FIELDS = ("name", "protocol", "mask", "history")
 EMPTY_TRAIN = "the training set is empty; a split needs training ratings"
 
 
-def check_scope(value: Any, name: str) -> str:
-    """Return a `mask` or `history`; a `ConfigError` unless it is one of `SCOPES`."""
-    if value not in SCOPES:
-        raise ConfigError(f"{name} must be one of {', '.join(SCOPES)}, not {value!r}")
+def check_mask_or_history(value: Any, name: str) -> str:
+    """Return a `mask` or `history`; a `ConfigError` unless it is one of `MASK_AND_HISTORY_CHOICES`."""
+    if value not in MASK_AND_HISTORY_CHOICES:
+        raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {value!r}")
     return str(value)
 
 
@@ -130,8 +130,8 @@ class Split:
             "name": name,
             "features": dict(features or {}),
             "protocol": protocol,
-            "mask": check_scope(mask, "mask"),
-            "history": check_scope(history, "history"),
+            "mask": check_mask_or_history(mask, "mask"),
+            "history": check_mask_or_history(history, "history"),
         }
         start = 0
         for part, frame in parts.items():
@@ -187,14 +187,14 @@ class Split:
             There are not enough unrated movies to sample this many negatives.
         """
         parts = [getattr(self, part) for part in PARTS if getattr(self, part) is not None]
-        whole = Dataset.trusted(pd.concat(parts, ignore_index=True), self.movies, self.users, self.name)
+        whole = Dataset.from_validated(pd.concat(parts, ignore_index=True), self.movies, self.users, self.name)
         frame, description = resolve_negatives(negatives, whole, self.test, seed)
         return self._with(negatives=frame, protocol=f"{self.protocol}, {description}")
 
-    def with_scopes(self, *, mask: str | None = None, history: str | None = None) -> Split:
+    def with_mask_and_history(self, *, mask: str | None = None, history: str | None = None) -> Split:
         """Return the split with another `mask` or `history`."""
-        scopes = {"mask": mask, "history": history}
-        return self._with(**{name: check_scope(value, name) for name, value in scopes.items() if value is not None})
+        given = {name: value for name, value in (("mask", mask), ("history", history)) if value is not None}
+        return self._with(**{name: check_mask_or_history(value, name) for name, value in given.items()})
 
     def _with(self, **fields: Any) -> Split:
         """Return the split with other fields, without checking them against the rest."""

@@ -349,7 +349,7 @@ def _merge(
                 inactive[key] = known.validate(_pop(merged, key))
             except ConfigError as error:
                 raise ConfigError(f"{where} is not valid: {key}: {error}") from None
-        elif _get(given, key) is _MISSING:  # left over from another encoder; what is given is for the config to judge
+        elif _get(given, key) is _MISSING:  # left from another encoder; `Config` validates what is given
             _pop(merged, key)
     return merged, inactive
 

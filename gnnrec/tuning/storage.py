@@ -31,9 +31,9 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mys
 """Supported databases, and the driver used for each unless the URL names one."""
 DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL"}
 HEARTBEAT_INTERVAL, GRACE_PERIOD = 20, 120
-"""Seconds between heartbeats in a database, and the silence after which a trial is lost."""
+"""Seconds between heartbeats in a database, and the time without one after which a trial is marked as failed."""
 UNNAMED_PERIOD = timedelta(minutes=1)
-"""A trial in a journal names its worker immediately; one without a worker for this long is lost."""
+"""Time after which a running trial with no recorded worker is marked as failed."""
 METADATA = "gnnrec"
 """User attribute of a study that holds its data, search space and objectives."""
 CREATION_TIMEOUT = 10.0

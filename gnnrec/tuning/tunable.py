@@ -29,7 +29,7 @@ ENCODER_KEY = "model.encoder"
 REGISTRIES = {ENCODER_KEY: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
 """Keys of `Config` whose values are registered names."""
 FIXED = {
-    "seed": "the best trial would be the one with the luckiest seed",
+    "seed": "trials would be compared by the luck of their seeds",
     "device": "it is not part of the model",
 }
 """Hyperparameters that a study must not vary, and why."""
@@ -77,7 +77,7 @@ class KnownKey:
         )
 
     def validate(self, value: Any) -> Any:
-        """Return a value as the configuration would hold it; a `ConfigError` if it would refuse it."""
+        """Validate and convert a value; a `ConfigError` if it is invalid."""
         try:
             checked = self.adapter.validate_python(value)
         except ValidationError as error:
@@ -328,7 +328,7 @@ def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> T
     Raises
     ------
     ConfigError
-        The name is not registered, or it is no model.
+        The name is not registered, or is not a model.
 
     Examples
     --------

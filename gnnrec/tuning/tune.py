@@ -236,7 +236,7 @@ class PerTrialTPE(BaseSampler):
 def tuning_split(data: Dataset | Split, space: SearchSpace) -> Split:
     """Return the train and validation rows for tuning, without test rows.
 
-    Movies that are rated in test rows only are no candidates; the tables of movies and users stay complete.
+    Movies that are rated in test rows only are not candidates; the tables of movies and users stay complete.
 
     Raises
     ------

@@ -20,6 +20,7 @@ def test_steps_and_recommendations(
     make_sample(60, 40).to_folder(tmp_path / "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delitem(sys.modules, "_common", raising=False)  # its console knows the width of the first import
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--dataset", "small", "--dim", "8", "--repeats", "2"])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     printed = capsys.readouterr().out

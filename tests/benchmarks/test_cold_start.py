@@ -126,6 +126,28 @@ def test_the_page_is_current(script: ModuleType) -> None:
         assert (HOME / "docs" / name).read_text(encoding="utf-8") == text, "run: make cold-start-page"
 
 
+@pytest.mark.parametrize(
+    ("options", "stopped"),
+    [
+        ("", {"lightfm": (1, 2)}),
+        ("--limit-seconds 60.0", {"lightfm": (2, 2), "als": (1, 2)}),
+        ("--folds 3 --time-limit 300", {}),
+    ],
+)
+def test_models_that_the_time_limit_stopped(options: str, stopped: Any, script: ModuleType) -> None:
+    seconds = {"gnn": [400, 500], "lightfm": [70, 250], "als": [59.9, 60]}
+    rows = [
+        {"case": "among all", "model": model, "metric": "ndcg", "k": 20, "mean": 0.1, "std": 0.0, "values": [0.1]}
+        | {"fit_seconds": found}
+        for model, found in seconds.items()
+    ]
+    report = {"command": f"python cold_start.py movies {options}", "results": rows, "skipped": {}, "packages": {}}
+    assert script.cut_off(report) == stopped
+    text = script.section(report, ("ndcg@20",))
+    assert [name for name in seconds if f"\n| {name} † |" in text] == list(stopped)
+    assert ("† Stopped by the time limit" in text) is bool(stopped)
+
+
 def test_findings(script: ModuleType) -> None:
     def row(model: str, values: list[float], case: str) -> dict[str, Any]:
         return {"case": case, "model": model, "metric": "recall", "k": 20, "values": values}

@@ -98,14 +98,27 @@ def test_a_section(made: Any, results: Path) -> None:
     assert "**Skipped: als.** needs implicit" in text
     assert "Not measured yet" not in text
     assert (
-        "| model | HR@10 | NDCG@10 | fit s |\n| --- | --- | --- | --- |\n"
-        "| ease | **0.3500** | **0.0350** | 2.2 |\n"
-        "| gnn (a) | 0.3000 ± 0.0125 | 0.0300 ± 0.0125 | 2.2 |\n"
-        "| sasrec | 0.1000 | 0.0100 | 2.2 |\n"
+        "| model | HR@10 | NDCG@10 | fits | fit s |\n| --- | --- | --- | --- | --- |\n"
+        "| ease | **0.3500** | **0.0350** | 1 | 2.2 |\n"
+        "| gnn (a) | 0.3000 ± 0.0125 | 0.0300 ± 0.0125 | 2 | 2.2 |\n"
+        "| sasrec | 0.1000 | 0.0100 | 1 | 2.2 |\n"
     ) in text
+    assert "†" not in text
     (row,) = [line for line in text.splitlines() if line.startswith("| HSTU |")]
     assert "| 0.3097 | 0.1720 | no: " in row
     assert row.endswith("facebookresearch/generative-recommenders | read in the source |")
+
+
+@pytest.mark.parametrize(("time_limit", "is_marked"), [(2.25, True), (2.0, True), (2.5, False), (None, False)])
+def test_models_that_a_time_limit_stopped_are_marked(
+    time_limit: float | None, is_marked: bool, made: Any, results: Path
+) -> None:
+    report({"gnn (a)": (0.02, 0.04)}).write(results / "next-item.json")
+    report({"sasrec": (0.01,)}, time_limit=time_limit).write(results / "next-item-peers.json")
+    text = section(made.page(results), "Next item")
+    assert ("| sasrec † | 0.1000 | 0.0100 |" in text) is is_marked
+    assert (f"\n† Stopped by the time limit of {time_limit or 0:g} s" in text) is is_marked
+    assert "| gnn (a) | **0.3000" in text, "without a limit"
 
 
 def test_missing_results_are_named(made: Any, results: Path) -> None:
@@ -122,7 +135,7 @@ def test_lower_is_better(made: Any, results: Path) -> None:
     rows = [{**row, "k": None} for row in found.results]
     replace(found, results=rows).write(results / "rating.json")
     text = section(made.page(results), "Rating prediction")
-    assert "| model | RMSE | MAE | fit s |" in text
+    assert "| model | RMSE | MAE | fits | fit s |" in text
     assert text.index("| gnnrec | **0.8000** | **8.0000** |") < text.index("| biases | 0.9000 | 9.0000 |")
 
 

@@ -82,7 +82,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "movie of predict": (lambda run, d, s: ("predict", run, "--movie", "No Such Film"), "unknown movie 'No Such Film'"),
     "run of predict": (lambda run, d, s: ("predict", "nowhere"), "nowhere is not a saved run: it has no run.json"),
     "similar to nothing": (lambda run, d, s: ("similar", run), "name a movie of the run, or describe a new one"),
-    "map": (lambda run, d, s: ("map", run, "--out", "map.svg"), "the map is a PNG; call it map.png, not map.svg"),
+    "map": (lambda run, d, s: ("map", run, "--out", "map.svg"), "--out must end in .png, got map.svg"),
     "tune": (lambda run, d, s: ("tune",), "--config is missing: a YAML file with a search space"),
     "no plots": (lambda run, d, s: ("features", "--dataset", s.parent / "plain.csv"), "has no plots; give --posters"),
     "plugin": (lambda run, d, s: ("train", "--plugin", "nowhere"), "the plugin 'nowhere' cannot be imported"),

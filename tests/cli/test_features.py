@@ -59,7 +59,7 @@ def test_a_column_of_the_movies(mine: Path) -> None:
     run("--dataset", mine / "mine", "--plots", "blurb", "--text-encoder", "tfidf:2", "--out", mine / "out")
     assert list(load_features(mine / "out")) == ["text"]
     message = run("--dataset", mine / "mine", "--out", mine / "out", status=1)
-    assert "mine has no plots; give --posters, --plots, or ready-made embeddings" in message
+    assert "mine has no plots; give --posters, --plots, or precomputed embeddings" in message
 
 
 def test_ready_made_embeddings(mine: Path) -> None:

@@ -30,7 +30,7 @@ def test_other_models(tmp_path: Path) -> None:
 
 
 def test_errors(run: Path) -> None:
-    assert fails("map", run, "--out", "m.jpg") == "the map is a PNG; call it m.png, not m.jpg"
+    assert fails("map", run, "--out", "m.jpg") == "--out must end in .png, got m.jpg"
     assert "method" in fails("map", run, "--method", "tsne")
     assert "is not a saved run" in fails("map", "nowhere")
     assert not list(Path().iterdir())

@@ -310,7 +310,7 @@ def test_existing_folder_is_kept(server: Server, tmp_path: Path) -> None:
     server.serve(GOOD)
     (tmp_path / "ml-latest-small").mkdir()
     (tmp_path / "ml-latest-small" / "notes.txt").write_text("mine")
-    with pytest.raises(DownloadError, match="is in the way"):
+    with pytest.raises(DownloadError, match="cannot be replaced"):
         fetch(server, tmp_path)
     assert [path.name for path in (tmp_path / "ml-latest-small").iterdir()] == ["notes.txt"]
 

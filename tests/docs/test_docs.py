@@ -113,9 +113,9 @@ def test_every_column_name_and_config_is_in_the_reference() -> None:
 
 def test_every_dataset_and_model_is_named() -> None:
     files = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
-    assert set(DATASETS.names()) - {"sample"} <= code_in(files)
+    assert set(DATASETS.builtin) - {"sample"} <= code_in(files)
     listed = set().union(*(code_in(row[0]) for row in table_under("how-to/compare.md", "Well-known models")))
-    assert listed == set(MODELS.names())
+    assert listed == set(MODELS.builtin)
 
 
 def test_every_public_package_has_its_pages() -> None:

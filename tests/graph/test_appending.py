@@ -151,7 +151,7 @@ def test_a_rating_can_only_be_added_once() -> None:
     for user in (0, 8):
         with pytest.raises(DataError, match=f"^added ratings row 1: user {user} has rated movie 1 already"):
             larger.add_ratings(rating_rows([(1, 2, 1, 1), (user, 1, 1, 1)]))
-    with pytest.raises(DataError, match=r"^added users row 0: user 8 is there already"):
+    with pytest.raises(DataError, match=r"^added users row 0: user 8 is already in the dataset"):
         larger.add_ratings(rating_rows([(9, 1, 1, 1)]), pd.DataFrame({"user_id": [8]}))
 
 

@@ -218,7 +218,7 @@ def frame(**columns):
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "bob"])),
-            "added users row 1: user 'bob' is there already",
+            "added users row 1: user 'bob' is already in the dataset",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "eve"])),
@@ -228,7 +228,7 @@ def frame(**columns):
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve"], age=[-1])),
             "added users row 0: age -1 is not between 0 and 150",
         ),
-        (lambda g: g.add_movies(frame(movie_id=[5, 10])), "added movies row 1: movie 10 is there already"),
+        (lambda g: g.add_movies(frame(movie_id=[5, 10])), "added movies row 1: movie 10 is already in the dataset"),
         (lambda g: g.add_movies(frame(movie_id=[5, 5])), "added movies row 1: movie_id 5 is listed twice"),
         (lambda g: g.add_movies(frame(movie_id=[5, 6], year=[1, "x"])), "added movies row 1: year 'x' is not a number"),
         (lambda g: g.add_movies(frame(movie_id=["x"])), "added movies: movie_id must be whole numbers"),
@@ -282,7 +282,7 @@ def test_add_movies_of_a_new_genre_warns(graph):
             lambda g: g.add_ratings(pd.DataFrame({"user_id": ["ann"], "movie_id": [10]})),
             "'ann' has rated movie 10 already",
         ),
-        (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is there already"),
+        (lambda g: g.add_movies(pd.DataFrame({"movie_id": [10]})), "movie 10 is already in the dataset"),
         (lambda g: g.add_movies(pd.DataFrame({"title": ["X"]})), "movie_id is missing|no column movie_id"),
         (lambda g: g.user_nodes(["ann", "zoe"]), "user 'zoe' is not in the graph; pass a NewUser"),
         (lambda g: g.movie_nodes([10, 11]), "movie 11 is not in the graph; add it with add_movies"),

@@ -86,7 +86,7 @@ def test_content_embeddings_as_arrays(model: RecGraph) -> None:
 @pytest.mark.parametrize(
     ("movie", "message"),
     [
-        (NewMovie(features={"poster": [1.0]}), "there are no poster embeddings; the modalities are: text"),
+        (NewMovie(features={"poster": [1.0]}), "unknown modality poster; the dataset has text"),
         (NewMovie(features={"text": [1.0, 2.0]}), "embeddings of dimension 2 .* do not fit those of dimension 3"),
         (NewMovie(features={"text": [1.0, np.nan, 0.0]}), "not finite"),
         (NewMovie(year="soon"), "year"),  # type: ignore[arg-type]

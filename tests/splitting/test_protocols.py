@@ -269,7 +269,7 @@ def test_seed_of_the_negatives_alone() -> None:
         pd.testing.assert_frame_equal(split.test, plain.test)
         pd.testing.assert_frame_equal(split.negatives, plain.with_negatives(5, seed=2).negatives)
         assert split.protocol == "leave one out, 5 negatives per user, seed 2"
-    with pytest.raises(ConfigError, match="the leave-one-out splitter draws nothing at random; remove the seed"):
+    with pytest.raises(ConfigError, match="the leave-one-out splitter is deterministic; remove the seed"):
         make_split(dataset, "next-item:seed=2")
 
 

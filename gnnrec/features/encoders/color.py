@@ -1,4 +1,4 @@
-"""Color layout and color histogram of a poster; needs no weights and is blind to what the poster shows."""
+"""Color layout and color histogram of a poster; needs no weights, and uses color only, not the content."""
 
 from __future__ import annotations
 
