@@ -3,6 +3,7 @@
 from gnnrec.graph.graph import Graph
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
+from gnnrec.graph.titles import TitleIndex, search
 from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 
@@ -13,8 +14,10 @@ __all__ = [
     "MovieFeatures",
     "NewMovie",
     "NewUser",
+    "TitleIndex",
     "UserBatch",
     "UserProfiles",
     "encode_users",
+    "search",
     "transition_counts",
 ]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gnnrec.data.titles import parse_title
 from gnnrec.metadata.matching import (
     MIN_SCORE,
     Match,
@@ -20,7 +21,6 @@ from gnnrec.metadata.matching import (
     SearchResult,
     best_match,
     match_score,
-    parse_title,
 )
 
 TITLES = {

@@ -1,0 +1,793 @@
+"""`TitleIndex`: finds the movie that somebody means, by id, title or half a title, and searches titles by words.
+
+A wrong movie is worse than none. A name is looked up in this order, and the first step that finds movies decides:
+
+1. ids: the caller's own, then IMDb (``"tt0113277"``) and TMDB (``"tmdb:949"``) ids where the table has them;
+2. the exact title;
+3. the same words: without case, accents, punctuation and articles, Roman numerals as digits, by any of its titles;
+4. a part of a title that can stand alone, such as "The Empire Strikes Back";
+5. nearly the same words: typing errors, plurals, words in another order.
+
+A year that is given must agree up to `gnnrec.data.titles.MAX_YEAR_GAP`, and numbers must agree; without a year, less is
+accepted in steps 4 and 5. Several movies that fit equally well are an error, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, Indel
+
+from gnnrec._checks import check_integer
+from gnnrec.data.titles import (
+    MAX_YEAR_GAP,
+    content_words,
+    is_number,
+    is_second_title,
+    literal_words,
+    numbers_in,
+    segments,
+    split_bare_year,
+    title_names,
+    title_words,
+    without_possessive,
+    without_series_number,
+)
+from gnnrec.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+NUM_NEAREST = 5
+"""Movies that an error lists."""
+MAX_LISTED = 10
+"""Movies that fit equally well and are listed."""
+MAX_BLOCKS = 8
+"""Additions after which they are indexed anew, together."""
+
+_IMDB_ID = re.compile(r"(?:.*\bimdb\.com/(?:[a-z]{2}/)?title/)?(?:imdb:)?(tt\d{5,12})(?:[/?#].*)?", re.IGNORECASE)
+_TMDB_ID = re.compile(r"(?:.*\bthemoviedb\.org/movie/|tmdb:\s*)(\d{1,12})(?:[-/?#].*)?", re.IGNORECASE)
+_NEVER, _IF_TYPED, _ALWAYS = range(3)  # whether a part of a title stands for the movie without a year
+
+
+@dataclass(frozen=True)
+class Found:
+    """The movie that a name stands for.
+
+    Parameters
+    ----------
+    node : int
+        Movie node.
+    how : str
+        ``"id"``, ``"title"`` (the exact one), ``"name"`` (the same words), ``"part"`` or ``"similar"``.
+    """
+
+    node: int
+    how: str
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """Several movies that a name may stand for.
+
+    Parameters
+    ----------
+    nodes : tuple of int
+        Movie nodes.
+    how : str
+        As in `Found`.
+    """
+
+    nodes: tuple[int, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """No movie is near enough."""
+
+
+class TitleIndex:
+    """Ids and titles of the movies of a graph, for looking up and searching.
+
+    Parameters
+    ----------
+    movies : pandas.DataFrame
+        ``movie_id, title, year[, imdb_id][, tmdb_id]``; row ``i`` is movie node ``i``.
+
+    Examples
+    --------
+    >>> titles = ["Matrix, The (1999)", "Star Wars: Episode V - The Empire Strikes Back (1980)"]
+    >>> movies = pd.DataFrame({"movie_id": [7, 8], "title": titles, "year": [1999, 1980]})
+    >>> index = TitleIndex(movies)
+    >>> index.node("the matrix"), index.node("The Empire Strikes Back"), index.node(8)
+    (0, 1, 1)
+    >>> index.find("The Matrix Reloaded (2003)")
+    NotFound()
+    """
+
+    def __init__(self, movies: pd.DataFrame) -> None:
+        self._blocks: tuple[_Block, ...] = (_Block(movies, 0),)
+        self._tables: tuple[pd.DataFrame, ...] = (movies,)
+
+    def __len__(self) -> int:
+        return sum(len(block) for block in self._blocks)
+
+    def extend(self, movies: pd.DataFrame) -> TitleIndex:
+        """Return the index with more movies behind the others; this one stays as it is."""
+        if not len(movies):
+            return self
+        first, added = self._tables[0], self._tables[1:]
+        made = TitleIndex.__new__(TitleIndex)
+        if len(added) < MAX_BLOCKS and 4 * (len(self) - len(first) + len(movies)) <= max(len(first), 1000):
+            made._tables = (*self._tables, movies)
+            made._blocks = (*self._blocks, _Block(movies, len(self), self._blocks[0]))
+        else:
+            shared = [column for column in _COLUMNS if all(column in table for table in (*self._tables, movies))]
+            made._tables = (pd.concat([table[shared] for table in (*self._tables, movies)], ignore_index=True),)
+            made._blocks = (_Block(made._tables[0], 0),)
+        return made
+
+    def find(
+        self,
+        name: Any,
+        *,
+        year: int | None = None,
+        imdb_id: str | None = None,
+        tmdb_id: int | None = None,
+        other_names: Sequence[str] = (),
+        typed: bool = True,
+    ) -> Found | Ambiguous | NotFound:
+        """Find a movie.
+
+        Parameters
+        ----------
+        name : id or str
+            Own id, IMDb or TMDB id, or title; the title may end in a year.
+        year : int, optional
+            Release year, if it is not in the title.
+        imdb_id, tmdb_id : optional
+            Further ids; tried before the title.
+        other_names : sequence of str
+            Further titles, such as the original one.
+        typed : bool
+            Whether a person typed the name. If not, it comes from a catalog: there are no typing errors, and without a
+            year a part of a title does not stand for the movie.
+
+        Returns
+        -------
+        Found, Ambiguous or NotFound
+        """
+        if (node := self._by_id(name, imdb_id, tmdb_id)) is not None:
+            return Found(node, "id")
+        if not isinstance(name, str):
+            return NotFound()
+        exact = [node for block in self._blocks for node in block.by_title.get(name.strip().casefold(), ())]
+        if exact:
+            if len(exact) > 1 and year is not None:
+                exact = [node for node in exact if self._gap(node, year) == 0] or exact
+            return Found(exact[0], "title") if len(exact) == 1 else Ambiguous(tuple(exact), "title")
+        # On the command line and in JSON, a number may be text.
+        if typed and year is None and name.strip().isdecimal() and (node := self._by_id(int(name))) is not None:
+            return Found(node, "id")
+        for query in _queries(name, year, other_names):
+            found = self._find(query, typed)
+            if not isinstance(found, NotFound):
+                return found
+        return NotFound()
+
+    def node(self, name: Any) -> int:
+        """Return the node of the movie that a name stands for.
+
+        What was taken for it is logged, unless it is the id or the exact title.
+
+        Raises
+        ------
+        DataError
+            There is no such movie, and the message lists the nearest; or several fit, and it lists them.
+        """
+        if not isinstance(name, Hashable):
+            raise DataError(f"movie {name!r} is neither an id nor a title")
+        found = self.find(name)
+        if isinstance(found, Found):
+            if found.how not in ("id", "title"):
+                # The same words are no surprise; what is only near should be seen.
+                level = logging.INFO if found.how == "name" else logging.WARNING
+                logger.log(level, "%r is taken as %r", name, self.title(found.node))
+            return found.node
+        if isinstance(found, Ambiguous):
+            raise DataError(self.describe(name, found))
+        raise DataError(self._unknown(name))
+
+    def nodes(self, names: Iterable[Any], *, unknown: str = "error") -> list[int | None]:
+        """Return the node of each name, None for one that is unknown and skipped.
+
+        Parameters
+        ----------
+        names : iterable
+            Ids and titles.
+        unknown : str
+            ``"error"``; or ``"skip"``, which leaves out names that no movie or several movies fit, and logs them.
+        """
+        check_unknown(unknown)
+        found: list[int | None] = []
+        skipped: list[str] = []
+        for name in names:
+            try:
+                found.append(self.node(name))
+            except DataError as error:
+                if unknown == "error" or not isinstance(name, Hashable):
+                    raise
+                found.append(None)
+                skipped.append(str(error))
+        if skipped:
+            shown = "; ".join(skipped[:NUM_NEAREST])
+            more = f"; and {len(skipped) - NUM_NEAREST} more" if len(skipped) > NUM_NEAREST else ""
+            logger.warning("left out %d of %d movies: %s%s", len(skipped), len(found), shown, more)
+        return found
+
+    def describe(self, name: Any, found: Ambiguous) -> str:
+        """Return a sentence that lists the movies that fit equally well."""
+        count = len(found.nodes)
+        if found.how == "title":
+            ids = ", ".join(str(self.movie_id(node)) for node in found.nodes)
+            return f"{count} movies have the title {name!r} (ids {ids}); give an id"
+        listed = ", ".join(f"{self.title(node)!r} (id {self.movie_id(node)})" for node in found.nodes[:MAX_LISTED])
+        more = f" and {count - MAX_LISTED} more" if count > MAX_LISTED else ""
+        return (
+            f"{count} movies match {name!r} equally well: {listed}{more}; give an id, or the whole title with its year"
+        )
+
+    def nearest(self, name: str, k: int = NUM_NEAREST) -> list[int]:
+        """Return the movies whose titles are nearest, by words and not by year."""
+        return [node for _, node in self._ranked(title_words(_queries(name, None)[0].names[0]), k)]
+
+    def search(self, text: str, k: int = 10, popularity: np.ndarray | None = None) -> list[tuple[float, int]]:
+        """Return up to `k` movies with a score in (0, 1], best first.
+
+        Parameters
+        ----------
+        text : str
+            Words of a title in any order, with or without a year; or an id.
+        k : int
+        popularity : numpy.ndarray, optional
+            ``[num_movies]``; of equal scores, the more popular movie is first.
+        """
+        scores: dict[int, float] = {}
+        query = _queries(text, None)[0]
+        for name in query.names:
+            for score, node in self._ranked(title_words(name), max(4 * k, 50)):
+                scores[node] = max(scores.get(node, 0.0), 0.9 * score)
+            for node, _, _ in self._parts(name):
+                scores[node] = max(scores.get(node, 0.0), 0.95)
+            for node, _ in self._same_words(name):
+                scores[node] = 1.0
+        if query.year is not None:
+            scores = {node: score * _year_factor(self._gap(node, query.year)) for node, score in scores.items()}
+        found = self.find(text)
+        for node in (found.node,) if isinstance(found, Found) else ():
+            scores[node] = 1.0
+        votes = np.zeros(len(self)) if popularity is None else popularity
+        ranked = sorted(scores.items(), key=lambda pair: (-round(pair[1], 6), -votes[pair[0]], pair[0]))
+        return [(score, node) for node, score in ranked[:k]]
+
+    def movie_id(self, node: int) -> Any:
+        """Return the id of a movie."""
+        block = self._block(node)
+        return block.ids[node - block.first]
+
+    def title(self, node: int) -> str:
+        """Return the title of a movie."""
+        block = self._block(node)
+        return str(block.titles[node - block.first])
+
+    def year(self, node: int) -> int | None:
+        """Return the year of a movie."""
+        block = self._block(node)
+        return block.years[node - block.first]
+
+    def _block(self, node: int) -> _Block:
+        return next(block for block in reversed(self._blocks) if node >= block.first)
+
+    def _by_id(self, name: Any, imdb_id: str | None = None, tmdb_id: int | None = None) -> int | None:
+        if isinstance(name, Hashable) and name is not None and not isinstance(name, bool):
+            for block in self._blocks:
+                if (node := block.by_id.get(name)) is not None:
+                    return node
+        if isinstance(name, str) and (found := _IMDB_ID.fullmatch(name.strip())):
+            imdb_id = found[1]
+        if isinstance(name, str) and (found := _TMDB_ID.fullmatch(name.strip())):
+            tmdb_id = int(found[1])
+        for block in self._blocks:
+            if imdb_id is not None and (node := block.by_imdb.get(imdb_number(imdb_id))) is not None:
+                return node
+            if tmdb_id is not None and (node := block.by_tmdb.get(tmdb_id)) is not None:
+                return node
+        return None
+
+    def _gap(self, node: int, year: int | None) -> int | None:
+        """Return the difference of the years, None if one is unknown."""
+        own = self.year(node)
+        return None if own is None or year is None else abs(own - year)
+
+    def _same_words(self, name: str) -> list[tuple[int, int]]:
+        """Return the movies with this name and whether it is their first one (0) or another (1)."""
+        key = _key(title_words(name))
+        return [entry for block in self._blocks for entry in block.names.get(key, ())]
+
+    def _parts(self, name: str) -> list[tuple[int, int, int]]:
+        """Return the movies with this part of a title, the year gap that is allowed, and its use without a year."""
+        key = _key(title_words(name))
+        return [entry for block in self._blocks for entry in block.parts.get(key, ())]
+
+    def _find(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
+        for step in (self._find_same, self._find_part, self._find_similar):
+            found = step(query, typed)
+            if not isinstance(found, NotFound):
+                return found
+        return NotFound()
+
+    def _find_same(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
+        best: dict[int, tuple[float, int, int]] = {}
+        for place, name in enumerate(query.names):
+            for node, is_alias in self._same_words(name):
+                gap = self._gap(node, query.year)
+                if gap is None or gap <= MAX_YEAR_GAP:
+                    literal = int(literal_words(name) not in self._literal_names(node))
+                    if gap and literal and len(content_words(title_words(name))) < 2:
+                        continue  # "The Fear (1995)" is not "Fear (1996)"
+                    rank = (self._year_rank(node, query.year), is_alias + 2 * place, literal)
+                    best[node] = min(best.get(node, rank), rank)
+        return _choose(best, "name")
+
+    def _find_part(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
+        best: dict[int, tuple[float, int]] = {}
+        unsure: dict[int, tuple[float, int]] = {}
+        for name in query.names:
+            for node, max_gap, without_year in self._parts(name):
+                gap, rank = self._gap(node, query.year), (self._year_rank(node, query.year), 0)
+                if gap is not None and gap <= max_gap:
+                    best[node] = rank
+                elif query.year is None:
+                    (best if without_year >= (_IF_TYPED if typed else _ALWAYS) else unsure)[node] = rank
+        if query.year is None and unsure and (best or len(unsure) > 1):
+            return Ambiguous(tuple(sorted({**best, **unsure})), "part")
+        if best:
+            return _choose(best, "part")
+        # "Léon: The Professional" in a catalog that says "The Professional": only if the years are the same. The other
+        # part will not do, as in "Mortal Kombat: The Journey Begins".
+        if query.year is not None:
+            for name in query.names:
+                fronts = _series_names(name)
+                for part in (part for part, *_ in _title_parts(name) if part not in fronts):
+                    for node, _ in self._same_words(part):
+                        if self._gap(node, query.year) == 0:
+                            best[node] = (0.0, 0)
+        return _choose(best, "part")
+
+    def _find_similar(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
+        if query.year is None and not typed:
+            return NotFound()
+        best: dict[int, tuple[float, int]] = {}
+        for name in query.names[:1]:
+            words = title_words(name)
+            for block in self._blocks:
+                rows = None if query.year is None else block.rows_of_years(query.year)
+                for _, row, theirs in block.words.rank(words, 20, rows, loose=False):
+                    node = block.first + row
+                    gap = self._gap(node, query.year)
+                    if (query.year is None or gap is not None) and (
+                        distance := _distance(words, theirs, gap)
+                    ) is not None:
+                        rank = (self._year_rank(node, query.year), distance)
+                        best[node] = min(best.get(node, rank), rank)
+        return _choose(best, "similar")
+
+    def _year_rank(self, node: int, year: int | None) -> float:
+        gap = self._gap(node, year)
+        return (0.0 if year is None else 1.5) if gap is None else float(gap)
+
+    def _literal_names(self, node: int) -> set[tuple[str, ...]]:
+        return {literal_words(name) for name in title_names(self.title(node))[0]}
+
+    def _ranked(self, words: tuple[str, ...], k: int) -> list[tuple[float, int]]:
+        """Return movies by how many of the words, or similar ones, their titles have, and few others."""
+        best: dict[int, float] = {}
+        for block in self._blocks:
+            for score, row, _ in block.words.rank(words, 2 * k):
+                best[block.first + row] = max(best.get(block.first + row, 0.0), score)
+        return sorted(((score, node) for node, score in best.items()), key=lambda pair: (-pair[0], pair[1]))[:k]
+
+    def _similar_ids(self, name: str) -> list[str]:
+        """Return text ids that differ from a name by a letter or two."""
+        ids = [one for block in self._blocks for one in block.ids if isinstance(one, str)]
+        close = process.extract(name, ids, scorer=Indel.normalized_similarity, score_cutoff=0.85, limit=3)
+        return [one for one, _, _ in close]
+
+    def _unknown(self, name: Any) -> str:
+        problem = [f"unknown movie {name!r}" if isinstance(name, str) else f"movie {name!r} is not in the graph"]
+        if not isinstance(name, str):
+            problem.append("add it with add_movies")
+        elif all(block.has_no_titles for block in self._blocks):
+            problem.append("the movies have no titles; give an id, or load a movies table")
+        near = [*self._similar_ids(name), *map(self.title, self.nearest(name))] if isinstance(name, str) else []
+        if near:
+            problem.append(f"did you mean {', '.join(map(repr, list(dict.fromkeys(near))[:NUM_NEAREST]))}?")
+        return "; ".join(problem)
+
+
+def check_unknown(unknown: str) -> None:
+    """Raise a `ConfigError` unless `unknown` is "error" or "skip"."""
+    if unknown not in ("error", "skip"):
+        raise ConfigError(f"unknown must be 'error' or 'skip', not {unknown!r}")
+
+
+def imdb_number(imdb_id: Any) -> int:
+    """Return the number of an IMDb id, with or without ``tt`` and leading zeros; -1 for anything else.
+
+    >>> imdb_number("tt0113277"), imdb_number("113277"), imdb_number("nm0000199")
+    (113277, 113277, -1)
+    """
+    digits = str(imdb_id).strip().lower().removeprefix("tt")
+    return int(digits) if digits.isdecimal() and len(digits) <= 12 else -1
+
+
+def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
+    """Search the titles of a graph.
+
+    Case, accents, articles, typing errors and the order of the words do not matter; a year helps.
+
+    Parameters
+    ----------
+    graph : Graph or Recommender
+        A graph, or a fitted model.
+    text : str
+        Words of a title, ``"matrix"``; or an id.
+    k : int
+        Maximum number of movies.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``movie_id, title, score``, best first. A score of 1 is the same title, apart from its year; of equal scores,
+        the movie with more ratings is first.
+
+    Raises
+    ------
+    ConfigError
+        `k` is below 1.
+    DataError
+        `text` is no text, or `graph` has no movies.
+
+    Examples
+    --------
+    >>> import gnnrec
+    >>> gnnrec.search(gnnrec.load_dataset("sample", num_users=60, num_movies=40).movies, "the")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.DataError: search needs a graph or a fitted model, not DataFrame
+    """
+    check_integer(k=k)
+    graph = getattr(graph, "graph", graph)
+    index = getattr(graph, "titles", None)
+    if not isinstance(index, TitleIndex):
+        raise DataError(f"search needs a graph or a fitted model, not {type(graph).__name__}")
+    if not isinstance(text, str):
+        raise DataError(f"search needs the words of a title, not {text!r}")
+    counts = np.bincount(graph.dataset.rating_table.movie, minlength=len(index))
+    found = index.search(text, k, counts)
+    table = graph.dataset.movies.iloc[[node for _, node in found]]
+    return pd.DataFrame(
+        {
+            "movie_id": table["movie_id"].to_numpy(),
+            "title": table["title"].to_numpy(),
+            "score": np.array([score for score, _ in found], dtype=np.float64),
+        }
+    )
+
+
+_COLUMNS = ("movie_id", "title", "year", "imdb_id", "tmdb_id")
+
+
+class _Block:
+    """Look-up tables of some movies in a row, with the nodes from `first`."""
+
+    def __init__(self, movies: pd.DataFrame, first: int, main: _Block | None = None) -> None:
+        self.first, self._main = first, main
+        self.ids = movies["movie_id"].tolist()
+        self.titles = movies["title"].astype(str).tolist()
+        years = movies["year"].tolist() if "year" in movies else [None] * len(movies)
+        self.years = [None if pd.isna(year) else int(year) for year in years]
+        self._imdb = movies["imdb_id"].tolist() if "imdb_id" in movies else []
+        self._tmdb = movies["tmdb_id"].tolist() if "tmdb_id" in movies else []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def by_id(self) -> dict[Any, int]:
+        return {one: node for node, one in enumerate(self.ids, self.first)}
+
+    @cached_property
+    def by_imdb(self) -> dict[int, int]:
+        # Two rows with one id are duplicates or mistakes; the first counts.
+        numbers = [-2 if pd.isna(one) else imdb_number(one) for one in self._imdb]
+        return {number: node for node, number in reversed(list(enumerate(numbers, self.first))) if number >= 0}
+
+    @cached_property
+    def by_tmdb(self) -> dict[int, int]:
+        pairs = reversed(list(enumerate(self._tmdb, self.first)))
+        return {int(number): node for node, number in pairs if not pd.isna(number)}
+
+    @cached_property
+    def by_title(self) -> dict[str, list[int]]:
+        titles: dict[str, list[int]] = {}
+        for node, title in enumerate(self.titles, self.first):
+            titles.setdefault(title.strip().casefold(), []).append(node)
+        return titles
+
+    @cached_property
+    def has_no_titles(self) -> bool:
+        return self.titles == [str(one) for one in self.ids]
+
+    @cached_property
+    def _named(self) -> list[tuple[int, tuple[str, ...], tuple[str, ...]]]:
+        """Node, names and possible names of each movie with a title; an id in its place is none."""
+        return [
+            (node, *title_names(title)[:2])
+            for node, title, one in zip(range(self.first, self.first + len(self)), self.titles, self.ids, strict=True)
+            if title != str(one)
+        ]
+
+    @cached_property
+    def names(self) -> dict[str, list[tuple[int, int]]]:
+        names: dict[str, list[tuple[int, int]]] = {}
+        for node, own, _ in self._named:
+            keys: dict[str, int] = {}
+            for place, name in enumerate(own):
+                keys.setdefault(_key(title_words(name)), int(place > 0))
+            for key, is_alias in keys.items():
+                if key:
+                    names.setdefault(key, []).append((node, is_alias))
+        return names
+
+    @cached_property
+    def parts(self) -> dict[str, list[tuple[int, int, int]]]:
+        parts: dict[str, list[tuple[int, int, int]]] = {}
+        for node, own, possible in self._named:
+            keys: dict[str, tuple[int, int]] = {}
+            for part, *use in (
+                *(part for name in own for part in _title_parts(name)),
+                *((name, MAX_YEAR_GAP, _NEVER) for name in possible),
+            ):
+                key = _key(title_words(part))
+                keys[key] = max(keys.get(key, (0, _NEVER)), (use[0], use[1]))
+            for key, (max_gap, without_year) in keys.items():
+                parts.setdefault(key, []).append((node, max_gap, without_year))
+        return parts
+
+    @cached_property
+    def words(self) -> _WordIndex:
+        names = [(row, title_words(name)) for row, name in self._all_names()]
+        return _WordIndex(names, None if self._main is None else self._main.words.weights)
+
+    def _all_names(self) -> Iterator[tuple[int, str]]:
+        for row, (title, one) in enumerate(zip(self.titles, self.ids, strict=True)):
+            if title != str(one):
+                yield from ((row, name) for name in title_names(title)[0])
+            elif isinstance(one, str):
+                yield row, one
+
+    @cached_property
+    def _rows_by_year(self) -> dict[int, list[int]]:
+        rows: dict[int, list[int]] = {}
+        for row, year in enumerate(self.years):
+            if year is not None:
+                rows.setdefault(year, []).append(row)
+        return rows
+
+    def rows_of_years(self, year: int) -> np.ndarray:
+        """Return the rows of movies of about this year."""
+        years = range(year - MAX_YEAR_GAP, year + MAX_YEAR_GAP + 1)
+        return np.array([row for one in years for row in self._rows_by_year.get(one, ())], dtype=np.int64)
+
+
+class _WordIndex:
+    """Which names have which words; each name belongs to a row, and a row may have several."""
+
+    def __init__(self, names: list[tuple[int, tuple[str, ...]]], weights: dict[str, float] | None = None) -> None:
+        self.rows = np.array([row for row, _ in names], dtype=np.int64)
+        self.names = [words for _, words in names]
+        postings: dict[str, list[int]] = {}
+        for place, words in enumerate(self.names):
+            for word in set(words):
+                postings.setdefault(word, []).append(place)
+        self.postings = {word: np.array(places) for word, places in postings.items()}
+        self.vocabulary = list(self.postings)
+        total = max(len(self.names), 1)
+        self.weights = weights or {word: math.log(1 + total / len(places)) for word, places in postings.items()}
+        self.largest = max(self.weights.values(), default=1.0)
+        self.name_weights = np.array(
+            [sum(self.weights.get(word, self.largest) for word in set(words)) or 1.0 for words in self.names]
+        )
+
+    def rank(
+        self, words: tuple[str, ...], k: int, rows: np.ndarray | None = None, *, loose: bool = True
+    ) -> list[tuple[float, int, tuple[str, ...]]]:
+        """Return score, row and words of the `k` best names.
+
+        `rows` restricts them. If not `loose`, words that occur somewhere are taken as they are.
+        """
+        wanted = list(dict.fromkeys(words))
+        if not wanted or not self.names:
+            return []
+        weights = [self.weights.get(word, self.largest) for word in wanted]
+        covered, matched = np.zeros(len(self.names)), np.zeros(len(self.names))
+        for word, weight in zip(wanted, weights, strict=True):
+            best = np.zeros(len(self.names))
+            for similar, similarity in self._similar(word, loose):
+                places = self.postings[similar]
+                best[places] = np.maximum(best[places], similarity)
+            covered += weight * best
+            matched += np.minimum(weight, self.largest) * best
+        score = 0.7 * covered / sum(weights) + 0.3 * np.minimum(matched / self.name_weights, 1.0)
+        score[covered == 0] = 0.0
+        if rows is not None:
+            score[~np.isin(self.rows, rows)] = 0.0
+        order = np.argsort(-score, kind="stable")[:k]
+        return [(float(score[place]), int(self.rows[place]), self.names[place]) for place in order if score[place] > 0]
+
+    def _similar(self, word: str, loose: bool) -> list[tuple[str, float]]:
+        """Return the words of the vocabulary that are nearly this one, with their similarity."""
+        found = {word: 1.0} if word in self.postings else {}
+        if word.isdecimal() or len(word) < 3 or (found and not loose):
+            return list(found.items())
+        for other, similarity, _ in process.extract(
+            word, self.vocabulary, scorer=Indel.normalized_similarity, processor=None, score_cutoff=0.65, limit=12
+        ):
+            if not other.isdecimal():
+                found.setdefault(other, 0.9 * similarity)
+        if loose and len(word) >= 4 and len(found) < 12:
+            for other in self.vocabulary:
+                if other.startswith(word) and other != word:
+                    found[other] = max(found.get(other, 0.0), 0.8)
+        return list(found.items())
+
+
+@dataclass(frozen=True)
+class _Query:
+    names: tuple[str, ...]
+    year: int | None
+
+
+def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> list[_Query]:
+    """Return what a text may mean: "Heat 1995" is a title, or a title and a year."""
+    names, _, in_title = title_names(name)
+    further = tuple(other for text in other_names if text for other in title_names(text)[0])
+    queries = [_Query(tuple(dict.fromkeys((*names, *further))), in_title if year is None else year)]
+    if in_title is None and year is None:
+        bare, bare_year = split_bare_year(name)
+        if bare_year is not None:
+            queries.append(_Query(title_names(bare)[0], bare_year))
+    return queries
+
+
+def _key(words: Sequence[str]) -> str:
+    """Return words without the blanks between them, so that "Spider-Man" is "Spiderman"; numbers stay apart."""
+    parts: list[str] = []
+    for word in words:
+        if parts and word[:1].isdecimal() and parts[-1][-1:].isdecimal():
+            parts.append(" ")
+        parts.append(word)
+    return "".join(parts)
+
+
+def _title_parts(name: str) -> list[tuple[str, int, int]]:
+    """Return the parts of a title that may stand for it: up to which year gap, and whether without a year."""
+    found: list[tuple[str, int, int]] = []
+    pieces = segments(name)
+    for cut in range(1, len(pieces)):
+        front, back = ": ".join(pieces[:cut]), ": ".join(pieces[cut:])
+        if all(is_number(piece) for piece in pieces[cut:]):  # "The Godfather" is not "The Godfather: Part II"
+            continue
+        words, rest = title_words(front), title_words(back)
+        if is_second_title(name, front) or (len(words) > 1 and words[-1].isdecimal() and not numbers_in(rest)):
+            found.append((front, MAX_YEAR_GAP, _ALWAYS))  # "Dr. Strangelove", "Terminator 2"
+        else:  # a year later it may be a sequel
+            found.append((front, 0, _IF_TYPED if len(content_words(words)) >= 2 and not numbers_in(rest) else _NEVER))
+        if len(content_words(rest)) >= 2 and not is_number(pieces[cut]):
+            found.append((back, MAX_YEAR_GAP, _ALWAYS if is_number(pieces[cut - 1]) else _IF_TYPED))
+        else:
+            found.append((back, 0, _NEVER))
+    if (owned := without_possessive(name)) != name:
+        found.append((owned, 0, _NEVER))
+    if (reduced := without_series_number(name)) is not None:
+        found.append((reduced, 0, _NEVER))
+    return [part for part in found if any(not word.isdecimal() for word in content_words(title_words(part[0])))]
+
+
+def _series_names(name: str) -> set[str]:
+    """Return the beginnings of a title that other movies may have, too."""
+    pieces = segments(name)
+    fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
+    return {front for front in fronts if not is_second_title(name, front) and len(title_words(front)) < 3}
+
+
+def _choose(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
+    """Return the movie with the lowest rank, or all with it."""
+    if not best:
+        return NotFound()
+    lowest = min(best.values())
+    nodes = sorted(node for node, rank in best.items() if rank == lowest)
+    return Found(nodes[0], how) if len(nodes) == 1 else Ambiguous(tuple(nodes), how)
+
+
+def _year_factor(gap: int | None) -> float:
+    return 0.98 if gap is None else 1.0 if gap == 0 else 0.97 if gap <= MAX_YEAR_GAP else 0.9
+
+
+def _distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> int | None:
+    """Return how far apart two titles are that mean the same movie, None if they do not.
+
+    Parameters
+    ----------
+    one, other : tuple of str
+        Words of the titles.
+    gap : int or None
+        Difference of the years, if both are known.
+    """
+    if numbers_in(one) != numbers_in(other) and not (gap == 0 and _first_part(one) == _first_part(other)):
+        return None
+    mine, theirs = Counter(content_words(one)), Counter(content_words(other))
+    left, right = mine - theirs, theirs - mine
+    left_words = [word for word in one if left[word] and not word.isdecimal()]
+    right_words = [word for word in other if right[word] and not word.isdecimal()]
+    common = sum((mine & theirs).values())
+    if not left_words and not right_words:  # another order, other little words
+        return 1 if common >= (2 if gap is not None else 3) else None
+    if gap is None and Counter(one) - mine != Counter(other) - theirs:
+        return None
+    if len(left_words) == len(right_words) and len(left_words) <= 2:
+        pairs = list(zip(left_words, right_words, strict=True))
+        if all(_is_typo(a, b, common == 0, gap) or (gap == 0 and _is_inflected(a, b)) for a, b in pairs):
+            return 1 + sum(OSA.distance(a, b) for a, b in pairs)
+        return None
+    if gap == 0 and not (left_words and right_words):
+        short, long = (one, other) if len(one) < len(other) else (other, one)
+        runs = long[: len(short)] == short or long[-len(short) :] == short
+        if runs and len(content_words(short)) >= 3:
+            return 5
+    return None
+
+
+def _first_part(words: tuple[str, ...]) -> list[str]:
+    """Return the numbers without a 1: the first part of a series may be called by its name alone."""
+    return [number for number in numbers_in(words) if number != "1"]
+
+
+def _is_typo(one: str, other: str, alone: bool, gap: int | None) -> bool:
+    """Return whether two different words are probably the same, typed wrongly; `alone`, they are the whole title."""
+    length = min(len(one), len(other))
+    if length < (8 if alone else 5) or one[0] != other[0] or _is_inflected(one, other):
+        return False
+    return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
+
+
+def _is_inflected(one: str, other: str) -> bool:
+    """Return whether two words differ in their ending only: "thief" and "thieves", "live" and "living"."""
+    return one != other and _stem(one) == _stem(other)
+
+
+def _stem(word: str) -> str:
+    for ending in ("s", "e", "ing", "ed"):
+        word = word.removesuffix(ending) if len(word) > len(ending) + 2 else word
+    return f"{word[:-1]}f" if word.endswith("v") else word
