@@ -14,6 +14,7 @@ from gnnrec.cli.analyze import analyze
 from gnnrec.cli.features import features
 from gnnrec.cli.fetch import fetch
 from gnnrec.cli.recommend import predict, recommend
+from gnnrec.cli.search import search
 from gnnrec.cli.similar import draw_map, similar
 from gnnrec.cli.train import benchmark, download, evaluate, train
 from gnnrec.cli.tune import tune
@@ -71,6 +72,19 @@ def main(
         load_plugins(plugin or [])
 
 
-for _command in (train, evaluate, benchmark, recommend, predict, similar, features, fetch, tune, analyze, download):
+for _command in (
+    train,
+    evaluate,
+    benchmark,
+    recommend,
+    predict,
+    search,
+    similar,
+    features,
+    fetch,
+    tune,
+    analyze,
+    download,
+):
     app.command()(_command)
 app.command("map")(draw_map)

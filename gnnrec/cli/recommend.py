@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument, parse_rating
-from gnnrec.cli._output import check_out, errors, show
+from gnnrec.cli._output import check_out, errors, note, show
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gnnrec.graph import Graph
+    from gnnrec.graph import Graph, NewUser
 
 UserOption = Annotated[str | None, typer.Option("--user", help="Id of a known user.")]
 RatingOption = Annotated[
@@ -25,29 +26,76 @@ GenderOption = Annotated[str | None, typer.Option("--gender", help="Gender of a 
 OccupationOption = Annotated[
     str | None, typer.Option("--occupation", help="Occupation of a new user, as in the training data.")
 ]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        help="Films of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
+        "titles.",
+    ),
+]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="Profile, if the --history of Netflix has several.")
+]
 
 
 def recommend(
     run: RunArgument,
     user: UserOption = None,
+    all_users: Annotated[
+        bool, typer.Option("--all-users", help="Recommend to every user of the run, without reasons.")
+    ] = False,
     rating: RatingOption = None,
+    history: HistoryOption = None,
+    profile: ProfileOption = None,
     age: AgeOption = None,
     gender: GenderOption = None,
     occupation: OccupationOption = None,
     k: KOption = 10,
+    offset: Annotated[int, typer.Option("--offset", help="Leave out so many of the best, for the next page.")] = 0,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", help="Title or id of a movie not to recommend. Can be repeated."),
+    ] = None,
+    genres: Annotated[
+        list[str] | None,
+        typer.Option("--genres", help='Only movies of one of these genres: "Drama|Crime". Can be repeated.'),
+    ] = None,
+    years: Annotated[
+        str | None, typer.Option("--years", help="Only movies of these years: 1995, 1990-1999, 1990- or -1950.")
+    ] = None,
+    min_ratings: Annotated[
+        int, typer.Option("--min-ratings", help="Only movies with at least so many ratings in the run.")
+    ] = 0,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
 ) -> None:
-    """Recommend movies to a known or new user, with reasons."""
+    """Recommend movies to a known or new user, with reasons; or to all users.
+
+    The --history of a new user may come with --rating, which takes precedence.
+    """
     with errors():
+        from gnnrec.errors import ConfigError
         from gnnrec.explanations import explain
         from gnnrec.models.estimator import load
 
         check_out(out)
+        if all_users and (user is not None or history or rating or age is not None or gender or occupation):
+            raise ConfigError("--all-users takes no other option that names or describes a user")
         model = load(run)
-        described = _user(model.graph, user, rating, age, gender, occupation)
-        found = model.recommend(described, k)
+        filters: dict[str, Any] = {
+            "exclude": exclude,
+            "genres": [one for text in genres for one in text.split("|")] if genres else None,
+            "years": years,
+            "min_ratings": min_ratings,
+            "offset": offset,
+        }
+        if all_users:
+            show(model.recommend(model.graph.ids["user"].tolist(), k, **filters), as_json=json, as_csv=csv, out=out)
+            return
+        described = _user(model.graph, user, rating, age, gender, occupation, history, profile)
+        found = model.recommend(described, k, **filters)
         reasons = explain(model, described, found["movie_id"])
         because = [list(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
         text = {
@@ -63,6 +111,8 @@ def predict(
     run: RunArgument,
     user: UserOption = None,
     rating: RatingOption = None,
+    history: HistoryOption = None,
+    profile: ProfileOption = None,
     age: AgeOption = None,
     gender: GenderOption = None,
     occupation: OccupationOption = None,
@@ -87,7 +137,7 @@ def predict(
         check_out(out)
         if k is not None:
             check_integer(k=k)
-        described = _user(load(run).graph, user, rating, age, gender, occupation)
+        described = _user(load(run).graph, user, rating, age, gender, occupation, history, profile)
         found = _predictions(run, described, movie or None).head(k or (len(movie) if movie else 10))
         text = {
             "user": found["user_id"].tolist(),
@@ -128,15 +178,39 @@ def _user(
     age: float | None,
     gender: str | None,
     occupation: str | None,
+    history: Path | None = None,
+    profile: str | None = None,
 ) -> Any:
     """Return the known user id or the new user that the options describe."""
     from gnnrec.errors import ConfigError
     from gnnrec.graph import NewUser
 
-    if user is None:
-        movies = graph.dataset.movies
-        titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
-        return NewUser(age, gender, occupation, ratings=dict(parse_rating(text, titles) for text in ratings or ()))
-    if ratings or age is not None or gender or occupation:
-        raise ConfigError("--user names a known user; --rating, --age, --gender and --occupation describe a new one")
-    return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
+    if profile is not None and history is None:
+        raise ConfigError("--profile belongs to --history")
+    if user is not None:
+        if ratings or history or age is not None or gender or occupation:
+            raise ConfigError(
+                "--user names a known user; --rating, --history, --age, --gender and --occupation describe a new one"
+            )
+        return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
+    movies = graph.dataset.movies
+    titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
+    given = dict(parse_rating(text, titles) for text in ratings or ())
+    if history is None:
+        return NewUser(age, gender, occupation, ratings=given)
+    return _user_of_history(graph, history, profile, given, NewUser(age, gender, occupation))
+
+
+def _user_of_history(graph: Graph, history: Path, profile: str | None, given: dict[str, float], user: NewUser) -> Any:
+    """Return a user with the ratings of a history, and with those given on the command line, which are the latest."""
+    from gnnrec.graph import read_history
+
+    watched, report = read_history(history, graph, profile=profile)
+    for line in str(report).splitlines():
+        note(line)
+    own = {graph.titles.movie_id(graph.movie_node(title)): rating for title, rating in given.items()}
+    ratings: dict[Any, float] = {**dict(watched.ratings), **own}
+    times: Any = watched.timestamps
+    if times:
+        times = {**times, **dict.fromkeys(own, max(times.values()))}
+    return replace(user, ratings=ratings, timestamps=times)

@@ -1,6 +1,7 @@
 """Users, movies and their attributes as one heterogeneous graph; new users and movies."""
 
 from gnnrec.graph.graph import Graph
+from gnnrec.graph.histories import History, HistoryReport, read_history
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
 from gnnrec.graph.titles import TitleIndex, search
@@ -11,6 +12,8 @@ __all__ = [
     "AGE_BINS",
     "DECADES",
     "Graph",
+    "History",
+    "HistoryReport",
     "MovieFeatures",
     "NewMovie",
     "NewUser",
@@ -18,6 +21,7 @@ __all__ = [
     "UserBatch",
     "UserProfiles",
     "encode_users",
+    "read_history",
     "search",
     "transition_counts",
 ]

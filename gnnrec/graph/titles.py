@@ -249,7 +249,15 @@ class TitleIndex:
 
     def nearest(self, name: str, k: int = NUM_NEAREST) -> list[int]:
         """Return the movies whose titles are nearest, by words and not by year."""
-        return [node for _, node in self._ranked(title_words(_queries(name, None)[0].names[0]), k)]
+        words = title_words(_queries(name, None)[0].names[0])
+        nodes = [node for _, node in self._ranked(words, k)]
+        for block in self._blocks if len(nodes) < k else ():  # not enough words in common: letters
+            spelled = block.words.spellings
+            close = process.extract(
+                " ".join(words), spelled, scorer=Indel.normalized_similarity, score_cutoff=0.5, limit=k
+            )
+            nodes += [block.first + int(block.words.rows[place]) for _, _, place in close]
+        return list(dict.fromkeys(nodes))[:k]
 
     def search(self, text: str, k: int = 10, popularity: np.ndarray | None = None) -> list[tuple[float, int]]:
         """Return up to `k` movies with a score in (0, 1], best first.
@@ -619,6 +627,11 @@ class _WordIndex:
         self.name_weights = np.array(
             [sum(self.weights.get(word, self.largest) for word in set(words)) or 1.0 for words in self.names]
         )
+
+    @cached_property
+    def spellings(self) -> list[str]:
+        """The names as texts."""
+        return [" ".join(words) for words in self.names]
 
     def rank(
         self, words: tuple[str, ...], k: int, rows: np.ndarray | None = None, *, loose: bool = True

@@ -57,7 +57,8 @@ def test_completion() -> None:
 
 def test_commands_and_version() -> None:
     assert COMMANDS == [
-        "analyze", "benchmark", "download", "evaluate", "features", "fetch", "map", "predict", "recommend", "similar",
+        "analyze", "benchmark", "download", "evaluate", "features", "fetch", "map", "predict", "recommend", "search",
+        "similar",
         "train", "tune",
     ]  # fmt: skip
     for words in (["-m", "gnnrec"], ["-m", "gnnrec.cli"]):
@@ -157,4 +158,4 @@ def test_titles_are_whole_in_utf8(accents: Path) -> None:
     assert row[1] == "七人の侍 (1954)"
     model = gnnrec.load(accents)
     assert recommend(model, 1)["title"].tolist() == ["七人の侍 (1954)"]
-    assert "did you mean 'Amélie (2001)'" in fails("recommend", accents, "--rating", "Amelie (2001)")
+    assert "did you mean 'Amélie (2001)'" in fails("recommend", accents, "--rating", "Amelia (2001)")
