@@ -254,7 +254,8 @@ def without_possessive(name: str) -> str:
     >>> without_possessive("Bram Stoker's Dracula"), without_possessive("Schindler's List")
     ('Dracula', "Schindler's List")
     """
-    return _POSSESSIVE.sub("", name, count=1)
+    found = _POSSESSIVE.match(name)
+    return name if found is None or numbers_in(title_words(found[0])) else name[found.end() :]
 
 
 def is_number(segment: str) -> bool:

@@ -275,7 +275,7 @@ class TitleIndex:
         for name in query.names:
             for score, node in self._ranked(title_words(name), max(4 * k, 50)):
                 scores[node] = max(scores.get(node, 0.0), 0.9 * score)
-            for node, _, _ in self._parts(name):
+            for node, *_ in self._parts(name):
                 scores[node] = max(scores.get(node, 0.0), 0.95)
             for node, _ in self._same_words(name):
                 scores[node] = 1.0
@@ -332,8 +332,8 @@ class TitleIndex:
         key = _key(title_words(name))
         return [entry for block in self._blocks for entry in block.names.get(key, ())]
 
-    def _parts(self, name: str) -> list[tuple[int, int, int]]:
-        """Return the movies with this part of a title, the year gap that is allowed, and its use without a year."""
+    def _parts(self, name: str) -> list[tuple[int, int, int, bool]]:
+        """Return the movies with this part of a title; the rest is as in `_title_parts`."""
         key = _key(title_words(name))
         return [entry for block in self._blocks for entry in block.parts.get(key, ())]
 
@@ -361,7 +361,10 @@ class TitleIndex:
         best: dict[int, tuple[float, int]] = {}
         unsure: dict[int, tuple[float, int]] = {}
         for name in query.names:
-            for node, max_gap, without_year in self._parts(name):
+            for node, max_gap, without_year, is_title in self._parts(name):
+                # "The Crow (1996)" is not "The Crow: City of Angels (1996)" if there is a "Crow, The (1994)".
+                if self._same_words(name) and not is_title:
+                    continue
                 gap, rank = self._gap(node, query.year), (self._year_rank(node, query.year), 0)
                 if gap is not None and gap <= max_gap:
                     best[node] = rank
@@ -376,7 +379,8 @@ class TitleIndex:
         if query.year is not None:
             for name in query.names:
                 fronts = _series_names(name)
-                for part in (part for part, *_ in _title_parts(name) if part not in fronts):
+                parts = [] if self._same_words(name) else _title_parts(name)
+                for part in (part for part, *_ in parts if part not in fronts):
                     for node, _ in self._same_words(part):
                         if self._gap(node, query.year) == 0:
                             best[node] = (0.0, 0)
@@ -569,18 +573,18 @@ class _Block:
         return names
 
     @cached_property
-    def parts(self) -> dict[str, list[tuple[int, int, int]]]:
-        parts: dict[str, list[tuple[int, int, int]]] = {}
+    def parts(self) -> dict[str, list[tuple[int, int, int, bool]]]:
+        parts: dict[str, list[tuple[int, int, int, bool]]] = {}
         for node, own, possible in self._named:
-            keys: dict[str, tuple[int, int]] = {}
+            keys: dict[str, tuple[int, int, bool]] = {}
             for part, *use in (
                 *(part for name in own for part in _title_parts(name)),
-                *((name, MAX_YEAR_GAP, _NEVER) for name in possible),
+                *((name, MAX_YEAR_GAP, _NEVER, True) for name in possible),
             ):
                 key = _key(title_words(part))
-                keys[key] = max(keys.get(key, (0, _NEVER)), (use[0], use[1]))
-            for key, (max_gap, without_year) in keys.items():
-                parts.setdefault(key, []).append((node, max_gap, without_year))
+                keys[key] = max(keys.get(key, (0, _NEVER, False)), (use[0], use[1], use[2]))
+            for key, use_ in keys.items():
+                parts.setdefault(key, []).append((node, *use_))
         return parts
 
     @cached_property
@@ -704,9 +708,13 @@ def _key(words: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _title_parts(name: str) -> list[tuple[str, int, int]]:
-    """Return the parts of a title that may stand for it: up to which year gap, and whether without a year."""
-    found: list[tuple[str, int, int]] = []
+def _title_parts(name: str) -> list[tuple[str, int, int, bool]]:
+    """Return the parts of a title that may stand for it.
+
+    Each with the year gap up to which it does, whether without a year, and whether it is a title by itself, which
+    other movies may have as well.
+    """
+    found: list[tuple[str, int, int, bool]] = []
     pieces = segments(name)
     for cut in range(1, len(pieces)):
         front, back = ": ".join(pieces[:cut]), ": ".join(pieces[cut:])
@@ -714,17 +722,18 @@ def _title_parts(name: str) -> list[tuple[str, int, int]]:
             continue
         words, rest = title_words(front), title_words(back)
         if is_second_title(name, front) or (len(words) > 1 and words[-1].isdecimal() and not numbers_in(rest)):
-            found.append((front, MAX_YEAR_GAP, _ALWAYS))  # "Dr. Strangelove", "Terminator 2"
+            found.append((front, MAX_YEAR_GAP, _ALWAYS, True))  # "Dr. Strangelove", "Terminator 2"
         else:  # a year later it may be a sequel
-            found.append((front, 0, _IF_TYPED if len(content_words(words)) >= 2 and not numbers_in(rest) else _NEVER))
+            is_distinct = len(content_words(words)) >= 2 and not numbers_in(rest)
+            found.append((front, 0, _IF_TYPED if is_distinct else _NEVER, False))
         if len(content_words(rest)) >= 2 and not is_number(pieces[cut]):
-            found.append((back, MAX_YEAR_GAP, _ALWAYS if is_number(pieces[cut - 1]) else _IF_TYPED))
+            found.append((back, MAX_YEAR_GAP, _ALWAYS if is_number(pieces[cut - 1]) else _IF_TYPED, False))
         else:
-            found.append((back, 0, _NEVER))
+            found.append((back, 0, _NEVER, False))
     if (owned := without_possessive(name)) != name:
-        found.append((owned, 0, _NEVER))
+        found.append((owned, 0, _NEVER, True))
     if (reduced := without_series_number(name)) is not None:
-        found.append((reduced, 0, _NEVER))
+        found.append((reduced, 0, _NEVER, False))
     return [part for part in found if any(not word.isdecimal() for word in content_words(title_words(part[0])))]
 
 
@@ -771,13 +780,12 @@ def _distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> 
         return None
     if len(left_words) == len(right_words) and len(left_words) <= 2:
         pairs = list(zip(left_words, right_words, strict=True))
-        if all(_is_typo(a, b, common == 0, gap) or (gap == 0 and _is_inflected(a, b)) for a, b in pairs):
+        if all(_is_typo(a, b, common == 0, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
             return 1 + sum(OSA.distance(a, b) for a, b in pairs)
         return None
-    if gap == 0 and not (left_words and right_words):
+    if gap == 0 and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
         short, long = (one, other) if len(one) < len(other) else (other, one)
-        runs = long[: len(short)] == short or long[-len(short) :] == short
-        if runs and len(content_words(short)) >= 3:
+        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
             return 5
     return None
 
