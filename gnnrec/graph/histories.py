@@ -112,7 +112,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     --------
     >>> from pathlib import Path
     >>> path = Path("films.txt")
-    >>> _ = path.write_text(f"{graph.dataset.movies['title'][3]}\\nA film that nobody made\\n")
+    >>> _ = path.write_text(f"{graph.dataset.movies['title'][3]}\nA film that nobody made\n")
     >>> user, report = read_history(path, graph)
     >>> list(user.ratings.items()), report.missing["title"].tolist()
     ([(4, 5.0)], ['A film that nobody made'])

@@ -18,7 +18,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -393,8 +393,12 @@ class TitleIndex:
         for name in query.names[:1]:
             words = title_words(name)
             for block in self._blocks:
-                rows = None if query.year is None else block.rows_of_years(query.year)
-                for _, row, theirs in block.words.rank(words, 20, rows, loose=False):
+                near = (
+                    block.words.rank(words, 20, loose=False)
+                    if query.year is None
+                    else block.rank_of_years(words, query.year)
+                )
+                for _, row, theirs in near:
                     node = block.first + row
                     gap = self._gap(node, query.year)
                     if (query.year is None or gap is not None) and (
@@ -552,21 +556,22 @@ class _Block:
         return self.titles == [str(one) for one in self.ids]
 
     @cached_property
-    def _named(self) -> list[tuple[int, tuple[str, ...], tuple[str, ...]]]:
-        """Node, names and possible names of each movie with a title; an id in its place is none."""
-        return [
-            (node, *title_names(title)[:2])
-            for node, title, one in zip(range(self.first, self.first + len(self)), self.titles, self.ids, strict=True)
-            if title != str(one)
-        ]
+    def _named(self) -> list[tuple[int, list[tuple[str, tuple[str, ...]]], tuple[str, ...]]]:
+        """Node, names with their words, and possible names of each movie with a title; an id in its place is none."""
+        found = []
+        for node, (title, one) in enumerate(zip(self.titles, self.ids, strict=True), self.first):
+            if title != str(one):
+                names, possible, _ = title_names(title)
+                found.append((node, [(name, title_words(name)) for name in names], possible))
+        return found
 
     @cached_property
     def names(self) -> dict[str, list[tuple[int, int]]]:
         names: dict[str, list[tuple[int, int]]] = {}
         for node, own, _ in self._named:
             keys: dict[str, int] = {}
-            for place, name in enumerate(own):
-                keys.setdefault(_key(title_words(name)), int(place > 0))
+            for place, (_, words) in enumerate(own):
+                keys.setdefault(_key(words), int(place > 0))
             for key, is_alias in keys.items():
                 if key:
                     names.setdefault(key, []).append((node, is_alias))
@@ -577,40 +582,41 @@ class _Block:
         parts: dict[str, list[tuple[int, int, int, bool]]] = {}
         for node, own, possible in self._named:
             keys: dict[str, tuple[int, int, bool]] = {}
-            for part, *use in (
-                *(part for name in own for part in _title_parts(name)),
+            for part, max_gap, without_year, is_title in (
+                *(part for name, _ in own for part in _title_parts(name)),
                 *((name, MAX_YEAR_GAP, _NEVER, True) for name in possible),
             ):
                 key = _key(title_words(part))
-                keys[key] = max(keys.get(key, (0, _NEVER, False)), (use[0], use[1], use[2]))
-            for key, use_ in keys.items():
-                parts.setdefault(key, []).append((node, *use_))
+                keys[key] = max(keys.get(key, (0, _NEVER, False)), (max_gap, without_year, is_title))
+            for key, use in keys.items():
+                parts.setdefault(key, []).append((node, *use))
         return parts
 
     @cached_property
     def words(self) -> _WordIndex:
-        names = [(row, title_words(name)) for row, name in self._all_names()]
+        names = [(node - self.first, words) for node, own, _ in self._named for _, words in own]
+        # Without titles, ids are what can be searched.
+        placeholders = zip(self.titles, self.ids, strict=True)
+        names += [(row, title_words(one)) for row, (text, one) in enumerate(placeholders) if text == one]
         return _WordIndex(names, None if self._main is None else self._main.words.weights)
 
-    def _all_names(self) -> Iterator[tuple[int, str]]:
-        for row, (title, one) in enumerate(zip(self.titles, self.ids, strict=True)):
-            if title != str(one):
-                yield from ((row, name) for name in title_names(title)[0])
-            elif isinstance(one, str):
-                yield row, one
-
     @cached_property
-    def _rows_by_year(self) -> dict[int, list[int]]:
-        rows: dict[int, list[int]] = {}
-        for row, year in enumerate(self.years):
-            if year is not None:
-                rows.setdefault(year, []).append(row)
-        return rows
+    def _words_by_year(self) -> dict[int, _WordIndex]:
+        names: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
+        for row, words in zip(self.words.rows.tolist(), self.words.names, strict=True):
+            if (year := self.years[row]) is not None:
+                names.setdefault(year, []).append((row, words))
+        return {year: _WordIndex(own, self.words.weights) for year, own in names.items()}
 
-    def rows_of_years(self, year: int) -> np.ndarray:
-        """Return the rows of movies of about this year."""
+    def rank_of_years(self, words: tuple[str, ...], year: int) -> list[tuple[float, int, tuple[str, ...]]]:
+        """Return the names nearest to some words among the movies of about this year."""
         years = range(year - MAX_YEAR_GAP, year + MAX_YEAR_GAP + 1)
-        return np.array([row for one in years for row in self._rows_by_year.get(one, ())], dtype=np.int64)
+        return [
+            found
+            for one in years
+            if one in self._words_by_year
+            for found in self._words_by_year[one].rank(words, 8, loose=False)
+        ]
 
 
 class _WordIndex:
@@ -637,13 +643,8 @@ class _WordIndex:
         """The names as texts."""
         return [" ".join(words) for words in self.names]
 
-    def rank(
-        self, words: tuple[str, ...], k: int, rows: np.ndarray | None = None, *, loose: bool = True
-    ) -> list[tuple[float, int, tuple[str, ...]]]:
-        """Return score, row and words of the `k` best names.
-
-        `rows` restricts them. If not `loose`, words that occur somewhere are taken as they are.
-        """
+    def rank(self, words: tuple[str, ...], k: int, *, loose: bool = True) -> list[tuple[float, int, tuple[str, ...]]]:
+        """Return score, row and words of the `k` best names; if not `loose`, known words are taken as they are."""
         wanted = list(dict.fromkeys(words))
         if not wanted or not self.names:
             return []
@@ -658,8 +659,6 @@ class _WordIndex:
             matched += np.minimum(weight, self.largest) * best
         score = 0.7 * covered / sum(weights) + 0.3 * np.minimum(matched / self.name_weights, 1.0)
         score[covered == 0] = 0.0
-        if rows is not None:
-            score[~np.isin(self.rows, rows)] = 0.0
         order = np.argsort(-score, kind="stable")[:k]
         return [(float(score[place]), int(self.rows[place]), self.names[place]) for place in order if score[place] > 0]
 
