@@ -22,7 +22,7 @@ _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
-    """What became of the films in a history.
+    r"""What became of the films in a history.
 
     Attributes
     ----------
@@ -39,6 +39,17 @@ class HistoryReport:
         ``title, reason, at``: rows that are no films that were watched, such as episodes of series.
     notes : tuple of str
         What was guessed or ignored.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> path = Path("history.txt")
+    >>> _ = path.write_text("\n".join([*graph.dataset.movies["title"][:3], "A Film That Nobody Made"]))
+    >>> print(read_history(path, graph).report)
+    list of titles: 4 films, 3 found, 0 ambiguous, 1 not in the catalog
+    not in the catalog: A Film That Nobody Made
+    3 liked films without a rating count as 5
+    >>> path.unlink()
     """
 
     source: str
@@ -71,7 +82,13 @@ class HistoryReport:
 
 
 class History(NamedTuple):
-    """The user whose history it is, and a report."""
+    """The user whose history it is, and a report.
+
+    Examples
+    --------
+    >>> History._fields
+    ('user', 'report')
+    """
 
     user: NewUser
     report: HistoryReport

@@ -69,6 +69,11 @@ class Found:
         Movie node.
     how : str
         ``"id"``, ``"title"`` (the exact one), ``"name"`` (the same words), ``"part"`` or ``"similar"``.
+
+    Examples
+    --------
+    >>> graph.titles.find(7)
+    Found(node=6, how='id')
     """
 
     node: int
@@ -85,6 +90,12 @@ class Ambiguous:
         Movie nodes.
     how : str
         As in `Found`.
+
+    Examples
+    --------
+    >>> movies = pd.DataFrame({"movie_id": [1, 2], "title": ["Psycho (1960)", "Psycho (1998)"], "year": [1960, 1998]})
+    >>> TitleIndex(movies).find("psycho")
+    Ambiguous(nodes=(0, 1), how='name')
     """
 
     nodes: tuple[int, ...]
@@ -93,7 +104,13 @@ class Ambiguous:
 
 @dataclass(frozen=True)
 class NotFound:
-    """No movie is near enough."""
+    """No movie is near enough.
+
+    Examples
+    --------
+    >>> graph.titles.find("A Film That Nobody Made")
+    NotFound()
+    """
 
 
 class TitleIndex:
@@ -486,11 +503,9 @@ def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import gnnrec
-    >>> gnnrec.search(gnnrec.load_dataset("sample", num_users=60, num_movies=40).movies, "the")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    gnnrec.errors.DataError: search needs a graph or a fitted model, not DataFrame
+    >>> title = graph.dataset.movies["title"][4]
+    >>> gnnrec.search(graph, title.upper(), k=1)["title"][0] == title
+    True
     """
     check_integer(k=k)
     graph = getattr(graph, "graph", graph)
