@@ -203,11 +203,14 @@ def _user(
 
 def _user_of_history(graph: Graph, history: Path, profile: str | None, given: dict[str, float], user: NewUser) -> Any:
     """Return a user with the ratings of a history, and with those given on the command line, which are the latest."""
+    from gnnrec.errors import DataError
     from gnnrec.graph import read_history
 
     watched, report = read_history(history, graph, profile=profile)
     for line in str(report).splitlines():
         note(line)
+    if not watched.ratings and not given:
+        raise DataError(f"{history}: none of its films is in the run")
     own = {graph.titles.movie_id(graph.movie_node(title)): rating for title, rating in given.items()}
     ratings: dict[Any, float] = {**dict(watched.ratings), **own}
     times: Any = watched.timestamps

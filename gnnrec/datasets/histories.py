@@ -301,6 +301,8 @@ def _column_key(name: str) -> str:
 def _parse_text(text: str, label: str, name: str, profile: str | None) -> HistoryFile:
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
+    if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # of Excel
+        first += 1
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)
         first = next(header, first)

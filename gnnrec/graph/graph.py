@@ -7,7 +7,7 @@ that a trained encoder can use it. Both graphs share what they have in common.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -267,8 +267,10 @@ class Graph:
             ``"error"``; or ``"skip"``, which logs movies that are unknown, and returns None for them.
         """
         wanted = list(movies)
-        nodes: list[int | None] = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
+        if unhashable := [movie for movie in wanted if not isinstance(movie, Hashable)]:
+            raise DataError(f"movie {unhashable[0]!r} is neither an id nor a title")
         # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
+        nodes: list[int | None] = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
         others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
         found = self.titles.nodes([wanted[place] for place in others], unknown=unknown)
         for place, node in zip(others, found, strict=True):

@@ -121,7 +121,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     Raises
     ------
     DataError
-        The file is missing, damaged or of no known kind, or the graph has none of its films.
+        The file is missing, empty, damaged or of no known kind.
     ConfigError
         Several profiles, or an unknown one.
 
@@ -140,6 +140,8 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     if not isinstance(index, TitleIndex):
         raise DataError(f"read_history needs a graph or a fitted model, not {type(graph).__name__}")
     file = read_history_file(path, profile=profile)
+    if not file.entries and not file.left_out:
+        raise DataError(f"{path} has no films")
     notes, left_out = list(file.notes), list(file.left_out)
     groups: dict[int, list[tuple[HistoryEntry, str]]] = {}
     ambiguous, missing = [], []
@@ -165,11 +167,6 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
         kept[node] = merge_entries(same), how
     ratings, more = _ratings(graph, kept, left_out)
     notes += more
-    if not ratings:
-        raise DataError(
-            f"{path}: none of its {len(groups) + len(ambiguous) + len(missing)} films is in the graph"
-            + (f", such as {missing[0][0]!r}" if missing else "")
-        )
     times = {node: kept[node][0].time for node in ratings}
     order = sorted(ratings, key=lambda node: times[node] or 0)
     known = [time for time in times.values() if time is not None]
@@ -201,17 +198,21 @@ def find_entry(index: TitleIndex, entry: HistoryEntry, *, typed: bool = False) -
         if isinstance(found, Found) and _agrees(index, found.node, entry):
             return found
     if entry.title:
+        typed = typed and not entry.title.strip().isdecimal()  # "300" is a title, not an id
         return index.find(entry.title, year=entry.year, other_names=entry.other_names, typed=typed)
     return NotFound() if entry.movielens_id is None else index.find(entry.movielens_id)
 
 
 def _agrees(index: TitleIndex, node: int, entry: HistoryEntry) -> bool:
     """Return whether titles or years do not contradict an id; tables of ids have mistakes, too."""
-    own = index.year(node)
-    if not entry.title or (own is not None and entry.year is not None and abs(own - entry.year) <= MAX_YEAR_GAP):
+    if not entry.title:
         return True
-    theirs = {word for name in (entry.title, *entry.other_names) for word in content_words(title_words(name))}
-    ours = {word for name in title_names(index.title(node))[0] for word in content_words(title_words(name))}
+    own, year = index.year(node), title_names(entry.title)[2] if entry.year is None else entry.year
+    names = [title_words(name) for name in (*title_names(entry.title)[0], *entry.other_names)]
+    own_names = [title_words(name) for name in title_names(index.title(node))[0]]
+    if own is not None and year is not None:
+        return abs(own - year) <= MAX_YEAR_GAP or not set(names).isdisjoint(own_names)
+    ours, theirs = ({word for name in some for word in content_words(name)} for some in (own_names, names))
     return not ours.isdisjoint(theirs)
 
 

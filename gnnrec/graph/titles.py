@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -143,15 +144,22 @@ class TitleIndex:
         """Return the index with more movies behind the others; this one stays as it is."""
         if not len(movies):
             return self
-        first, added = self._tables[0], self._tables[1:]
         made = TitleIndex.__new__(TitleIndex)
-        if len(added) < MAX_BLOCKS and 4 * (len(self) - len(first) + len(movies)) <= max(len(first), 1000):
+        first, added = self._tables[0], self._tables[1:]
+        if 4 * (len(self) - len(first) + len(movies)) > max(len(first), 1000):
+            made._tables = (_concat([first, *added, movies]),)
+        elif len(added) < MAX_BLOCKS:
             made._tables = (*self._tables, movies)
-            made._blocks = (*self._blocks, _Block(movies, len(self), self._blocks[0]))
         else:
-            shared = [column for column in _COLUMNS if all(column in table for table in (*self._tables, movies))]
-            made._tables = (pd.concat([table[shared] for table in (*self._tables, movies)], ignore_index=True),)
-            made._blocks = (_Block(made._tables[0], 0),)
+            made._tables = (first, _concat([*added, movies]))
+        blocks = [self._blocks[0] if made._tables[0] is first else _Block(made._tables[0], 0)]
+        for table, block in zip_longest(made._tables[1:], self._blocks[1:]):
+            if table is None:
+                break
+            is_same = block is not None and any(table is one for one in added)
+            start = blocks[-1].first + len(blocks[-1])
+            blocks.append(block if is_same else _Block(table, start, blocks[0]))
+        made._blocks = tuple(blocks)
         return made
 
     def find(
@@ -527,6 +535,12 @@ def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
 
 
 _COLUMNS = ("movie_id", "title", "year", "imdb_id", "tmdb_id")
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all tables, with the columns that an index needs and all have."""
+    columns = [column for column in _COLUMNS if all(column in table for table in tables)]
+    return pd.concat([table[columns] for table in tables], ignore_index=True)
 
 
 class _Block:
