@@ -211,7 +211,7 @@ def _raw_words(name: str) -> list[str]:
 
 
 def _digits(words: list[str]) -> list[str]:
-    """Turn number words into digits: "one hundred and one" and "twenty four" become "101" and "24"."""
+    """Turn number words into digits: "one hundred and one", "twenty four" and "nineteen eighty four"."""
     found: list[str] = []
     place = 0
     while place < len(words):
@@ -225,6 +225,12 @@ def _digits(words: list[str]) -> list[str]:
         if word in _TENS and place < len(words) and _UNITS.get(words[place], 99) < 10:
             value += _UNITS[words[place]]
             place += 1
+        elif 12 < value < 20 and place < len(words) and words[place] in _TENS:  # nineteen eighty four
+            value = 100 * value + _TENS[words[place]]
+            place += 1
+            if place < len(words) and _UNITS.get(words[place], 99) < 10:
+                value += _UNITS[words[place]]
+                place += 1
         elif value < 10 and place < len(words) and words[place] == "hundred":
             value *= 100
             place += 1

@@ -762,14 +762,26 @@ def _title_parts(name: str) -> list[tuple[str, int, int, bool]]:
         found.append((owned, 0, _NEVER, True))
     if (reduced := without_series_number(name)) is not None:
         found.append((reduced, 0, _NEVER, False))
-    return [part for part in found if any(not word.isdecimal() for word in content_words(title_words(part[0])))]
+    return [part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part[0])))]
 
 
 def _series_names(name: str) -> set[str]:
     """Return the beginnings of a title that other movies may have, too."""
     pieces = segments(name)
     fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
-    return {front for front in fronts if not is_second_title(name, front) and len(title_words(front)) < 3}
+    # "Interview with the Vampire" and "2010" are no series.
+    return {
+        front
+        for front in fronts
+        if not is_second_title(name, front)
+        and len(words := title_words(front)) < 3
+        and (_is_series_number(words[0]) or not words[0].isdecimal())
+    }
+
+
+def _is_series_number(word: str) -> bool:
+    """Return whether a word is a number that a part of a series may have."""
+    return word.isdecimal() and len(word) < 3
 
 
 def _choose(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
@@ -808,7 +820,7 @@ def _distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> 
         return None
     if len(left_words) == len(right_words) and len(left_words) <= 2:
         pairs = list(zip(left_words, right_words, strict=True))
-        if all(_is_typo(a, b, common == 0, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
+        if all(_is_typo(a, b, common, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
             return 1 + sum(OSA.distance(a, b) for a, b in pairs)
         return None
     if gap == 0 and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
@@ -823,10 +835,10 @@ def _first_part(words: tuple[str, ...]) -> list[str]:
     return [number for number in numbers_in(words) if number != "1"]
 
 
-def _is_typo(one: str, other: str, alone: bool, gap: int | None) -> bool:
-    """Return whether two different words are probably the same, typed wrongly; `alone`, they are the whole title."""
+def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
+    """Return whether two different words are probably the same, typed wrongly, beside `common` words of the titles."""
     length = min(len(one), len(other))
-    if length < (8 if alone else 5) or one[0] != other[0] or _is_inflected(one, other):
+    if length < (8 if common == 0 else 5 if common == 1 else 3) or one[0] != other[0] or _is_inflected(one, other):
         return False
     return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
 

@@ -28,6 +28,7 @@ SAME = [
     ("Kill Bill: Vol. 2", "Kill Bill: Volume 2"),
     ("Sunset Blvd.", "Sunset Boulevard"),
     ("Twenty Four Seven", "24 7"),
+    ("Nineteen Eighty-Four", "1984"),
 ]
 
 

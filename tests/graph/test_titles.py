@@ -98,6 +98,10 @@ POSITIVE = {
     "Godfather 2": "Godfather: Part II, The (1974)",
     "Romeo + Juliet (1996)": "Romeo & Juliet (1996)",
     "Spiderman": "Spider-Man (2002)",
+    "City of Lost Childen": "City of Lost Children, The (Cité des enfants perdus, La) (1995)",
+    "How I Learned to Stop Worrying and Love the Bomb": "Dr. Strangelove or: How I Learned to Stop Worrying and Love the "
+    "Bomb (1963)",
+    "The Shawshank Redemption: The True Story (1994)": "Shawshank Redemption, The (1994)",
 }
 
 
@@ -458,6 +462,13 @@ def test_films_that_movielens_does_not_have(catalog: TitleIndex, name: str) -> N
         ("Three Colours: Blue (1993)", 307),
         ("Monty Python and the Holy Grail (1975)", 1136),
         ("One Hundred and One Dalmatians (1961)", 2085),
+        ("Nineteen Eighty Four (1984)", 2117),
+        ("2010: The Year We Make Contact (1984)", 2311),
+        ("Raiders of the Lost Arc", 1198),
+        ("Interview with the Vampire: The Vampire Chronicles (1994)", 253),
+        ("Star Trek II: The Wrath of Khan (1982)", 1374),
+        ("The X Files (1998)", 1909),
+        ("Naked Gun 33⅓: The Final Insult (1994)", 370),
     ],
 )
 def test_films_that_movielens_calls_otherwise(catalog: TitleIndex, name: str, movie_id: int) -> None:
