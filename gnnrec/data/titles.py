@@ -25,7 +25,9 @@ _TRAILING_ARTICLE = re.compile(
     r"^(.+), (the|an?|l[ae]s?|l'|une?|der|die|das|eine?|el|los|il|lo|gli|i|os?|as|uma?|de[nt]?|het|een|ett)(?=$|:| -)",
     re.IGNORECASE,
 )
-_SEGMENTS = re.compile(r"\s*:\s+|\s+[-–—]\s+|\s*;\s+(?:or,?:?\s+)?|,?\s+or:\s+|,\s+or,?\s+", re.IGNORECASE)
+_SEGMENTS = re.compile(
+    r"\s*:\s+|\s+[-–—]\s+|\s*;\s+(?:or,?:?\s+)?|,?\s+or:\s+|,\s+or,?\s+|\s+\*\s?(?=\w)", re.IGNORECASE
+)
 _OR = re.compile(r"\s*[;,]?\s+or\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(
     r"^(?!(?:the|an?)\s\S+\s)(?:[^\s:]+\s){1,3}[^\s:]+(?:'s|’s|s'|s’)\s+(?=\S)", re.IGNORECASE
@@ -195,7 +197,7 @@ def _raw_words(name: str) -> list[str]:
         if word.isdecimal():
             word = word.lstrip("0") or "0"
         elif word[-1].isdecimal() and (split := _LETTERS_AND_NUMBER.fullmatch(word)):
-            found.append(split[1])
+            found.append(_ROMAN.get(split[1], split[1]) if place else split[1])
             word = split[2]
         has_number_words |= word in _UNITS or word in _TENS
         found.append(word)
@@ -261,7 +263,7 @@ def segments(name: str) -> list[str]:
     ['Dr. Strangelove', 'How I Learned to Stop Worrying']
     """
     # Most titles have no subtitle, and `in` is faster than a pattern.
-    if not any(sign in name for sign in (":", " -", " –", " —", ";", " or", " OR", " Or")):
+    if not any(sign in name for sign in (":", " -", " –", " —", ";", " *", " or", " OR", " Or")):
         return [name] if name.strip() else []
     return [part for part in _SEGMENTS.split(name) if part.strip()]
 

@@ -769,14 +769,12 @@ def _series_names(name: str) -> set[str]:
     """Return the beginnings of a title that other movies may have, too."""
     pieces = segments(name)
     fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
-    # "Interview with the Vampire" and "2010" are no series.
-    return {
-        front
-        for front in fronts
-        if not is_second_title(name, front)
-        and len(words := title_words(front)) < 3
-        and (_is_series_number(words[0]) or not words[0].isdecimal())
-    }
+    return {front for front in fronts if not is_second_title(name, front) and _is_series(title_words(front))}
+
+
+def _is_series(words: tuple[str, ...]) -> bool:
+    """Return whether a title may be that of a series: not "Interview with the Vampire", "Meatballs III" or "2010"."""
+    return len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
 
 
 def _is_series_number(word: str) -> bool:
