@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -452,6 +453,65 @@ def test_any_bytes(data: bytes) -> None:
     finally:
         path.unlink()
     assert all(entry.at for entry in found.entries)
+
+
+KEYS = [
+    "movie",
+    "show",
+    "title",
+    "year",
+    "ids",
+    "imdb",
+    "tmdb",
+    "rating",
+    "watched_at",
+    "results",
+    "release_date",
+    "id",
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("2024-01-01T10:00:00Z"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_any_json(value: Any) -> None:
+    assert_read_or_refused("any.json", json.dumps(value))
+
+
+HEADERS = [
+    "Date,Name,Year,Letterboxd URI,Rating",
+    "Const,Your Rating,Date Rated,Title,Title Type,Year",
+    "Title,Date",
+    "Profile Name,Title Name,Star Value,Thumbs Value,Event Utc Ts",
+    "userId,movieId,rating,timestamp",
+    "TMDb ID,IMDb ID,Type,Name,Release Date,Your Rating",
+    "film;year;stars",
+]
+CELLS = st.sampled_from(
+    ["", "Heat", "1995", "4", "9.5", "-1", "2024-01-01", "1/13/24", "99/99/99", "tt1", "movie", "é", '"']
+)
+
+
+@given(st.sampled_from(HEADERS), st.lists(st.lists(CELLS, max_size=7), max_size=4))
+def test_any_rows(header: str, rows: list[list[str]]) -> None:
+    assert_read_or_refused("any.csv", "\n".join([header, *(("," if "," in header else ";").join(row) for row in rows)]))
+
+
+def assert_read_or_refused(name: str, text: str) -> None:
+    """Refused means: one line, with the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(text, encoding="utf-8")
+        try:
+            gnnrec.read_history(path, GRAPH)
+        except (DataError, ConfigError) as error:
+            assert name in str(error) and "\n" not in str(error)
+
+
+GRAPH = make_graph()
 
 
 # Through a model
