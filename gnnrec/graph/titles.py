@@ -15,36 +15,29 @@ accepted in steps 4 and 5. Several movies that fit equally well are an error, to
 from __future__ import annotations
 
 import logging
-import math
 import re
-from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from rapidfuzz import process
-from rapidfuzz.distance import OSA, Indel
+from rapidfuzz.distance import Indel
 
 from gnnrec._checks import check_integer
 from gnnrec.data.titles import (
     MAX_YEAR_GAP,
     content_words,
-    is_number,
-    is_second_title,
     literal_words,
-    numbers_in,
-    segments,
     split_bare_year,
     title_names,
     title_words,
-    without_possessive,
-    without_series_number,
 )
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph.title_rules import ALWAYS, IF_TYPED, series_names, title_distance, title_key, title_parts
+from gnnrec.graph.title_tables import TitleTable, imdb_number
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +50,6 @@ MAX_BLOCKS = 8
 
 _IMDB_ID = re.compile(r"(?:.*\bimdb\.com/(?:[a-z]{2}/)?title/)?(?:imdb:)?(tt\d{5,12})(?:[/?#].*)?", re.IGNORECASE)
 _TMDB_ID = re.compile(r"(?:.*\bthemoviedb\.org/movie/|tmdb:\s*)(\d{1,12})(?:[-/?#].*)?", re.IGNORECASE)
-_NEVER, _IF_TYPED, _ALWAYS = range(3)  # whether a part of a title stands for the movie without a year
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ class TitleIndex:
     """
 
     def __init__(self, movies: pd.DataFrame) -> None:
-        self._blocks: tuple[_Block, ...] = (_Block(movies, 0),)
+        self._blocks: tuple[TitleTable, ...] = (TitleTable(movies, 0),)
         self._tables: tuple[pd.DataFrame, ...] = (movies,)
 
     def __len__(self) -> int:
@@ -152,13 +144,13 @@ class TitleIndex:
             made._tables = (*self._tables, movies)
         else:
             made._tables = (first, _concat([*added, movies]))
-        blocks = [self._blocks[0] if made._tables[0] is first else _Block(made._tables[0], 0)]
+        blocks = [self._blocks[0] if made._tables[0] is first else TitleTable(made._tables[0], 0)]
         for table, block in zip_longest(made._tables[1:], self._blocks[1:]):
             if table is None:
                 break
             is_same = block is not None and any(table is one for one in added)
             start = blocks[-1].first + len(blocks[-1])
-            blocks.append(block if is_same else _Block(table, start, blocks[0]))
+            blocks.append(block if is_same else TitleTable(table, start, blocks[0]))
         made._blocks = tuple(blocks)
         return made
 
@@ -328,7 +320,7 @@ class TitleIndex:
         block = self._block(node)
         return block.years[node - block.first]
 
-    def _block(self, node: int) -> _Block:
+    def _block(self, node: int) -> TitleTable:
         return next(block for block in reversed(self._blocks) if node >= block.first)
 
     def _by_id(self, name: Any, imdb_id: str | None = None, tmdb_id: int | None = None) -> int | None:
@@ -354,12 +346,12 @@ class TitleIndex:
 
     def _same_words(self, name: str) -> list[tuple[int, int]]:
         """Return the movies with this name and whether it is their first one (0) or another (1)."""
-        key = _key(title_words(name))
+        key = title_key(title_words(name))
         return [entry for block in self._blocks for entry in block.names.get(key, ())]
 
     def _parts(self, name: str) -> list[tuple[int, int, int, bool]]:
-        """Return the movies with this part of a title; the rest is as in `_title_parts`."""
-        key = _key(title_words(name))
+        """Return the movies with this part of a title; the rest is as in `title_parts`."""
+        key = title_key(title_words(name))
         return [entry for block in self._blocks for entry in block.parts.get(key, ())]
 
     def _find(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
@@ -394,7 +386,7 @@ class TitleIndex:
                 if gap is not None and gap <= max_gap:
                     best[node] = rank
                 elif query.year is None:
-                    (best if without_year >= (_IF_TYPED if typed else _ALWAYS) else unsure)[node] = rank
+                    (best if without_year >= (IF_TYPED if typed else ALWAYS) else unsure)[node] = rank
         if query.year is None and unsure and (best or len(unsure) > 1):
             return Ambiguous(tuple(sorted({**best, **unsure})), "part")
         if best:
@@ -403,8 +395,8 @@ class TitleIndex:
         # part will not do, as in "Mortal Kombat: The Journey Begins".
         if query.year is not None:
             for name in query.names:
-                fronts = _series_names(name)
-                parts = [] if self._same_words(name) else _title_parts(name)
+                fronts = series_names(name)
+                parts = [] if self._same_words(name) else title_parts(name)
                 for part in (part for part, *_ in parts if part not in fronts):
                     for node, _ in self._same_words(part):
                         if self._gap(node, query.year) == 0:
@@ -427,7 +419,7 @@ class TitleIndex:
                     node = block.first + row
                     gap = self._gap(node, query.year)
                     if (query.year is None or gap is not None) and (
-                        distance := _distance(words, theirs, gap)
+                        distance := title_distance(words, theirs, gap)
                     ) is not None:
                         rank = (self._year_rank(node, query.year), distance)
                         best[node] = min(best.get(node, rank), rank)
@@ -470,16 +462,6 @@ def check_unknown(unknown: str) -> None:
     """Raise a `ConfigError` unless `unknown` is "error" or "skip"."""
     if unknown not in ("error", "skip"):
         raise ConfigError(f"unknown must be 'error' or 'skip', not {unknown!r}")
-
-
-def imdb_number(imdb_id: Any) -> int:
-    """Return the number of an IMDb id, with or without ``tt`` and leading zeros; -1 for anything else.
-
-    >>> imdb_number("tt0113277"), imdb_number("113277"), imdb_number("nm0000199")
-    (113277, 113277, -1)
-    """
-    digits = str(imdb_id).strip().lower().removeprefix("tt")
-    return int(digits) if digits.isdecimal() and len(digits) <= 12 else -1
 
 
 def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
@@ -543,171 +525,6 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table[columns] for table in tables], ignore_index=True)
 
 
-class _Block:
-    """Look-up tables of some movies in a row, with the nodes from `first`."""
-
-    def __init__(self, movies: pd.DataFrame, first: int, main: _Block | None = None) -> None:
-        self.first, self._main = first, main
-        self.ids = movies["movie_id"].tolist()
-        self.titles = movies["title"].astype(str).tolist()
-        years = movies["year"].tolist() if "year" in movies else [None] * len(movies)
-        self.years = [None if pd.isna(year) else int(year) for year in years]
-        self._imdb = movies["imdb_id"].tolist() if "imdb_id" in movies else []
-        self._tmdb = movies["tmdb_id"].tolist() if "tmdb_id" in movies else []
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def by_id(self) -> dict[Any, int]:
-        return {one: node for node, one in enumerate(self.ids, self.first)}
-
-    @cached_property
-    def by_imdb(self) -> dict[int, int]:
-        # Two rows with one id are duplicates or mistakes; the first counts.
-        numbers = [-2 if pd.isna(one) else imdb_number(one) for one in self._imdb]
-        return {number: node for node, number in reversed(list(enumerate(numbers, self.first))) if number >= 0}
-
-    @cached_property
-    def by_tmdb(self) -> dict[int, int]:
-        pairs = reversed(list(enumerate(self._tmdb, self.first)))
-        return {int(number): node for node, number in pairs if not pd.isna(number)}
-
-    @cached_property
-    def by_title(self) -> dict[str, list[int]]:
-        titles: dict[str, list[int]] = {}
-        for node, title in enumerate(self.titles, self.first):
-            titles.setdefault(title.strip().casefold(), []).append(node)
-        return titles
-
-    @cached_property
-    def has_no_titles(self) -> bool:
-        return self.titles == [str(one) for one in self.ids]
-
-    @cached_property
-    def _named(self) -> list[tuple[int, list[tuple[str, tuple[str, ...]]], tuple[str, ...]]]:
-        """Node, names with their words, and possible names of each movie with a title; an id in its place is none."""
-        found = []
-        for node, (title, one) in enumerate(zip(self.titles, self.ids, strict=True), self.first):
-            if title != str(one):
-                names, possible, _ = title_names(title)
-                found.append((node, [(name, title_words(name)) for name in names], possible))
-        return found
-
-    @cached_property
-    def names(self) -> dict[str, list[tuple[int, int]]]:
-        names: dict[str, list[tuple[int, int]]] = {}
-        for node, own, _ in self._named:
-            keys: dict[str, int] = {}
-            for place, (_, words) in enumerate(own):
-                keys.setdefault(_key(words), int(place > 0))
-            for key, is_alias in keys.items():
-                if key:
-                    names.setdefault(key, []).append((node, is_alias))
-        return names
-
-    @cached_property
-    def parts(self) -> dict[str, list[tuple[int, int, int, bool]]]:
-        parts: dict[str, list[tuple[int, int, int, bool]]] = {}
-        for node, own, possible in self._named:
-            keys: dict[str, tuple[int, int, bool]] = {}
-            for part, max_gap, without_year, is_title in (
-                *(part for name, _ in own for part in _title_parts(name)),
-                *((name, MAX_YEAR_GAP, _NEVER, True) for name in possible),
-            ):
-                key = _key(title_words(part))
-                keys[key] = max(keys.get(key, (0, _NEVER, False)), (max_gap, without_year, is_title))
-            for key, use in keys.items():
-                parts.setdefault(key, []).append((node, *use))
-        return parts
-
-    @cached_property
-    def words(self) -> _WordIndex:
-        names = [(node - self.first, words) for node, own, _ in self._named for _, words in own]
-        # Without titles, ids are what can be searched.
-        placeholders = zip(self.titles, self.ids, strict=True)
-        names += [(row, title_words(one)) for row, (text, one) in enumerate(placeholders) if text == one]
-        return _WordIndex(names, None if self._main is None else self._main.words.weights)
-
-    @cached_property
-    def _words_by_year(self) -> dict[int, _WordIndex]:
-        names: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
-        for row, words in zip(self.words.rows.tolist(), self.words.names, strict=True):
-            if (year := self.years[row]) is not None:
-                names.setdefault(year, []).append((row, words))
-        return {year: _WordIndex(own, self.words.weights) for year, own in names.items()}
-
-    def rank_of_years(self, words: tuple[str, ...], year: int) -> list[tuple[float, int, tuple[str, ...]]]:
-        """Return the names nearest to some words among the movies of about this year."""
-        years = range(year - MAX_YEAR_GAP, year + MAX_YEAR_GAP + 1)
-        return [
-            found
-            for one in years
-            if one in self._words_by_year
-            for found in self._words_by_year[one].rank(words, 8, loose=False)
-        ]
-
-
-class _WordIndex:
-    """Which names have which words; each name belongs to a row, and a row may have several."""
-
-    def __init__(self, names: list[tuple[int, tuple[str, ...]]], weights: dict[str, float] | None = None) -> None:
-        self.rows = np.array([row for row, _ in names], dtype=np.int64)
-        self.names = [words for _, words in names]
-        postings: dict[str, list[int]] = {}
-        for place, words in enumerate(self.names):
-            for word in set(words):
-                postings.setdefault(word, []).append(place)
-        self.postings = {word: np.array(places) for word, places in postings.items()}
-        self.vocabulary = list(self.postings)
-        total = max(len(self.names), 1)
-        self.weights = weights or {word: math.log(1 + total / len(places)) for word, places in postings.items()}
-        self.largest = max(self.weights.values(), default=1.0)
-        self.name_weights = np.array(
-            [sum(self.weights.get(word, self.largest) for word in set(words)) or 1.0 for words in self.names]
-        )
-
-    @cached_property
-    def spellings(self) -> list[str]:
-        """The names as texts."""
-        return [" ".join(words) for words in self.names]
-
-    def rank(self, words: tuple[str, ...], k: int, *, loose: bool = True) -> list[tuple[float, int, tuple[str, ...]]]:
-        """Return score, row and words of the `k` best names; if not `loose`, known words are taken as they are."""
-        wanted = list(dict.fromkeys(words))
-        if not wanted or not self.names:
-            return []
-        weights = [self.weights.get(word, self.largest) for word in wanted]
-        covered, matched = np.zeros(len(self.names)), np.zeros(len(self.names))
-        for word, weight in zip(wanted, weights, strict=True):
-            best = np.zeros(len(self.names))
-            for similar, similarity in self._similar(word, loose):
-                places = self.postings[similar]
-                best[places] = np.maximum(best[places], similarity)
-            covered += weight * best
-            matched += np.minimum(weight, self.largest) * best
-        score = 0.7 * covered / sum(weights) + 0.3 * np.minimum(matched / self.name_weights, 1.0)
-        score[covered == 0] = 0.0
-        order = np.argsort(-score, kind="stable")[:k]
-        return [(float(score[place]), int(self.rows[place]), self.names[place]) for place in order if score[place] > 0]
-
-    def _similar(self, word: str, loose: bool) -> list[tuple[str, float]]:
-        """Return the words of the vocabulary that are nearly this one, with their similarity."""
-        found = {word: 1.0} if word in self.postings else {}
-        if word.isdecimal() or len(word) < 3 or (found and not loose):
-            return list(found.items())
-        for other, similarity, _ in process.extract(
-            word, self.vocabulary, scorer=Indel.normalized_similarity, processor=None, score_cutoff=0.65, limit=12
-        ):
-            if not other.isdecimal():
-                found.setdefault(other, 0.9 * similarity)
-        if loose and len(word) >= 4 and len(found) < 12:
-            for other in self.vocabulary:
-                if other.startswith(word) and other != word:
-                    found[other] = max(found.get(other, 0.0), 0.8)
-        return list(found.items())
-
-
 @dataclass(frozen=True)
 class _Query:
     names: tuple[str, ...]
@@ -726,62 +543,6 @@ def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> li
     return queries
 
 
-def _key(words: Sequence[str]) -> str:
-    """Return words without the blanks between them, so that "Spider-Man" is "Spiderman"; numbers stay apart."""
-    parts: list[str] = []
-    for word in words:
-        if parts and word[:1].isdecimal() and parts[-1][-1:].isdecimal():
-            parts.append(" ")
-        parts.append(word)
-    return "".join(parts)
-
-
-def _title_parts(name: str) -> list[tuple[str, int, int, bool]]:
-    """Return the parts of a title that may stand for it.
-
-    Each with the year gap up to which it does, whether without a year, and whether it is a title by itself, which
-    other movies may have as well.
-    """
-    found: list[tuple[str, int, int, bool]] = []
-    pieces = segments(name)
-    for cut in range(1, len(pieces)):
-        front, back = ": ".join(pieces[:cut]), ": ".join(pieces[cut:])
-        if all(is_number(piece) for piece in pieces[cut:]):  # "The Godfather" is not "The Godfather: Part II"
-            continue
-        words, rest = title_words(front), title_words(back)
-        if is_second_title(name, front) or (len(words) > 1 and words[-1].isdecimal() and not numbers_in(rest)):
-            found.append((front, MAX_YEAR_GAP, _ALWAYS, True))  # "Dr. Strangelove", "Terminator 2"
-        else:  # a year later it may be a sequel
-            is_distinct = len(content_words(words)) >= 2 and not numbers_in(rest)
-            found.append((front, 0, _IF_TYPED if is_distinct else _NEVER, False))
-        if len(content_words(rest)) >= 2 and not is_number(pieces[cut]):
-            found.append((back, MAX_YEAR_GAP, _ALWAYS if is_number(pieces[cut - 1]) else _IF_TYPED, False))
-        else:
-            found.append((back, 0, _NEVER, False))
-    if (owned := without_possessive(name)) != name:
-        found.append((owned, 0, _NEVER, True))
-    if (reduced := without_series_number(name)) is not None:
-        found.append((reduced, 0, _NEVER, False))
-    return [part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part[0])))]
-
-
-def _series_names(name: str) -> set[str]:
-    """Return the beginnings of a title that other movies may have, too."""
-    pieces = segments(name)
-    fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
-    return {front for front in fronts if not is_second_title(name, front) and _is_series(title_words(front))}
-
-
-def _is_series(words: tuple[str, ...]) -> bool:
-    """Return whether a title may be that of a series: not "Interview with the Vampire", "Meatballs III" or "2010"."""
-    return len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
-
-
-def _is_series_number(word: str) -> bool:
-    """Return whether a word is a number that a part of a series may have."""
-    return word.isdecimal() and len(word) < 3
-
-
 def _choose(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
     """Return the movie with the lowest rank, or all with it."""
     if not best:
@@ -793,60 +554,3 @@ def _choose(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
 
 def _year_factor(gap: int | None) -> float:
     return 0.98 if gap is None else 1.0 if gap == 0 else 0.97 if gap <= MAX_YEAR_GAP else 0.9
-
-
-def _distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> int | None:
-    """Return how far apart two titles are that mean the same movie, None if they do not.
-
-    Parameters
-    ----------
-    one, other : tuple of str
-        Words of the titles.
-    gap : int or None
-        Difference of the years, if both are known.
-    """
-    if numbers_in(one) != numbers_in(other) and not (gap == 0 and _first_part(one) == _first_part(other)):
-        return None
-    mine, theirs = Counter(content_words(one)), Counter(content_words(other))
-    left, right = mine - theirs, theirs - mine
-    left_words = [word for word in one if left[word] and not word.isdecimal()]
-    right_words = [word for word in other if right[word] and not word.isdecimal()]
-    common = sum((mine & theirs).values())
-    if not left_words and not right_words:  # another order, other little words
-        return 1 if common >= (2 if gap is not None else 3) else None
-    if gap is None and Counter(one) - mine != Counter(other) - theirs:
-        return None
-    if len(left_words) == len(right_words) and len(left_words) <= 2:
-        pairs = list(zip(left_words, right_words, strict=True))
-        if all(_is_typo(a, b, common, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
-            return 1 + sum(OSA.distance(a, b) for a, b in pairs)
-        return None
-    if gap == 0 and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
-        short, long = (one, other) if len(one) < len(other) else (other, one)
-        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
-            return 5
-    return None
-
-
-def _first_part(words: tuple[str, ...]) -> list[str]:
-    """Return the numbers without a 1: the first part of a series may be called by its name alone."""
-    return [number for number in numbers_in(words) if number != "1"]
-
-
-def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
-    """Return whether two different words are probably the same, typed wrongly, beside `common` words of the titles."""
-    length = min(len(one), len(other))
-    if length < (8 if common == 0 else 5 if common == 1 else 3) or one[0] != other[0] or _is_inflected(one, other):
-        return False
-    return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
-
-
-def _is_inflected(one: str, other: str) -> bool:
-    """Return whether two words differ in their ending only: "thief" and "thieves", "live" and "living"."""
-    return one != other and _stem(one) == _stem(other)
-
-
-def _stem(word: str) -> str:
-    for ending in ("s", "e", "ing", "ed"):
-        word = word.removesuffix(ending) if len(word) > len(ending) + 2 else word
-    return f"{word[:-1]}f" if word.endswith("v") else word
