@@ -29,7 +29,7 @@ _MODULES = {
     "gnnrec.evaluation": ("evaluate",),
     "gnnrec.explanations": ("explain",),
     "gnnrec.explore": ("analyze",),
-    "gnnrec.graph": ("Graph", "NewMovie", "NewUser"),
+    "gnnrec.graph": ("Graph", "NewMovie", "NewUser", "read_history", "search"),
     "gnnrec.models": ("Estimator", "RecGraph", "Recommender", "fit", "load", "recommend", "similar_movies"),
     "gnnrec.ratings": ("RatingModel", "evaluate_ratings", "fit_rating_model", "load_rating_model", "predict_ratings"),
     "gnnrec.registry": (

@@ -12,6 +12,7 @@ from gnnrec._checks import check_integer
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import UserBatch, encode_users
 from gnnrec.models.base import Recommender
+from gnnrec.models.filters import movie_nodes
 from gnnrec.typing import MovieInput, UserInput
 
 PROFILE = "age, gender and occupation"
@@ -20,7 +21,9 @@ COPIES = 256
 """Leave-one-out copies of a history scored at once; bounds memory."""
 
 
-def explain(model: Recommender, user: UserInput, movies: Iterable[MovieInput], k: int = 2) -> pd.DataFrame:
+def explain(
+    model: Recommender, user: UserInput, movies: Iterable[MovieInput], k: int = 2, *, unknown: str = "error"
+) -> pd.DataFrame:
     """Return the main reasons why each movie was recommended to a user.
 
     Works with any model: the movies are scored again without each movie of the user's history in turn, and without
@@ -36,6 +39,8 @@ def explain(model: Recommender, user: UserInput, movies: Iterable[MovieInput], k
         Movies to explain, usually those that `recommend` returned.
     k : int
         Maximum number of reasons per movie. Only parts that raise the score are reasons.
+    unknown : str
+        ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
     Returns
     -------
@@ -61,13 +66,11 @@ def explain(model: Recommender, user: UserInput, movies: Iterable[MovieInput], k
     """
     if not isinstance(model, Recommender):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
-    if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
-        raise DataError(f"movies must be a list of ids or titles, not {movies!r}")
     check_integer(k=k)
-    users, _ = encode_users(model.graph, user)
+    users, _ = encode_users(model.graph, user, unknown=unknown)
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
-    nodes = [model.graph.movie_node(movie) for movie in movies]
+    nodes = movie_nodes(model.graph, movies, "movies", unknown)
     full = model.score(users)[0, nodes].cpu()
     history = users.movie_index.tolist()
     without_movie = torch.cat(

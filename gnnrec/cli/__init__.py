@@ -23,6 +23,7 @@ FIRST = (
     "benchmark",
     "recommend",
     "predict",
+    "search",
     "similar",
     "features",
     "fetch",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import shlex
 import sys
@@ -52,10 +53,13 @@ def replace_unencodable_characters() -> None:
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Print errors of the library and of the file system as one line, with exit status 1; warnings as one line."""
+    """Print errors of the library and of the file system as one line, with exit status 1.
+
+    Warnings, and what the library logs about titles, are printed as a line each.
+    """
     from gnnrec.errors import GnnrecError
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _notes_of("gnnrec.graph.titles"):
         warnings.showwarning = lambda message, *_: note(f"warning: {' '.join(str(message).split())}")
         try:
             yield
@@ -68,6 +72,31 @@ def errors() -> Iterator[None]:
             line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
             note(f"error: {line}")
             raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def _notes_of(name: str) -> Iterator[None]:
+    """Print what a module logs, such as which movie was taken for a title."""
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = f"note: {record.getMessage()}"
+            if line not in seen:  # a title may be looked up twice
+                seen.add(line)
+                note(line)
+
+    seen: set[str] = set()
+    logger, handler = logging.getLogger(name), Notes()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def check_out(out: Path | None) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnrec.cli._options import parse_rating
+from gnnrec.cli._output import note
 
 if TYPE_CHECKING:
-    from gnnrec.graph import Graph
+    from gnnrec.graph import Graph, NewUser
 
 UserOption = Annotated[str | None, typer.Option("--user", help="Id of a known user.")]
 RatingOption = Annotated[
@@ -21,6 +24,17 @@ GenderOption = Annotated[str | None, typer.Option("--gender", help="Gender of a 
 OccupationOption = Annotated[
     str | None, typer.Option("--occupation", help="Occupation of a new user, as in the training data.")
 ]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        help="Films of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
+        "titles.",
+    ),
+]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="Profile, if the --history of Netflix has several.")
+]
 
 
 def read_user(
@@ -30,15 +44,42 @@ def read_user(
     age: float | None,
     gender: str | None,
     occupation: str | None,
+    history: Path | None = None,
+    profile: str | None = None,
 ) -> Any:
     """Return the known user id or the new user that the options describe."""
     from gnnrec.errors import ConfigError
     from gnnrec.graph import NewUser
 
-    if user is None:
-        movies = graph.dataset.movies
-        titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
-        return NewUser(age, gender, occupation, ratings=dict(parse_rating(text, titles) for text in ratings or ()))
-    if ratings or age is not None or gender or occupation:
-        raise ConfigError("--user names a known user; --rating, --age, --gender and --occupation describe a new one")
-    return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
+    if profile is not None and history is None:
+        raise ConfigError("--profile belongs to --history")
+    if user is not None:
+        if ratings or history or age is not None or gender or occupation:
+            raise ConfigError(
+                "--user names a known user; --rating, --history, --age, --gender and --occupation describe a new one"
+            )
+        return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
+    movies = graph.dataset.movies
+    titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
+    given = dict(parse_rating(text, titles) for text in ratings or ())
+    if history is None:
+        return NewUser(age, gender, occupation, ratings=given)
+    return _user_of_history(graph, history, profile, given, NewUser(age, gender, occupation))
+
+
+def _user_of_history(graph: Graph, history: Path, profile: str | None, given: dict[str, float], user: NewUser) -> Any:
+    """Return a user with the ratings of a history, and with those given on the command line, which are the latest."""
+    from gnnrec.errors import DataError
+    from gnnrec.graph import read_history
+
+    watched, report = read_history(history, graph, profile=profile)
+    for line in str(report).splitlines():
+        note(line)
+    if not watched.ratings and not given:
+        raise DataError(f"{history}: none of its films is in the run")
+    own = {graph.titles.movie_id(graph.movie_node(title)): rating for title, rating in given.items()}
+    ratings: dict[Any, float] = {**dict(watched.ratings), **own}
+    times: Any = watched.timestamps
+    if times:
+        times = {**times, **dict.fromkeys(own, max(times.values()))}
+    return replace(user, ratings=ratings, timestamps=times)

@@ -9,7 +9,16 @@ import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, OutOption, RunArgument
 from gnnrec.cli._output import check_out, errors, show
-from gnnrec.cli._user import AgeOption, GenderOption, OccupationOption, RatingOption, UserOption, read_user
+from gnnrec.cli._user import (
+    AgeOption,
+    GenderOption,
+    HistoryOption,
+    OccupationOption,
+    ProfileOption,
+    RatingOption,
+    UserOption,
+    read_user,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +28,8 @@ def predict(
     run: RunArgument,
     user: UserOption = None,
     rating: RatingOption = None,
+    history: HistoryOption = None,
+    profile: ProfileOption = None,
     age: AgeOption = None,
     gender: GenderOption = None,
     occupation: OccupationOption = None,
@@ -43,7 +54,7 @@ def predict(
         check_out(out)
         if k is not None:
             check_integer(k=k)
-        described = read_user(load(run).graph, user, rating, age, gender, occupation)
+        described = read_user(load(run).graph, user, rating, age, gender, occupation, history, profile)
         found = _predictions(run, described, movie or None).head(k or (len(movie) if movie else 10))
         text = {
             "user": found["user_id"].tolist(),

@@ -1,8 +1,10 @@
 """Users, movies and their attributes as one heterogeneous graph; new users and movies."""
 
 from gnnrec.graph.graph import Graph
+from gnnrec.graph.histories import History, HistoryReport, read_history
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
+from gnnrec.graph.titles import TitleIndex, search
 from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 
@@ -10,11 +12,16 @@ __all__ = [
     "AGE_BINS",
     "DECADES",
     "Graph",
+    "History",
+    "HistoryReport",
     "MovieFeatures",
     "NewMovie",
     "NewUser",
+    "TitleIndex",
     "UserBatch",
     "UserProfiles",
     "encode_users",
+    "read_history",
+    "search",
     "transition_counts",
 ]

@@ -7,17 +7,20 @@ that a trained encoder can use it. Both graphs share what they have in common.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data.schema import canonical_names
+from gnnrec.errors import DataError
 from gnnrec.graph.movies import (
     GENRES,
     MOVIE_ATTRIBUTES,
@@ -26,6 +29,7 @@ from gnnrec.graph.movies import (
     attribute_values,
     warn_unknown_attributes,
 )
+from gnnrec.graph.titles import TitleIndex, check_unknown
 from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
@@ -243,11 +247,37 @@ class Graph:
         """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""
         return self._movie_vocabulary.nodes(movie_ids)
 
-    def movie_node(self, movie: Any) -> int:
-        """Return the node of a movie, given by id or by title."""
-        return self._movie_vocabulary.node(movie)
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """Finds movies by id and title."""
+        return TitleIndex(self.dataset.movies)
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Graph:
+    def movie_node(self, movie: Any) -> int:
+        """Return the node of a movie, given by id or by title; see `gnnrec.graph.titles`."""
+        return self.titles.node(movie)
+
+    def movie_nodes_by_name(self, movies: Iterable[Any], *, unknown: str = "error") -> list[int | None]:
+        """Return the node of each movie, given by id or by title.
+
+        Parameters
+        ----------
+        movies : iterable
+            Ids and titles.
+        unknown : str
+            ``"error"``; or ``"skip"``, which logs movies that are unknown, and returns None for them.
+        """
+        wanted = list(movies)
+        if unhashable := [movie for movie in wanted if not isinstance(movie, Hashable)]:
+            raise DataError(f"movie {unhashable[0]!r} is neither an id nor a title")
+        # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
+        nodes: list[int | None] = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
+        others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
+        found = self.titles.nodes([wanted[place] for place in others], unknown=unknown)
+        for place, node in zip(others, found, strict=True):
+            nodes[place] = node
+        return nodes
+
+    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Graph:
         """Return a graph with more ratings; unknown user ids become new users.
 
         The time does not depend on the size of the graph; what needs all ratings is put together when it is used.
@@ -255,9 +285,12 @@ class Graph:
         Parameters
         ----------
         ratings : pandas.DataFrame
-            ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the graph.
+            ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the graph; ``movie_id`` may hold titles,
+            and a column ``title`` will do.
         users : pandas.DataFrame, optional
             ``user_id[, age][, gender][, occupation]`` of new users.
+        unknown : str
+            ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
 
         Raises
         ------
@@ -265,12 +298,13 @@ class Graph:
             A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the graph.
             The message names the row of the given frame.
         """
+        ratings = self._with_movie_ids(ratings, unknown)
         spellings = {"gender": self.genders, "occupation": self.occupations}
         dataset = self.dataset.add_ratings(ratings, users, spellings=spellings)
         if users is not None:
             self._warn_unknown(None, dataset.users.iloc[self.num_users :])
         first = self.__dict__.get("profiles", self._first_profiles)
-        return self._with(dataset, shared=("movies", "_movie_vocabulary"), _first_profiles=first)
+        return self._with(dataset, shared=("movies", "_movie_vocabulary", "titles"), _first_profiles=first)
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Graph:
         """Return a graph with more movies.
@@ -292,7 +326,10 @@ class Graph:
         dataset = self.dataset.add_movies(movies, features)
         self._warn_unknown(dataset.movies.iloc[self.num_movies :], None)
         first = self.__dict__.get("movies", self._first_movies)
-        return self._with(dataset, shared=("profiles", "_user_vocabulary", "user_ptr"), _first_movies=first)
+        graph = self._with(dataset, shared=("profiles", "_user_vocabulary", "user_ptr"), _first_movies=first)
+        if "titles" in self.__dict__:
+            graph.__dict__["titles"] = self.titles.extend(dataset.movies.iloc[self.num_movies :])
+        return graph
 
     def add_movie(self, movie: NewMovie) -> Graph:
         """Return a graph with one more movie, the last node, under an unused id."""
@@ -342,6 +379,38 @@ class Graph:
             warn_unknown_values(users["occupation"], self.occupations, "occupation")
             warn_unknown_values(users["gender"], self.genders, "gender")
 
+    def _with_movie_ids(self, ratings: pd.DataFrame, unknown: str) -> pd.DataFrame:
+        """Return ratings with ids where there were titles; what is wrong otherwise is left for the dataset to find."""
+        check_unknown(unknown)
+        if not isinstance(ratings, pd.DataFrame):
+            return ratings
+        renamed = ratings.rename(columns=canonical_names(ratings.columns, "ratings"))
+        if "movie_id" not in renamed and "title" in renamed:
+            renamed = renamed.rename(columns={"title": "movie_id"})
+        if "movie_id" not in renamed or not renamed.columns.is_unique:
+            return ratings
+        given = renamed["movie_id"]
+        missing = np.flatnonzero((self.dataset.movie_ids.rows(pd.Index(given)) < 0) & given.notna().to_numpy())
+        names = given.iloc[missing].tolist()
+        if unknown == "error" and not any(isinstance(name, str) for name in names):
+            return renamed
+        nodes: dict[Any, int | None] = dict.fromkeys(names)
+        try:
+            nodes.update(zip(nodes, self.titles.nodes(nodes, unknown=unknown), strict=True))
+        except DataError:  # say in which row it is
+            for row, name in zip(missing, names, strict=True):
+                try:
+                    self.titles.node(name)
+                except DataError as error:
+                    raise DataError(error.problem, at=("added ratings", int(row))) from None
+        skipped = [row for row, name in zip(missing, names, strict=True) if nodes[name] is None]
+        ids = given.astype(object)
+        for row, name in zip(missing, names, strict=True):
+            if (node := nodes[name]) is not None:
+                ids.iloc[int(row)] = self.titles.movie_id(node)
+        kept = np.delete(np.arange(len(renamed)), skipped)
+        return renamed.iloc[kept].assign(movie_id=ids.iloc[kept].infer_objects())
+
     def _unused_movie_id(self) -> Any:
         ids = self.dataset.movie_ids
         return int(ids.ids.max()) + 1 if ids.are_numbers else "".join(["new movie", *ids.ids])
@@ -352,7 +421,7 @@ class Graph:
 
     @cached_property
     def _movie_vocabulary(self) -> Vocabulary:
-        return Vocabulary(MOVIE, self.dataset.movie_ids, "add it with add_movies", self.dataset.movies["title"])
+        return Vocabulary(MOVIE, self.dataset.movie_ids, "add it with add_movies")
 
 
 def _add_relation(

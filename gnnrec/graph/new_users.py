@@ -23,6 +23,7 @@ from gnnrec.data.schema import (
 )
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
+from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch, UserProfiles, profile_features
 
 
@@ -93,6 +94,8 @@ class NewUser:
         times keep their order.
     name : hashable, optional
         Value of the ``user_id`` column in the result of `recommend`.
+    unknown : str
+        ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
 
     Examples
     --------
@@ -106,9 +109,10 @@ class NewUser:
     ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
     timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
     name: Hashable | None = None
+    unknown: str = field(default="error", kw_only=True, repr=False)
 
 
-def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
+def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[UserBatch, pd.Index]:
     """Return users as a `UserBatch`, and their ids or names in the same order.
 
     Parameters
@@ -119,6 +123,8 @@ def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
         or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``. With ``movie_id`` (and optionally
         ``rating`` and ``timestamp``) every distinct ``user_id`` is a new user with just that history.
+    unknown : str
+        ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
 
     Raises
     ------
@@ -135,6 +141,7 @@ def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
     >>> names.tolist(), batch.movie_index[batch.user_index == 1].tolist(), batch.rating[batch.user_index == 1].tolist()
     ([7, 'ann'], [0, 1], [5.0, 3.0])
     """
+    check_unknown(unknown)
     if isinstance(users, pd.DataFrame):
         users = _users_in_frame(graph, users)
     elif isinstance(users, (NewUser, Mapping, str, bytes)) or np.isscalar(users):
@@ -151,7 +158,7 @@ def encode_users(graph: Graph, users: Any) -> tuple[UserBatch, pd.Index]:
         return graph.user_batch(graph.user_nodes(given)), pd.Index(given)
     batches, names = [], []
     for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
-        batches.append(_new_batch(graph, user) if new else graph.user_batch(graph.user_nodes([user])))
+        batches.append(_new_batch(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
         names.append(_name(user, position, len(given)) if new else user)
     has_text = any(isinstance(name, str) for name in names)
     return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
@@ -204,10 +211,11 @@ def _profile(rows: pd.DataFrame) -> dict[str, Any]:
     return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 
-def _new_batch(graph: Graph, user: NewUser | Mapping[Any, float]) -> UserBatch:
+def _new_batch(graph: Graph, user: NewUser | Mapping[Any, float], unknown: str) -> UserBatch:
     if not isinstance(user, NewUser):
         user = NewUser(ratings=user)
-    nodes, ratings, times = _history(graph, user)
+    check_unknown(user.unknown)
+    nodes, ratings, times = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
     age, gender = np.array([parse_age(user.age)]), category_code(user.gender, graph.genders, "gender")
     occupation = torch.from_numpy(category_code(user.occupation, graph.occupations, "occupation"))
     profile = UserProfiles(profile_features(age, gender, len(graph.genders)), occupation)
@@ -224,7 +232,7 @@ def _new_batch(graph: Graph, user: NewUser | Mapping[Any, float]) -> UserBatch:
     )
 
 
-def _history(graph: Graph, user: NewUser) -> tuple[Tensor, Tensor, Tensor]:
+def _history(graph: Graph, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return movie nodes, ratings and times, each ``[num_ratings]``, oldest first."""
     given = user.ratings
     if isinstance(given, pd.Series):
@@ -232,12 +240,14 @@ def _history(graph: Graph, user: NewUser) -> tuple[Tensor, Tensor, Tensor]:
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
     ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
-    nodes = [graph.movie_node(movie) for movie in ratings]
+    found = graph.movie_nodes_by_name(ratings, unknown=unknown)
+    known = [place for place, node in enumerate(found) if node is not None]
+    nodes = [node for node in found if node is not None]
     if len(set(nodes)) < len(nodes):
-        twice = next(movie for movie, node in zip(ratings, nodes, strict=True) if nodes.count(node) > 1)
+        twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [parse_rating(movie, value) for movie, value in ratings.items()]
-    times = _times(user, list(ratings))
+    values, times = [values[place] for place in known], _times(user, list(ratings))[known]
     order = torch.from_numpy(np.argsort(times, kind="stable"))
     return (
         torch.tensor(nodes, dtype=torch.int64)[order],

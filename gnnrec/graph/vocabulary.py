@@ -1,12 +1,11 @@
-"""Vocabularies: the caller's ids, titles and attribute values, and the nodes they stand for."""
+"""Vocabularies: the caller's ids and attribute values, and the nodes they stand for."""
 
 from __future__ import annotations
 
 import difflib
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterable
-from functools import cached_property
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -23,7 +22,7 @@ MAX_COMPARED = 100_000
 
 
 class Vocabulary:
-    """Ids and titles of the nodes of one type.
+    """Ids of the nodes of one type.
 
     Parameters
     ----------
@@ -33,13 +32,10 @@ class Vocabulary:
         The id of every node.
     hint : str
         What to do about an unknown id, for messages.
-    titles : pandas.Series of str, optional
-        Title of every node, which is also accepted as its name, in upper or lower case; need not be unique.
     """
 
-    def __init__(self, node_type: str, ids: IdIndex, hint: str, titles: pd.Series | None = None) -> None:
+    def __init__(self, node_type: str, ids: IdIndex, hint: str) -> None:
         self.node_type, self.ids, self.hint = node_type, ids, hint
-        self.titles = [] if titles is None else titles.tolist()
 
     def nodes(self, ids: Iterable[Any]) -> Tensor:
         """Return the node of each id, ``[n]`` int64."""
@@ -49,50 +45,11 @@ class Vocabulary:
             raise self._unknown(wanted.tolist()[int(np.argmin(nodes))])
         return torch.from_numpy(nodes.astype(np.int64))
 
-    def node(self, name: Any) -> int:
-        """Return the node with this id or, if there is none, with this title."""
-        if not isinstance(name, Hashable):
-            raise DataError(f"{self.node_type} {name!r} is neither an id nor a title")
-        node = self._by_id.get(name)
-        if node is not None:
-            return node
-        if not isinstance(name, str) or not self.titles:
-            raise self._unknown(name)
-        found = self._by_title.get(name.strip().casefold(), [])
-        if len(found) > 1:
-            ids = ", ".join(str(self.ids.ids[node]) for node in found)
-            raise DataError(f"{len(found)} {self.node_type}s have the title {name!r} (ids {ids}); give an id")
-        if found:
-            return found[0]
-        # On the command line and in JSON, a number may be text.
-        if name.isdecimal() and int(name) in self._by_id:
-            return self._by_id[int(name)]
-        suggestions = self._close(name)
-        problem = [f"unknown {self.node_type} {name!r}"]
-        if self.titles == [str(one) for one in self.ids.ids]:
-            what = f"{self.node_type}s"
-            problem.append(f"the {what} have no titles; give an id, or load a {what} table")
-        if suggestions:
-            problem.append(f"did you mean {suggestions}?")
-        raise DataError("; ".join(problem))
-
-    @cached_property
-    def _by_id(self) -> dict[Any, int]:
-        return {name: node for node, name in enumerate(self.ids.ids.tolist())}
-
-    @cached_property
-    def _by_title(self) -> dict[str, list[int]]:
-        titles: dict[str, list[int]] = {}
-        for node, title in enumerate(self.titles):
-            titles.setdefault(title.casefold(), []).append(node)
-        return titles
-
     def _close(self, name: str) -> str:
-        """Return up to three titles and text ids of similar spelling, formatted for a message."""
+        """Return up to three text ids of similar spelling, formatted for a message."""
         if len(self.ids) > MAX_COMPARED:
             return ""
-        names = {title: self.titles[nodes[0]] for title, nodes in self._by_title.items()}
-        names |= {one.casefold(): one for one in self.ids.ids if isinstance(one, str)}
+        names = {one.casefold(): one for one in self.ids.ids if isinstance(one, str)}
         close = difflib.get_close_matches(name.casefold(), names, n=3, cutoff=0.6)
         return ", ".join(repr(names[match]) for match in close)
 

@@ -5,8 +5,6 @@ A wrong match is worse than no match: similar titles are rejected, and so are re
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,24 +16,14 @@ from rapidfuzz.distance import Indel
 from gnnrec.data.dataset import Dataset
 from gnnrec.data.schema import clean_movies
 from gnnrec.data.tables import locator, read_files
+from gnnrec.data.titles import MAX_YEAR_GAP, numbers_in, parse_title, title_words
 from gnnrec.errors import DataError
 
 MIN_SCORE = 0.9
 """Lowest score of a match."""
-MAX_YEAR_GAP = 1
-"""Largest difference of the release years; festival and theatrical releases are often in different years."""
 MIN_VOTE_RATIO = 10
 """Ratio of votes above which the more popular of two movies with the same title and year is chosen."""
 
-_YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  # "(1995)", "(2006–2007)", "(1995) (V)"
-_PARENTHESES = re.compile(r"\(([^()]*)\)")
-_ALSO_KNOWN_AS = re.compile(r"^a\.?\s?k\.?\s?a\.?:?\s+", re.IGNORECASE)
-_NEXT_ALIAS = re.compile(r",\s*(?=a\.?\s?k\.?\s?a\b)", re.IGNORECASE)
-_TRAILING_ARTICLE = re.compile(
-    r"^(.+), (the|an?|l[ae]s?|l'|une?|der|die|das|eine?|el|los|il|lo|gli|i|os?|as|uma?|de[nt]?|het|een|ett)(?=$|:| -)",
-    re.IGNORECASE,
-)
-_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10"}
 _ID_COLUMNS = ("imdb_id", "tmdb_id")
 
 
@@ -122,54 +110,6 @@ class NoMatch:
     reason: str
 
 
-def parse_title(title: str) -> tuple[tuple[str, ...], int | None]:
-    """Parse a title in the notation of MovieLens.
-
-    Parameters
-    ----------
-    title : str
-        Title with an optional trailing article, alternative titles in parentheses, and a year.
-
-    Returns
-    -------
-    names : tuple of str
-        Distinct titles in their order of appearance.
-    year : int or None
-        Year in the last parentheses.
-
-    Examples
-    --------
-    >>> parse_title("Matrix, The (1999)")
-    (('The Matrix',), 1999)
-    >>> parse_title("Seven (a.k.a. Se7en) (1995)")
-    (('Seven', 'Se7en'), 1995)
-    >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
-    (('The City of Lost Children', 'La Cité des enfants perdus'), 1995)
-    """
-    year = _YEAR.search(title)
-    bare = title[: year.start()] if year else title
-    aliases = [
-        _ALSO_KNOWN_AS.sub("", alias.strip())
-        for group in _PARENTHESES.findall(bare)
-        for alias in _NEXT_ALIAS.split(group)
-    ]
-    main = " ".join(_PARENTHESES.sub(" ", bare).split())
-    names = [_article_first(name) for name in (main, *aliases) if name.strip()]
-    # "(500) Days of Summer": the parentheses may be part of the title.
-    whole = [_article_first(" ".join(bare.split()))] if bare.lstrip().startswith("(") else []
-    return tuple(dict.fromkeys([*whole, *names] or [title.strip()])), int(year[1]) if year else None
-
-
-def _article_first(name: str) -> str:
-    """Turn "Matrix, The" into "The Matrix", and "Avventura, L'" into "L'Avventura"."""
-    name = name.strip()
-    match = _TRAILING_ARTICLE.match(name)
-    if match is None:
-        return name
-    space = "" if match[2].endswith("'") else " "
-    return f"{match[2]}{space}{match[1]}{name[match.end() :]}"
-
-
 def match_score(query: MovieQuery, result: SearchResult) -> float:
     """Return how well a search result matches a movie.
 
@@ -247,23 +187,10 @@ def best_match(query: MovieQuery, results: Sequence[SearchResult]) -> Match | No
 
 
 def _similarity(a: str, b: str) -> float:
-    words_a, words_b = _normalized_words(a), _normalized_words(b)
-    if not words_a or not words_b or _numbers(words_a) != _numbers(words_b):
+    words_a, words_b = title_words(a), title_words(b)
+    if not words_a or not words_b or numbers_in(words_a) != numbers_in(words_b):
         return 0.0
     return Indel.normalized_similarity(" ".join(words_a), " ".join(words_b))
-
-
-def _normalized_words(name: str) -> list[str]:
-    """Return lower-case words without accents and punctuation, with Roman numerals as numbers."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
-    words = re.findall(r"\w+", re.sub(r"['’`.]", "", plain.replace("&", " and ")))
-    if len(words) > 1 and words[0] in ("the", "a", "an"):
-        del words[0]  # catalogs are inconsistent about leading articles
-    return [_ROMAN.get(word, word) if place else word for place, word in enumerate(words)]
-
-
-def _numbers(words: list[str]) -> list[str]:
-    return sorted(word.lstrip("0") or "0" for word in words if word.isdecimal())
 
 
 def movie_queries(dataset: Dataset, links: str | Path | None = None) -> list[MovieQuery]:

@@ -21,9 +21,10 @@ from gnnrec import _torch
 from gnnrec._checks import check_integer
 from gnnrec._torch import pick_device, stable_topk
 from gnnrec.data import Dataset
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import ConfigError
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
+from gnnrec.models.filters import movie_mask
 from gnnrec.models.storage import write_run
 from gnnrec.splitting import Split
 from gnnrec.typing import Hyperparameters, MovieInput, UserInput
@@ -105,9 +106,9 @@ class Recommender(ABC):
         """The caller's id of every node, by node type."""
         return self.graph.ids
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
+    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Self:
         """Return the model with more ratings in its graph; see `Graph.add_ratings`."""
-        return self._extended(self.graph.add_ratings(ratings, users))
+        return self._extended(self.graph.add_ratings(ratings, users, unknown=unknown))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
         """Return the model with more movies in its graph; see `Graph.add_movies`."""
@@ -177,6 +178,12 @@ class Recommender(ABC):
         *,
         exclude_seen: bool = True,
         candidates: Iterable[MovieInput] | None = None,
+        exclude: Iterable[MovieInput] | None = None,
+        genres: str | Iterable[str] | None = None,
+        years: Any = None,
+        min_ratings: int = 0,
+        offset: int = 0,
+        unknown: str = "error",
     ) -> pd.DataFrame:
         """Recommend movies to known or new users.
 
@@ -191,6 +198,20 @@ class Recommender(ABC):
             Exclude movies that the user has rated.
         candidates : iterable, optional
             Recommend only these movies (ids or titles).
+        exclude : iterable, optional
+            Do not recommend these movies (ids or titles).
+        genres : str or iterable of str, optional
+            Recommend only movies of at least one of these genres: ``"Drama"``, ``"Drama|Crime"`` or a list.
+        years : int, tuple or str, optional
+            Recommend only movies of this year, or from a first to a last year: ``(1990, 1999)``, ``(1990, None)``,
+            ``"1990-1999"``. Movies of an unknown year are left out.
+        min_ratings : int
+            Recommend only movies with at least so many ratings in the graph.
+        offset : int
+            Leave out so many of the best, for the next page of a list: the ranks begin with ``offset + 1``.
+        unknown : str
+            ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
+            logged.
 
         Returns
         -------
@@ -201,9 +222,9 @@ class Recommender(ABC):
         Raises
         ------
         DataError
-            A user or movie is unknown.
+            A user or movie is unknown, or several movies fit a title.
         ConfigError
-            `k` is below 1.
+            `k` is below 1, a genre is unknown, or `years` is no range of years.
 
         Examples
         --------
@@ -216,8 +237,17 @@ class Recommender(ABC):
         [['ann', 'brazil'], ['cem', 'heat']]
         """
         check_integer(k=k)
-        batch, names = encode_users(self.graph, users)
-        allowed = _candidate_mask(self.graph, candidates)
+        check_integer(0, offset=offset)
+        batch, names = encode_users(self.graph, users, unknown=unknown)
+        allowed = movie_mask(
+            self.graph,
+            candidates=candidates,
+            exclude=exclude,
+            genres=genres,
+            years=years,
+            min_ratings=min_ratings,
+            unknown=unknown,
+        )
         parts = []
         for start, chunk in _chunks(batch):
             scores = self.score(chunk).cpu()
@@ -226,9 +256,9 @@ class Recommender(ABC):
                 scores[chunk.user_index, chunk.movie_index] = -torch.inf
             if allowed is not None:
                 scores[:, ~allowed] = -torch.inf
-            values, movies = stable_topk(scores, k)
+            values, movies = (best[:, offset:] for best in stable_topk(scores, k + offset))
             row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
-            parts.append((row + start, movies[row, rank], values[row, rank], rank + 1))
+            parts.append((row + start, movies[row, rank], values[row, rank], rank + 1 + offset))
         user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         table = self.graph.dataset.movies
         return pd.DataFrame(
@@ -293,7 +323,7 @@ class Recommender(ABC):
             unit = self.unit_similarity_embeddings
             similarity = unit @ unit[node]
             similarity[node] = -torch.inf
-        if (allowed := _candidate_mask(self.graph, candidates)) is not None:
+        if (allowed := movie_mask(self.graph, candidates=candidates)) is not None:
             similarity[~allowed] = -torch.inf
         values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
         kept = values > -torch.inf
@@ -315,6 +345,12 @@ def recommend(
     *,
     exclude_seen: bool = True,
     candidates: Iterable[MovieInput] | None = None,
+    exclude: Iterable[MovieInput] | None = None,
+    genres: str | Iterable[str] | None = None,
+    years: Any = None,
+    min_ratings: int = 0,
+    offset: int = 0,
+    unknown: str = "error",
 ) -> pd.DataFrame:
     """Recommend movies to known or new users; see `Recommender.recommend`.
 
@@ -322,7 +358,7 @@ def recommend(
     ----------
     model : Recommender
         Any fitted model, such as a `RecGraph`.
-    users, k, exclude_seen, candidates
+    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, offset, unknown
         As for `Recommender.recommend`.
 
     Returns
@@ -333,9 +369,9 @@ def recommend(
     Raises
     ------
     ConfigError
-        `model` is not a fitted model, or `k` is below 1.
+        `model` is not a fitted model, `k` is below 1, a genre is unknown, or `years` is no range of years.
     DataError
-        A user or movie is unknown.
+        A user or movie is unknown, or several movies fit a title.
 
     Examples
     --------
@@ -343,8 +379,21 @@ def recommend(
     >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
     >>> gnnrec.recommend(model, [1, 2], k=1).columns.tolist()
     ['user_id', 'movie_id', 'title', 'score', 'rank']
+    >>> gnnrec.recommend(model, 1, k=2, years=(1950, 1990), min_ratings=5, offset=2)["rank"].tolist()
+    [3, 4]
     """
-    return _fitted(model).recommend(users, k, exclude_seen=exclude_seen, candidates=candidates)
+    return _fitted(model).recommend(
+        users,
+        k,
+        exclude_seen=exclude_seen,
+        candidates=candidates,
+        exclude=exclude,
+        genres=genres,
+        years=years,
+        min_ratings=min_ratings,
+        offset=offset,
+        unknown=unknown,
+    )
 
 
 def similar_movies(
@@ -390,16 +439,3 @@ def _fitted(model: Any) -> Recommender:
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
     for start in range(0, users.num_users, _torch.CHUNK_SIZE):
         yield start, users.slice(start, min(start + _torch.CHUNK_SIZE, users.num_users))
-
-
-def _candidate_mask(graph: Graph, candidates: Iterable[MovieInput] | None) -> Tensor | None:
-    if candidates is None:
-        return None
-    mask = torch.zeros(graph.num_movies, dtype=torch.bool)
-    if isinstance(candidates, (str, bytes)) or not isinstance(candidates, Iterable):
-        raise DataError(f"candidates must be a list of movies, not {candidates!r}")
-    wanted = list(candidates)
-    # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
-    nodes = graph.ids["movie"].get_indexer(pd.Index(wanted, dtype=object)).tolist()
-    mask[[node if node >= 0 else graph.movie_node(movie) for node, movie in zip(nodes, wanted, strict=True)]] = True
-    return mask

@@ -65,9 +65,9 @@ class RatingPredictor(ABC):
     def with_graph(self, graph: Graph) -> Self:
         """Return the same model on a graph with more users, ratings or movies, without retraining."""
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None) -> Self:
+    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Self:
         """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
-        return self.with_graph(self.graph.add_ratings(ratings, users))
+        return self.with_graph(self.graph.add_ratings(ratings, users, unknown=unknown))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
         """Return the model on a graph with more movies; see `Graph.add_movies`."""

@@ -22,7 +22,12 @@ NUM_RESAMPLES = 1000
 
 
 def predict_ratings(
-    model: RatingPredictor, users: Any = None, movies: Any = None, *, pairs: pd.DataFrame | None = None
+    model: RatingPredictor,
+    users: Any = None,
+    movies: Any = None,
+    *,
+    pairs: pd.DataFrame | None = None,
+    unknown: str = "error",
 ) -> pd.DataFrame:
     """Predict the ratings that known or new users would give.
 
@@ -38,7 +43,9 @@ def predict_ratings(
     movies : id, title, or list of these, optional
         Movies to predict; all movies of the graph by default.
     pairs : pandas.DataFrame, optional
-        Instead of `users` and `movies`: rows of ``user_id, movie_id`` of known users.
+        Instead of `users` and `movies`: rows of ``user_id, movie_id`` of known users; ``movie_id`` may hold titles.
+    unknown : str
+        ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
     Returns
     -------
@@ -68,16 +75,16 @@ def predict_ratings(
     if pairs is not None:
         if movies is not None:
             raise ConfigError("pairs already name their movies; pass movies only with users")
-        return _predict_frame(model, pairs)
-    batch, user_ids = encode_users(model.graph, users)
-    nodes = movie_nodes(model.graph, movies)
+        return _predict_frame(model, pairs, unknown)
+    batch, user_ids = encode_users(model.graph, users, unknown=unknown)
+    nodes = movie_nodes(model.graph, movies, unknown)
     user_index = torch.arange(batch.num_users).repeat_interleave(len(nodes))
     movie_index = nodes.repeat(batch.num_users)
     ratings = predict_pairs(model, batch, user_index, movie_index)
     return _result(model.graph, user_ids.to_numpy()[user_index.numpy()], movie_index, ratings)
 
 
-def movie_nodes(graph: Graph, movies: Any) -> Tensor:
+def movie_nodes(graph: Graph, movies: Any, unknown: str = "error") -> Tensor:
     """Return the nodes of `movies`, which are given as in `predict_ratings`."""
     if movies is None:
         return torch.arange(graph.num_movies)
@@ -85,13 +92,13 @@ def movie_nodes(graph: Graph, movies: Any) -> Tensor:
         movies = [movies]
     if not isinstance(movies, Iterable) or isinstance(movies, Mapping):
         raise DataError(f"movies must be an id, a title or a list of these, not {movies!r}")
-    nodes = [graph.movie_node(movie) for movie in movies]
+    nodes = [node for node in graph.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
     if not nodes:
         raise DataError("nothing to predict: the list of movies is empty")
     return torch.tensor(nodes)
 
 
-def _predict_frame(model: RatingPredictor, pairs: pd.DataFrame) -> pd.DataFrame:
+def _predict_frame(model: RatingPredictor, pairs: pd.DataFrame, unknown: str) -> pd.DataFrame:
     if not isinstance(pairs, pd.DataFrame):
         raise DataError(f"pairs must be a pandas DataFrame, not {type(pairs).__name__}")
     pairs = pairs.rename(columns=canonical_names(pairs.columns, "ratings"))
@@ -101,8 +108,12 @@ def _predict_frame(model: RatingPredictor, pairs: pd.DataFrame) -> pd.DataFrame:
     if pairs.empty:
         raise DataError("nothing to predict: pairs is empty")
     graph = model.graph
+    found = graph.movie_nodes_by_name(pairs["movie_id"], unknown=unknown)
+    pairs = pairs[[node is not None for node in found]]
+    if pairs.empty:
+        raise DataError("nothing to predict: no movie of pairs is known")
     nodes, user_index = torch.unique(graph.user_nodes(pairs["user_id"]), return_inverse=True)
-    movie_index = graph.movie_nodes(pairs["movie_id"])
+    movie_index = torch.tensor([node for node in found if node is not None])
     ratings = predict_pairs(model, graph.user_batch(nodes), user_index, movie_index)
     return _result(graph, pairs["user_id"].to_numpy(), movie_index, ratings)
 

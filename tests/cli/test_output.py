@@ -56,13 +56,13 @@ def test_completion() -> None:
 
 
 def test_commands_and_version() -> None:
-    assert COMMANDS[:12] == [
-        "train", "evaluate", "benchmark", "recommend", "predict", "similar", "features", "fetch", "tune", "analyze",
+    assert COMMANDS[:13] == [
+        "train", "evaluate", "benchmark", "recommend", "predict", "search", "similar", "features", "fetch", "tune", "analyze",
         "download", "map",
     ]  # fmt: skip
     files = {path.stem for path in (HOME / "gnnrec" / "cli").glob("[!_]*.py")}
     assert set(COMMANDS) == files
-    assert COMMANDS[12:] == sorted(COMMANDS[12:])
+    assert COMMANDS[13:] == sorted(COMMANDS[13:])
     for words in (["-m", "gnnrec"], ["-m", "gnnrec.cli"]):
         done = subprocess.run([sys.executable, *words, "--version"], capture_output=True, text=True, cwd=HOME)
         assert done.stdout == f"gnnrec {gnnrec.__version__}\n"
@@ -160,4 +160,4 @@ def test_titles_are_whole_in_utf8(accents: Path) -> None:
     assert row[1] == "七人の侍 (1954)"
     model = gnnrec.load(accents)
     assert recommend(model, 1)["title"].tolist() == ["七人の侍 (1954)"]
-    assert "did you mean 'Amélie (2001)'" in fails("recommend", accents, "--rating", "Amelie (2001)")
+    assert "did you mean 'Amélie (2001)'" in fails("recommend", accents, "--rating", "Amelia (2001)")

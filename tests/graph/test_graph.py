@@ -213,8 +213,8 @@ def frame(**columns):
             "added ratings: user_id must be text, as in the dataset, not whole numbers",
         ),
         (
-            lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=["10"])),
-            "added ratings: movie_id must be whole numbers, as in the dataset, not text",
+            lambda g: g.add_ratings(frame(user_id=["eve", "eve"], movie_id=["10", "Zardoz (1974)"])),
+            "added ratings row 1: unknown movie 'Zardoz (1974)'",
         ),
         (
             lambda g: g.add_ratings(frame(user_id=["eve"], movie_id=[10]), frame(user_id=["eve", "bob"])),

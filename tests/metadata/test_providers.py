@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gnnrec.data.titles import parse_title
 from gnnrec.errors import ConfigError
 from gnnrec.metadata import (
     AuthenticationError,
@@ -19,7 +20,6 @@ from gnnrec.metadata import (
     ServiceUnavailableError,
     Tmdb,
 )
-from gnnrec.metadata.matching import parse_title
 from tests.helpers.http_server import Reply, Server, image_bytes, json_reply
 from tests.helpers.movie_service import ALIEN, HEAT, SEVEN, TMDB_KEY, omdb, running_movie_service, tmdb
 

@@ -1,0 +1,136 @@
+"""Rules of `gnnrec.graph.titles`: which parts of a title stand for a movie, and which words are nearly the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rapidfuzz.distance import OSA
+
+from gnnrec.data.titles import (
+    MAX_YEAR_GAP,
+    content_words,
+    is_number,
+    is_second_title,
+    numbers_in,
+    segments,
+    title_words,
+    without_possessive,
+    without_series_number,
+)
+
+NEVER, IF_TYPED, ALWAYS = range(3)
+"""Whether a part of a title stands for the movie without a year."""
+
+
+def title_key(words: Sequence[str]) -> str:
+    """Return words without the blanks between them, so that "Spider-Man" is "Spiderman"; numbers stay apart."""
+    parts: list[str] = []
+    for word in words:
+        if parts and word[:1].isdecimal() and parts[-1][-1:].isdecimal():
+            parts.append(" ")
+        parts.append(word)
+    return "".join(parts)
+
+
+def title_parts(name: str) -> list[tuple[str, int, int, bool]]:
+    """Return the parts of a title that may stand for it.
+
+    Each with the year gap up to which it does, whether without a year, and whether it is a title by itself, which
+    other movies may have as well.
+    """
+    found: list[tuple[str, int, int, bool]] = []
+    pieces = segments(name)
+    for cut in range(1, len(pieces)):
+        front, back = ": ".join(pieces[:cut]), ": ".join(pieces[cut:])
+        if all(is_number(piece) for piece in pieces[cut:]):  # "The Godfather" is not "The Godfather: Part II"
+            continue
+        words, rest = title_words(front), title_words(back)
+        if is_second_title(name, front) or (len(words) > 1 and words[-1].isdecimal() and not numbers_in(rest)):
+            found.append((front, MAX_YEAR_GAP, ALWAYS, True))  # "Dr. Strangelove", "Terminator 2"
+        else:  # a year later it may be a sequel
+            is_distinct = len(content_words(words)) >= 2 and not numbers_in(rest)
+            found.append((front, 0, IF_TYPED if is_distinct else NEVER, False))
+        if len(content_words(rest)) >= 2 and not is_number(pieces[cut]):
+            found.append((back, MAX_YEAR_GAP, ALWAYS if is_number(pieces[cut - 1]) else IF_TYPED, False))
+        else:
+            found.append((back, 0, NEVER, False))
+    if (owned := without_possessive(name)) != name:
+        found.append((owned, 0, NEVER, True))
+    if (reduced := without_series_number(name)) is not None:
+        found.append((reduced, 0, NEVER, False))
+    return [part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part[0])))]
+
+
+def series_names(name: str) -> set[str]:
+    """Return the beginnings of a title that other movies may have, too."""
+    pieces = segments(name)
+    fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
+    return {front for front in fronts if not is_second_title(name, front) and _is_series(title_words(front))}
+
+
+def _is_series(words: tuple[str, ...]) -> bool:
+    """Return whether a title may be that of a series: not "Interview with the Vampire", "Meatballs III" or "2010"."""
+    return len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
+
+
+def _is_series_number(word: str) -> bool:
+    """Return whether a word is a number that a part of a series may have."""
+    return word.isdecimal() and len(word) < 3
+
+
+def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> int | None:
+    """Return how far apart two titles are that mean the same movie, None if they do not.
+
+    Parameters
+    ----------
+    one, other : tuple of str
+        Words of the titles.
+    gap : int or None
+        Difference of the years, if both are known.
+    """
+    if numbers_in(one) != numbers_in(other) and not (gap == 0 and _first_part(one) == _first_part(other)):
+        return None
+    mine, theirs = Counter(content_words(one)), Counter(content_words(other))
+    left, right = mine - theirs, theirs - mine
+    left_words = [word for word in one if left[word] and not word.isdecimal()]
+    right_words = [word for word in other if right[word] and not word.isdecimal()]
+    common = sum((mine & theirs).values())
+    if not left_words and not right_words:  # another order, other little words
+        return 1 if common >= (2 if gap is not None else 3) else None
+    if gap is None and Counter(one) - mine != Counter(other) - theirs:
+        return None
+    if len(left_words) == len(right_words) and len(left_words) <= 2:
+        pairs = list(zip(left_words, right_words, strict=True))
+        if all(_is_typo(a, b, common, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
+            return 1 + sum(OSA.distance(a, b) for a, b in pairs)
+        return None
+    if gap == 0 and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
+        short, long = (one, other) if len(one) < len(other) else (other, one)
+        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
+            return 5
+    return None
+
+
+def _first_part(words: tuple[str, ...]) -> list[str]:
+    """Return the numbers without a 1: the first part of a series may be called by its name alone."""
+    return [number for number in numbers_in(words) if number != "1"]
+
+
+def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
+    """Return whether two different words are probably the same, typed wrongly, beside `common` words of the titles."""
+    length = min(len(one), len(other))
+    if length < (8 if common == 0 else 5 if common == 1 else 3) or one[0] != other[0] or _is_inflected(one, other):
+        return False
+    return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
+
+
+def _is_inflected(one: str, other: str) -> bool:
+    """Return whether two words differ in their ending only: "thief" and "thieves", "live" and "living"."""
+    return one != other and _stem(one) == _stem(other)
+
+
+def _stem(word: str) -> str:
+    for ending in ("s", "e", "ing", "ed"):
+        word = word.removesuffix(ending) if len(word) > len(ending) + 2 else word
+    return f"{word[:-1]}f" if word.endswith("v") else word

@@ -1,0 +1,117 @@
+"""Which movies may be recommended: candidates, genres, years and number of ratings as one mask over the movies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnnrec._checks import check_integer, did_you_mean
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import Graph
+from gnnrec.typing import MovieInput
+
+
+def movie_nodes(graph: Graph, movies: Iterable[MovieInput], what: str, unknown: str = "error") -> list[int]:
+    """Return the nodes of movies given by id or title; `what` names the argument in messages."""
+    if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
+        raise DataError(f"{what} must be a list of movies, not {movies!r}")
+    return [node for node in graph.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
+
+
+def movie_mask(
+    graph: Graph,
+    *,
+    candidates: Iterable[MovieInput] | None = None,
+    exclude: Iterable[MovieInput] | None = None,
+    genres: str | Iterable[str] | None = None,
+    years: Any = None,
+    min_ratings: int = 0,
+    unknown: str = "error",
+) -> Tensor | None:
+    """Return which movies may be recommended, ``[num_movies]`` bool; None if all may.
+
+    The parameters are those of `gnnrec.recommend`.
+
+    Examples
+    --------
+    >>> movie_mask(graph, years=(1990, None), genres="drama").sum() <= movie_mask(graph, years=(1990, None)).sum()
+    tensor(True)
+    """
+    check_integer(0, min_ratings=min_ratings)
+    masks = []
+    if candidates is not None:
+        allowed = torch.zeros(graph.num_movies, dtype=torch.bool)
+        allowed[movie_nodes(graph, candidates, "candidates", unknown)] = True
+        masks.append(allowed)
+    if exclude is not None:
+        allowed = torch.ones(graph.num_movies, dtype=torch.bool)
+        allowed[movie_nodes(graph, exclude, "exclude", unknown)] = False
+        masks.append(allowed)
+    if genres is not None:
+        masks.append(_has_genre(graph, genres))
+    if years is not None:
+        masks.append(_is_of_years(graph, years))
+    if min_ratings:
+        counts = np.bincount(graph.dataset.rating_table.movie, minlength=graph.num_movies)
+        masks.append(torch.from_numpy(counts >= min_ratings))
+    return torch.stack(masks).all(0) if masks else None
+
+
+def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
+    wanted = genres.split("|") if isinstance(genres, str) else genres
+    if not isinstance(wanted, Iterable):
+        raise ConfigError(f"genres must be a genre or a list of them, not {genres!r}")
+    spellings = {str(genre).casefold(): str(genre) for genre in graph.genres}
+    names = set()
+    for genre in wanted:
+        name = str(genre).strip()
+        if name.casefold() not in spellings:
+            known = ", ".join(spellings.values()) or "none"
+            raise ConfigError(
+                f"unknown genre {name!r}{did_you_mean(name, spellings.values())}; the genres are: {known}"
+            )
+        names.add(spellings[name.casefold()])
+    if not names:
+        raise ConfigError("genres is an empty list; name a genre, or leave it out")
+    values = graph.dataset.movies["genres"].tolist()
+    return torch.tensor([isinstance(text, str) and not names.isdisjoint(text.split("|")) for text in values])
+
+
+def _is_of_years(graph: Graph, years: Any) -> Tensor:
+    first, last = parse_years(years)
+    values = graph.dataset.movies["year"].to_numpy(dtype="float64", na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        return torch.from_numpy((values >= first) & (values <= last))
+
+
+def parse_years(years: Any) -> tuple[float, float]:
+    """Return the first and the last of some years.
+
+    Examples
+    --------
+    >>> parse_years(1995), parse_years((1990, 1999)), parse_years("1990-1999"), parse_years("1990-")
+    ((1995, 1995), (1990, 1999), (1990, 1999), (1990, inf))
+    """
+    first: Any = years
+    last: Any = years
+    if isinstance(years, str):
+        front, dash, back = years.replace("–", "-").partition("-")
+        first, last = (text.strip() or None for text in ((front, back) if dash else (front, front)))
+        first, last = (int(text) if text is not None and text.isdecimal() else text for text in (first, last))
+        if first is None and last is None:
+            first = last = years
+    elif isinstance(years, range):
+        first, last = (years[0], years[-1]) if len(years) else (1, 0)
+    elif isinstance(years, (tuple, list)) and len(years) == 2:
+        first, last = years
+    for year in (first, last):
+        if not (year is None or (isinstance(year, (int, np.integer)) and not isinstance(year, bool))):
+            raise ConfigError(f"years must be a year, (first, last) or text such as 1990-1999, not {years!r}")
+    first, last = -np.inf if first is None else int(first), np.inf if last is None else int(last)
+    if first > last:
+        raise ConfigError(f"years must not end before they begin: {years!r}")
+    return first, last
