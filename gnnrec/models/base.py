@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gnnrec import _torch
 from gnnrec._checks import check_integer
-from gnnrec._torch import pick_device, stable_topk
+from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import evaluate
@@ -201,7 +201,7 @@ class Recommender(ABC):
         Raises
         ------
         DataError
-            A user or movie is unknown.
+            A user or movie is unknown, or a score is NaN.
         ConfigError
             `k` is below 1.
 
@@ -221,6 +221,7 @@ class Recommender(ABC):
         parts = []
         for start, chunk in _chunks(batch):
             scores = self.score(chunk).cpu()
+            check_scores(scores, self.name, names[start : start + chunk.num_users].tolist)
             scores = scores.clone() if exclude_seen or allowed is not None else scores
             if exclude_seen:
                 scores[chunk.user_index, chunk.movie_index] = -torch.inf
@@ -293,6 +294,9 @@ class Recommender(ABC):
             unit = self.unit_similarity_embeddings
             similarity = unit @ unit[node]
             similarity[node] = -torch.inf
+        if similarity.isnan().any():
+            title = self.graph.dataset.movies["title"].iloc[int(similarity.isnan().int().argmax())]
+            raise DataError(f"the model {self.name!r} has NaN embeddings, of {title!r} for one; they cannot be compared")
         if (allowed := _candidate_mask(self.graph, candidates)) is not None:
             similarity[~allowed] = -torch.inf
         values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
@@ -388,8 +392,9 @@ def _fitted(model: Any) -> Recommender:
 
 
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
-    for start in range(0, users.num_users, _torch.CHUNK_SIZE):
-        yield start, users.slice(start, min(start + _torch.CHUNK_SIZE, users.num_users))
+    step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
+    for start in range(0, users.num_users, step):
+        yield start, users.slice(start, min(start + step, users.num_users))
 
 
 def _candidate_mask(graph: Graph, candidates: Iterable[MovieInput] | None) -> Tensor | None:
