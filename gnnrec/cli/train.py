@@ -102,7 +102,7 @@ def train(
             _keep_split(data, out)
             if isinstance(stop, FloatingPointError):
                 raise
-            if (out / "checkpoint.pt").exists():
+            if (out / "checkpoint.safetensors").exists():
                 _draw_training(out)
                 say(f"\nstopped; the best epoch so far is in {out}, --resume continues")
             else:
@@ -111,7 +111,7 @@ def train(
         _keep_split(data, out)
         if isinstance(data, Split):
             results = compare({model: fitted}, data, fit_seconds={model: seconds})
-            fitted.with_report(test=results).save(out, keep=["checkpoint.pt", "split"])
+            fitted.with_report(test=results).save(out, keep=["checkpoint.safetensors", "split"])
             show(results_table(results), title=f"{data.name}, {data.protocol}")
             say_protocol(results[0]["protocol"])
         _draw_training(out)

@@ -25,7 +25,7 @@ from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, make_encoder
-from gnnrec.models.storage import write_weights
+from gnnrec.models.storage import write_run, write_weights
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
 from gnnrec.registry import register_model
 from gnnrec.splitting import Split, random_split, temporal_split
@@ -89,7 +89,7 @@ class GNN(BaseEstimator):
                 raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
         elif run_dir is not None:  # loadable before the first epoch; nothing of an earlier run stays
-            RecGraph(graph, config, ridge.refit(encoder)).save(run_dir)
+            write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
         if split.valid.empty:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=3)
 

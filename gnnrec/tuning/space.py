@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 
-from gnnrec.config import find_config, read_yaml
+from gnnrec.config import YAML_ERRORS, find_config, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import METRICS
@@ -206,7 +206,7 @@ class SearchSpace:
                 raise ConfigError(f"{key} is varied by the study; remove it from the space to set it")
             try:
                 _set(given, key, yaml.safe_load(text))
-            except yaml.YAMLError:
+            except YAML_ERRORS:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         merged, inactive = _merge(self._all_values(), given, self.parameters, self.tunable, "config")
         return replace(self, base=self.tunable.make_config(merged, "config"), inactive=inactive)
