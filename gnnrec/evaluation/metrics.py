@@ -209,7 +209,12 @@ def genre_diversity(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     >>> genre_diversity(torch.tensor([[0, 1, 2], [0, 2, -1]]), catalog)
     tensor([0.5000,    nan])
     """
-    return torch.cat([_genre_diversity(part, catalog.genres) for part in lists.split(max(1, MAX_PAIRS // max(1, lists.size(1) ** 2)))])
+    return torch.cat(
+        [
+            _genre_diversity(part, catalog.genres)
+            for part in lists.split(max(1, MAX_PAIRS // max(1, lists.size(1) ** 2)))
+        ]
+    )
 
 
 def _genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:

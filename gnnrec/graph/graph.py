@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
+from gnnrec._pyg import HeteroData
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.graph.movies import (
     GENRES,

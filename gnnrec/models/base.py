@@ -29,7 +29,7 @@ from gnnrec.splitting import Split
 from gnnrec.typing import Hyperparameters, MovieInput, UserInput
 
 if TYPE_CHECKING:
-    from torch_geometric.data import HeteroData
+    from gnnrec._pyg import HeteroData
 
 
 class Recommender(ABC):
@@ -296,7 +296,9 @@ class Recommender(ABC):
             similarity[node] = -torch.inf
         if similarity.isnan().any():
             title = self.graph.dataset.movies["title"].iloc[int(similarity.isnan().int().argmax())]
-            raise DataError(f"the model {self.name!r} has NaN embeddings, of {title!r} for one; they cannot be compared")
+            raise DataError(
+                f"the model {self.name!r} has NaN embeddings, of {title!r} for one; they cannot be compared"
+            )
         if (allowed := _candidate_mask(self.graph, candidates)) is not None:
             similarity[~allowed] = -torch.inf
         values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))

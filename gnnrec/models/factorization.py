@@ -403,7 +403,9 @@ class NeuMFModel(TransductiveModel):
         """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
         width = self.graph.num_movies * max(self.estimator.layers)  # type: ignore[attr-defined]
         with torch.no_grad():
-            parts = [self.network.all_logits(part) for part in self.user_rows(users).split(rows_per_chunk(width, CHUNK))]
+            parts = [
+                self.network.all_logits(part) for part in self.user_rows(users).split(rows_per_chunk(width, CHUNK))
+            ]
         return lowest_for_added(torch.cat(parts), self.graph.num_movies)
 
     def with_graph(self, graph: Graph) -> Self:

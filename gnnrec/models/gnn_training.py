@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gnnrec._progress import training_bar
+from gnnrec._seeded import Seeded
 from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset
@@ -168,8 +169,7 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
     """Return the tensors of the training graph and the state before the first epoch, which depends on the seed."""
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.from_graph(graph, device)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
-        torch.manual_seed(config.train.seed)
+    with Seeded(config.train.seed):
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":

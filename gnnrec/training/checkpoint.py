@@ -134,4 +134,6 @@ class TrainingState:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[tuple[str, Tensor]]:
     """Return the tensors whose names start with `prefix` and a dot, without it."""
-    return ((name.removeprefix(f"{prefix}."), value) for name, value in tensors.items() if name.startswith(f"{prefix}."))
+    return (
+        (name.removeprefix(f"{prefix}."), value) for name, value in tensors.items() if name.startswith(f"{prefix}.")
+    )

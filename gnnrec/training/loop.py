@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gnnrec._progress import training_bar
+from gnnrec._seeded import Seeded
 from gnnrec.config import Settings
 from gnnrec.graph import Graph
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
@@ -148,9 +149,8 @@ class FitRun:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """Seed what PyTorch draws inside the block, in this thread alone; yield another generator of the same seed."""
+    with Seeded(seed):
         yield torch.Generator().manual_seed(seed)
 
 

@@ -22,8 +22,7 @@ from gnnrec import Config, DataError, Dataset, RecGraph, fit, load, load_rating_
 from gnnrec import _io as io
 from gnnrec.config import RatingConfig
 from gnnrec.datasets import make_sample
-from gnnrec.models import Popularity
-from gnnrec.models import storage
+from gnnrec.models import Popularity, storage
 from gnnrec.ratings.fit import fit_rating_model
 
 FAST = ["train.epochs=1", "model.embedding_dim=4"]
@@ -145,7 +144,9 @@ def test_everything_is_written_through(models: list[RecGraph], tmp_path: Path, m
     """A power failure after a save must not leave empty files: each is synced before the rename, the folder after."""
     events: list[str] = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name), fsync(fd)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (events.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name), fsync(fd))
+    )
     exchange = io._exchange
     monkeypatch.setattr(io, "_exchange", lambda one, other: (events.append("exchange"), exchange(one, other))[1])
     if not Path("/proc/self/fd").exists():
@@ -229,13 +230,26 @@ def test_columns_of_any_values(dataset: Dataset, tmp_path: Path) -> None:
     assert found["times"] == ["2001-01-01 00:00:00"]
     assert found["arrays"] == [[1, 2], [[3.5]]]
     assert found["nested"] == {"a": [1, 2], "b": [None, None]}
-    assert (found["dates"], found["decimals"], found["numbers"], found["bytes"]) == ("2001-02-03", "1.50", 0.5, "b'\\xff'")
+    assert (found["dates"], found["decimals"], found["numbers"], found["bytes"]) == (
+        "2001-02-03",
+        "1.50",
+        0.5,
+        "b'\\xff'",
+    )
     assert pd.isna(found["missing"])
 
 
 def test_reports_of_any_values(dataset: Dataset, tmp_path: Path) -> None:
-    model = Popularity().fit(dataset).with_report(
-        loss=np.float32(0.25), path=Path("a"), values=torch.tensor([1, 2]), when=datetime.date(2001, 1, 1), nan=float("nan")
+    model = (
+        Popularity()
+        .fit(dataset)
+        .with_report(
+            loss=np.float32(0.25),
+            path=Path("a"),
+            values=torch.tensor([1, 2]),
+            when=datetime.date(2001, 1, 1),
+            nan=float("nan"),
+        )
     )
     run = model.save(tmp_path / "run")
     expected = {"loss": 0.25, "path": "a", "values": [1, 2], "when": "2001-01-01", "nan": None}

@@ -59,7 +59,9 @@ def test_before_the_first_epoch(tmp_path: Path) -> None:
     make_state().write(tmp_path, "print")
     other = make_state(3)
     other.read(tmp_path, "print")
-    assert other.best_score == float("-inf") and torch.equal(other.generator.get_state(), make_state().generator.get_state())
+    assert other.best_score == float("-inf") and torch.equal(
+        other.generator.get_state(), make_state().generator.get_state()
+    )
 
 
 def test_another_fingerprint(tmp_path: Path) -> None:
@@ -90,7 +92,9 @@ def test_a_pickle_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("change", "message"),
     [({"format": 99}, "layout 99"), ({"epoch": None}, "damaged"), ({"param_groups": []}, "damaged")],
 )
-def test_a_changed_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str) -> None:
+def test_a_changed_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
+) -> None:
     dumps = json.dumps
     monkeypatch.setattr(checkpoint.json, "dumps", lambda content: dumps({**content, **change}))
     make_state().write(tmp_path, "print")
