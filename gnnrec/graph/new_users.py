@@ -23,7 +23,7 @@ def parse_rating(movie: Any, value: Any) -> float:
     """Return a rating; a `DataError` unless it is a finite number."""
     try:
         rating = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rating = float("nan")
     if not np.isfinite(rating):
         raise DataError(f"the rating of {movie!r} is {value!r}; give a finite number")
@@ -49,9 +49,9 @@ def parse_age(value: Any) -> float:
         return float("nan")
     try:
         age = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         age = -1.0
-    if age < 0 or age > MAX_AGE:
+    if not (0 <= age <= MAX_AGE or np.isnan(age)):
         raise DataError(f"age {value!r} is not between 0 and {MAX_AGE} years")
     return age
 

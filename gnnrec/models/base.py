@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -406,6 +406,8 @@ def _candidate_mask(graph: Graph, candidates: Iterable[MovieInput] | None) -> Te
     if isinstance(candidates, (str, bytes)) or not isinstance(candidates, Iterable):
         raise DataError(f"candidates must be a list of movies, not {candidates!r}")
     wanted = list(candidates)
+    if odd := [movie for movie in wanted if not isinstance(movie, Hashable)]:
+        raise DataError(f"candidates must be ids or titles of movies, not {odd[0]!r}")
     # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
     nodes = graph.ids["movie"].get_indexer(pd.Index(wanted, dtype=object)).tolist()
     mask[[node if node >= 0 else graph.movie_node(movie) for node, movie in zip(nodes, wanted, strict=True)]] = True
