@@ -45,7 +45,7 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns
     -------
     values, columns : Tensor
-        ``[n, min(k, m)]``. A row with fewer than `k` scores above ``-inf`` ends in ``-inf``.
+        ``[n, min(k, m)]``.
 
     Examples
     --------
@@ -57,8 +57,7 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k == 0:
         return values, columns
     limit = values[:, -1:]
-    # Ties at the cut. Columns of -inf are masked: which of them fill a row does not matter.
-    tied = ((scores >= limit).sum(1) > k) & (limit.squeeze(1) > -torch.inf)
+    tied = (scores >= limit).sum(1) > k
     for rows in torch.nonzero(tied).squeeze(1).split(max(1, MAX_TIED // scores.size(1))):
         some, least = scores[rows], limit[rows]
         equal = some == least

@@ -253,6 +253,11 @@ def _negative_pairs(
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
     rows = _clean(frame, name)
+    # Other users are ignored. Ids of another type are no other users.
+    is_number = rows["user_id"].dtype == "int64"
+    if is_number != graph.dataset.user_ids.are_numbers:
+        mine, theirs = ("whole numbers", "text") if is_number else ("text", "whole numbers")
+        raise DataError(f"user_id is {mine} but {theirs} in the graph; use the same type in both", at=(name, None))
     movies = graph.movie_nodes(rows["movie_id"])
     row_of = torch.full((graph.num_users + 1,), -1)  # the last entry is for unknown users, whose index is -1
     row_of[users] = torch.arange(len(users))

@@ -239,6 +239,10 @@ class Graph:
         """Return the node of each user id, ``[n]`` int64; an unknown one is a `DataError`."""
         return self._user_vocabulary.nodes(user_ids)
 
+    def check_user_type(self, user_ids: Iterable[Any]) -> None:
+        """Raise a `DataError` for the first user id that is unknown only because it is text, or is not text."""
+        self._user_vocabulary.check_type(user_ids)
+
     def movie_nodes(self, movie_ids: Iterable[Any]) -> Tensor:
         """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""
         return self._movie_vocabulary.nodes(movie_ids)

@@ -48,6 +48,31 @@ class Vocabulary:
             raise self._unknown(wanted.tolist()[int(np.argmin(nodes))])
         return torch.from_numpy(nodes.astype(np.int64))
 
+    def check_type(self, ids: Iterable[Any]) -> None:
+        """Raise a `DataError` for the first id that is unknown only because it is text, or is not text.
+
+        Examples
+        --------
+        >>> vocabulary = Vocabulary("user", IdIndex(pd.Index([1, 2])), "add it")
+        >>> vocabulary.check_type([2, "ann", 7])
+        >>> vocabulary.check_type(["2"])
+        Traceback (most recent call last):
+            ...
+        gnnrec.errors.DataError: user '2' is text, but the user ids of the graph are whole numbers; convert yours
+        """
+        are_numbers = self.ids.are_numbers
+        for one in ids:
+            is_text = isinstance(one, str)
+            if is_text != are_numbers:
+                continue
+            twin = _as_integer(one) if is_text else str(one)
+            if twin in self._by_id:
+                mine, theirs = ("text", "whole numbers") if is_text else ("no text", "text")
+                raise DataError(
+                    f"{self.node_type} {one!r} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
+                    "convert yours"
+                )
+
     def node(self, name: Any) -> int:
         """Return the node with this id or, if there is none, with this title."""
         if not isinstance(name, Hashable):
@@ -99,6 +124,13 @@ class Vocabulary:
         suggestions = self._close(name) if isinstance(name, str) else ""
         question = f"; did you mean {suggestions}?" if suggestions else ""
         return DataError(f"{self.node_type} {name!r} is not in the graph; {self.hint}{question}")
+
+
+def _as_integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def distinct_values(values: pd.Series, separator: str | None = None, min_rows: int = 1) -> pd.Index:
