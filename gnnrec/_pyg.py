@@ -1,7 +1,7 @@
 """Classes of PyG, imported without its warnings.
 
-The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. For callers who turn warnings into errors
-PyG, and with it gnnrec, could not be imported. Their filters stay as they are.
+The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. Callers who turn warnings into errors
+could not import PyG, nor gnnrec. Their filters stay as they are.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ and restore it would be wrong as soon as two threads do so at once, and would ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,8 +16,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 IN_PLACE = ("uniform_", "normal_", "bernoulli_", "random_", "exponential_", "cauchy_", "geometric_", "log_normal_")
-FACTORIES = ("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like")
-FACTORIES += ("randn_like", "randint_like", "rrelu", "gumbel_softmax", "multi_head_attention_forward")
+FACTORIES = (
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"),
+    *("rand_like", "randn_like", "randint_like", "rrelu", "gumbel_softmax", "multi_head_attention_forward"),
+)
 INITIALIZERS = tuple(name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_"))
 RANDOM = frozenset((*IN_PLACE, *FACTORIES, *INITIALIZERS))
 """Names of the functions that may draw; those with "dropout" in their names do, too."""
@@ -66,7 +68,7 @@ class Seeded(TorchFunctionMode):
             return func(*args, **kwargs)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _may_draw(func: Callable[..., Any]) -> bool:
     name = getattr(func, "__name__", "")
     return name in RANDOM or "dropout" in name or name == ATTENTION
@@ -76,7 +78,7 @@ class _Draws(TorchDispatchMode):
     """Gives every operation that takes a generator, and was given none, the one of its device."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seed = seed
         self._generators: dict[torch.device, torch.Generator] = {}
 

@@ -216,7 +216,9 @@ def test_resuming_equals_never_having_stopped(
     resumed = quick(small, override, run_dir=tmp_path / "run", resume=True)
     assert_same_training(resumed, whole)
     assert_same_training(load(tmp_path / "run"), load(tmp_path / "whole"))
-    assert files_in(tmp_path / "run") == files_in(tmp_path / "whole") == RUN | {"checkpoint.safetensors", "training.png"}
+    assert (
+        files_in(tmp_path / "run") == files_in(tmp_path / "whole") == RUN | {"checkpoint.safetensors", "training.png"}
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"run", "whole"}
 
 

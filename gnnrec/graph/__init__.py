@@ -3,7 +3,7 @@
 from gnnrec.graph.graph import Graph
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
-from gnnrec.graph.transitions import transition_counts
+from gnnrec.graph.transitions import add_transitions, transition_counts
 from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "NewUser",
     "UserBatch",
     "UserProfiles",
+    "add_transitions",
     "encode_users",
     "transition_counts",
 ]

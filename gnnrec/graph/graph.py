@@ -26,7 +26,6 @@ from gnnrec.graph.movies import (
     attribute_values,
     warn_unknown_attributes,
 )
-from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
 
@@ -174,8 +173,8 @@ class Graph:
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`, with every relation in both directions.
 
-        If ratings have timestamps, movies are also linked by ``("movie", "followed_by", "movie")`` with a ``count``;
-        see `gnnrec.graph.transition_counts`.
+        Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
+        links between movies that were rated one after the other.
         """
         data, users = HeteroData(), self.users
         data[USER].x, data[MOVIE].x = users.x, self.movies.x
@@ -188,9 +187,6 @@ class Graph:
             attribute = MOVIE_ATTRIBUTES[column]
             _add_relation(data, (MOVIE, attribute.relation, attribute.node_type), ends)
         _add_relation(data, (USER, "works_as", OCCUPATION), users.occupation)
-        if self.has_times:
-            source, target, count = transition_counts(users)
-            _add_relation(data, (MOVIE, "followed_by", MOVIE), (source, target), count=count)
         return data
 
     @cached_property

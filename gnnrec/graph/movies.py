@@ -233,7 +233,8 @@ class NewMovie:
 def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
     if values is None or isinstance(values, str):
         return values
-    names = list(values) if isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping)) else [values]
+    is_list = isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping))
+    names: list[Any] = list(values) if is_list else [values]
     if wrong := [name for name in names if not isinstance(name, str)]:
         raise DataError(f"{column} must be a text or a list of texts, not {wrong[0]!r}")
     return "|".join(names)

@@ -167,7 +167,8 @@ def _is_ratings(series: pd.Series) -> bool:
     if is_default != pd.api.types.is_float_dtype(series.dtype):
         return not is_default
     raise DataError(
-        "a series of users may be user ids or ratings by movie; pass series.tolist() for ids, series.to_dict() for ratings"
+        "a series of users may be user ids or ratings by movie; pass series.tolist() for ids, series.to_dict() for "
+        "ratings"
     )
 
 

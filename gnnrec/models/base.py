@@ -151,8 +151,8 @@ class Recommender(ABC):
         path : str or Path
             The folder. If it exists it must be a saved run, which is replaced.
         keep : iterable of str
-            Files of the replaced run to keep: ``"checkpoint.safetensors"``, ``"split"``. Files that are not part of a run always
-            stay.
+            Files of the replaced run to keep: ``"checkpoint.safetensors"``, ``"split"``. Files that are not part of a
+            run always stay.
 
         Returns
         -------

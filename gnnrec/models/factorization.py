@@ -23,7 +23,7 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded, trained_users
 
 CHUNK = 64
-"""Users that `NeuMF` scores at once, if there are not too many movies: each has an activation of every layer for each."""
+"""Users that `NeuMF` scores at once, or fewer with many movies: each has an activation of every layer for each."""
 
 
 class TransductiveModel(Recommender):

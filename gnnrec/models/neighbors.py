@@ -215,8 +215,8 @@ class SLIM(ItemSimilarityEstimator):
         )
         if distance > self.tolerance:
             warnings.warn(
-                f"slim did not converge in {self.iterations} iterations: its relative residual is {distance:.1g}, above "
-                f"the tolerance of {self.tolerance:g}; raise iterations",
+                f"slim did not converge in {self.iterations} iterations: its relative residual is {distance:.1g}, "
+                f"above the tolerance of {self.tolerance:g}; raise iterations",
                 stacklevel=2,
             )
         return weights

@@ -232,7 +232,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         values = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {list(values.shape)}".encode())
         if values.numel():
-            digest.update(memoryview(values.view(-1).view(torch.uint8).numpy()))
+            digest.update(values.view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -299,7 +299,7 @@ class _ByModality(nn.ModuleDict):
         return name in self._names
 
     def __getitem__(self, name: str) -> nn.Module:
-        return self._modules[self._names[name]]  # type: ignore[return-value]
+        return self._modules[self._names[name]]
 
 
 class NodeEncoder(nn.Module):

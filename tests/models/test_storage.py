@@ -144,9 +144,7 @@ def test_everything_is_written_through(models: list[RecGraph], tmp_path: Path, m
     """A power failure after a save must not leave empty files: each is synced before the rename, the folder after."""
     events: list[str] = []
     fsync = os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: (events.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name), fsync(fd))
-    )
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(Path(f"/proc/self/fd/{fd}").readlink().name), fsync(fd)))
     exchange = io._exchange
     monkeypatch.setattr(io, "_exchange", lambda one, other: (events.append("exchange"), exchange(one, other))[1])
     if not Path("/proc/self/fd").exists():
@@ -181,7 +179,7 @@ def test_a_run_in_training_takes_new_weights(models: list[RecGraph], tmp_path: P
     other = Config().override([*FAST, "train.seed=2"])
     stranger = fit(models[0].dataset, config=other, progress=False).save(tmp_path / "stranger")
     (run / "weights.safetensors").write_bytes((stranger / "weights.safetensors").read_bytes())
-    with pytest.raises(DataError, match="weights.safetensors was changed"):
+    with pytest.raises(DataError, match=r"weights\.safetensors was changed"):
         load(run)
 
 

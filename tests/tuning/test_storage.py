@@ -248,9 +248,7 @@ def test_only_the_torn_line_is_cut(tmp_path: Path, before: bytes, length: int) -
 
 
 @pytest.mark.parametrize("kind", ["journal", "database"])
-def test_a_worker_killed_while_it_creates_the_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_worker_killed_while_it_creates_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """The name of the study can be used all the same."""
     monkeypatch.setattr(storage, "CREATION_TIMEOUT", 0.1)
     where = tmp_path / "journal" if kind == "journal" else f"sqlite:///{tmp_path / 'study.db'}"
