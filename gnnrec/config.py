@@ -391,7 +391,7 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
         The text is not YAML, or no mapping.
     """
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
@@ -401,7 +401,21 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
-    return values or {}
+    return _with_text_keys(values or {})
+
+
+def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
+    return {str(key): _with_text_keys(one) if isinstance(one, dict) else one for key, one in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells the line of a value that cannot be converted, such as the date 2001-99-99."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
 
 
 def _no_config(path: Path) -> str:

@@ -398,12 +398,14 @@ def _stored_encoder(embeddings: ContentEmbeddings, modality: str, device: str) -
     name, _, details = embeddings.description.partition(", ")
     remedy = f"name the encoder, e.g. {_EXAMPLES[modality]}"
     try:
+        if name == "auto":
+            raise ConfigError("auto is no encoder that embeddings were made with")
         found = get_encoder(name, modality, device=device)
     except ConfigError:
         raise ConfigError(f"{embeddings!r} does not tell its {modality} encoder; {remedy}") from None
     if LOCAL_FILES in details:
         raise ConfigError(f"{found.name} was loaded from local files whose path is not stored; {remedy}")
-    if found.is_local or name == "auto":
+    if found.is_local:
         raise ConfigError(f"{embeddings!r} names local files as its encoder, which are not read unasked; {remedy}")
     return found
 

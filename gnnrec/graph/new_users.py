@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ def parse_rating(movie: Any, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         rating = float("nan")
     if not np.isfinite(rating):
-        raise DataError(f"the rating of {movie!r} is {value!r}; give a finite number")
+        raise DataError(f"the rating of {movie!r} is {reprlib.repr(value)}; give a finite number")
     return rating
 
 
@@ -38,7 +39,7 @@ def parse_time(movie: Any, value: Any) -> float:
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {movie!r} is {value!r}; give seconds since 1970, a datetime, or text such as 2001-03-09T12:00"
+            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as 2001-03-09T12:00"
         )
     return seconds
 
@@ -52,7 +53,7 @@ def parse_age(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         age = -1.0
     if not (0 <= age <= MAX_AGE or np.isnan(age)):
-        raise DataError(f"age {value!r} is not between 0 and {MAX_AGE} years")
+        raise DataError(f"age {reprlib.repr(value)} is not between 0 and {MAX_AGE} years")
     return age
 
 
