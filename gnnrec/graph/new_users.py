@@ -39,7 +39,8 @@ def parse_time(movie: Any, value: Any) -> float:
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as 2001-03-09T12:00"
+            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as "
+            "2001-03-09T12:00"
         )
     return seconds
 
