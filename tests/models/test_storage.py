@@ -109,6 +109,7 @@ def test_replaced_between_two_reads(models: list[RecGraph], tmp_path: Path, monk
     assert (model.report, model.config.train.seed, total(model)) == ({"seed": 1}, 1, total(models[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exchange", [True, False])
 @pytest.mark.parametrize("killed_at", [1, 2])
 def test_killed_between_two_renames(
