@@ -127,9 +127,10 @@ def write_run(
         digests |= {name: _digest((folder / name).read_bytes()) for name in TEXTS}
         generation = _digest("".join(digests[name] for name in (CONFIG, NODES, EDGES)).encode())
         weights = _plain_tensors(model.state())
+        digest = tensors_digest(weights)
         if not in_training:
-            digests[WEIGHTS] = tensors_digest(weights)
-        (folder / WEIGHTS).write_bytes(_pack(weights, generation))
+            digests[WEIGHTS] = digest
+        (folder / WEIGHTS).write_bytes(_pack(weights, generation, digest))
         header = {
             "format": FORMAT,
             "model": model.name,
@@ -152,7 +153,8 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
     header = read_header(folder)
     if header["digests"].pop(WEIGHTS, None) is not None:  # a run that is resumed is in training again
         write_atomic(folder / HEADER, json.dumps(header, ensure_ascii=False, indent=2).encode())
-    write_atomic(folder / WEIGHTS, _pack(_plain_tensors(weights), header["generation"]))
+    plain = _plain_tensors(weights)
+    write_atomic(folder / WEIGHTS, _pack(plain, header["generation"], tensors_digest(plain)))
 
 
 def read_run(path: str | Path) -> Run:
@@ -227,7 +229,7 @@ def _open(path: Path) -> Any:
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a digest of tensors with their names and shapes."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         values = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {list(values.shape)}".encode())
@@ -240,8 +242,8 @@ def _plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _pack(tensors: Mapping[str, Tensor], generation: str) -> bytes:
-    return bytes(save(dict(tensors), {"generation": generation, "digest": tensors_digest(tensors)}))
+def _pack(tensors: Mapping[str, Tensor], generation: str, digest: str) -> bytes:
+    return save(dict(tensors), {"generation": generation, "digest": digest})
 
 
 def _unpack(file: Any, generation: str, digest: str | None, name: str) -> dict[str, Tensor]:
@@ -257,7 +259,7 @@ def _unpack(file: Any, generation: str, digest: str | None, name: str) -> dict[s
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
 def _write_graph(graph: Graph, folder: Path) -> str:
