@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     split.to_folder(out / "split")
     model.with_report(dataset=dataset.name, protocol=split.protocol, test=results).save(
-        out, keep=["checkpoint.pt", "split"]
+        out, keep=["checkpoint.safetensors", "split"]
     )
     training_curve(model.history, title=dataset.name, path=out / "training.png")
     print(f"\nThe run on {dataset.name} is saved in {out} (training curve: {out / 'training.png'})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
+import sys
 from typing import Any
 
 __version__ = "0.2.0"
@@ -17,8 +17,19 @@ __version__ = "0.2.0"
 # cores. This must be set before PyTorch is loaded; a value of your own is kept.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated.
-warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+
+def _compute_in_one_thread() -> None:
+    """Make PyTorch usable after a fork: of the threads that computed before it, none exists in the child.
+
+    OpenMP would wait for them for ever. With one thread it does not need them.
+    """
+    set_num_threads = getattr(sys.modules.get("torch"), "set_num_threads", None)
+    if set_num_threads is not None:
+        set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_compute_in_one_thread)
 
 _MODULES = {
     "gnnrec.benchmarking": ("BenchmarkReport", "benchmark"),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import json
+import math
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Container, Iterable, Iterator
+import threading
+from collections.abc import Container, Iterable, Iterator, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +21,73 @@ from gnnrec.errors import DataError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old or the new content."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file so that a reader sees either the old or the new content, also after a power failure."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
-        partial.write_bytes(data)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
+        sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Write a file or a folder through to the disk; where the system cannot do that for folders, do nothing."""
+    is_folder = path.is_dir()
+    try:
+        descriptor = os.open(path, os.O_RDONLY if is_folder or os.name != "nt" else os.O_RDWR)
+    except OSError:
+        if not is_folder:
+            raise
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not is_folder and error.errno != errno.EINVAL:  # a file system without fsync
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2), encoding="utf-8")
+    """Write a value as indented JSON; see `to_plain`."""
+    path.write_text(json.dumps(to_plain(value), ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value in the types of JSON: missing values are null, and what JSON does not know becomes text.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> to_plain({1: (2, float("nan")), "when": [datetime.date(2001, 1, 1)], "tags": {"b", "a"}})
+    {'1': [2, None], 'when': ['2001-01-01'], 'tags': ['a', 'b']}
+    """
+    if isinstance(value, (str, bool)) or value is None:
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(one) for key, one in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((to_plain(one) for one in value), key=str)
+    if isinstance(value, (list, tuple)):
+        return [to_plain(one) for one in value]
+    if hasattr(value, "tolist"):  # arrays, tensors, series and numbers of NumPy
+        plain = value.tolist()
+        return str(value) if plain is value else to_plain(plain)
+    text = str(value)
+    return None if text in ("NaT", "<NA>") else text
 
 
 @contextlib.contextmanager
@@ -62,6 +118,8 @@ def new_folder(
     if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
         raise DataError(f"{path} exists and is not a {kind}; choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists() and (replaced := find_replaced(target, header)) is not None:
+        replaced.rename(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")
     try:
@@ -72,11 +130,43 @@ def new_folder(
             if kept and not (temporary / entry.name).exists():
                 copy = shutil.copytree if entry.is_dir() else shutil.copy2
                 copy(entry, temporary / entry.name)
-        if target.exists():
+        for written in (*temporary.rglob("*"), temporary):
+            if not written.is_symlink():
+                sync(written)
+        if target.exists() and not _exchange(temporary, target):
             target.rename(old)
-        temporary.rename(target)
+        if not target.exists():
+            temporary.rename(target)
+        sync(target.parent)
     finally:
         if old.exists() and not target.exists():  # interrupted between the two renames: undo the first
             old.rename(target)
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def find_replaced(path: str | Path, header: str) -> Path | None:
+    """Return the folder that `path` was before a process died while it replaced it, None if `path` is there.
+
+    `new_folder` exchanges two folders at once where the system can. Elsewhere there is a moment in which only the
+    replaced folder exists, under a temporary name.
+    """
+    target = Path(path).resolve()
+    if target.exists() or not target.parent.is_dir():
+        return None
+    found = [old for old in target.parent.glob(f".{glob.escape(target.name)}.*.old") if (old / header).exists()]
+    return max(found, key=lambda old: old.stat().st_mtime, default=None)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in a single step; return False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 
 CHUNK_SIZE = 1024
-"""Users scored at once; bounds memory to ``CHUNK_SIZE * num_movies`` floats."""
+"""Users scored at once, if there are not too many movies; see `rows_per_chunk`."""
+MAX_SCORES = 1024 * 65_536
+"""Scores computed at once; 256 MB."""
+MAX_TIED = 4_000_000
+"""Scores among which ties are resolved at once."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -51,13 +58,13 @@ def ridge_gram(x: Tensor, reg: float | Tensor) -> Tensor:
 def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` largest values of each row and their columns; equal values are in column order.
 
-    `torch.topk` leaves the order of ties open. It is used to find the k-th value; only values at or above it are then
-    sorted stably.
+    `torch.topk` leaves the choice among ties open. It only finds the k-th value here; of the columns that are equal to
+    it, the first ones are taken. Memory is a few times that of `scores`, whatever the number of ties.
 
     Parameters
     ----------
     scores : Tensor
-        ``[n, m]``.
+        ``[n, m]``, not NaN; masked scores are ``-inf``.
     k : int
 
     Returns
@@ -71,9 +78,46 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     [[1, 2]]
     """
     k = min(k, scores.size(1))
-    limit = scores.topk(k, dim=1).values[:, -1:]
-    width = int((scores >= limit).sum(1).max())
-    # All columns tied with the k-th value, in column order: a stable sort then keeps that order among ties.
-    columns = scores.topk(width, dim=1).indices.sort(dim=1).values
+    values, columns = scores.topk(k, dim=1)
+    if k == 0:
+        return values, columns
+    limit = values[:, -1:]
+    tied = (scores >= limit).sum(1) > k
+    for rows in torch.nonzero(tied).squeeze(1).split(max(1, MAX_TIED // scores.size(1))):
+        some, least = scores[rows], limit[rows]
+        equal = some == least
+        room = k - (some > least).sum(1, keepdim=True)
+        chosen = (some > least) | (equal & (equal.cumsum(1, dtype=torch.int32) <= room))
+        columns[rows] = chosen.nonzero()[:, 1].view(-1, k)
+    columns = columns.sort(dim=1).values
     values, order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    return values[:, :k], columns.gather(1, order)[:, :k]
+    return values, columns.gather(1, order)
+
+
+def rows_per_chunk(width: int, most: int) -> int:
+    """Return how many rows of `width` values to compute at once: `most`, or fewer if they are wide.
+
+    Examples
+    --------
+    >>> rows_per_chunk(3_000, 1024), rows_per_chunk(1_000_000, 1024)
+    (1024, 67)
+    """
+    return max(1, min(most, MAX_SCORES // max(1, width)))
+
+
+def check_scores(scores: Tensor, model: str, users: Callable[[], list[Any]]) -> None:
+    """Raise a `DataError` if a score is NaN.
+
+    Parameters
+    ----------
+    scores : Tensor
+        ``[num_users, num_movies]``.
+    model : str
+        Name of the model, for the message.
+    users : callable
+        Returns the ids of the users, for the message.
+    """
+    # A NaN makes the sum of its row NaN. So do infinities of both signs, hence the second check.
+    if scores.sum(1).isnan().any() and (bad := scores.isnan().any(1)).any():
+        user = users()[int(bad.int().argmax())]
+        raise DataError(f"the model {model!r} returned NaN scores for user {user!r}; they cannot be ranked")

@@ -33,6 +33,9 @@ Positive = Annotated[float, Field(gt=0)]
 _LOSS_ARGUMENTS = 5
 """Every loss takes this many arguments; further ones are options."""
 
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
+"""What PyYAML raises for a text that it cannot read: not only its own errors, as for the date 2001-99-99."""
+
 _validating: ContextVar[bool] = ContextVar("validating", default=False)
 
 
@@ -313,7 +316,7 @@ class Config(Settings):
                 raise ConfigError(f"unknown config section {section!r}; choose one of {', '.join(values)}")
             try:
                 values[section][name] = yaml.safe_load(text)
-            except yaml.YAMLError:
+            except YAML_ERRORS:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         model = values["model"]
         if model["encoder"] in ENCODERS and model["encoder"] != self.model.encoder:
@@ -397,19 +400,50 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = find_config(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(_no_config(path)) from None
     except OSError as error:
         raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
+    """Return the mapping in a YAML text; `path` names it in errors.
+
+    Raises
+    ------
+    ConfigError
+        The text is not YAML, or no mapping.
+    """
+    try:
+        values = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply") from None
+    except YAML_ERRORS as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
-    return values or {}
+    return _with_text_keys(values or {})
+
+
+def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
+    return {str(key): _with_text_keys(one) if isinstance(one, dict) else one for key, one in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells the line of a value that cannot be converted, such as the date 2001-99-99."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
 
 
 def _no_config(path: Path) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from gnnrec._checks import check_integer
+from gnnrec._torch import check_scores
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import UserBatch, encode_users
 from gnnrec.models.base import Recommender
@@ -67,11 +68,13 @@ def explain(
     if not isinstance(model, Recommender):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     check_integer(k=k)
-    users, _ = encode_users(model.graph, user, unknown=unknown)
+    users, names = encode_users(model.graph, user, unknown=unknown)
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
     nodes = movie_nodes(model.graph, movies, "movies", unknown)
-    full = model.score(users)[0, nodes].cpu()
+    scores = model.score(users).cpu()
+    check_scores(scores, model.name, names.tolist)
+    full = scores[0, nodes]
     history = users.movie_index.tolist()
     without_movie = torch.cat(
         [model.score(_leave_one_out(users, chunk)).cpu()[:, nodes] for chunk in _chunks(len(history))]
@@ -80,13 +83,13 @@ def explain(
     effect = full - torch.cat([without_movie, without_profile])  # [len(history) + 1, len(nodes)]
 
     titles = model.graph.dataset.movies["title"].to_numpy()
-    names = [*titles[history], PROFILE]
+    reasons = [*titles[history], PROFILE]
     rows = []
     for column, node in enumerate(nodes):
         values, order = effect[:, column].sort(descending=True, stable=True)
         for value, position in zip(values[:k].tolist(), order[:k].tolist(), strict=True):
             if value > 0:
-                rows.append((model.graph.ids["movie"][node], titles[node], names[position], value))
+                rows.append((model.graph.ids["movie"][node], titles[node], reasons[position], value))
     return pd.DataFrame(rows, columns=["movie_id", "title", "because", "effect"])
 
 

@@ -13,8 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# PyTorch warns at first use that its CSR layout is in beta; the tests compare the products with dense ones.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+# PyTorch warns once that its CSR layout is in beta; the tests compare the products with dense ones. The warning is used
+# up here, so that the caller's filters stay as they are.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.ones(1), (1, 1))
 
 CSR = tuple[Tensor, Tensor, Tensor | None]
 """Row pointers, columns, and the edge at each position (None: in the given order)."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, Split, evaluate, fit, load, recommend
 from gnnrec.data import ContentEmbeddings
@@ -278,7 +279,7 @@ def test_resuming_equals_never_having_stopped(
     resumed = quick(small, override, run_dir=tmp_path / "run", resume=True)
     assert_same_training(resumed, whole)
     assert_same_training(load(tmp_path / "run"), load(tmp_path / "whole"))
-    assert files_in(tmp_path / "run") == files_in(tmp_path / "whole") == RUN | {"checkpoint.pt"}
+    assert files_in(tmp_path / "run") == files_in(tmp_path / "whole") == RUN | {"checkpoint.safetensors"}
     assert {path.name for path in tmp_path.iterdir()} == {"run", "whole"}
 
 
@@ -288,17 +289,21 @@ def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, m
     qualities = iter([0.3, 0.2, 0.1])
     monkeypatch.setattr(LOOP, "validate", lambda *args: next(qualities))
     quick(small, "train.epochs=3", run_dir=run)
-    best = (run / "weights.safetensors").read_bytes()
+    best = weights_of(run)
 
     def step_loss(*args: Any) -> torch.Tensor:
-        seen.append((run / "weights.safetensors").read_bytes())
+        seen.append(weights_of(run))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(LOOP, "batch_loss", step_loss)
     with pytest.raises(KeyboardInterrupt):
         quick(small, "train.epochs=9", run_dir=run, resume=True)
     assert seen == [best]
-    assert (run / "weights.safetensors").read_bytes() == best
+    assert weights_of(run) == best
+
+
+def weights_of(run: Path) -> dict[str, list[Any]]:
+    return {name: values.tolist() for name, values in load_file(run / "weights.safetensors").items()}
 
 
 def test_the_callers_random_numbers_are_left_alone(small: Split) -> None:
@@ -330,7 +335,7 @@ def test_ctrl_c_before_the_first_epoch_is_over(small: Split, tmp_path: Path, mon
     assert left.history == []
     assert np.isfinite(recommend(left, 1)["score"]).all()
     assert files_in(tmp_path) == {f"run/{name}" for name in RUN}
-    with pytest.raises(DataError, match=r"nothing to resume: .*checkpoint\.pt does not exist"):
+    with pytest.raises(DataError, match=r"nothing to resume: .*checkpoint\.safetensors does not exist"):
         quick(small, run_dir=tmp_path / "run", resume=True)
 
 
@@ -362,7 +367,7 @@ gnnrec.fit(split, config=config, run_dir={str(tmp_path / "run")!r}, progress=Fal
     QUICK.to_yaml(tmp_path / "config.yaml")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9
     assert len(recommend(load(tmp_path / "run"), NewUser(), k=5)) == 5
-    assert files_in(tmp_path / "run") == RUN | {"checkpoint.pt"}
+    assert files_in(tmp_path / "run") == RUN | {"checkpoint.safetensors"}
     # Processes may divide their sums among threads differently, hence the tolerance.
     data = Split.from_folder(tmp_path / "split")
     resumed, whole = quick(data, run_dir=tmp_path / "run", resume=True), quick(data)
@@ -373,7 +378,7 @@ gnnrec.fit(split, config=config, run_dir={str(tmp_path / "run")!r}, progress=Fal
 def test_resume_needs_a_run(small: Split, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resume needs the run_dir of the run to continue"):
         quick(small, resume=True)
-    with pytest.raises(DataError, match=r"nothing to resume: .*none/checkpoint\.pt does not exist"):
+    with pytest.raises(DataError, match=r"nothing to resume: .*none/checkpoint\.safetensors does not exist"):
         quick(small, run_dir=tmp_path / "none", resume=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -394,7 +399,7 @@ def test_resume_needs_the_same_config_and_data(small: Split, tmp_path: Path) -> 
         (Split(small.train, small.valid, small.test, small.movies, small.users, features={"text": vectors}), []),
         (Split(small.train, small.valid, small.test, small.movies, small.users.assign(age=30)), []),
     ):
-        with pytest.raises(ConfigError, match=r"checkpoint\.pt was made with another config or other data"):
+        with pytest.raises(ConfigError, match=r"checkpoint\.safetensors was made with another config or other data"):
             quick(data, *overrides, run_dir=run, resume=True)
     assert {name: (run / name).read_bytes() for name in files_in(run)} == before
 
@@ -416,8 +421,8 @@ def write_something_else(path: Path) -> None:
 def test_damaged_checkpoint(small: Split, tmp_path: Path, damage: Any) -> None:
     run = tmp_path / "run"
     quick(small, "train.epochs=1", run_dir=run)
-    damage(run / "checkpoint.pt")
-    with pytest.raises(DataError, match=r"run/checkpoint\.pt is damaged"):
+    damage(run / "checkpoint.safetensors")
+    with pytest.raises(DataError, match=r"run/checkpoint\.safetensors is damaged"):
         quick(small, run_dir=run, resume=True)
     assert load(run).history[0]["epoch"] == 1
 
@@ -427,7 +432,7 @@ def test_a_loss_that_is_not_finite(small: Split, tmp_path: Path) -> None:
         quick(small, "train.learning_rate=1e15", "train.epochs=9", run_dir=tmp_path / "run")
     left = load(tmp_path / "run")
     assert np.isfinite(recommend(left, 1)["score"]).all()
-    assert files_in(tmp_path / "run") <= RUN | {"checkpoint.pt"}
+    assert files_in(tmp_path / "run") <= RUN | {"checkpoint.safetensors"}
 
 
 def test_a_folder_of_something_else_is_left_alone(small: Split, tmp_path: Path) -> None:

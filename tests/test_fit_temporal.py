@@ -194,7 +194,7 @@ def test_resuming_equals_never_having_stopped(
 def test_a_decaying_learning_rate_cannot_be_given_more_epochs(small: Split, tmp_path: Path) -> None:
     """Every step of the learning rate depends on the number of epochs."""
     quick(small, "train.epochs=1", run_dir=tmp_path / "decaying")
-    with pytest.raises(ConfigError, match=r"checkpoint\.pt was made with another config or other data"):
+    with pytest.raises(ConfigError, match=r"checkpoint\.safetensors was made with another config or other data"):
         quick(small, "train.epochs=2", run_dir=tmp_path / "decaying", resume=True)
     constant = "train.final_lr_ratio=1"
     quick(small, "train.epochs=1", constant, run_dir=tmp_path / "constant")

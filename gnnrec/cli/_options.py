@@ -252,6 +252,7 @@ def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
     """Read ``name=value`` pairs; values are YAML."""
     import yaml
 
+    from gnnrec.config import YAML_ERRORS
     from gnnrec.errors import ConfigError
 
     found: dict[str, Any] = {}
@@ -261,6 +262,6 @@ def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
             raise ConfigError(f"cannot read {assignment!r}; write name=value, as in reg=500")
         try:
             found[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except YAML_ERRORS:
             raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
     return found

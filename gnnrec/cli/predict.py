@@ -83,6 +83,6 @@ def _predictions(run: Path, user: Any, movies: list[str] | None) -> pd.DataFrame
         encode_users(recommender.graph, user)  # raises on unknown users and movies before the expensive fit
         movie_nodes(recommender.graph, movies)
         model = fit_rating_model(recommender)
-        model.save(run, keep=["checkpoint.pt", "split", "training.png"])
+        model.save(run, keep=["checkpoint.safetensors", "split", "training.png"])
     found: pd.DataFrame = predict_ratings(model, user, movies)
     return found.sort_values("rating", ascending=False, kind="stable")

@@ -85,7 +85,7 @@ def train(
             _keep_split(data, out)
             if isinstance(stop, FloatingPointError):
                 raise
-            if (out / "checkpoint.pt").exists():
+            if (out / "checkpoint.safetensors").exists():
                 _draw_training(out)
                 say(f"\nstopped; the best epoch so far is in {out}, --resume continues")
             else:
@@ -94,7 +94,7 @@ def train(
         _keep_split(data, out)
         if isinstance(data, Split):
             results = compare({model: fitted}, data, fit_seconds={model: seconds})
-            fitted.with_report(test=results).save(out, keep=["checkpoint.pt", "split"])
+            fitted.with_report(test=results).save(out, keep=["checkpoint.safetensors", "split"])
             show(results_table(results), title=f"{data.name}, {data.protocol}")
             say_protocol(results[0]["protocol"])
         _draw_training(out)
@@ -111,11 +111,20 @@ def _draw_training(run: Path) -> None:
 
 
 def _keep_split(data: Dataset | Split, run: Path) -> None:
-    """Store the split in the folder of the run, in place of that of an earlier run."""
+    """Store the split in the folder of the run, in place of that of an earlier run; it appears whole or not at all."""
+    from gnnrec._io import new_folder
     from gnnrec.splitting import Split
+    from gnnrec.splitting.split import SPLIT_FILE
 
     if not (run / "run.json").exists():  # stopped before anything was saved
         return
-    shutil.rmtree(run / "split", ignore_errors=True)
+    folder = run / "split"
+    if not (folder / SPLIT_FILE).exists():  # no split, or one that was not written whole
+        shutil.rmtree(folder, ignore_errors=True)
     if isinstance(data, Split):
-        data.to_folder(run / "split")
+        with new_folder(
+            folder, header=SPLIT_FILE, owned={entry.name for entry in folder.glob("*")}, kind="split"
+        ) as new:
+            data.to_folder(new)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,8 @@ MAX_AGE = 150
 """In years."""
 MAX_MARKS_PER_RATING = 32
 """Bytes of memory per rating that the check for repeated ratings may use."""
+MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
+"""Of movies."""
 
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
@@ -40,6 +42,13 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
         return values.astype("int64")
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
+    if values.dtype == object:
+        nested = values.map(lambda value: isinstance(value, (list, tuple, dict, set, np.ndarray))).to_numpy(dtype=bool)
+        raise_at_first(
+            nested,
+            table,
+            lambda row: f"{column} is {values.iloc[row]!r}; ids must be whole numbers or text",
+        )
     missing = values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         missing |= (values == "").fillna(False).astype(bool)
@@ -235,6 +244,7 @@ def to_minutes(values: pd.Series) -> pd.Series:
     numbers = to_numbers(values, "movies", optional=True)
     minutes = numbers.to_numpy()
     raise_at_first(minutes < 0, "movies", lambda row: f"runtime {minutes[row]:g} is negative")
+    raise_at_first(minutes > MAX_MINUTES, "movies", lambda row: f"runtime {minutes[row]:g} minutes is too long")
     rounded = np.round(np.where(minutes == 0, np.nan, minutes))
     return pd.Series(rounded, index=numbers.index, name=numbers.name).astype("Int64")
 
@@ -259,7 +269,7 @@ def to_tmdb_ids(values: pd.Series) -> pd.Series:
     """Return TMDB movie ids as Int64, missing where unknown."""
     numbers = to_numbers(values, "movies", optional=True)
     raise_at_first(
-        (numbers % 1 != 0) & numbers.notna() | (numbers < 1),
+        (numbers % 1 != 0) & numbers.notna() | (numbers < 1) | (numbers > 2**53),
         "movies",
         lambda row: f"tmdb_id {format_id(values.iloc[row])} is not a TMDB movie id, a whole number such as 862",
     )
@@ -364,6 +374,11 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
     years = years_in(titles)
     if "year" in frame:
         numbers = to_numbers(frame["year"], "movies", optional=True)
+        raise_at_first(
+            numbers.abs() > MAX_YEAR,
+            "movies",
+            lambda row: f"year {numbers.iloc[row]:g} is not a year; correct it or leave it out",
+        )
         years = numbers.round().astype("Int64").fillna(years)
     clean = {"movie_id": ids, "title": titles, "genres": genres, "year": years}
     for column in frame.columns:

@@ -90,7 +90,11 @@ def load_dataset(
     if isinstance(name_or_path, str) and name_or_path in DATASETS.names():
         return _load_registered(name_or_path, {"data_dir": data_dir, "download": download}, options)
     path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, str) and not path.exists() and _looks_like_name(name_or_path):
+    try:
+        is_there = path.exists()
+    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+        raise DataError(f"{str(name_or_path)[:60]!r} ... is not a path: {error.args[-1]}") from None
+    if isinstance(name_or_path, str) and not is_there and _looks_like_name(name_or_path):
         try:
             DATASETS.get(name_or_path)
         except ConfigError as error:

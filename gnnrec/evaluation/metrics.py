@@ -24,8 +24,8 @@ from gnnrec.registry import register_metric
 
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
 """Part of every fingerprint; `n` is the number of test movies of a user. Must change with any formula."""
-CHUNK = 8192
-"""Lists compared pair by pair at once; bounds memory to a few times ``CHUNK * k * k`` floats."""
+MAX_PAIRS = 1_000_000
+"""Pairs of movies compared at once, over all lists; bounds memory to a few times as many floats."""
 
 
 @register_metric("recall")
@@ -215,7 +215,12 @@ def genre_diversity(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     >>> genre_diversity(torch.tensor([[0, 1, 2], [0, 2, -1]]), catalog)
     tensor([0.5000,    nan])
     """
-    return torch.cat([_genre_diversity(part, catalog.genres) for part in lists.split(CHUNK)])
+    return torch.cat(
+        [
+            _genre_diversity(part, catalog.genres)
+            for part in lists.split(max(1, MAX_PAIRS // max(1, lists.size(1) ** 2)))
+        ]
+    )
 
 
 def _genre_diversity(lists: Tensor, genres: Tensor) -> Tensor:

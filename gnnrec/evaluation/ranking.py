@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gnnrec._checks import raise_at_first
-from gnnrec._torch import CHUNK_SIZE, stable_topk
+from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
@@ -106,7 +106,7 @@ def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     Parameters
     ----------
     model : Scorer
-        Scores `CHUNK_SIZE` users at once, which bounds the memory.
+        Scores a chunk of users at a time, which bounds the memory.
     task : RankingTask
         Its nodes are those of ``model.graph``.
     k : int
@@ -125,23 +125,22 @@ def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     column_of[task.candidates] = torch.arange(len(task.candidates))
     all_movies = len(task.candidates) == model.graph.num_movies
     lists, hits = [], []
-    for start in range(0, len(task.users), CHUNK_SIZE):
-        users = task.users[start : start + CHUNK_SIZE]
+    name, ids = getattr(model, "name", type(model).__name__), model.graph.ids["user"]
+    step = rows_per_chunk(model.graph.num_movies, CHUNK_SIZE)
+    for start in range(0, len(task.users), step):
+        users = task.users[start : start + step]
+        rows = range(start, start + step)
         scores = model.score(model.graph.user_batch(users)).cpu()
         scores = scores.clone() if all_movies else scores[:, task.candidates]  # [chunk, num_candidates]
-        # A NaN makes the sum of its row NaN. So do infinities of both signs, hence the second check.
-        if scores.sum(1).isnan().any() and (bad := scores.isnan().any(1)).any():
-            user = model.graph.ids["user"].tolist()[int(users[int(bad.int().argmax())])]
-            name = getattr(model, "name", type(model).__name__)
-            raise DataError(f"the model {name!r} returned NaN scores for user {user!r}; it cannot be evaluated")
-        scores[_chunk_pairs(task.masked, start, column_of)] = -torch.inf
+        check_scores(scores, name, lambda users=users: ids[users.numpy()].tolist())  # type: ignore[misc]
+        scores[_chunk_pairs(task.masked, rows, column_of)] = -torch.inf
         if task.user_candidates is not None:
             excluded = torch.ones(scores.shape, dtype=torch.bool)
-            excluded[_chunk_pairs(task.user_candidates, start, column_of)] = False
+            excluded[_chunk_pairs(task.user_candidates, rows, column_of)] = False
             scores[excluded] = -torch.inf
         values, columns = stable_topk(scores, k)
         relevant = torch.zeros(scores.shape, dtype=torch.bool)
-        relevant[_chunk_pairs(task.relevant, start, column_of)] = True
+        relevant[_chunk_pairs(task.relevant, rows, column_of)] = True
         listed = values > -torch.inf
         lists.append(torch.where(listed, task.candidates[columns], -1))
         hits.append(relevant.gather(1, columns) & listed)
@@ -152,10 +151,10 @@ def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     )
 
 
-def _chunk_pairs(pairs: tuple[Tensor, Tensor], start: int, column_of: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column of the pairs of one chunk, without movies that are not candidates."""
-    first, last = torch.searchsorted(pairs[0], torch.tensor([start, start + CHUNK_SIZE])).tolist()
-    row, column = pairs[0][first:last] - start, column_of[pairs[1][first:last]]
+def _chunk_pairs(pairs: tuple[Tensor, Tensor], rows: range, column_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Return row and column of the pairs in some rows, without movies that are not candidates."""
+    first, last = torch.searchsorted(pairs[0], torch.tensor([rows.start, rows.stop])).tolist()
+    row, column = pairs[0][first:last] - rows.start, column_of[pairs[1][first:last]]
     return row[column >= 0], column[column >= 0]
 
 
@@ -254,6 +253,11 @@ def _negative_pairs(
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
     rows = _clean(frame, name)
+    # Other users are ignored. Ids of another type are no other users.
+    is_number = rows["user_id"].dtype == "int64"
+    if is_number != graph.dataset.user_ids.are_numbers:
+        mine, theirs = ("whole numbers", "text") if is_number else ("text", "whole numbers")
+        raise DataError(f"user_id is {mine} but {theirs} in the graph; use the same type in both", at=(name, None))
     movies = graph.movie_nodes(rows["movie_id"])
     row_of = torch.full((graph.num_users + 1,), -1)  # the last entry is for unknown users, whose index is -1
     row_of[users] = torch.arange(len(users))

@@ -371,8 +371,10 @@ def _group_by_reason(missing: dict[Any, str]) -> dict[str, list[Any]]:
 
 def _single_encoder(encoder: str | FeatureEncoder | ContentEmbeddings, modality: str, device: str) -> FeatureEncoder:
     """Return an encoder that can encode a single item."""
-    name = _encoder_name(encoder, modality) if isinstance(encoder, ContentEmbeddings) else encoder
-    chosen = get_encoder(name, modality, device=device) if isinstance(name, str) else name
+    if isinstance(encoder, ContentEmbeddings):
+        chosen = _stored_encoder(encoder, modality, device)
+    else:
+        chosen = get_encoder(encoder, modality, device=device) if isinstance(encoder, str) else encoder
     if chosen.modality != modality:
         raise ConfigError(f"{chosen.name} encodes {chosen.modality}s, not {modality}s")
     if chosen.corpus_dependent:
@@ -383,8 +385,10 @@ def _single_encoder(encoder: str | FeatureEncoder | ContentEmbeddings, modality:
     return chosen
 
 
-def _encoder_name(embeddings: ContentEmbeddings, modality: str) -> str:
-    """Return the name of the encoder that computed embeddings.
+def _stored_encoder(embeddings: ContentEmbeddings, modality: str, device: str) -> FeatureEncoder:
+    """Return the encoder that computed embeddings, which may come from a run or a file of somebody else.
+
+    So the name that is stored with them selects a registered encoder, but never files of this machine.
 
     Raises
     ------
@@ -394,12 +398,16 @@ def _encoder_name(embeddings: ContentEmbeddings, modality: str) -> str:
     name, _, details = embeddings.description.partition(", ")
     remedy = f"name the encoder, e.g. {_EXAMPLES[modality]}"
     try:
-        found = get_encoder(name, modality)
+        if name == "auto":
+            raise ConfigError("auto is no encoder that embeddings were made with")
+        found = get_encoder(name, modality, device=device)
     except ConfigError:
         raise ConfigError(f"the {modality} encoder of {embeddings!r} is not recorded; {remedy}") from None
     if LOCAL_FILES in details:
         raise ConfigError(f"{found.name} was loaded from local files whose path is not stored; {remedy}")
-    return found.name
+    if found.is_local:
+        raise ConfigError(f"{embeddings!r} names local files as its encoder, which are not read unasked; {remedy}")
+    return found
 
 
 def _encode_one(raw: Any, encoder: FeatureEncoder) -> np.ndarray:

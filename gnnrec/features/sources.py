@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,12 +370,16 @@ def _read_ids(path: Path, ids: str | Path | None, known: pd.Index | None) -> Any
     return found
 
 
+NUMPY_ERRORS = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError)
+"""What NumPy raises for a damaged file, whose header it reads as Python."""
+
+
 def _load_npy(path: Path) -> np.ndarray:
     try:
         loaded = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (ValueError, OSError, EOFError) as error:
+    except NUMPY_ERRORS as error:
         raise DataError(f"{path} is damaged or not a numeric array: {error}") from None
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} is not an npy file, despite its suffix")
@@ -384,7 +390,7 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (*NUMPY_ERRORS, AttributeError, TypeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged or not an npz file: {error}") from None
 
 

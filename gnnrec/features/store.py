@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ from gnnrec.errors import ConfigError, DataError
 
 HASH_BYTES = 16
 """Length of a content hash."""
+KEY = re.compile("[0-9a-f]{16}")
+"""What `hash_key` returns."""
 FORMAT = 2
 """Version of the file layout; raised when older versions of gnnrec could not read a file."""
 FLUSH_SECONDS = 10.0
@@ -107,9 +110,14 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
             raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")
         embeddings = ContentEmbeddings(header["movie_ids"], tensors["embeddings"], header["description"])
         hashes = [row.tobytes() for row in tensors["content_hash"]]
-        return StoredEmbeddings(embeddings, hashes, header["encoder_key"], header["corpus_dependent"])
+        key = header["encoder_key"]
+        if key != "" and not (isinstance(key, str) and KEY.fullmatch(key)):  # it becomes part of a file name
+            raise DamagedFileError(f"{path} is damaged: {key!r} is not the key of an encoder, 16 hexadecimal digits")
+        return StoredEmbeddings(embeddings, hashes, key, bool(header["corpus_dependent"]))
     except LookupError as error:
         raise DamagedFileError(f"{path} is damaged: {error} is missing") from None
+    except (TypeError, AttributeError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:

@@ -5,7 +5,7 @@ from gnnrec.graph.histories import History, HistoryReport, read_history
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_users import NewUser, encode_users
 from gnnrec.graph.titles import TitleIndex, search
-from gnnrec.graph.transitions import transition_counts
+from gnnrec.graph.transitions import add_transitions, transition_counts
 from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TitleIndex",
     "UserBatch",
     "UserProfiles",
+    "add_transitions",
     "encode_users",
     "read_history",
     "search",

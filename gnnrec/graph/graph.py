@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
+from gnnrec._pyg import HeteroData
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.schema import canonical_names
 from gnnrec.errors import DataError
@@ -30,7 +30,6 @@ from gnnrec.graph.movies import (
     warn_unknown_attributes,
 )
 from gnnrec.graph.titles import TitleIndex, check_unknown
-from gnnrec.graph.transitions import transition_counts
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
 
@@ -178,8 +177,8 @@ class Graph:
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`, with every relation in both directions.
 
-        If ratings have timestamps, movies are also linked by ``("movie", "followed_by", "movie")`` with a ``count``;
-        see `gnnrec.graph.transition_counts`.
+        Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
+        links between movies that were rated one after the other.
         """
         data, users = HeteroData(), self.users
         data[USER].x, data[MOVIE].x = users.x, self.movies.x
@@ -192,9 +191,6 @@ class Graph:
             attribute = MOVIE_ATTRIBUTES[column]
             _add_relation(data, (MOVIE, attribute.relation, attribute.node_type), ends)
         _add_relation(data, (USER, "works_as", OCCUPATION), users.occupation)
-        if self.has_times:
-            source, target, count = transition_counts(users)
-            _add_relation(data, (MOVIE, "followed_by", MOVIE), (source, target), count=count)
         return data
 
     @cached_property
@@ -242,6 +238,10 @@ class Graph:
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
         """Return the node of each user id, ``[n]`` int64; an unknown one is a `DataError`."""
         return self._user_vocabulary.nodes(user_ids)
+
+    def check_user_type(self, user_ids: Iterable[Any]) -> None:
+        """Raise a `DataError` for the first user id that is unknown only because it is text, or is not text."""
+        self._user_vocabulary.check_type(user_ids)
 
     def movie_nodes(self, movie_ids: Iterable[Any]) -> Tensor:
         """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gnnrec.data import ContentEmbeddings
+from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
 
 DECADES = tuple(range(1920, 2030, 10))
@@ -222,16 +223,27 @@ class NewMovie:
         """Return a movies table with this one movie."""
         values: dict[str, Any] = {"movie_id": movie_id, "title": self.title, "year": self.year}
         values |= {"runtime": self.runtime, "plot": self.plot}
-        values |= {column: _join_names(getattr(self, column)) for column in ("genres", "directors", "actors")}
+        values |= {column: _join_names(column, getattr(self, column)) for column in ("genres", "directors", "actors")}
         return pd.DataFrame([{column: value for column, value in values.items() if value is not None}])
 
     def embeddings(self, movie_id: Any) -> dict[str, ContentEmbeddings]:
         """Return its content embeddings by modality."""
-        return {
-            name: ContentEmbeddings([movie_id], np.asarray(values, dtype=np.float32).reshape(1, -1))
-            for name, values in self.features.items()
-        }
+        if not isinstance(self.features, Mapping):
+            raise DataError(f"features must be a mapping {{modality: embedding}}, not {self.features!r}")
+        made = {}
+        for name, values in self.features.items():
+            try:
+                made[name] = ContentEmbeddings([movie_id], np.asarray(values, dtype=np.float32).reshape(1, -1))
+            except (TypeError, ValueError, OverflowError) as error:  # DataError is a ValueError
+                raise DataError(f"the {name} embedding of the movie: {error}") from None
+        return made
 
 
-def _join_names(values: str | Iterable[str] | None) -> str | None:
-    return values if values is None or isinstance(values, str) else "|".join(values)
+def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
+    if values is None or isinstance(values, str):
+        return values
+    is_list = isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping))
+    names: list[Any] = list(values) if is_list else [values]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise DataError(f"{column} must be a text or a list of texts, not {wrong[0]!r}")
+    return "|".join(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,10 +32,10 @@ def parse_rating(movie: Any, value: Any) -> float:
     """Return a rating; a `DataError` unless it is a finite number."""
     try:
         rating = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rating = float("nan")
     if not np.isfinite(rating):
-        raise DataError(f"the rating of {movie!r} is {value!r}; give a finite number")
+        raise DataError(f"the rating of {movie!r} is {reprlib.repr(value)}; give a finite number")
     return rating
 
 
@@ -46,7 +47,8 @@ def parse_time(movie: Any, value: Any) -> float:
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {movie!r} is {value!r}; give seconds since 1970, a datetime, or text such as 2001-03-09T12:00"
+            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as "
+            "2001-03-09T12:00"
         )
     return seconds
 
@@ -57,10 +59,10 @@ def parse_age(value: Any) -> float:
         return float("nan")
     try:
         age = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         age = -1.0
-    if age < 0 or age > MAX_AGE:
-        raise DataError(f"age {value!r} is not between 0 and {MAX_AGE} years")
+    if not (0 <= age <= MAX_AGE or np.isnan(age)):
+        raise DataError(f"age {reprlib.repr(value)} is not between 0 and {MAX_AGE} years")
     return age
 
 
@@ -119,10 +121,12 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
     ----------
     graph : Graph
         With the stored users, and the movies and their titles.
-    users : NewUser, mapping, id, list of these, array, or DataFrame
+    users : NewUser, mapping, id, list of these, array, Series, or DataFrame
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
-        or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``. With ``movie_id`` (and optionally
-        ``rating`` and ``timestamp``) every distinct ``user_id`` is a new user with just that history.
+        or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``, of which there must be a column.
+        With ``movie_id`` (and optionally ``rating`` and ``timestamp``) every distinct ``user_id`` is a new user with
+        just that history. A series of ratings with movies as its index is a mapping; a series with the default index,
+        or with the name ``user_id``, is a list of user ids.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
 
@@ -144,11 +148,13 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
     check_unknown(unknown)
     if isinstance(users, pd.DataFrame):
         users = _users_in_frame(graph, users)
+    elif isinstance(users, pd.Series):
+        users = [users] if _is_ratings(users) else users.tolist()
     elif isinstance(users, (NewUser, Mapping, str, bytes)) or np.isscalar(users):
         users = [users]
     if users is None or not isinstance(users, Iterable):
         raise DataError(f"expected a user id, a NewUser, ratings by movie, or a list of these, not {users!r}")
-    given = list(users)
+    given = [_as_mapping(user) if isinstance(user, pd.Series) else user for user in users]
     if invalid := [user for user in given if not isinstance(user, (NewUser, Mapping, Hashable))]:
         raise DataError(f"each user must be a user id, a NewUser or ratings by movie, not {invalid[0]!r}")
     if not given:
@@ -162,6 +168,30 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         names.append(_name(user, position, len(given)) if new else user)
     has_text = any(isinstance(name, str) for name in names)
     return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
+
+
+def _is_ratings(series: pd.Series) -> bool:
+    """Return whether a series is ratings by movie, and not user ids; a `DataError` if it may be either."""
+    names = {**canonical_names([series.name], "users"), **canonical_names([series.name], "ratings")}
+    by_movie = canonical_names([series.index.name], "movies").get(series.index.name) in ("movie_id", "title")
+    meaning = names.get(series.name, series.name)
+    if meaning == "user_id":
+        return False
+    if by_movie or meaning == "rating":
+        return True
+    is_default = isinstance(series.index, pd.RangeIndex) and (series.index.start, series.index.step) == (0, 1)
+    if is_default != pd.api.types.is_float_dtype(series.dtype):
+        return not is_default
+    raise DataError(
+        "a series of users may be user ids or ratings by movie; pass series.tolist() for ids, series.to_dict() for "
+        "ratings"
+    )
+
+
+def _as_mapping(ratings: pd.Series) -> dict[Any, Any]:
+    if not ratings.index.is_unique:
+        raise DataError(f"movie {ratings.index[ratings.index.duplicated()].tolist()[0]!r} is rated twice")
+    return ratings.to_dict()
 
 
 def _name(user: NewUser | Mapping[Any, float], position: int, num_users: int) -> Hashable:
@@ -179,7 +209,16 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError(f"a frame of users needs a user_id column; found {found}")
     if "movie_id" not in frame:
-        known = frame["user_id"].isin(graph.ids["user"])
+        ids = frame["user_id"]
+        raise_at_first(ids.isna(), "users", lambda row: "user_id is missing; every row needs one")
+        known = ids.isin(graph.ids["user"])
+        graph.check_user_type(ids[~known])
+        if not known.all() and not {"age", "gender", "occupation"} & set(frame.columns):
+            stranger = ids[~known].tolist()[0]
+            raise DataError(
+                f"user {stranger!r} is not in the graph, and there is no column age, gender or occupation that would "
+                "describe a new user; correct the id, or pass a NewUser"
+            )
         return [
             user_id if stored else NewUser(**_profile(frame.iloc[[row]]), name=user_id)
             for row, (user_id, stored) in enumerate(zip(frame["user_id"], known, strict=True))
@@ -236,7 +275,7 @@ def _history(graph: Graph, user: NewUser, unknown: str) -> tuple[Tensor, Tensor,
     """Return movie nodes, ratings and times, each ``[num_ratings]``, oldest first."""
     given = user.ratings
     if isinstance(given, pd.Series):
-        given = given.to_dict()
+        given = _as_mapping(given)
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
     ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import Tensor
 
+from gnnrec._pyg import HeteroData
+from gnnrec.errors import DataError
 from gnnrec.graph.users import UserBatch
 
 SECONDS_PER_DAY = 86_400
@@ -52,14 +55,77 @@ def transition_counts(
     >>> source.tolist(), target.tolist(), [round(c, 2) for c in count.tolist()]
     ([0, 0, 1], [1, 2, 2], [2.0, 0.72, 1.0])
     """
+    histories = users.user_index, users.movie_index, users.timestamp
+    return _count(*histories, users.num_movies, window, decay, max_days)
+
+
+def add_transitions(
+    data: HeteroData, window: int = 10, decay: float = 3.0, max_days: float = float("inf")
+) -> HeteroData:
+    """Link movies by how often one was rated soon after another, from the ratings that the data holds.
+
+    The relation depends on all ratings. So add it after the ratings were split, as by PyG's ``RandomLinkSplit``, to
+    each part: added before, it would tell the training part of held-out ratings.
+
+    Parameters
+    ----------
+    data : HeteroData
+        As of `Graph.hetero_data`, with times of the ratings. Equal times are in the order of the edges.
+    window, decay, max_days
+        As for `transition_counts`.
+
+    Returns
+    -------
+    HeteroData
+        A shallow copy with ``("movie", "followed_by", "movie")`` and ``("movie", "rev_followed_by", "movie")``, both
+        with a ``count``.
+
+    Raises
+    ------
+    DataError
+        The ratings have no times.
+
+    Examples
+    --------
+    >>> import torch_geometric.transforms as T
+    >>> split = T.RandomLinkSplit(
+    ...     num_val=0.0,
+    ...     num_test=0.5,
+    ...     edge_types=[("user", "rated", "movie")],
+    ...     rev_edge_types=[("movie", "rev_rated", "user")],
+    ...     neg_sampling_ratio=0.0,
+    ... )
+    >>> train, _, test = split(graph.hetero_data)
+    >>> train = add_transitions(train)
+    >>> ("movie", "followed_by", "movie") in train.edge_types, ("movie", "followed_by", "movie") in test.edge_types
+    (True, False)
+    """
+    ratings = data["user", "rated", "movie"]
+    if "time" not in ratings or not ratings.time.any():
+        raise DataError("the ratings have no times, so no rating is known to follow another")
+    by_time = ratings.time.argsort(stable=True)
+    order = by_time[ratings.edge_index[0][by_time].argsort(stable=True)]
+    user, movie = ratings.edge_index[:, order]
+    num_movies = data["movie"].num_nodes
+    source, target, count = _count(user, movie, ratings.time[order], num_movies, window, decay, max_days)
+    data = copy.copy(data)
+    for relation, edges in (("followed_by", (source, target)), ("rev_followed_by", (target, source))):
+        data["movie", relation, "movie"].edge_index = torch.stack(edges)
+        data["movie", relation, "movie"].count = count
+    return data
+
+
+def _count(
+    user: Tensor, movie: Tensor, timestamp: Tensor, num_movies: int, window: int, decay: float, max_days: float
+) -> tuple[Tensor, Tensor, Tensor]:
     pairs, weights = [], []
     for gap in range(1, window + 1):
-        soon = users.user_index[gap:] == users.user_index[:-gap]
-        soon &= users.timestamp[gap:] - users.timestamp[:-gap] <= max_days * SECONDS_PER_DAY
-        every = users.movie_index[:-gap][soon] * users.num_movies + users.movie_index[gap:][soon]
+        soon = user[gap:] == user[:-gap]
+        soon &= timestamp[gap:] - timestamp[:-gap] <= max_days * SECONDS_PER_DAY
+        every = movie[:-gap][soon] * num_movies + movie[gap:][soon]
         pair, times = torch.unique(every, return_counts=True)  # per gap: all gaps at once do not fit in memory
         pairs.append(pair)
         weights.append(times * math.exp(-(gap - 1) / decay))
     found, place = torch.unique(torch.cat(pairs), return_inverse=True)
     count = torch.zeros(len(found), device=found.device).index_add_(0, place, torch.cat(weights))
-    return found // users.num_movies, found % users.num_movies, count
+    return found // num_movies, found % num_movies, count

@@ -6,6 +6,7 @@ import difflib
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -45,6 +46,35 @@ class Vocabulary:
             raise self._unknown(wanted.tolist()[int(np.argmin(nodes))])
         return torch.from_numpy(nodes.astype(np.int64))
 
+    def check_type(self, ids: Iterable[Any]) -> None:
+        """Raise a `DataError` for the first id that is unknown only because it is text, or is not text.
+
+        Examples
+        --------
+        >>> vocabulary = Vocabulary("user", IdIndex(pd.Index([1, 2])), "add it")
+        >>> vocabulary.check_type([2, "ann", 7])
+        >>> vocabulary.check_type(["2"])
+        Traceback (most recent call last):
+            ...
+        gnnrec.errors.DataError: user '2' is text, but the user ids of the graph are whole numbers; convert yours
+        """
+        are_numbers = self.ids.are_numbers
+        for one in ids:
+            is_text = isinstance(one, str)
+            if is_text != are_numbers:
+                continue
+            twin = _as_integer(one) if is_text else str(one)
+            if twin in self._by_id:
+                mine, theirs = ("text", "whole numbers") if is_text else ("no text", "text")
+                raise DataError(
+                    f"{self.node_type} {one!r} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
+                    "convert yours"
+                )
+
+    @cached_property
+    def _by_id(self) -> dict[Any, int]:
+        return {name: node for node, name in enumerate(self.ids.ids.tolist())}
+
     def _close(self, name: str) -> str:
         """Return up to three text ids of similar spelling, formatted for a message."""
         if len(self.ids) > MAX_COMPARED:
@@ -57,6 +87,13 @@ class Vocabulary:
         suggestions = self._close(name) if isinstance(name, str) else ""
         question = f"; did you mean {suggestions}?" if suggestions else ""
         return DataError(f"{self.node_type} {name!r} is not in the graph; {self.hint}{question}")
+
+
+def _as_integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def distinct_values(values: pd.Series, separator: str | None = None, min_rows: int = 1) -> pd.Index:

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from gnnrec import _torch
 from gnnrec._checks import check_integer
-from gnnrec._torch import pick_device, stable_topk
+from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.models.filters import movie_mask
@@ -30,7 +30,7 @@ from gnnrec.splitting import Split
 from gnnrec.typing import Hyperparameters, MovieInput, UserInput
 
 if TYPE_CHECKING:
-    from torch_geometric.data import HeteroData
+    from gnnrec._pyg import HeteroData
 
 
 class Recommender(ABC):
@@ -152,8 +152,8 @@ class Recommender(ABC):
         path : str or Path
             The folder. If it exists it must be a saved run, which is replaced.
         keep : iterable of str
-            Files of the replaced run to keep: ``"checkpoint.pt"``, ``"split"``. Files that are not part of a run always
-            stay.
+            Files of the replaced run to keep: ``"checkpoint.safetensors"``, ``"split"``. Files that are not part of a
+            run always stay.
 
         Returns
         -------
@@ -222,7 +222,7 @@ class Recommender(ABC):
         Raises
         ------
         DataError
-            A user or movie is unknown, or several movies fit a title.
+            A user or movie is unknown, several movies fit a title, or a score is NaN.
         ConfigError
             `k` is below 1, a genre is unknown, or `years` is no range of years.
 
@@ -251,6 +251,7 @@ class Recommender(ABC):
         parts = []
         for start, chunk in _chunks(batch):
             scores = self.score(chunk).cpu()
+            check_scores(scores, self.name, names[start : start + chunk.num_users].tolist)
             scores = scores.clone() if exclude_seen or allowed is not None else scores
             if exclude_seen:
                 scores[chunk.user_index, chunk.movie_index] = -torch.inf
@@ -323,6 +324,11 @@ class Recommender(ABC):
             unit = self.unit_similarity_embeddings
             similarity = unit @ unit[node]
             similarity[node] = -torch.inf
+        if similarity.isnan().any():
+            title = self.graph.dataset.movies["title"].iloc[int(similarity.isnan().int().argmax())]
+            raise DataError(
+                f"the model {self.name!r} has NaN embeddings, of {title!r} for one; they cannot be compared"
+            )
         if (allowed := movie_mask(self.graph, candidates=candidates)) is not None:
             similarity[~allowed] = -torch.inf
         values, nodes = (found.squeeze(0) for found in stable_topk(similarity.unsqueeze(0), k))
@@ -437,5 +443,6 @@ def _fitted(model: Any) -> Recommender:
 
 
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
-    for start in range(0, users.num_users, _torch.CHUNK_SIZE):
-        yield start, users.slice(start, min(start + _torch.CHUNK_SIZE, users.num_users))
+    step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
+    for start in range(0, users.num_users, step):
+        yield start, users.slice(start, min(start + step, users.num_users))

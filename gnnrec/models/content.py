@@ -14,7 +14,7 @@ from torch import Tensor
 from gnnrec._torch import ridge_gram, stable_topk
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.counts import check_grown, check_square, movie_counts, padded
+from gnnrec.models.counts import check_grown, check_square, id_order, movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.neighbors import POPULARITY_WEIGHT, ItemSimilarityModel
 from gnnrec.nn.init import randomized_svd
@@ -83,8 +83,8 @@ class ContentKNN(Estimator):
 
     .. math:: S_{ij} = \max(\cos(c_i, c_j), 0) \; (i \ne j), \qquad S_{jj} = 0
 
-    and each column `j` keeps only its largest values, among movies with training ratings. Movies added later get their
-    neighbors at once.
+    and each column `j` keeps only its largest values, among movies with training ratings, equal ones by movie id.
+    Movies added later get their neighbors at once.
 
     Examples
     --------
@@ -144,10 +144,12 @@ class ContentKNNModel(ItemSimilarityModel):
 
 def _nearest(graph: Graph, rated: Tensor, num_neighbors: int, columns: Tensor) -> Tensor:
     """Return some columns of the weights, ``[num_movies, len(columns)]``; rows of movies not among `rated` are zero."""
+    order = id_order(graph)
+    rated = order[torch.isin(order, rated)]  # equal cosines are chosen by movie id
     unit = torch.nn.functional.normalize(content_matrix(graph), dim=1)
     cosine = unit[columns] @ unit[rated].T
     cosine[columns.unsqueeze(1) == rated] = -1.0  # no movie is its own neighbor
-    values, nearest = stable_topk(cosine, num_neighbors)  # ties in table order
+    values, nearest = stable_topk(cosine, num_neighbors)
     weights = torch.zeros(len(columns), graph.num_movies)
     return weights.scatter_(1, rated[nearest], values.clamp(min=0)).T.contiguous()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +59,14 @@ def check_square(graph: Graph) -> int:
             f"take at most {MAX_MOVIES:,} movies; remove rarely rated ones"
         )
     return size
+
+
+def id_order(graph: Graph) -> Tensor:
+    """Return the movie nodes in the order of their ids, ``[num_movies]`` int64.
+
+    Movies that are equally near are chosen in this order, so that the order of the movies table does not matter.
+    """
+    return torch.from_numpy(np.argsort(graph.ids["movie"].to_numpy(), kind="stable"))
 
 
 def padded(values: Tensor, num_movies: int) -> Tensor:

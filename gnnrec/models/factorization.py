@@ -13,6 +13,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from gnnrec._torch import rows_per_chunk
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
@@ -22,7 +23,7 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded, trained_users
 
 CHUNK = 64
-"""Users that `NeuMF` scores at once: each has an activation of every layer for every movie."""
+"""Users that `NeuMF` scores at once, or fewer with many movies: each has an activation of every layer for each."""
 
 
 class TransductiveModel(Recommender):
@@ -400,8 +401,11 @@ class NeuMFModel(TransductiveModel):
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
+        width = self.graph.num_movies * max(self.estimator.layers)  # type: ignore[attr-defined]
         with torch.no_grad():
-            parts = [self.network.all_logits(part) for part in self.user_rows(users).split(CHUNK)]
+            parts = [
+                self.network.all_logits(part) for part in self.user_rows(users).split(rows_per_chunk(width, CHUNK))
+            ]
         return lowest_for_added(torch.cat(parts), self.graph.num_movies)
 
     def with_graph(self, graph: Graph) -> Self:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gnnrec._progress import training_bar
+from gnnrec._seeded import Seeded
 from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset
@@ -26,7 +27,7 @@ from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, make_encoder
-from gnnrec.models.storage import write_weights
+from gnnrec.models.storage import write_run, write_weights
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
@@ -90,7 +91,7 @@ class GNN(BaseEstimator):
                 raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
         elif run_dir is not None:  # loadable before the first epoch; nothing of an earlier run stays
-            RecGraph(graph, config, ridge.refit(encoder)).save(run_dir)
+            write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
         if split.valid.empty:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=3)
 
@@ -178,8 +179,7 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
     """Return the tensors of the training graph and the state before the first epoch, which depends on the seed."""
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.from_graph(graph, device)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
-        torch.manual_seed(config.train.seed)
+    with Seeded(config.train.seed):
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":

@@ -6,6 +6,8 @@ ratings need no training.
 
 from __future__ import annotations
 
+import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +17,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from gnnrec._torch import stable_topk
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.counts import cooccurrence_counts, movie_counts, padded
+from gnnrec.models.counts import cooccurrence_counts, id_order, movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
@@ -27,6 +30,9 @@ POPULARITY_WEIGHT = 1e-6
 
 BLOCK = 256
 """Matrix columns per product: they fit the processor cache, which is several times faster."""
+
+ADAPT_EVERY, ADAPT_FACTOR = 10, 3.0
+"""Iterations of SLIM between adaptations of its penalty, and the least change, because each costs two iterations."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +112,7 @@ class ItemKNN(ItemSimilarityEstimator):
 
     .. math:: S_{ij} = \frac{c_{ij}}{\sqrt{c_{ii} c_{jj}} + h} \; (i \ne j), \qquad S_{jj} = 0
 
-    and each column `j` keeps only its largest values: the nearest neighbors of movie `j`.
+    and each column `j` keeps only its largest values: the nearest neighbors of movie `j`, equal ones by movie id.
 
     Examples
     --------
@@ -128,8 +134,12 @@ class ItemKNN(ItemSimilarityEstimator):
         cosine = cooccurrence_counts(graph)
         norm = movie_counts(graph).clamp(min=1).sqrt()  # unrated movies have no neighbors, whatever the divisor
         cosine.div_(norm.unsqueeze(1) * norm + self.shrink).fill_diagonal_(0.0)
-        values, rows = cosine.topk(min(self.num_neighbors, graph.num_movies), dim=0)  # [num_neighbors, num_movies]
-        return torch.zeros_like(cosine).scatter_(0, rows, values)
+        order = id_order(graph)  # equal cosines are chosen by movie id
+        weights = torch.zeros_like(cosine)
+        for columns in torch.arange(graph.num_movies).split(BLOCK):
+            values, place = stable_topk(cosine[columns][:, order], self.num_neighbors)  # cosine is symmetric
+            weights[order[place], columns.unsqueeze(1)] = values
+        return weights
 
 
 @register_model("ease", grid=[{"reg": 200.0}, {"reg": 1000.0}, {"reg": 5000.0}])
@@ -189,30 +199,68 @@ class SLIM(ItemSimilarityEstimator):
     l2: float = Field(500.0, ge=0)
     r"""L2 regularization :math:`\lambda_2`, in numbers of ratings."""
     rho: float = Field(3000.0, gt=0)
-    r"""Penalty :math:`\rho` of ADMM; changes how fast the solution is reached, not the solution."""
-    iterations: int = Field(20, ge=1)
-    """ADMM iterations; each costs one product of two ``[num_movies, num_movies]`` matrices."""
+    r"""First penalty :math:`\rho` of ADMM, which adapts; changes how fast the solution is reached, not the solution."""
+    iterations: int = Field(500, ge=1)
+    """Most ADMM iterations; each costs one product of two ``[num_movies, num_movies]`` matrices."""
+    tolerance: float = Field(1e-5, gt=0)
+    """Relative residual at which the iterations end; a fit that does not reach it warns."""
     non_negative: bool = False
     """Whether weights must be non-negative, as in the original SLIM."""
 
     def weights(self, graph: Graph) -> Tensor:
         """Solve for :math:`B`."""
-        return _admm(cooccurrence_counts(graph), self.l1, self.l2, self.rho, self.iterations, self.non_negative)
+        counts = cooccurrence_counts(graph)
+        weights, distance = _admm(
+            counts, self.l1, self.l2, self.rho, self.iterations, self.tolerance, self.non_negative
+        )
+        if distance > self.tolerance:
+            warnings.warn(
+                f"slim did not converge in {self.iterations} iterations: its relative residual is {distance:.1g}, "
+                f"above the tolerance of {self.tolerance:g}; raise iterations",
+                stacklevel=2,
+            )
+        return weights
 
 
-def _admm(gram: Tensor, l1: float, l2: float, rho: float, iterations: int, non_negative: bool) -> Tensor:
-    """Return `C` ``[num_movies, num_movies]`` by the paper's updates; overwrites `gram`."""
-    gram.diagonal().add_(l2 + rho)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    ridge = inverse * -(l2 + rho)  # inverse @ X.T @ X = I - (l2 + rho) * inverse
-    ridge.diagonal().add_(1.0)
-    scale = inverse.diagonal().clone()
-    copy, multiplier = torch.zeros_like(gram), torch.zeros_like(gram)
-    for _ in range(iterations):
+def _admm(
+    counts: Tensor, l1: float, l2: float, rho: float, iterations: int, tolerance: float, non_negative: bool
+) -> tuple[Tensor, float]:
+    """Return `C` ``[num_movies, num_movies]`` by the paper's updates, and how far it is from the solution.
+
+    The distance is the larger one of the primal and the dual residual, relative to what they compare; the iterations
+    end when it is below `tolerance`. The penalty adapts to keep both residuals alike (Boyd et al. 2011, sec. 3.3, 3.4).
+    """
+
+    def factorize(penalty: float) -> tuple[Tensor, Tensor, Tensor]:
+        shifted = counts.clone()
+        shifted.diagonal().add_(l2 + penalty)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+        ridge = inverse * -(l2 + penalty)  # inverse @ X.T @ X = I - (l2 + penalty) * inverse
+        ridge.diagonal().add_(1.0)
+        return inverse, ridge, inverse.diagonal().clone()
+
+    inverse, ridge, scale = factorize(rho)
+    copy, multiplier = torch.zeros_like(counts), torch.zeros_like(counts)
+    distance = math.inf
+    for iteration in range(1, iterations + 1):
         weights = torch.addmm(ridge, inverse, copy * rho - multiplier)
         weights -= inverse * (weights.diagonal() / scale)  # makes the diagonal zero, column by column
+        before = copy
         copy = weights + multiplier / rho
         size = (copy.abs() - l1 / rho).clamp_(min=0)
         copy = torch.where(copy > 0, size, 0.0 if non_negative else -size)
         multiplier += rho * (weights - copy)
-    return copy.fill_diagonal_(0.0)
+        primal = _ratio((weights - copy).norm(), torch.maximum(weights.norm(), copy.norm()))
+        dual = _ratio(rho * (copy - before).norm(), multiplier.norm())
+        distance = max(primal, dual)
+        if distance <= tolerance:
+            break
+        change = math.sqrt(primal / dual) if primal and dual else 1.0
+        if iteration % ADAPT_EVERY == 0 and not 1 / ADAPT_FACTOR < change < ADAPT_FACTOR:
+            rho *= change
+            inverse, ridge, scale = factorize(rho)
+    return copy.fill_diagonal_(0.0), distance
+
+
+def _ratio(part: Tensor, whole: Tensor) -> float:
+    return float(part / whole) if float(whole) > 0 else float(part)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch_geometric.nn.models import LightGCN
 
+from gnnrec._pyg import LightGCN
 from gnnrec.graph import Graph
 from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids
 from gnnrec.registry import register_model

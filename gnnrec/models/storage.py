@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
 from torch import Tensor
 
-from gnnrec._io import new_folder, read_json, write_atomic, write_json
-from gnnrec.config import read_yaml
+from gnnrec._io import find_replaced, new_folder, read_json, to_plain, write_atomic, write_json
+from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
 from gnnrec.data.schema import clean_movies, clean_users
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
-FORMAT = 4
+T = TypeVar("T")
+
+FORMAT = 5
 """Version of the run folder layout."""
 HEADER = "run.json"
-RUN_FILES = ("checkpoint.pt", "split", "training.png", "rating.json", "rating.safetensors")
+CONFIG, NODES, METRICS, WEIGHTS, EDGES = (
+    "config.yaml",
+    "nodes.json",
+    "metrics.json",
+    "weights.safetensors",
+    "graph.safetensors",
+)
+TEXTS = (CONFIG, NODES, METRICS)
+RUN_FILES = ("checkpoint.safetensors", "split", "training.png", "rating.json", "rating.safetensors")
 """Optional files of a run, removed when another run replaces it."""
+PATIENCE = 10.0
+"""Seconds for which `read_run` tries again while other processes keep replacing the run."""
+RETRY_DELAY = 0.05
+"""Seconds before a run whose files do not belong together is read again."""
 
 
 class Savable(Protocol):
@@ -75,59 +92,185 @@ class Run:
     records: dict[str, Any]
 
 
-def write_run(path: str | Path, model: Savable, keep: Iterable[str] = ()) -> Path:
-    """Write a fitted model to a folder, replacing an earlier run; `keep` as in `new_folder`."""
+class _InconsistentError(Exception):
+    """Files of a run are missing, damaged, or belong to different generations of it."""
+
+
+def write_run(
+    path: str | Path,
+    model: Savable,
+    keep: Iterable[str] = (),
+    more: Callable[[Path], None] | None = None,
+    *,
+    in_training: bool = False,
+) -> Path:
+    """Write a fitted model to a folder, replacing an earlier run.
+
+    ``run.json`` lists a digest of every other file, so that a reader never mixes the files of two runs.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : Savable
+    keep : iterable of str
+        As for `new_folder`.
+    more : callable, optional
+        Writes further files into the new folder before it appears.
+    in_training : bool
+        Let `write_weights` replace the weights.
+    """
     with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
-        (folder / "config.yaml").write_text(settings, encoding="utf-8")
-        write_weights(folder, model.state())
-        _write_graph(model.graph, folder)
-        write_json(folder / "metrics.json", {"history": list(model.history), "report": dict(model.report)})
-        for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors makes files that only the owner can read
+        (folder / CONFIG).write_text(settings, encoding="utf-8")
+        digests = {EDGES: _write_graph(model.graph, folder)}
+        write_json(folder / METRICS, {"history": list(model.history), "report": dict(model.report)})
+        digests |= {name: _digest((folder / name).read_bytes()) for name in TEXTS}
+        generation = _digest("".join(digests[name] for name in (CONFIG, NODES, EDGES)).encode())
+        weights = _plain_tensors(model.state())
+        digest = tensors_digest(weights)
+        if not in_training:
+            digests[WEIGHTS] = digest
+        (folder / WEIGHTS).write_bytes(_pack(weights, generation, digest))
         header = {
             "format": FORMAT,
             "model": model.name,
             "dataset": model.graph.dataset.name,
             "graph": repr(model.graph),
+            "generation": generation,
+            "digests": digests,
         }
         write_json(folder / HEADER, header)
+        if more is not None:
+            more(folder)
+        for file in folder.iterdir():
+            file.chmod(0o644)  # safetensors makes files that only the owner can read
     return Path(path)
 
 
+def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
+    """Replace the weights of a run in training."""
+    folder = Path(folder)
+    header = read_header(folder)
+    if header["digests"].pop(WEIGHTS, None) is not None:  # a run that is resumed is in training again
+        write_atomic(folder / HEADER, json.dumps(header, ensure_ascii=False, indent=2).encode())
+    plain = _plain_tensors(weights)
+    write_atomic(folder / WEIGHTS, _pack(plain, header["generation"], tensors_digest(plain)))
+
+
 def read_run(path: str | Path) -> Run:
-    """Read a run folder; a `DataError` says what is missing or damaged."""
+    """Read a run folder whole, also while another process replaces it; a `DataError` says what is wrong with it."""
+    return read_consistent(path, _read_once)
+
+
+def read_consistent(path: str | Path, read: Callable[[Path], T]) -> T:
+    """Call `read` with a run folder, again if the run was replaced meanwhile.
+
+    A run that `read` fails on twice is damaged; one that is always a new one is tried for `PATIENCE` seconds.
+    """
     folder = Path(path)
+    deadline, failed = time.monotonic() + PATIENCE, object()
+    while True:
+        there = find_replaced(folder, HEADER) or folder
+        current = _identity(there)
+        try:
+            return read(there)
+        except DataError as error:
+            problem: Exception = error
+        except (_InconsistentError, OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+            problem = DataError(f"the saved run {folder} is damaged: {error}")
+        if current == failed or time.monotonic() > deadline:
+            raise problem from None
+        failed = current
+        time.sleep(RETRY_DELAY)
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Return the content of ``run.json``, or raise a `DataError` if it is missing or of another layout."""
     if not (folder / HEADER).is_file():
         raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
+    header = read_json(folder / HEADER)
+    layout = header["format"]
+    if layout != FORMAT:
+        raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
+    return dict(header)
+
+
+def _identity(folder: Path) -> object:
+    """Return what differs between a run and the one that replaces it, even if both have the same content."""
     try:
-        header = read_json(folder / HEADER)
-        layout = header["format"]
-        if layout == FORMAT:
-            settings = read_yaml(folder / "config.yaml")
-            graph = _read_graph(folder)
-            state = load_file(folder / "weights.safetensors")
-            return Run(header["model"], settings, graph, state, read_json(folder / "metrics.json"))
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"the saved run {folder} is damaged: {error}") from error
-    raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
+        found = (folder / HEADER).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
-def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
-    """Write or replace the weights of a run."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_atomic(Path(folder) / "weights.safetensors", save(plain))
+def _read_once(folder: Path) -> Run:
+    header = read_header(folder)
+    digests, generation = header["digests"], header["generation"]
+    # Everything is opened before anything is parsed: when a folder is replaced, files that are open remain.
+    with _open(folder / WEIGHTS) as weights, _open(folder / EDGES) as edges:
+        texts = {name: (folder / name).read_bytes() for name in TEXTS}
+        for name, data in texts.items():
+            if _digest(data) != digests[name]:
+                raise _InconsistentError(f"{name} was changed after it was saved")
+        state = _unpack(weights, generation, digests.get(WEIGHTS), WEIGHTS)
+        tensors = _unpack(edges, generation, digests[EDGES], EDGES)
+    settings = parse_yaml(texts[CONFIG].decode(), folder / CONFIG)
+    graph = _read_graph(json.loads(texts[NODES]), tensors)
+    return Run(header["model"], settings, graph, state, json.loads(texts[METRICS]))
 
 
-def _write_graph(graph: Graph, folder: Path) -> None:
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise _InconsistentError(f"{path.name} is missing") from None
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a digest of tensors with their names and shapes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {list(values.shape)}".encode())
+        if values.numel():
+            digest.update(values.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _pack(tensors: Mapping[str, Tensor], generation: str, digest: str) -> bytes:
+    return save(dict(tensors), {"generation": generation, "digest": digest})
+
+
+def _unpack(file: Any, generation: str, digest: str | None, name: str) -> dict[str, Tensor]:
+    """Return the tensors of an open safetensors file after a check that they belong to the run."""
+    tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    found = tensors_digest(tensors)
+    if digest is None:  # the run is in training: its weights are replaced on their own
+        metadata = file.metadata() or {}
+        digest = metadata.get("digest") if metadata.get("generation") == generation else None
+    if found != digest:
+        raise _InconsistentError(f"{name} was changed after it was saved")
+    return tensors
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write_graph(graph: Graph, folder: Path) -> str:
+    """Write the graph and return the digest of its tensors."""
     dataset = graph.dataset
     ratings, table = dataset.ratings, dataset.rating_table
     edges = {"user": table.user.astype(np.int64), "movie": table.movie.astype(np.int64)}
     edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
     features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
-    save_file(
-        {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}, folder / "graph.safetensors"
-    )
+    tensors = {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}
+    save_file(tensors, folder / EDGES)
     nodes = {
         "name": dataset.name,
         "vocabularies": {kind: values.tolist() for kind, values in graph.vocabularies.items()},
@@ -138,12 +281,11 @@ def _write_graph(graph: Graph, folder: Path) -> None:
         "movies": _columns(dataset.movies),
         "users": _columns(dataset.users),
     }
-    (folder / "nodes.json").write_text(json.dumps(nodes, ensure_ascii=False), encoding="utf-8")
+    (folder / NODES).write_text(json.dumps(nodes, ensure_ascii=False), encoding="utf-8")
+    return tensors_digest(tensors)
 
 
-def _read_graph(folder: Path) -> Graph:
-    nodes = read_json(folder / "nodes.json")
-    edges = load_file(folder / "graph.safetensors")
+def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_users(pd.DataFrame(nodes["users"]))
     user, movie = edges["user"].numpy(), edges["movie"].numpy()
     ratings = pd.DataFrame(
@@ -170,10 +312,8 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, (str, bool, int, list)):
+    if type(value) in (str, int, bool):
         return value
-    if value is None or pd.isna(value):
-        return None
-    return value if isinstance(value, float) else str(value)
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    return to_plain(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -281,6 +281,27 @@ class _Linear(nn.Linear):
             super().reset_parameters()
 
 
+class _ByModality(nn.ModuleDict):
+    """Modules by modality, whose names are the caller's: also ``keys``, which is an attribute, or with a dot."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._names: dict[str, str] = {}
+        for name, module in modules.items():
+            is_free = name and "." not in name and not hasattr(self, name)
+            self._names[name] = name if is_free else f"|{name.replace('.', '|')}"
+            self.add_module(self._names[name], module)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> nn.Module:
+        return self._modules[self._names[name]]
+
+
 class NodeEncoder(nn.Module):
     r"""Embeds nodes by their features and, where they have one, an id embedding.
 
@@ -322,7 +343,7 @@ class NodeEncoder(nn.Module):
         # Movies without training ratings have a row in the table that is never trained.
         self.register_buffer("has_id", torch.ones(num_ids, dtype=torch.bool))
         self.reset_parameters()
-        self.modalities = nn.ModuleDict(
+        self.modalities = _ByModality(
             {name: ModalityProjection(width, embedding_dim) for name, width in sizes.modalities.items()}
         )
         num_inputs = sizes.num_numeric_features + sizes.attributes.get(GENRES, 0)

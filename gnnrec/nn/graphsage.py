@@ -6,9 +6,8 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch_geometric import EdgeIndex
-from torch_geometric.nn import SAGEConv
 
+from gnnrec._pyg import EdgeIndex, SAGEConv
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings

@@ -89,6 +89,11 @@ def predict_pairs(model: RatingPredictor, users: UserBatch, user_index: Tensor, 
     -------
     Tensor
         ``[num_pairs]`` float32.
+
+    Raises
+    ------
+    DataError
+        A prediction is NaN.
     """
     predicted = torch.empty(len(user_index))
     for start in range(0, users.num_users, CHUNK_SIZE):
@@ -96,6 +101,9 @@ def predict_pairs(model: RatingPredictor, users: UserBatch, user_index: Tensor, 
         pairs = torch.nonzero((user_index >= start) & (user_index < end)).squeeze(1)
         if len(pairs):
             predicted[pairs] = model.predict(users.slice(start, end), user_index[pairs] - start, movie_index[pairs])
+    if (bad := predicted.isnan()).any():
+        title = model.graph.dataset.movies["title"].iloc[int(movie_index[bad][0])]
+        raise DataError(f"the model {model.name!r} predicted NaN for {title!r}")
     return predicted
 
 

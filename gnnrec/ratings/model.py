@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,16 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gnnrec._io import write_atomic
+from gnnrec._io import read_json, write_json
 from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.estimator import load as load_recommender
 from gnnrec.models.gnn import RecGraph
+from gnnrec.models.storage import read_consistent, tensors_digest, write_run
 from gnnrec.ratings.base import RatingPredictor
 from gnnrec.ratings.head import MoviePosterior, RatingHead
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files' layout; raised when older files can no longer be read."""
 HEADER, WEIGHTS = "rating.json", "rating.safetensors"
 
@@ -114,18 +114,20 @@ class RatingModel(RatingPredictor):
         DataError
             The folder exists and is not a saved run.
         """
-        folder = self.recommender.save(path, keep=keep)
-        weights = {name: value.cpu().contiguous() for name, value in self.head.state_dict().items()}
+        return write_run(path, self.recommender, keep, self._write_head)
+
+    def _write_head(self, folder: Path) -> None:
+        weights = save({name: value.cpu().contiguous() for name, value in self.head.state_dict().items()})
         header = {
             "format": FORMAT,
             "rating_config": self.rating_config.model_dump(),
             "sizes": self.head.sizes,
-            "recommender_sha256": _weights_digest(folder),
+            "recommender": tensors_digest(self.recommender.state()),
+            "weights": hashlib.blake2b(weights, digest_size=16).hexdigest(),
             "report": self.report,
         }
-        write_atomic(folder / WEIGHTS, save(weights))
-        write_atomic(folder / HEADER, json.dumps(header, indent=2, ensure_ascii=False).encode())
-        return folder
+        (folder / WEIGHTS).write_bytes(weights)
+        write_json(folder / HEADER, header)
 
     def _graph_embeddings(self, users: UserBatch) -> Tensor:
         """Return the users' graph embeddings on the CPU, ``[num_users, graph_dim]``."""
@@ -173,27 +175,30 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     >>> load_rating_model(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
-    folder = Path(path)
+    model: RatingModel = read_consistent(path, partial(_read_model, device=device))
+    return model
+
+
+def _read_model(folder: Path, device: str) -> RatingModel:
     recommender = load_recommender(folder, device)
     if not has_rating_head(folder):
         raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
     try:
-        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        header = read_json(folder / HEADER)
         if header["format"] != FORMAT:
             raise DataError(
                 f"the rating head in {folder} has layout {header['format']} but this version reads layout {FORMAT}; "
                 f"fit it again with fit_rating_model"
             )
-        if header["recommender_sha256"] != _weights_digest(folder):
+        if header["recommender"] != tensors_digest(recommender.state()):
             raise DataError(f"the rating head in {folder} belongs to another run; fit it again with fit_rating_model")
+        weights = (folder / WEIGHTS).read_bytes()
+        if header["weights"] != hashlib.blake2b(weights, digest_size=16).hexdigest():
+            raise DataError(f"the rating head in {folder} is damaged: {WEIGHTS} was changed after it was saved")
         head = RatingHead(**header["sizes"])
-        head.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+        head.load_state_dict(load(weights))
         return RatingModel(recommender, head.eval(), RatingConfig(**header["rating_config"]), header["report"])
     except DataError:
         raise
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"the rating head in {folder} is damaged: {error}") from error
-
-
-def _weights_digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from gnnrec._checks import check_integer, did_you_mean
+from gnnrec.config import YAML_ERRORS
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.registry import PROTOCOLS, SPLITTERS
@@ -205,7 +206,7 @@ def _parse_options(text: str) -> dict[str, Any]:
             raise ConfigError(f"the protocol option {name.strip()!r} is given twice; remove one")
         try:
             options[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except YAML_ERRORS:
             raise ConfigError(f"cannot read the value of the protocol option {part!r}; it is not YAML") from None
     return options
 

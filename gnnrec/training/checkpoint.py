@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
-import io
-import pickle
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.nn import Encoder
 
-CHECKPOINT_FILE = "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+FORMAT = 1
+"""Version of the layout of the checkpoint: tensors by name, and everything else as JSON in the header."""
 
 
 class TrainingState:
@@ -79,20 +84,28 @@ class TrainingState:
 
     def write(self, run_dir: str | Path, fingerprint: str) -> None:
         """Write a checkpoint into a run folder; `fingerprint` identifies config and data."""
-        buffer = io.BytesIO()
+        optimizer = self.optimizer.state_dict()
+        tensors, numbers = {"generator": self.generator.get_state()}, {}
+        for parameter, values in optimizer["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{parameter}.{name}"] = value
+                else:
+                    numbers[f"{parameter}.{name}"] = value
+        tensors |= {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
         content = {
+            "format": FORMAT,
             "fingerprint": fingerprint,
-            "encoder": self.encoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
             "epoch": self.epoch,
             "epochs_since_best": self.epochs_since_best,
             "history": self.history,
             "best_score": self.best_score,
-            "best_weights": self.best_weights,
+            "param_groups": optimizer["param_groups"],
+            "optimizer": numbers,
         }
-        torch.save(content, buffer)
-        write_atomic(Path(run_dir) / CHECKPOINT_FILE, buffer.getvalue())
+        plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        write_atomic(Path(run_dir) / CHECKPOINT_FILE, save(plain, {"gnnrec": json.dumps(content)}))
 
     def read(self, run_dir: str | Path, fingerprint: str) -> None:
         """Restore the checkpoint in a run folder.
@@ -105,18 +118,39 @@ class TrainingState:
             It was written with another config or other data.
         """
         path = Path(run_dir) / CHECKPOINT_FILE
+        if not path.is_file():
+            raise DataError(f"nothing to resume: {path} does not exist")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with safe_open(path, framework="pt") as file:
+                content = json.loads((file.metadata() or {})["gnnrec"])
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             found = content["fingerprint"]
-        except FileNotFoundError:
-            raise DataError(f"nothing to resume: {path} does not exist") from None
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+            if content["format"] != FORMAT:
+                raise DataError(f"{path} has layout {content['format']}; this version of gnnrec reads layout {FORMAT}")
+            if found == fingerprint:
+                self._restore(content, tensors)
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(f"{path} is damaged: {error}") from None
         if found != fingerprint:
             raise ConfigError(f"{path} was made with another config or other data; resume with the same ones")
-        self.encoder.load_state_dict(content["encoder"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.generator.set_state(content["generator"])
-        self.epoch, self.epochs_since_best = content["epoch"], content["epochs_since_best"]
-        self.history = content["history"]
-        self.best_score, self.best_weights = content["best_score"], content["best_weights"]
+
+    def _restore(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        state: dict[int, dict[str, Any]] = {}
+        for name, value in (*_part(tensors, "optimizer"), *content["optimizer"].items()):
+            parameter, _, key = name.partition(".")
+            state.setdefault(int(parameter), {})[key] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": content["param_groups"]})
+        self.encoder.load_state_dict(dict(_part(tensors, "encoder")))
+        self.generator.set_state(tensors["generator"])
+        self.best_weights = dict(_part(tensors, "best"))
+        self.epoch, self.epochs_since_best = int(content["epoch"]), int(content["epochs_since_best"])
+        self.history, self.best_score = list(content["history"]), float(content["best_score"])
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """Return the tensors whose names start with `prefix` and a dot, without it."""
+    return (
+        (name.removeprefix(f"{prefix}."), value) for name, value in tensors.items() if name.startswith(f"{prefix}.")
+    )

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from gnnrec._seeded import Seeded
 from gnnrec.config import TrainConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.graph.graph import csr_ranges
@@ -101,10 +102,7 @@ def batch_loss(
     objective = next_item_loss if train.objective == "next_item" else masked_edge_loss
     if encoder.temporal is None:
         return objective(encoder, graph, tensors, batch, train, generator)
-    # Dropout uses PyTorch's global generator: seed it from the run, and restore the caller's state afterwards.
-    device = tensors.movie_degree.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with Seeded(int(torch.randint(2**62, (), generator=generator))):  # for dropout
         return objective(encoder, graph, tensors, batch, train, generator)
 
 

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gnnrec._progress import training_bar
+from gnnrec._seeded import Seeded
 from gnnrec.config import Settings
 from gnnrec.graph import Graph
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
@@ -144,7 +145,7 @@ class FitRun:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator.
+    """Seed what PyTorch draws inside the block, in this thread alone; yield another generator of the same seed.
 
     Examples
     --------
@@ -155,8 +156,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
     >>> all(torch.equal(*both) for both in zip(first, second))
     True
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with Seeded(seed):
         yield torch.Generator().manual_seed(seed)
 
 

@@ -16,7 +16,10 @@ from gnnrec.tuning.tunable import KnownKey, Tunable
 
 if TYPE_CHECKING:
     from optuna import Trial
+    from optuna.distributions import BaseDistribution
 
+MAX_VALUES = 10_000
+"""With more values than this, or more settings, a search space counts as infinite."""
 DIGITS = 4
 """Significant digits of numbers suggested from a range, so that results can be copied by hand."""
 
@@ -49,6 +52,25 @@ class Range:
     high: float
     log: bool = False
     step: float | None = None
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """The range in Optuna's terms."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if isinstance(self.low, int):
+            return IntDistribution(self.low, int(self.high), self.log, int(self.step or 1))
+        return FloatDistribution(self.low, self.high, self.log, self.step)
+
+    @property
+    def values(self) -> list[Any] | None:
+        """All values as Optuna stores them; None for numbers without a step, or if there are too many."""
+        if isinstance(self.low, int):
+            values = range(self.low, int(self.high) + 1, int(self.step or 1))
+            return list(values) if len(values) <= MAX_VALUES else None
+        if self.step is None or (self.high - self.low) / self.step > MAX_VALUES:
+            return None
+        return [min(self.low + i * self.step, self.high) for i in range(round((self.high - self.low) / self.step) + 1)]
 
     def suggest(self, trial: Trial, key: str) -> Any:
         """Sample a value in a trial, as Optuna stores it."""
@@ -96,6 +118,18 @@ class Choices:
     """
 
     choices: tuple[Any, ...]
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """The choices in Optuna's terms."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    @property
+    def values(self) -> list[Any]:
+        """All values as Optuna stores them."""
+        return list(self._by_stored)
 
     def suggest(self, trial: Trial, key: str) -> Any:
         """Sample a value in a trial, as Optuna stores it: lists as JSON text."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 
-from gnnrec.config import find_config, read_yaml
+from gnnrec.config import YAML_ERRORS, find_config, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import METRICS
-from gnnrec.tuning.parameters import Choices, Range, example_keys, parse_parameter, to_json
+from gnnrec.tuning.parameters import MAX_VALUES, Choices, Range, example_keys, parse_parameter, to_json
 from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, get_tunable
 
 if TYPE_CHECKING:
     from optuna import Trial
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -206,19 +210,63 @@ class SearchSpace:
                 raise ConfigError(f"{key} is varied by the study; remove it from the space to set it")
             try:
                 _set(given, key, yaml.safe_load(text))
-            except yaml.YAMLError:
+            except YAML_ERRORS:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         merged, inactive = _merge(self._all_values(), given, self.parameters, self.tunable, "config")
         return replace(self, base=self.tunable.make_config(merged, "config"), inactive=inactive)
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Sample every parameter that applies, in the terms that Optuna stores and `config` reads."""
+        return self.sample(lambda key, parameter: parameter.suggest(trial, key))
+
+    def sample(self, draw: Callable[[str, Range | Choices], Any]) -> dict[str, Any]:
+        """Return the values that `draw` returns for every parameter that applies, in the terms that Optuna stores."""
         stored: dict[str, Any] = {}
-        gates = {key for key in self.parameters if any(self._requirement(other)[0] == key for other in self.parameters)}
-        for key in sorted(self.parameters, key=lambda key: key not in gates):
+        for key in self._ordered_keys:
             if self._is_suggested(key, stored):
-                stored[key] = self.parameters[key].suggest(trial, key)
+                stored[key] = draw(key, self.parameters[key])
         return stored
+
+    @cached_property
+    def settings(self) -> list[dict[str, Any]] | None:
+        """All settings that trials can have, in the terms that Optuna stores; None if there are very many.
+
+        Examples
+        --------
+        >>> space = {"model.embedding_dim": {"choices": [8, 16]}, "train.epochs": {"low": 1, "high": 3}}
+        >>> len(SearchSpace.from_mapping({"space": space}).settings)
+        6
+        """
+        if any(parameter.values is None for parameter in self.parameters.values()):
+            return None
+        found = list(islice(self._extend({}, self._ordered_keys), MAX_VALUES + 1))
+        return found if len(found) <= MAX_VALUES else None
+
+    def identify(self, stored: Mapping[str, Any]) -> str:
+        """Return a text that is the same for the same setting."""
+        return json.dumps(self.decode(stored), sort_keys=True)
+
+    def untried(self, trials: Iterable[FrozenTrial]) -> list[dict[str, Any]] | None:
+        """Return the settings that none of these trials has; None if there are very many."""
+        if self.settings is None:
+            return None
+        tried = {self.identify(one.params) for one in trials}
+        return [setting for setting in self.settings if self.identify(setting) not in tried]
+
+    def _extend(self, stored: dict[str, Any], keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+        if not keys:
+            yield stored
+        elif self._is_suggested(keys[0], stored):
+            for value in self.parameters[keys[0]].values or ():
+                yield from self._extend({**stored, keys[0]: value}, keys[1:])
+        else:
+            yield from self._extend(stored, keys[1:])
+
+    @property
+    def _ordered_keys(self) -> list[str]:
+        """The keys in the order in which they are sampled: those that others depend on come first."""
+        gates = {key for key in self.parameters if any(self._requirement(other)[0] == key for other in self.parameters)}
+        return sorted(self.parameters, key=lambda key: key not in gates)
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration values of stored values: lists for their text, numbers rounded."""

@@ -9,7 +9,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import text
 
 from gnnrec.errors import ConfigError
-from gnnrec.tuning.space import Objective, SearchSpace
+from gnnrec.tuning.space import Objective
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 """Supported databases, and the driver used for each unless the URL names one."""
@@ -34,6 +35,8 @@ HEARTBEAT_INTERVAL, GRACE_PERIOD = 20, 120
 """Seconds between heartbeats in a database, and the time without one after which a trial is marked as failed."""
 UNNAMED_PERIOD = timedelta(minutes=1)
 """Time after which a running trial with no recorded worker is marked as failed."""
+JOURNAL_START = b'{"op_code":'
+"""How Optuna starts every line of a journal."""
 METADATA = "gnnrec"
 """User attribute of a study that holds its data, search space and objectives."""
 CREATION_TIMEOUT = 10.0
@@ -58,6 +61,7 @@ class Storage:
     optuna: BaseStorage
     description: str
     journal: Path | None = None
+    _silent_since: dict[int, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[str]:
@@ -82,11 +86,30 @@ class Storage:
         if isinstance(self.optuna, RDBStorage):
             with quiet_optuna():
                 optuna.storages.fail_stale_trials(study)
+            self._fail_silent_trials(study)
         elif self.journal is not None:
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if self._is_lost(trial, worker):
-                    with contextlib.suppress(UpdateFinishedTrialError):  # another worker marked it meanwhile
-                        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+                    _fail(study, trial)
+
+    def _fail_silent_trials(self, study: Study) -> None:
+        """Fail running trials whose worker died before its first heartbeat, which Optuna does not count as stale.
+
+        The clocks of the workers may differ, so a trial is lost when this process saw it without a heartbeat for the
+        grace period.
+        """
+        assert isinstance(self.optuna, RDBStorage)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if not running:
+            return
+        with self.optuna.engine.connect() as connection:
+            alive = set(connection.execute(text("SELECT trial_id FROM trial_heartbeats")).scalars())
+        now = time.monotonic()
+        for trial in running:
+            if trial._trial_id in alive:
+                self._silent_since.pop(trial._trial_id, None)
+            elif now - self._silent_since.setdefault(trial._trial_id, now) > GRACE_PERIOD:
+                _fail(study, trial)
 
     def _worker_file(self, worker: str) -> Path:
         assert self.journal is not None
@@ -107,6 +130,58 @@ class Storage:
         except Timeout:
             return False
         return True
+
+
+def _fail(study: Study, trial: FrozenTrial) -> None:
+    with contextlib.suppress(UpdateFinishedTrialError):  # another worker marked it meanwhile
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+class _JournalFile(JournalFileBackend):
+    """An Optuna journal that drops a torn last line, which a process that died while it was writing leaves."""
+
+    def __init__(self, path: Path) -> None:
+        lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
+        self._path, self._own_lock = path, lock(str(path))
+        super().__init__(str(path), lock_obj=self._own_lock)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines after the last whole one."""
+        # The lock is taken twice: between the two another process can only append whole lines, or die.
+        self._own_lock.acquire()
+        try:
+            drop_torn_line(self._path)
+        finally:
+            self._own_lock.release()
+        super().append_logs(logs)
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line that has no end or is no JSON; every line before it was whole when it was written."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = end
+        while start > 0:  # to the start of the last line, whose length is not known
+            step = min(start, 1 << 16)
+            file.seek(start - step)
+            place = file.read(step).rfind(b"\n", 0, step - 1 if start == end else step)
+            if place >= 0:
+                start += place + 1 - step
+                break
+            start -= step
+        file.seek(start)
+        line = file.read(end - start)
+        if line and not _is_whole(line):
+            file.truncate(start)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def open_storage(storage: str | Path | None) -> Storage:
@@ -136,9 +211,8 @@ def open_storage(storage: str | Path | None) -> Storage:
     try:
         _check_journal(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
         with quiet_optuna():
-            journal = JournalStorage(JournalFileBackend(str(path), lock_obj=lock(str(path))))
+            journal = JournalStorage(_JournalFile(path))
     except OSError as error:
         raise ConfigError(f"storage {storage} cannot be used: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
@@ -151,11 +225,12 @@ def create_or_load_study(
     name: str,
     metadata: dict[str, Any],
     objectives: tuple[Objective, ...],
-    space: SearchSpace,
     sampler: BaseSampler,
     pruner: BasePruner,
 ) -> Study:
-    """Create a study with the base configuration as its first trial, or load the one of this name.
+    """Create a study, or load the one of this name.
+
+    A study without trials and metadata is one whose worker died while it was creating it, and is completed.
 
     Raises
     ------
@@ -171,11 +246,14 @@ def create_or_load_study(
             directions=[objective.direction for objective in objectives],
         )
     except optuna.exceptions.DuplicatedStudyError:
-        study = load_study(storage, name, sampler, pruner)
+        study = optuna.load_study(study_name=name, storage=storage.optuna, sampler=sampler, pruner=pruner)
+        if not _has_metadata(study):
+            directions = [one.name.lower() for one in study.directions]
+            if study.user_attrs or study.get_trials(deepcopy=False) or directions != [o.direction for o in objectives]:
+                raise ConfigError(_foreign(name)) from None
+            study.set_user_attr(METADATA, metadata)
         _check_metadata(study, metadata)
         return study
-    if space.base_params is not None:
-        study.enqueue_trial(space.base_params)
     study.set_user_attr(METADATA, metadata)
     return study
 
@@ -195,12 +273,23 @@ def load_study(
     except KeyError:
         others = ", ".join(map(repr, optuna.get_all_study_names(storage.optuna))) or "none"
         raise ConfigError(f"study {name!r} is not in the storage; studies there: {others}") from None
+    if not _has_metadata(study):
+        raise ConfigError(_foreign(name))
+    return study
+
+
+def _has_metadata(study: Study) -> bool:
+    """Return whether a study has metadata, after a wait for a worker that is creating it."""
     deadline = time.monotonic() + CREATION_TIMEOUT
     while METADATA not in study.user_attrs:
         if time.monotonic() > deadline:
-            raise ConfigError(f"study {name!r} was not made by gnnrec; choose another name")
+            return False
         time.sleep(0.1)
-    return study
+    return True
+
+
+def _foreign(name: str) -> str:
+    return f"study {name!r} was not made by gnnrec; choose another name"
 
 
 def is_counted(trial: FrozenTrial) -> bool:
@@ -251,7 +340,10 @@ def _check_journal(path: Path) -> None:
     """Raise a ValueError, KeyError or TypeError for an existing file that is not a journal, before writing to it."""
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
-            json.loads(file.readline())["op_code"]
+            line = file.readline()
+        if not line.endswith(b"\n") and line.startswith(JOURNAL_START[: len(line)]):
+            return  # its only line is torn
+        json.loads(line)["op_code"]
 
 
 def _open_database(url: str) -> Storage:

@@ -23,6 +23,7 @@ from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.splitting import Split
+from gnnrec.tuning.parameters import Choices, Range
 from gnnrec.tuning.report import write_report
 from gnnrec.tuning.result import StudyResult, result_from_study
 from gnnrec.tuning.space import SearchSpace, parse_objectives
@@ -71,7 +72,7 @@ def tune(
         What to vary; a path is a YAML file. See `SearchSpace`.
     trials : int
         Number of finished trials of the whole study, over all workers and calls. Pruned and failed trials count;
-        interrupted ones and those of dead workers do not.
+        interrupted ones and those of dead workers do not. Fewer if the space has fewer settings: none is tried twice.
     storage : str or Path, optional
         A path (an Optuna journal, for processes on one machine), or the URL of a database (``sqlite:///``,
         ``postgresql://``, ``mysql://``). In memory by default.
@@ -151,11 +152,11 @@ def tune(
         "space": space.to_mapping(),
         "objectives": [str(objective) for objective in parsed],
     }
-    sampler = PerTrialTPE(seed, conditional=space.is_conditional)
+    sampler = PerTrialTPE(seed, space=space)
     pruner = MedianPruner(n_startup_trials=5, n_warmup_steps=pruner_warmup) if len(parsed) == 1 else NopPruner()
     opened = open_storage(storage)
     with quiet_optuna(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
-        shared = create_or_load_study(opened, study, metadata, parsed, space, sampler, pruner)
+        shared = create_or_load_study(opened, study, metadata, parsed, sampler, pruner)
         try:
             _work(shared, opened, TrialRunner(split, space, parsed, trials, worker), time_limit, bar, log)
         finally:
@@ -170,13 +171,16 @@ class PerTrialTPE(BaseSampler):
     A storage assigns every number once, so no two workers sample the same, and an interrupted study continues as if it
     had not been interrupted. Running trials count as bad ones ("constant liar"), which keeps parallel workers apart.
 
+    With a `space`, trial 0 is its base configuration, if the space contains it, and no setting is tried twice while
+    there are others: a sample that was tried before is replaced by a random one that was not.
+
     Parameters
     ----------
     seed : int
     num_startup : int
         Trials that are sampled uniformly before the estimator is used.
-    conditional : bool
-        Sample keys together only with those of the same trials, for spaces where some trials lack some keys.
+    space : SearchSpace, optional
+        What the trials sample.
 
     References
     ----------
@@ -193,19 +197,47 @@ class PerTrialTPE(BaseSampler):
     (True, False)
     """
 
-    def __init__(self, seed: int, num_startup: int = 10, *, conditional: bool = False) -> None:
-        self._seed, self._num_startup, self._conditional = seed, num_startup, conditional
+    def __init__(self, seed: int, num_startup: int = 10, *, space: SearchSpace | None = None) -> None:
+        self._seed, self._num_startup, self._space = seed, num_startup, space
         self._current: tuple[int, TPESampler] | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions that are sampled jointly."""
+        if self._is_base(trial) or (self._space is not None and self._space.settings is not None):
+            assert self._space is not None
+            return {key: one.distribution for key, one in self._space.parameters.items()}
         return self._sampler(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Sample jointly."""
+        if self._is_base(trial):
+            assert self._space is not None
+            return dict(self._space.base_params or {})
+        if self._space is not None and self._space.settings is not None:
+            return self._sample_new(study, trial, self._space)
         return self._sampler(trial).sample_relative(study, trial, search_space)
+
+    def _is_base(self, trial: FrozenTrial) -> bool:
+        return trial.number == 0 and self._space is not None and self._space.base_params is not None
+
+    def _sample_new(self, study: optuna.Study, trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:
+        """Return a whole setting, one that was not tried before if there is any."""
+        tpe = self._sampler(trial)
+        joint = tpe.sample_relative(study, trial, tpe.infer_relative_search_space(study, trial))
+
+        def draw(key: str, parameter: Range | Choices) -> Any:
+            if key in joint:
+                return joint[key]
+            return tpe.sample_independent(study, trial, key, parameter.distribution)
+
+        sampled = space.sample(draw)
+        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number and is_tried(one)]
+        left = space.untried(others) or []
+        if not left or space.identify(sampled) in map(space.identify, left):
+            return sampled
+        return left[int(np.random.default_rng([self._seed, trial.number]).integers(len(left)))]
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
@@ -226,7 +258,7 @@ class PerTrialTPE(BaseSampler):
                 seed=seed,
                 n_startup_trials=self._num_startup,
                 multivariate=True,
-                group=self._conditional,
+                group=self._space is not None and self._space.is_conditional,
                 constant_liar=True,
             )
             self._current = trial.number, sampler
@@ -301,7 +333,13 @@ def _work(
         bar.update(finished, _best_so_far(all_trials))
         if finished >= runner.num_trials or (time_limit is not None and time.monotonic() - started > time_limit):
             return
-        if finished + sum(one.state is TrialState.RUNNING for one in all_trials) >= runner.num_trials:
+        running = sum(one.state is TrialState.RUNNING for one in all_trials)
+        exhausted = runner.space.untried(filter(is_tried, all_trials)) == []
+        if exhausted and not running:
+            if log is not None:
+                log(f"all {len(runner.space.settings or ())} settings of the search space were tried")
+            return
+        if exhausted or finished + running >= runner.num_trials:
             if not waiting and log is not None:
                 log("waiting for the last trials of other workers")
             waiting = True
@@ -315,6 +353,11 @@ def _work(
         if log is not None:
             log(_describe_trial(study, number, runner.num_trials))
         _stop_if_all_failed(study, own_finished, runner.num_trials)
+
+
+def is_tried(trial: FrozenTrial) -> bool:
+    """Whether the setting of a trial need not be tried again: it is finished for good, or running."""
+    return is_counted(trial) or trial.state is TrialState.RUNNING
 
 
 def _run_trial(study: optuna.Study, run: Callable[[optuna.Trial], tuple[float, ...]]) -> int | None:

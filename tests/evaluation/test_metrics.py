@@ -130,7 +130,7 @@ def test_diversity_without_genres():
 
 
 def test_diversity_does_not_depend_on_chunks(monkeypatch):
-    monkeypatch.setattr(metrics_module, "CHUNK", 3)
+    monkeypatch.setattr(metrics_module, "MAX_PAIRS", 3 * 6 * 6)
     genres = (torch.rand(20, 5, generator=torch.manual_seed(0)) < 0.4).float()
     catalog = catalog_of(genres)
     lists = torch.stack([torch.randperm(20)[:6] for _ in range(10)])

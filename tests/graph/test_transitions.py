@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_geometric.transforms import RandomLinkSplit
 
-from gnnrec import Config, Dataset, Graph
+from gnnrec import Config, DataError, Dataset, Graph
 from gnnrec.datasets import make_sample
-from gnnrec.graph import transition_counts
+from gnnrec.graph import add_transitions, transition_counts
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import GraphTensors, init_from_transitions
 from gnnrec.registry import ENCODERS
@@ -71,30 +72,53 @@ def test_in_the_graph() -> None:
     world = make_sample(40, 30, seed=1, ratings_per_user=8)
     graph = Graph.from_dataset(world)
     source, target, count = transition_counts(graph.users)
-    forward = graph.hetero_data["movie", "followed_by", "movie"]
-    backward = graph.hetero_data["movie", "rev_followed_by", "movie"]
+    data = add_transitions(graph.hetero_data)
+    forward, backward = data["movie", "followed_by", "movie"], data["movie", "rev_followed_by", "movie"]
     assert torch.equal(forward.edge_index, torch.stack([source, target]))
     assert torch.equal(backward.edge_index, torch.stack([target, source]))
     assert torch.equal(forward["count"], count)
     assert torch.equal(backward["count"], count)
-    assert graph.hetero_data.validate(raise_on_error=True)
+    assert data.validate(raise_on_error=True)
+    assert not [kind for kind in graph.hetero_data.edge_types if "followed_by" in kind[1]]
 
 
 def test_without_timestamps_there_is_no_relation() -> None:
     graph = Graph.from_dataset(Dataset(pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [10, 20, 10]})))
     assert not graph.has_times
-    assert not [kind for kind in graph.hetero_data.edge_types if "followed_by" in kind[1]]
+    with pytest.raises(DataError, match="the ratings have no times"):
+        add_transitions(graph.hetero_data)
 
 
-def test_it_is_computed_on_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    monkeypatch.setattr(
-        "gnnrec.graph.graph.transition_counts", lambda users: calls.append(1) or transition_counts(users)
+def test_no_relation_of_the_graph_knows_held_out_ratings() -> None:
+    """A graph whose held-out ratings are others must give the same training part when it is split outside."""
+    graph = Graph.from_dataset(make_sample(40, 30, seed=1, ratings_per_user=8))
+    rated = ("user", "rated", "movie")
+    split = RandomLinkSplit(
+        num_val=0.0, num_test=0.5, edge_types=[rated], rev_edge_types=[("movie", "rev_rated", "user")],
+        neg_sampling_ratio=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    train, _, _ = split(graph.hetero_data)
+    kept = train[rated].edge_index.size(1)
+    assert 0 < kept < graph.hetero_data[rated].edge_index.size(1)
+    for name in train.edge_types:
+        if name not in (rated, ("movie", "rev_rated", "user")):
+            assert name[1].removeprefix("rev_") in ("has", "directed_by", "stars", "works_as")
+    linked = add_transitions(train)["movie", "followed_by", "movie"]
+    # By brute force, from the ratings of the training part alone.
+    users = sorted(
+        zip(*train[rated].edge_index.tolist(), train[rated].time.tolist(), strict=True), key=lambda r: (r[0], r[2])
     )
-    graph = Graph.from_dataset(make_sample(20, 20, ratings_per_user=5))
-    assert (graph.num_users, graph.users.num_users, calls) == (20, 20, [])
-    assert graph.hetero_data is graph.hetero_data
-    assert calls == [1]
+    expected: dict[tuple[int, int], float] = {}
+    for i, (user, movie, _) in enumerate(users):
+        for gap, (other, following, _) in enumerate(users[i + 1 : i + 11], start=1):
+            if other == user:
+                pair = movie, following
+                expected[pair] = expected.get(pair, 0) + math.exp(-(gap - 1) / 3)
+    found = {
+        tuple(pair): value for pair, value in zip(linked.edge_index.T.tolist(), linked["count"].tolist(), strict=True)
+    }
+    assert found == pytest.approx(expected)
 
 
 # Initialization

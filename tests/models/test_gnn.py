@@ -152,11 +152,11 @@ def test_added_movies_and_ratings_are_saved(encoder: str, tmp_path: Path) -> Non
 
 def test_an_earlier_run_is_replaced(model: RecGraph, tmp_path: Path) -> None:
     model.save(tmp_path / "run")
-    for name in ("checkpoint.pt", "training.png", "notes.txt"):
+    for name in ("checkpoint.safetensors", "training.png", "notes.txt"):
         (tmp_path / "run" / name).write_bytes(b"state")
-    model.with_report(second=True).save(tmp_path / "run", keep=["checkpoint.pt"])
+    model.with_report(second=True).save(tmp_path / "run", keep=["checkpoint.safetensors"])
     assert load(tmp_path / "run").report == {"second": True}
-    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"checkpoint.pt", "notes.txt"}
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"checkpoint.safetensors", "notes.txt"}
     model.save(tmp_path / "run")  # the checkpoint belongs to the replaced model; the notes are not ours
     assert {entry.name for entry in (tmp_path / "run").iterdir()} == FILES | {"notes.txt"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
@@ -211,14 +211,14 @@ def test_nothing_is_half_written(model: RecGraph, tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     model.with_report(first=True).save(tmp_path / "old")
-    (tmp_path / "old" / "checkpoint.pt").write_bytes(b"state")
+    (tmp_path / "old" / "checkpoint.safetensors").write_bytes(b"state")
     monkeypatch.setattr(storage, step, full)
     for name in ("old", "new"):
         with pytest.raises(OSError, match="No space left"):
             model.save(tmp_path / name)
     assert [entry.name for entry in tmp_path.iterdir()] == ["old"]
     assert load(tmp_path / "old").report == {"first": True}
-    assert (tmp_path / "old" / "checkpoint.pt").read_bytes() == b"state"
+    assert (tmp_path / "old" / "checkpoint.safetensors").read_bytes() == b"state"
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"run.json"}))

@@ -66,7 +66,7 @@ def test_rating_head_of_another_layout(model: RatingModel, tmp_path: Path) -> No
     folder = model.save(tmp_path / "run")
     header = json.loads((folder / "rating.json").read_text(encoding="utf-8"))
     (folder / "rating.json").write_text(json.dumps({**header, "format": 1}), encoding="utf-8")
-    with pytest.raises(DataError, match="has layout 1 but this version reads layout 2; fit it again"):
+    with pytest.raises(DataError, match="has layout 1 but this version reads layout 3; fit it again"):
         load_rating_model(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -182,7 +183,7 @@ def test_a_password_is_never_shown() -> None:
 def test_a_foreign_study_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gnnrec.tuning.storage.CREATION_TIMEOUT", 0.1)
     with quiet_optuna():
-        optuna.create_study(study_name="study", storage=open_storage(tmp_path / "journal").optuna)
+        optuna.create_study(study_name="study", storage=open_storage(tmp_path / "journal").optuna).ask()
     with pytest.raises(ConfigError, match="study 'study' was not made by gnnrec"):
         tune(data(), SPACE, trials=1, storage=tmp_path / "journal")
 
@@ -208,3 +209,67 @@ def test_two_workers_fail_the_same_lost_trial(tmp_path: Path, monkeypatch: pytes
     monkeypatch.undo()
     assert marked == [0]
     assert [one.state for one in study.get_trials()] == [TrialState.FAIL]
+
+
+@pytest.mark.parametrize("torn", [b'{"op_code":4,"worker_id":"x', b"\0" * 40, b'{"op_code":4\n', b"{"])
+def test_a_torn_last_line(tmp_path: Path, torn: bytes) -> None:
+    """A worker that is killed while it writes leaves half a line; the next one must not write behind it."""
+    where = tmp_path / "journal"
+    tune(data(), SPACE, trials=1, storage=where, progress=False)
+    living = open_storage(where)  # of a worker that opened the journal before
+    with where.open("ab") as file:
+        file.write(torn)
+    found = tune(data(), SPACE, trials=2, storage=where, progress=False)
+    assert found.trials["state"].tolist() == ["complete", "complete"]
+    with where.open("ab") as file:
+        file.write(torn)
+    with quiet_optuna():
+        study = load_study(living, "study")
+        study.set_user_attr("note", "after")
+    assert read_study(where).trials["state"].tolist() == ["complete", "complete"]
+    assert load_study(open_storage(where), "study").user_attrs["note"] == "after"
+    assert all("op_code" in json.loads(line) for line in where.read_bytes().splitlines())
+
+
+def test_a_journal_whose_only_line_is_torn(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(b'{"op_code":0,"wor')
+    assert len(tune(data(), SPACE, trials=1, storage=tmp_path / "journal", progress=False).trials) == 1
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 1 << 16, (1 << 16) + 1, 1 << 17, 300_000])
+@pytest.mark.parametrize("before", [b"", b'{"a": 1}\n', b'{"a": 1}\n{"b": 2}\n'])
+def test_only_the_torn_line_is_cut(tmp_path: Path, before: bytes, length: int) -> None:
+    path = tmp_path / "journal"
+    whole = before + b'{"text": "%s"}\n' % (b"x" * length)
+    for torn in (b"", b"{", b"{" + b"y" * length, b'{"z": 1}'):
+        path.write_bytes(whole + torn)
+        storage.drop_torn_line(path)
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_a_worker_killed_while_it_creates_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The name of the study can be used all the same."""
+    monkeypatch.setattr(storage, "CREATION_TIMEOUT", 0.1)
+    where = tmp_path / "journal" if kind == "journal" else f"sqlite:///{tmp_path / 'study.db'}"
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "set_user_attr", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tune(data(), SPACE, trials=1, storage=where, progress=False)
+    found = tune(data(), SPACE, trials=2, storage=where, progress=False)
+    assert found.trials["state"].tolist() == ["complete", "complete"]
+    assert found.trials["train.learning_rate"][0] == 0.002  # the base configuration
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_database_that_dies_before_its_first_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "HEARTBEAT_INTERVAL", 1)
+    monkeypatch.setattr(storage, "GRACE_PERIOD", 2)
+    where = f"sqlite:///{tmp_path / 'study.db'}"
+    tune(data(), SPACE, trials=1, storage=where, progress=False)
+    with pytest.warns(UserWarning, match="Heartbeat of storage is supposed to be used with"):
+        start_trial(where)
+    found = tune(data(), SPACE, trials=2, storage=where, time_limit=60, progress=False)
+    assert found.trials["state"].tolist() == ["complete", "lost", "complete"]

@@ -201,3 +201,50 @@ def test_conditional_hyperparameters(small: Split, tmp_path: Path) -> None:
     best = result.best.model
     shown = best.aggregation if best.encoder == "graphsage" else ""
     assert f"| `model.aggregation` | mean, max |  | {shown} |" in report
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_setting_is_tried_twice(small: Split, seed: int) -> None:
+    space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [4, 8, 12, 16]}}}
+    told: list[str] = []
+    found = tune(small, space, trials=6, seed=seed, progress=False, log=told.append)
+    assert sorted(found.trials["model.embedding_dim"]) == [4, 8, 12, 16]
+    assert told[-1] == "all 4 settings of the search space were tried"
+
+
+def test_no_setting_is_tried_twice_by_the_estimator(small: Split) -> None:
+    """Also after the startup trials, and with parameters that some settings lack."""
+    space = {
+        "train": {"epochs": 1},
+        "model": {"embedding_dim": 4},
+        "space": {
+            "model.encoder": {"choices": ["lightgcn", "graphsage"]},
+            "model.aggregation": {"choices": ["mean", "max"]},
+            "model.num_layers": {"low": 1, "high": 3},
+            "train.learning_rate": {"low": 0.001, "high": 0.003, "step": 0.001},
+        },
+    }
+    parsed = SearchSpace.from_mapping(space)
+    assert parsed.settings is not None and len(parsed.settings) == 3 * 3 + 2 * 3 * 3
+    sampler = PerTrialTPE(0, space=parsed)
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    study.optimize(lambda trial: float(len(str(parsed.suggest(trial)))), n_trials=27)
+    assert len({parsed.identify(one.params) for one in study.trials}) == 27
+    study.optimize(lambda trial: float(bool(parsed.suggest(trial))), n_trials=1)  # there is nothing new left
+    assert len({parsed.identify(one.params) for one in study.trials}) == 27
+
+
+def test_samples_are_those_without_the_rule_unless_they_repeat() -> None:
+    parsed = SearchSpace.from_mapping(
+        {"space": {"model.num_layers": {"low": 1, "high": 8}, "train.batch_size": {"low": 1, "high": 1000}}}
+    )
+    assert parsed.settings is not None
+
+    def sample(sampler: PerTrialTPE) -> list[dict[str, Any]]:
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        study.ask()  # trial 0 is the base
+        study.optimize(lambda trial: float(parsed.suggest(trial)["train.batch_size"] % 97), n_trials=20)
+        return [one.params for one in study.trials[1:]]
+
+    plain = PerTrialTPE(3)
+    assert sample(PerTrialTPE(3, space=parsed)) == sample(plain)

@@ -85,6 +85,11 @@ class FeatureEncoder(ABC):
         return cls()
 
     @property
+    def is_local(self) -> bool:
+        """Whether its name is that of files on this machine; such an encoder is never taken from a saved run."""
+        return False
+
+    @property
     def modality(self) -> str:
         """What it encodes, "image" or "text"; by default the modality it is registered with."""
         return str(FEATURE_ENCODERS.metadata(self.name.partition(":")[0])["modality"])

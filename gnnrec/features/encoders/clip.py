@@ -109,6 +109,11 @@ class _ClipEncoder(FeatureEncoder):
         _ = self._model
 
     @property
+    def is_local(self) -> bool:
+        """See `FeatureEncoder.is_local`."""
+        return self._local is not None
+
+    @property
     def description(self) -> str:
         """See `FeatureEncoder.description`."""
         return f"{self.name}, {self.modality} tower{f', {LOCAL_FILES}' if self._local else ''}"

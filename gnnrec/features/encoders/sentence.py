@@ -85,6 +85,11 @@ class SentenceEncoder(FeatureEncoder):
         return {"encoder": "sentence", "pieces": "halves, mean weighted by tokens", "model": _folder_hash(self._folder)}
 
     @property
+    def is_local(self) -> bool:
+        """See `FeatureEncoder.is_local`."""
+        return self._local is not None
+
+    @property
     def description(self) -> str:
         """See `FeatureEncoder.description`."""
         return f"{self.name}, long texts in pieces{f', {LOCAL_FILES}' if self._local else ''}"

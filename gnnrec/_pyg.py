@@ -1,0 +1,18 @@
+"""Classes of PyG, imported without its warnings.
+
+The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. Callers who turn warnings into errors
+could not import PyG, nor gnnrec. Their filters stay as they are.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from torch_geometric import EdgeIndex
+    from torch_geometric.data import HeteroData
+    from torch_geometric.nn import SAGEConv
+    from torch_geometric.nn.models import LightGCN
+
+__all__ = ["EdgeIndex", "HeteroData", "LightGCN", "SAGEConv"]

@@ -1,0 +1,111 @@
+"""Random numbers of a seed, without PyTorch's global generator.
+
+The layers of PyTorch draw their first weights and their dropout from a generator that the whole process shares. To seed
+and restore it would be wrong as soon as two threads do so at once, and would change the numbers of other threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+IN_PLACE = ("uniform_", "normal_", "bernoulli_", "random_", "exponential_", "cauchy_", "geometric_", "log_normal_")
+FACTORIES = (
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"),
+    *("rand_like", "randn_like", "randint_like", "rrelu", "gumbel_softmax", "multi_head_attention_forward"),
+)
+INITIALIZERS = tuple(name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_"))
+RANDOM = frozenset((*IN_PLACE, *FACTORIES, *INITIALIZERS))
+"""Names of the functions that may draw; those with "dropout" in their names do, too."""
+ATTENTION = "scaled_dot_product_attention"
+
+
+class Seeded(TorchFunctionMode):
+    """While it is active, what this thread draws from PyTorch's global generator comes from a generator of its own.
+
+    On a CPU the numbers are those that the global generator would give after ``torch.manual_seed(seed)``, which stays
+    as it is.
+
+    Parameters
+    ----------
+    seed : int
+
+    Examples
+    --------
+    >>> with Seeded(7):
+    ...     first = torch.nn.Linear(2, 1).weight.tolist()
+    >>> with torch.random.fork_rng(devices=[]):
+    ...     _ = torch.manual_seed(7)
+    ...     first == torch.nn.Linear(2, 1).weight.tolist()
+    True
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._draws = _Draws(seed)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of PyTorch; the mode is off inside it."""
+        kwargs = kwargs or {}
+        if not _may_draw(func):
+            return func(*args, **kwargs)
+        with self._draws:
+            if func.__name__ == ATTENTION and kwargs.get("dropout_p", 0.0) > 0 and args[0].device.type != "cpu":
+                # The fast kernels of GPUs draw from the global generator, whatever is asked of them.
+                return torch.ops.aten._scaled_dot_product_attention_math(*args, **kwargs)[0]
+            return func(*args, **kwargs)
+
+
+@cache
+def _may_draw(func: Callable[..., Any]) -> bool:
+    name = getattr(func, "__name__", "")
+    return name in RANDOM or "dropout" in name or name == ATTENTION
+
+
+class _Draws(TorchDispatchMode):
+    """Gives every operation that takes a generator, and was given none, the one of its device."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seed = seed
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call an operation."""
+        kwargs = dict(kwargs or {})
+        if func is torch.ops.aten.native_dropout.default:
+            return self._dropout(*args)
+        if func._overloadname == "default" and "generator" in func.overloadpacket.overloads():
+            func = func.overloadpacket.generator
+        if kwargs.get("generator") is None and any(one.name == "generator" for one in func._schema.arguments):
+            kwargs["generator"] = self._generator(args, kwargs)
+        return func(*args, **kwargs)
+
+    def _generator(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Generator:
+        given = next((one.device for one in args if isinstance(one, Tensor)), kwargs.get("device"))
+        device = torch.device("cpu" if given is None else given)
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def _dropout(self, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+        """Return what PyTorch's one kernel for dropout on a GPU returns: the result and the mask."""
+        mask = torch.ones_like(x, dtype=torch.bool)
+        if train is False or p == 0:
+            return x.clone(), mask
+        mask.bernoulli_(1 - p, generator=self._generator((x,), {}))
+        return x * mask / (1 - p) if p < 1 else torch.zeros_like(x), mask

@@ -1,0 +1,256 @@
+"""Run folders: one run whole, whatever happens while it is written or read."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gnnrec import Config, DataError, Dataset, RecGraph, fit, load, load_rating_model
+from gnnrec import _io as io
+from gnnrec.config import RatingConfig
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity, storage
+from gnnrec.ratings.fit import fit_rating_model
+
+FAST = ["train.epochs=1", "model.embedding_dim=4"]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return make_sample(60, 40)
+
+
+@pytest.fixture(scope="module")
+def models(dataset: Dataset) -> list[RecGraph]:
+    """Two runs that differ in every file."""
+    return [
+        fit(dataset, config=Config().override([*FAST, f"train.seed={seed}"]), progress=False).with_report(seed=seed)
+        for seed in (0, 1)
+    ]
+
+
+def total(model: RecGraph) -> float:
+    return float(sum(weights.double().sum() for weights in model.encoder.state_dict().values()))
+
+
+REPLACE = """
+    import sys, time
+    from gnnrec import load
+    first, second, run = sys.argv[1:]
+    models = load(first), load(second)
+    print("ready", flush=True)
+    end = time.monotonic() + 60
+    count = 0
+    while time.monotonic() < end and not sys.stdin.closed and not __import__("select").select([sys.stdin], [], [], 0)[0]:
+        models[count % 2].save(run)
+        count += 1
+    print(count)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_replaced_is_read_whole(models: list[RecGraph], tmp_path: Path) -> None:
+    expected = {seed: total(model) for seed, model in enumerate(models)}
+    paths = [str(model.save(tmp_path / f"model{seed}")) for seed, model in enumerate(models)]
+    run = models[0].save(tmp_path / "run")
+    command = [sys.executable, "-c", textwrap.dedent(REPLACE), *paths, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None and writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        seen = set()
+        for _ in range(200):
+            model = load(run)
+            seed = model.report["seed"]
+            assert (model.config.train.seed, total(model)) == (seed, expected[seed])
+            seen.add(seed)
+        writer.stdin.write("stop\n")
+        writer.stdin.flush()
+        assert int(writer.stdout.readline()) > 20
+    assert seen == {0, 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model0", "model1", "run"]
+
+
+def test_files_of_two_runs(models: list[RecGraph], tmp_path: Path) -> None:
+    one, other = (model.save(tmp_path / f"run{seed}") for seed, model in enumerate(models))
+    for name in ("config.yaml", "metrics.json", "weights.safetensors"):
+        mine = (one / name).read_bytes()
+        (one / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(DataError, match=rf"run0 is damaged: {name} was changed after it was saved"):
+            load(one)
+        (one / name).write_bytes(mine)
+    assert load(one).report == {"seed": 0}
+
+
+def test_replaced_between_two_reads(models: list[RecGraph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = models[0].save(tmp_path / "run")
+    read, replaced = storage.read_header, []
+
+    def header(folder: Path) -> dict[str, Any]:
+        found = read(folder)
+        if not replaced:
+            replaced.append(models[1].save(run))
+        return found
+
+    monkeypatch.setattr(storage, "read_header", header)
+    model = load(run)
+    assert (model.report, model.config.train.seed, total(model)) == ({"seed": 1}, 1, total(models[1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_killed_between_two_renames(
+    models: list[RecGraph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool, killed_at: int
+) -> None:
+    """Nothing is cleaned up after a kill; the run is there all the same, and the next save replaces it."""
+    run = models[0].save(tmp_path / "run")
+    script = f"""
+        import os, sys
+        from pathlib import Path
+        from gnnrec import _io, load
+        rename, calls = Path.rename, []
+        def kill(self, target):
+            calls.append(target)
+            if len(calls) == {killed_at}:
+                os._exit(9)
+            return rename(self, target)
+        Path.rename = kill
+        if not {exchange}:
+            _io._exchange = lambda one, other: False
+        model = load(sys.argv[1])
+        model.with_report(seed=7).save(sys.argv[1])
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(run)], check=False)
+    exchanged = exchange and sys.platform.startswith("linux")
+    assert ended.returncode == (0 if exchanged else 9)
+    assert load(run).report == {"seed": 7 if exchanged else 0}
+    models[1].save(run)
+    assert load(run).report == {"seed": 1}
+
+
+def test_everything_is_written_through(models: list[RecGraph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power failure after a save must not leave empty files: each is synced before the rename, the folder after."""
+    events: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(Path(f"/proc/self/fd/{fd}").readlink().name), fsync(fd)))
+    exchange = io._exchange
+    monkeypatch.setattr(io, "_exchange", lambda one, other: (events.append("exchange"), exchange(one, other))[1])
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    run = models[0].save(tmp_path / "run")
+    events.clear()
+    models[1].save(run)
+    before = events[: events.index("exchange")]
+    assert {path.name for path in run.iterdir()} <= set(before)
+    assert events[-1] == tmp_path.name
+    events.clear()
+    io.write_atomic(tmp_path / "file", b"x")
+    assert events == [events[0], tmp_path.name] and events[0].endswith(".part")
+
+
+def test_weights_that_were_changed(models: list[RecGraph], tmp_path: Path) -> None:
+    run = models[0].save(tmp_path / "run")
+    weights = load_file(run / "weights.safetensors")
+    weights["target.id_embeddings"][0, 0] = float("nan")
+    save_file(weights, run / "weights.safetensors")
+    with pytest.raises(DataError, match=r"run is damaged: weights\.safetensors was changed after it was saved"):
+        load(run)
+
+
+def test_a_run_in_training_takes_new_weights(models: list[RecGraph], tmp_path: Path) -> None:
+    run = storage.write_run(tmp_path / "run", models[0], in_training=True)
+    storage.write_weights(run, models[1].encoder.state_dict())
+    assert total(load(run)) == total(models[1])
+    finished = models[0].save(tmp_path / "finished")
+    storage.write_weights(finished, models[1].encoder.state_dict())
+    assert total(load(finished)) == total(models[1])
+    other = Config().override([*FAST, "train.seed=2"])
+    stranger = fit(models[0].dataset, config=other, progress=False).save(tmp_path / "stranger")
+    (run / "weights.safetensors").write_bytes((stranger / "weights.safetensors").read_bytes())
+    with pytest.raises(DataError, match=r"weights\.safetensors was changed"):
+        load(run)
+
+
+def test_a_rating_head_is_read_with_its_run(
+    models: list[RecGraph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = RatingConfig(embedding_dim=2, num_samples=3, burn_in=1)
+    first, second = (fit_rating_model(model, rating_config=small, progress=False) for model in models)
+    run = first.save(tmp_path / "run")
+    (run / "rating.safetensors").write_bytes((second.save(tmp_path / "other") / "rating.safetensors").read_bytes())
+    with pytest.raises(DataError, match=r"rating head in .*run is damaged: rating\.safetensors was changed"):
+        load_rating_model(run)
+    first.save(run)
+    from gnnrec.ratings import model as module
+
+    read, replaced = module.load_recommender, []
+
+    def load_and_replace(*args: Any) -> Any:
+        found = read(*args)
+        if not replaced:
+            replaced.append(second.save(run))
+        return found
+
+    monkeypatch.setattr(module, "load_recommender", load_and_replace)
+    assert load_rating_model(run).recommender.report == {"seed": 1}
+
+
+# Values nobody expected
+
+
+def test_columns_of_any_values(dataset: Dataset, tmp_path: Path) -> None:
+    rows = len(dataset.movies)
+    own: dict[str, Any] = {
+        "times": [[pd.Timestamp("2001-01-01")]] * rows,
+        "arrays": [[np.array([1, 2]), np.array([[3.5]])]] * rows,
+        "nested": [{"a": {1, 2}, "b": (None, float("nan"))}] * rows,
+        "dates": [datetime.date(2001, 2, 3)] * rows,
+        "decimals": [decimal.Decimal("1.50")] * rows,
+        "numbers": [np.float32(0.5)] * rows,
+        "bytes": [b"\xff"] * rows,
+        "missing": [pd.NaT] * rows,
+    }
+    movies = dataset.movies.assign(**{name: pd.Series(values, dtype=object) for name, values in own.items()})
+    model = Popularity().fit(Dataset(dataset.ratings, movies, dataset.users))
+    found = load(model.save(tmp_path / "run")).dataset.movies.iloc[0]
+    assert found["times"] == ["2001-01-01 00:00:00"]
+    assert found["arrays"] == [[1, 2], [[3.5]]]
+    assert found["nested"] == {"a": [1, 2], "b": [None, None]}
+    assert (found["dates"], found["decimals"], found["numbers"], found["bytes"]) == (
+        "2001-02-03",
+        "1.50",
+        0.5,
+        "b'\\xff'",
+    )
+    assert pd.isna(found["missing"])
+
+
+def test_reports_of_any_values(dataset: Dataset, tmp_path: Path) -> None:
+    model = (
+        Popularity()
+        .fit(dataset)
+        .with_report(
+            loss=np.float32(0.25),
+            path=Path("a"),
+            values=torch.tensor([1, 2]),
+            when=datetime.date(2001, 1, 1),
+            nan=float("nan"),
+        )
+    )
+    run = model.save(tmp_path / "run")
+    expected = {"loss": 0.25, "path": "a", "values": [1, 2], "when": "2001-01-01", "nan": None}
+    assert load(run).report == expected
+    assert json.loads((run / "metrics.json").read_text(), parse_constant=pytest.fail)["report"] == expected
