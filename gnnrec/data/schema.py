@@ -5,6 +5,8 @@ A column, or another name for one, is one line of `COLUMNS`.
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import raise_at_first
+from gnnrec.data.dtypes import refuse_containers, to_plain
+from gnnrec.data.times import parse_times, time_unit
 from gnnrec.errors import DataError
 
 UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
@@ -34,8 +38,8 @@ _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  
 def to_ids(values: pd.Series, table: str) -> pd.Series:
     """Return ids as int64 or as text; a mixture or a missing id is an error."""
     column = str(values.name)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.cat.categories.dtype)
+    values = to_plain(values, table)
+    refuse_containers(values, table)
     missing = values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         missing |= (values == "").fillna(False).astype(bool)
@@ -72,6 +76,7 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
 def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.Series:
     """Return float64; missing (unless `optional`), not finite or not a number is an error."""
     column = str(values.name)
+    values = to_plain(values, table)
     raw, missing = values, values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         if optional:
@@ -101,30 +106,31 @@ def to_ages(values: pd.Series, table: str) -> pd.Series:
     return ages.astype("Float64")
 
 
-def to_timestamps(values: pd.Series, table: str) -> pd.Series:
-    """Return int64 seconds since 1970 from whole numbers, datetimes or ISO texts."""
+def to_timestamps(
+    values: pd.Series, table: str, *, day_first: bool | None = None, date_format: str | None = None
+) -> pd.Series:
+    """Return int64 seconds since 1970.
+
+    Numbers are seconds, or milli-, micro- or nanoseconds where all are that large; fractions of seconds are cut off.
+    Texts are ISO times or dates in one of the usual notations; see `gnnrec.data.times.parse_times`.
+    """
+    values = to_plain(values, table)
     if len(values) and not pd.api.types.is_numeric_dtype(values.dtype):
-        values = _parse_times(values, table)
+        values = _parse_times(values, table, day_first, date_format)
     numbers = values if pd.api.types.is_integer_dtype(values.dtype) else to_numbers(values, table)
-    if not pd.api.types.is_integer_dtype(numbers.dtype):
-        raise_at_first(
-            numbers % 1 != 0,
-            table,
-            lambda row: f"timestamp {numbers.iloc[row]} is not whole seconds",
-        )
     raise_at_first(numbers.isna(), table, lambda row: "timestamp is missing; give every row one, or drop the column")
     raise_at_first(numbers < 0, table, lambda row: f"timestamp {numbers.iloc[row]} is negative")
+    _, per_second = time_unit(numbers)
+    if per_second > 1:
+        numbers = numbers // per_second
     late = numbers > LATEST_TIMESTAMP
     raise_at_first(late, table, lambda row: f"timestamp {numbers.iloc[row]} is not in seconds since 1970; convert it")
     return numbers.astype("int64")
 
 
 def to_names(values: pd.Series) -> pd.Series:
-    """Return lists or texts of names, such as genres, as ``"Comedy|Drama"``, empty where unknown."""
-    items = values.tolist()
-    distinct = {item: _join_names(item) for item in {item for item in items if isinstance(item, str)}}
-    joined = [distinct[item] if isinstance(item, str) else _join_names(item) for item in items]
-    return pd.Series(joined, index=values.index, dtype=str, name=values.name)
+    """Return lists or texts of names, such as directors, as ``"Ann Lee|Bo Ray"``, empty where unknown."""
+    return _join_each(values, _join_names)
 
 
 def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
@@ -166,30 +172,80 @@ def format_id(value: object) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
+def to_genres(values: pd.Series) -> pd.Series:
+    """Return genres as ``"Comedy|Drama"``, empty where unknown.
+
+    They may be lists, lists written in JSON or Python (of names, or of mappings with a ``name``), or texts with the
+    separator ``|``, ``;`` or ``,``. Where one text has ``|`` and one of the others, the others are part of the names.
+
+    >>> to_genres(pd.Series(["Comedy|Drama", "Comedy; Drama", "['Comedy', 'Drama']", '[{"name": "Comedy"}]'])).tolist()
+    ['Comedy|Drama', 'Comedy|Drama', 'Comedy|Drama', 'Comedy']
+    """
+    texts = {item for item in values.tolist() if isinstance(item, str) and not _is_literal(item)}
+    piped = [text for text in texts if "|" in text]
+    others = "".join(mark for mark in ";," if not any(mark in text for text in piped))
+
+    def names(text: str) -> str:
+        if "|" not in text and not _is_literal(text):
+            mark = next((mark for mark in others if mark in text), None)
+            if mark is not None:
+                text = text.replace(mark, "|")
+        return _join_names(text)
+
+    return _join_each(values, names)
+
+
+def _join_each(values: pd.Series, join: Callable[[str], str]) -> pd.Series:
+    items = to_plain(values, "movies").tolist()
+    distinct = {item: join(item) for item in {item for item in items if isinstance(item, str)}}
+    joined = [distinct[item] if isinstance(item, str) else _join_names(item) for item in items]
+    return pd.Series(joined, index=values.index, dtype=str, name=values.name)
+
+
+def _is_literal(text: str) -> bool:
+    text = text.strip()
+    return text[:1] + text[-1:] in ("[]", "{}", "()")
+
+
+def _flatten(value: object) -> list[str]:
+    """Return the names in a list, in a list of lists, or in a list of mappings."""
+    if isinstance(value, dict):
+        named = next((value[key] for key in ("name", "description", "title", "value") if key in value), None)
+        return [] if named is None else [str(named)]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [name for part in value for name in _flatten(part)]
+    return [] if value is None or (isinstance(value, float) and np.isnan(value)) else [str(value)]
+
+
 def _join_names(value: object) -> str:
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-        parts = [str(part) for part in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, str):
+        parts = value.split("|")
+        if _is_literal(value):
+            for read in (json.loads, ast.literal_eval):
+                try:
+                    parts = _flatten(read(value.strip()))
+                    break
+                except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                    continue
     else:
-        parts = str(value).split("|") if isinstance(value, str) else []
-    parts = [part.strip() for part in parts]
+        parts = _flatten(value) if isinstance(value, (list, tuple, set, frozenset, np.ndarray, dict)) else []
+    parts = [part.strip().replace("|", "/") if not isinstance(value, str) else part.strip() for part in parts]
     return "|".join(dict.fromkeys(part for part in parts if part not in _NO_NAMES))
 
 
-def _parse_times(values: pd.Series, table: str) -> pd.Series:
+def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
     """Convert datetimes or texts to whole seconds; the first value decides how a column of texts is read."""
     raw = values
     if pd.api.types.infer_dtype(values, skipna=True) == "string":
         _raise_at_blank(values, table)
-        if pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
+        if date_format is None and pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
             return to_numbers(values, table)
-        values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
-    elif not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return parse_times(values, table, day_first=day_first, date_format=date_format)[0]
+    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
         values = pd.to_datetime(values, utc=True, errors="coerce")
-    raise_at_first(
-        values.isna(),
-        table,
-        lambda row: f"timestamp {raw.iloc[row]!r} is not a time; use seconds since 1970 or ISO text (2001-03-09T12:00)",
-    )
+    raise_at_first(values.isna(), table, lambda row: f"timestamp {raw.iloc[row]!r} is not a time")
     if values.dt.tz is not None:
         values = values.dt.tz_convert(None)
     return values.astype("datetime64[s]").astype("int64")
@@ -274,18 +330,56 @@ class Column:
     dtype: str = "string"
 
 
+_USERS = (
+    ("userid", "user", "uid", "username", "userno", "useridx", "userindex", "reviewerid", "customerid", "customer")
+    + ("memberid", "member", "accountid", "account", "visitorid", "viewerid", "readerid", "reader", "personid")
+    + ("listenerid", "playerid", "subscriberid", "clientid", "profileid", "steamid", "authorsteamid", "reviewer")
+)
+_MOVIES = (
+    ("movieid", "movie", "itemid", "item", "iid", "mid", "parentasin", "asin", "isbn", "bookid", "book", "productid")
+    + ("product", "filmid", "film", "gameid", "appid", "game", "artistid", "artist", "songid", "trackid", "track")
+    + ("animeid", "anime", "showid", "titleid", "tconst", "businessid", "contentid", "videoid", "newsid", "articleid")
+    + ("venueid", "itemno", "itemidx", "itemindex", "sku")
+)
+_RATINGS = (
+    ("rating", "score", "stars", "overall", "bookrating", "userrating", "movierating", "itemrating", "reviewscore")
+    + ("reviewrating", "ratingvalue", "ratingscore", "userscore", "myrating", "vote", "grade", "star", "preference")
+)
+_TIMES = (
+    ("timestamp", "unixreviewtime", "time", "datetime", "date", "ts", "unixtime", "reviewtime", "createdat")
+    + ("timestampcreated", "ratedat", "ratingdate", "reviewdate", "ratingtimestamp", "ratingtime", "eventtime")
+    + ("watchedat", "dateadded", "playedat", "updatedat", "visitedat")
+)
+COUNTS = (
+    ("plays", "playcount", "playcounts", "listencount", "listens", "listeningcount", "count", "counts", "hours")
+    + ("playtime", "playtimeforever", "hoursplayed", "playhours", "totalplays", "watchtime", "watchcount", "frequency")
+    + ("quantity", "clicks", "clickcount", "clicktimes", "views", "viewcount", "purchases")
+)
+"""Other names of ``weight`` that say that the values are counts or hours, not weights yet."""
+
 COLUMNS: dict[str, dict[str, Column]] = {
     "ratings": {
-        "user_id": Column(("userid", "user", "uid")),
-        "movie_id": Column(("movieid", "movie", "itemid", "item", "iid", "mid")),
-        "rating": Column(("rating", "score", "stars")),
-        "timestamp": Column(("timestamp", "time", "datetime", "date", "ts")),
+        "user_id": Column(_USERS),
+        "movie_id": Column((*_MOVIES, "imdbid", "tmdbid", "title", "movietitle", "booktitle", "gametitle", "gamename")),
+        "rating": Column(_RATINGS),
+        "weight": Column(("weight", *COUNTS)),
+        "timestamp": Column(_TIMES),
     },
     "movies": {
-        "movie_id": Column(("movieid", "movie", "itemid", "item", "iid", "mid", "id")),
-        "title": Column(("title", "movietitle", "name")),
-        "genres": Column(("genres", "genre")),
-        "year": Column(("year", "releaseyear")),
+        "movie_id": Column((*_MOVIES, "id")),
+        "title": Column(
+            ("title", "movietitle", "name", "booktitle", "primarytitle", "filmtitle", "itemtitle", "itemname")
+            + ("producttitle", "productname", "moviename", "filmname", "bookname", "artistname", "trackname")
+            + ("songname", "songtitle", "gametitle", "gamename", "appname", "animename", "showtitle", "englishname")
+            + ("originaltitle",)
+        ),
+        "genres": Column(
+            ("genres", "genre", "categories", "category", "class", "moviegenres", "moviegenre", "bookgenre", "listedin")
+        ),
+        "year": Column(
+            ("year", "releaseyear", "originalpublicationyear", "yearofpublication", "publicationyear", "startyear")
+            + ("publishyear", "yearofrelease", "productionyear", "movieyear")
+        ),
         "plot": Column(("plotfull", "fullplot", "plot", "overview", "synopsis", "description"), to_text),
         "directors": Column(("directors", "director"), to_names, "str"),
         "actors": Column(("actors", "actor", "cast"), to_names, "str"),
@@ -294,10 +388,10 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "tmdb_id": Column(("tmdbid",), to_tmdb_ids, "Int64"),
     },
     "users": {
-        "user_id": Column(("userid", "user", "uid", "id")),
-        "age": Column(("age",)),
+        "user_id": Column((*_USERS, "id")),
+        "age": Column(("age", "userage")),
         "gender": Column(("gender", "sex")),
-        "occupation": Column(("occupation", "job")),
+        "occupation": Column(("occupation", "job", "profession")),
     },
 }
 """By table, the columns that are understood."""
@@ -332,6 +426,9 @@ def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
     clean = {column: to_ids(frame[column], "ratings") for column in ("user_id", "movie_id")}
     if "rating" in frame:
         clean["rating"] = to_numbers(frame["rating"], "ratings").astype("float32")
+    if "weight" in frame:
+        weight = clean["weight"] = to_numbers(frame["weight"], "ratings").astype("float32")
+        raise_at_first(weight < 0, "ratings", lambda row: f"weight {weight.iloc[row]:g} is negative")
     if "timestamp" in frame:
         clean["timestamp"] = to_timestamps(frame["timestamp"], "ratings")
     return pd.DataFrame(clean)
@@ -345,7 +442,7 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
     if "title" in frame:
         titles = to_text(frame["title"], unknown=[""]).fillna(titles)
     titles = titles.astype(str)
-    genres = to_names(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
+    genres = to_genres(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
     years = years_in(titles)
     if "year" in frame:
         numbers = to_numbers(frame["year"], "movies", optional=True)

@@ -1,0 +1,83 @@
+"""Values of any dtype as plain NumPy or pandas values: Arrow, categorical, UUID, Decimal, bytes, dates."""
+
+from __future__ import annotations
+
+import decimal
+import uuid
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gnnrec._checks import raise_at_first
+from gnnrec.errors import DataError
+
+
+def to_plain(values: pd.Series, table: str) -> pd.Series:
+    """Return a column whose values are numbers, text, times or containers of these, whatever its dtype.
+
+    Categories become their values, Arrow types their Python values, UUIDs and bytes text, Decimals numbers.
+
+    >>> to_plain(pd.Series([uuid.UUID(int=1)], name="user_id"), "ratings").tolist()
+    ['00000000-0000-0000-0000-000000000001']
+    >>> to_plain(pd.Series([decimal.Decimal("1"), decimal.Decimal("2.00")]), "ratings").tolist()
+    [1, 2]
+    >>> to_plain(pd.Series([b"ann", "bob"]), "ratings").tolist()
+    ['ann', 'bob']
+    """
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        kind = dtype.categories.dtype
+        missing = values.isna().any() and not isinstance(kind, pd.api.extensions.ExtensionDtype)
+        return to_plain(values.astype(object if missing and kind.kind in "iub" else kind), table)
+    if isinstance(dtype, pd.ArrowDtype) and not pd.api.types.is_numeric_dtype(dtype):
+        items = values.to_numpy(dtype=object, na_value=None)
+        values = pd.Series(items, index=values.index, name=values.name, dtype=object)
+    if isinstance(dtype, pd.ArrowDtype) and "decimal" in str(dtype):
+        items = values.to_numpy(dtype=object, na_value=None)
+        values = pd.Series(items, index=values.index, name=values.name, dtype=object)
+    if values.dtype != object:
+        return values
+    kinds = {type(item) for item in values.tolist()}
+    if kinds <= {int, float, str, type(None)}:
+        return values
+    if kinds & {bytes, bytearray, memoryview, np.bytes_}:
+        values = values.map(lambda item: _decode(item, values, table))
+    if uuid.UUID in kinds:
+        values = values.map(lambda item: str(item) if isinstance(item, uuid.UUID) else item)
+    if decimal.Decimal in kinds:
+        values = _from_decimals(values)
+    return values
+
+
+def refuse_containers(values: pd.Series, table: str) -> None:
+    """Raise a `DataError` for the first value that is a list, an array, a mapping or the like."""
+    if values.dtype == object:
+        odd = values.map(lambda item: isinstance(item, (list, tuple, dict, set, frozenset, np.ndarray))).astype(bool)
+        raise_at_first(
+            odd,
+            table,
+            lambda row: f"{values.name} is a {type(values.iloc[row]).__name__}; give one number or text per row",
+        )
+
+
+def _decode(item: Any, values: pd.Series, table: str) -> Any:
+    if not isinstance(item, (bytes, bytearray, memoryview)):
+        return item
+    try:
+        return bytes(item).decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{values.name} has bytes that are not UTF-8 text: {bytes(item)!r}", at=(table, None)
+        ) from None
+
+
+def _from_decimals(values: pd.Series) -> pd.Series:
+    def number(item: Any) -> Any:
+        if not isinstance(item, decimal.Decimal):
+            return item
+        if not item.is_finite():
+            return float("nan") if item.is_nan() else float(item)
+        return int(item) if item == item.to_integral_value() else float(item)
+
+    return pd.Series([number(item) for item in values.tolist()], index=values.index, name=values.name).infer_objects()
