@@ -20,6 +20,8 @@ from gnnrec._checks import check_integer, check_number, raise_at_first
 from gnnrec._io import write_atomic
 from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.provenance import Provenance
+from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
     DEFAULT_RATING,
     check_ratings,
@@ -82,8 +84,9 @@ class Dataset:
     Parameters
     ----------
     ratings : pandas.DataFrame
-        ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32) and ``timestamp`` (becomes int64
-        seconds since 1970; datetimes and ISO texts are converted). Ids are all whole numbers or all text.
+        ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32), ``weight`` (how much an interaction
+        counts, such as log(1 + plays); float32, not negative) and ``timestamp`` (becomes int64 seconds since 1970;
+        datetimes and texts are converted). Ids are all whole numbers or all text.
     movies : pandas.DataFrame, optional
         ``movie_id`` and optionally ``title``, ``genres`` (text like ``"Comedy|Drama"`` or a list), ``year``
         (else taken from a title that ends in it) and any columns of your own. Movies without ratings stay:
@@ -103,6 +106,8 @@ class Dataset:
     ----------
     unused : mapping of str to tuple of str
         By table, given columns that no model reads because their names are not recognized.
+    provenance : Provenance
+        For a dataset from files: what was guessed, renamed, ignored and left out.
 
     Raises
     ------
@@ -128,6 +133,8 @@ class Dataset:
     movie_ids: IdIndex
     _movies: Parts[pd.DataFrame]
     _users: Parts[pd.DataFrame]
+    provenance: Provenance = Provenance()
+    _rating_scale: tuple[float, float] | None = None
 
     def __init__(
         self,
@@ -222,6 +229,17 @@ class Dataset:
         return self._users.joined
 
     @property
+    def rating_scale(self) -> tuple[float, float] | None:
+        """The lowest and the highest possible rating, None where there are no ratings.
+
+        The scale that was given or found when the files were read, else the usual scale that the ratings lie on.
+        """
+        if self._rating_scale is None and "rating" in self.rating_table.columns:
+            values = self.ratings["rating"].to_numpy(dtype="float64")
+            self._set(_rating_scale=rating_scale_of(values))
+        return self._rating_scale
+
+    @property
     def has_times(self) -> bool:
         """Whether the ratings have timestamps."""
         return "timestamp" in self.rating_table.columns
@@ -256,6 +274,15 @@ class Dataset:
         table = self.rating_table
         ratings = table.frame.iloc[rows].reset_index(drop=True)
         return self._with(rating_table=RatingTable(ratings, table.user[rows], table.movie[rows]), filters="")
+
+    def with_provenance(
+        self,
+        provenance: Provenance,
+        unused: Mapping[str, tuple[str, ...]],
+        rating_scale: tuple[float, float] | None = None,
+    ) -> Dataset:
+        """Return the dataset with the story of its files; readers call it."""
+        return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
         """Return the dataset with just these content embeddings, without checking that they belong to it."""
@@ -304,7 +331,8 @@ class Dataset:
         movies, movie = _used_rows(self.movies, table.movie[kept])
         users, user = _used_rows(self.users, table.user[kept])
         ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
-        return Dataset.trusted(ratings, movies, users, self.name, ", ".join(done), self.features)
+        made = Dataset.trusted(ratings, movies, users, self.name, ", ".join(done), self.features)
+        return made._with(provenance=self.provenance, _rating_scale=self._rating_scale)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
         """Return the dataset with content embeddings of its movies, by modality; those of the same name are replaced.
@@ -390,6 +418,8 @@ class Dataset:
         # Columns that only the dataset has: the movie is liked, and was rated just now.
         if "rating" in columns and "rating" not in added:
             added = added.assign(rating=np.float32(DEFAULT_RATING))
+        if "weight" in columns and "weight" not in added:
+            added = added.assign(weight=np.float32(np.log1p(1.0)))
         if "timestamp" in columns and "timestamp" not in added:
             added = added.assign(timestamp=self.rating_table.latest)
         return self._with(

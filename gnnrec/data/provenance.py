@@ -149,10 +149,10 @@ class ReadLog:
             parts.append(f"files not used: {listed(self.unused_files)}")
         left_out = list(self.notes)
         if self._rejected:
-            named = [f"{where}:{line}: {problem}" for where, line, problem, _ in self._rejected[:MAX_NAMED]]
+            named = [f"{Path(where).name}:{line}: {problem}" for where, line, problem, _ in self._rejected[:MAX_NAMED]]
             left_out.append(f"{_count(len(self._rejected), 'row')} with errors ({_and_more(named, self._rejected)})")
         if self._replaced:
-            named = [f"{where}: {problem}" for where, problem in self._replaced[:MAX_NAMED]]
+            named = [f"{Path(where).name}: {problem}" for where, problem in self._replaced[:MAX_NAMED]]
             left_out.append(f"{_count(len(self._replaced), 'value')} with errors ({_and_more(named, self._replaced)})")
         return Provenance(
             files=tuple(self.files.values()),

@@ -20,7 +20,7 @@ from gnnrec.data.dtypes import refuse_containers, to_plain
 from gnnrec.data.times import parse_times, time_unit
 from gnnrec.errors import DataError
 
-UNKNOWN = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "<NA>", r"\N"})
+UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"})
 """Texts that mean a missing value in optional columns. "none" is not among them: it is an occupation in ML-100k."""
 
 LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; later ones are in another unit
@@ -28,6 +28,8 @@ DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
 MAX_AGE = 150
 """In years."""
+
+MAX_YEAR = 9999
 
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
@@ -157,6 +159,21 @@ def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
     return text.map({spelling: chosen[spelling.casefold()] for spelling in found}).astype("string")
 
 
+def to_years(values: pd.Series) -> pd.Series:
+    """Return years of release as Int64, missing where unknown or 0.
+
+    >>> to_years(pd.Series([1995.0, 0, "2001", "N/A"], name="year")).tolist()
+    [1995, <NA>, 2001, <NA>]
+    """
+    years = to_numbers(values, "movies", optional=True)
+    raise_at_first(
+        (years < 0) | (years > MAX_YEAR),
+        "movies",
+        lambda row: f"year {years.iloc[row]:g} is not between 0 and {MAX_YEAR}; correct it or leave it out",
+    )
+    return years.mask(years == 0).round().astype("Int64")
+
+
 def years_in(titles: pd.Series) -> pd.Series:
     """Return the year at the end of each title as Int64, missing where there is none.
 
@@ -281,6 +298,7 @@ def to_minutes(values: pd.Series) -> pd.Series:
         values = (60 * parts["hours"].fillna(0) + parts["minutes"].fillna(0)).rename("runtime")
     minutes = to_numbers(values, "movies", optional=True)
     raise_at_first(minutes < 0, "movies", lambda row: f"runtime {minutes.iloc[row]:g} is negative")
+    raise_at_first(minutes > 1e9, "movies", lambda row: f"runtime {minutes.iloc[row]:g} is longer than any movie")
     return minutes.mask(minutes == 0).round().astype("Int64")
 
 
@@ -445,8 +463,7 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
     genres = to_genres(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
     years = years_in(titles)
     if "year" in frame:
-        numbers = to_numbers(frame["year"], "movies", optional=True)
-        years = numbers.round().astype("Int64").fillna(years)
+        years = to_years(frame["year"]).fillna(years)
     clean = {"movie_id": ids, "title": titles, "genres": genres, "year": years}
     for column in frame.columns:
         if column not in clean:

@@ -24,6 +24,7 @@ from gnnrec.data.schema import (
     COLUMNS,
     OPTIONAL_MOVIE_COLUMNS,
     ORIGINAL_NAMES,
+    UNKNOWN,
     canonical_columns,
     canonical_names,
     clean_movies,
@@ -78,7 +79,7 @@ def _may_have_leading_zeros(path: Path) -> bool:
 
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"]
+_MISSING = sorted(UNKNOWN)
 _LITERAL = frozenset({"user_id", "movie_id", "title", "rating", "weight", "timestamp"})  # a movie may be called "NaN"
 
 

@@ -147,6 +147,37 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
     return TextFile(path, file, tuple(notes), copy)
 
 
+def archive_members(path: Path) -> list[str]:
+    """Return the names of the files in a zip file that has several, none for any other file."""
+    if compression_of(path) != "zip":
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [item.filename for item in archive.infolist() if not item.is_dir() and not _is_hidden(item.filename)]
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
+    return names if len(names) > 1 or (names and "/" in names[0]) else []
+
+
+def extract_members(path: Path, members: list[str], folder: Path) -> None:
+    """Extract files of a zip file into a folder, and nowhere else."""
+    with zipfile.ZipFile(path) as archive:
+        for member in members:
+            try:
+                archive.extract(member, folder)  # drops "..", drives and leading slashes
+            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+                raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
+
+
+def first_lines(path: Path, number: int) -> list[str]:
+    """Return the first lines of a file, without converting all of it; characters may be wrong."""
+    kind = compression_of(path)
+    with _open_compressed(path, kind) if kind else path.open("rb") as file:
+        start = file.read(1 << 16)
+    encoding = next((encoding for mark, encoding, _ in _BOMS if start.startswith(mark)), "utf-8")
+    return start.decode(encoding, "replace").splitlines()[:number]
+
+
 def _new_copy() -> Any:
     return tempfile.NamedTemporaryFile(prefix="gnnrec-", suffix=".txt")  # noqa: SIM115 - removed with its TextFile
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from pathlib import Path
 from typing import Any
 
+from gnnrec._checks import did_you_mean
 from gnnrec.data import Dataset
+from gnnrec.data.read_options import ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
 from gnnrec.datasets.movielens import read_dataset
 from gnnrec.datasets.synthetic import make_sample
@@ -95,9 +98,13 @@ def load_dataset(
             DATASETS.get(name_or_path)
         except ConfigError as error:
             raise ConfigError(f"{error}, or give the path of an existing folder or file of ratings") from None
-    if options:
-        raise ConfigError(f"options {', '.join(options)} are only for registered datasets, not for {str(path)!r}")
-    return read_dataset(path)
+    known = [field.name for field in dataclasses.fields(ReadOptions)]
+    if unknown := [key for key in options if key not in known]:
+        raise ConfigError(
+            f"options {', '.join(unknown)} are only for registered datasets, not for {str(path)!r}"
+            f"{did_you_mean(unknown[0], known)}"
+        )
+    return read_dataset(path, options=ReadOptions(**options))
 
 
 def _looks_like_name(text: str) -> bool:
