@@ -28,6 +28,7 @@ from gnnrec.cli._options import (
     read_dataset,
     read_hyperparameters,
     select,
+    with_reading_options,
 )
 from gnnrec.cli._output import check_out, command_line, errors, note, say, say_protocol, show
 from gnnrec.registry import DATASETS, METRICS, MODELS
@@ -48,6 +49,7 @@ ReportOption = Annotated[
 ]
 
 
+@with_reading_options
 def train(
     dataset: DatasetOption = "ml-1m",
     split: SplitOption = None,
@@ -118,6 +120,7 @@ def train(
         say(f"saved in {out}")
 
 
+@with_reading_options
 def evaluate(
     context: typer.Context,
     run: RunArgument,
@@ -176,6 +179,7 @@ def evaluate(
                 say_protocol(found.attrs["protocol"])
 
 
+@with_reading_options
 def benchmark(
     context: typer.Context,
     dataset: DatasetOption = "ml-1m",

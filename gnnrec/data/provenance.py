@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gnnrec._io import write_atomic
@@ -61,10 +61,16 @@ class Provenance:
 
     @property
     def remarks(self) -> str:
-        """The block without files that were read as they are; empty for a dataset in the plain format."""
+        """The block without what goes without saying; empty for a dataset in the plain format.
+
+        That are files that were read as they are, and other spellings of a name, such as userId.
+        """
         plain = not any("(" in file for file in self.files) and not self.assumed
-        renamed = {file: names for file, names in self.renamed.items() if any(map(_is_new, names, names.values()))}
-        return str(Provenance((), (), renamed, self.unused, self.left_out, self.warnings) if plain else self)
+        renamed = {
+            file: {old: new for old, new in names.items() if _is_new(old, new)} for file, names in self.renamed.items()
+        }
+        renamed = {file: names for file, names in renamed.items() if names}
+        return str(replace(self, files=() if plain else self.files, renamed=renamed))
 
 
 def _is_new(old: str, new: str) -> bool:

@@ -241,7 +241,11 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     for column in layout.sequences:
         if (new := names.get(column, column)) in ("genres", "directors", "actors"):
             frame[new] = frame[new].fillna("").str.replace(" ", "|")
-    if _convert_decimals(frame, kind, options):
+    try:
+        commas = _convert_decimals(frame, kind, options)
+    except DataError as error:
+        raise error.relocated(locator({kind: Table(path, frame, line)})) from None
+    if commas:
         notes.append("decimal commas")
     log.read(path, notes)
     log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})

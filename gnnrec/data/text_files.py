@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import lzma
 import re
@@ -135,9 +136,12 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
     if encoding is None:
         encoding, label = _guess_encoding(path, file, start, lenient)
     else:
-        label = encoding
+        label = encoding = codecs.lookup(encoding).name
+        if encoding == "utf-8" and not lenient and (fault := _first_fault(file)) is not None:
+            offset, byte, line = fault
+            raise DataError(f"byte 0x{byte:02x} at offset {offset} is not UTF-8; set another encoding", at=f"{path}:{line}")
     lone_returns = _has_lone_returns(file, encoding)
-    if label not in ("UTF-8", "utf-8", "UTF8", "utf8"):
+    if label not in ("UTF-8", "utf-8"):
         notes.append(label)
     if lone_returns:
         notes.append("lines end in CR")
@@ -172,7 +176,7 @@ def extract_members(path: Path, members: list[str], folder: Path) -> None:
 def first_lines(path: Path, number: int) -> list[str]:
     """Return the first lines of a file, without converting all of it; characters may be wrong."""
     kind = compression_of(path)
-    with _open_compressed(path, kind) if kind else path.open("rb") as file:
+    with _damage(path), _open_compressed(path, kind) if kind else path.open("rb") as file:
         start = file.read(1 << 16)
     encoding = next((encoding for mark, encoding, _ in _BOMS if start.startswith(mark)), "utf-8")
     return start.decode(encoding, "replace").splitlines()[:number]
@@ -182,17 +186,25 @@ def _new_copy() -> Any:
     return tempfile.NamedTemporaryFile(prefix="gnnrec-", suffix=".txt")  # noqa: SIM115 - removed with its TextFile
 
 
-def _decompress(path: Path, kind: str) -> Any:
-    copy = _new_copy()
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn the errors of decompression into a `DataError`."""
     try:
-        with _open_compressed(path, kind) as source:
-            shutil.copyfileobj(source, copy, BLOCK)
+        yield
+    except DataError:
+        raise
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
-    except Exception as error:  # of the package that reads zstd
+    except Exception as error:  # of the packages that read zstd
         if type(error).__name__ not in ("ZstdError", "ArrowInvalid"):
             raise
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
+
+
+def _decompress(path: Path, kind: str) -> Any:
+    copy = _new_copy()
+    with _damage(path), _open_compressed(path, kind) as source:
+        shutil.copyfileobj(source, copy, BLOCK)
     copy.flush()
     return copy
 
@@ -227,12 +239,41 @@ def _open_zstd(path: Path) -> Any:
     except ImportError:
         pass
     else:
-        return zstandard.open(path, "rb")
+        return _ZstdFile(path, zstandard)
     try:
         import pyarrow
     except ImportError:
         raise DataError(f"{path} needs zstandard; install it with: pip install 'gnnrec[zstd]'") from None
     return pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd")
+
+
+class _ZstdFile:
+    """A file that zstandard reads; unlike its own reader it notices that the end is missing."""
+
+    def __init__(self, path: Path, zstandard: Any) -> None:
+        self._file, self._new = path.open("rb"), zstandard.ZstdDecompressor().decompressobj
+        self._frame, self._rest = self._new(), b""
+
+    def __enter__(self) -> _ZstdFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, size: int = BLOCK) -> bytes:
+        """Return some more of the content, empty at the end."""
+        while True:
+            data = self._rest or self._file.read(BLOCK)
+            if not data:
+                if not self._frame.eof:
+                    raise EOFError("the end is missing")
+                return b""
+            if self._frame.eof:
+                self._frame = self._new()
+            found: bytes = self._frame.decompress(data)
+            self._rest = self._frame.unused_data if self._frame.eof else b""
+            if found:
+                return found
 
 
 def _blocks(file: Path) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ def sniff(path: Path) -> str | None:
     """Return the format of a file that is one of those here: "netflix", "steam", "lastfm-360k" or "lastfm-1k"."""
     try:
         lines = first_lines(path, 20)[:-1] or first_lines(path, 20)
-    except (OSError, EOFError, ValueError, DataError):
+    except (OSError, DataError):
         return None  # reported when the file is read
     if len(lines) > 1 and re.fullmatch(r"\s*\d+:\s*", lines[0]) and re.match(r"\d+,\d+(\.\d+)?,\d{4}-", lines[1]):
         return "netflix"

@@ -126,7 +126,8 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
         if source.is_dir():
-            tables, default_name = _read_folder(source, options, log), path.resolve().name
+            tables = _read_folder(source, options, log)
+            default_name = path.resolve().name if path.is_dir() else stem_of(path)
         elif source.is_file():
             tables, default_name = _read_file(source, options, log), stem_of(path)
         else:

@@ -185,7 +185,11 @@ def test_unused_columns_are_reported(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("User,Movie,Stars,Watched On\nann,1,5,2024-05-01\nbob,2,4,2024-05-02\n")
     (tmp_path / "users.csv").write_text("User,Age,Town\nann,30,Rome\nbob,40,Bonn\n")
     result = call("analyze", "--dataset", tmp_path, "--out", tmp_path / "a")
-    assert result.stderr == "columns not used: 'Watched On' of ratings; 'Town' of users\n"
+    assert result.stderr == (
+        "renamed in ratings.csv: User -> user_id, Movie -> movie_id, Stars -> rating\n"
+        "renamed in users.csv: User -> user_id\n"
+        "columns not used: 'Watched On' of ratings; 'Town' of users\n"
+    )
     assert fails_after_data("train", "--dataset", tmp_path, "--protocol", "temporal").startswith(
         f"{tmp_path.name} has no tim"
     )
