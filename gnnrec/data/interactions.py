@@ -54,7 +54,7 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
 
 def _is_count_name(table: Table, values: pd.Series) -> bool:
     """Return whether a column of weights holds counts: by its name, or because all values are whole."""
-    names = [re.sub(r"[\W_]", "", str(name).lower()) for name in table.frame.attrs.get(ORIGINAL_NAMES, ())]
+    names = [re.sub(r"[\W_]", "", str(name).lower()) for name in table.frame.attrs.get(ORIGINAL_NAMES, table.frame)]
     if "weight" not in names and any(name in COUNTS for name in names):
         return True
     return bool((pd.to_numeric(values, errors="coerce") % 1 == 0).all())
@@ -160,7 +160,14 @@ def _check_scale(
     zeros = int((numbers == 0).sum())
     if zeros and "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ()):
         log.warn(f"in Book-Crossing rating 0 means that none was given; {zeros:,} rows have it; min_rating=1 drops them")
-    low, high = options.rating_scale or rating_scale_of(numbers)
+    none, others = numbers == -1, numbers[numbers != -1]
+    if options.rating_scale is None and none.any() and len(others) and others.min() >= 0.5:
+        low, high = rating_scale_of(others)
+        if not options.skips:
+            log.warn(f"rating -1 seems to mean that none was given; {int(none.sum()):,} rows have it; min_rating=0 drops them")
+            return table, (low, high)
+    else:
+        low, high = options.rating_scale or rating_scale_of(numbers)
     outside = (numbers < low) | (numbers > high)
     if not outside.any():
         return table, (low, high)

@@ -19,17 +19,17 @@ def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
     >>> rating_scale_of(np.array([1, 4, 3.5])), rating_scale_of(np.array([7, 2])), rating_scale_of(np.array([-3, 70]))
     ((0.5, 5.0), (1.0, 10.0), (-3.0, 70.0))
     """
+    smallest, largest = values.min(), values.max()
     halves = bool((values % 1 != 0).any())
     for low, high in SCALES:
         if (low, high) == (1.0, 5.0) and halves:
             continue  # half stars begin at 0.5
-        if high == 1.0 and (values.min() < low or values.max() > high):
-            continue
-        outside = np.count_nonzero((values < low) | (values > high))
-        if outside <= MAX_OUTSIDE * len(values):
+        if low <= smallest and largest <= high:
             return low, high
-    low, high = WIDE_SCALE if values.min() >= 0 and values.max() <= WIDE_SCALE[1] else (values.min(), values.max())
-    return float(low), float(high)
+        if high > 1.0 and np.count_nonzero((values < low) | (values > high)) <= MAX_OUTSIDE * len(values):
+            return low, high
+    low, high = WIDE_SCALE
+    return (low, high) if low <= smallest and largest <= high else (float(smallest), float(largest))
 
 
 def are_counts(values: np.ndarray) -> bool:

@@ -28,7 +28,7 @@ LINKS = "links link linkssmall"
 SIDE = ("fullplot", "omdb")
 _PATTERNS = {
     "ratings": (re.compile(r"(ratings|reviews|interactions).*|.*(ratings|reviews|interactions|ratedmovies)"), RATINGS.split()),
-    "movies": (re.compile(r"meta.*|.*(books|items|movies|metadata)"), MOVIES.split()),
+    "movies": (re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists)"), MOVIES.split()),
     "users": (re.compile(r".*users"), USERS.split()),
     "links": (re.compile(r"(?!)"), LINKS.split()),
 }
@@ -69,19 +69,20 @@ def find_roles(paths: Iterable[Path], options: ReadOptions) -> dict[str, Path]:
     """Return the files of the roles "ratings", "movies", "users" and "links", by name, else by their columns."""
     paths = [path for path in paths if plain_name(path) not in METADATA_FILES]
     roles: dict[str, Path] = {}
-    for role in _PATTERNS:
-        ranked = sorted((rank, path) for path in paths if path not in roles.values() and (rank := _rank(path, role)))
-        if role == "ratings" and ranked and ranked[0][0][0] == len(_PATTERNS[role][1]):
-            best = _by_columns([path for _, path in ranked], options)
-            if best is not None:
-                roles[role] = best
-            continue
+    for role, (_, names) in _PATTERNS.items():
+        ranked = sorted((rank, path) for path in paths if (rank := _rank(path, role)) and rank[0] < len(names))
         if ranked:
             roles[role] = ranked[0][1]
     if "ratings" not in roles:
         rest = [path for path in paths if path not in roles.values()]
-        if (found := _by_columns(rest, options)) is not None:
+        named = [path for path in rest if _rank(path, "ratings")]
+        found = _by_columns(named, options) or _by_columns([path for path in rest if path not in named], options)
+        if found is not None:
             roles["ratings"] = found
+    for role in _PATTERNS:
+        ranked = sorted((rank, path) for path in paths if path not in roles.values() and (rank := _rank(path, role)))
+        if role not in ("ratings", *roles) and ranked:
+            roles[role] = ranked[0][1]
     return roles
 
 

@@ -139,6 +139,10 @@ def _refine(table: Table, log: ReadLog) -> Table:
         if has.any():
             frame = frame.assign(title=frame["title"].map(lambda text: html.unescape(text) if isinstance(text, str) else text))
             log.assume(f"HTML entities in {int(has.sum()):,} titles of {name} are decoded")
+    if "plot" in frame and frame["plot"].dtype == object:
+        frame = frame.assign(
+            plot=frame["plot"].map(lambda text: " ".join(map(str, text)) if isinstance(text, list) else text)
+        )
     if "year" not in frame:
         dates = [column for column in frame if _RELEASE.fullmatch(re.sub(r"[\W_]", "", str(column).lower()))]
         if dates:
