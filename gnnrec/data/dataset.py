@@ -20,7 +20,7 @@ from gnnrec._checks import check_integer, check_number, raise_at_first
 from gnnrec._io import write_atomic
 from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
-from gnnrec.data.provenance import Provenance
+from gnnrec.data.provenance import NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
     DEFAULT_RATING,
@@ -133,7 +133,7 @@ class Dataset:
     movie_ids: IdIndex
     _movies: Parts[pd.DataFrame]
     _users: Parts[pd.DataFrame]
-    provenance: Provenance = Provenance()
+    provenance: Provenance = NO_PROVENANCE
     _rating_scale: tuple[float, float] | None = None
 
     def __init__(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS, canonical_names
@@ -54,16 +55,16 @@ class Dialect:
     max_fields: int | None = None
 
     @property
-    def quoting(self) -> int:
+    def quoting(self) -> Literal[0, 3]:
         """The constant of `csv` for the quotes."""
-        return csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+        return 0 if self.quoted else 3  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
     @property
     def escapechar(self) -> str | None:
         """The character before a quote within a field."""
         return "\\" if self.escaped else None
 
-    def parse(self, lines: Iterator[str], *, strict: bool = False) -> csv.reader:  # type: ignore[valid-type]
+    def parse(self, lines: Iterator[str], *, strict: bool = False) -> Any:
         """Return a reader of records."""
         return csv.reader(
             lines,
@@ -143,7 +144,7 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
         dialect = Dialect(UNIT, quoted=False)
     elif dialect.quoted and _has_escaped_quotes(source.file):
         dialect = replace(dialect, escaped=True)
-    rows = [fields for fields in dialect.parse(iter(lines)) if fields and fields != [""]]  # type: ignore[attr-defined]
+    rows = [fields for fields in dialect.parse(iter(lines)) if fields and fields != [""]]
     if len(rows) > 1 and len(lines) >= _SAMPLE_LINES:
         rows.pop()  # may be cut off
     notes = [] if dialect.separator in (",", "\t") else [NAMES.get(dialect.separator, repr(dialect.separator))]
@@ -200,7 +201,8 @@ def _given(header: Sequence[str], options: ReadOptions) -> dict[str, str | None]
 
 def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str | None]:
     """Return the number of lines before the table, its first lines, and the separator that a line ``sep=;`` names."""
-    skip, found = 0, []
+    skip = 0
+    found: list[str] = []
     with file.open(encoding="utf-8-sig", newline="") as source:
         for line in islice(source, _SAMPLE_LINES * 50):
             text = line.strip("\r\n")
@@ -225,7 +227,7 @@ def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect,
         for quoted in (True,) if separator in (",", ";") else (True, False) if len(separator) == 1 else (False,):
             dialect = Dialect(one, quoted)
             try:
-                counts = [len(row) for row in dialect.parse(iter(these)) if row and row != [""]]  # type: ignore[attr-defined]
+                counts = [len(row) for row in dialect.parse(iter(these)) if row and row != [""]]
             except csv.Error:
                 continue
             if not counts or counts[0] < 2 or (separator == " " and not _are_numbers(lines)):

@@ -30,11 +30,8 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
         kind = dtype.categories.dtype
         missing = values.isna().any() and not isinstance(kind, pd.api.extensions.ExtensionDtype)
         return to_plain(values.astype(object if missing and kind.kind in "iub" else kind), table)
-    if isinstance(dtype, pd.ArrowDtype) and not pd.api.types.is_numeric_dtype(dtype):
-        items = values.to_numpy(dtype=object, na_value=None)
-        values = pd.Series(items, index=values.index, name=values.name, dtype=object)
-    if isinstance(dtype, pd.ArrowDtype) and "decimal" in str(dtype):
-        items = values.to_numpy(dtype=object, na_value=None)
+    if isinstance(dtype, pd.ArrowDtype) and (not pd.api.types.is_numeric_dtype(dtype) or "decimal" in str(dtype)):
+        items = [None if missing else item for item, missing in zip(values.tolist(), values.isna(), strict=True)]
         values = pd.Series(items, index=values.index, name=values.name, dtype=object)
     if values.dtype != object:
         return values
@@ -67,9 +64,7 @@ def _decode(item: Any, values: pd.Series, table: str) -> Any:
     try:
         return bytes(item).decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(
-            f"{values.name} has bytes that are not UTF-8 text: {bytes(item)!r}", at=(table, None)
-        ) from None
+        raise DataError(f"{values.name} has bytes that are not UTF-8 text: {bytes(item)!r}", at=(table, None)) from None
 
 
 def _from_decimals(values: pd.Series) -> pd.Series:

@@ -8,13 +8,15 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.aliases import COUNTS
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.scales import are_counts, rating_scale_of
-from gnnrec.data.schema import COUNTS, ORIGINAL_NAMES, canonical_columns, clean_ratings, format_id, to_numbers
+from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings, format_id, to_numbers
 from gnnrec.data.tables import Table, locator
 from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError
+
 
 def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Table, tuple[float, float] | None]:
     """Apply the options to a ratings table and turn counts into weights.
@@ -30,7 +32,8 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
     if "rating" in frame and "weight" not in frame and _rating_is_count(frame["rating"]):
         frame = frame.rename(columns={"rating": "weight"})
         counts = True
-        log.assume(f"rating of {table.path.name} holds counts (up to {float(pd.to_numeric(frame['weight']).max()):g}), not stars")
+        largest = float(pd.to_numeric(frame["weight"], errors="coerce").max())
+        log.assume(f"rating of {table.path.name} holds counts (up to {largest:g}), not stars")
     if "timestamp" in frame:
         frame = _convert_times(frame, table, options, log)
     simple = options.duplicates == "error" and not options.skips and "weight" not in frame
@@ -89,9 +92,7 @@ def _convert_times(frame: pd.DataFrame, table: Table, options: ReadOptions, log:
         or (text.astype("string").str.strip() == "").any()
     ):
         return frame
-    seconds, notation = parse_times(
-        text, "ratings", day_first=options.day_first, date_format=options.date_format
-    )
+    seconds, notation = parse_times(text, "ratings", day_first=options.day_first, date_format=options.date_format)
     if notation != "ISO" and options.date_format is None:
         log.assume(f"timestamp of {table.path.name} is written as {notation}")
     return frame.assign(timestamp=seconds)
@@ -147,9 +148,7 @@ def _line(table: Table, row: int) -> str:
     return str(row if table.line is None else table.line(row))
 
 
-def _check_scale(
-    table: Table, options: ReadOptions, log: ReadLog
-) -> tuple[Table, tuple[float, float] | None]:
+def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Table, tuple[float, float] | None]:
     """Find the rating scale; values outside one that was given are errors, others a warning."""
     values = table.frame["rating"]
     if not _is_number(values):
@@ -159,12 +158,14 @@ def _check_scale(
         return table, None  # `Dataset` names the first of these
     zeros = int((numbers == 0).sum())
     if zeros and "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ()):
-        log.warn(f"in Book-Crossing rating 0 means that none was given; {zeros:,} rows have it; min_rating=1 drops them")
+        log.warn(
+            f"in Book-Crossing rating 0 means that none was given; {zeros:,} rows have it; min_rating=1 drops them"
+        )
     none, others = numbers == -1, numbers[numbers != -1]
     if options.rating_scale is None and none.any() and len(others) and others.min() >= 0.5:
         low, high = rating_scale_of(others)
         if not options.skips:
-            log.warn(f"rating -1 seems to mean that none was given; {int(none.sum()):,} rows have it; min_rating=0 drops them")
+            log.warn(f"rating -1 seems to mean that none was given; min_rating=0 drops these {int(none.sum()):,} rows")
             return table, (low, high)
     else:
         low, high = options.rating_scale or rating_scale_of(numbers)

@@ -1,4 +1,4 @@
-"""Tables in JSON: an object per line, or one array of objects; also the Python literals of older Amazon and Steam data."""
+"""Tables in JSON: an object per line, or one array; also the Python literals of older Amazon and Steam data."""
 
 from __future__ import annotations
 
@@ -144,9 +144,9 @@ def _nested_key(sample: list[dict[str, Any]], kind: str, options: ReadOptions) -
         if "movie_id" in {*names_of(list(record), kind, options).values(), *record}:
             return None
         for key, value in record.items():
-            if isinstance(value, list) and value and isinstance(value[0], dict):
-                if "movie_id" in {*names_of(list(value[0]), kind, options).values(), *value[0]}:
-                    return key
+            first = value[0] if isinstance(value, list) and value else None
+            if isinstance(first, dict) and "movie_id" in {*names_of(list(first), kind, options).values(), *first}:
+                return key
     return None
 
 

@@ -73,6 +73,10 @@ class Provenance:
         return str(replace(self, files=() if plain else self.files, renamed=renamed))
 
 
+NO_PROVENANCE = Provenance()
+"""Of a dataset that does not come from files."""
+
+
 def _is_new(old: str, new: str) -> bool:
     """Return whether a name is more than another spelling of the canonical one, such as userId."""
     return "".join(filter(str.isalnum, old.lower())) != new.replace("_", "")

@@ -105,7 +105,7 @@ def _records(layout: Layout) -> Iterator[tuple[int, list[str] | None, str]]:
                 fields = whole.rstrip("\r\n").split(dialect.separator, dialect.max_fields - 1)
                 fields = [field.strip().strip('"') if dialect.quoted else field.strip() for field in fields]
             else:
-                fields = next(iter(dialect.parse(iter(pending))), [])  # type: ignore[call-overload]
+                fields = next(iter(dialect.parse(iter(pending))), [])
             pending = []
             if fields or width == 0:
                 yield start, fields, whole.rstrip("\r\n")
@@ -154,8 +154,12 @@ def _bad_times(values: pd.Series, options: ReadOptions) -> pd.Series:
     # The notation is that of the column; a value that it does not fit is found by the parser, one after the other.
     for _ in range(len(values)):
         try:
-            to_timestamps(text[~bad].reset_index(drop=True), "ratings", day_first=options.day_first,
-                          date_format=options.date_format)
+            to_timestamps(
+                text[~bad].reset_index(drop=True),
+                "ratings",
+                day_first=options.day_first,
+                date_format=options.date_format,
+            )
             return bad
         except DataError as error:
             if not isinstance(error.at, tuple) or error.at[1] is None or "set day_first" in error.problem:
@@ -171,7 +175,9 @@ def _typed(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFrame:
         if column in text_ids or column == "title":
             continue
         text = frame[column].str.strip()
-        missing = text.isin(UNKNOWN) if column not in ("user_id", "movie_id", "rating", "weight", "timestamp") else text == ""
+        missing = (
+            text.isin(UNKNOWN) if column not in ("user_id", "movie_id", "rating", "weight", "timestamp") else text == ""
+        )
         numbers = pd.to_numeric(text.where(~missing), errors="coerce")
         if (numbers.notna() | missing).all() and numbers.notna().any():
             whole = pd.to_numeric(text, errors="coerce") if not missing.any() else numbers

@@ -40,8 +40,8 @@ def are_counts(values: np.ndarray) -> bool:
     """
     if not len(values) or values.min() < 0:
         return False
-    low, high = rating_scale_of(values)
+    _low, high = rating_scale_of(values)
     if values.max() > WIDE_SCALE[1]:
-        return high > WIDE_SCALE[1]
+        return bool(high > WIDE_SCALE[1])
     # Up to 100: only where most values are small and the largest is far away.
-    return high > 10 and bool((values % 1 == 0).all()) and np.median(values) <= 3 and values.max() >= 20
+    return bool(high > 10 and (values % 1 == 0).all() and np.median(values) <= 3 and values.max() >= 20)

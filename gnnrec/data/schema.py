@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import raise_at_first
+from gnnrec.data import aliases
 from gnnrec.data.dtypes import refuse_containers, to_plain
 from gnnrec.data.times import parse_times, time_unit
 from gnnrec.errors import DataError
@@ -348,56 +349,19 @@ class Column:
     dtype: str = "string"
 
 
-_USERS = (
-    ("userid", "user", "uid", "username", "userno", "useridx", "userindex", "reviewerid", "customerid", "customer")
-    + ("memberid", "member", "accountid", "account", "visitorid", "viewerid", "readerid", "reader", "personid")
-    + ("listenerid", "playerid", "subscriberid", "clientid", "profileid", "steamid", "authorsteamid", "reviewer")
-)
-_MOVIES = (
-    ("movieid", "movie", "itemid", "item", "iid", "mid", "parentasin", "asin", "isbn", "bookid", "book", "productid")
-    + ("product", "filmid", "film", "gameid", "appid", "game", "artistid", "artist", "songid", "trackid", "track")
-    + ("animeid", "anime", "showid", "titleid", "tconst", "businessid", "contentid", "videoid", "newsid", "articleid")
-    + ("venueid", "itemno", "itemidx", "itemindex", "sku")
-)
-_RATINGS = (
-    ("rating", "score", "stars", "overall", "bookrating", "userrating", "movierating", "itemrating", "reviewscore")
-    + ("reviewrating", "ratingvalue", "ratingscore", "userscore", "myrating", "vote", "grade", "star", "preference")
-)
-_TIMES = (
-    ("timestamp", "unixreviewtime", "time", "datetime", "date", "ts", "unixtime", "reviewtime", "createdat")
-    + ("timestampcreated", "ratedat", "ratingdate", "reviewdate", "ratingtimestamp", "ratingtime", "eventtime")
-    + ("watchedat", "dateadded", "playedat", "updatedat", "visitedat")
-)
-COUNTS = (
-    ("plays", "playcount", "playcounts", "listencount", "listens", "listeningcount", "count", "counts", "hours")
-    + ("playtime", "playtimeforever", "hoursplayed", "playhours", "totalplays", "watchtime", "watchcount", "frequency")
-    + ("quantity", "clicks", "clickcount", "clicktimes", "views", "viewcount", "purchases")
-)
-"""Other names of ``weight`` that say that the values are counts or hours, not weights yet."""
-
 COLUMNS: dict[str, dict[str, Column]] = {
     "ratings": {
-        "user_id": Column(_USERS),
-        "movie_id": Column((*_MOVIES, "imdbid", "tmdbid", "title", "movietitle", "booktitle", "gametitle", "gamename")),
-        "rating": Column(_RATINGS),
-        "weight": Column(("weight", *COUNTS)),
-        "timestamp": Column(_TIMES),
+        "user_id": Column(aliases.USERS),
+        "movie_id": Column((*aliases.MOVIES, *aliases.RATED_TITLES)),
+        "rating": Column(aliases.RATINGS),
+        "weight": Column(("weight", *aliases.COUNTS)),
+        "timestamp": Column(aliases.TIMES),
     },
     "movies": {
-        "movie_id": Column((*_MOVIES, "id")),
-        "title": Column(
-            ("title", "movietitle", "name", "booktitle", "primarytitle", "filmtitle", "itemtitle", "itemname")
-            + ("producttitle", "productname", "moviename", "filmname", "bookname", "artistname", "trackname")
-            + ("songname", "songtitle", "gametitle", "gamename", "appname", "animename", "showtitle", "englishname")
-            + ("originaltitle",)
-        ),
-        "genres": Column(
-            ("genres", "genre", "categories", "category", "class", "moviegenres", "moviegenre", "bookgenre", "listedin")
-        ),
-        "year": Column(
-            ("year", "releaseyear", "originalpublicationyear", "yearofpublication", "publicationyear", "startyear")
-            + ("publishyear", "yearofrelease", "productionyear", "movieyear")
-        ),
+        "movie_id": Column((*aliases.MOVIES, "id")),
+        "title": Column(aliases.TITLES),
+        "genres": Column(aliases.GENRES),
+        "year": Column(aliases.YEARS),
         "plot": Column(("plotfull", "fullplot", "plot", "overview", "synopsis", "description"), to_text),
         "directors": Column(("directors", "director"), to_names, "str"),
         "actors": Column(("actors", "actor", "cast"), to_names, "str"),
@@ -406,7 +370,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "tmdb_id": Column(("tmdbid",), to_tmdb_ids, "Int64"),
     },
     "users": {
-        "user_id": Column((*_USERS, "id")),
+        "user_id": Column((*aliases.USERS, "id")),
         "age": Column(("age", "userage")),
         "gender": Column(("gender", "sex")),
         "occupation": Column(("occupation", "job", "profession")),

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gnnrec.data.dialects import Dialect, Layout, find_layout, names_of, records
+from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.json_lines import is_json, read_json
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
@@ -26,10 +27,9 @@ from gnnrec.data.schema import (
     ORIGINAL_NAMES,
     UNKNOWN,
     canonical_columns,
-    canonical_names,
     clean_movies,
 )
-from gnnrec.data.text_files import BLOCK, UNIT, TextFile, open_text, suffix_of
+from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
 from gnnrec.errors import DataError, Location
 
 CHUNK_BYTES = 1 << 25
@@ -228,9 +228,9 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     ids = [column for column in ("user_id", "movie_id") if column in frame]
     again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
     as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
-    if not again and (candidates := [column for column in as_numbers if column not in text_ids]):
-        if has_leading_zeros(layout, [columns.index(column) for column in candidates]):
-            again = set(candidates)
+    candidates = [] if again else [column for column in as_numbers if column not in text_ids]
+    if candidates and has_leading_zeros(layout, [columns.index(column) for column in candidates]):
+        again = set(candidates)
     if again:
         return _read_text(layout, kind, text_ids | again, options, log)
     for column in set(ids).difference(as_numbers):
@@ -283,7 +283,7 @@ def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Ite
             lines = start.read(1 << 18).count(b"\n") or 1
         rows = max(10_000, CHUNK_BYTES * lines >> 18)
     try:
-        reader = pd.read_csv(
+        reader: Any = pd.read_csv(
             file,
             sep=layout.dialect.separator,
             quoting=layout.dialect.quoting,
@@ -300,7 +300,7 @@ def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Ite
             chunksize=rows,
         )
         if rows is None:
-            yield reader  # type: ignore[misc]
+            yield reader
         else:
             with reader:
                 yield from reader
@@ -366,9 +366,7 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _read_parquet(
-    path: Path, kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog
-) -> Table:
+def _read_parquet(path: Path, kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog) -> Table:
     try:
         import pyarrow.parquet
 

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from charset_normalizer import from_bytes
 
@@ -38,7 +38,20 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
-_OTHER_SCRIPTS = ("cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "shift_jis", "gb18030", "big5", "euc_kr", "euc_jp")  # fmt: skip
+_OTHER_SCRIPTS = [
+    "cp1250",
+    "cp1251",
+    "koi8_r",
+    "cp1253",
+    "cp1254",
+    "cp1255",
+    "cp1256",
+    "shift_jis",
+    "gb18030",
+    "big5",
+    "euc_kr",
+    "euc_jp",
+]
 _SAMPLE = 1 << 17
 
 
@@ -139,7 +152,9 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
         label = encoding = codecs.lookup(encoding).name
         if encoding == "utf-8" and not lenient and (fault := _first_fault(file)) is not None:
             offset, byte, line = fault
-            raise DataError(f"byte 0x{byte:02x} at offset {offset} is not UTF-8; set another encoding", at=f"{path}:{line}")
+            raise DataError(
+                f"byte 0x{byte:02x} at offset {offset} is not UTF-8; set another encoding", at=f"{path}:{line}"
+            )
     lone_returns = _has_lone_returns(file, encoding)
     if label not in ("UTF-8", "utf-8"):
         notes.append(label)
@@ -157,7 +172,9 @@ def archive_members(path: Path) -> list[str]:
         return []
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [item.filename for item in archive.infolist() if not item.is_dir() and not _is_hidden(item.filename)]
+            names = [
+                item.filename for item in archive.infolist() if not item.is_dir() and not _is_hidden(item.filename)
+            ]
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
     return names if len(names) > 1 or (names and "/" in names[0]) else []
@@ -183,7 +200,7 @@ def first_lines(path: Path, number: int) -> list[str]:
 
 
 def _new_copy() -> Any:
-    return tempfile.NamedTemporaryFile(prefix="gnnrec-", suffix=".txt")  # noqa: SIM115 - removed with its TextFile
+    return tempfile.NamedTemporaryFile(prefix="gnnrec-", suffix=".txt")
 
 
 @contextlib.contextmanager
@@ -209,7 +226,7 @@ def _decompress(path: Path, kind: str) -> Any:
     return copy
 
 
-def _open_compressed(path: Path, kind: str) -> IO[bytes]:
+def _open_compressed(path: Path, kind: str) -> Any:
     if kind == "zip":
         archive = zipfile.ZipFile(path)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_hidden(member.filename)]
@@ -219,8 +236,7 @@ def _open_compressed(path: Path, kind: str) -> IO[bytes]:
     if kind == "zstd":
         return _open_zstd(path)
     opener: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
-    found: IO[bytes] = opener[kind](path)
-    return found
+    return opener[kind](path)
 
 
 def _is_hidden(name: str) -> bool:

@@ -13,7 +13,12 @@ import pandas as pd
 from gnnrec._checks import raise_at_first
 from gnnrec.errors import ConfigError, DataError
 
-UNITS = (("seconds", 1, 0.0), ("milliseconds", 10**3, 1e11), ("microseconds", 10**6, 1e14), ("nanoseconds", 10**9, 1e17))
+UNITS = (
+    ("seconds", 1, 0.0),
+    ("milliseconds", 10**3, 1e11),
+    ("microseconds", 10**6, 1e14),
+    ("nanoseconds", 10**9, 1e17),
+)
 """Name, number per second, and the smallest value that is taken for it. 1e11 seconds are the year 5138."""
 
 _DAYS = (
@@ -74,7 +79,9 @@ def parse_times(
         return _seconds(parsed, values, table, "ISO"), "ISO"
     found = [notation for notation in _notations(day_first) if all(_matches(one, notation) for one in first)]
     if not found:
-        found = [notation for notation in _notations(day_first) if _matches(first.iloc[0], notation)] if len(first) else []
+        found = (
+            [notation for notation in _notations(day_first) if _matches(first.iloc[0], notation)] if len(first) else []
+        )
     if not found:
         return _seconds(parsed, values, table, "ISO"), "ISO"
     columns = {notation: _parse(text, notation) for notation in found}

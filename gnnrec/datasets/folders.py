@@ -18,16 +18,41 @@ from gnnrec.datasets.kaggle import METADATA_FILES
 from gnnrec.datasets.logs import read_log, sniff
 from gnnrec.errors import DataError
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".test", ".json", ".jsonl", ".ndjson", ".inter", ".item", ".user")  # fmt: skip
+TEXT_SUFFIXES = tuple(
+    [
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".dat",
+        ".data",
+        ".base",
+        ".test",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".inter",
+        ".item",
+        ".user",
+    ]
+)
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".pq")
 """Suffixes of files that may be tables; each may be followed by that of a compression."""
-RATINGS = "ratings rating interactions interaction bxbookratings bookratings userratings movieratings reviews review events userartists userratedmoviestimestamps recommendations ratingssmall inter"  # fmt: skip
-MOVIES = "movies movie items item books book products product films film games game artists artist anime animes shows titles tracks songs bxbooks movietitles metadata meta businesses business"  # fmt: skip
+RATINGS = """
+    ratings rating interactions interaction bxbookratings bookratings userratings movieratings reviews review events
+    userartists userratedmoviestimestamps recommendations ratingssmall inter
+"""
+MOVIES = """
+    movies movie items item books book products product films film games game artists artist anime animes shows titles
+    tracks songs bxbooks movietitles metadata meta businesses business
+"""
 USERS = "users user bxusers members customers readers profiles"
 LINKS = "links link linkssmall"
 SIDE = ("fullplot", "omdb")
 _PATTERNS = {
-    "ratings": (re.compile(r"(ratings|reviews|interactions).*|.*(ratings|reviews|interactions|ratedmovies)"), RATINGS.split()),
+    "ratings": (
+        re.compile(r"(ratings|reviews|interactions).*|.*(ratings|reviews|interactions|ratedmovies)"),
+        RATINGS.split(),
+    ),
     "movies": (re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists)"), MOVIES.split()),
     "users": (re.compile(r".*users"), USERS.split()),
     "links": (re.compile(r"(?!)"), LINKS.split()),
@@ -55,7 +80,9 @@ def plain_name(path: Path) -> str:
 def _rank(path: Path, role: str) -> tuple[int, int] | None:
     """Return how well the name of a file fits a role, small is better; None where it does not."""
     if suffix_of(path) in (".inter", ".item", ".user"):
-        return (0, 0) if suffix_of(path) == {"ratings": ".inter", "movies": ".item", "users": ".user"}.get(role) else None
+        return (
+            (0, 0) if suffix_of(path) == {"ratings": ".inter", "movies": ".item", "users": ".user"}.get(role) else None
+        )
     pattern, names = _PATTERNS[role]
     name, suffix = plain_name(path), TABLE_SUFFIXES.index(suffix_of(path))
     if stem_of(path).lower() in IMDB_FILES or name in SIDE:
@@ -149,7 +176,11 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
             logs = [roles.pop("ratings")]
             special = read_log(logs, kind, log)
     if special:
-        roles |= {role: path for role, path in find_roles([p for p in paths if p not in logs], options).items() if role != "ratings"}
+        roles |= {
+            role: path
+            for role, path in find_roles([p for p in paths if p not in logs], options).items()
+            if role != "ratings"
+        }
     if "movies" in special:
         roles.pop("movies", None)
     if "ratings" not in roles and not special:
@@ -169,7 +200,7 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
 
 
 def beside(path: Path) -> dict[str, Path]:
-    """Return the other files of a dataset in RecBole's format, and those that a single file of ratings leaves unread."""
+    """Return the files of movies and users that belong to a file of ratings in RecBole's format."""
     if suffix_of(path) != ".inter":
         return {}
     names = {"movies": ".item", "users": ".user"}

@@ -1,7 +1,7 @@
-"""IMDb's own TSV files as side tables: ``title.basics``, ``title.ratings``, ``title.crew``, ``title.principals`` and
-``name.basics``, joined by IMDb id.
+"""IMDb's own TSV files as side tables, joined by IMDb id.
 
-They are far larger than a dataset, so they are read piece by piece, and only rows of its movies are kept.
+These are ``title.basics``, ``title.crew``, ``title.principals`` and ``name.basics``. They are larger than a dataset,
+so they are read piece by piece, and only the rows of its movies are kept.
 """
 
 from __future__ import annotations

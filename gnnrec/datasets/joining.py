@@ -56,7 +56,7 @@ def join_tables(
         if lenient or not must_be_complete(movies, "movies"):
             movies = _repair(movies, "movie_id", "movies", log)
             movies = _complete(movies, "movie_id", rated, log)
-        sides = {name: tables[name] for name in ("fullplot", "omdb", "links") if name in tables}
+        sides: dict[str, Table] = {name: tables[name] for name in ("fullplot", "omdb", "links") if name in tables}
         if sides and "movie_id" in movies.frame:
             movies = add_side_tables(movies, sides)
         tables["movies"] = movies
@@ -137,7 +137,9 @@ def _refine(table: Table, log: ReadLog) -> Table:
     if "title" in frame and not pd.api.types.is_numeric_dtype(frame["title"].dtype):
         has = frame["title"].astype("string").str.contains(_ENTITY, na=False)
         if has.any():
-            frame = frame.assign(title=frame["title"].map(lambda text: html.unescape(text) if isinstance(text, str) else text))
+            frame = frame.assign(
+                title=frame["title"].map(lambda text: html.unescape(text) if isinstance(text, str) else text)
+            )
             log.assume(f"HTML entities in {int(has.sum()):,} titles of {name} are decoded")
     if "plot" in frame and frame["plot"].dtype == object:
         frame = frame.assign(
@@ -167,7 +169,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
         frame = table.frame
     checks: dict[str, Callable[[pd.Series], pd.Series]] = {}
     if kind == "movies":
-        checks = {name: convert for name, convert in OPTIONAL_MOVIE_COLUMNS.items()} | {"year": to_years}
+        checks = dict(OPTIONAL_MOVIE_COLUMNS.items()) | {"year": to_years}
     else:
         checks = {"age": lambda values: to_ages(values, "users")}
     for column, check in checks.items():
@@ -209,12 +211,16 @@ def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
         return table
     if len(missing) == len(rated):
         raise DataError(f"it has none of the {key[:-3]}s in the ratings", at=str(table.path))
-    log.note(f"nothing, but {len(missing):,} {key[:-3]}s of the ratings are not in {table.path.name} and have only an id")
+    log.note(
+        f"nothing, but {len(missing):,} {key[:-3]}s of the ratings are not in {table.path.name} and have only an id"
+    )
     more = pd.DataFrame({key: missing})
     return Table(table.path, pd.concat([frame, more], ignore_index=True), table.line, table.unused)
 
 
-def _add_imdb(tables: dict[str, Table], imdb: dict[str, Path], rated: pd.Index, rest: dict[str, Path], log: ReadLog) -> None:
+def _add_imdb(
+    tables: dict[str, Table], imdb: dict[str, Path], rated: pd.Index, rest: dict[str, Path], log: ReadLog
+) -> None:
     """Add IMDb's columns to the movies, which are known by an IMDb id, or whose own id is one."""
     for name in imdb:
         rest.pop(name, None)

@@ -1,5 +1,7 @@
-"""Readers of published datasets whose files are no tables of users, movies and ratings: the Netflix prize, Steam-200k,
-and the listening logs of Last.fm."""
+"""Published datasets whose files are no tables of users, movies and ratings.
+
+The Netflix prize, Steam-200k, and the listening logs of Last.fm.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,12 @@ def _netflix_pieces(source: TextFile) -> Iterator[pd.DataFrame]:
         except (ValueError, pd.errors.ParserError):
             raise _netflix_fault(source.path, block, line) from None
         days = pd.to_datetime(pd.Series(frame["timestamp"].cat.categories), format="%Y-%m-%d", errors="coerce")
-        if days.isna().any() or frame["timestamp"].isna().any() or len(frame) != sum(counts) or movies[0] < counts[0] > 0:
+        if (
+            days.isna().any()
+            or frame["timestamp"].isna().any()
+            or len(frame) != sum(counts)
+            or movies[0] < counts[0] > 0
+        ):
             raise _netflix_fault(source.path, block, line)
         seconds = days.astype("datetime64[s]").astype("int64").to_numpy()
         frame["timestamp"] = seconds[frame["timestamp"].cat.codes]
@@ -88,14 +95,20 @@ def _netflix_pieces(source: TextFile) -> Iterator[pd.DataFrame]:
 def _count_rows(block: bytes, start: int, end: int) -> int:
     """Return the number of lines between two headings that are not blank."""
     part = block[start:end]
-    return sum(1 for text in part.split(b"\n") if text.strip()) if b"\n\n" in part[1:] else part.strip().count(b"\n") + bool(part.strip())
+    return (
+        sum(1 for text in part.split(b"\n") if text.strip())
+        if b"\n\n" in part[1:]
+        else part.strip().count(b"\n") + bool(part.strip())
+    )
 
 
 def _netflix_fault(path: Path, block: bytes, first: int) -> DataError:
     for number, text in enumerate(block.decode("utf-8", "replace").split("\n"), first):
         if text.strip() and not re.fullmatch(r"\s*\d+:\s*|\s*\d+,\d+(\.\d+)?,\d{4}-\d\d-\d\d\s*", text):
             return DataError("expected user, rating and date, or a movie such as 8:", at=f"{path}:{number}")
-    return DataError("the file does not begin with a movie such as 8:, or has a date that does not exist", at=f"{path}:{first}")
+    return DataError(
+        "the file does not begin with a movie such as 8:, or has a date that does not exist", at=f"{path}:{first}"
+    )
 
 
 def _whole_lines(file: Path) -> Iterator[bytes]:

@@ -62,7 +62,7 @@ def written(draw: st.DrawFn) -> tuple[str, bytes, list[list[object]]]:
     newline = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     comma = draw(st.booleans())
     header = draw(st.booleans())
-    quoted = draw(st.booleans()) and separator != "::" or (comma and separator == ",")
+    quoted = (draw(st.booleans()) and separator != "::") or (comma and separator == ",")
     blank = draw(st.booleans())
     notation = draw(st.sampled_from(["seconds", "milliseconds", "fractions", "iso", "utc", "zone"]))
     suffix = draw(st.sampled_from(list(COMPRESS)))
@@ -271,7 +271,9 @@ def test_times(tmp_path: Path, times: list[str], options: dict, expected: list[s
 
 def test_ambiguous_dates(tmp_path: Path) -> None:
     text = "user_id;movie_id;date\n1;7;03/03/2001\n2;7;03/04/2001\n"
-    with pytest.raises(DataError, match=r"ratings\.csv:3: timestamp '03/04/2001' may be 03 April 2001 or 04 March 2001; set"):
+    with pytest.raises(
+        DataError, match=r"ratings\.csv:3: timestamp '03/04/2001' may be 03 April 2001 or 04 March 2001; set"
+    ):
         read(tmp_path, text)
     with pytest.raises(DataError, match=r"ratings\.csv:3: timestamp '31/31/2001' is not a time"):
         read(tmp_path, text.replace("03/04", "31/31"))
@@ -345,7 +347,9 @@ def test_rating_scale(tmp_path: Path) -> None:
     text = PLAIN + "".join(f"{i},7,{1 + i % 5},9\n" for i in range(400))
     assert read(tmp_path, text).rating_scale == (1, 5)
     wrong = text + "1,8,99,9\n"
-    warning = r"1 ratings seem to be mistakes; the first: .*ratings\.csv:402: rating 99 is outside the scale from 1 to 5"
+    warning = (
+        r"1 ratings seem to be mistakes; the first: .*ratings\.csv:402: rating 99 is outside the scale from 1 to 5"
+    )
     [said] = read(tmp_path, wrong).provenance.warnings
     assert pd.Series([said]).str.fullmatch(warning).all()
     with pytest.raises(DataError, match=r"ratings\.csv:402: rating 99 is outside the scale from 1 to 5"):
@@ -376,7 +380,10 @@ def test_escaped_quotes(tmp_path: Path) -> None:
 "01";"The \"Old\" House; &amp; Garden";"1999"
 "02";"B";"DK Publishing"
 '''})  # fmt: skip
-    write(tmp_path, **{"BX-Book-Ratings__csv": '"User-ID";"ISBN";"Book-Rating"\n"1";"01";"0"\n"1";"02";"9"\n"1";"03";"8"\n'})
+    write(
+        tmp_path,
+        **{"BX-Book-Ratings__csv": '"User-ID";"ISBN";"Book-Rating"\n"1";"01";"0"\n"1";"02";"9"\n"1";"03";"8"\n'},
+    )
     dataset = load_dataset(tmp_path)
     assert dataset.movies["title"].tolist() == ['The "Old" House; & Garden', "B", "03"]
     assert dataset.movies["year"].tolist() == [1999, pd.NA, pd.NA]

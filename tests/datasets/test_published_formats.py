@@ -76,7 +76,10 @@ def test_netflix_prize(tmp_path: Path) -> None:
     ]
     assert "files not used: probe.txt" in str(dataset.provenance)
     assert load_dataset(tmp_path / "combined_data_1.txt").num_ratings == 3
-    single = write(tmp_path / "one", {"training_set/mv_0000002.txt": "2:\n7,3,2005-09-06\n", "training_set/mv_0000010.txt": "10:\n7,4,2005-09-06\n"})
+    single = write(
+        tmp_path / "one",
+        {"training_set/mv_0000002.txt": "2:\n7,3,2005-09-06\n", "training_set/mv_0000010.txt": "10:\n7,4,2005-09-06\n"},
+    )
     assert rows(load_dataset(single).ratings) == [[7, 2, 3, 1125964800], [7, 10, 4, 1125964800]]
     write(tmp_path, {"combined_data_2.txt": "4500:\n30878,4,2005-12-26\n\n30879,four,2005-12-26\n"})
     with pytest.raises(DataError, match=r"combined_data_2\.txt:4: expected user, rating and date"):
@@ -115,7 +118,10 @@ def test_lastfm_360k_and_1k(tmp_path: Path) -> None:
     track = "f1b1cf71\tDeep Dish\t\tFuck Me Im Famous"
     text = f"user_01\t2009-05-04T23:08:57Z\t{track}\nuser_01\t2009-05-04T13:54:10Z\t{track}\nuser_02\t2009-05-04T13:52:04Z\ta7f7\tB\t\tC\n"
     dataset = load_dataset(write(tmp_path / "b", {"userid-timestamp-artid-artname-traid-traname.tsv": text}))
-    assert rows(dataset.ratings[["user_id", "movie_id", "timestamp"]]) == [["user_01", "f1b1cf71", 1241478537], ["user_02", "a7f7", 1241445124]]
+    assert rows(dataset.ratings[["user_id", "movie_id", "timestamp"]]) == [
+        ["user_01", "f1b1cf71", 1241478537],
+        ["user_02", "a7f7", 1241445124],
+    ]
     np.testing.assert_allclose(dataset.ratings["weight"], np.log1p([2, 1]), rtol=1e-6)
 
 
@@ -183,9 +189,20 @@ def test_amazon_2018(tmp_path: Path) -> None:
         {"overall": 5.0, "verified": True, "reviewTime": "11 9, 2012", "reviewerID": "A2M1CU2IRZG0K9", "asin": "0005089549", "style": {"Format:": " VHS"}, "reviewerName": "T", "reviewText": "x", "summary": "y", "unixReviewTime": 1352419200},
         {"overall": 3.0, "verified": False, "reviewTime": "12 30, 2011", "reviewerID": "AFTUJYISOFHY6", "asin": "0005089549", "vote": "3", "reviewText": "x", "summary": "y", "unixReviewTime": 1325203200},
     )  # fmt: skip
-    meta = lines({"category": ["Movies & TV", "Movies"], "description": ["a", "b"], "title": "Steve Green", "asin": "0005089549", "brand": "x"})
+    meta = lines(
+        {
+            "category": ["Movies & TV", "Movies"],
+            "description": ["a", "b"],
+            "title": "Steve Green",
+            "asin": "0005089549",
+            "brand": "x",
+        }
+    )
     dataset = load_dataset(write(tmp_path, {"Movies_and_TV.json": reviews, "meta_Movies_and_TV.json": meta}))
-    assert rows(dataset.ratings) == [["A2M1CU2IRZG0K9", "0005089549", 5, 1352419200], ["AFTUJYISOFHY6", "0005089549", 3, 1325203200]]
+    assert rows(dataset.ratings) == [
+        ["A2M1CU2IRZG0K9", "0005089549", 5, 1352419200],
+        ["AFTUJYISOFHY6", "0005089549", 3, 1325203200],
+    ]
     assert movies(dataset, "title", "genres") == [["0005089549", "Steve Green", "Movies & TV|Movies"]]
 
 
@@ -198,7 +215,9 @@ def test_amazon_2023(tmp_path: Path) -> None:
         {"main_category": "Prime Video", "title": "Glee", "average_rating": 4.7, "rating_number": 9, "features": [], "description": ["Entering its fourth season"], "price": None, "categories": ["Comedy"], "parent_asin": "B013488X00", "details": {"a": 1}},
         {"main_category": "Movies & TV", "title": "One Perfect Wedding", "average_rating": 3.0, "categories": ["Movies", "DVD"], "parent_asin": "B00CB6VTDS", "details": {}},
     )  # fmt: skip
-    dataset = load_dataset(write(tmp_path, {"Movies_and_TV.jsonl.gz": gzip.compress(reviews.encode()), "meta_Movies_and_TV.jsonl": meta}))
+    dataset = load_dataset(
+        write(tmp_path, {"Movies_and_TV.jsonl.gz": gzip.compress(reviews.encode()), "meta_Movies_and_TV.jsonl": meta})
+    )
     assert rows(dataset.ratings) == [["AGKAS", "B013488X00", 5, 1440385637], ["AGKAS", "B00CB6VTDS", 1, 1461100610]]
     assert movies(dataset, "title", "genres", "plot") == [
         ["B013488X00", "Glee", "Comedy", "Entering its fourth season"],
@@ -206,7 +225,9 @@ def test_amazon_2023(tmp_path: Path) -> None:
     ]
     assert "timestamp of Movies_and_TV.jsonl.gz is in milliseconds" in str(dataset.provenance)
     only = "user_id,parent_asin,rating,timestamp\nAGKAS,B013488X00,5.0,1440385637000\n"
-    assert rows(load_dataset(write(tmp_path / "csv", {"Movies_and_TV.csv": only})).ratings) == [["AGKAS", "B013488X00", 5, 1440385637]]
+    assert rows(load_dataset(write(tmp_path / "csv", {"Movies_and_TV.csv": only})).ratings) == [
+        ["AGKAS", "B013488X00", 5, 1440385637]
+    ]
 
 
 def test_goodbooks(tmp_path: Path) -> None:
@@ -217,7 +238,17 @@ def test_goodbooks(tmp_path: Path) -> None:
         '2,3,3,4640799,491,439554934,9.78043955493e+12,"J.K. Rowling, Mary GrandPré",1997.0,HP,"Harry Potter",eng,4.44,4602479\n'
         "3,41865,41865,3212258,226,316015849,9.78031601584e+12,Stephenie Meyer,2005.0,Twilight,Twilight,en-US,3.57,3866839\n"
     )
-    dataset = load_dataset(write(tmp_path / "old", {"ratings.csv": ratings, "books.csv": old, "to_read.csv": "user_id,book_id\n1,1\n", "tags.csv": "tag_id,tag_name\n1,x\n"}))
+    dataset = load_dataset(
+        write(
+            tmp_path / "old",
+            {
+                "ratings.csv": ratings,
+                "books.csv": old,
+                "to_read.csv": "user_id,book_id\n1,1\n",
+                "tags.csv": "tag_id,tag_name\n1,x\n",
+            },
+        )
+    )
     assert movies(dataset, "title", "year") == [
         [1, "The Hunger Games (The Hunger Games, #1)", 2008], [2, "Harry Potter", 1997], [3, "Twilight", 2005],
     ]  # fmt: skip
@@ -355,7 +386,9 @@ def test_array_of_json(tmp_path: Path) -> None:
 def test_several_files_of_ratings(tmp_path: Path) -> None:
     text = "who,user_id,item_id,rating\nx,1,7,4\n"
     write(tmp_path, {"a.csv": text, "b.csv": text})
-    with pytest.raises(DataError, match=r"has several files that may hold the ratings: a\.csv, b\.csv; give the path of one"):
+    with pytest.raises(
+        DataError, match=r"has several files that may hold the ratings: a\.csv, b\.csv; give the path of one"
+    ):
         load_dataset(tmp_path)
     (tmp_path / "b.csv").unlink()
     assert load_dataset(tmp_path).num_ratings == 1
@@ -369,4 +402,7 @@ def test_hetrec_movielens(tmp_path: Path) -> None:
     }  # fmt: skip
     dataset = load_dataset(write(tmp_path, files))
     assert rows(dataset.ratings) == [[75, 3, 1, 1162160236], [75, 32, 4.5, 1162160624]]
-    assert movies(dataset, "title", "year", "imdb_id") == [[3, "Grumpy Old Men", 1993, "tt0107050"], [32, "Twelve", 1995, "tt0114746"]]
+    assert movies(dataset, "title", "year", "imdb_id") == [
+        [3, "Grumpy Old Men", 1993, "tt0107050"],
+        [32, "Twelve", 1995, "tt0114746"],
+    ]
