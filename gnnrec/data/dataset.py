@@ -150,7 +150,7 @@ class Dataset:
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
         user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
-        user, movie = check_ratings(ratings, movies, users, movie_ids.rows, user_ids.rows)
+        user, movie = check_ratings(ratings, movies, users, movie_ids.codes, user_ids.codes)
         unused = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
         self._set(
             name=name,
@@ -187,7 +187,7 @@ class Dataset:
         """
         user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
         if isinstance(ratings, pd.DataFrame):
-            user, movie = user_ids.rows(pd.Index(ratings["user_id"])), movie_ids.rows(pd.Index(ratings["movie_id"]))
+            user, movie = user_ids.codes(ratings["user_id"]), movie_ids.codes(ratings["movie_id"])
             ratings = RatingTable(ratings, user, movie)
         unused = {"movies": unused_columns(movies.columns, "movies"), "users": unused_columns(users.columns, "users")}
         made = cls.__new__(cls)

@@ -12,6 +12,9 @@ import pandas as pd
 from gnnrec._checks import raise_at_first
 from gnnrec.errors import DataError
 
+SLICE = 100_000
+"""Texts that are looked at at once."""
+
 
 def to_plain(values: pd.Series, table: str) -> pd.Series:
     """Return a column whose values are numbers, text, times or containers of these, whatever its dtype.
@@ -45,6 +48,22 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
     if decimal.Decimal in kinds:
         values = _from_decimals(values)
     return values
+
+
+def kind_of(values: pd.Series) -> str:
+    """Return what `pandas.api.types.infer_dtype` says, without making an object of each text."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return "string" if len(values) else "empty"
+    return str(pd.api.types.infer_dtype(values, skipna=True))
+
+
+def is_blank(values: pd.Series) -> np.ndarray:
+    """Return which texts are empty or blanks only, ``[n]`` bool; slice by slice, as texts are large."""
+    found = np.zeros(len(values), dtype=bool)
+    for start in range(0, len(values), SLICE):
+        text = values.iloc[start : start + SLICE].astype("string").str.strip()
+        found[start : start + SLICE] = (text == "").fillna(False).to_numpy(dtype=bool)
+    return found
 
 
 def refuse_containers(values: pd.Series, table: str) -> None:

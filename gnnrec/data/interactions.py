@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data.aliases import COUNTS
+from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.scales import are_counts, rating_scale_of
@@ -84,12 +85,11 @@ def _convert_times(frame: pd.DataFrame, table: Table, options: ReadOptions, log:
         if (unit := time_unit(values)[0]) != UNITS[0][0]:
             log.assume(f"timestamp of {table.path.name} is in {unit}")
         return frame
-    numbers = pd.api.types.infer_dtype(values, skipna=True)
     text = values.astype(str) if _is_number(values) else values
     if not _is_number(values) and (
-        numbers != "string"
+        kind_of(values) != "string"
         or (options.date_format is None and pd.to_numeric(text.iloc[:1], errors="coerce").notna().all())
-        or (text.astype("string").str.strip() == "").any()
+        or is_blank(text).any()
     ):
         return frame
     seconds, notation = parse_times(text, "ratings", day_first=options.day_first, date_format=options.date_format)
@@ -153,11 +153,11 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
     values = table.frame["rating"]
     if not _is_number(values):
         values = to_numbers(values, "ratings")
-    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    numbers = values.to_numpy() if values.dtype.kind == "f" else values.to_numpy(dtype="float64", na_value=np.nan)
     if not np.isfinite(numbers).all():
         return table, None  # `Dataset` names the first of these
-    zeros = int((numbers == 0).sum())
-    if zeros and "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ()):
+    is_book_crossing = "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ())
+    if is_book_crossing and (zeros := int((numbers == 0).sum())):
         log.warn(
             f"in Book-Crossing rating 0 means that none was given; {zeros:,} rows have it; min_rating=1 drops them"
         )

@@ -172,9 +172,13 @@ def _bad_times(values: pd.Series, options: ReadOptions) -> pd.Series:
 def _typed(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFrame:
     """Return a frame of texts with numbers where whole columns are numbers."""
     for column in frame:
-        if column in text_ids or column == "title":
+        if column == "title":
             continue
         text = frame[column].str.strip()
+        if column in ("user_id", "movie_id"):
+            frame[column] = text
+        if column in text_ids:
+            continue
         missing = (
             text.isin(UNKNOWN) if column not in ("user_id", "movie_id", "rating", "weight", "timestamp") else text == ""
         )

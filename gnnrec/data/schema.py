@@ -17,7 +17,7 @@ import pandas as pd
 
 from gnnrec._checks import raise_at_first
 from gnnrec.data import aliases
-from gnnrec.data.dtypes import refuse_containers, to_plain
+from gnnrec.data.dtypes import is_blank, kind_of, refuse_containers, to_plain
 from gnnrec.data.times import parse_times, time_unit
 from gnnrec.errors import DataError
 
@@ -55,7 +55,7 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
             table,
             lambda row: f"{column} {values.iloc[row]} is not a whole number",
         )
-    kind = pd.api.types.infer_dtype(values, skipna=False)
+    kind = kind_of(values)
     if pd.api.types.is_numeric_dtype(values.dtype) or kind == "integer":
         largest = _MAX_ID
         if pd.api.types.is_float_dtype(values.dtype):  # above this, different whole numbers become the same float
@@ -256,7 +256,7 @@ def _join_names(value: object) -> str:
 def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
     """Convert datetimes or texts to whole seconds; the first value decides how a column of texts is read."""
     raw = values
-    if pd.api.types.infer_dtype(values, skipna=True) == "string":
+    if kind_of(values) == "string":
         _raise_at_blank(values, table)
         if date_format is None and pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
             return to_numbers(values, table)
@@ -274,8 +274,9 @@ def _spells_nan(values: pd.Series) -> pd.Series:
 
 
 def _raise_at_blank(values: pd.Series, table: str) -> None:
-    blank = values.astype("string").str.strip() == ""
-    raise_at_first(blank, table, lambda row: f"{values.name} is missing; give every row one, or drop the column")
+    raise_at_first(
+        is_blank(values), table, lambda row: f"{values.name} is missing; give every row one, or drop the column"
+    )
 
 
 _RUNTIME = r"(?:(?P<hours>\d+) ?h(?:ours?)?)? ?(?:(?P<minutes>\d[\d,]*(?:\.\d+)?) ?(?:min(?:utes?)?\.?)?)?"
@@ -413,7 +414,8 @@ def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
         raise_at_first(weight < 0, "ratings", lambda row: f"weight {weight.iloc[row]:g} is negative")
     if "timestamp" in frame:
         clean["timestamp"] = to_timestamps(frame["timestamp"], "ratings")
-    return pd.DataFrame(clean)
+    # A frame that was just read from a file is nobody else's, so its columns need not be copied.
+    return pd.DataFrame(clean, copy=ORIGINAL_NAMES not in frame.attrs)
 
 
 def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -468,8 +470,8 @@ def check_ratings(
     ratings: pd.DataFrame,
     movies: pd.DataFrame,
     users: pd.DataFrame,
-    movie_rows: Callable[[pd.Index], np.ndarray],
-    user_rows: Callable[[pd.Index], np.ndarray],
+    movie_rows: Callable[[pd.Series], np.ndarray],
+    user_rows: Callable[[pd.Series], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check ratings against the movies and users tables.
 
@@ -498,7 +500,7 @@ def check_ratings(
         if len(known) and (ids.dtype == "int64") != (known.dtype == "int64"):
             one, other = ("text", "whole numbers") if known.dtype == "int64" else ("whole numbers", "text")
             raise DataError(f"{column} is {one} in ratings but {other} in {table}; use the same type in both")
-        codes[column] = rows(pd.Index(ids))
+        codes[column] = rows(ids)
         raise_at_first(
             codes[column] < 0,
             "ratings",
@@ -507,7 +509,11 @@ def check_ratings(
             ),
         )
     user, movie = codes["user_id"], codes["movie_id"]
-    check_unique_pairs(pd.Series(user * np.int64(len(movies)) + movie), ratings, "ratings")
+    pairs = user * np.int64(len(movies))
+    pairs += movie
+    pairs.sort()
+    if (pairs[1:] == pairs[:-1]).any():
+        check_unique_pairs(pd.Series(user * np.int64(len(movies)) + movie), ratings, "ratings")
     return user, movie
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
+from gnnrec.data.dtypes import kind_of
 from gnnrec.data.json_lines import is_json, read_json
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
@@ -30,10 +31,13 @@ from gnnrec.data.schema import (
     clean_movies,
 )
 from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
+from gnnrec.data.times import iso_seconds
 from gnnrec.errors import DataError, Location
 
-CHUNK_BYTES = 1 << 25
+CHUNK_BYTES = 1 << 22
 """Bytes of a file that are parsed at once."""
+MAX_COMPACT = 1e6
+"""Ratings up to this size are kept in half the space from the start; larger ones are checked first."""
 
 
 def raise_at_first_fault(layout: Layout, *, strict: bool = False) -> None:
@@ -219,10 +223,11 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     columns = [names.get(name, name) for name in header]
     used = [column in COLUMNS[kind] for column in columns]
     wanted = [column for column, use in zip(columns, used, strict=True) if use or kind != "ratings"]
+    commas: set[str] = set()
     if options.skips or layout.dialect.max_fields is not None:
         frame, line = read_valid_rows(layout, columns, kind, text_ids, options, log)
     else:
-        frame = _parse(layout, columns, wanted, text_ids)
+        frame = _parse(layout, columns, wanted, kind, text_ids, options, commas)
         line = _line_finder(layout)
     frame.attrs[ORIGINAL_NAMES] = header  # for messages
     ids = [column for column in ("user_id", "movie_id") if column in frame]
@@ -233,8 +238,6 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
         again = set(candidates)
     if again:
         return _read_text(layout, kind, text_ids | again, options, log)
-    for column in set(ids).difference(as_numbers):
-        frame[column] = frame[column].str.strip()  # "ann " and "ann" are the same user
     notes = list(layout.source.notes) + list(layout.notes)
     if not layout.has_header and options.columns is None:
         log.assume(f"{path.name} has no header; its columns are {', '.join(columns)}")
@@ -242,10 +245,10 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
         if (new := names.get(column, column)) in ("genres", "directors", "actors"):
             frame[new] = frame[new].fillna("").str.replace(" ", "|")
     try:
-        commas = _convert_decimals(frame, kind, options)
+        found = _convert_decimals(frame, kind, options)
     except DataError as error:
         raise error.relocated(locator({kind: Table(path, frame, line)})) from None
-    if commas:
+    if found or commas:
         notes.append("decimal commas")
     log.read(path, notes)
     log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
@@ -253,7 +256,15 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     return Table(path, frame, line, unused)
 
 
-def _parse(layout: Layout, columns: list[str], wanted: list[str], text_ids: Collection[str]) -> pd.DataFrame:
+def _parse(
+    layout: Layout,
+    columns: list[str],
+    wanted: list[str],
+    kind: str,
+    text_ids: Collection[str],
+    options: ReadOptions,
+    commas: set[str],
+) -> pd.DataFrame:
     """Parse a file piece by piece and keep the wanted columns."""
     as_text = {column for column in columns if column in text_ids}
     while True:
@@ -262,7 +273,8 @@ def _parse(layout: Layout, columns: list[str], wanted: list[str], text_ids: Coll
             # pandas pads short lines and takes the first fields of long lines for an index; both are errors
             if not isinstance(piece.index, pd.RangeIndex) or _has_gaps(piece.iloc[:, -1]):
                 raise_at_first_fault(layout)
-            pieces.append(piece[wanted] if len(wanted) < len(columns) else piece)
+            pieces.append({column: _compact(piece[column], kind, options, commas).copy() for column in wanted})
+            del piece
         mixed = {
             column
             for column in wanted
@@ -271,8 +283,44 @@ def _parse(layout: Layout, columns: list[str], wanted: list[str], text_ids: Coll
         if not mixed - as_text:
             break
         as_text |= mixed
-    frame = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
-    return frame.copy() if len(wanted) < len(columns) and len(pieces) == 1 else frame
+        kind = ""  # keep texts as they are
+    if len(pieces) == 1:
+        return pd.DataFrame(pieces[0], copy=False)
+    # Column by column, so that no column is there twice but the one at hand.
+    joined = {column: pd.concat([piece.pop(column) for piece in pieces], ignore_index=True) for column in wanted}
+    return pd.DataFrame(joined, copy=False)
+
+
+def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str]) -> pd.Series:
+    """Return a column of a piece of the file in its final form where that is plain, as texts take much memory.
+
+    Text ids lose surrounding blanks, ISO times become seconds, decimal commas points (the column is added to `commas`),
+    and ratings get the precision of a `Dataset`. Anything else is left to whoever sees the whole column.
+    """
+    name = values.name
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        if name in ("user_id", "movie_id"):
+            return values if _must_be_text(values) else values.str.strip()  # "ann " and "ann" are the same user
+        if kind != "ratings" or kind_of(values) != "string":
+            return values
+        if name == "timestamp" and options.date_format is None and options.day_first is None:
+            return iso_seconds(values)
+        if name in ("rating", "weight") and options.decimal != ".":
+            numbers = _from_commas(values)
+            if numbers is not None:
+                commas.add(str(name))
+                values = numbers
+    if name == "rating" and values.dtype == np.float64 and (values.abs() <= MAX_COMPACT).all():
+        return values.astype(np.float32)
+    return values
+
+
+def _from_commas(values: pd.Series) -> pd.Series | None:
+    """Return numbers with decimal commas as floats, None where there are others or they may be thousands."""
+    text = values.str.strip()
+    if not text.str.fullmatch(r"[+-]?\d+(?:,\d*)?|[+-]?,\d+").all() or not text.str.contains(r",(?!\d{3}$)").any():
+        return None
+    return text.str.replace(",", ".", regex=False).astype("float64")
 
 
 def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Iterator[pd.DataFrame]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import raise_at_first
+from gnnrec.data.dtypes import SLICE
 from gnnrec.errors import ConfigError, DataError
 
 UNITS = (
@@ -29,6 +30,9 @@ _DAYS = (
 _CLOCKS = ("", "%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%H:%M:%S%z", "%H:%M%z")
 _WHOLE = ("%a %b %d %H:%M:%S%z %Y", "%a %b %d %H:%M:%S %Y")
 _SAMPLE = 50
+_MISSING = np.iinfo(np.int64).min
+ISO = "ISO"
+"""The notation of ISO 8601."""
 
 
 def time_unit(numbers: pd.Series) -> tuple[str, int]:
@@ -70,33 +74,35 @@ def parse_times(
     >>> pd.to_datetime(seconds, unit="s").dt.date.astype(str).tolist(), notation
     (['2001-03-25', '2001-03-04'], '%m/%d/%Y')
     """
-    text = _without_zone_names(values.astype("string").str.strip())
+    values = values.astype("string") if len(values) and values.dtype == object else values
     if date_format is not None:
-        return _seconds(_parse(text, date_format), values, table, date_format), date_format
-    parsed = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-    first = text.dropna().iloc[:_SAMPLE]
-    if day_first is None and (not len(first) or parsed[first.index].notna().any()):
-        return _seconds(parsed, values, table, "ISO"), "ISO"
+        return _seconds(values, table, date_format), date_format
+    first = _tidy(values.iloc[:_SAMPLE]).dropna()
+    if day_first is None and (not len(first) or _parse(first, ISO).notna().any()):
+        return _seconds(values, table, ISO), ISO
     found = [notation for notation in _notations(day_first) if all(_matches(one, notation) for one in first)]
+    if not found and len(first):
+        found = [notation for notation in _notations(day_first) if _matches(first.iloc[0], notation)]
     if not found:
-        found = (
-            [notation for notation in _notations(day_first) if _matches(first.iloc[0], notation)] if len(first) else []
-        )
-    if not found:
-        return _seconds(parsed, values, table, "ISO"), "ISO"
-    columns = {notation: _parse(text, notation) for notation in found}
-    failures = {notation: int(column.isna().sum()) for notation, column in columns.items()}
-    fewest = min(failures.values())
-    best = [notation for notation in found if failures[notation] == fewest]
-    other = next((notation for notation in best[1:] if not columns[notation].equals(columns[best[0]])), None)
+        return _seconds(values, table, ISO), ISO
+    columns = {notation: _parse_all(values, notation) for notation in found}
+    failures = {notation: np.count_nonzero(column == _MISSING) for notation, column in columns.items()}
+    best = [notation for notation in found if failures[notation] == min(failures.values())]
+    other = next((notation for notation in best[1:] if (columns[notation] != columns[best[0]]).any()), None)
     if other is not None:
-        row = int(np.argmax((columns[best[0]] != columns[other]).to_numpy()))
-        problem = (
-            f"timestamp {values.iloc[row]!r} may be {columns[best[0]].iloc[row]:%d %B %Y} or "
-            f"{columns[other].iloc[row]:%d %B %Y}; set day_first or date_format"
-        )
+        row = int(np.argmax(columns[best[0]] != columns[other]))
+        days = [pd.Timestamp(columns[notation][row], unit="s").strftime("%d %B %Y") for notation in (best[0], other)]
+        problem = f"timestamp {values.iloc[row]!r} may be {days[0]} or {days[1]}; set day_first or date_format"
         raise DataError(problem, at=(table, row))
-    return _seconds(columns[best[0]], values, table, best[0]), best[0]
+    return _seconds(values, table, best[0]), best[0]
+
+
+def iso_seconds(values: pd.Series) -> pd.Series:
+    """Return ISO texts as seconds since 1970, or the texts themselves where one is not ISO."""
+    if not len(values) or _parse(_tidy(values.iloc[:1]), ISO).isna().any():
+        return values
+    seconds = _parse_all(values, ISO)
+    return values if (seconds == _MISSING).any() else pd.Series(seconds, index=values.index, name=values.name)
 
 
 def check_date_format(date_format: str | None) -> None:
@@ -111,8 +117,9 @@ def check_date_format(date_format: str | None) -> None:
         raise ConfigError(f"date_format {date_format!r} is not a format of dates, such as %d.%m.%Y") from None
 
 
-def _without_zone_names(text: pd.Series) -> pd.Series:
+def _tidy(values: pd.Series) -> pd.Series:
     """Write "UTC" and "GMT" as "Z", and the offset from UTC without a space before it."""
+    text = values.astype("string").str.strip()
     if text.str.contains(r"(?:UTC|GMT|[ ][+-]\d\d:?\d\d)", case=False, regex=True, na=False).any():
         text = text.str.replace(r"\s*(?:UTC|GMT|Z)\s*$", "Z", case=False, regex=True)
         text = text.str.replace(r"(\d)\s+([+-]\d\d:?\d\d)\b", r"\1\2", regex=True)
@@ -137,12 +144,26 @@ def _matches(text: str, notation: str) -> bool:
 
 
 def _parse(text: pd.Series, notation: str) -> pd.Series:
+    """Return times, missing where a text is none."""
+    if notation == ISO:
+        return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
     if "%z" not in notation:
         text = text.str.replace(r"(?<=\d)Z$", "", regex=True)
     return pd.to_datetime(text, format=notation, utc=True, errors="coerce")
 
 
-def _seconds(times: pd.Series, raw: pd.Series, table: str, notation: str) -> pd.Series:
-    known = "use seconds since 1970 or ISO text (2001-03-09T12:00)" if notation == "ISO" else f"others are {notation}"
-    raise_at_first(times.isna(), table, lambda row: f"timestamp {raw.iloc[row]!r} is not a time; {known}")
-    return pd.Series(times.dt.tz_convert(None).astype("datetime64[s]").astype("int64"), name=raw.name)
+def _parse_all(values: pd.Series, notation: str) -> np.ndarray:
+    """Return seconds since 1970, `_MISSING` where a text is no time; slice by slice, as texts are large."""
+    seconds = np.empty(len(values), dtype=np.int64)
+    for start in range(0, len(values), SLICE):
+        times = _parse(_tidy(values.iloc[start : start + SLICE]), notation)
+        part = times.dt.tz_convert(None).astype("datetime64[s]").astype("int64").to_numpy()
+        seconds[start : start + SLICE] = np.where(times.isna(), _MISSING, part)
+    return seconds
+
+
+def _seconds(values: pd.Series, table: str, notation: str) -> pd.Series:
+    seconds = _parse_all(values, notation)
+    known = "use seconds since 1970 or ISO text (2001-03-09T12:00)" if notation == ISO else f"others are {notation}"
+    raise_at_first(seconds == _MISSING, table, lambda row: f"timestamp {values.iloc[row]!r} is not a time; {known}")
+    return pd.Series(seconds, index=values.index, name=values.name)

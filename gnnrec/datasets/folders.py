@@ -18,22 +18,20 @@ from gnnrec.datasets.kaggle import METADATA_FILES
 from gnnrec.datasets.logs import read_log, sniff
 from gnnrec.errors import DataError
 
-TEXT_SUFFIXES = tuple(
-    [
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".dat",
-        ".data",
-        ".base",
-        ".test",
-        ".json",
-        ".jsonl",
-        ".ndjson",
-        ".inter",
-        ".item",
-        ".user",
-    ]
+TEXT_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".dat",
+    ".data",
+    ".base",
+    ".test",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".inter",
+    ".item",
+    ".user",
 )
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".pq")
 """Suffixes of files that may be tables; each may be followed by that of a compression."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gnnrec._checks import did_you_mean
@@ -69,6 +70,8 @@ GENRES_100K = (
 )
 """Genre columns of ``u.item``, if the folder has no ``u.genre``."""
 
+BLOCK = 1 << 22
+"""Bytes of a file of ratings that are parsed at once."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
 
 
@@ -254,22 +257,31 @@ def _read_100k(folder: Path) -> dict[str, Table]:
 
 def _read_ratings(path: Path, separator: str) -> Table:
     """Read lines of user id, movie id, rating and timestamp."""
-    raw = _read_bytes(path)
+    pieces: list[dict[str, np.ndarray]] = []
+    whole = True
     try:
-        frame = pd.read_csv(
-            io.BytesIO(raw.replace(separator.encode(), b"\t")),
-            sep="\t",
-            header=None,
-            names=list(_RATING_COLUMNS),
-            dtype=_RATING_COLUMNS,
-            na_filter=False,
-            quoting=3,
-        )
+        for block in _read_blocks(path):
+            piece = pd.read_csv(
+                io.BytesIO(block.replace(separator.encode(), b"\t")),
+                sep="\t",
+                header=None,
+                names=list(_RATING_COLUMNS),
+                dtype=_RATING_COLUMNS,
+                na_filter=False,
+                quoting=3,
+            )
+            whole &= isinstance(piece.index, pd.RangeIndex)  # no fields beyond the fourth
+            pieces.append({name: piece[name].to_numpy(copy=True) for name in _RATING_COLUMNS})
     except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        if isinstance(error, DataError):
+            raise
         _raise_at_first_fault(path, separator)
         raise DataError(f"{path} cannot be read: {error}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
+    if not whole:
         _raise_at_first_fault(path, separator)
+    columns = {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in _RATING_COLUMNS}
+    frame = pd.DataFrame(columns, copy=False)
+    frame.attrs[ORIGINAL_NAMES] = list(_RATING_COLUMNS)
     return Table(path, frame, lambda row: _records(path, separator, 4)[row][0])
 
 
@@ -328,6 +340,25 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         text = raw.decode("latin-1")
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     return [(number, line) for number, line in lines if line.strip()]
+
+
+def _read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file in blocks of whole lines that are not all blank."""
+    empty, rest = True, b""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    with path.open("rb") as file:
+        while (block := file.read(BLOCK)) or rest:
+            if b"\0" in block:
+                _read_bytes(path)  # names the line
+            whole = rest + block
+            end = whole.rfind(b"\n") + 1 if block else len(whole)
+            rest, whole = whole[end:], whole[:end]
+            if whole.strip():
+                empty = False
+                yield whole
+    if empty:
+        raise DataError(f"{path} is empty")
 
 
 def _read_bytes(path: Path) -> bytes:
