@@ -119,7 +119,7 @@ def _unite_duplicates(table: Table, options: ReadOptions, log: ReadLog, counts: 
             return Table(table.path, frame.assign(weight=np.float32(np.log1p(1.0))), table.line, table.unused)
         return table
     rows = np.flatnonzero(~again)
-    number = np.count_nonzero(again)
+    number = int(np.count_nonzero(again))
     if how == "error":
         for row in np.flatnonzero(again):
             user, movie = (format_id(frame[column].iloc[row]) for column in ("user_id", "movie_id"))
