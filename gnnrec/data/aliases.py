@@ -13,18 +13,18 @@ def _words(text: str) -> tuple[str, ...]:
 USERS = _words("""
     userid user uid username userno useridx userindex reviewerid customerid customer memberid member accountid account
     visitorid viewerid readerid reader personid listenerid playerid subscriberid clientid profileid steamid
-    authorsteamid reviewer
+    authorsteamid reviewer reviewername customername person
 """)
 MOVIES = _words("""
     movieid movie itemid item iid mid parentasin asin isbn bookid book productid product filmid film gameid appid game
     artistid artist songid trackid track animeid anime showid titleid tconst businessid contentid videoid newsid
     articleid venueid itemno itemidx itemindex sku
 """)
-RATED_TITLES = _words("imdbid tmdbid title movietitle booktitle gametitle gamename")
+RATED_TITLES = _words("imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name")
 """What identifies the movies of ratings that have no id."""
 RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
-    ratingscore userscore myrating vote grade star preference
+    ratingscore userscore myrating vote grade star starrating preference
 """)
 COUNTS = _words("""
     plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever

@@ -20,7 +20,7 @@ csv.field_size_limit(2**31 - 1)  # plots may be long
 
 SEPARATORS = ("::", "\t", ";", "|", ",", " ")
 """Separators that are recognized; where several fit equally well, the first."""
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces", UNIT: "'::'"}
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
 REQUIRED = {"ratings": ("user_id", "movie_id"), "movies": ("movie_id",), "users": ("user_id",)}
 MAX_RATING = 100
 """Largest number that is taken for a rating where no header says so."""
@@ -147,7 +147,7 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
     rows = [fields for fields in dialect.parse(iter(lines)) if fields and fields != [""]]
     if len(rows) > 1 and len(lines) >= _SAMPLE_LINES:
         rows.pop()  # may be cut off
-    notes = [] if dialect.separator in (",", "\t") else [NAMES.get(dialect.separator, repr(dialect.separator))]
+    notes = [] if separator in (",", "\t") else [NAMES.get(separator, repr(separator))]
     first = [name.strip() for name in rows[0]]
     if _is_header(first, rows[1:], kind, options):
         header, sequences = _untyped(first)
@@ -300,7 +300,7 @@ def _assumed_header(path: Path, rows: list[list[str]], kind: str, options: ReadO
         if given:
             return tuple(given.get(position) or f"column {position}" for position in range(width))
     assume = {"ratings": _assume_ratings, "movies": _assume_movies, "users": _assume_users}[kind]
-    header = assume([row for row in rows if len(row) >= width or kind == "movies"], width)
+    header = assume([row for row in rows if len(row) >= width or kind == "movies"], width, options.skips)
     if header is None:
         raise DataError(
             f"the file has no header and its {width} columns are not just user, movie, rating and time; name them, as "
@@ -310,16 +310,19 @@ def _assumed_header(path: Path, rows: list[list[str]], kind: str, options: ReadO
     return header
 
 
-def _assume_ratings(rows: list[list[str]], width: int) -> tuple[str, ...] | None:
+def _assume_ratings(rows: list[list[str]], width: int, lenient: bool) -> tuple[str, ...] | None:
     if not 2 <= width <= 4:
         return None
     columns = [[row[position].strip() for row in rows] for position in range(width)]
     swapped = all(map(_ASIN.fullmatch, columns[0])) and all(map(_AMAZON_USER.fullmatch, columns[1]))
-    kinds = [_kind_of(column) for column in columns[2:]]
+    kinds = [_kind_of(column, 0.5 if lenient else 1.0) for column in columns[2:]]
     if "text" in kinds or kinds.count("time") > 1:
         return None
     names = ["timestamp" if kind == "time" else "rating" for kind in kinds]
     if names == ["rating", "rating"]:
+        times = [number for value in columns[3] if (number := _number(value)) is not None]
+        if max(times) <= MAX_RATING:
+            return None
         names = ["rating", "timestamp"]
     if "rating" in names:
         values = [_number(value) for value in columns[2 + names.index("rating")]]
@@ -328,14 +331,17 @@ def _assume_ratings(rows: list[list[str]], width: int) -> tuple[str, ...] | None
     return (*(("movie_id", "user_id") if swapped else ("user_id", "movie_id")), *names)
 
 
-def _kind_of(values: list[str]) -> str:
-    numbers = [_number(value) for value in values if value]
-    if any(number is None for number in numbers):
-        return "time" if all(map(_TIME.fullmatch, filter(None, values))) else "text"
-    return "time" if numbers and min(number for number in numbers if number is not None) >= 1e8 else "number"
+def _kind_of(values: list[str], share: float) -> str:
+    """Return what at least this share of the values are: numbers or times, else text."""
+    values = [value for value in values if value]
+    numbers = [number for value in values if (number := _number(value)) is not None]
+    if not values or len(numbers) >= share * len(values):
+        return "time" if numbers and sorted(numbers)[len(numbers) // 2] >= 1e8 else "number"
+    times = sum(_TIME.fullmatch(value) is not None for value in values)
+    return "time" if times >= share * len(values) else "text"
 
 
-def _assume_movies(rows: list[list[str]], width: int) -> tuple[str, ...] | None:
+def _assume_movies(rows: list[list[str]], width: int, lenient: bool) -> tuple[str, ...] | None:
     """Return names for id, year or none, title, and what follows."""
     width = min(map(len, rows))
     if width < 2:
@@ -357,5 +363,5 @@ def _assume_movies(rows: list[list[str]], width: int) -> tuple[str, ...] | None:
     return (*names, *(f"column {position}" for position in range(len(names), width)))
 
 
-def _assume_users(rows: list[list[str]], width: int) -> tuple[str, ...] | None:
+def _assume_users(rows: list[list[str]], width: int, lenient: bool) -> tuple[str, ...] | None:
     return ("user_id", *(f"column {position}" for position in range(1, width)))

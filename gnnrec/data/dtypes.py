@@ -80,10 +80,16 @@ def refuse_containers(values: pd.Series, table: str) -> None:
 def _decode(item: Any, values: pd.Series, table: str) -> Any:
     if not isinstance(item, (bytes, bytearray, memoryview)):
         return item
+    raw = bytes(item)
     try:
-        return bytes(item).decode("utf-8")
+        text = raw.decode("utf-8")
+        if text.isprintable() or len(raw) != 16:
+            return text
+        return str(uuid.UUID(bytes=raw))
     except UnicodeDecodeError:
-        raise DataError(f"{values.name} has bytes that are not UTF-8 text: {bytes(item)!r}", at=(table, None)) from None
+        if len(raw) == 16:
+            return str(uuid.UUID(bytes=raw))
+        raise DataError(f"{values.name} has bytes that are not UTF-8 text: {raw!r}", at=(table, None)) from None
 
 
 def _from_decimals(values: pd.Series) -> pd.Series:

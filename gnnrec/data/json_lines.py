@@ -98,12 +98,21 @@ def _records(source: TextFile, options: ReadOptions, log: ReadLog) -> Iterator[t
                 except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
                     record = error
             if isinstance(record, dict):
-                yield line, record
+                rows = _columns(record) if line == 1 else None
+                yield from ((line, row) for row in rows) if rows else ((line, record),)
             elif options.skips:
                 log.reject(source.path, str(line), "not a JSON object", text.rstrip("\n"))
             else:
                 problem = f"not JSON: {record}" if isinstance(record, Exception) else "not a JSON object"
                 raise DataError(f"{problem}; every line must be one object", at=f"{source.path}:{line}") from None
+
+
+def _columns(record: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the rows of an object that holds columns, as lists or by row number; None for any other object."""
+    lists = [list(value.values()) if isinstance(value, dict) else value for value in record.values()]
+    if len(lists) < 2 or not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
+        return None
+    return [dict(zip(record, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def _read_literal(text: str) -> Any:

@@ -144,6 +144,7 @@ class ReadLog:
 
     def write_rejected(self, path: str | Path) -> None:
         """Write the rows that were left out, with file, line and problem, as a CSV file."""
+        self._sort()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["file", "line", "problem", "row"])
@@ -151,12 +152,16 @@ class ReadLog:
         Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
         write_atomic(Path(path).expanduser(), text.getvalue().encode())
 
+    def _sort(self) -> None:
+        self._rejected.sort(key=lambda entry: (entry[0], int(entry[1])))
+
     def provenance(self) -> Provenance:
         """Return everything that was recorded."""
         unused = [f"{', '.join(map(repr, names))} of {table}" for table, names in self.unused_columns.items() if names]
         parts = [f"columns not used: {'; '.join(unused)}"] if unused else []
         if self.unused_files:
             parts.append(f"files not used: {listed(self.unused_files)}")
+        self._sort()
         left_out = list(self.notes)
         if self._rejected:
             named = [f"{Path(where).name}:{line}: {problem}" for where, line, problem, _ in self._rejected[:MAX_NAMED]]

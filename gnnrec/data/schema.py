@@ -31,6 +31,8 @@ MAX_AGE = 150
 """In years."""
 
 MAX_YEAR = 9999
+MAX_LISTED = 8
+"""Other names of a column that an error lists."""
 
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
@@ -385,7 +387,7 @@ OPTIONAL_MOVIE_COLUMNS = {name: column.clean for name, column in COLUMNS["movies
 
 def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
     """Map columns with other names to their canonical names, e.g. ``{"userId": "user_id"}``."""
-    plain = {name: re.sub(r"[\W_]", "", str(name).lower()) for name in names}
+    plain = {name: re.sub(r"\(.*?\)|[\W_]", "", str(name).lower()) for name in names}
     renamed: dict[object, str] = {}
     for canonical, column in COLUMNS[table].items():
         if canonical in plain:
@@ -540,9 +542,11 @@ def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]
     for column in required:
         if column not in renamed:
             found = ", ".join(map(str, frame.attrs.get(ORIGINAL_NAMES, frame.columns))) or "none"
-            others = ", ".join(name for name in COLUMNS[table][column].aliases if name != column)
+            others = ", ".join(COLUMNS[table][column].aliases[:MAX_LISTED])
+            hint = f"; give its name, as in columns={{'{found.split(', ')[0]}': '{column}'}}" if frame.attrs else ""
             raise DataError(
-                f"no column {column}; columns found: {found}; other recognized names: {others}", at=(table, None)
+                f"no column {column}; columns found: {found}; other recognized names: {others}, ...{hint}",
+                at=(table, None),
             )
     for column in COLUMNS[table]:
         if isinstance(renamed.get(column), pd.DataFrame):

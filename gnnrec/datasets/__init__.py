@@ -49,7 +49,7 @@ def load_dataset(
     rating_scale: tuple[float, float] | None = None,
     **options: Any,
 ) -> Dataset:
-    """Load a dataset by name or from files.
+    r"""Load a dataset by name or from files.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def load_dataset(
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "seen.csv"
-    >>> _ = path.write_text("who;film;Stars\\nann;heat;4,5\\nann;heat;3,5\\nbob;heat;2\\n")
+    >>> _ = path.write_text("who;film;Stars\nann;heat;4,5\nann;heat;3,5\nbob;heat;2\n")
     >>> dataset = load_dataset(path, columns={"who": "user_id"}, duplicates="last")
     >>> dataset.ratings.values.tolist()
     [['ann', 'heat', 3.5], ['bob', 'heat', 2.0]]

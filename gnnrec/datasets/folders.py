@@ -101,7 +101,7 @@ def find_roles(paths: Iterable[Path], options: ReadOptions) -> dict[str, Path]:
     if "ratings" not in roles:
         rest = [path for path in paths if path not in roles.values()]
         named = [path for path in rest if _rank(path, "ratings")]
-        found = _by_columns(named, options) or _by_columns([path for path in rest if path not in named], options)
+        found = _by_columns(named or rest, options) or _by_columns(rest, options)
         if found is not None:
             roles["ratings"] = found
     for role in _PATTERNS:
@@ -121,7 +121,7 @@ def _by_columns(paths: list[Path], options: ReadOptions) -> Path | None:
             f"{chosen[0].parent} has several files that may hold the ratings: {listed(path.name for path in chosen)}; "
             "give the path of one"
         )
-    return chosen[0] if chosen else None
+    return chosen[0] if chosen else paths[0] if len(paths) == 1 else None  # so that its error is reported
 
 
 def _columns(path: Path, options: ReadOptions) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import (
     COLUMNS,
@@ -46,6 +47,8 @@ def join_tables(
         Values of movies and users that make no sense become missing.
     """
     ratings = tables["ratings"]
+    if "movie_id" in ratings.frame:
+        refuse_containers(ratings.frame["movie_id"], "ratings")
     rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):

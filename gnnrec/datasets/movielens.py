@@ -10,6 +10,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocat
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
-from gnnrec.data.tables import Table, add_side_tables, read_files, read_side_tables
+from gnnrec.data.tables import Table, add_side_tables, read_files, read_side_tables, read_table
 from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, beside, read_tables
@@ -125,7 +126,7 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
     path, log = Path(path), ReadLog()
     with contextlib.ExitStack() as stack:
         source = path
-        if path.is_file() and (members := archive_members(path)):
+        if path.is_file() and path.suffix.lower() == ".zip" and (members := archive_members(path)):
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
         if source.is_dir():
@@ -176,10 +177,9 @@ def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, 
     """Read the tables of a folder; additional files about movies become columns of the movies table."""
     if options == DEFAULT_OPTIONS or not options.sep:
         if (folder / "ratings.dat").is_file() and _is_double_colon(folder / "ratings.dat"):
-            if not options.skips:
-                return _with_side_tables(_read_1m(folder), folder)
-        elif (folder / "u.data").is_file() and not options.skips:
-            return _with_side_tables(_read_100k(folder), folder)
+            return _with_side_tables(_read_1m(folder, options, log), folder)
+        if (folder / "u.data").is_file():
+            return _with_side_tables(_read_100k(folder, options, log), folder)
     tables, others = read_tables(folder, options, log)
     if not tables:
         inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
@@ -204,11 +204,11 @@ def _with_side_tables(tables: dict[str, Table], folder: Path) -> dict[str, Table
 
 def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     suffix = path.suffix.lower()
-    if not options.sep and not options.skips and options.columns is None:
+    if not options.sep and options.columns is None:
         if suffix == ".dat" and _is_double_colon(path):
-            return {"ratings": _read_ratings(path, "::")}
+            return {"ratings": _read_ratings(path, "::", options, log)}
         if suffix in (".data", ".base", ".test"):
-            return {"ratings": _read_ratings(path, "\t")}
+            return {"ratings": _read_ratings(path, "\t", options, log)}
     if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
         raise DataError(f"{path} has an unknown file type {suffix!r}; expected {FORMATS}")
     if suffix_of(path) in TEXT_SUFFIXES and options == DEFAULT_OPTIONS and (kind := sniff(path)):
@@ -218,13 +218,17 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
     return join_tables(tables, {}, log, lenient=options.skips)
 
 
-def _read_1m(folder: Path) -> dict[str, Table]:
+def _read_1m(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read ``ratings.dat`` and, if present, ``movies.dat`` and ``users.dat``."""
-    tables = {"ratings": _read_ratings(folder / "ratings.dat", "::")}
+    tables = {"ratings": _read_ratings(folder / "ratings.dat", "::", options, log)}
     if (path := folder / "movies.dat").is_file():
         tables["movies"] = _table(path, _movie_records(path), ["movie_id", "title", "genres"])
     if (path := folder / "users.dat").is_file():
         columns = ["user_id", "gender", "age", "occupation", "zip_code"]
+        if _lines(path)[0][1].count("::") == 1:  # MovieTweetings
+            columns = ["user_id", "twitter_id"]
+            tables["users"] = _table(path, _records(path, "::", len(columns)), columns)
+            return tables
         tables["users"] = _table(path, _records(path, "::", len(columns)), columns)
         frame = tables["users"].frame
         named = frame["occupation"].map({str(code): name for code, name in enumerate(OCCUPATIONS)})
@@ -232,9 +236,9 @@ def _read_1m(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def _read_100k(folder: Path) -> dict[str, Table]:
+def _read_100k(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read ``u.data`` and, if present, ``u.item`` and ``u.user``."""
-    tables = {"ratings": _read_ratings(folder / "u.data", "\t")}
+    tables = {"ratings": _read_ratings(folder / "u.data", "\t", options, log)}
     if (path := folder / "u.item").is_file():
         genres = GENRES_100K.split("|")
         if (names := folder / "u.genre").is_file():
@@ -255,8 +259,10 @@ def _read_100k(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def _read_ratings(path: Path, separator: str) -> Table:
+def _read_ratings(path: Path, separator: str, options: ReadOptions, log: ReadLog) -> Table:
     """Read lines of user id, movie id, rating and timestamp."""
+    if options.skips:
+        return read_table(path, "ratings", (), replace(options, sep=separator, columns=list(_RATING_COLUMNS)), log)
     pieces: list[dict[str, np.ndarray]] = []
     whole = True
     try:
