@@ -18,20 +18,8 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
-PENDING = Path(__file__).parent / "tests" / "pending.txt"
-"""Tests that still speak the interfaces of 0.1: files (skipped as a whole) and single tests. It must become empty."""
-_pending = {
-    line.strip() for line in PENDING.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
-}
 # The plugin registers its names when it is imported; tests load a copy of it.
-collect_ignore = ["tests/helpers/plugin.py", *sorted(line for line in _pending if "::" not in line)]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip pending tests, and say so."""
-    for item in items:
-        if item.nodeid.strip() in _pending:
-            item.add_marker(pytest.mark.skip(reason="pending: not yet adapted to the interfaces of 0.2"))
+collect_ignore = ["tests/helpers/plugin.py"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

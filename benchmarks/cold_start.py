@@ -33,7 +33,7 @@ import gnnrec
 from gnnrec._io import write_atomic
 from gnnrec.benchmarking import compare, fit_best, format_skipped, is_seeded, timed, versions
 from gnnrec.registry import MODELS
-from gnnrec.splitting.splitters import NUM_FOLDS
+from gnnrec.splitting.cold_splits import NUM_FOLDS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NUM_KNOWN = (5, 0, 1, 3, 10)  # models are selected with the first

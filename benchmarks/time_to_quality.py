@@ -37,6 +37,7 @@ from gnnrec.training.callbacks import EarlyStopping
 from gnnrec.training.loop import FitRun
 
 METRIC = "ndcg@20"
+FOREVER = sys.maxsize
 DEFAULT = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
 """Without the settings for cold-start users, which LightGCN does not serve either."""
 
@@ -53,11 +54,11 @@ class Run:
     @property
     def seconds(self) -> float | None:
         """Time at which the target was first reached."""
-        return next((second for second, quality in self.curve if quality >= self.target), None)
+        return next((second for second, value in self.curve if value >= self.target), None)
 
     @property
     def best(self) -> float:
-        return max(quality for _, quality in self.curve)
+        return max(value for _, value in self.curve)
 
     @property
     def finished(self) -> bool:
@@ -75,15 +76,17 @@ class TargetReached(Exception):  # noqa: N818
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds until a validation quality is reached.")
+    parser = argparse.ArgumentParser(description="Seconds of training until a validation metric is reached.")
     parser.add_argument("--dataset", default="ml-1m")
-    parser.add_argument("--data-dir", type=Path, help="where to look for the dataset first")
-    parser.add_argument("--split", type=Path, help="folder with train, valid and test; else a random one")
-    parser.add_argument("--target", type=float, default=0.24, help=f"{METRIC} on the valid rows")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds the dataset")
+    parser.add_argument("--split", type=Path, help="folder with train, valid and test; a random split by default")
+    parser.add_argument("--target", type=float, default=0.24, help=f"{METRIC} on the validation ratings")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[2048, 8192, 32768, 131072])
-    parser.add_argument("--time-limit", type=float, default=3600, help="of training, for each run of LightGCN")
-    parser.add_argument("--config", type=Path, help="YAML file of settings of gnnrec")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a setting of gnnrec")
+    parser.add_argument("--time-limit", type=float, default=3600, help="seconds of training for each run of LightGCN")
+    parser.add_argument("--config", type=Path, help="config of gnnrec, a YAML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of gnnrec"
+    )
     parser.add_argument("--json", type=Path, help="write the curves to this file, again after every run")
     arguments = parser.parse_args()
     try:
@@ -104,14 +107,17 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         else gnnrec.splitting.random_split(dataset)
     )
     if split.valid.empty:
-        raise gnnrec.ConfigError("the split has no valid rows to measure the quality on")
+        raise gnnrec.ConfigError("the split has no validation ratings to measure the target on")
     config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else DEFAULT
     config = config.override(["train.metric=ndcg", "train.k=20", *arguments.set])
     threads = torch.get_num_threads()
-    console.print(f"{split!r}, target {METRIC} {arguments.target} on valid, {threads} threads", markup=False)
+    console.print(f"{split!r}, target {METRIC} {arguments.target} on validation, {threads} threads", markup=False)
     runs = []
+    estimators = [
+        MODELS.get("lightgcn")(epochs=FOREVER, learning_rate=5e-3, batch_size=size) for size in arguments.batch_sizes
+    ]
     trainings = [partial(ours, config=config)]
-    trainings += [partial(stock, batch_size=size, limit=arguments.time_limit) for size in arguments.batch_sizes]
+    trainings += [partial(stock, estimator=estimator, limit=arguments.time_limit) for estimator in estimators]
     for train in trainings:
         run = train(split, arguments.target)
         runs.append(run)
@@ -119,7 +125,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         record = {
             "command": typed,
             "dataset": split.name,
-            "protocol": str(Fingerprint.of(split)),
+            "protocol": str(Fingerprint.from_split(split)),
             "metric": METRIC,
             "target": arguments.target,
             "time_limit": arguments.time_limit,
@@ -151,13 +157,13 @@ def ours(split: gnnrec.Split, target: float, config: gnnrec.Config) -> Run:
     return run
 
 
-def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> Run:
+def stock(split: gnnrec.Split, target: float, estimator: Any, limit: float) -> Run:
     """Fit PyG's LightGCN until it reaches the target or the time limit."""
-    run, measured = Run(f"LightGCN, batch {batch_size}", target, limit), partial(validate, split=split)
+    run, measured = Run(f"LightGCN, batch {estimator.batch_size}", target, limit), partial(validate, split=split)
     ranking = 0.0
     began = time.perf_counter()
 
-    def quality(model: gnnrec.Recommender) -> float:
+    def validate_and_stop(model: gnnrec.Recommender) -> float:
         nonlocal ranking
         clock = time.perf_counter() - began - ranking
         value, seconds = timed(lambda: measured(model))
@@ -170,10 +176,8 @@ def stock(split: gnnrec.Split, target: float, batch_size: int, limit: float) -> 
 
     with console.status(run.model) as status:
         try:
-            forever = sys.maxsize
             graph = gnnrec.Graph.from_dataset(split.dataset)
-            estimator = MODELS.get("lightgcn")(epochs=forever, learning_rate=5e-3, batch_size=batch_size)
-            estimator.fit_graph(graph, FitRun(validate=quality, callbacks=[EarlyStopping(forever)]))
+            estimator.fit_graph(graph, FitRun(validate=validate_and_stop, callbacks=[EarlyStopping(FOREVER)]))
         except TargetReached:
             pass
     return run
@@ -198,7 +202,7 @@ def describe(run: Run) -> str:
 
 
 def table(runs: list[Run], target: float) -> Table:
-    grid = Table(title=f"Until {METRIC} on the valid rows is {target}", title_justify="left", header_style="bold")
+    grid = Table(title=f"Until {METRIC} on validation is {target}", title_justify="left", header_style="bold")
     for heading in ("model", "seconds", "best", "epochs", "seconds in all"):
         grid.add_column(heading, justify="left" if heading == "model" else "right")
     for run in runs:

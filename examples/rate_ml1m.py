@@ -22,8 +22,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import pandas as pd
 
 import gnnrec
 from gnnrec.benchmarking import BenchmarkReport, aggregate_seeds, timed
@@ -34,8 +33,6 @@ from gnnrec.splitting import random_ratings_split
 CONFIG = gnnrec.Config().override(["model.user_degree_smoothing=0", "train.history_truncation=0"])
 """Config of the graph model, without the settings for cold-start users."""
 METRICS = "rmse and mae, each rating counts alike"
-
-console = Console(width=None if sys.stdout.isatty() else 144)
 
 
 def main() -> None:
@@ -86,7 +83,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     fingerprints: list[Fingerprint] = []
     for seed in range(arguments.seeds):
         split = random_ratings_split(dataset, seed=seed)
-        console.print(repr(split), highlight=False, markup=False)
+        print(split)
         fingerprints.append(
             replace(Fingerprint.from_split(split), mask="nothing", candidates="test pairs", metrics=METRICS)
         )
@@ -99,8 +96,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
             facts = {"model": name, "k": None, "fit_seconds": fit_seconds, "evaluate_seconds": evaluate_seconds}
             measured = [{**facts, "metric": metric, "mean": float(value)} for metric, value in errors["value"].items()]
             rows.setdefault(name, []).extend(measured)
-            line = f"  {name}: RMSE {rmse:.4f} ({low:.4f} to {high:.4f}), MAE {mae:.4f}, {fit_seconds:.0f} s"
-            console.print(line, highlight=False)
+            print(f"  {name}: RMSE {rmse:.4f} ({low:.4f} to {high:.4f}), MAE {mae:.4f}, {fit_seconds:.0f} s")
         digest, protocol = combined_fingerprint(fingerprints)
         results = [
             {**row, "fingerprint": digest, "protocol": protocol}
@@ -111,7 +107,8 @@ def run(arguments: argparse.Namespace, command: str) -> None:
             rating_config = gnnrec.RatingConfig(num_samples=arguments.num_samples)
             settings = {"gnnrec": {**config.model_dump(mode="json"), "rating": rating_config.model_dump(mode="json")}}
             BenchmarkReport(dataset.name, results, settings=settings, command=command).write(arguments.json)
-    console.print(table(results, f"{dataset.name}, random 90/10, mean of {arguments.seeds} splits"))
+    print(f"\n{dataset.name}, random 90/10, mean of {arguments.seeds} splits")
+    print(table(results).to_string())
 
 
 def combined_fingerprint(fingerprints: list[Fingerprint]) -> tuple[str, str]:
@@ -158,15 +155,18 @@ def fit_attention(split: gnnrec.Split, epochs: int, seed: int) -> RatingPredicto
     return model.with_graph(gnnrec.Graph.from_dataset(split.dataset))
 
 
-def table(results: list[dict[str, Any]], title: str) -> Table:
-    grid = Table(title=title, title_justify="left", header_style="bold")
-    for heading in ("model", "RMSE", "MAE", "fit"):
-        grid.add_column(heading, justify="left" if heading == "model" else "right")
+def table(results: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a row per model: mean and spread of the errors, seconds of fitting."""
     by_metric = {(row["model"], row["metric"]): row for row in results}
-    for name in dict.fromkeys(row["model"] for row in results):
-        rmse, mae = by_metric[name, "rmse"], by_metric[name, "mae"]
-        grid.add_row(name, mean_and_std(rmse), mean_and_std(mae), f"{rmse['fit_seconds']:.1f} s")
-    return grid
+    rows = {
+        name: {
+            "RMSE": mean_and_std(by_metric[name, "rmse"]),
+            "MAE": mean_and_std(by_metric[name, "mae"]),
+            "fit": f"{by_metric[name, 'rmse']['fit_seconds']:.1f} s",
+        }
+        for name in dict.fromkeys(row["model"] for row in results)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def mean_and_std(row: dict[str, Any]) -> str:

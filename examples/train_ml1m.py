@@ -24,9 +24,7 @@ from gnnrec.plots import training_curve
 from gnnrec.splitting import random_split
 
 BASELINES = ("ease", "itemknn", "popularity")
-console = Console()
-if not console.is_terminal:
-    console = Console(width=144)
+TEXT_COLUMNS = ("nodes and edges", "model", "title", "because of")
 
 
 def main() -> None:
@@ -53,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     # A tenth of each user's ratings for early stopping, another tenth for testing.
     split = random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
-    show_graph(gnnrec.Graph.from_dataset(split.dataset))
+    show(graph_table(gnnrec.Graph.from_dataset(split.dataset)), f"Graph of {split.name}")
 
     model, seconds = timed(partial(gnnrec.fit, split, config=config, run_dir=out))
     models: dict[str, gnnrec.Recommender] = {"gnnrec": model}
@@ -61,20 +59,20 @@ def run(arguments: argparse.Namespace) -> None:
     for name in BASELINES:
         models[name], fit_seconds[name] = timed(partial(fit_best, name, split))
     results = compare(models, split, fit_seconds=fit_seconds)
-    show_results(results_table(results), f"Test ratings of {split.name} ({split.protocol}), all movies ranked")
+    show(results_table(results), f"\nTest ratings of {split.name} ({split.protocol}), all movies ranked")
 
     user = new_user(dataset)
     found = model.recommend(user, k=10)
     profile = f"a new user of age {user.age:.0f}, {user.gender}, {user.occupation}"
-    console.print(f"\n[bold]Ten movies from {dataset.name} for {profile}, who likes[/] {'; '.join(user.ratings)}")
-    show_recommendations(found, gnnrec.explain(model, user, found["movie_id"]))
+    title = f"\nTen movies from {dataset.name} for {profile}, who likes {'; '.join(user.ratings)}"
+    show(recommendations_table(found, gnnrec.explain(model, user, found["movie_id"])), title)
 
     split.to_folder(out / "split")
     model.with_report(dataset=dataset.name, protocol=split.protocol, test=results).save(
         out, keep=["checkpoint.pt", "split"]
     )
     training_curve(model.history, title=dataset.name, path=out / "training.png")
-    console.print(f"\nThe run on {dataset.name} is saved in {out} (training curve: {out / 'training.png'})")
+    print(f"\nThe run on {dataset.name} is saved in {out} (training curve: {out / 'training.png'})")
 
 
 def load(data_dir: Path | None, *, allow_sample: bool) -> gnnrec.Dataset:
@@ -84,46 +82,55 @@ def load(data_dir: Path | None, *, allow_sample: bool) -> gnnrec.Dataset:
     except gnnrec.DownloadError as error:
         if not allow_sample:
             raise
-        console.rule("[bold yellow]MovieLens-1M is not on this machine and could not be downloaded")
-        console.print(str(error), markup=False)
-        console.print("Continuing with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.")
-        console.rule(style="bold yellow")
+        print("MovieLens-1M is not on this machine and could not be downloaded:")
+        print(error)
+        print("Continuing with the GENERATED SAMPLE. For real results, put ML-1M into data/ml-1m.\n")
         return gnnrec.load_dataset("sample")
 
 
-def show_graph(graph: gnnrec.Graph) -> None:
-    """Print the numbers of nodes and edges."""
-    grid = Table(title=f"Graph of {graph.dataset.name}", title_justify="left", header_style="bold")
-    grid.add_column("nodes and edges")
-    grid.add_column("number", justify="right")
-    for node_type, ids in graph.ids.items():
-        grid.add_row(node_type, f"{len(ids):,}")
+def graph_table(graph: gnnrec.Graph) -> pd.DataFrame:
+    """Return the numbers of nodes and edges by type."""
+    counts = {node_type: len(ids) for node_type, ids in graph.ids.items()}
     for source, relation, target in graph.hetero_data.edge_types:
         if not relation.startswith("rev_"):
             edges = graph.hetero_data[source, relation, target].num_edges
-            grid.add_row(f"{source} -{relation}- {target}", f"{edges:,}")
-    console.print(grid)
+            counts[f"{source} -{relation}- {target}"] = edges
+    return pd.DataFrame({"nodes and edges": list(counts), "number": [f"{count:,}" for count in counts.values()]})
 
 
-def show_results(table: pd.DataFrame, title: str) -> None:
-    """Print the comparison of models."""
-    grid = Table(title=escape(title), title_justify="left", header_style="bold")
-    for name in table.columns:
-        grid.add_column(name, justify="left" if name == "model" else "right")
-    for row in table.itertuples(index=False):
-        grid.add_row(*map(str, row))
-    console.print(grid)
+def recommendations_table(found: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+    """Return recommendations with the reasons for each."""
+    because = reasons.groupby("movie_id")["because"].agg(", ".join)
+    return pd.DataFrame(
+        {
+            "rank": found["rank"].astype(str),
+            "title": found["title"],
+            "score": found["score"].map("{:.3f}".format),
+            "because of": found["movie_id"].map(because).fillna("-"),
+        }
+    )
 
 
-def show_recommendations(found: pd.DataFrame, reasons: pd.DataFrame) -> None:
-    """Print recommendations with the reasons for each."""
-    grid = Table(header_style="bold")
-    for name in ("#", "movie", "score", "because of"):
-        grid.add_column(name, justify="right" if name in ("#", "score") else "left")
-    for movie_id, title, score, rank in found[["movie_id", "title", "score", "rank"]].itertuples(index=False):
-        because = reasons.loc[reasons["movie_id"] == movie_id, "because"]
-        grid.add_row(str(rank), escape(title), f"{score:.3f}", escape(", ".join(because)) or "-")
-    console.print(grid)
+def show(table: pd.DataFrame, title: str) -> None:
+    """Print a table of text: with lines on a terminal, columns aligned by spaces in a pipe or file."""
+    print(title)
+    names = [str(name) for name in table]
+    rows: list[list[str]] = table.to_numpy().tolist()
+    if sys.stdout.isatty():
+        grid = Table(header_style="bold")
+        for name in names:
+            grid.add_column(name, justify="left" if name in TEXT_COLUMNS else "right")
+        for row in rows:
+            grid.add_row(*map(escape, row))
+        Console().print(grid)
+        return
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in [names, *rows]:
+        cells = [
+            cell.ljust(width) if name in TEXT_COLUMNS else cell.rjust(width)
+            for cell, width, name in zip(row, widths, names, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
 
 
 def new_user(dataset: gnnrec.Dataset) -> gnnrec.NewUser:

@@ -54,6 +54,22 @@ _MODULES = {
     ),
     "gnnrec.tuning": ("SearchSpace", "StudyResult", "tune"),
 }
+_PACKAGES = (
+    "data",
+    "datasets",
+    "evaluation",
+    "explore",
+    "features",
+    "graph",
+    "metadata",
+    "models",
+    "nn",
+    "plots",
+    "ratings",
+    "splitting",
+    "training",
+    "tuning",
+)
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = sorted(_SOURCES)
@@ -62,7 +78,7 @@ __all__ = sorted(_SOURCES)
 def __getattr__(name: str) -> Any:
     if name in _SOURCES:
         value = getattr(importlib.import_module(_SOURCES[name]), name)
-    elif name in ("datasets", "evaluation", "explore", "features", "metadata", "models", "nn", "ratings", "splitting"):
+    elif name in _PACKAGES:
         value = importlib.import_module(f"gnnrec.{name}")
     else:
         raise AttributeError(f"module 'gnnrec' has no attribute {name!r}")

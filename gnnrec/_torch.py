@@ -23,6 +23,31 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def ridge_gram(x: Tensor, reg: float | Tensor) -> Tensor:
+    """Return ``x.T @ x + reg * I``, the matrix of the normal equations of a ridge regression.
+
+    Parameters
+    ----------
+    x : Tensor
+        ``[n, width]``, one row per observation.
+    reg : float or Tensor
+        Ridge penalty.
+
+    Returns
+    -------
+    Tensor
+        ``[width, width]``, on the device and of the type of `x`.
+
+    Examples
+    --------
+    >>> ridge_gram(torch.tensor([[1.0, 2.0], [0.0, 1.0]]), 10).tolist()
+    [[11.0, 2.0], [2.0, 15.0]]
+    """
+    gram = x.T @ x
+    gram.diagonal().add_(reg)
+    return gram
+
+
 def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` largest values of each row and their columns; equal values are in column order.
 

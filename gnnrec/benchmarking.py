@@ -46,7 +46,13 @@ T = TypeVar("T")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of installed packages that can change a result or its time."""
+    """Return the versions of installed packages that can change a result or its time.
+
+    Examples
+    --------
+    >>> "torch" in versions()
+    True
+    """
     installed = {found.metadata["Name"].replace("-", "_") for found in importlib.metadata.distributions()}
     return {name: importlib.metadata.version(name) for name in PACKAGES if name in installed}
 
@@ -195,8 +201,8 @@ def fit_best(
 ) -> Recommender:
     """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
 
-    Without validation ratings the first hyperparameters of the grid are used. An estimator is fitted as it is, apart
-    from its seed.
+    Without validation ratings the default hyperparameters are used. An estimator is fitted as it is, apart from its
+    seed.
 
     Parameters
     ----------
@@ -228,15 +234,15 @@ def fit_best(
     >>> fit_best("ease", random_split(make_sample(60, 40))).name
     'ease'
     """
-    grid = _grid(model, config)
+    validation, started = validation_of(split), time.perf_counter()
+    grid = _grid(model, config, select=validation is not None)
     if seed is not None:
         grid = [estimator.with_seed(seed) for estimator in grid]
     if grid[0].name == "gnn":
         time_limit = None
-    validation, started = validation_of(split), time.perf_counter()
     best: Recommender | None = None
     best_score = -math.inf
-    for estimator in grid if validation is not None else grid[:1]:
+    for estimator in grid:
         left = None if time_limit is None else time_limit - (time.perf_counter() - started)
         if left is not None and left <= 0 and best is not None:
             break
@@ -249,12 +255,14 @@ def fit_best(
     return best
 
 
-def _grid(model: str | BaseEstimator, config: Config | None) -> list[BaseEstimator]:
-    """Return the estimators to choose from."""
+def _grid(model: str | BaseEstimator, config: Config | None, select: bool) -> list[BaseEstimator]:
+    """Return the estimators to choose from; one with the defaults if there is nothing to `select` by."""
     if not isinstance(model, str):
         return [get_estimator(model)]
     if model == "gnn":
         return [get_estimator("gnn", config=config or Config())]
+    if not select:
+        return [get_estimator(model)]
     return [get_estimator(model, **hyperparameters) for hyperparameters in MODELS.metadata(model).get("grid", [{}])]
 
 
@@ -314,7 +322,29 @@ def compare(
 def result_rows(
     name: str, found: pd.DataFrame, *, fit_seconds: float | None = None, evaluate_seconds: float | None = None
 ) -> list[dict[str, Any]]:
-    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row."""
+    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    found : pandas.DataFrame
+        What `evaluate` returned for a `Split`.
+    fit_seconds, evaluate_seconds : float, optional
+        How long it took.
+
+    Returns
+    -------
+    list of dict
+        See `BenchmarkReport`.
+
+    Examples
+    --------
+    >>> from gnnrec.models import Popularity
+    >>> found = evaluate(Popularity().fit(split), split, ks=[10], metrics=["ndcg"])
+    >>> [(row["model"], row["metric"], row["k"]) for row in result_rows("mine", found)]
+    [('mine', 'ndcg', 10)]
+    """
     known = found.dropna(subset="value")
     return [
         {
@@ -427,7 +457,8 @@ def benchmark(
         ``"train"`` or ``"train+valid"``: ratings excluded from the lists, and ratings known at test time; as the split
         says by default.
     time_limit : float, optional
-        Seconds per fit after which a model starts no epoch. The graph neural network ignores it.
+        Seconds per fit after which a model starts no epoch and tries no further hyperparameters. The graph neural
+        network ignores it.
     out : str or Path, optional
         The report is written there after every model.
     command : str

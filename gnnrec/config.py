@@ -87,6 +87,11 @@ class ModelConfig(Settings):
 
     The settings of one encoder are a subclass that is registered with it, such as
     `gnnrec.nn.lightgcn.LightGCNConfig`; `Config` chooses the subclass by `encoder`.
+
+    Examples
+    --------
+    >>> Config(model=ModelConfig(num_layers=2)).model.num_layers
+    2
     """
 
     encoder: str = "lightgcn"
@@ -137,7 +142,17 @@ class ModelConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """Training of the network."""
+    """Training of the network.
+
+    Examples
+    --------
+    >>> Config(train=TrainConfig(loss="softmax", epochs=5)).train.loss
+    'softmax'
+    >>> TrainConfig(epochs=0)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: TrainConfig: epochs: Input should be greater than or equal to 1 (got 0)
+    """
 
     loss: str = "weighted_mse"
     """Registered name of the loss."""
@@ -212,7 +227,13 @@ class TrainConfig(Settings):
 
 
 def model_config_class(encoder: str) -> type[ModelConfig]:
-    """Return the settings class that is registered with an encoder."""
+    """Return the settings class that is registered with an encoder.
+
+    Examples
+    --------
+    >>> model_config_class("graphsage").__name__
+    'GraphSAGEConfig'
+    """
     found: type[ModelConfig] = ENCODERS.metadata(encoder).get("config", ModelConfig)
     return found
 
@@ -229,7 +250,9 @@ class Config(Settings):
     """
 
     model: SerializeAsAny[ModelConfig] = Field(default_factory=lambda: model_config_class("lightgcn")())
+    """Architecture of the network; the settings class of its encoder."""
     train: TrainConfig = TrainConfig()
+    """Training of the network."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -366,6 +389,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     ------
     ConfigError
         The file does not exist or holds no mapping.
+
+    Examples
+    --------
+    >>> read_yaml("sample")["model"]
+    {'encoder': 'lightgcn', 'embedding_dim': 64}
     """
     path = find_config(path)
     try:
@@ -393,7 +421,13 @@ def _no_config(path: Path) -> str:
 
 
 def config_keys(root: type[BaseModel]) -> list[str]:
-    """Return the fields of a settings class and ``field.key`` of their own fields, including those of all encoders."""
+    """Return the fields of a settings class and ``field.key`` of their own fields, including those of all encoders.
+
+    Examples
+    --------
+    >>> [key for key in config_keys(Config) if "smoothing" in key]
+    ['model.movie_degree_smoothing', 'model.user_degree_smoothing']
+    """
     found = list(root.model_fields)
     for section, field in root.model_fields.items():
         annotation = field.annotation

@@ -142,7 +142,13 @@ _entry_points_loaded = False
 
 
 def load_entry_points() -> None:
-    """Import the plugins of installed packages, once; one that cannot be imported is a warning."""
+    """Import the plugins of installed packages, once; one that cannot be imported is a warning.
+
+    Examples
+    --------
+    >>> load_entry_points()
+    >>> load_entry_points()  # nothing happens
+    """
     global _entry_points_loaded
     if _entry_points_loaded:
         return
@@ -167,6 +173,15 @@ def load_plugins(modules: str | Path | Iterable[str | Path]) -> None:
     ------
     ConfigError
         A module cannot be imported, or it registers a name that is taken.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "hello_example.py"
+    >>> _ = path.write_text("print('here a decorator would register something')")
+    >>> load_plugins(path)
+    here a decorator would register something
+    >>> load_plugins(path)  # nothing happens
     """
     for module in [modules] if isinstance(modules, (str, Path)) else modules:
         try:
@@ -246,20 +261,14 @@ DATASETS = Registry(
 )
 SPLITTERS = Registry(
     "splitter",
-    dict.fromkeys(
-        (
-            "random",
-            "random-ratings",
-            "temporal",
-            "leave-one-out",
-            "global-time",
-            "cold-movies",
-            "cold-movies-by-time",
-            "cold-users",
-            "cold-both",
+    {
+        **dict.fromkeys(
+            ("random", "random-ratings", "temporal", "leave-one-out", "global-time"), "gnnrec.splitting.splitters"
         ),
-        "gnnrec.splitting.splitters",
-    ),
+        **dict.fromkeys(
+            ("cold-movies", "cold-movies-by-time", "cold-users", "cold-both"), "gnnrec.splitting.cold_splits"
+        ),
+    },
 )
 PROTOCOLS = Registry(
     "protocol",

@@ -33,6 +33,18 @@ class Adjacency:
     Notes
     -----
     PyG's ``EdgeIndex.matmul`` does the same; this class keeps both sorted forms across steps with different weights.
+
+    Examples
+    --------
+    >>> receivers, senders = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])
+    >>> adjacency = Adjacency(receivers, senders, num_rows=2, num_cols=2)
+    >>> x = torch.tensor([[1.0], [10.0]])
+    >>> adjacency.matmul(torch.tensor([1.0, 0.5, 2.0]), x).tolist()
+    [[6.0], [20.0]]
+    >>> adjacency.edge_scores(x, x).tolist()
+    [1.0, 10.0, 100.0]
+    >>> [degree.tolist() for degree in adjacency.degrees()]
+    [[2.0, 1.0], [1.0, 2.0]]
     """
 
     def __init__(self, row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> None:
@@ -135,6 +147,12 @@ def symmetric_norm(
         ``[num_edges]``, ends of each edge.
     row_power, col_power : float
         ``p`` and ``q``.
+
+    Examples
+    --------
+    >>> row_degree, col_degree = torch.tensor([4.0]), torch.tensor([1.0, 4.0])
+    >>> symmetric_norm(row_degree, col_degree, torch.tensor([0, 0]), torch.tensor([0, 1])).tolist()
+    [0.5, 0.25]
     """
     return (row_degree.clamp(min=1) ** -row_power)[row] * (col_degree.clamp(min=1) ** -col_power)[col]
 

@@ -19,7 +19,15 @@ MovieInput: TypeAlias = Union["NewMovie", Hashable]
 
 
 class Scorer(Protocol):
-    """The part of a fitted model that evaluation needs."""
+    """The part of a fitted model that evaluation needs.
+
+    Examples
+    --------
+    >>> from gnnrec.models import Popularity
+    >>> model: Scorer = Popularity().fit(dataset)
+    >>> model.name, tuple(model.score(model.graph.users).shape)
+    ('popularity', (60, 40))
+    """
 
     @property
     def name(self) -> str:
@@ -41,7 +49,15 @@ class Scorer(Protocol):
 
 
 class Hyperparameters(Protocol):
-    """What a fitted model needs of its estimator."""
+    """What a fitted model needs of its estimator.
+
+    Examples
+    --------
+    >>> from gnnrec.models import EASE
+    >>> estimator: Hyperparameters = EASE(reg=500)
+    >>> estimator.name, estimator.model_dump()
+    ('ease', {'reg': 500.0})
+    """
 
     name: ClassVar[str]
 

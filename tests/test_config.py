@@ -12,18 +12,25 @@ from pydantic import ValidationError
 
 from gnnrec import Config, ConfigError
 from gnnrec.config import ModelConfig, TrainConfig, find_config, shipped_configs
+from gnnrec.nn import GraphSAGEConfig, LightGCNConfig
 
+SHARED = {
+    "embedding_dim": st.integers(1, 1024),
+    "temporal": st.booleans(),
+    "position_decays": st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
+    "day_decays": st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
+    "init_scale": st.floats(0, exclude_min=True, allow_infinity=False),
+}
 CONFIGS = st.builds(
     Config,
-    model=st.builds(
-        ModelConfig,
-        encoder=st.sampled_from(["lightgcn", "graphsage"]),
-        embedding_dim=st.integers(1, 1024),
-        aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
-        time=st.booleans(),
-        position_decays=st.lists(st.floats(0, exclude_min=True), min_size=1, max_size=4),
-        day_decays=st.lists(st.floats(0, exclude_min=True), max_size=3).map(tuple),
-        init_scale=st.floats(0, exclude_min=True, allow_infinity=False),
+    model=st.one_of(
+        st.builds(ModelConfig, encoder=st.sampled_from(["lightgcn", "graphsage"]), **SHARED),
+        st.builds(LightGCNConfig, user_degree_smoothing=st.floats(0, 1e6), **SHARED),
+        st.builds(
+            GraphSAGEConfig,
+            aggregation=st.sampled_from(["mean", "max", "min", "sum"]),
+            **SHARED,
+        ),
     ),
     train=st.builds(
         TrainConfig,
@@ -53,7 +60,7 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert Config.from_yaml(path) == Config()
 
 
-def test_it_does_not_change() -> None:
+def test_configs_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Config().model.num_layers = 3
     config = Config()
@@ -96,13 +103,13 @@ def test_wrong_values(values: dict, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_what_concerns_several_keys_is_one_line() -> None:
+def test_an_error_about_several_keys_is_one_line() -> None:
     keys = ["model.temporal=true", "model.date_features=true", "model.hidden_dim=0"]
     with pytest.raises(ConfigError) as caught:
         Config().override(keys)
-    expected = "  model: date_features is for the hidden layer; set hidden_dim above 0, or date_features to false"
+    expected = "  model: date_features needs the hidden layer; set hidden_dim above 0, or date_features to false"
     assert str(caught.value) == f"config is not valid:\n{expected}"
-    assert not Config().override(["model.temporal=false", *keys[1:]]).model.temporal, "as nothing about time is read"
+    assert not Config().override(["model.temporal=false", *keys[1:]]).model.temporal, "dates are not used then"
 
 
 def test_every_wrong_key_is_named() -> None:
@@ -115,7 +122,7 @@ def test_every_wrong_key_is_named() -> None:
     ]
 
 
-def test_files_that_are_no_config(tmp_path: Path) -> None:
+def test_invalid_files(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     with pytest.raises(ConfigError, match=r"there is no config file .*a\.yaml"):
         Config.from_yaml(path)
@@ -139,7 +146,7 @@ def test_overrides() -> None:
     config = Config().override(
         ["model.num_layers=2", " train.loss =bpr", "train.learning_rate=1e-4", "train.device=cuda:1", "train.epochs=3"]
     )
-    assert config.model == ModelConfig(num_layers=2)
+    assert config.model == LightGCNConfig(num_layers=2)
     assert config.train == TrainConfig(loss="bpr", learning_rate=1e-4, device="cuda:1", epochs=3)
     assert Config().override([]) == Config()
     decays = Config().override(["model.position_decays=[1, 2.5, .inf]", "model.day_decays=[7]"]).model
@@ -152,7 +159,7 @@ def test_overrides() -> None:
     [
         ("epochs=3", "cannot read 'epochs=3'; write section.key=value, as in model.num_layers=2"),
         ("train.epochs", "cannot read 'train.epochs'; write section.key=value, as in model.num_layers=2"),
-        ("optimizer.epochs=3", "there is no config section 'optimizer'; there are model, train"),
+        ("optimizer.epochs=3", "unknown config section 'optimizer'; choose one of model, train"),
         ("train.epoch=3", "config is not valid:\n  train.epoch: there is no such key; did you mean 'train.epochs'?"),
         ("train.epochs.x=3", "config is not valid:\n  train.epochs.x: there is no such key"),
         ("train.epochs=many", "(got 'many')"),
@@ -188,7 +195,7 @@ def test_configs_inside_the_package_come_first(tmp_path: Path, monkeypatch: pyte
     assert shipped_configs() == {"mine": own}
 
 
-def test_a_config_that_is_nowhere() -> None:
+def test_missing_configs() -> None:
     with pytest.raises(ConfigError, match=r"there is no config 'ml1m-nxt'; .*did you mean 'ml1m-next'\?"):
         Config.from_yaml("ml1m-nxt")
     with pytest.raises(ConfigError, match=r"there is no config file nowhere\.yaml$"):

@@ -1,4 +1,4 @@
-"""Training with time on: what it may see, what it needs, and that it stops, resumes, saves and loads like any other."""
+"""Training that depends on time: what it may see, what it needs; it stops, resumes, saves and loads like any other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.registry import ENCODERS
 from gnnrec.splitting import leave_one_out
 
-LOOP = importlib.import_module("gnnrec.models.gnn_training")  # the module; `gnnrec.fit` is the function
+LOOP = importlib.import_module("gnnrec.models.gnn_training")
 QUICK = Config.from_mapping(
     {
         "model": {
@@ -49,10 +49,10 @@ def assert_same_weights(one: RecGraph, other: RecGraph) -> None:
 # What it may see
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.names())
+@pytest.mark.parametrize("encoder", ENCODERS.builtin)
 @pytest.mark.parametrize("init", ["transitions", "svd"])
 def test_held_out_rows_change_no_weight(small: Split, init: str, encoder: str) -> None:
-    """Their only use is to tell when to stop; after one epoch there is nothing to tell."""
+    """They only decide when to stop, and after one epoch there is nothing to decide."""
     overrides = [f"model.init={init}", f"model.encoder={encoder}", "model.num_layers=2", "train.epochs=1"]
     whole = quick(small, *overrides)
     valid, test = small.valid, small.test
@@ -64,18 +64,18 @@ def test_held_out_rows_change_no_weight(small: Split, init: str, encoder: str) -
         split = Split(small.train, *other, small.movies, small.users)
         assert_same_weights(quick(split, *overrides), whole)
     assert whole.graph.dataset.num_ratings == len(small.train)
-    # The same goes the other way: a change of one training row is seen.
+    # A change of one training row does count.
     fewer = Split(small.train[1:], valid, test, small.movies, small.users)
     assert not torch.equal(quick(fewer, *overrides).encoder.target.id_embeddings, whole.encoder.target.id_embeddings)
 
 
-def test_of_a_dataset_the_last_ratings_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked what comes next, training must be stopped by what came last; asked at random, by any."""
-    world, protocols = make_sample(40, 30, seed=4, ratings_per_user=14), []
-    monkeypatch.setattr(LOOP, "validate", lambda model, split: protocols.append(split) or 0.5)
-    model = quick(world, "train.epochs=1")
-    assert model.graph.dataset.num_ratings == world.num_ratings
-    quick(world, "train.epochs=1", "train.objective=masked_edges")
+def test_validation_ratings_of_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training to predict the next rating is validated on the last ones; training on masked edges on random ones."""
+    sample, protocols = make_sample(40, 30, seed=4, ratings_per_user=14), []
+    monkeypatch.setattr(LOOP, "validate", lambda model, split, *metric: protocols.append(split) or 0.5)
+    model = quick(sample, "train.epochs=1")
+    assert model.graph.dataset.num_ratings == sample.num_ratings
+    quick(sample, "train.epochs=1", "train.objective=masked_edges")
     one, other = protocols
     last = one.train.groupby("user_id")["timestamp"].max()
     assert (one.valid["timestamp"] >= one.valid["user_id"].map(last)).all()
@@ -103,7 +103,7 @@ def test_data_without_timestamps(small: Split, tmp_path: Path, overrides: list[s
     split = Split(train, valid, test, small.movies, small.users, name="mine")
     for data in (split, split.dataset):
         with pytest.raises(DataError) as caught:
-            fit(data, Config().override(overrides), run_dir=tmp_path / "run", progress=False)
+            fit(data, config=Config().override(overrides), run_dir=tmp_path / "run", progress=False)
         assert str(caught.value).startswith(f"mine has no timestamps, which {named.split(' need')[0]} need")
         assert named in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_row_numbers_will_do_for_timestamps(small: Split) -> None:
 
 @pytest.mark.parametrize("objective", ["next_item", "masked_edges"])
 def test_a_seed_decides_everything_and_the_callers_is_left_alone(small: Split, objective: str) -> None:
-    """Dropout in the views, too: it must not draw from the caller's random numbers."""
+    """Dropout in temporal pooling, too: it must not draw from the caller's random numbers."""
     overrides = [f"train.objective={objective}", "train.epochs=1", "model.dropout=0.5"]
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -157,8 +157,8 @@ def rates(monkeypatch: pytest.MonkeyPatch, small: Split, *overrides: str) -> lis
     return seen
 
 
-def test_the_learning_rate_falls_evenly(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    # 80 people, 2 moments each in batches of 64: 3 steps in each of 4 epochs.
+def test_the_learning_rate_decays_linearly(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 80 users, 2 cutoffs each in batches of 64: 3 steps in each of 4 epochs.
     found = rates(monkeypatch, small, "train.learning_rate=0.01", "train.final_lr_ratio=0.4")
     assert found == pytest.approx([0.01 * (1 - 0.6 * step / 12) for step in range(12)])
     assert rates(monkeypatch, small, "train.final_lr_ratio=1", "train.epochs=2") == [0.002] * 6
@@ -167,7 +167,7 @@ def test_the_learning_rate_falls_evenly(small: Split, monkeypatch: pytest.Monkey
 # Stopped and resumed
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.names())
+@pytest.mark.parametrize("encoder", ENCODERS.builtin)
 def test_resuming_equals_never_having_stopped(
     small: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
 ) -> None:
@@ -191,11 +191,11 @@ def test_resuming_equals_never_having_stopped(
     assert_same_weights(resumed, whole)
 
 
-def test_a_falling_rate_cannot_be_given_more_epochs(small: Split, tmp_path: Path) -> None:
-    """It was on its way to the last epoch; with another one, the run would not be what it says."""
-    quick(small, "train.epochs=1", run_dir=tmp_path / "falling")
+def test_a_decaying_learning_rate_cannot_be_given_more_epochs(small: Split, tmp_path: Path) -> None:
+    """Every step of the learning rate depends on the number of epochs."""
+    quick(small, "train.epochs=1", run_dir=tmp_path / "decaying")
     with pytest.raises(ConfigError, match=r"checkpoint\.pt was made with another config or other data"):
-        quick(small, "train.epochs=2", run_dir=tmp_path / "falling", resume=True)
+        quick(small, "train.epochs=2", run_dir=tmp_path / "decaying", resume=True)
     constant = "train.final_lr_ratio=1"
     quick(small, "train.epochs=1", constant, run_dir=tmp_path / "constant")
     longer = quick(small, "train.epochs=2", constant, run_dir=tmp_path / "constant", resume=True)
@@ -205,8 +205,8 @@ def test_a_falling_rate_cannot_be_given_more_epochs(small: Split, tmp_path: Path
 # Saved and loaded
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.names())
-def test_a_loaded_model_knows_the_time(small: Split, tmp_path: Path, encoder: str) -> None:
+@pytest.mark.parametrize("encoder", ENCODERS.builtin)
+def test_a_loaded_model_has_the_time_span(small: Split, tmp_path: Path, encoder: str) -> None:
     model = quick(small, f"model.encoder={encoder}", "train.epochs=2")
     again = load(model.save(tmp_path / "run"))
     assert again.config == model.config
@@ -214,5 +214,5 @@ def test_a_loaded_model_knows_the_time(small: Split, tmp_path: Path, encoder: st
     assert again.encoder.temporal.dates.first == small.train["timestamp"].min()
     assert again.encoder.temporal.dates.last == small.train["timestamp"].max()
     dated = NewUser(age=30, ratings={3: 5, 9: 1, 4: 4}, timestamps=["2002-05-01", "2002-06-11", "2002-03-09"])
-    for who in (dated, {3: 5, 9: 1, 4: 4}, NewUser(), [1, 2, dated]):
-        pd.testing.assert_frame_equal(recommend(again, who, k=40), recommend(model, who, k=40))
+    for users in (dated, {3: 5, 9: 1, 4: 4}, NewUser(), [1, 2, dated]):
+        pd.testing.assert_frame_equal(recommend(again, users, k=40), recommend(model, users, k=40))

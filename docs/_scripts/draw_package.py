@@ -33,11 +33,11 @@ ABOUT = {
     "registry": "names to classes and functions",
     "errors": "errors raised on purpose",
 }
-"""What each room holds; private modules are drawn without words."""
+"""What each package or module holds; private modules are drawn without words."""
 
 
 def layers() -> list[list[str]]:
-    """Return the rooms from top to bottom, those of one layer together."""
+    """Return packages and modules from top to bottom, those of one layer together."""
     contracts = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
@@ -47,22 +47,22 @@ def layers() -> list[list[str]]:
 
 def package() -> str:
     """Return the picture as SVG."""
-    parts = [text(LEFT, 32, "A room imports only from rooms below it.", "muted")]
+    parts = [text(LEFT, 32, "Each package or module imports only from those below it.", "muted")]
     y = 48.0
-    for rooms in layers():
-        if rooms[0].startswith("_"):
-            rooms = [", ".join(rooms)]
-        width = (WIDTH - 2 * LEFT - 10 * (len(rooms) - 1)) / len(rooms)
-        for i, room in enumerate(rooms):
+    for layer in layers():
+        if layer[0].startswith("_"):
+            layer = [", ".join(layer)]
+        width = (WIDTH - 2 * LEFT - 10 * (len(layer) - 1)) / len(layer)
+        for i, module in enumerate(layer):
             x = LEFT + i * (width + 10)
-            role = "user" if (HOME / "gnnrec" / room).is_dir() else "occupation"
+            role = "user" if (HOME / "gnnrec" / module).is_dir() else "occupation"
             parts.append(
                 f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{TALL}" rx="6" fill="{color("panel")}"/>'
                 f'<rect x="{x:g}" y="{y:g}" width="5" height="{TALL}" rx="2.5" fill="{color(role)}"/>'
             )
-            name = f"{room}/" if role == "user" else room
+            name = f"{module}/" if role == "user" else module
             parts.append(text(x + 18, y + 20, name, bold=True))
-            if words := ABOUT.get(room):
-                parts.append(text(x + (150 if len(rooms) == 1 else 96), y + 20, words, "muted"))
+            if words := ABOUT.get(module):
+                parts.append(text(x + (150 if len(layer) == 1 else 96), y + 20, words, "muted"))
         y += TALL + GAP
-    return figure(WIDTH, round(y + 12), "The rooms of the package, each above those it imports from", *parts)
+    return figure(WIDTH, round(y + 12), "Packages and modules of gnnrec, each above those it imports from", *parts)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recorded import EXPLANATION
+
 SPLIT = "Movielens1M_m1"
 """In commands, stands for the folder that `--split` of `make_leaderboard.py` names."""
 
-INTRODUCTION = """<!-- Written by docs/_scripts/make_leaderboard.py; do not edit. `make leaderboard-page` rewrites it. -->
+INTRODUCTION = f"""<!-- Written by docs/_scripts/make_leaderboard.py; do not edit. `make leaderboard-page` rewrites it. -->
 
 # Leaderboard
 
@@ -20,6 +22,8 @@ All rows of one table were measured on the same data in the same way; their
 [fingerprint](../reference/protocols.md#the-fingerprint) guarantees it. ± is the standard deviation over seeds. Fit times
 are in seconds and include the choice of hyperparameters and epochs. They were taken on one of two cores while the other
 was busy, so they are up to twice as long as on a quiet machine.
+
+{EXPLANATION}
 
 Published numbers were **not** measured by us. Their table says whether the protocol is the same; where it is not, the
 number is context, not a comparison. *Read in the source* means that we found the number in the original publication;

@@ -1,4 +1,4 @@
-"""Draw docs/pictures/analysis-*.png, findings in the generated sample: python docs/make_analysis_pictures.py
+"""Draw docs/pictures/analysis-*.png, findings in the generated sample: python docs/_scripts/make_analysis_pictures.py
 
 The bytes of a PNG depend on the versions of matplotlib and its fonts, so no test compares them.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gnnrec
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 SHOWN = ("long-tail", "matrix", "genres")
 """Findings that the pages show."""
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from draw_cold_start import Rows, ndcg_by_ratings, recall_by_content
 from make_leaderboard import HOME, RESULTS, SPLIT, heading, markdown
-from recorded import current
+from recorded import EXPLANATION, console_block
 
 START = "python benchmarks/cold_start.py"
 WARM = "--set model.user_degree_smoothing=0 --set train.history_truncation=0"  # settings that favor cold start are off
@@ -31,7 +31,7 @@ COMMANDS = {
     "ablation-cold.json": f"{START} movies --ablation --features FEATURES --folds 3 {WARM}",
     "ablation-warm.json": f"{START} warm --ablation --features FEATURES --split {SPLIT} --seeds 2 {WARM}",
 }
-INTRODUCTION = """<!-- Written by docs/_scripts/make_cold_start.py; do not edit. `make cold-start-page` rewrites it. -->
+INTRODUCTION = f"""<!-- Written by docs/_scripts/make_cold_start.py; do not edit. `make cold-start-page` rewrites it. -->
 
 # Cold start
 
@@ -40,13 +40,15 @@ How well do models recommend movies without ratings, and recommend to users with
 the movies (or users) are held out from training. ± is the standard deviation over folds, or over seeds where there is a
 single split. Hyperparameters and epochs were chosen on validation movies and users.
 
+{EXPLANATION}
+
 Plots are encoded by `all-MiniLM-L6-v2`; poster embeddings came with the dataset. The folder for `--features` was made by:
 
 ```console
 gnnrec features --dataset ml-1m --text-encoder sentence:all-MiniLM-L6-v2 --poster-embeddings posters.npy --poster-ids posters.csv --out features
 ```"""
 CONTENT = {"facts": "numeric", "people": "cast"}
-"""Kinds of content that results before 0.2 call otherwise."""
+"""Kinds of content that had other names in results before 0.2."""
 
 
 def main() -> None:
@@ -102,7 +104,7 @@ def pages(results: Path) -> dict[str, str]:
         picture("ablation.svg", "Recall@20 by the movie content that the model uses"),
         ablation(cold, warm),
         "\n".join(f"- {line}" for line in findings(cold, warm)),
-        *(f"```console\n{current(one['command'])}\n```" for one in (cold, warm)),
+        *(console_block(one["command"]) for one in (cold, warm)),
     ]
     return {
         "results/cold-start.md": "\n\n".join(parts) + "\n",
@@ -139,7 +141,7 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
         ]
     text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
     packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
-    return "\n\n".join([*text, f"```console\n{current(report['command'])}\n```\n\n{packages}."])
+    return "\n\n".join([*text, console_block(report["command"]), f"{packages}."])
 
 
 def grid(rows: Rows, models: list[str], columns: list[tuple[str, str]]) -> str:

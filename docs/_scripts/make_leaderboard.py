@@ -22,7 +22,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from leaderboard_sections import INTRODUCTION, SECTIONS, SPLIT, TIME, Section
-from recorded import current
+from recorded import console_block
 
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.errors import GnnrecError
@@ -91,9 +91,7 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
             continue
         report = reports[file]
         limit = f"; no model started an epoch after {report.time_limit:g} s" if report.time_limit else ""
-        parts.append(
-            f"```console\n{current(report.command)}\n```\n\n{about_run(report.threads, report.packages)}{limit}."
-        )
+        parts.append(f"{console_block(report.command)}\n\n{about_run(report.threads, report.packages)}{limit}.")
         parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
         parts.append(our_table(section, rows))
@@ -163,7 +161,7 @@ def time_text(results: Path) -> str:
     parts.append(f"```text\n{per_line(found['protocol'])}\n```")
     limit = f"LightGCN was stopped after {found['time_limit']:g} s"
     run_with = about_run(found["threads"], found["packages"])
-    parts.append(f"```console\n{current(found['command'])}\n```\n\n{run_with}; {limit}.")
+    parts.append(f"{console_block(found['command'])}\n\n{run_with}; {limit}.")
     parts.append(markdown(lines))
     if found["ratio"] is None:
         parts.append("gnnrec did not reach the target.")

@@ -211,8 +211,12 @@ def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = 
     return dataset.with_features(**embeddings).filtered(**filters)
 
 
+SPLIT_OPTIONS = ("mask", "history", "negatives", "seed")
+"""Options after the name of a split folder."""
+
+
 def check_source(split: str | None, protocol: str | None) -> None:
-    """Refuse both options together and unknown protocols, before the dataset is loaded."""
+    """Refuse both options together, unknown protocols and unknown options, before the dataset is loaded."""
     from gnnrec.errors import ConfigError
     from gnnrec.splitting import get_protocol
 
@@ -221,6 +225,12 @@ def check_source(split: str | None, protocol: str | None) -> None:
     if protocol:
         name, options = parse_options(protocol)
         get_protocol(name).with_options(**{key: value for key, value in options.items() if key != "seed"})
+    if split:
+        _, options = parse_options(split)
+        if unknown := [key for key in options if key not in SPLIT_OPTIONS]:
+            raise ConfigError(
+                f"a split folder has no option {unknown[0]!r}; its options are {', '.join(SPLIT_OPTIONS)}"
+            )
 
 
 def select(dataset: Dataset, folder: str | None, protocol: str | None) -> Dataset | Split:
@@ -236,14 +246,11 @@ def select(dataset: Dataset, folder: str | None, protocol: str | None) -> Datase
 
 
 def read_split(folder: str, dataset: Dataset) -> Split:
-    """Read the split of a folder, with the options after its name."""
+    """Read the split of a folder, with the options after its name, which `check_source` has checked."""
     from gnnrec.errors import ConfigError
     from gnnrec.splitting import Split
 
     name, options = parse_options(folder)
-    known = ("mask", "history", "negatives", "seed")
-    if unknown := [key for key in options if key not in known]:
-        raise ConfigError(f"a split folder has no option {unknown[0]!r}; its options are {', '.join(known)}")
     found = Split.from_folder(name, dataset)
     found = found.with_scopes(mask=options.get("mask"), history=options.get("history"))
     negatives = options.get("negatives")
@@ -265,10 +272,6 @@ def check_test_ratings(split: Split) -> None:
         )
 
 
-LIKED = 5.0
-"""Rating of a movie that is given without one."""
-
-
 def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
     """Read ``title=rating``, or a movie that the user likes.
 
@@ -279,12 +282,14 @@ def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
     >>> parse_rating("1+1=2"), parse_rating("1+1=2", ["1+1=2"])
     (('1+1', 2.0), ('1+1=2', 5.0))
     """
+    from gnnrec.data.schema import DEFAULT_RATING
+
     if text not in titles:
         title, _, rating = text.rpartition("=")
         with contextlib.suppress(ValueError):
             if title.strip():
                 return title.strip(), float(rating)
-    return text.strip(), LIKED
+    return text.strip(), DEFAULT_RATING
 
 
 def read_config(config: str | None, assignments: list[str] | None) -> Config:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer, check_number, raise_at_first
+from gnnrec._checks import raise_at_first
 from gnnrec._io import write_atomic
 from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.provenance import NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
@@ -37,41 +38,6 @@ from gnnrec.data.schema import (
     unused_columns,
 )
 from gnnrec.errors import DataError
-
-
-def at_least(ratings: pd.DataFrame, min_rating: float, name: str) -> np.ndarray:
-    """Return which rows have a rating of `min_rating` or more; a `DataError` names a dataset without ratings."""
-    check_number(-np.inf, min_rating=min_rating)
-    if "rating" not in ratings:
-        raise DataError(f"{name} has no column rating, so min_rating={min_rating:g} cannot be applied")
-    return ratings["rating"].to_numpy() >= min_rating
-
-
-def in_core(user: np.ndarray, movie: np.ndarray, k: int) -> np.ndarray:
-    """Return which ratings are in the k-core: the largest part in which every user and every movie has `k` ratings.
-
-    Users and movies with fewer ratings are dropped until none are left; the order does not matter
-    (Seidman, "Network structure and minimum degree", 1983).
-
-    Parameters
-    ----------
-    user, movie : numpy.ndarray
-        ``[num_ratings]`` int, row of the user and of the movie of each rating.
-    k : int
-
-    Examples
-    --------
-    >>> in_core(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 2]), 2).tolist()
-    [True, True, True, True, False]
-    """
-    check_integer(k_core=k)
-    kept = np.ones(len(user), dtype=bool)
-    while True:
-        enough = [np.bincount(codes[kept], minlength=codes.max(initial=0) + 1) >= k for codes in (user, movie)]
-        still = kept & enough[0][user] & enough[1][movie]
-        if still.sum() == kept.sum():
-            return kept
-        kept = still
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -318,20 +284,15 @@ class Dataset:
         """
         if min_rating is None and k_core is None:
             return self
-        table, done = self.rating_table, [self.filters] if self.filters else []
-        kept = np.ones(len(table), dtype=bool)
-        if min_rating is not None:
-            kept = at_least(table.frame, min_rating, self.name)
-            done.append(f"rating >= {min_rating:g}")
-        if k_core is not None:
-            kept[kept] = in_core(table.user[kept], table.movie[kept], k_core)
-            done.append(f"{k_core}-core")
+        table = self.rating_table
+        kept, done = filter_ratings(table, self.name, min_rating, k_core)
+        filters = ", ".join([self.filters, *done] if self.filters else done)
         if not kept.any():
-            raise DataError(f"no ratings of {self.name} are left after {', '.join(done)}; use a weaker filter")
-        movies, movie = _used_rows(self.movies, table.movie[kept])
-        users, user = _used_rows(self.users, table.user[kept])
+            raise DataError(f"no ratings of {self.name} are left after {filters}; use a weaker filter")
+        movies, movie = used_rows(self.movies, table.movie[kept])
+        users, user = used_rows(self.users, table.user[kept])
         ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
-        made = Dataset.trusted(ratings, movies, users, self.name, ", ".join(done), self.features)
+        made = Dataset.trusted(ratings, movies, users, self.name, filters, self.features)
         return made._with(provenance=self.provenance, _rating_scale=self._rating_scale)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
@@ -535,13 +496,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame; the file appears completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
-
-
-def _used_rows(table: pd.DataFrame, codes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the rows of a table that occur in `codes`, and the codes renumbered for them."""
-    used = np.zeros(len(table), dtype=bool)
-    used[codes] = True
-    return table[used].reset_index(drop=True), (np.cumsum(used) - 1)[codes]
 
 
 def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbeddings:

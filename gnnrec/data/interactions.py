@@ -12,7 +12,7 @@ from gnnrec.data.aliases import COUNTS
 from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
-from gnnrec.data.scales import are_counts, rating_scale_of
+from gnnrec.data.scales import SCALES, are_counts, rating_scale_of
 from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings, format_id, to_numbers
 from gnnrec.data.tables import Table, locator
 from gnnrec.data.times import UNITS, parse_times, time_unit
@@ -66,10 +66,10 @@ def _is_count_name(table: Table, values: pd.Series) -> bool:
 
 def _rating_is_count(values: pd.Series) -> bool:
     numbers = pd.to_numeric(values, errors="coerce") if values.dtype == object or not _is_number(values) else values
-    numbers = numbers.dropna()
-    if not len(numbers) or float(numbers.max()) <= 10:
+    if not len(numbers) or not float(numbers.max()) > SCALES[-1][1]:
         return False
-    return are_counts(numbers.to_numpy(dtype="float64", na_value=np.nan))
+    found = numbers.to_numpy(dtype="float64", na_value=np.nan)
+    return are_counts(found[np.isfinite(found)])
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -29,6 +29,8 @@ DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
 MAX_AGE = 150
 """In years."""
+MAX_MARKS_PER_RATING = 32
+"""Bytes of memory per rating that the check for repeated ratings may use."""
 
 MAX_YEAR = 9999
 MAX_LISTED = 8
@@ -43,6 +45,8 @@ _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  
 def to_ids(values: pd.Series, table: str) -> pd.Series:
     """Return ids as int64 or as text; a mixture or a missing id is an error."""
     column = str(values.name)
+    if values.dtype == np.int64 and len(values) and values.to_numpy().min() >= -_MAX_ID:  # the usual case
+        return values.astype("int64")
     values = to_plain(values, table)
     refuse_containers(values, table)
     missing = values.isna()
@@ -94,10 +98,12 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
             table,
             lambda row: f"{column} {raw.iloc[row]!r} is not a number",
         )
-    numbers = pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index, name=column)
-    infinite = ~numbers.abs().le(_MAX_RATING) & ~(numbers.isna() & optional)
-    raise_at_first(infinite, table, lambda row: f"{column} {numbers.iloc[row]} is not finite; correct or drop the row")
-    return numbers
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)  # checks of arrays are faster than those of series
+    infinite = ~(np.abs(numbers) <= _MAX_RATING)
+    if optional:
+        infinite &= ~np.isnan(numbers)
+    raise_at_first(infinite, table, lambda row: f"{column} {numbers[row]} is not finite; correct or drop the row")
+    return pd.Series(numbers, index=values.index, name=column)
 
 
 def to_ages(values: pd.Series, table: str) -> pd.Series:
@@ -143,7 +149,8 @@ def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
     if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # codes beside missing values: "4", not "4.0"
     text = values.astype("string").str.strip()
-    return text.mask(text.isin(unknown))
+    missing = text.isin(unknown)
+    return text.mask(missing) if missing.any() else text
 
 
 def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
@@ -252,7 +259,10 @@ def _join_names(value: object) -> str:
     else:
         parts = _flatten(value) if isinstance(value, (list, tuple, set, frozenset, np.ndarray, dict)) else []
     parts = [part.strip().replace("|", "/") if not isinstance(value, str) else part.strip() for part in parts]
-    return "|".join(dict.fromkeys(part for part in parts if part not in _NO_NAMES))
+    names = dict.fromkeys(parts)
+    for missing in _NO_NAMES.intersection(names):
+        del names[missing]
+    return "|".join(names)
 
 
 def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
@@ -300,10 +310,12 @@ def to_minutes(values: pd.Series) -> pd.Series:
         )
         parts = text.str.replace(",", "").str.extract(_RUNTIME).astype("Float64")
         values = (60 * parts["hours"].fillna(0) + parts["minutes"].fillna(0)).rename("runtime")
-    minutes = to_numbers(values, "movies", optional=True)
-    raise_at_first(minutes < 0, "movies", lambda row: f"runtime {minutes.iloc[row]:g} is negative")
-    raise_at_first(minutes > 1e9, "movies", lambda row: f"runtime {minutes.iloc[row]:g} is longer than any movie")
-    return minutes.mask(minutes == 0).round().astype("Int64")
+    numbers = to_numbers(values, "movies", optional=True)
+    minutes = numbers.to_numpy()
+    raise_at_first(minutes < 0, "movies", lambda row: f"runtime {minutes[row]:g} is negative")
+    raise_at_first(minutes > 1e9, "movies", lambda row: f"runtime {minutes[row]:g} is longer than any movie")
+    rounded = np.round(np.where(minutes == 0, np.nan, minutes))
+    return pd.Series(rounded, index=numbers.index, name=numbers.name).astype("Int64")
 
 
 def to_imdb_ids(values: pd.Series) -> pd.Series:
@@ -424,9 +436,9 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
     """Return movies as they are in a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "movies", ("movie_id",))
     ids = _check_unique(to_ids(frame["movie_id"], "movies"), "movies")
-    titles = ids.astype("string")
-    if "title" in frame:
-        titles = to_text(frame["title"], unknown=[""]).fillna(titles)
+    titles = to_text(frame["title"], unknown=[""]) if "title" in frame else ids.astype("string")
+    if titles.isna().any():
+        titles = titles.fillna(ids.astype("string"))
     titles = titles.astype(str)
     genres = to_genres(frame["genres"] if "genres" in frame else pd.Series("", index=ids.index))
     years = years_in(titles)
@@ -513,8 +525,7 @@ def check_ratings(
     user, movie = codes["user_id"], codes["movie_id"]
     pairs = user * np.int64(len(movies))
     pairs += movie
-    pairs.sort()
-    if (pairs[1:] == pairs[:-1]).any():
+    if not _are_unique(pairs):
         check_unique_pairs(pd.Series(user * np.int64(len(movies)) + movie), ratings, "ratings")
     return user, movie
 
@@ -527,7 +538,19 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
         return f"user {user} rated movie {movie} twice; keep one of the two rows"
 
     numbers = pairs.to_numpy()
+    if _are_unique(numbers.copy()):
+        return
     raise_at_first(pairs.duplicated().to_numpy(), table, problem, lambda row: int(np.argmax(numbers == numbers[row])))
+
+
+def _are_unique(numbers: np.ndarray) -> bool:
+    """Return whether numbers are all different; they may be put into another order."""
+    if len(numbers) and (size := int(numbers.max()) + 1) <= MAX_MARKS_PER_RATING * len(numbers):
+        marks = np.zeros(size, dtype=bool)  # for dense data ten times faster than hashing
+        marks[numbers] = True
+        return np.count_nonzero(marks) == len(numbers)
+    numbers.sort()
+    return not (numbers[1:] == numbers[:-1]).any()
 
 
 def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:

@@ -59,12 +59,19 @@ def raise_at_first_fault(layout: Layout, *, strict: bool = False) -> None:
 def has_leading_zeros(layout: Layout, positions: Sequence[int]) -> bool:
     """Return whether one of the columns has an id such as 007, which would lose its zeros as a number."""
     # A fast scan of the bytes rules out nearly all files; only then are the columns parsed.
-    return _may_have_leading_zeros(layout.source.file) and any(
+    if set(positions) == {0} and layout.source.file.stat().st_size < CHUNK_BYTES:
+        may_have_any = _ZERO_AT_LINE_START.search(layout.source.file.read_bytes()) is not None
+    else:
+        may_have_any = _may_have_leading_zeros(layout.source.file)
+    return may_have_any and any(
         re.match(r"\s*[+-]?0\d", fields[position])
         for _, fields in records(layout.source.file, layout.dialect, skip=layout.skip)
         for position in positions
         if position < len(fields)
     )
+
+
+_ZERO_AT_LINE_START = re.compile(rb'[\r\n][\s"]*[+-]?0\d')
 
 
 def _may_have_leading_zeros(path: Path) -> bool:

@@ -305,10 +305,10 @@ def _raise_at_first_fault(path: Path, separator: str) -> None:
 
 
 def _table(path: Path, records: list[tuple[int, list[str]]], columns: list[str]) -> Table:
-    frame = pd.DataFrame([fields for _, fields in records], columns=columns)
-    for (line, _), text in zip(records, frame[columns[0]], strict=True):
-        if not text.strip().isdecimal():
-            raise DataError(f"{columns[0]} {text!r} is not a whole number", at=f"{path}:{line}")
+    for line, fields in records:
+        if not fields[0].strip().isdecimal():
+            raise DataError(f"{columns[0]} {fields[0]!r} is not a whole number", at=f"{path}:{line}")
+    frame = pd.DataFrame(dict(zip(columns, zip(*(fields for _, fields in records), strict=True), strict=True)))
     frame[columns[0]] = frame[columns[0]].astype("int64")
     return Table(path, frame, lambda row: records[row][0])
 

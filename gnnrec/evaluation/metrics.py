@@ -141,6 +141,12 @@ class CatalogStatistics:
         ``[num_movies, num_genres]`` float32 of 0 and 1.
     num_candidates : int
         Movies that are ranked.
+
+    Examples
+    --------
+    >>> catalog = CatalogStatistics.from_graph(graph, num_candidates=40)
+    >>> catalog.num_users, tuple(catalog.counts.shape), tuple(catalog.genres.shape)
+    (60, (40,), (40, 12))
     """
 
     counts: Tensor

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnnrec.errors import GnnrecError
-from gnnrec.features.encoders.base import import_optional
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,8 +53,6 @@ def open_poster(path: str | Path, max_pixels: int = MAX_PIXELS, max_bytes: int =
     ------
     PosterError
         The file is missing, empty, truncated, too large, not an image, or its size is implausible for a poster.
-    EncoderError
-        Pillow is not installed.
 
     Examples
     --------
@@ -97,10 +94,11 @@ def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_b
 
     Raises
     ------
-    PosterError, EncoderError
+    PosterError
         As for `open_poster`.
     """
-    pil = import_optional("PIL.Image", "features", "opening posters")
+    import PIL.Image
+
     if not data:
         raise PosterError(f"{name} is empty")
     if len(data) > max_bytes:
@@ -108,16 +106,16 @@ def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_b
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual metadata
-            warnings.simplefilter("error", pil.DecompressionBombWarning)
-            with pil.open(io.BytesIO(data), formats=FORMATS) as image:
+            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image, name, max_pixels)
                 image.load()
                 return _to_rgb(_apply_exif_rotation(image))
     except PosterError:
         raise
-    except pil.UnidentifiedImageError:
+    except PIL.UnidentifiedImageError:
         raise PosterError(f"{name} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from None
-    except (pil.DecompressionBombError, pil.DecompressionBombWarning) as error:
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise PosterError(f"{name} is too large to decode: {error}") from None
     # Decoders raise nearly everything on malicious bytes: SyntaxError, struct.error, zlib.error, KeyError, ...
     # None of it may abort a run over thousands of files.

@@ -126,6 +126,15 @@ class MovieFeatures:
         By attribute, the number of nodes.
     modalities : dict of str to (Tensor, Tensor)
         By modality, ``[num_movies, dim]`` content embeddings, and ``[num_movies]`` bool, which movies have one.
+
+    Examples
+    --------
+    >>> movies = pd.DataFrame({"movie_id": [1, 2], "year": [1995, None], "genres": ["Drama", "Drama|War"]})
+    >>> features = MovieFeatures.from_table(movies, {}, {"genres": pd.Index(["Drama", "War"])})
+    >>> len(features), features.x.nonzero().tolist()  # the 1990s are the eighth decade
+    (2, [[0, 7]])
+    >>> [end.tolist() for end in features.attribute_edges["genres"]]
+    [[0, 1, 1], [0, 0, 1]]
     """
 
     x: Tensor

@@ -52,6 +52,13 @@ class UserProfiles:
         ``[num_users, num_features]`` float32, see `profile_features`.
     occupation : Tensor
         ``[num_users]`` int64, occupation node, -1 where unknown.
+
+    Examples
+    --------
+    >>> users = pd.DataFrame({"age": [25, None], "gender": ["F", None], "occupation": [None, "artist"]})
+    >>> profiles = UserProfiles.from_table(users, genders=pd.Index(["F", "M"]), occupations=pd.Index(["artist"]))
+    >>> profiles.x.nonzero().tolist(), profiles.occupation.tolist()  # age group 2 and gender 0 of the first user
+    ([[0, 2], [0, 7]], [-1, 0])
     """
 
     x: Tensor

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,8 @@ def distinct_values(values: pd.Series, separator: str | None = None, min_rows: i
         For example ``"|"`` in ``"Comedy|Drama"``.
     min_rows : int
     """
-    counts = Counter(value for _, value in _split(values, separator))
+    _, found = _split(values, separator)
+    counts = Counter(found)
     return pd.Index(sorted(value for value, count in counts.items() if count >= min_rows), dtype=object)
 
 
@@ -126,17 +128,20 @@ def value_edges(values: pd.Series, known: pd.Index, separator: str | None = None
     known : pandas.Index
         The nodes.
     """
-    pairs = list(_split(values, separator))
-    node = known.get_indexer(pd.Index([value for _, value in pairs], dtype=object))
-    row = np.array([row for row, _ in pairs], dtype=np.int64)
+    row, found = _split(values, separator)
+    node = known.get_indexer(pd.Index(found, dtype=object))
     return torch.from_numpy(row[node >= 0]), torch.from_numpy(node[node >= 0].astype(np.int64))
 
 
-def _split(values: pd.Series, separator: str | None) -> Iterator[tuple[int, str]]:
-    """Yield the row and the text of each value that is not empty or missing."""
-    for row, text in enumerate(values.tolist()):
-        if isinstance(text, str):
-            yield from ((row, value) for value in (text.split(separator) if separator else [text]) if value)
+def _split(values: pd.Series, separator: str | None) -> tuple[np.ndarray, list[str]]:
+    """Return the row, ``[num_values]`` int64, and the text of each value that is not empty or missing."""
+    texts = [text if isinstance(text, str) else "" for text in values.tolist()]
+    split = [text.split(separator) if separator else [text] for text in texts]
+    row = np.repeat(np.arange(len(split)), np.array([len(parts) for parts in split], dtype=np.int64))
+    found = list(chain.from_iterable(split))
+    if "" not in found:
+        return row, found
+    return row[[bool(value) for value in found]], [value for value in found if value]
 
 
 def warn_unknown_values(values: pd.Series, known: pd.Index, what: str, separator: str | None = None) -> None:

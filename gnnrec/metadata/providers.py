@@ -133,6 +133,8 @@ class Tmdb:
         Base addresses of the API and of the posters.
     language : str
         Language of the plots.
+    name : str
+        Name in the log.
 
     Examples
     --------
@@ -256,6 +258,8 @@ class Omdb:
         HTTP client; use `from_environment` to create it.
     api_url : str
         Base address of the API.
+    name : str
+        Name in the log.
 
     Examples
     --------

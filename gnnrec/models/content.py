@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gnnrec._torch import stable_topk
+from gnnrec._torch import ridge_gram, stable_topk
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown, check_square, movie_counts, padded
@@ -273,7 +273,5 @@ def _regress(x: Tensor, y: Tensor, reg: float) -> tuple[Tensor, Tensor]:
     """Return weight ``[width, dim]`` and bias ``[dim]`` of a ridge regression; the bias is not penalized."""
     x_mean, y_mean = x.mean(0), y.mean(0)
     centered = (x - x_mean).double()
-    gram = centered.T @ centered
-    gram.diagonal().add_(reg)
-    weight = torch.linalg.solve(gram, centered.T @ (y - y_mean).double()).float()
+    weight = torch.linalg.solve(ridge_gram(centered, reg), centered.T @ (y - y_mean).double()).float()
     return weight, y_mean - x_mean @ weight

@@ -6,6 +6,7 @@ returns a `Recommender` and changes nothing.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.base import Recommender
 from gnnrec.models.storage import read_run
-from gnnrec.registry import MODELS
+from gnnrec.registry import MODELS, Registry
 from gnnrec.splitting import Split
 from gnnrec.training.callbacks import Callback, CallbackList
 from gnnrec.training.loop import FitRun
@@ -43,6 +44,15 @@ class BaseEstimator(Settings, ABC):
         Whether there are epochs for callbacks to act on.
     serves_new_users : bool
         Whether the fitted model can score users without training ratings.
+
+    Examples
+    --------
+    >>> from gnnrec.models import MF
+    >>> estimator = MF(embedding_dim=8, seed=3)
+    >>> estimator.name, estimator.random_seed, estimator.with_seed(4).random_seed
+    ('mf', 3, 4)
+    >>> estimator.trains_in_epochs, estimator.serves_new_users
+    (True, False)
     """
 
     name: ClassVar[str] = ""
@@ -87,11 +97,23 @@ class BaseEstimator(Settings, ABC):
         return cls(**settings)
 
     @classmethod
+    def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
+        """Return the names in the hyperparameters of a saved run that must be registered, with their registries."""
+        return []
+
+    @classmethod
     def check_installed(cls) -> None:
-        """Raise a `ConfigError` if the package that the model needs is missing."""
-        if cls.package is not None and importlib.util.find_spec(cls.package) is None:
+        """Raise a `ConfigError` if the package that the model needs is missing or cannot be imported."""
+        if cls.package is None:
+            return
+        needed = f"the model {cls.name} needs the package {cls.package}"
+        if importlib.util.find_spec(cls.package) is None:
             how = f"pip install 'gnnrec[{cls.extra}]'" if cls.extra else f"pip install {cls.package}"
-            raise ConfigError(f"the model {cls.name} needs the package {cls.package}; install it with: {how}")
+            raise ConfigError(f"{needed}; install it with: {how}")
+        try:
+            importlib.import_module(cls.package)
+        except ImportError as error:
+            raise ConfigError(f"{needed}, which is installed but cannot be imported: {error}") from error
 
 
 class Estimator(BaseEstimator):
@@ -108,6 +130,22 @@ class Estimator(BaseEstimator):
 
             def restore(self, graph, state):
                 return MineModel(graph, self, state["weights"])
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> from gnnrec.models.popularity import PopularityModel, movie_counts
+    >>> class Rarity(Estimator):
+    ...     power: float = Field(1.0, gt=0)
+    ...
+    ...     def fit_graph(self, graph, run):
+    ...         return PopularityModel(graph, -(movie_counts(graph) ** self.power), self)
+    ...
+    ...     def restore(self, graph, state):
+    ...         return PopularityModel(graph, state["counts"], self)
+    >>> ratings = pd.DataFrame({"user_id": [1, 2, 3, 3], "movie_id": [20, 20, 20, 10]})
+    >>> gnnrec.fit(gnnrec.Dataset(ratings), Rarity(power=2)).recommend({})["movie_id"].tolist()
+    [10, 20]
     """
 
     def fit(
@@ -248,6 +286,8 @@ def get_estimator(model: str | BaseEstimator | type[BaseEstimator], **hyperparam
     """
     if isinstance(model, str):
         model = MODELS.get(model)
+    if isinstance(model, Settings) and not isinstance(model, BaseEstimator):
+        raise ConfigError(f"fit takes settings by name: fit(data, config=...), not {type(model).__name__} as the model")
     if isinstance(model, type) and issubclass(model, BaseEstimator):
         return model(**hyperparameters)
     if not isinstance(model, BaseEstimator):
@@ -274,7 +314,8 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     DataError
         The folder is not a saved run, or a file in it is damaged.
     ConfigError
-        The device cannot be used, a package is missing, or the model is not registered (load its plugin first).
+        The device cannot be used, a package is missing, or the model, its encoder, loss or metric is not registered
+        (load its plugin first).
 
     Examples
     --------
@@ -285,7 +326,9 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     'ease'
     """
     run = read_run(path)
-    cls: type[BaseEstimator] = MODELS.get(run.model)
+    cls: type[BaseEstimator] = _registered(MODELS, run.model, path)
+    for registry, name in cls.names_in(run.settings):
+        _registered(registry, name, path)
     try:
         estimator = cls.from_settings(run.settings)
     except ConfigError as error:
@@ -296,6 +339,17 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     except (RuntimeError, LookupError, ConfigError) as error:
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
     return fitted.to(device).with_records(run.records["history"], run.records["report"])
+
+
+def _registered(registry: Registry, name: str, path: str | Path) -> Any:
+    """Return the registered object that a saved run names; without it a plugin is missing, and no file is damaged."""
+    try:
+        return registry.get(name)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. The saved run {path} needs the {registry.kind} {name!r}, which is not registered; "
+            "load its plugin first, with gnnrec.load_plugins"
+        ) from None
 
 
 def check_fit_data(data: Any) -> None:

@@ -36,6 +36,8 @@ class RecGraph(Recommender):
         One entry per epoch: ``epoch, loss, <metric>, seconds``.
     report : dict
         Results recorded with it, as plain JSON values.
+    name : str
+        Registered name of the model.
 
     Examples
     --------

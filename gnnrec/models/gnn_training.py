@@ -27,7 +27,7 @@ from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, make_encoder
 from gnnrec.models.storage import write_weights
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
-from gnnrec.registry import register_model
+from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
 from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
@@ -104,9 +104,8 @@ class GNN(BaseEstimator):
             epoch=state.epoch,
             epochs_since_best=state.epochs_since_best,
         )
-        try:
-            listeners.on_fit_start(progress_state)
-            with training_bar(train.epochs, num_batches, enabled=progress) as bar:
+        with listeners.running(progress_state), training_bar(train.epochs, num_batches, enabled=progress) as bar:
+            try:
                 while state.epoch < train.epochs and progress_state.stopped_by is None:
                     started = time.perf_counter()
                     encoder.train()
@@ -141,14 +140,13 @@ class GNN(BaseEstimator):
                     progress_state.seconds, progress_state.metrics = entry["seconds"], metrics
                     progress_state.epochs_since_best = state.epochs_since_best
                     listeners.on_epoch_end(progress_state)
-        finally:
-            # Also after Ctrl-C: the best epoch so far becomes the run.
-            state.load_best()
-            whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
-            model = RecGraph(whole, config, ridge.refit(encoder), state.history)
-            if run_dir is not None:
-                model.save(run_dir, keep=[CHECKPOINT_FILE])
-            listeners.on_fit_end(progress_state)
+            finally:
+                # Also after Ctrl-C: the best epoch so far becomes the run.
+                state.load_best()
+                whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
+                model = RecGraph(whole, config, ridge.refit(encoder), state.history)
+                if run_dir is not None:
+                    model.save(run_dir, keep=[CHECKPOINT_FILE])
         return model
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
@@ -162,6 +160,17 @@ class GNN(BaseEstimator):
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """See `Estimator.from_settings`."""
         return cls(config=Config.from_mapping(dict(settings)))
+
+    @classmethod
+    def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
+        """See `BaseEstimator.names_in`: the encoder, the loss and the validation metric."""
+        places = (("model", "encoder", ENCODERS), ("train", "loss", LOSSES), ("train", "metric", METRICS))
+        found = []
+        for section, key, registry in places:
+            values = settings.get(section)
+            if isinstance(values, Mapping) and isinstance(values.get(key), str):
+                found.append((registry, values[key]))
+        return found  # anything else is for `Config` to refuse
 
 
 def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:

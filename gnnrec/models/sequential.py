@@ -296,7 +296,13 @@ class SASRec(SequenceEstimator):
 
 @register_model("sasrec-binary")
 class SASRecBinary(SASRec):
-    """`SASRec` with the binary cross entropy of the paper."""
+    """`SASRec` with the binary cross entropy of the paper.
+
+    Examples
+    --------
+    >>> SASRecBinary(embedding_dim=32).loss, SASRecBinary.name
+    ('binary', 'sasrec-binary')
+    """
 
     patience: ClassVar[int] = 20
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from gnnrec._torch import ridge_gram
 from gnnrec.nn.encoder import Encoder, GraphTensors
 from gnnrec.nn.features import NodeEncoder, NodeFeatures
 
@@ -65,13 +66,10 @@ class ContentRidge:
         weight = weight / weight.sum().clamp(min=1e-9) * node_encoder.has_id.sum()
         weighted = self.features * weight.sqrt().unsqueeze(1)
         rows, width = weighted.shape
-        device = weighted.device
         if width <= rows:
-            gram = weighted.T @ weighted + reg * torch.eye(width, device=device)
-            solution = torch.linalg.solve(gram, weighted.T)
+            solution = torch.linalg.solve(ridge_gram(weighted, reg), weighted.T)
         else:  # the dual solution, with the smaller matrix
-            gram = weighted @ weighted.T + reg * torch.eye(rows, device=device)
-            solution = torch.linalg.solve(gram, weighted).T
+            solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
 
     @torch.no_grad()

@@ -18,7 +18,14 @@ from gnnrec.registry import register_encoder
 
 
 class GraphSAGEConfig(ModelConfig):
-    """Settings of `GraphSAGE`."""
+    """Settings of `GraphSAGE`.
+
+    Examples
+    --------
+    >>> from gnnrec import Config
+    >>> Config(model=GraphSAGEConfig(aggregation="max")).model.encoder
+    'graphsage'
+    """
 
     encoder: str = "graphsage"
     """Registered name of the encoder."""

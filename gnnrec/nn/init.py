@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
+from gnnrec._torch import ridge_gram
 from gnnrec.graph import transition_counts
 from gnnrec.nn.encoder import Encoder, GraphTensors
 from gnnrec.sparse import Adjacency, symmetric_norm
@@ -141,7 +142,7 @@ def init_from_transitions(
     # Weighted ridge regression of the log popularity on the targets.
     known = target[rated] * graph.movie_degree[rated].sqrt().unsqueeze(1)
     wanted = (popularity - popularity[rated].mean())[rated] * graph.movie_degree[rated].sqrt()
-    gram = known.T @ known + graph.movie_degree.mean() * torch.eye(embedding_dim, device=known.device)
+    gram = ridge_gram(known, graph.movie_degree.mean())
     encoder.profile.linear.bias.copy_(torch.linalg.solve(gram, known.T @ wanted))
 
 

@@ -18,7 +18,14 @@ from gnnrec.sparse import Adjacency, symmetric_norm
 
 
 class LightGCNConfig(ModelConfig):
-    """Settings of `LightGCN`."""
+    """Settings of `LightGCN`.
+
+    Examples
+    --------
+    >>> from gnnrec import Config
+    >>> Config(model=LightGCNConfig(user_degree_smoothing=5)).model.encoder
+    'lightgcn'
+    """
 
     user_degree_smoothing: float = Field(10.0, ge=0)
     """Pseudo-count added to every user's degree; users with few ratings then rely more on their profile."""

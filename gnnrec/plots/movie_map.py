@@ -178,7 +178,14 @@ def movie_map(
 
     Examples
     --------
-    >>> movie_map(graph, "map.png")  # doctest: +SKIP
+    >>> import tempfile
+    >>> from gnnrec import load_dataset
+    >>> from gnnrec.models import EASE
+    >>> model = EASE().fit(load_dataset("sample", num_users=60, num_movies=40))
+    >>> path = Path(tempfile.mkdtemp()) / "map.png"
+    >>> shown = movie_map(model, path, num_titles=3)
+    >>> path.stat().st_size > 10_000, len(shown) <= 3
+    (True, True)
     """
     for name, number in (("num_movies", num_movies), ("num_titles", num_titles)):
         if number < 0:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnnrec._torch import ridge_gram
 from gnnrec.sparse import Adjacency
 
 BLOCK_SIZE = 4096
@@ -291,7 +292,7 @@ class GibbsSampler:
 def _normal_wishart(features: Tensor, factors: Tensor, reg: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return gram, mean and scatter of the normal-Wishart posterior, in float64."""
     f, v = features.double(), factors.double()
-    gram = f.T @ f + reg * torch.eye(f.size(1), dtype=f.dtype)
+    gram = ridge_gram(f, reg)
     mean = torch.linalg.solve(gram, f.T @ v)
     scatter = v.T @ v - mean.T @ gram @ mean
     dim = v.size(1)

@@ -26,6 +26,13 @@ class RatingEstimator(Settings, ABC):
         Name in reports.
     trains_in_epochs : bool
         Whether there are epochs for callbacks to act on.
+
+    Examples
+    --------
+    >>> from gnnrec.ratings import Biases
+    >>> estimator = Biases(movie_reg=5)
+    >>> isinstance(estimator, RatingEstimator), estimator.name, estimator.fit(dataset).graph.num_users
+    (True, 'biases', 60)
     """
 
     name: ClassVar[str] = ""

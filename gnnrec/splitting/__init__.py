@@ -1,12 +1,14 @@
 """Training, validation and test sets: `Split`, splitters, and named evaluation protocols."""
 
-from gnnrec.splitting.protocols import Protocol, get_protocol, split
-from gnnrec.splitting.split import Split
-from gnnrec.splitting.splitters import (
+from gnnrec.splitting.cold_splits import (
     cold_both_split,
     cold_movies_by_time_split,
     cold_movies_split,
     cold_users_split,
+)
+from gnnrec.splitting.protocols import Protocol, get_protocol, split
+from gnnrec.splitting.split import Split
+from gnnrec.splitting.splitters import (
     global_time_split,
     leave_one_out,
     random_ratings_split,

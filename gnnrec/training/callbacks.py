@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ class FitState:
         Epochs since the validation metric last improved; 0 after an improvement.
     stopped_by : str or None
         Reason given to `stop`.
+
+    Examples
+    --------
+    >>> state = FitState(epoch=3, loss=0.5, seconds=2.0, metrics={"ndcg@20": 0.27})
+    >>> state.figures
+    {'epoch': 3, 'loss': 0.5, 'seconds': 2.0, 'ndcg@20': 0.27}
+    >>> state.stop("good enough")
+    >>> state.stopped_by
+    'good enough'
     """
 
     model: str = ""
@@ -89,7 +99,7 @@ class Callback:
         """Run after each epoch and its validation."""
 
     def on_fit_end(self, state: FitState) -> None:
-        """Run after the last epoch, also after an exception."""
+        """Run after the last epoch, also after an exception, and if `on_fit_start` failed."""
 
 
 class EarlyStopping(Callback):
@@ -158,6 +168,10 @@ class TensorBoardLogger(Callback):
     ----------
     log_dir : str or Path
         Folder for the event files.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[TensorBoardLogger("runs/tb")])  # doctest: +SKIP
     """
 
     def __init__(self, log_dir: str | Path) -> None:
@@ -189,6 +203,10 @@ class MLflowLogger(Callback):
         Name of the experiment; MLflow's default if not given.
     run_name : str, optional
         Name of the run.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[MLflowLogger("movies")])  # doctest: +SKIP
     """
 
     def __init__(self, experiment: str | None = None, run_name: str | None = None) -> None:
@@ -224,6 +242,10 @@ class WandbLogger(Callback):
         Name of the project.
     **options
         Further arguments of ``wandb.init``.
+
+    Examples
+    --------
+    >>> gnnrec.fit(split, callbacks=[WandbLogger("movies", mode="offline")])  # doctest: +SKIP
     """
 
     def __init__(self, project: str = "gnnrec", **options: Any) -> None:
@@ -259,6 +281,14 @@ class CallbackList(Callback):
     ------
     ConfigError
         One of them is not a `Callback`.
+
+    Examples
+    --------
+    >>> callbacks = CallbackList([TimeLimit(60)], patience=5)
+    >>> [type(callback).__name__ for callback in callbacks.callbacks]
+    ['TimeLimit', 'EarlyStopping']
+    >>> with callbacks.running(FitState()):  # starts and ends them
+    ...     pass
     """
 
     def __init__(self, callbacks: Iterable[Callback] = (), patience: int | None = None) -> None:
@@ -269,10 +299,21 @@ class CallbackList(Callback):
             )
         if patience is not None and not any(isinstance(callback, EarlyStopping) for callback in self.callbacks):
             self.callbacks.append(EarlyStopping(patience))
+        self._started: list[Callback] = []
+
+    @contextmanager
+    def running(self, state: FitState) -> Iterator[None]:
+        """Start all callbacks; end those that were started when the block ends, also after an exception."""
+        try:
+            self.on_fit_start(state)
+            yield
+        finally:
+            self.on_fit_end(state)
 
     def on_fit_start(self, state: FitState) -> None:
-        """Call all callbacks."""
+        """Call the callbacks until one fails."""
         for callback in self.callbacks:
+            self._started.append(callback)  # before the call: one that fails may have opened something
             callback.on_fit_start(state)
 
     def on_epoch_end(self, state: FitState) -> None:
@@ -281,9 +322,10 @@ class CallbackList(Callback):
             callback.on_epoch_end(state)
 
     def on_fit_end(self, state: FitState) -> None:
-        """Call all callbacks, also after an exception in one of them; then raise the first exception."""
+        """Call all callbacks that were started, also after an exception in one; then raise the first exception."""
         errors = []
-        for callback in self.callbacks:
+        started, self._started = self._started, []
+        for callback in started:
             try:
                 callback.on_fit_end(state)
             except Exception as error:

@@ -35,6 +35,23 @@ class TrainingState:
         Metrics of each epoch.
     epochs_since_best : int
         Epochs since the validation metric last improved.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> def new_state():
+    ...     network = torch.nn.Linear(2, 1)
+    ...     return TrainingState(network, torch.optim.AdamW(network.parameters()), torch.Generator())
+    >>> state = new_state()
+    >>> for score in (0.1, 0.3, 0.2):
+    ...     state.record({"epoch": state.epoch + 1}, score)
+    >>> state.epoch, state.best_score, state.epochs_since_best
+    (3, 0.3, 1)
+    >>> folder, resumed = tempfile.mkdtemp(), new_state()
+    >>> state.write(folder, "config and data")
+    >>> resumed.read(folder, "config and data")
+    >>> resumed.epoch, resumed.best_score
+    (3, 0.3)
     """
 
     def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:

@@ -27,7 +27,29 @@ MAX_TRUNCATED_LENGTH = 15.0
 
 
 def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
-    """Return the batches of one epoch: user nodes, or for ``next_item`` the ratings that follow the cutoffs."""
+    """Return the batches of one epoch: user nodes, or for ``next_item`` the ratings that follow the cutoffs.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph of the training ratings.
+    train : TrainConfig
+    generator : torch.Generator
+
+    Returns
+    -------
+    list of Tensor
+        ``[n]`` int64 each.
+
+    Examples
+    --------
+    >>> parts = sample_batches(graph, TrainConfig(batch_size=25), torch.Generator().manual_seed(0))
+    >>> [len(users) for users in parts]
+    [25, 25, 10]
+    >>> next_item = TrainConfig(batch_size=25, objective="next_item", cutoffs_per_user=2)
+    >>> [len(cutoffs) for cutoffs in sample_batches(graph, next_item, torch.Generator().manual_seed(0))]
+    [25, 25, 25, 25, 20]
+    """
     counts = torch.bincount(graph.users.user_index, minlength=graph.num_users)
     active = torch.nonzero(counts).squeeze(1)
     if train.objective == "next_item":
@@ -41,7 +63,41 @@ def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> li
 def batch_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, batch: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Return the loss of a batch from `sample_batches`."""
+    """Return the loss of a batch from `sample_batches`.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Prepared.
+    graph : Graph
+        Graph of the training ratings.
+    tensors : GraphTensors
+        Its tensors, on the device of the encoder.
+    batch : Tensor
+        ``[n]`` int64, from `sample_batches`.
+    train : TrainConfig
+    generator : torch.Generator
+        Source of all random numbers.
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.models.gnn import make_encoder
+    >>> config = Config().override(["model.embedding_dim=8"])
+    >>> encoder, tensors = make_encoder(config, graph), GraphTensors.from_graph(graph)
+    >>> encoder.prepare(tensors)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> batch = sample_batches(graph, config.train, generator)[0]
+    >>> loss = batch_loss(encoder, graph, tensors, batch, config.train, generator)
+    >>> loss.backward()
+    >>> loss.item() > 0
+    True
+    """
     objective = next_item_loss if train.objective == "next_item" else masked_edge_loss
     if encoder.temporal is None:
         return objective(encoder, graph, tensors, batch, train, generator)
@@ -55,7 +111,22 @@ def batch_loss(
 def masked_edge_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, users: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Return the loss of predicting a random subset of the ratings of users ``[n]``."""
+    """Return the loss of predicting a random subset of the ratings of `users`, ``[n]`` nodes.
+
+    The other parameters are those of `batch_loss`.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.models.gnn import make_encoder
+    >>> config = Config().override(["model.embedding_dim=8"])
+    >>> encoder, tensors = make_encoder(config, graph), GraphTensors.from_graph(graph)
+    >>> encoder.prepare(tensors)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> users = torch.tensor([0, 1, 2])
+    >>> masked_edge_loss(encoder, graph, tensors, users, config.train, generator).item() > 0
+    True
+    """
     edge_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
     edges = graph.user_edges(users)
     batch, has_history = _drop_profiles_and_histories(graph.user_batch(users), train, generator)
@@ -68,7 +139,22 @@ def masked_edge_loss(
 def next_item_loss(
     encoder: Encoder, graph: Graph, tensors: GraphTensors, cutoffs: Tensor, train: TrainConfig, generator: Generator
 ) -> Tensor:
-    """Return the loss of predicting the ratings `cutoffs` ``[n]``, and those within the horizon, from earlier ones."""
+    """Return the loss of predicting the ratings `cutoffs`, ``[n]`` edges, and the horizon after them from earlier ones.
+
+    The other parameters are those of `batch_loss`.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.models.gnn import make_encoder
+    >>> config = Config().override(["model.embedding_dim=8", "train.objective=next_item"])
+    >>> encoder, tensors = make_encoder(config, graph), GraphTensors.from_graph(graph)
+    >>> encoder.prepare(tensors)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> cutoffs = graph.user_ptr[1:4] - 1  # the last rating of each of the first three users
+    >>> next_item_loss(encoder, graph, tensors, cutoffs, config.train, generator).item() > 0
+    True
+    """
     users = graph.users.user_index[cutoffs]
     batch, has_history = _drop_profiles_and_histories(graph.user_batch(users, until=cutoffs), train, generator)
     mask = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]

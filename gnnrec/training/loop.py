@@ -119,54 +119,80 @@ class FitRun:
         state = FitState(model=self.model, settings=self.settings, num_epochs=epochs)
         best: Model | None = None
         best_score = -math.inf
-        callbacks.on_fit_start(state)
-        try:
-            with training_bar(epochs, 1, enabled=self.progress) as bar:
-                while state.epoch < epochs and state.stopped_by is None:
-                    started = time.perf_counter()
-                    state.loss = run_epoch()
-                    state.epoch += 1
-                    state.seconds = time.perf_counter() - started
-                    if not math.isfinite(state.loss):
-                        raise FloatingPointError(
-                            f"the loss is {state.loss} in epoch {state.epoch}; lower the learning rate"
-                        )
-                    if self.validate is not None:
-                        model = snapshot()
-                        score = self.validate(model)
-                        state.metrics = {self.metric: score}
-                        state.epochs_since_best += 1
-                        if score > best_score:
-                            best, best_score, state.epochs_since_best = model, score, 0
-                    self.history.append(state.figures)
-                    bar.epoch(state.figures)
-                    callbacks.on_epoch_end(state)
-        finally:
-            callbacks.on_fit_end(state)
+        with callbacks.running(state), training_bar(epochs, 1, enabled=self.progress) as bar:
+            while state.epoch < epochs and state.stopped_by is None:
+                started = time.perf_counter()
+                state.loss = run_epoch()
+                state.epoch += 1
+                state.seconds = time.perf_counter() - started
+                if not math.isfinite(state.loss):
+                    raise FloatingPointError(
+                        f"the loss is {state.loss} in epoch {state.epoch}; lower the learning rate"
+                    )
+                if self.validate is not None:
+                    model = snapshot()
+                    score = self.validate(model)
+                    state.metrics = {self.metric: score}
+                    state.epochs_since_best += 1
+                    if score > best_score:
+                        best, best_score, state.epochs_since_best = model, score, 0
+                self.history.append(state.figures)
+                bar.epoch(state.figures)
+                callbacks.on_epoch_end(state)
         return snapshot() if best is None else best
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator."""
+    """Seed PyTorch inside the block, restore the global random state afterwards; yield a seeded generator.
+
+    Examples
+    --------
+    >>> with seeded(7) as generator:
+    ...     first = torch.rand(2), torch.rand(2, generator=generator)
+    >>> with seeded(7) as generator:
+    ...     second = torch.rand(2), torch.rand(2, generator=generator)
+    >>> all(torch.equal(*both) for both in zip(first, second))
+    True
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
 
 
 def frozen(network: Network) -> Network:
-    """Return a copy in evaluation mode that further training does not change."""
+    """Return a copy in evaluation mode that further training does not change.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> copied = frozen(layer)
+    >>> copied.training, copied.weight.requires_grad, layer.weight.requires_grad
+    (False, False, True)
+    """
     return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 def batches(size: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Return a random permutation of ``range(size)`` in batches."""
+    """Return a random permutation of ``range(size)`` in batches.
+
+    Examples
+    --------
+    >>> [len(part) for part in batches(10, 4, torch.Generator().manual_seed(0))]
+    [4, 4, 2]
+    """
     shuffled: tuple[Tensor, ...] = torch.randperm(size, generator=generator).split(batch_size)
     return shuffled
 
 
 def trained_users(graph: Graph) -> Tensor:
-    """Return which users have a training rating, ``[num_users]`` bool."""
+    """Return which users have a training rating, ``[num_users]`` bool.
+
+    Examples
+    --------
+    >>> trained_users(graph).all().item()
+    True
+    """
     return torch.bincount(graph.users.user_index, minlength=graph.num_users) > 0
 
 
@@ -180,6 +206,14 @@ class NegativeSampler:
     ----------
     graph : Graph
         Graph of the training ratings.
+
+    Examples
+    --------
+    >>> users, movies = graph.users.user_index, graph.users.movie_index
+    >>> negatives = NegativeSampler(graph).sample(users, torch.Generator().manual_seed(0))
+    >>> observed = set(zip(users.tolist(), movies.tolist()))
+    >>> any(pair in observed for pair in zip(users.tolist(), negatives.tolist()))
+    False
     """
 
     def __init__(self, graph: Graph) -> None:

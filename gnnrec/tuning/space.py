@@ -49,7 +49,7 @@ class Objective:
         """Parse ``metric@k`` or ``seconds``."""
         if text == "seconds":
             return cls("seconds")
-        if (match := re.fullmatch(r"(\w+)@([1-9]\d*)", text)) and match[1] in METRICS:
+        if (match := re.fullmatch(r"(.+)@([1-9]\d*)", text)) and match[1] in METRICS:
             return cls(match[1], int(match[2]))
         raise ConfigError(
             f"unknown objective {text!r}; use seconds or metric@k, such as ndcg@20, with one of "

@@ -210,13 +210,13 @@ class PerTrialTPE(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ) -> Any:
-        """Sample one parameter on its own."""
+        """Sample one parameter on its own; see `optuna.samplers.BaseSampler`."""
         return self._sampler(trial).sample_independent(study, trial, name, distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Pass a finished trial on to TPE."""
+        """Pass a finished trial on to TPE; see `optuna.samplers.BaseSampler`."""
         self._sampler(trial).after_trial(study, trial, state, values)
 
     def _sampler(self, trial: FrozenTrial) -> TPESampler:

@@ -1,4 +1,4 @@
-"""The leaderboard is what its files say, and its files are of one protocol per table."""
+"""The leaderboard page agrees with the results files, and each of its tables has one protocol."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ import pytest
 from typer.main import get_command
 
 from gnnrec import Config
-from gnnrec.benchmarking import MODELS, BenchmarkReport
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.cli import app
 from gnnrec.errors import DataError, GnnrecError
-from gnnrec.splitting import PROTOCOLS
+from gnnrec.registry import MODELS
+from gnnrec.splitting import get_protocol
 
 HOME = Path(__file__).resolve().parents[2]
+RESULTS = HOME / "benchmarks" / "results"
 HITS = ("hit_rate", "ndcg")
 
 
 @pytest.fixture(scope="module")
 def made() -> Any:
     """Import the script."""
-    spec = importlib.util.spec_from_file_location("make_leaderboard", HOME / "docs" / "make_leaderboard.py")
+    spec = importlib.util.spec_from_file_location(
+        "make_leaderboard", HOME / "docs" / "_scripts" / "make_leaderboard.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -38,7 +42,7 @@ def made() -> Any:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Return a folder with published numbers only."""
-    shutil.copy(HOME / "docs" / "results" / "published.yaml", tmp_path)
+    shutil.copy(RESULTS / "published.yaml", tmp_path)
     return tmp_path
 
 
@@ -72,27 +76,26 @@ def section(page: str, title: str) -> str:
     return found
 
 
-def test_the_page_is_the_one_that_is_made(made: Any) -> None:
-    kept = (HOME / "docs" / "leaderboard.md").read_text(encoding="utf-8")
-    assert kept == made.page(HOME / "docs" / "results"), "run: make leaderboard-page"
+def test_the_page_is_current(made: Any) -> None:
+    assert made.PAGE.read_text(encoding="utf-8") == made.page(RESULTS), "run: make leaderboard-page"
 
 
-def test_only_known_files_are_kept(made: Any) -> None:
+def test_every_results_file_has_a_command(made: Any) -> None:
     known = {"published.yaml", *made.TIME, *(file for one in made.SECTIONS.values() for file in one.commands)}
     known |= {*importlib.import_module("make_cold_start").COMMANDS, "study-ml1m"}  # beside it, so it is on the path
-    assert {path.name for path in (HOME / "docs" / "results").iterdir()} <= known
+    assert {path.name for path in RESULTS.iterdir()} <= known
 
 
 def test_a_section(made: Any, results: Path) -> None:
     report({"gnn (a)": (0.02, 0.04), "ease": (0.035,)}).write(results / "next-item.json")
-    slow = {"left_out": {"als": "needs implicit"}, "limit_seconds": 60.0, "threads": 1}
-    report({"sasrec": (0.01,)}, **slow).write(results / "next-movie-peers.json")
-    text = section(made.page(results), "Next movie")
+    slow = {"skipped": {"als": "needs implicit"}, "time_limit": 60.0, "threads": 1}
+    report({"sasrec": (0.01,)}, **slow).write(results / "next-item-peers.json")
+    text = section(made.page(results), "Next item")
     assert "```text\ncafe0001 = ml-1m, leave last out\ntrain 3 rows\nhistory train\n```" in text
     assert text.count("```console\ngnnrec benchmark --protocol next-item\n```") == 2
     assert "\n2 threads, torch 9.9.\n" in text
-    assert "\n1 thread, torch 9.9; peers started no epoch after 60 s.\n" in text
-    assert "**Left out: als.** needs implicit" in text
+    assert "\n1 thread, torch 9.9; no model started an epoch after 60 s.\n" in text
+    assert "**Skipped: als.** needs implicit" in text
     assert "Not measured yet" not in text
     assert (
         "| model | HR@10 | NDCG@10 | fit s |\n| --- | --- | --- | --- |\n"
@@ -105,7 +108,7 @@ def test_a_section(made: Any, results: Path) -> None:
     assert row.endswith("facebookresearch/generative-recommenders | read in the source |")
 
 
-def test_what_is_not_there_yet_is_said(made: Any, results: Path) -> None:
+def test_missing_results_are_named(made: Any, results: Path) -> None:
     page = made.page(results)
     for one in made.SECTIONS.values():
         for command in one.commands.values():
@@ -118,7 +121,7 @@ def test_lower_is_better(made: Any, results: Path) -> None:
     found = report({"biases": (0.9,), "gnnrec": (0.8,)}, ("mae", "rmse"))
     rows = [{**row, "k": None} for row in found.results]
     replace(found, results=rows).write(results / "rating.json")
-    text = section(made.page(results), "Predicted ratings")
+    text = section(made.page(results), "Rating prediction")
     assert "| model | RMSE | MAE | fit s |" in text
     assert text.index("| gnnrec | **0.8000** | **8.0000** |") < text.index("| biases | 0.9000 | 9.0000 |")
 
@@ -127,35 +130,35 @@ def test_mixed_protocols_are_refused(made: Any, results: Path) -> None:
     first, other = report({"gnn": (0.1,)}), report({"mf": (0.2,)})
     first.write(results / "next-item.json")
     rows = [{**row, "fingerprint": "beef0002", "protocol": "beef0002 = ml-1m, other"} for row in other.results]
-    replace(other, results=rows).write(results / "next-movie-peers.json")
-    with pytest.raises(GnnrecError, match=r"Next movie: results of different protocols.*cafe0001 = .*beef0002 = ml-1m"):
+    replace(other, results=rows).write(results / "next-item-peers.json")
+    with pytest.raises(GnnrecError, match=r"Next item: one table cannot mix protocols: cafe0001 = .*beef0002 = ml-1m"):
         made.page(results)
     # Two sections may differ, of course.
-    (results / "next-movie-peers.json").rename(results / "next-item-99.json")
-    assert "beef0002 = ml-1m, other" in section(made.page(results), "Next movie among 99")
+    (results / "next-item-peers.json").rename(results / "next-item-99.json")
+    assert "beef0002 = ml-1m, other" in section(made.page(results), "Next item among 99 sampled negatives")
 
 
 @pytest.mark.parametrize(
     ("models", "metrics", "message"),
     [
-        ({"gnn": (0.2,)}, HITS, "Next movie: gnn is in more than one file of results"),
-        ({"mf": (0.2,)}, ("recall", "ndcg"), "Next movie: not measured: mf hit_rate@10"),
+        ({"gnn": (0.2,)}, HITS, "Next item: gnn is in more than one file of results"),
+        ({"mf": (0.2,)}, ("recall", "ndcg"), "Next item: not measured: mf hit_rate@10"),
     ],
 )
-def test_other_mistakes(models: Any, metrics: Any, message: str, made: Any, results: Path) -> None:
+def test_reports_that_do_not_fit(models: Any, metrics: Any, message: str, made: Any, results: Path) -> None:
     report({"gnn": (0.1,)}).write(results / "next-item.json")
-    report(models, metrics).write(results / "next-movie-peers.json")
+    report(models, metrics).write(results / "next-item-peers.json")
     with pytest.raises(GnnrecError, match=message):
         made.page(results)
 
 
-def test_what_is_no_result(made: Any, results: Path) -> None:
+def test_not_a_result(made: Any, results: Path) -> None:
     (results / "m1.json").write_text("[]")
-    with pytest.raises(DataError, match=r"m1\.json: this is no report of a benchmark"):
+    with pytest.raises(DataError, match=r"m1\.json: not a benchmark report"):
         made.page(results)
     (results / "m1.json").unlink()
     (results / "published.yaml").write_text("m2: []\n")
-    with pytest.raises(GnnrecError, match=r"published\.yaml has numbers for m2, which is no section"):
+    with pytest.raises(GnnrecError, match=r"published\.yaml names an unknown section: m2"):
         made.page(results)
 
 
@@ -164,7 +167,7 @@ def test_what_is_no_result(made: Any, results: Path) -> None:
     [
         (12.34, False, "LightGCN takes **12.3 times** as long as gnnrec."),
         (12.34, True, "LightGCN takes **at least 12.3 times** as long as gnnrec."),
-        (None, False, "gnnrec did not reach the target, so there is no ratio."),
+        (None, False, "gnnrec did not reach the target."),
     ],
 )
 def test_time_to_quality(ratio: float | None, bound: bool, line: str, made: Any, results: Path) -> None:
@@ -172,19 +175,19 @@ def test_time_to_quality(ratio: float | None, bound: bool, line: str, made: Any,
         {"model": "gnnrec", "seconds": 5.25, "best": 0.25, "trained_seconds": 20.4, "epochs": 9},
         {"model": "LightGCN, batch 64", "seconds": None, "best": 0.2, "trained_seconds": 60.0, "epochs": 3},
     ]
-    facts = {"command": "python examples/x.py", "protocol": "cafe = a; b", "target": 0.24, "limit_seconds": 60.0}
+    facts = {"command": "python benchmarks/x.py", "protocol": "cafe = a; b", "target": 0.24, "time_limit": 60.0}
     facts |= {"threads": 2, "packages": {"torch": "9.9"}, "runs": runs, "ratio": ratio, "ratio_is_a_bound": bound}
     (results / "time.json").write_text(json.dumps(facts))
     text = section(made.page(results), "Time to quality")
     assert "```text\ncafe = a\nb\n```" in text
-    assert "```console\npython examples/x.py\n```\n\n2 threads, torch 9.9; LightGCN was stopped after 60 s." in text
-    assert "| model | s until 0.24 | best | epochs | s in all |" in text
+    assert "```console\npython benchmarks/x.py\n```\n\n2 threads, torch 9.9; LightGCN was stopped after 60 s." in text
+    assert "| model | s to 0.24 | best | epochs | s total |" in text
     assert "| gnnrec | 5.2 | 0.2500 | 9 | 20 |\n| LightGCN, batch 64 | not reached | 0.2000 | 3 | 60 |" in text
     assert text.endswith(f"{line}\n")
 
 
-def test_published_numbers_say_all_that_is_asked(made: Any) -> None:
-    found = made.yaml.safe_load((HOME / "docs" / "results" / "published.yaml").read_text(encoding="utf-8"))
+def test_published_numbers_are_complete(made: Any) -> None:
+    found = made.yaml.safe_load((RESULTS / "published.yaml").read_text(encoding="utf-8"))
     for name, entries in found.items():
         for entry in entries:
             numbers = entry.keys() - {"model", "same", "why", "source", "checked"}
@@ -208,28 +211,29 @@ def test_commands_can_be_run(made: Any) -> None:
         options = dict(zip(rest[::2], rest[1::2], strict=True))
         assert (program, first) == ("gnnrec", "benchmark")
         assert options.keys() <= known
-        assert set(options.get("--models", "gnn").split(",")) <= set(MODELS)
-        assert options.get("--protocol", "random") in PROTOCOLS
+        assert set(options.get("--models", "gnn").split(",")) <= set(MODELS.names())
+        get_protocol(options.get("--protocol", "random"))
         for one, value in zip(rest[::2], rest[1::2], strict=True):
             if one == "--config":
                 Config.from_yaml(HOME / value)
 
 
 def test_commands_are_run_with_this_python(made: Any, tmp_path: Path) -> None:
-    words = made.words("gnnrec benchmark --split Movielens1M_m1 --seeds 3", tmp_path / "m1", tmp_path / "x.json")
+    words = made.argv("gnnrec benchmark --split Movielens1M_m1 --seeds 3", tmp_path / "m1", tmp_path / "x.json")
     assert words == [
         sys.executable, "-m", "gnnrec.cli", "benchmark", "--split", str(tmp_path / "m1"), "--seeds", "3",
-        "--json", str(tmp_path / "x.json"),
+        "--out", str(tmp_path / "x.json"),
     ]  # fmt: skip
-    assert made.words("python examples/x.py", tmp_path, tmp_path)[:2] == [sys.executable, "examples/x.py"]
+    assert made.argv("python benchmarks/x.py", tmp_path, tmp_path) == [
+        sys.executable, "benchmarks/x.py", "--json", str(tmp_path),
+    ]  # fmt: skip
 
 
 def test_run(made: Any, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Results are made by their commands, those that are there are kept if asked for, and failures are named."""
-    (results / "docs").mkdir()
+    """Commands write results, ``--keep`` skips existing ones, and failures are named."""
     monkeypatch.setattr(made, "RESULTS", results)
-    monkeypatch.setattr(made, "HERE", results / "docs")
-    monkeypatch.setattr(made, "words", lambda command, folder, out: command_of(out))
+    monkeypatch.setattr(made, "PAGE", results / "leaderboard.md")
+    monkeypatch.setattr(made, "argv", lambda command, folder, out: command_of(out))
 
     def command_of(out: Path) -> list[str]:
         fails = "raise SystemExit(1)" if out.name == "recbole-peers.json" else f"open({str(out)!r}, 'w').write(text)"
@@ -238,9 +242,9 @@ def test_run(made: Any, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
     report({"gnn": (0.1,)}, ("recall", "ndcg")).write(results / "made.json")
     monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbole"])
-    with pytest.raises(SystemExit, match=r"error: these were not made: recbole-peers\.json"):
+    with pytest.raises(SystemExit, match=r"error: measuring failed: recbole-peers\.json"):
         made.main()
-    written = (results / "docs" / "leaderboard.md").read_text()
+    written = (results / "leaderboard.md").read_text()
     assert "| gnn | **1.0000** | **0.1000** |" in section(written, "RecBole's protocol")
     assert capsys.readouterr().out.startswith("recbole.json: gnnrec benchmark --dataset ml-1m --protocol recbole")
     monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbole", "--keep"])
@@ -248,5 +252,5 @@ def test_run(made: Any, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         made.main()
     assert capsys.readouterr().out.startswith("recbole-peers.json: ")
     monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbowl"])
-    with pytest.raises(SystemExit, match="error: there is no section recbowl; there are m1, recbole, "):
+    with pytest.raises(SystemExit, match="error: unknown section recbowl; choose from m1, recbole, "):
         made.main()

@@ -23,7 +23,8 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "protocol": (lambda run, d, s: ("train", "--protocol", "fair"), "unknown protocol 'fair'; choose one of random"),
     "protocol typo": (lambda run, d, s: ("train", "--protocol", "recbol"), "did you mean 'recbole'?"),
     "protocol option": (
-        lambda run, d, s: ("train", "--protocol", "random:fold=1"), "the random protocol has no option 'fold'",
+        lambda run, d, s: ("train", "--protocol", "random:fold=1"),
+        "unknown protocol option 'fold'; options with the random splitter are fractions, seed, min_rating, k_core",
     ),
     "protocol value": (
         lambda run, d, s: ("benchmark", "--dataset", d, "--protocol", "random:history=test", "--models", "ease"),
@@ -40,7 +41,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     ),
     "split seed": (lambda run, d, s: ("evaluate", run, "--split", f"{s}:seed=1"), "seed is for sampled negatives"),
     "dataset option": (lambda run, d, s: ("train", "--dataset", "sample:users=5"), "unknown option users"),
-    "nothing left": (lambda run, d, s: ("train", "--dataset", "sample:k_core=999"), "is left after 999-core"),
+    "nothing left": (lambda run, d, s: ("train", "--dataset", "sample:k_core=999"), "are left after 999-core"),
     "no negatives": (
         lambda run, d, s: ("evaluate", run, "--split", f"{s}:negatives=nowhere.csv"), "nowhere.csv",
     ),
@@ -57,10 +58,6 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "metric": (lambda run, d, s: ("benchmark", "--metric", "ndgc"), "unknown metric 'ndgc'; did you mean 'ndcg'?"),
     "out format": (
         lambda run, d, s: ("evaluate", run, "--out", "x.txt"), "cannot write x.txt: the file must end in .json, .csv",
-    ),
-    "already trained on": (
-        lambda run, d, s: ("evaluate", run, "--dataset", d, "--protocol", "temporal"),
-        "in the history or the mask already",
     ),
     "no run": (lambda run, d, s: ("evaluate", "nowhere"), "nowhere is not a saved run: it has no run.json"),
     "no split": (lambda run, d, s: ("evaluate", run, "--split", "nowhere"), "nowhere is not a folder"),
@@ -79,17 +76,17 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "title": (
         lambda run, d, s: ("recommend", run, "--rating", "Heat [directors cut] (1995)"), f"did you mean {BRACKETS!r}",
     ),
-    "title like markup": (lambda run, d, s: ("recommend", run, "--rating", "[red]zz[/red]"), "'[red]zz[/red]' is not"),
+    "title like markup": (lambda run, d, s: ("recommend", run, "--rating", "[red]zz[/red]"), "unknown movie '[red]zz[/red]'"),
     "k of predict": (lambda run, d, s: ("predict", run, "-k", "0"), "k must be an integer of at least 1, not 0"),
     "user of predict": (lambda run, d, s: ("predict", run, "--user", "999"), "user 999 is not in the graph"),
-    "movie of predict": (lambda run, d, s: ("predict", run, "--movie", "No Such Film"), "'No Such Film' is not known"),
+    "movie of predict": (lambda run, d, s: ("predict", run, "--movie", "No Such Film"), "unknown movie 'No Such Film'"),
     "run of predict": (lambda run, d, s: ("predict", "nowhere"), "nowhere is not a saved run: it has no run.json"),
     "similar to nothing": (lambda run, d, s: ("similar", run), "name a movie of the run, or describe a new one"),
     "map": (lambda run, d, s: ("map", run, "--out", "map.svg"), "the map is a PNG; call it map.png, not map.svg"),
     "tune": (lambda run, d, s: ("tune",), "--config is missing: a YAML file with a search space"),
     "no plots": (lambda run, d, s: ("features", "--dataset", s.parent / "plain.csv"), "has no plots; give --posters"),
     "plugin": (lambda run, d, s: ("train", "--plugin", "nowhere"), "the plugin 'nowhere' cannot be imported"),
-    "plugin file": (lambda run, d, s: ("train", "--plugin", "no.py"), "there is no file no.py"),
+    "plugin file": (lambda run, d, s: ("train", "--plugin", "no.py"), "the plugin 'no.py' cannot be imported: ImportError: there is no"),
 }  # fmt: skip
 
 
@@ -104,6 +101,10 @@ def test_mistakes(name: str, run: Path, dataset: Path, split_folder: Path) -> No
 
 
 AFTER_READING: dict[str, tuple[Arguments, str]] = {
+    "already trained on": (
+        lambda run, d, s: ("evaluate", run, "--dataset", d, "--protocol", "temporal"),
+        "is also in the history or the mask; such movies are never recommended",
+    ),
     "negatives": (
         lambda run, d, s: ("benchmark", "--dataset", d, "--protocol", "random:negatives=40", "--models", "ease"),
         "negatives",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 
 from gnnrec.cli.fetch import fetch
 from gnnrec.datasets import load_dataset
+from tests.helpers.cli import cells
 from tests.helpers.http_server import Reply, Server
 from tests.helpers.movie_service import four_movies, running_movie_service
 
@@ -43,8 +43,7 @@ def run(server: Server, *options: str) -> Any:
 def test_command(server: Server, folder: Path) -> None:
     result = run(server, "--dataset", "four")
     assert result.exit_code == 0, result.output
-    shown = dict(re.findall(r"│ (.+?) +│ +(\d+) +│", result.stdout))
-    assert list(shown.values()) == ["4", "4", "2", "2", "1", "1", "1", "0"]
+    assert [row[1] for row in cells(result.stdout)] == ["4", "4", "2", "2", "1", "1", "1", "0"]
     assert len(list((folder / "out" / "posters").iterdir())) == 2
     assert "4/4" in result.stderr  # the progress bar
     assert run(server, "--dataset", "four", "--refresh").exit_code == 0

@@ -88,9 +88,9 @@ def test_plain_tables(capsys: pytest.CaptureFixture[str]) -> None:
     _output.show(frame, title="movies")
     assert capsys.readouterr().out.splitlines() == [
         "movies",
-        "title             n    ndcg  by",
-        "Heat              5  0.1235",
-        "Dune, Part Two 1234          x".replace("Two 1234", "Two  1234"),
+        "title              n    ndcg  by",
+        "Heat               5  0.1235",
+        "Dune, Part Two  1234          x",
     ]
     _output.show(frame.head(0))
     assert capsys.readouterr().out == "title  n  ndcg  by\n"

@@ -13,14 +13,14 @@ import pytest
 from tests.helpers.cli import HOME, QUICK, cells, run_process
 
 PLUGIN = '''
-from typing import ClassVar
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from pydantic import Field
 
 from gnnrec import (
-    Dataset, Estimator, Protocol, Recommender, register_dataset, register_loss, register_metric, register_model,
+    Dataset, Estimator, Graph, Protocol, Recommender, register_dataset, register_loss, register_metric, register_model,
     register_protocol,
 )
 
@@ -37,15 +37,12 @@ def shrink(user_embeddings, movie_embeddings, observed, supervision, generator, 
     return 0 * (user_embeddings.square().mean() + movie_embeddings.square().mean()) + offset
 
 
+@dataclass(frozen=True)
 class FittedByOrder(Recommender):
     """Ranks movies by their place in the movie table."""
 
-    def __init__(self, graph, estimator):
-        self.graph, self.estimator, self.name = graph, estimator, "by-order"
-
-    @property
-    def hyperparameters(self):
-        return self.estimator.model_dump()
+    graph: Graph
+    estimator: Estimator
 
     def score(self, users):
         return self.estimator.sign * torch.arange(self.graph.num_movies).float().repeat(users.num_users, 1)
@@ -64,7 +61,6 @@ class FittedByOrder(Recommender):
 class ByOrder(Estimator):
     """First or last movies first."""
 
-    name: ClassVar[str] = "by-order"
     sign: int = Field(1, ge=-1, le=1)
 
     def fit_graph(self, graph, run):

@@ -134,7 +134,7 @@ def test_ratings_of_a_known_user(rated: tuple[Path, RatingModel]) -> None:
     folder, model = rated
     assert (folder / "split").is_dir() and (folder / "training.png").is_file(), "the rest of the run is kept"
     again = fit_rating_model(load(folder), progress=False)
-    assert model.head.movies.equal(again.head.movies), "the settings are the defaults"
+    assert model.head.movie_factors.equal(again.head.movie_factors), "the settings are the defaults"
     expected = predict_ratings(model, 7).sort_values("rating", ascending=False, kind="stable")
     rows = [["7", title, f"{rating:.2f}"] for title, rating in zip(expected["title"], expected["rating"], strict=True)]
     assert cells(succeeds("predict", folder, "--user", 7, "-k", 40)) == rows

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnrec.data import Dataset
-from gnnrec.data.dataset import in_core
+from gnnrec.data.filters import in_core
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.splitting import random_split

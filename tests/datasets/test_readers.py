@@ -109,6 +109,26 @@ def test_leading_zeros_make_ids_text_in_all_files(tmp_path: Path) -> None:
     assert dataset.ratings["movie_id"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        ("user_id,age\n07,3\n8,4\n", ["07", "8"]),
+        ("user_id,age\r\n8,3\r\n07,4\r\n", ["8", "07"]),
+        ('user_id,age\n8,3\n\n "07",4\n', ["8", "07"]),
+        ("user_id,age\n8,3\n  07,4\n", ["8", "07"]),
+        ("user_id,age\n8,3\n-07,4\n", ["8", "-07"]),
+        ("user_id,age\n0,3\n8,4\n", [0, 8]),
+        ('user_id,name\n7,"Mr 007\n08 and more"\n8,x\n', [7, 8]),
+        ("age,user_id\n3,07\n4,8\n", ["07", "8"]),
+        ("age,user_id\n03,7\n4,8\n", [7, 8]),
+    ],
+)
+def test_where_leading_zeros_count(users: str, expected: list[int | str], tmp_path: Path) -> None:
+    """Zeros may follow quotes, blanks and signs; those of other columns, and of lines in quoted text, do not count."""
+    write(tmp_path, {"users.csv": users, "ratings.csv": f"user_id,movie_id\n{expected[0]},1\n{expected[1]},2\n"})
+    assert load_dataset(tmp_path).users["user_id"].tolist() == expected
+
+
 def test_blanks_around_text_ids_are_removed(tmp_path: Path) -> None:
     write(
         tmp_path,

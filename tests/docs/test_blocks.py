@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,9 +22,12 @@ from typer.testing import CliRunner
 
 from gnnrec import registry
 from gnnrec.cli import app
+from gnnrec.cli._options import check_source, parse_options
 from gnnrec.config import Config, shipped_configs
 from gnnrec.datasets import make_sample
+from gnnrec.tuning import SearchSpace
 from tests.docs.pages import HOME, PAGES, page_name
+from tests.helpers.registries import restored_registries
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
@@ -66,6 +70,11 @@ def without_plugin(words: list[str]) -> list[str]:
     return [words[0], *words[3:]] if words[1:2] == ["--plugin"] else words
 
 
+def values(words: list[str], option: str) -> list[str]:
+    """Return what follows an option, each time it is given."""
+    return [value for name, value in itertools.pairwise(words) if name == option]
+
+
 def matches(shown: str, printed: str, mark: str) -> bool:
     """Return whether a block shows what was printed; for `SOMETHING_LIKE`, its heading and length."""
     here, there = shown.strip("\n").splitlines(), printed.strip("\n").splitlines()
@@ -74,14 +83,21 @@ def matches(shown: str, printed: str, mark: str) -> bool:
     return here[0].split() == there[0].split() and len(here) == len(there)
 
 
+def read_settings(block: Block, where: str, folder: Path) -> None:
+    """Read a config or, if it has a section ``space``, a search space, which may name a config in its folder."""
+    if "space" not in yaml.safe_load(block.text):
+        Config.from_mapping(yaml.safe_load(block.text), where)
+        return
+    shutil.copytree(HOME / "configs", folder / "spaces", dirs_exist_ok=True)
+    (folder / "spaces" / "mine.yaml").write_text(block.text, encoding="utf-8")
+    SearchSpace.from_yaml(folder / "spaces" / "mine.yaml")
+
+
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """Forget what the plugins of a page registered."""
-    everything = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
-    kept = [{name: dict(table) for name, table in vars(one).items() if isinstance(table, dict)} for one in everything]
-    yield
-    for one, tables in zip(everything, kept, strict=True):
-        vars(one).update(tables)
+    with restored_registries():
+        yield
 
 
 @pytest.mark.slow
@@ -110,7 +126,7 @@ def test_blocks_run(
                 assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
                 printed = result.output
         elif block.language == "yaml":
-            Config.from_mapping(yaml.safe_load(block.text), f"{page.name}:{block.line}")
+            read_settings(block, f"{page.name}:{block.line}", tmp_path)
         elif block.language == "json":
             json.loads(block.text)
         elif block.mark in (PRINTS, SOMETHING_LIKE):
@@ -142,13 +158,23 @@ def test_console_blocks_name_real_commands(page: Path) -> None:
                 options = {option for p in commands[words[1]].params for option in p.opts}
                 assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= options, words
                 assert not [w for w in words if w.startswith("configs/") and not (HOME / w).is_file()], words
-                names = [b for a, b in itertools.pairwise(words) if a == "--config" and "." not in b]
-                assert set(names) <= shipped_configs().keys(), words
+                assert {name for name in values(words, "--config") if "." not in name} <= shipped_configs().keys(), (
+                    words
+                )
+                for protocol in values(words, "--protocol"):
+                    check_source(None, protocol)
+                for names in values(words, "--models"):
+                    assert {*names.split(",")} <= {*registry.MODELS.names(), "all"}, words
+                for name in values(words, "--dataset"):
+                    assert name.endswith("/") or parse_options(name)[0] in registry.DATASETS, words
+                if "--model" not in words:
+                    Config().override(values(words, "--set"))
             elif words[0] == "make":
                 assert re.search(rf"^{words[1]}:", (HOME / "Makefile").read_text(), re.MULTILINE), words
             elif words[0] == "python" and words[1].endswith(".py"):
                 script = (HOME / words[1]).read_text(encoding="utf-8")
                 assert all(f'"{word}"' in script for word in words if word.startswith("--")), words
+                Config().override(values(words, "--set"))
             else:
                 assert block.mark.startswith(NOT_RUN), f"unknown program {words[0]}; say why the block is not run"
 
@@ -167,6 +193,7 @@ def test_blocks_and_marks_are_found(tmp_path: Path) -> None:
     assert not matches("a b\n1 2\n", "a  b\n1 3\n", PRINTS)
     assert not matches("a b\n1 2\n", "a c\n1 2\n", SOMETHING_LIKE)
     assert matches("a b \n", "a b\n\n", PRINTS)
+    assert values(["gnnrec", "--set", "a=1", "--out", "x", "--set", "b=2"], "--set") == ["a=1", "b=2"]
     assert is_run(["gnnrec", "train", "--dataset", "sample"])
     assert not is_run(["gnnrec", "train", "--dataset", "ml-1m"])
     assert not is_run(["make", "train"])

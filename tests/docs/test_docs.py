@@ -22,7 +22,10 @@ from gnnrec.cli import app
 from gnnrec.config import Config, ModelConfig, TrainConfig, model_config_class
 from gnnrec.data.schema import COLUMNS
 from gnnrec.registry import DATASETS, ENCODERS, METRICS, MODELS, PROTOCOLS
+from gnnrec.tuning.report import SINGLE_OBJECTIVE_PLOTS
 from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
+
+CONVENTIONS = "reference/conventions.md"
 
 
 def table_under(page: str, heading: str) -> list[list[str]]:
@@ -108,9 +111,9 @@ def test_every_column_name_and_config_is_in_the_reference() -> None:
 
 def test_every_dataset_and_model_is_named() -> None:
     files = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
-    assert set(DATASETS.names()) - {"sample"} <= code_in(files)
+    assert set(DATASETS.builtin) - {"sample"} <= code_in(files)
     listed = set().union(*(code_in(row[0]) for row in table_under("how-to/compare.md", "Well-known models")))
-    assert listed == set(MODELS.names())
+    assert listed == set(MODELS.builtin)
 
 
 def test_every_public_package_has_its_pages() -> None:
@@ -123,8 +126,10 @@ def test_every_public_package_has_its_pages() -> None:
 
 
 def test_pictures_of_findings_are_shown() -> None:
-    kept = {path.name for path in (DOCS / "pictures").glob("analysis-*.png")}
-    assert kept == {f"analysis-{name}.png" for name in script("make_analysis_pictures").SHOWN}
+    drawn = script("make_analysis_pictures")
+    assert drawn.PICTURES == DOCS / "pictures"
+    kept = {path.name for path in drawn.PICTURES.glob("analysis-*.png")}
+    assert kept == {f"analysis-{name}.png" for name in drawn.SHOWN}
     page = (DOCS / "how-to" / "explore.md").read_text(encoding="utf-8")
     assert set(re.findall(r"pictures/(analysis-[\w-]+\.png)", page)) == kept
 
@@ -143,7 +148,7 @@ def test_every_protocol_is_in_the_table() -> None:
         assert ("and above" in ratings) == (protocol.min_rating is not None)
         assert protocol.min_rating is None or f"{protocol.min_rating:g} and above" in ratings
         assert excluded == protocol.mask.replace("+", ", ")
-        assert known.removesuffix(", those five") == protocol.history.replace("+", ", ")
+        assert known.removesuffix(", first five") == protocol.history.replace("+", ", ")
 
 
 def test_every_option_of_a_protocol_is_in_the_table() -> None:
@@ -154,6 +159,22 @@ def test_every_option_of_a_protocol_is_in_the_table() -> None:
     for option, protocols in rows.items():
         for name in code_in(protocols):
             gnnrec.splitting.get_protocol(name).with_options(**{option: 1 if option != "candidates" else "all"})
+
+
+def test_the_tables_of_the_conventions_have_these_columns() -> None:
+    columns = {
+        row[0]: row[1].split(", optional ")[0].strip("`").split(", ") for row in table_under(CONVENTIONS, "Tables")
+    }
+    dataset = gnnrec.load_dataset("sample", num_users=60, num_movies=40)
+    split = gnnrec.split(dataset, "random")
+    model = gnnrec.fit(split, "popularity")
+    frames = {"ratings": dataset.ratings, "movies": dataset.movies, "users": dataset.users}
+    for name, frame in frames.items():
+        assert columns[name] == list(frame.columns)[: len(columns[name])]
+    assert columns["recommendations"] == list(model.recommend([1]).columns)
+    assert columns["similar movies"] == list(model.similar_movies(1).columns)
+    assert columns["metrics"] == list(model.evaluate(split).columns)
+    assert len(columns) == len(frames) + 3
 
 
 def test_every_metric_is_in_the_table() -> None:
@@ -195,14 +216,40 @@ def test_pictures_are_current() -> None:
         assert (DOCS / name).read_text(encoding="utf-8") == draw(), "run: make pages"
 
 
-def test_every_room_is_in_the_picture() -> None:
+def test_recorded_commands_are_shown_in_todays_spelling() -> None:
+    recorded = script("recorded")
+    typed = "gnnrec benchmark --protocol next-movie-99 --seeds 3 --limit-seconds 240.0"
+    today = "gnnrec benchmark --protocol next-item-99 --seeds 3 --time-limit 240"
+    assert recorded.current(typed) == recorded.current(today) == today
+    remark = "\n\n*Today's spelling of the command that was run.*"
+    assert recorded.console_block(typed) == f"```console\n{today}\n```{remark}"
+    assert recorded.console_block(f"{today}.0") == f"```console\n{today}\n```", "a number is not a name"
+    for name in ("leaderboard", "cold-start"):
+        page = (DOCS / "results" / f"{name}.md").read_text(encoding="utf-8")
+        assert recorded.EXPLANATION in page
+        assert remark in page
+
+
+def test_the_tuning_study_is_current() -> None:
+    """The report is made from the committed trials, and the table can be written again from what was read."""
+    made = script("make_study")
+    result = made.study()
+    assert result.trials.to_csv(index=False) == (made.FOLDER / "trials.csv").read_text(encoding="utf-8")
+    captions = {name: SINGLE_OBJECTIVE_PLOTS[name] for name in made.PLOTS}
+    assert made.report(result, captions) == (made.FOLDER / "report.md").read_text(encoding="utf-8")
+    assert {path.stem for path in made.FOLDER.glob("*.png")} == set(made.PLOTS)
+    assert result.best == Config.from_yaml(made.FOLDER / "best.yaml")
+    assert result.base_trial.config == Config.from_yaml(made.FOLDER / "before.yaml")
+
+
+def test_every_package_and_module_is_in_the_picture() -> None:
     drawn = script("draw_package")
-    rooms = {room for layer in drawn.layers() for room in layer}
+    shown = {name for layer in drawn.layers() for name in layer}
     package = HOME / "gnnrec"
     found = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
     found |= {path.stem for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")}
-    assert rooms == found
-    assert {room for room in rooms if not room.startswith("_")} == drawn.ABOUT.keys()
+    assert shown == found
+    assert {name for name in shown if not name.startswith("_")} == drawn.ABOUT.keys()
 
 
 def test_the_model_card_agrees_with_the_leaderboard() -> None:
@@ -228,6 +275,13 @@ def test_numbers_are_those_of_the_results(page: str) -> None:
     numbers = re.findall(r"(?<!\d)0\.\d{4}(?!\d)", (HOME / page).read_text(encoding="utf-8"))
     assert len(numbers) > 5
     assert not [number for number in numbers if number not in measured]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_extras_exist(page: Path) -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"(?:gnnrec|\.)\[([\w,]+)\]\"", page.read_text(encoding="utf-8"))
+    assert {extra for names in named for extra in names.split(",")} <= project["optional-dependencies"].keys()
 
 
 def test_the_site_can_be_built_elsewhere() -> None:

@@ -1,9 +1,10 @@
-"""`python examples/train_ml1m.py` as a person runs it: in a shell, in any folder, with or without the data."""
+"""`python examples/train_ml1m.py` as users run it: in a shell, in any folder, with or without the data."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -15,9 +16,9 @@ import pytest
 from gnnrec import NewUser, Split, evaluate, load, recommend
 from gnnrec.datasets import find_dataset, make_sample
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "train_ml1m.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "train_ml1m.py"
 QUICK = ("--set", "train.epochs=2", "--set", "model.embedding_dim=16")
-OCCUPATIONS = (0, 2, 12, 13, 17, 20)  # by the codes of ML-1M; 2 is the artist of the made-up person
+OCCUPATIONS = (0, 2, 12, 13, 17, 20)  # by the codes of ML-1M; 2 is the artist of the new user
 
 
 def run(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -71,34 +72,29 @@ def check_run(folder: Path, name: str, output: str) -> None:
         assert table[model_name][2] == f"{mean:.4f}"
     listed = [row[1] for row in cells(output) if row[0].isdecimal()]
     assert len(listed) == 10
-    liked = output.split("who likes")[1].split("\n┏")[0]
-    titles = [title.strip() for title in " ".join(liked.split()).split(";")]
+    titles = output.split("who likes ")[1].split("\n")[0].split("; ")
     assert len(titles) == 5
-    person = NewUser(age=29, gender="F", occupation="artist", ratings=dict.fromkeys(titles, 5))
-    assert recommend(model, person, k=10)["title"].tolist() == listed
+    user = NewUser(age=29, gender="F", occupation="artist", ratings=dict.fromkeys(titles, 5))
+    assert recommend(model, user, k=10)["title"].tolist() == listed
+    assert not re.search("[\u2500-\u257f\x1b]", output), "a pipe gets neither lines nor colors"
+    assert max(map(len, output.splitlines())) > 100, "nothing is wrapped"
 
 
 def cells(output: str) -> list[list[str]]:
-    """Return the rows of all tables; long cells go on in lines whose first cell is empty."""
-    rows: list[list[str]] = []
-    for line in output.splitlines():
-        if line[:1] == "│":
-            row = [cell.strip() for cell in line.strip("│").split("│")]
-            if row[0]:
-                rows.append(row)
-            else:
-                rows[-1] = [f"{before} {more}".strip() for before, more in zip(rows[-1], row, strict=True)]
-    return rows
+    """Return the rows of all tables: lines of several columns, with two or more spaces in between."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+    return [row for row in rows if len(row) > 1]
 
 
+@pytest.mark.slow
 def test_without_the_data_it_is_the_sample_and_says_so(tmp_path: Path) -> None:
     found = run(tmp_path, *QUICK)
     assert found.returncode == 0, found.stderr
     assert "Traceback" not in found.stderr
-    notice, after = found.stdout.split("The graph of ", 1)
-    assert "MovieLens-1M is not here and could not be downloaded" in notice
+    notice, after = found.stdout.split("Graph of ", 1)
+    assert "MovieLens-1M is not on this machine and could not be downloaded" in notice
     assert "http://127.0.0.1:9/ml-1m.zip cannot be fetched" in notice
-    assert "Going on with the GENERATED SAMPLE" in notice
+    assert "Continuing with the GENERATED SAMPLE" in notice
     assert after.startswith("sample")
     assert "ml-1m" not in after.casefold()
     assert "Test ratings of sample" in after
@@ -115,11 +111,25 @@ def test_no_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert not (tmp_path / "runs").exists()
 
 
+def test_tables_have_lines_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = runpy.run_path(str(SCRIPT), run_name="made")["show"]
+    table = pd.DataFrame({"rank": ["1", "10"], "title": ["[REC] (2007)", "M (1931)"], "score": ["0.5", "0.25"]})
+    show(table, "Two movies")
+    assert capsys.readouterr().out == (
+        "Two movies\nrank  title         score\n   1  [REC] (2007)    0.5\n  10  M (1931)       0.25\n"
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show(table, "Two movies")
+    assert "│    1 │ [REC] (2007) │   0.5 │" in capsys.readouterr().out
+
+
 @pytest.fixture
 def like_ml_1m(tmp_path: Path) -> Path:
-    """Write a small world in the format of MovieLens-1M, with the five titles the script asks for."""
-    world = make_sample(120, 60)
-    titles = world.movies["title"].tolist()
+    """Write a small dataset in the format of MovieLens-1M, with the five titles that the script looks up."""
+    sample = make_sample(120, 60)
+    titles = sample.movies["title"].tolist()
     titles[:5] = [
         "Toy Story (1995)",
         "Princess Bride, The (1987)",
@@ -129,9 +139,9 @@ def like_ml_1m(tmp_path: Path) -> Path:
     ]
     folder = tmp_path / "mirror" / "ml-1m"
     folder.mkdir(parents=True)
-    movies = zip(world.movies["movie_id"], titles, world.movies["genres"], strict=True)
-    users = world.users[["user_id", "gender", "age", "occupation"]].itertuples(index=False)
-    ratings = world.ratings.itertuples(index=False)
+    movies = zip(sample.movies["movie_id"], titles, sample.movies["genres"], strict=True)
+    users = sample.users[["user_id", "gender", "age", "occupation"]].itertuples(index=False)
+    ratings = sample.ratings.itertuples(index=False)
     lines = {
         "movies.dat": [f"{m}::{title}::{genres}" for m, title, genres in movies],
         "users.dat": [f"{u}::{g}::{a:.0f}::{OCCUPATIONS[u % 6]}::00000" for u, g, a, _ in users],
@@ -142,11 +152,12 @@ def like_ml_1m(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_data_dir(like_ml_1m: Path, tmp_path: Path) -> None:
     found = run(tmp_path, "--data-dir", like_ml_1m.parent, "--out", "out/here", "--no-sample", *QUICK)
     assert found.returncode == 0, found.stderr
     assert "sample" not in found.stdout.casefold()
-    assert found.stdout.startswith("The graph of ml-1m")
+    assert found.stdout.startswith("Graph of ml-1m\n")
     assert "The run on ml-1m is saved in out/here" in found.stdout
     check_run(tmp_path / "out" / "here", "ml-1m", found.stdout)
 

@@ -278,36 +278,6 @@ def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
         analyze(sample, posters=tmp_path / "no")
 
 
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "ratings.csv").write_text("user_id,movie_id\nann,heat\nann,alien\nbob,heat\n")
-    monkeypatch.chdir(tmp_path)
-    result = call("analyze", "--dataset", "mine")
-    assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
-    assert [line.split() for line in lines[:5]] == [
-        ["statistic", "value"], ["users", "2"], ["movies", "2"], ["ratings", "3"], ["density", "75%"],
-    ]  # fmt: skip
-    assert "skipped days: the ratings of mine have no column timestamp" in lines
-    assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
-    assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
-
-
-def test_errors_of_the_command_are_one_line(tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("")
-    for arguments, message in (
-        (["--dataset", tmp_path / "no"], "does not exist; a dataset is a folder"),
-        (["--dataset", "sample", "--out", tmp_path], "is not a report of gnnrec analyze; choose another folder"),
-        (["--dataset", "sample", "--posters", tmp_path], "contains 0 images, but no poster of any movie"),
-    ):
-        result = call("analyze", *arguments)
-        assert result.exit_code == 1
-        (line,) = result.stderr.splitlines()
-        assert line.startswith("error: ")
-        assert message in line
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
-
-
 def test_analyze_is_public() -> None:
     assert gnnrec.analyze is analyze
 

@@ -22,7 +22,6 @@ from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features import (
-    EncoderError,
     FeatureEncoder,
     encode,
     encode_plots,
@@ -376,15 +375,6 @@ def test_sample_end_to_end(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors.values, axis=1), 1, rtol=1e-5)
     save_embeddings(tmp_path, "mine", vectors)
     assert list(load_features(tmp_path)) == ["mine", "text"]
-
-
-def test_without_pillow_the_missing_package_is_reported(posters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "PIL"]:
-        monkeypatch.setitem(sys.modules, name, None)
-    message = r"opening posters needs PIL; install it with: pip install 'gnnrec\[features\]'"
-    with warnings.catch_warnings(), pytest.raises(EncoderError, match=message):
-        warnings.simplefilter("error")  # no poster is to blame
-        encode_posters([1, 2, 3], posters, "color", progress=False)
 
 
 @pytest.mark.slow

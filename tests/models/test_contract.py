@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,13 @@ def test_unregistered_estimators_have_the_name_of_their_class() -> None:
 
     assert (EASE.name, Wide.name) == ("ease", "Wide")
     assert Wide().fit(sample().dataset).name == "Wide"
+
+
+def test_a_package_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken_solver.py").write_text("raise ImportError('numpy is too new')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(ALS, "package", "broken_solver")
+    with pytest.raises(
+        ConfigError, match=r"als needs the package broken_solver, .* cannot be imported: numpy is too new"
+    ):
+        fit(sample().dataset, "als")

@@ -17,10 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
-from typer.testing import CliRunner
 
-from gnnrec import Config, ConfigError, DataError, Dataset, Graph, Recommender, fit
-from gnnrec.cli import app
+from gnnrec import ConfigError, DataError, Dataset, Graph, Recommender
 from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.plots import movie_coordinates, movie_map
@@ -194,18 +192,6 @@ def test_long_titles() -> None:
     assert _short_title("Heat (1995)") == "Heat (1995)"
     assert _short_title("Raiders of the Lost Ark, The (1981)") == "Raiders of the Lost Ark, The"
     assert _short_title("Star Wars: Episode IV - A New Hope (1977)") == "Star Wars: Episode IV - A New…"
-
-
-def test_the_command_draws(tmp_path: Path) -> None:
-    config = Config().override(["model.embedding_dim=8", "train.epochs=1"])
-    run = fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
-    result = CliRunner().invoke(app, ["map", str(run), "--out", str(tmp_path / "m.png"), "--titles", "5"])
-    assert result.exit_code == 0, result.output
-    assert result.output.replace("\n", "") == f"saved in {tmp_path / 'm.png'}, with 5 titles"
-    assert (tmp_path / "m.png").stat().st_size > 5_000
-    wrong = CliRunner().invoke(app, ["map", str(run), "--out", str(tmp_path / "m.jpg")])
-    assert wrong.exit_code == 1
-    assert "the map is a PNG" in wrong.output
 
 
 def test_the_script_of_the_docs_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

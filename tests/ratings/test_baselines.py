@@ -147,7 +147,7 @@ def test_invalid_data(name: str) -> None:
         ESTIMATORS[name].fit(checkerboard().dataset)
     with pytest.raises(DataError, match="fit takes a Dataset or a Split, not Graph"):
         ESTIMATORS[name].fit(sample())  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="callbacks must be Callback objects"):
+    with pytest.raises(ConfigError, match="callbacks must be a list of Callback objects, such as EarlyStopping"):
         ESTIMATORS[name].fit(sample().dataset, callbacks=[print])  # type: ignore[list-item]
 
 

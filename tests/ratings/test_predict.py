@@ -38,7 +38,10 @@ def test_errors_by_hand() -> None:
         ({"user_id": [1], "movie_id": [9], "rating": [3]}, "movie_id 9"),
         ({"user_id": [7], "movie_id": [1], "rating": [3]}, "user_id 7"),
         ({"user_id": [1], "movie_id": [2], "rating": [3]}, "movie 2.* by user 1.* is already in the model's graph"),
-        ({"user_id": [1, 1], "movie_id": [3, 3], "rating": [3, 4]}, "before"),
+        (
+            {"user_id": [1, 1], "movie_id": [3, 3], "rating": [3, 4]},
+            r"user 1 rated movie 3 twice.*\(first at ratings row 0\)",
+        ),
     ],
 )
 def test_invalid_test_rows(rows: dict[str, list[int]], message: str) -> None:

@@ -28,7 +28,7 @@ from gnnrec.splitting import (
     random_split,
 )
 from gnnrec.splitting import split as make_split
-from gnnrec.splitting.splitters import BUCKETS, NUM_FOLDS, bucket
+from gnnrec.splitting.cold_splits import BUCKETS, NUM_FOLDS, bucket
 from tests.helpers.scorers import PseudorandomScorer, RecordingScorer, pseudorandom
 
 COLD = ("cold-movies", "cold-movies-by-time", "cold-users", "cold-both")

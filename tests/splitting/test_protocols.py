@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gnnrec.evaluation import Fingerprint
 from gnnrec.registry import PROTOCOLS, SPLITTERS
 from gnnrec.splitting import Protocol, Split, get_protocol, global_time_split, random_split, temporal_split
 from gnnrec.splitting import split as make_split
+from tests.helpers.registries import restored_registries
 
 
 def dataset_of(*rows: tuple[int, int, float, int]) -> Dataset:
@@ -306,17 +308,14 @@ def test_invalid_strings(text: str, message: str) -> None:
 
 
 @pytest.fixture
-def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+def registries() -> Iterator[None]:
     """Undo registrations after the test."""
-    for registry in (SPLITTERS, PROTOCOLS):
-        for attribute in ("_objects", "_metadata"):
-            monkeypatch.setattr(registry, attribute, dict(getattr(registry, attribute)))
+    with restored_registries():
+        yield
 
 
 @pytest.mark.usefixtures("registries")
 def test_external_splitter_and_protocol() -> None:
-    PROTOCOLS.get("random"), SPLITTERS.get("random")
-
     @gnnrec.register_splitter("last-rows")
     def last_rows_split(dataset: Dataset, number: int = 10) -> Split:
         codes = np.zeros(dataset.num_ratings, dtype=int)
@@ -338,8 +337,10 @@ def test_external_splitter_and_protocol() -> None:
     split = make_split(dataset, "mine")
     assert (split.protocol, split.history, len(split.test)) == ("rating >= 2, last 3 rows", "train+valid", 3)
     assert len(make_split(dataset, "mine:number=5,min_rating=1").test) == 5
-    with pytest.raises(ConfigError, match="the protocol 'mine' is already registered"):
-        gnnrec.register_protocol("mine")(Protocol("random"))
+    gnnrec.register_protocol("mine")(Protocol("last-rows", options={"number": 2}))  # as in a cell that runs again
+    assert len(make_split(dataset, "mine").test) == 2
+    with pytest.raises(ConfigError, match="the protocol 'recbole' is already registered"):
+        gnnrec.register_protocol("recbole")(Protocol("random"))
 
     @gnnrec.register_splitter("broken")
     def broken(dataset: Dataset) -> Any:

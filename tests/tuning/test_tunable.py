@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
 from pydantic import Field
 
-from gnnrec import Config, ConfigError, Estimator, Recommender, SearchSpace, Split, fit, register_model, tune
+from gnnrec import Config, ConfigError, Estimator, SearchSpace, Split, fit, register_metric, register_model, tune
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models import EASE, GNN, MF, Popularity
 from gnnrec.models.popularity import PopularityModel
-from gnnrec.registry import MODELS
 from gnnrec.splitting import random_split
 from gnnrec.training.loop import FitRun
 from gnnrec.tuning import TunableGNN, TunableModel, get_tunable, read_study
 from gnnrec.tuning.tune import tuning_split
+from tests.helpers.registries import restored_registries
 
 REG: dict[str, Any] = {"reg": {"low": 1.0, "high": 1000.0, "log": True}}
 
@@ -122,23 +122,19 @@ def test_a_space_is_for_one_model(small: Split) -> None:
 def plugin() -> Iterator[type[Estimator]]:
     """Register a model, as a module named by ``--plugin`` does."""
 
-    @register_model("by-rating")
-    class ByRating(Estimator):
-        """Scores movies by number of ratings to some power."""
+    with restored_registries():
 
-        name: ClassVar[str] = "by-rating"
-        power: float = Field(1.0, ge=-1)
+        @register_model("by-rating")
+        class ByRating(Popularity):
+            """Scores movies by number of ratings to some power."""
 
-        def fit_graph(self, graph: Graph, run: FitRun) -> Recommender:
-            counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies).float()
-            return PopularityModel(graph, (counts + 1) ** self.power)
+            power: float = Field(1.0, ge=-1)
 
-        def restore(self, graph: Graph, state: Mapping[str, torch.Tensor]) -> Recommender:
-            return Popularity().restore(graph, state)
+            def fit_graph(self, graph: Graph, run: FitRun) -> PopularityModel:
+                counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies).float()
+                return PopularityModel(graph, (counts + 1) ** self.power, self)
 
-    yield ByRating
-    MODELS._objects.pop("by-rating")
-    MODELS._metadata.pop("by-rating")
+        yield ByRating
 
 
 def test_the_model_of_a_plugin(small: Split, plugin: type[Estimator], tmp_path: Path) -> None:
@@ -147,3 +143,19 @@ def test_the_model_of_a_plugin(small: Split, plugin: type[Estimator], tmp_path: 
     assert isinstance(result.best, plugin)
     assert result.best_value > result.trials["ndcg@20"].min()
     assert result.best.power > 0, "popular movies first"
+
+
+def test_the_metric_of_a_plugin(small: Split) -> None:
+    space = {"train": {"epochs": 2, "batch_size": 32}, "space": {"model.embedding_dim": {"choices": [4, 8]}}}
+    with restored_registries():
+        register_metric("first-hit")(lambda hits, num_relevant: hits[:, 0].float())  # a name with a hyphen
+        for objectives, settings in (("first-hit@5", {}), (None, {"metric": "first-hit", "k": 5})):
+            given = {**space, "train": {**space["train"], **settings}}
+            result = tune(small, given, trials=2, objectives=objectives, progress=False)
+            assert result.objectives == ("first-hit@5",)
+            assert result.best_value == result.trials["first-hit@5"].max() > 0
+            assert validate(fit(small, config=result.best, progress=False), small, "first-hit", 5) == pytest.approx(
+                result.best_value
+            )
+    with pytest.raises(ConfigError, match="unknown objective 'first-hit@5'"):
+        tune(small, space, trials=2, objectives="first-hit@5", progress=False)

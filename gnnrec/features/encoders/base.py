@@ -160,7 +160,7 @@ def import_optional(module: str, extra: str, purpose: str) -> ModuleType:
 
     Examples
     --------
-    >>> import_optional("json", "features", "this example").loads("[1]")
+    >>> import_optional("json", "clip", "this example").loads("[1]")
     [1]
     """
     package = module.partition(".")[0]

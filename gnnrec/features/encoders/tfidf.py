@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.features.encoders.base import FeatureEncoder, import_optional, l2_normalize
+from gnnrec.features.encoders.base import FeatureEncoder, l2_normalize
 from gnnrec.registry import register_feature_encoder
 
 
@@ -57,8 +57,9 @@ class TfidfEncoder(FeatureEncoder):
     @property
     def cache_key(self) -> dict[str, Any]:
         """See `FeatureEncoder.cache_key`. The version is part of it: stop words and SVD belong to the package."""
-        version = import_optional("sklearn", "features", "tfidf").__version__
-        return {"encoder": "tfidf", "dim": self.dim, "scikit-learn": version}
+        import sklearn
+
+        return {"encoder": "tfidf", "dim": self.dim, "scikit-learn": sklearn.__version__}
 
     @property
     def description(self) -> str:
@@ -67,9 +68,10 @@ class TfidfEncoder(FeatureEncoder):
 
     def encode(self, batch: list[str]) -> np.ndarray:
         """See `FeatureEncoder.encode`; fitted to the batch, which is the whole corpus."""
-        text = import_optional("sklearn.feature_extraction.text", "features", "tfidf")
-        decomposition = import_optional("sklearn.decomposition", "features", "tfidf")
-        vectorizer = text.TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=50_000)
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=50_000)
         try:
             weights = vectorizer.fit_transform(batch)  # [n, num_words]
         except ValueError:
@@ -79,4 +81,4 @@ class TfidfEncoder(FeatureEncoder):
         dim = min(self.dim, *weights.shape)
         if dim == weights.shape[1]:  # no more words than dimensions: nothing to reduce
             return l2_normalize(weights.toarray())
-        return l2_normalize(decomposition.TruncatedSVD(dim, random_state=0, n_iter=10).fit_transform(weights))
+        return l2_normalize(TruncatedSVD(dim, random_state=0, n_iter=10).fit_transform(weights))

@@ -1,0 +1,86 @@
+"""`fit_best`: the best hyperparameters of a model's grid, chosen on the validation ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from pydantic import Field
+
+from gnnrec import Split
+from gnnrec.benchmarking import fit_best
+from gnnrec.datasets import make_sample
+from gnnrec.graph import Graph
+from gnnrec.models import MF, Popularity
+from gnnrec.models.base import Recommender
+from gnnrec.registry import register_model
+from gnnrec.splitting import random_split
+from gnnrec.training.loop import FitRun
+from tests.helpers.registries import restored_registries
+
+TRIED: list[float] = []
+
+
+class Fixed(Popularity):
+    """Scores every movie by a hyperparameter; every fit is noted."""
+
+    value: float = Field(0.0)
+
+    def fit_graph(self, graph: Graph, run: FitRun) -> Recommender:
+        TRIED.append(self.value)
+        return super().fit_graph(graph, run)
+
+
+@pytest.fixture
+def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Register the model with a grid; validation prefers the value 2."""
+    qualities = {1.0: 0.2, 2.0: 0.7, 3.0: 0.3, 9.0: 0.0}
+    with restored_registries():
+        register_model("fixed", grid=[{"value": 1.0}, {"value": 2.0}, {"value": 3.0}])(Fixed)
+        monkeypatch.setattr(
+            "gnnrec.models.estimator.validate", lambda model, split: qualities[model.hyperparameters["value"]]
+        )
+        TRIED.clear()
+        yield
+
+
+@pytest.fixture(scope="module")
+def small() -> Split:
+    return random_split(make_sample(40, 30))
+
+
+def value(model: Recommender) -> float:
+    return float(model.hyperparameters["value"])
+
+
+@pytest.mark.usefixtures("by_value")
+def test_the_best_of_the_grid(small: Split) -> None:
+    assert value(fit_best("fixed", small)) == 2.0
+    assert TRIED == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.usefixtures("by_value")
+def test_defaults_without_validation_ratings(small: Split) -> None:
+    train_only = Split(small.train, small.valid[:0], small.test, small.movies, small.users)
+    assert value(fit_best("fixed", train_only)) == 0.0
+    assert TRIED == [0.0]
+
+
+@pytest.mark.usefixtures("by_value")
+def test_an_estimator_is_fitted_as_it_is(small: Split) -> None:
+    assert value(fit_best(Fixed(value=9.0), small)) == 9.0
+    assert TRIED == [9.0]
+
+
+@pytest.mark.usefixtures("by_value")
+def test_once_the_time_is_over_nothing_more_is_tried(small: Split) -> None:
+    assert value(fit_best("fixed", small, time_limit=1e-9)) == 1.0
+    assert TRIED == [1.0]
+
+
+def test_the_seed_reaches_the_model(small: Split) -> None:
+    estimator = MF(embedding_dim=4, epochs=1)
+    first, second = (fit_best(estimator, small, seed=seed) for seed in (3, 4))
+    assert torch.equal(first.movies, MF(embedding_dim=4, epochs=1, seed=3).fit(small).movies)
+    assert not torch.equal(first.movies, second.movies)
