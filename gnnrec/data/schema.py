@@ -29,8 +29,8 @@ DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
 MAX_AGE = 150
 """In years."""
-MAX_MARKS_PER_RATING = 32
-"""Bytes of memory per rating that the check for repeated ratings may use."""
+MAX_MARKS_PER_RATING, MARKS_AT_ONCE = 32, 6
+"""Pairs of user and movie per rating up to which the check for repeated ratings marks each, and how many at once."""
 
 MAX_YEAR = 9999
 MAX_LISTED = 8
@@ -546,9 +546,14 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
 def _are_unique(numbers: np.ndarray) -> bool:
     """Return whether numbers are all different; they may be put into another order."""
     if len(numbers) and (size := int(numbers.max()) + 1) <= MAX_MARKS_PER_RATING * len(numbers):
-        marks = np.zeros(size, dtype=bool)  # for dense data ten times faster than hashing
-        marks[numbers] = True
-        return np.count_nonzero(marks) == len(numbers)
+        step = MARKS_AT_ONCE * len(numbers)
+        for low in range(0, size, step):  # for dense data five times faster than sorting
+            part = numbers[(numbers >= low) & (numbers < low + step)] - low
+            marks = np.zeros(min(step, size - low), dtype=bool)
+            marks[part] = True
+            if np.count_nonzero(marks) < len(part):
+                return False
+        return True
     numbers.sort()
     return not (numbers[1:] == numbers[:-1]).any()
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
@@ -175,22 +176,28 @@ def read_files(
 ) -> dict[str, Table]:
     """Read files that belong together; an id column is text in all of them or in none."""
     text = set(text_ids)
+    logs = {name: ReadLog() for name in paths}
+    tables = {name: read_table(path, kinds[name], text, options, logs[name]) for name, path in paths.items()}
     while True:
-        attempt = ReadLog()
-        tables = {name: read_table(path, kinds[name], text, options, attempt) for name, path in paths.items()}
         found = {
             column
             for table in tables.values()
             for column in ("user_id", "movie_id")
-            if column in table.frame
-            and len(table.frame)
-            and not pd.api.types.is_numeric_dtype(table.frame[column].dtype)
+            if column in table.frame and len(table.frame) and not _is_number(table.frame[column])
         }
         if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
-            if log is not None:
-                log.extend(attempt)
+            for each in logs.values() if log is not None else ():
+                log.extend(each)
             return tables
         text |= found  # "007" in one file: "8" in the others is text, too
+        for name, table in tables.items():
+            if any(column in table.frame and _is_number(table.frame[column]) for column in text):
+                logs[name] = ReadLog()
+                tables[name] = read_table(paths[name], kinds[name], text, options, logs[name])
+
+
+def _is_number(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values.dtype))
 
 
 def read_table(
@@ -291,11 +298,19 @@ def _parse(
             break
         as_text |= mixed
         kind = ""  # keep texts as they are
-    if len(pieces) == 1:
-        return pd.DataFrame(pieces[0], copy=False)
     # Column by column, so that no column is there twice but the one at hand.
-    joined = {column: pd.concat([piece.pop(column) for piece in pieces], ignore_index=True) for column in wanted}
-    return pd.DataFrame(joined, copy=False)
+    return pd.DataFrame({column: _join([piece.pop(column) for piece in pieces]) for column in wanted}, copy=False)
+
+
+def _join(pieces: list[pd.Series]) -> pd.Series:
+    """Return a whole column."""
+    if all(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+        whole = union_categoricals(pieces)
+        return pd.Series(whole.categories.astype(str).array.take(whole.codes), name=pieces[0].name)
+    return pd.concat(
+        [piece.astype(str) if isinstance(piece.dtype, pd.CategoricalDtype) else piece for piece in pieces],
+        ignore_index=True,
+    )
 
 
 def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str]) -> pd.Series:
@@ -307,7 +322,8 @@ def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str
     name = values.name
     if not pd.api.types.is_numeric_dtype(values.dtype):
         if name in ("user_id", "movie_id"):
-            return values if _must_be_text(values) else values.str.strip()  # "ann " and "ann" are the same user
+            # "ann " and "ann" are the same user. As categories each text of the piece is there once.
+            return values if _must_be_text(values) else values.str.strip().astype("category")
         if kind != "ratings" or kind_of(values) != "string":
             return values
         if name == "timestamp" and options.date_format is None and options.day_first is None:
