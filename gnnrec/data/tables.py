@@ -35,7 +35,7 @@ from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
 from gnnrec.data.times import iso_seconds
 from gnnrec.errors import DataError, Location
 
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 21
 """Bytes of a file that are parsed at once."""
 MAX_COMPACT = 1e6
 """Ratings up to this size are kept in half the space from the start; larger ones are checked first."""
@@ -186,8 +186,9 @@ def read_files(
             if column in table.frame and len(table.frame) and not _is_number(table.frame[column])
         }
         if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
-            for each in logs.values() if log is not None else ():
-                log.extend(each)
+            if log is not None:
+                for each in logs.values():
+                    log.extend(each)
             return tables
         text |= found  # "007" in one file: "8" in the others is text, too
         for name, table in tables.items():

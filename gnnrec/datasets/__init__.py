@@ -140,7 +140,7 @@ def load_dataset(
         raise DataError(
             f"a dataset is a name or a path, not {type(name_or_path).__name__}; frames go into Dataset(ratings, ...)"
         )
-    reading = {
+    reading: dict[str, Any] = {
         "columns": columns,
         "sep": sep,
         "encoding": encoding,

@@ -406,3 +406,29 @@ def test_plain_files_need_no_words(tmp_path: Path) -> None:
 def test_ids_beyond_64_bits_are_text(tmp_path: Path) -> None:
     dataset = read(tmp_path, f"user_id,movie_id\n{2**63},2\n1,3\n{10**25},3\n")
     assert dataset.ratings["user_id"].tolist() == [str(2**63), "1", str(10**25)]
+
+
+def test_counts_are_no_stars(tmp_path: Path) -> None:
+    from gnnrec.ratings import fit_rating_model
+
+    dataset = read(tmp_path, "user_id,movie_id,plays\n1,7,40\n1,8,1\n2,7,3\n")
+    with pytest.raises(DataError, match="has counts or weights but no stars; rating prediction needs a column rating"):
+        fit_rating_model(dataset, progress=False)
+    added = dataset.add_ratings(pd.DataFrame({"user_id": [3], "movie_id": [7]}))
+    np.testing.assert_allclose(added.ratings["weight"].iloc[-1], np.log1p(1))
+
+
+def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pieces agree with the whole, whatever the types that each alone would have."""
+    lines = [f"u{i % 50} ;{i};{i % 5},5;2001-01-{1 + i % 28:02d}" for i in range(20_000)]
+    lines[15_000] = "u1;x3;4,5;2001-01-01"  # an id that is text
+    text = "user_id;movie_id;rating;timestamp\n" + "\n".join(lines) + "\n"
+    whole = read(tmp_path, text)
+    monkeypatch.setattr("gnnrec.data.tables.CHUNK_BYTES", 10_000)
+    pd.testing.assert_frame_equal(read(tmp_path, text).ratings, whole.ratings)
+    assert whole.ratings["movie_id"].iloc[[0, 15_000]].tolist() == ["0", "x3"]
+    assert whole.ratings["user_id"].nunique() == 50
+    with pytest.raises(DataError, match=r"ratings\.csv:19002: timestamp 'soon' is not a time"):
+        read(tmp_path, text.replace(lines[19_000], "u1;x;4,5;soon"))
+    with pytest.raises(DataError, match=r"ratings\.csv:19002: expected 4 fields as in the first line, found 2"):
+        read(tmp_path, text.replace(lines[19_000], "u1;x"))
