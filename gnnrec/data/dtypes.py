@@ -73,7 +73,7 @@ def refuse_containers(values: pd.Series, table: str) -> None:
         raise_at_first(
             odd,
             table,
-            lambda row: f"{values.name} is a {type(values.iloc[row]).__name__}; give one number or text per row",
+            lambda row: f"{values.name} is {values.iloc[row]!r}; ids must be whole numbers or text",
         )
 
 

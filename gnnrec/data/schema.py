@@ -32,7 +32,8 @@ MAX_AGE = 150
 MAX_MARKS_PER_RATING, MARKS_AT_ONCE = 32, 6
 """Pairs of user and movie per rating up to which the check for repeated ratings marks each, and how many at once."""
 
-MAX_YEAR = 9999
+MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
+"""Of movies."""
 MAX_LISTED = 8
 """Other names of a column that an error lists."""
 
@@ -179,7 +180,7 @@ def to_years(values: pd.Series) -> pd.Series:
     raise_at_first(
         (years < 0) | (years > MAX_YEAR),
         "movies",
-        lambda row: f"year {years.iloc[row]:g} is not between 0 and {MAX_YEAR}; correct it or leave it out",
+        lambda row: f"year {years.iloc[row]:g} is not a year; correct it or leave it out",
     )
     return years.mask(years == 0).round().astype("Int64")
 
@@ -313,7 +314,7 @@ def to_minutes(values: pd.Series) -> pd.Series:
     numbers = to_numbers(values, "movies", optional=True)
     minutes = numbers.to_numpy()
     raise_at_first(minutes < 0, "movies", lambda row: f"runtime {minutes[row]:g} is negative")
-    raise_at_first(minutes > 1e9, "movies", lambda row: f"runtime {minutes[row]:g} is longer than any movie")
+    raise_at_first(minutes > MAX_MINUTES, "movies", lambda row: f"runtime {minutes[row]:g} minutes is too long")
     rounded = np.round(np.where(minutes == 0, np.nan, minutes))
     return pd.Series(rounded, index=numbers.index, name=numbers.name).astype("Int64")
 
@@ -338,7 +339,7 @@ def to_tmdb_ids(values: pd.Series) -> pd.Series:
     """Return TMDB movie ids as Int64, missing where unknown."""
     numbers = to_numbers(values, "movies", optional=True)
     raise_at_first(
-        (numbers % 1 != 0) & numbers.notna() | (numbers < 1),
+        (numbers % 1 != 0) & numbers.notna() | (numbers < 1) | (numbers > 2**53),
         "movies",
         lambda row: f"tmdb_id {format_id(values.iloc[row])} is not a TMDB movie id, a whole number such as 862",
     )
