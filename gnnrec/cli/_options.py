@@ -6,8 +6,11 @@ Choices in the help texts come from the registries, which import nothing heavy.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import re
 from collections.abc import Callable, Container
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,17 +127,91 @@ def parse_options(text: str) -> tuple[str, dict[str, Any]]:
     return found[1], read_hyperparameters(re.split(r",(?![^\[]*\])", found[2]))
 
 
+READING_OPTIONS: dict[str, tuple[Any, str, str]] = {
+    "columns": (
+        list[str] | None,
+        "--columns",
+        "Column of the file and its name here, such as asin=movie_id; 0=user_id counts from the left. Can be repeated.",
+    ),
+    "sep": (str | None, "--sep", "Separator of the fields, such as ';' or tab."),
+    "encoding": (str | None, "--encoding", "Encoding of the files, such as cp1252."),
+    "decimal": (str | None, "--decimal", "Decimal mark: . or ,"),
+    "header": (bool | None, "--header/--no-header", "Whether the first line names the columns."),
+    "date_format": (str | None, "--date-format", "Format of dates, such as %d.%m.%Y."),
+    "day_first": (bool | None, "--day-first/--month-first", "Whether 03/04/2001 is 3 April."),
+    "duplicates": (
+        str | None,
+        "--duplicates",
+        "Rows of the same user and movie: error (default), first, last, mean, max or sum.",
+    ),
+    "errors": (str | None, "--errors", "Rows that cannot be read: raise (default) or skip."),
+    "rejected": (Path | None, "--rejected", "Write the rows that --errors skip leaves out to this CSV file."),
+    "rating_scale": (str | None, "--rating-scale", "Lowest and highest rating, such as 1,5; others are errors."),
+}
+"""Options about the files of a dataset, by their names in `load_dataset`: type, flag and help."""
+_given: ContextVar[dict[str, Any]] = ContextVar("reading_options", default={})  # noqa: B039 - never changed in place
+
+
+def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the `READING_OPTIONS` to a command that calls `read_dataset`."""
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[kind, typer.Option(flag, help=help_, rich_help_panel="Files of the dataset")],
+        )
+        for name, (kind, flag, help_) in READING_OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        given = {name: values.pop(name) for name in READING_OPTIONS}
+        token = _given.set({name: value for name, value in given.items() if value is not None})
+        try:
+            command(**values)
+        finally:
+            _given.reset(token)
+
+    wrapper.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {
+        **{name: parameter.annotation for name, parameter in signature.parameters.items()},
+        **{parameter.name: parameter.annotation for parameter in added},
+        "return": None,
+    }
+    return wrapper
+
+
+def reading_options() -> dict[str, Any]:
+    """Return the options about files that the running command was given, as `load_dataset` takes them."""
+    from gnnrec.errors import ConfigError
+
+    given = dict(_given.get())
+    if columns := given.pop("columns", None):
+        pairs = [text.partition("=") for text in columns]
+        if wrong := [old for old, equals, _ in pairs if not equals]:
+            raise ConfigError(f"cannot read --columns {wrong[0]!r}; write FILE_COLUMN=NAME, as in asin=movie_id")
+        given["columns"] = {old: new for old, _, new in pairs}
+    if scale := given.pop("rating_scale", None):
+        given["rating_scale"] = tuple(scale.split(","))
+    return given
+
+
 def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = None) -> Dataset:
-    """Load a dataset with its content embeddings, and apply its filters; report columns that are not used."""
+    """Load a dataset with its content embeddings, and apply its filters.
+
+    For a dataset from files, what was guessed, renamed and ignored is reported. Options of `with_reading_options` are
+    those of the command that is running.
+    """
     from gnnrec.datasets import load_dataset
     from gnnrec.features import load_features, read_embeddings
 
     name, options = parse_options(name)
     filters = {key: options.pop(key) for key in ("min_rating", "k_core") if key in options}
-    dataset = load_dataset(name, data_dir=data_dir, **options)
-    if dataset.unused and name not in DATASETS:
-        found = "; ".join(f"{', '.join(map(repr, names))} of {table}" for table, names in dataset.unused.items())
-        note(f"columns not used: {found}")
+    dataset = load_dataset(name, data_dir=data_dir, **reading_options(), **options)
+    if name not in DATASETS and (remarks := dataset.provenance.remarks):
+        note(remarks)
     embeddings: dict[str, Any] = {}
     for source in features or ():
         modality, equals, file = source.partition("=")

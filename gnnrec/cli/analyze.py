@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import CsvOption, DataDirOption, DatasetOption, JsonOption, read_dataset
+from gnnrec.cli._options import CsvOption, DataDirOption, DatasetOption, JsonOption, read_dataset, with_reading_options
 from gnnrec.cli._output import errors, say, show
 
 
+@with_reading_options
 def analyze(
     dataset: DatasetOption = "ml-1m",
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the report; analysis/NAME by default.")] = None,

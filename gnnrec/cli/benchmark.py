@@ -25,11 +25,13 @@ from gnnrec.cli._options import (
     read_configs,
     read_dataset,
     select,
+    with_reading_options,
 )
 from gnnrec.cli._output import check_out, command_line, errors, note, say, say_protocol, show
 from gnnrec.registry import FAST_MODELS, MODELS
 
 
+@with_reading_options
 def benchmark(
     context: typer.Context,
     dataset: DatasetOption = "ml-1m",

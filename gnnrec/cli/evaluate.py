@@ -22,10 +22,12 @@ from gnnrec.cli._options import (
     check_test_ratings,
     read_dataset,
     select,
+    with_reading_options,
 )
 from gnnrec.cli._output import check_out, command_line, errors, note, say, say_protocol, show
 
 
+@with_reading_options
 def evaluate(
     context: typer.Context,
     run: RunArgument,

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset
+from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset, with_reading_options
 from gnnrec.cli._output import errors, say
 from gnnrec.registry import FEATURE_ENCODERS
 
 ENCODERS = ", ".join(FEATURE_ENCODERS.builtin)
 
 
+@with_reading_options
 def features(
     dataset: DatasetOption = "ml-1m",
     posters: Annotated[Path | None, typer.Option("--posters", help="Folder of posters, <movie_id>.jpg.")] = None,

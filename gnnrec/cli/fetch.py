@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset
+from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset, with_reading_options
 from gnnrec.cli._output import errors, say, show
 
 TRY_LATER = 75
@@ -24,6 +24,7 @@ class ProviderName(StrEnum):
     omdb = "omdb"
 
 
+@with_reading_options
 def fetch(
     out: Annotated[Path, typer.Option("--out", help="Folder for posters/, plots.csv and fetched.jsonl.")],
     dataset: DatasetOption = "ml-1m",

@@ -23,6 +23,7 @@ from gnnrec.cli._options import (
     read_dataset,
     read_hyperparameters,
     select,
+    with_reading_options,
 )
 from gnnrec.cli._output import errors, say, say_protocol, show
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gnnrec.splitting import Split
 
 
+@with_reading_options
 def train(
     dataset: DatasetOption = "ml-1m",
     split: SplitOption = None,

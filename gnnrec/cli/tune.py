@@ -18,6 +18,7 @@ from gnnrec.cli._options import (
     check_source,
     read_dataset,
     select,
+    with_reading_options,
 )
 from gnnrec.cli._output import command_line, errors, say
 
@@ -28,6 +29,7 @@ JOURNAL = "study.journal"
 """File of a study in the folder of its results, by default."""
 
 
+@with_reading_options
 def tune(
     context: typer.Context,
     dataset: DatasetOption = "ml-1m",

@@ -17,6 +17,8 @@ MAX_PARTS = 32
 """Number of parts after which all but the first are joined."""
 MIN_MERGE = 4096
 """Appended rows are kept apart until there are this many and they are an eighth of the table."""
+CHUNK = 1 << 19
+"""Ids that are looked up at once."""
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
 
@@ -110,6 +112,18 @@ class IdIndex:
             rows = np.where(added >= 0, added + len(self._ids), rows)
         return rows
 
+    def codes(self, ids: pd.Series) -> np.ndarray:
+        """Return the row of each id as ``[n]`` int32, as `rows` does; for many ids that repeat it takes less memory."""
+        codes = np.empty(len(ids), dtype=np.int32)
+        for start in range(0, len(ids), CHUNK):
+            part = pd.Index(ids.iloc[start : start + CHUNK])
+            if self.are_numbers:
+                codes[start : start + CHUNK] = self.rows(part)
+            else:  # look each text up once
+                places, texts = part.factorize()
+                codes[start : start + CHUNK] = self.rows(texts)[places]
+        return codes
+
     def append(self, ids: pd.Index) -> IdIndex:
         """Return the index with more ids; this one stays as it is."""
         added = self._added.append(ids) if len(self._added) else ids
@@ -198,7 +212,9 @@ class RatingTable:
 
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
         self._frames = Parts([frame], concat_rows)
-        self._codes = Parts([np.stack([user, movie]).astype(np.int32)], _concat_columns)
+        codes = np.empty((2, len(frame)), dtype=np.int32)
+        codes[0], codes[1] = user, movie
+        self._codes = Parts([codes], _concat_columns)
         self._length = len(frame)
         # Sorted ratings, and appended ones that are not merged into them yet.
         self._histories: tuple[Histories | None, Histories | None] = None, None

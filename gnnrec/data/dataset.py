@@ -22,6 +22,8 @@ from gnnrec._io import write_atomic
 from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.filters import filter_ratings, used_rows
+from gnnrec.data.provenance import NO_PROVENANCE, Provenance
+from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
     CATEGORY_COLUMNS,
     DEFAULT_RATING,
@@ -50,8 +52,9 @@ class Dataset:
     Parameters
     ----------
     ratings : pandas.DataFrame
-        ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32) and ``timestamp`` (becomes int64
-        seconds since 1970; datetimes and ISO texts are converted). Ids are all whole numbers or all text.
+        ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32), ``weight`` (how much an interaction
+        counts, such as log(1 + plays); float32, not negative) and ``timestamp`` (becomes int64 seconds since 1970;
+        datetimes and texts are converted). Ids are all whole numbers or all text.
     movies : pandas.DataFrame, optional
         ``movie_id`` and optionally ``title``, ``genres`` (text like ``"Comedy|Drama"`` or a list), ``year``
         (else taken from a title that ends in it) and any columns of your own. Movies without ratings stay:
@@ -71,6 +74,8 @@ class Dataset:
     ----------
     unused : mapping of str to tuple of str
         By table, given columns that no model reads because their names are not recognized.
+    provenance : Provenance
+        For a dataset from files: what was guessed, renamed, ignored and left out.
 
     Raises
     ------
@@ -96,6 +101,8 @@ class Dataset:
     movie_ids: IdIndex
     _movies: Parts[pd.DataFrame]
     _users: Parts[pd.DataFrame]
+    provenance: Provenance = NO_PROVENANCE
+    _rating_scale: tuple[float, float] | None = None
 
     def __init__(
         self,
@@ -111,7 +118,7 @@ class Dataset:
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
         user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
-        user, movie = check_ratings(ratings, movies, users, movie_ids.rows, user_ids.rows)
+        user, movie = check_ratings(ratings, movies, users, movie_ids.codes, user_ids.codes)
         unused = {table: unused_columns(frame.columns, table) for table, frame in given.items() if frame is not None}
         self._set(
             name=name,
@@ -148,7 +155,7 @@ class Dataset:
         """
         user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
         if isinstance(ratings, pd.DataFrame):
-            user, movie = user_ids.rows(pd.Index(ratings["user_id"])), movie_ids.rows(pd.Index(ratings["movie_id"]))
+            user, movie = user_ids.codes(ratings["user_id"]), movie_ids.codes(ratings["movie_id"])
             ratings = RatingTable(ratings, user, movie)
         unused = {"movies": unused_columns(movies.columns, "movies"), "users": unused_columns(users.columns, "users")}
         made = cls.__new__(cls)
@@ -190,6 +197,17 @@ class Dataset:
         return self._users.joined
 
     @property
+    def rating_scale(self) -> tuple[float, float] | None:
+        """The lowest and the highest possible rating, None where there are no ratings.
+
+        The scale that was given or found when the files were read, else the usual scale that the ratings lie on.
+        """
+        if self._rating_scale is None and "rating" in self.rating_table.columns:
+            values = self.ratings["rating"].to_numpy(dtype="float64")
+            self._set(_rating_scale=rating_scale_of(values))
+        return self._rating_scale
+
+    @property
     def has_times(self) -> bool:
         """Whether the ratings have timestamps."""
         return "timestamp" in self.rating_table.columns
@@ -224,6 +242,15 @@ class Dataset:
         table = self.rating_table
         ratings = table.frame.iloc[rows].reset_index(drop=True)
         return self._with(rating_table=RatingTable(ratings, table.user[rows], table.movie[rows]), filters="")
+
+    def with_provenance(
+        self,
+        provenance: Provenance,
+        unused: Mapping[str, tuple[str, ...]],
+        rating_scale: tuple[float, float] | None = None,
+    ) -> Dataset:
+        """Return the dataset with the story of its files; readers call it."""
+        return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
         """Return the dataset with just these content embeddings, without checking that they belong to it."""
@@ -267,7 +294,8 @@ class Dataset:
         movies, movie = used_rows(self.movies, table.movie[kept])
         users, user = used_rows(self.users, table.user[kept])
         ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
-        return Dataset.from_validated(ratings, movies, users, self.name, filters, self.features)
+        made = Dataset.from_validated(ratings, movies, users, self.name, filters, self.features)
+        return made._with(provenance=self.provenance, _rating_scale=self._rating_scale)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
         """Return the dataset with content embeddings of its movies, by modality; those of the same name are replaced.
@@ -353,6 +381,8 @@ class Dataset:
         # Columns that only the dataset has: the movie is liked, and was rated just now.
         if "rating" in columns and "rating" not in added:
             added = added.assign(rating=np.float32(DEFAULT_RATING))
+        if "weight" in columns and "weight" not in added:
+            added = added.assign(weight=np.float32(np.log1p(1.0)))
         if "timestamp" in columns and "timestamp" not in added:
             added = added.assign(timestamp=self.rating_table.latest)
         return self._with(

@@ -1,4 +1,4 @@
-"""Tables in files: CSV, TSV and Parquet, with errors that name file and line; and side tables of the movies.
+"""Tables in files: text of any kind, JSON lines and Parquet, with errors that name file and line; and side tables.
 
 Side tables are ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` in the folder of a dataset. Each has a column
 ``movie_id`` (or one of its usual other names); its other columns are added to the movies table.
@@ -6,114 +6,69 @@ Side tables are ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` in the folder o
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
+from gnnrec.data.dialects import Layout, find_layout, names_of, records
+from gnnrec.data.dtypes import kind_of
+from gnnrec.data.json_lines import is_json, read_json
+from gnnrec.data.provenance import ReadLog
+from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
+from gnnrec.data.rejected import read_valid_rows
 from gnnrec.data.schema import (
+    COLUMNS,
     OPTIONAL_MOVIE_COLUMNS,
     ORIGINAL_NAMES,
+    UNKNOWN,
     canonical_columns,
-    canonical_names,
     clean_movies,
 )
+from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
+from gnnrec.data.times import iso_seconds
 from gnnrec.errors import DataError, Location
 
-csv.field_size_limit(2**31 - 1)  # plots may be long
+CHUNK_BYTES = 1 << 21
+"""Bytes of a file that are parsed at once."""
+MAX_COMPACT = 1e6
+"""Ratings up to this size are kept in half the space from the start; larger ones are checked first."""
 
 
-def records(path: Path, separator: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the fields of each record; blank lines are skipped, as pandas does."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=strict)
-        before = 0
-        try:
-            for fields in reader:
-                if fields and fields != [""]:
-                    yield before + 1, fields
-                before = reader.line_num
-        except csv.Error as error:
-            raise DataError(f"{error}; is a closing quote missing?", at=f"{path}:{before + 1}") from error
-
-
-def check_start(path: Path) -> None:
-    """Raise a `DataError` for a file that is missing, empty, or not UTF-8 text."""
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    if not start.strip():
-        raise DataError(f"{path} is empty; its first line must name the columns")
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
-        raise DataError("the file is UTF-16 or not text; save it as UTF-8", at=f"{path}:1")
-
-
-def check_encoding(path: Path) -> None:
-    """Raise a `DataError` for the first byte that is not UTF-8."""
-    raw = path.read_bytes()
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"byte 0x{raw[error.start]:02x} at offset {error.start} is not UTF-8; save the file as UTF-8",
-            at=f"{path}:{line}",
-        ) from None
-
-
-def read_header(path: Path) -> tuple[str, list[str], int]:
-    """Return separator (comma, tab or semicolon), column names and line of the header, blank lines skipped."""
-    with path.open("rb") as file:
-        lines = ((number, line.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")) for number, line in enumerate(file, 1))
-        number, start = next((number, line) for number, line in lines if line.strip())
-    try:
-        first = start.decode("utf-8")
-    except UnicodeDecodeError:
-        check_encoding(path)
-        raise
-    separator = max(",\t;", key=first.count)
-    names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
-    if repeated := [name for position, name in enumerate(names) if name in names[:position]]:
-        raise DataError(f"two columns {repeated[0]}; keep one of them", at=f"{path}:{number}")
-    return separator, names, number
-
-
-def raise_at_first_fault(path: Path, separator: str, num_columns: int, *, strict: bool = False) -> None:
-    """Raise a `DataError` for the first byte that is not UTF-8 or the first line with a wrong number of fields.
+def raise_at_first_fault(layout: Layout, *, strict: bool = False) -> None:
+    """Raise a `DataError` for the first line with a wrong number of fields.
 
     `strict` also raises for misplaced quotes, which matter only if pandas could not read the file.
     """
-    check_encoding(path)
-    for line, fields in records(path, separator, strict=strict):
-        if len(fields) != num_columns:
+    source = layout.source
+    rows = records(source.file, layout.dialect, skip=layout.skip, path=source.path, strict=strict)
+    for line, fields in rows:
+        if len(fields) != len(layout.header):
+            where = "the first line" if layout.has_header else "most lines"
             raise DataError(
-                f"expected {num_columns} fields as in the first line, found {len(fields)}",
-                at=f"{path}:{line}",
+                f"expected {len(layout.header)} fields as in {where}, found {len(fields)}",
+                at=f"{source.path}:{line}",
             )
 
 
-def line_of_row(path: Path, separator: str, row: int) -> int:
-    """Return the line of a row of the frame, which counts from 0 after the header."""
-    return next(islice(records(path, separator), row + 1, None))[0]
-
-
-def has_leading_zeros(path: Path, separator: str, positions: Sequence[int]) -> bool:
+def has_leading_zeros(layout: Layout, positions: Sequence[int]) -> bool:
     """Return whether one of the columns has an id such as 007, which would lose its zeros as a number."""
     # A fast scan of the bytes rules out nearly all files; only then are the columns parsed.
-    if set(positions) == {0}:
-        may_have_any = _ZERO_AT_LINE_START.search(path.read_bytes()) is not None
+    if set(positions) == {0} and layout.source.file.stat().st_size < CHUNK_BYTES:
+        may_have_any = _ZERO_AT_LINE_START.search(layout.source.file.read_bytes()) is not None
     else:
-        may_have_any = _may_have_leading_zeros(path)
+        may_have_any = _may_have_leading_zeros(layout.source.file)
     return may_have_any and any(
         re.match(r"\s*[+-]?0\d", fields[position])
-        for _, fields in islice(records(path, separator), 1, None)
+        for _, fields in records(layout.source.file, layout.dialect, skip=layout.skip)
         for position in positions
+        if position < len(fields)
     )
 
 
@@ -122,11 +77,11 @@ _ZERO_AT_LINE_START = re.compile(rb'[\r\n][\s"]*[+-]?0\d')
 
 def _may_have_leading_zeros(path: Path) -> bool:
     starts_field, is_digit = np.zeros((2, 256), dtype=bool)
-    starts_field[list(b',;\t\r\n "+-')] = True
+    starts_field[list(b',;|\t\r\n "+-' + UNIT.encode())] = True
     is_digit[list(b"0123456789")] = True
     last = b"\n"
     with path.open("rb") as file:
-        while block := file.read(1 << 24):
+        while block := file.read(BLOCK):
             text = np.frombuffer(last + block, dtype=np.uint8)
             zeros = np.flatnonzero(text[1:-1] == ord("0"))
             if (starts_field[text[zeros]] & is_digit[text[zeros + 2]]).any():
@@ -136,22 +91,40 @@ def _may_have_leading_zeros(path: Path) -> bool:
 
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"]
+_MISSING = sorted(UNKNOWN)
+_LITERAL = frozenset({"user_id", "movie_id", "title", "rating", "weight", "timestamp"})  # a movie may be called "NaN"
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A data frame and its file: `line` returns the line in `path` of a row of `frame`."""
+    """A data frame and its file.
+
+    Attributes
+    ----------
+    path : Path
+    frame : pandas.DataFrame
+    line : callable, optional
+        Returns the line in `path` of a row of `frame`.
+    unused : tuple of str
+        Columns of the file that are not in the frame.
+    """
 
     path: Path
     frame: pd.DataFrame
     line: Callable[[int], int] | None = None
+    unused: tuple[str, ...] = ()
 
     def locate(self, row: int | None) -> str:
         """Return the location of a row: ``ratings.csv:7``, or ``ratings.parquet row 5`` for files without lines."""
         if row is None:
             return str(self.path)
         return f"{self.path} row {row}" if self.line is None else f"{self.path}:{self.line(row)}"
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Return some of the rows, which keep their lines."""
+        line = self.line
+        kept = None if line is None else lambda row: line(int(rows[row]))
+        return Table(self.path, self.frame.iloc[rows].reset_index(drop=True), kept, self.unused)
 
 
 def locator(tables: Mapping[str, Table]) -> Callable[[str, int | None], Location]:
@@ -194,75 +167,298 @@ def read_folder(
     return read_files(paths, wanted, text_ids)
 
 
-def read_files(paths: Mapping[str, Path], kinds: Mapping[str, str], text_ids: Collection[str] = ()) -> dict[str, Table]:
+def read_files(
+    paths: Mapping[str, Path],
+    kinds: Mapping[str, str],
+    text_ids: Collection[str] = (),
+    options: ReadOptions = DEFAULT_OPTIONS,
+    log: ReadLog | None = None,
+) -> dict[str, Table]:
     """Read files that belong together; an id column is text in all of them or in none."""
     text = set(text_ids)
+    logs = {name: ReadLog() for name in paths}
+    tables = {name: read_table(path, kinds[name], text, options, logs[name]) for name, path in paths.items()}
     while True:
-        tables = {name: _read(path, kinds[name], text) for name, path in paths.items()}
         found = {
             column
             for table in tables.values()
             for column in ("user_id", "movie_id")
-            if column in table.frame
-            and len(table.frame)
-            and not pd.api.types.is_numeric_dtype(table.frame[column].dtype)
+            if column in table.frame and len(table.frame) and not _is_number(table.frame[column])
         }
         if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
+            if log is not None:
+                for each in logs.values():
+                    log.extend(each)
             return tables
         text |= found  # "007" in one file: "8" in the others is text, too
+        for name, table in tables.items():
+            if any(column in table.frame and _is_number(table.frame[column]) for column in text):
+                logs[name] = ReadLog()
+                tables[name] = read_table(paths[name], kinds[name], text, options, logs[name])
 
 
-def _read(path: Path, kind: str, text_ids: Collection[str]) -> Table:
-    if path.suffix == ".parquet":
-        return Table(path, _read_parquet(path, kind))
-    check_start(path)
-    separator, header, header_line = read_header(path)
-    names = canonical_names(header, kind)
+def _is_number(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values.dtype))
+
+
+def read_table(
+    path: Path,
+    kind: str,
+    text_ids: Collection[str] = (),
+    options: ReadOptions = DEFAULT_OPTIONS,
+    log: ReadLog | None = None,
+) -> Table:
+    """Read one file.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        "ratings", "movies" or "users". Of ratings only the columns that are understood are kept.
+    text_ids : collection of str
+        Id columns to read as text even if they look like numbers.
+    options : ReadOptions
+    log : ReadLog, optional
+        Learns how the file was read.
+    """
+    log = ReadLog() if log is None else log
+    if path.suffix.lower() in (".parquet", ".pq") or _is_parquet(path):
+        return _read_parquet(path, kind, text_ids, options, log)
+    source = open_text(path, options.encoding, lenient=options.skips)
+    if suffix_of(path) in (".json", ".jsonl", ".ndjson", ".jl") or is_json(source):
+        table = read_json(source, kind, options, log)
+        frame = _with_text_ids(table.frame, text_ids)
+        return Table(path, frame, table.line, table.unused)
+    return _read_text(find_layout(source, kind, options), kind, set(text_ids), options, log)
+
+
+def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptions, log: ReadLog) -> Table:
+    path, header = layout.source.path, list(layout.header)
+    names = names_of(header, kind, options)
     columns = [names.get(name, name) for name in header]
-    literal = {"user_id", "movie_id", "title", "rating", "timestamp"}  # a movie may be called "NaN"
+    used = [column in COLUMNS[kind] for column in columns]
+    wanted = [column for column, use in zip(columns, used, strict=True) if use or kind != "ratings"]
+    commas: set[str] = set()
+    if options.skips or layout.dialect.max_fields is not None:
+        frame, line = read_valid_rows(layout, columns, kind, text_ids, options, log)
+    else:
+        frame = _parse(layout, columns, wanted, kind, text_ids, options, commas)
+        line = _line_finder(layout)
+    frame.attrs[ORIGINAL_NAMES] = header  # for messages
+    ids = [column for column in ("user_id", "movie_id") if column in frame]
+    again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
+    as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
+    candidates = [] if again else [column for column in as_numbers if column not in text_ids]
+    if candidates and has_leading_zeros(layout, [columns.index(column) for column in candidates]):
+        again = set(candidates)
+    if again:
+        return _read_text(layout, kind, text_ids | again, options, log)
+    notes = list(layout.source.notes) + list(layout.notes)
+    if not layout.has_header and options.columns is None:
+        log.assume(f"{path.name} has no header; its columns are {', '.join(columns)}")
+    for column in layout.sequences:
+        if (new := names.get(column, column)) in ("genres", "directors", "actors"):
+            frame[new] = frame[new].fillna("").str.replace(" ", "|")
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
+        found = _convert_decimals(frame, kind, options)
+    except DataError as error:
+        raise error.relocated(locator({kind: Table(path, frame, line)})) from None
+    if found or commas:
+        notes.append("decimal commas")
+    log.read(path, notes)
+    log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
+    unused = tuple(name for name, column in zip(header, columns, strict=True) if column not in frame)
+    return Table(path, frame, line, unused)
+
+
+def _parse(
+    layout: Layout,
+    columns: list[str],
+    wanted: list[str],
+    kind: str,
+    text_ids: Collection[str],
+    options: ReadOptions,
+    commas: set[str],
+) -> pd.DataFrame:
+    """Parse a file piece by piece and keep the wanted columns."""
+    as_text = {column for column in columns if column in text_ids}
+    while True:
+        pieces = []
+        for piece in _pieces(layout, columns, as_text):
+            # pandas pads short lines and takes the first fields of long lines for an index; both are errors
+            if not isinstance(piece.index, pd.RangeIndex) or _has_gaps(piece.iloc[:, -1]):
+                raise_at_first_fault(layout)
+            pieces.append({column: _compact(piece[column], kind, options, commas).copy() for column in wanted})
+            del piece
+        mixed = {
+            column
+            for column in wanted
+            if len({pd.api.types.is_numeric_dtype(piece[column].dtype) for piece in pieces}) > 1
+        }
+        if not mixed - as_text:
+            break
+        as_text |= mixed
+        kind = ""  # keep texts as they are
+    # Column by column, so that no column is there twice but the one at hand.
+    return pd.DataFrame({column: _join([piece.pop(column) for piece in pieces]) for column in wanted}, copy=False)
+
+
+def _join(pieces: list[pd.Series]) -> pd.Series:
+    """Return a whole column."""
+    if all(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+        whole = union_categoricals(pieces)
+        return pd.Series(whole.categories.astype(str).array.take(whole.codes), name=pieces[0].name)
+    return pd.concat(
+        [piece.astype(str) if isinstance(piece.dtype, pd.CategoricalDtype) else piece for piece in pieces],
+        ignore_index=True,
+    )
+
+
+def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str]) -> pd.Series:
+    """Return a column of a piece of the file in its final form where that is plain, as texts take much memory.
+
+    Text ids lose surrounding blanks, ISO times become seconds, decimal commas points (the column is added to `commas`),
+    and ratings get the precision of a `Dataset`. Anything else is left to whoever sees the whole column.
+    """
+    name = values.name
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        if name in ("user_id", "movie_id"):
+            # "ann " and "ann" are the same user. As categories each text of the piece is there once.
+            return values if _must_be_text(values) else values.str.strip().astype("category")
+        if kind != "ratings" or kind_of(values) != "string":
+            return values
+        if name == "timestamp" and options.date_format is None and options.day_first is None:
+            return iso_seconds(values)
+        if name in ("rating", "weight") and options.decimal != ".":
+            numbers = _from_commas(values)
+            if numbers is not None:
+                commas.add(str(name))
+                values = numbers
+    if name == "rating" and values.dtype == np.float64 and (values.abs() <= MAX_COMPACT).all():
+        return values.astype(np.float32)
+    return values
+
+
+def _from_commas(values: pd.Series) -> pd.Series | None:
+    """Return numbers with decimal commas as floats, None where there are others or they may be thousands."""
+    text = values.str.strip()
+    if not text.str.fullmatch(r"[+-]?\d+(?:,\d*)?|[+-]?,\d+").all() or not text.str.contains(r",(?!\d{3}$)").any():
+        return None
+    return text.str.replace(",", ".", regex=False).astype("float64")
+
+
+def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Iterator[pd.DataFrame]:
+    file, size = layout.source.file, layout.source.file.stat().st_size
+    rows = None
+    if size > 2 * CHUNK_BYTES:
+        with file.open("rb") as start:
+            lines = start.read(1 << 18).count(b"\n") or 1
+        rows = max(10_000, CHUNK_BYTES * lines >> 18)
+    try:
+        reader: Any = pd.read_csv(
+            file,
+            sep=layout.dialect.separator,
+            quoting=layout.dialect.quoting,
+            escapechar=layout.dialect.escapechar,
             names=columns,
             header=None,
-            skiprows=header_line,
-            dtype={column: str for column in columns if column in text_ids},
+            skiprows=layout.skip,
+            dtype=dict.fromkeys(as_text, str),
             keep_default_na=False,
-            na_values={column: _MISSING for column in columns if column not in literal},
+            na_values={column: _MISSING for column in columns if column not in _LITERAL},
             skipinitialspace=True,
             encoding="utf-8-sig",
             low_memory=False,
+            chunksize=rows,
         )
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise_at_first_fault(path, separator, len(header), strict=True)
-        raise DataError(f"{path} cannot be read: {error}") from error
-    frame.attrs[ORIGINAL_NAMES] = header  # for messages
-    short = not isinstance(frame.index, pd.RangeIndex) or _has_gaps(frame.iloc[:, -1])
-    if short:  # pandas pads short lines and takes the first fields of long lines for an index; both are errors
-        raise_at_first_fault(path, separator, len(header))
-    ids = [column for column in ("user_id", "movie_id") if column in frame]
-    as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
-    loses_zeros = [column for column in as_numbers if column not in text_ids]
-    if loses_zeros and has_leading_zeros(path, separator, [columns.index(column) for column in loses_zeros]):
-        return _read(path, kind, {*text_ids, *loses_zeros})
-    for column in set(ids).difference(as_numbers):
-        frame[column] = frame[column].str.strip()  # "ann " and "ann" are the same user
-    return Table(path, frame, lambda row: line_of_row(path, separator, row))
+        if rows is None:
+            yield reader
+        else:
+            with reader:
+                yield from reader
+    except pd.errors.EmptyDataError:
+        yield pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
+    except (UnicodeDecodeError, pd.errors.ParserError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise_at_first_fault(layout, strict=True)
+        raise DataError(f"{layout.source.path} cannot be read: {error}") from error
+
+
+def _line_finder(layout: Layout) -> Callable[[int], int]:
+    """Return the function that finds the line of a row of the frame."""
+    return lambda row: next(islice(records(layout.source.file, layout.dialect, skip=layout.skip), row, None))[0]
+
+
+def _must_be_text(ids: pd.Series) -> bool:
+    """Return whether ids are numbers that 64 bits cannot hold."""
+    if ids.dtype == np.uint64:
+        return bool((ids > np.iinfo(np.int64).max).any())
+    return ids.dtype == object and pd.api.types.infer_dtype(ids, skipna=True) == "integer"
+
+
+def _with_text_ids(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFrame:
+    for column in text_ids:
+        if column in frame and pd.api.types.is_integer_dtype(frame[column].dtype):
+            frame[column] = frame[column].astype(str)
+    return frame
+
+
+def _convert_decimals(frame: pd.DataFrame, kind: str, options: ReadOptions) -> bool:
+    """Convert numbers with decimal commas; return whether there were any."""
+    columns = {"ratings": ("rating", "weight"), "movies": ("year", "runtime"), "users": ("age",)}[kind]
+    found = False
+    for column in columns:
+        if column not in frame or pd.api.types.is_numeric_dtype(frame[column].dtype) or options.decimal == ".":
+            continue
+        text = frame[column].astype("string").str.strip()
+        commas = text.str.contains(",", regex=False, na=False)
+        if not commas.any() or not text[commas].str.fullmatch(r"[+-]?\d*,\d*", na=False).all():
+            continue
+        if column == "runtime" and options.decimal is None:
+            continue  # 1,440 minutes
+        if options.decimal is None and text[commas].str.fullmatch(r"[+-]?\d{1,3},\d{3}").all():
+            raise DataError(
+                f"{column} {text[commas].iloc[0]!r} may have a decimal comma or one between thousands; set decimal",
+                at=(kind, int(np.argmax(commas.to_numpy()))),
+            )
+        frame[column] = text.str.replace(",", ".", regex=False).astype(object)
+        found = True
+    return found
 
 
 def _has_gaps(column: pd.Series) -> bool:
     return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column.dtype) and (column == "").any()))
 
 
-def _read_parquet(path: Path, kind: str) -> pd.DataFrame:
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _read_parquet(path: Path, kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog) -> Table:
     try:
-        frame = pd.read_parquet(path)
+        import pyarrow.parquet
+
+        header = [str(name) for name in pyarrow.parquet.read_schema(path).names]
+        names = names_of(header, kind, options)
+        wanted = [name for name in header if kind != "ratings" or names.get(name, name) in COLUMNS[kind]]
+        frame = pd.read_parquet(path, columns=wanted if len(wanted) < len(header) else None)
     except ImportError as error:
         raise DataError(f"{path} needs pyarrow; install it with: pip install 'gnnrec[parquet]'") from error
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a Parquet file: {error}") from error
-    return frame.rename(columns=canonical_names(frame.columns, kind))
+    frame = frame.reset_index(drop=True) if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    log.read(path, [])
+    log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
+    frame = frame.rename(columns=names)
+    frame.attrs[ORIGINAL_NAMES] = header
+    unused = tuple(name for name in header if name not in wanted)
+    return Table(path, frame, unused=unused)
 
 
 SIDE_TABLES = ("fullplot", "omdb", "links")

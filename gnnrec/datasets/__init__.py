@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gnnrec._checks import did_you_mean
 from gnnrec.data import Dataset
+from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
 from gnnrec.datasets.movielens import read_dataset
 from gnnrec.datasets.synthetic import make_sample
@@ -29,34 +32,74 @@ __all__ = [
 
 
 def load_dataset(
-    name_or_path: str | Path, *, data_dir: str | Path | None = None, download: bool = True, **options: Any
+    name_or_path: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    download: bool = True,
+    columns: Mapping[Any, str | None] | Sequence[str] | None = None,
+    sep: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    date_format: str | None = None,
+    day_first: bool | None = None,
+    duplicates: str = "error",
+    errors: str = "raise",
+    rejected: str | Path | None = None,
+    rating_scale: tuple[float, float] | None = None,
+    **options: Any,
 ) -> Dataset:
-    """Load a dataset by name or from files.
+    r"""Load a dataset by name or from files.
 
     Parameters
     ----------
     name_or_path : str or Path
         A registered name: "sample", a MovieLens dataset ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m",
         "ml-latest-small", "ml-latest") or one of your own (see Notes). Or a path: a folder, whose format is recognized
-        by its file names, or a single file of ratings. A name takes precedence over a folder in the working directory;
-        write ``./ml-1m`` for the folder.
+        by file names and columns, a zip file of one, or a single file of ratings. A name takes precedence over a folder
+        in the working directory; write ``./ml-1m`` for the folder.
 
-        CSV files are UTF-8 with column names in the first line. Only user and movie ids are required, common
-        alternative column names are recognized, and ids may be text, whose surrounding blanks are removed. Next to
-        the movies table, ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` add plots, directors and actors, running
-        times and ids; see "File formats" in the documentation.
+        Separator, encoding, line ends, compression, header, decimal mark and notation of times are recognized; the
+        options below are for what is not. Only user and movie ids are required. See "File formats" in the
+        documentation.
     data_dir : str or Path, optional
         Where a named dataset is searched first: its folder, or the folder that contains it. Then follow
         ``$GNNREC_DATA``, ``data/<name>`` in the working directory, and the download cache.
     download : bool
         Whether a named dataset that is not found is downloaded.
+    columns : mapping or sequence of str, optional
+        Names here by names in the files, ``{"asin": "movie_id"}``, or by position from 0; None leaves a column out. A
+        sequence names the columns of a file without a header.
+    sep : str, optional
+        Separator of the fields, of one or more characters.
+    encoding : str, optional
+        Encoding of the files, such as "cp1252".
+    decimal : {".", ","}, optional
+        Decimal mark.
+    header : bool, optional
+        Whether the first line names the columns.
+    date_format : str, optional
+        Format of dates, such as ``"%d.%m.%Y"``.
+    day_first : bool, optional
+        Whether 03/04/2001 is 3 April. Without it, a value of the column must tell.
+    duplicates : {"error", "first", "last", "mean", "max", "sum"}
+        What becomes of several rows of the same user and movie: an error; the first or the last row of the file; or one
+        row with the mean, largest or summed rating or count and the latest time. Rows with neither ratings nor counts
+        are counted by "sum".
+    errors : {"raise", "skip"}
+        Whether a row that cannot be read is an error or left out.
+    rejected : str or Path, optional
+        With ``errors="skip"``, a CSV file for the rows that are left out, with file, line and problem.
+    rating_scale : tuple of float, optional
+        Lowest and highest rating; others are errors. By default the usual scale on which the ratings lie is found.
     **options
         Keyword arguments of a registered dataset; for "sample" those of `make_sample`.
 
     Returns
     -------
     Dataset
-        Rows in file order.
+        Rows in file order. Counts and hours become a column ``weight``, log(1 + count). `Dataset.provenance` tells what
+        was guessed, renamed, ignored and left out.
 
     Raises
     ------
@@ -82,12 +125,37 @@ def load_dataset(
     --------
     >>> load_dataset("sample", num_users=100, num_movies=80)
     Dataset('sample': 100 users, 80 movies, 3,755 ratings)
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "seen.csv"
+    >>> _ = path.write_text("who;film;Stars\nann;heat;4,5\nann;heat;3,5\nbob;heat;2\n")
+    >>> dataset = load_dataset(path, columns={"who": "user_id"}, duplicates="last")
+    >>> dataset.ratings.values.tolist()
+    [['ann', 'heat', 3.5], ['bob', 'heat', 2.0]]
+    >>> print(dataset.provenance)
+    read: seen.csv (semicolons, decimal commas)
+    renamed in seen.csv: who -> user_id, film -> movie_id, Stars -> rating
+    left out: 1 rows of a user and movie that occur again, by duplicates='last' (seen.csv:2)
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise DataError(
             f"a dataset is a name or a path, not {type(name_or_path).__name__}; frames go into Dataset(ratings, ...)"
         )
+    reading: dict[str, Any] = {
+        "columns": columns,
+        "sep": sep,
+        "encoding": encoding,
+        "decimal": decimal,
+        "header": header,
+        "date_format": date_format,
+        "day_first": day_first,
+        "duplicates": duplicates,
+        "errors": errors,
+        "rejected": rejected,
+        "rating_scale": rating_scale,
+    }
     if isinstance(name_or_path, str) and name_or_path in DATASETS.names():
+        options |= {key: value for key, value in reading.items() if value != getattr(DEFAULT_OPTIONS, key)}
         return _load_registered(name_or_path, {"data_dir": data_dir, "download": download}, options)
     path = Path(name_or_path).expanduser()
     try:
@@ -100,8 +168,9 @@ def load_dataset(
         except ConfigError as error:
             raise ConfigError(f"{error}, or give the path of an existing folder or file of ratings") from None
     if options:
-        raise ConfigError(f"options {', '.join(options)} are only for registered datasets, not for {str(path)!r}")
-    return read_dataset(path)
+        hint = did_you_mean(next(iter(options)), reading)
+        raise ConfigError(f"options {', '.join(options)} are only for registered datasets, not for {str(path)!r}{hint}")
+    return read_dataset(path, options=ReadOptions(**reading))
 
 
 def _looks_like_name(text: str) -> bool:

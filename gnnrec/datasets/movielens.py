@@ -6,27 +6,31 @@ the format for data of your own. `read_dataset` recognizes them by their file na
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from gnnrec._checks import did_you_mean
 from gnnrec.data import Dataset
-from gnnrec.data.tables import (
-    SIDE_TABLES,
-    SUFFIXES,
-    Table,
-    add_side_tables,
-    find_table,
-    locator,
-    read_files,
-    read_folder,
-    read_side_tables,
-)
+from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
+from gnnrec.data.provenance import ReadLog
+from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
+from gnnrec.data.schema import ORIGINAL_NAMES
+from gnnrec.data.tables import Table, add_side_tables, read_files, read_side_tables, read_table
+from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
-from gnnrec.errors import DataError
+from gnnrec.datasets.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, beside, read_tables
+from gnnrec.datasets.joining import join_tables
+from gnnrec.datasets.logs import read_log, sniff
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import register_dataset
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
@@ -67,6 +71,8 @@ GENRES_100K = (
 )
 """Genre columns of ``u.item``, if the folder has no ``u.genre``."""
 
+BLOCK = 1 << 22
+"""Bytes of a file of ratings that are parsed at once."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
 
 
@@ -87,21 +93,22 @@ for _name in ("ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"):
     _register(_name)
 
 
-def read_dataset(path: str | Path, name: str | None = None) -> Dataset:
+def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions = DEFAULT_OPTIONS) -> Dataset:
     r"""Read a dataset from a folder or from a single file of ratings.
 
     Parameters
     ----------
     path : str or Path
-        A folder, whose format is recognized by its file names, or a file: ``.csv``, ``.tsv``, ``.txt``, ``.parquet``,
-        ``.dat`` (ML-1M) or ``.data``, ``.base``, ``.test`` (ML-100k).
+        A folder or a zip file, whose format is recognized by its file names and columns, or one file of ratings.
     name : str, optional
         Name of the dataset; by default that of the folder, or of the file without its suffix.
+    options : ReadOptions
+        What the caller says about the files.
 
     Returns
     -------
     Dataset
-        Rows in file order.
+        Rows in file order. Its `provenance` tells what was guessed, renamed, ignored and left out.
 
     Raises
     ------
@@ -116,61 +123,112 @@ def read_dataset(path: str | Path, name: str | None = None) -> Dataset:
     >>> read_dataset(folder, "mine")
     Dataset('mine': 1 users, 2 movies, 2 ratings)
     """
-    path = Path(path)
-    if path.is_dir():
-        tables, default_name = _read_folder(path), path.resolve().name
-    elif path.is_file():
-        tables, default_name = _read_file(path), path.stem
-    else:
-        raise DataError(f"{str(path)!r} does not exist; a dataset is {FORMATS}")
-    frames: dict[str, Any] = {table: read.frame for table, read in tables.items()}
+    path, log = Path(path), ReadLog()
+    with contextlib.ExitStack() as stack:
+        source = path
+        if path.is_file() and path.suffix.lower() == ".zip" and (members := archive_members(path)):
+            source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
+            extract_members(path, members, source)
+        if source.is_dir():
+            tables = _read_folder(source, options, log)
+            default_name = path.resolve().name if path.is_dir() else stem_of(path)
+        elif source.is_file():
+            tables, default_name = _read_file(source, options, log), stem_of(path)
+        else:
+            raise DataError(f"{str(path)!r} does not exist; a dataset is {FORMATS}")
+        dataset = _make_dataset(tables, name or default_name, options, log)
+    if options.rejected is not None:
+        log.write_rejected(options.rejected)
+    return dataset
+
+
+def _make_dataset(tables: dict[str, Table], name: str, options: ReadOptions, log: ReadLog) -> Dataset:
+    """Make a dataset of tables; errors name file and line."""
+    _check_columns_option(tables, options)
     try:
-        return Dataset(**frames, name=name or default_name)
+        tables["ratings"], scale = prepare_ratings(tables["ratings"], options, log)
+        if options.skips:
+            for table, column in (("movies", "movie_id"), ("users", "user_id")):
+                if table in tables and column in tables[table].frame:
+                    ids = tables[table].frame[column]
+                    tables["ratings"] = leave_out_unknown(tables["ratings"], column, ids, table, log)
+        frames: dict[str, Any] = {table: read.frame for table, read in tables.items()}
+        dataset = Dataset(**frames, name=name)
     except DataError as error:
-        raise error.relocated(locator(tables)) from None
+        raise relocate(error, tables) from None
+    unused = {table: (*read.unused, *dataset.unused.get(table, ())) for table, read in tables.items()}
+    unused = {table: names for table, names in unused.items() if names}
+    log.unused_columns = {table: list(names) for table, names in unused.items()}
+    return dataset.with_provenance(log.provenance(), unused, scale)
 
 
-def _read_folder(folder: Path) -> dict[str, Table]:
+def _check_columns_option(tables: dict[str, Table], options: ReadOptions) -> None:
+    """Refuse a name in `columns` that no file has."""
+    headers = {str(name) for read in tables.values() for name in read.frame.attrs.get(ORIGINAL_NAMES, ())}
+    if not headers or not isinstance(options.columns, Mapping):
+        return
+    for name in options.named:
+        if str(name) not in headers and not str(name).isdecimal():
+            hint = did_you_mean(str(name), headers) or f"; columns found: {', '.join(sorted(headers))}"
+            raise ConfigError(f"columns: no file has a column {name!r}{hint}")
+
+
+def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read the tables of a folder; additional files about movies become columns of the movies table."""
-    if (folder / "ratings.dat").is_file():
-        tables = _read_1m(folder)
-    elif (folder / "u.data").is_file():
-        tables = _read_100k(folder)
-    elif find_table(folder, "ratings") is None:
+    if options == DEFAULT_OPTIONS or not options.sep:
+        if (folder / "ratings.dat").is_file() and _is_double_colon(folder / "ratings.dat"):
+            return _with_side_tables(_read_1m(folder, options, log), folder)
+        if (folder / "u.data").is_file():
+            return _with_side_tables(_read_100k(folder, options, log), folder)
+    tables, others = read_tables(folder, options, log)
+    if not tables:
+        inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+        if len(inner) == 1:  # an archive with one folder
+            return _read_folder(inner[0], options, log)
         raise DataError(f"{folder} contains no ratings; expected {FORMATS}")
-    else:
-        kinds = {kind: kind for kind in ("ratings", "movies", "users")}
-        if find_table(folder, "movies"):
-            kinds |= dict.fromkeys(SIDE_TABLES, "movies")
-        tables = read_folder(folder, kinds, required=("ratings",))
-        return _with_side_tables(tables, {name: tables.pop(name) for name in SIDE_TABLES if name in tables})
-    return _with_side_tables(tables, read_side_tables(folder) if "movies" in tables else {})
+    return join_tables(tables, others, log, lenient=options.skips)
 
 
-def _with_side_tables(tables: dict[str, Table], side_tables: dict[str, Table]) -> dict[str, Table]:
+def _is_double_colon(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(1 << 12)
+    return b"::" in start or b"\t" not in start
+
+
+def _with_side_tables(tables: dict[str, Table], folder: Path) -> dict[str, Table]:
+    side_tables = read_side_tables(folder) if "movies" in tables else {}
     if side_tables and "movie_id" in tables["movies"].frame:  # Dataset reports a missing movie_id
         tables["movies"] = add_side_tables(tables["movies"], side_tables)
     return tables
 
 
-def _read_file(path: Path) -> dict[str, Table]:
+def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     suffix = path.suffix.lower()
-    if suffix == ".dat":
-        return {"ratings": _read_ratings(path, "::")}
-    if suffix in (".data", ".base", ".test"):
-        return {"ratings": _read_ratings(path, "\t")}
-    if suffix in (*SUFFIXES, ".txt"):
-        return read_files({"ratings": path}, {"ratings": "ratings"})
-    raise DataError(f"{path} has an unknown file type {suffix!r}; expected {FORMATS}")
+    if not options.sep and options.columns is None:
+        if suffix == ".dat" and _is_double_colon(path):
+            return {"ratings": _read_ratings(path, "::", options, log)}
+        if suffix in (".data", ".base", ".test"):
+            return {"ratings": _read_ratings(path, "\t", options, log)}
+    if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
+        raise DataError(f"{path} has an unknown file type {suffix!r}; expected {FORMATS}")
+    if suffix_of(path) in TEXT_SUFFIXES and options == DEFAULT_OPTIONS and (kind := sniff(path)):
+        return read_log([path], kind, log)
+    paths = {"ratings": path, **beside(path)}
+    tables = read_files(paths, {name: name for name in paths}, (), options, log)
+    return join_tables(tables, {}, log, lenient=options.skips)
 
 
-def _read_1m(folder: Path) -> dict[str, Table]:
+def _read_1m(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read ``ratings.dat`` and, if present, ``movies.dat`` and ``users.dat``."""
-    tables = {"ratings": _read_ratings(folder / "ratings.dat", "::")}
+    tables = {"ratings": _read_ratings(folder / "ratings.dat", "::", options, log)}
     if (path := folder / "movies.dat").is_file():
         tables["movies"] = _table(path, _movie_records(path), ["movie_id", "title", "genres"])
     if (path := folder / "users.dat").is_file():
         columns = ["user_id", "gender", "age", "occupation", "zip_code"]
+        if _lines(path)[0][1].count("::") == 1:  # MovieTweetings
+            columns = ["user_id", "twitter_id"]
+            tables["users"] = _table(path, _records(path, "::", len(columns)), columns)
+            return tables
         tables["users"] = _table(path, _records(path, "::", len(columns)), columns)
         frame = tables["users"].frame
         named = frame["occupation"].map({str(code): name for code, name in enumerate(OCCUPATIONS)})
@@ -178,9 +236,9 @@ def _read_1m(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def _read_100k(folder: Path) -> dict[str, Table]:
+def _read_100k(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read ``u.data`` and, if present, ``u.item`` and ``u.user``."""
-    tables = {"ratings": _read_ratings(folder / "u.data", "\t")}
+    tables = {"ratings": _read_ratings(folder / "u.data", "\t", options, log)}
     if (path := folder / "u.item").is_file():
         genres = GENRES_100K.split("|")
         if (names := folder / "u.genre").is_file():
@@ -201,24 +259,35 @@ def _read_100k(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def _read_ratings(path: Path, separator: str) -> Table:
+def _read_ratings(path: Path, separator: str, options: ReadOptions, log: ReadLog) -> Table:
     """Read lines of user id, movie id, rating and timestamp."""
-    raw = _read_bytes(path)
+    if options.skips:
+        return read_table(path, "ratings", (), replace(options, sep=separator, columns=list(_RATING_COLUMNS)), log)
+    pieces: list[dict[str, np.ndarray]] = []
+    whole = True
     try:
-        frame = pd.read_csv(
-            io.BytesIO(raw.replace(separator.encode(), b"\t")),
-            sep="\t",
-            header=None,
-            names=list(_RATING_COLUMNS),
-            dtype=_RATING_COLUMNS,
-            na_filter=False,
-            quoting=3,
-        )
+        for block in _read_blocks(path):
+            piece = pd.read_csv(
+                io.BytesIO(block.replace(separator.encode(), b"\t")),
+                sep="\t",
+                header=None,
+                names=list(_RATING_COLUMNS),
+                dtype=_RATING_COLUMNS,
+                na_filter=False,
+                quoting=3,
+            )
+            whole &= isinstance(piece.index, pd.RangeIndex)  # no fields beyond the fourth
+            pieces.append({name: piece[name].to_numpy(copy=True) for name in _RATING_COLUMNS})
     except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        if isinstance(error, DataError):
+            raise
         _raise_at_first_fault(path, separator)
         raise DataError(f"{path} cannot be read: {error}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
+    if not whole:
         _raise_at_first_fault(path, separator)
+    columns = {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in _RATING_COLUMNS}
+    frame = pd.DataFrame(columns, copy=False)
+    frame.attrs[ORIGINAL_NAMES] = list(_RATING_COLUMNS)
     return Table(path, frame, lambda row: _records(path, separator, 4)[row][0])
 
 
@@ -277,6 +346,25 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         text = raw.decode("latin-1")
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     return [(number, line) for number, line in lines if line.strip()]
+
+
+def _read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file in blocks of whole lines that are not all blank."""
+    empty, rest = True, b""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    with path.open("rb") as file:
+        while (block := file.read(BLOCK)) or rest:
+            if b"\0" in block:
+                _read_bytes(path)  # names the line
+            whole = rest + block
+            end = whole.rfind(b"\n") + 1 if block else len(whole)
+            rest, whole = whole[end:], whole[:end]
+            if whole.strip():
+                empty = False
+                yield whole
+    if empty:
+        raise DataError(f"{path} is empty")
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -133,7 +133,8 @@ def find_ratings(users: UserBatch, user_index: Tensor, movie_index: Tensor) -> T
 def check_ratings(dataset: Dataset) -> None:
     """Raise a `DataError` unless the dataset has at least two different ratings."""
     if "rating" not in dataset.ratings:
-        raise DataError(f"{dataset.name} has no column rating; rating prediction needs one")
+        what = "has counts or weights but no stars" if "weight" in dataset.ratings else "has no column rating"
+        raise DataError(f"{dataset.name} {what}; rating prediction needs a column rating")
     if dataset.ratings["rating"].nunique() < 2:
         value = dataset.ratings["rating"].iloc[0]
         raise DataError(f"every rating of {dataset.name} is {value:g}; rating prediction needs different ratings")

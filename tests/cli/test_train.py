@@ -185,10 +185,42 @@ def test_unused_columns_are_reported(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("User,Movie,Stars,Watched On\nann,1,5,2024-05-01\nbob,2,4,2024-05-02\n")
     (tmp_path / "users.csv").write_text("User,Age,Town\nann,30,Rome\nbob,40,Bonn\n")
     result = call("analyze", "--dataset", tmp_path, "--out", tmp_path / "a")
-    assert result.stderr == "columns not used: 'Watched On' of ratings; 'Town' of users\n"
+    assert result.stderr == (
+        "renamed in ratings.csv: User -> user_id, Movie -> movie_id, Stars -> rating\n"
+        "renamed in users.csv: User -> user_id\n"
+        "columns not used: 'Watched On' of ratings; 'Town' of users\n"
+    )
     assert fails_after_data("train", "--dataset", tmp_path, "--protocol", "temporal").startswith(
         f"{tmp_path.name} has no tim"
     )
     (tmp_path / "ratings.csv").write_text("User,Movie\nann,1\nbob,2\n")
     (tmp_path / "users.csv").unlink()
     assert "not used" not in call("analyze", "--dataset", tmp_path, "--out", tmp_path / "b").stderr
+
+
+def test_options_of_files(tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text("who;film;stars\nann;1;4,5\nann;1;3,5\nbob;2;2,0\nbob\n")
+    options = (
+        "--columns",
+        "who=user_id",
+        "--duplicates",
+        "last",
+        "--errors",
+        "skip",
+        "--rejected",
+        tmp_path / "no.csv",
+    )
+    result = call("analyze", "--dataset", tmp_path / "shop.csv", "--out", tmp_path / "a", *options)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        "read: shop.csv (semicolons, decimal commas)",
+        "renamed in shop.csv: who -> user_id, film -> movie_id, stars -> rating",
+        "left out: 1 rows of a user and movie that occur again, by duplicates='last' (shop.csv:2)",
+        "left out: 1 row with errors (shop.csv:5: expected 3 fields, found 1)",
+    ]
+    assert (tmp_path / "no.csv").read_text().splitlines()[
+        1
+    ] == f'{tmp_path / "shop.csv"},5,"expected 3 fields, found 1",bob'
+    message = fails_after_data("analyze", "--dataset", tmp_path / "shop.csv", "--columns", "who")
+    assert message == "cannot read --columns 'who'; write FILE_COLUMN=NAME, as in asin=movie_id"
+    assert fails_after_data("analyze", "--dataset", "ml-1m", "--sep", ";").startswith("unknown option sep of dataset")

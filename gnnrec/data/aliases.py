@@ -1,0 +1,48 @@
+"""Other names of columns that are recognized, in lower case and without punctuation, best first.
+
+Where a table has several of them, the first in this list is taken and the others are reported as not used.
+"""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+USERS = _words("""
+    userid user uid username userno useridx userindex reviewerid customerid customer memberid member accountid account
+    visitorid viewerid readerid reader personid listenerid playerid subscriberid clientid profileid steamid
+    authorsteamid reviewer reviewername customername person
+""")
+MOVIES = _words("""
+    movieid movie itemid item iid mid parentasin asin isbn bookid book productid product filmid film gameid appid game
+    artistid artist songid trackid track animeid anime showid titleid tconst businessid contentid videoid newsid
+    articleid venueid itemno itemidx itemindex sku
+""")
+RATED_TITLES = _words("imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name")
+"""What identifies the movies of ratings that have no id."""
+RATINGS = _words("""
+    rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
+    ratingscore userscore myrating vote grade star starrating preference
+""")
+COUNTS = _words("""
+    plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever
+    hoursplayed playhours totalplays watchtime watchcount frequency quantity clicks clickcount clicktimes views
+    viewcount purchases
+""")
+"""Other names of ``weight`` that say that the values are counts or hours, not weights yet."""
+TIMES = _words("""
+    timestamp unixreviewtime time datetime date ts unixtime reviewtime createdat timestampcreated ratedat ratingdate
+    reviewdate ratingtimestamp ratingtime eventtime watchedat dateadded playedat updatedat visitedat
+""")
+TITLES = _words("""
+    title movietitle name booktitle primarytitle filmtitle itemtitle itemname producttitle productname moviename
+    filmname bookname artistname trackname songname songtitle gametitle gamename appname animename showtitle
+    englishname originaltitle
+""")
+GENRES = _words("genres genre categories category class moviegenres moviegenre bookgenre listedin")
+YEARS = _words("""
+    year releaseyear originalpublicationyear yearofpublication publicationyear startyear publishyear yearofrelease
+    productionyear movieyear
+""")

@@ -1,0 +1,198 @@
+"""What was guessed, renamed, ignored and left out when a dataset was read from files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gnnrec._io import write_atomic
+
+MAX_NAMED = 3
+"""Rows that are named among those that were left out."""
+MAX_LISTED = 6
+"""Files and columns that are listed by name."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a dataset comes from and what was done to it; ``str`` of it is a short block of text.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Each file that was read, the table it became, and how it was read.
+    assumed : tuple of str
+        What was guessed.
+    renamed : mapping of str to mapping
+        By file, names of columns that were recognized or given, and what they became.
+    unused : tuple of str
+        Columns and files that are not used.
+    left_out : tuple of str
+        What is not in the dataset: rows with errors, duplicates; the first three with file and line.
+    warnings : tuple of str
+        What may be wrong.
+
+    Examples
+    --------
+    >>> print(Provenance(files=("ratings.csv (ratings; semicolons)",), assumed=("a decimal comma in rating",)))
+    read: ratings.csv (ratings; semicolons)
+    assumed: a decimal comma in rating
+    """
+
+    files: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"read: {'; '.join(self.files)}"] if self.files else []
+        for file, names in self.renamed.items():
+            lines.append(f"renamed in {file}: " + ", ".join(f"{old} -> {new}" for old, new in names.items()))
+        lines += [f"assumed: {text}" for text in self.assumed]
+        lines += [f"{text}" for text in self.unused]
+        lines += [f"left out: {text}" for text in self.left_out]
+        lines += [f"warning: {text}" for text in self.warnings]
+        return "\n".join(lines)
+
+    @property
+    def remarks(self) -> str:
+        """The block without what goes without saying; empty for a dataset in the plain format.
+
+        That are files that were read as they are, and other spellings of a name, such as userId.
+        """
+        plain = not any("(" in file for file in self.files) and not self.assumed
+        renamed = {
+            file: {old: new for old, new in names.items() if _is_new(old, new)} for file, names in self.renamed.items()
+        }
+        renamed = {file: names for file, names in renamed.items() if names}
+        return str(replace(self, files=() if plain else self.files, renamed=renamed))
+
+
+NO_PROVENANCE = Provenance()
+"""Of a dataset that does not come from files."""
+
+
+def _is_new(old: str, new: str) -> bool:
+    """Return whether a name is more than another spelling of the canonical one, such as userId."""
+    return "".join(filter(str.isalnum, old.lower())) != new.replace("_", "")
+
+
+class ReadLog:
+    """Collects what happens while files are read; becomes a `Provenance`."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.assumed: list[str] = []
+        self.renamed: dict[str, dict[str, str]] = {}
+        self.unused_columns: dict[str, list[str]] = {}
+        self.unused_files: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self._rejected: list[tuple[str, str, str, str]] = []
+        self._replaced: list[tuple[str, str]] = []
+
+    def read(self, path: Path, how: Iterable[str]) -> None:
+        """Record a file and how it was read."""
+        text = ", ".join(how)
+        self.files[path.name] = f"{path.name} ({text})" if text else path.name
+
+    def rename(self, path: Path, names: Mapping[object, str]) -> None:
+        """Record names of columns that became others."""
+        if names:
+            self.renamed[path.name] = {str(old): new for old, new in names.items()}
+
+    def assume(self, text: str) -> None:
+        """Record a guess."""
+        if text not in self.assumed:
+            self.assumed.append(text)
+
+    def note(self, text: str) -> None:
+        """Record rows that are left out for another reason than an error."""
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Record what may be wrong."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def reject(self, path: Path, line: str, problem: str, row: str = "") -> None:
+        """Record a row that is left out because of an error."""
+        self._rejected.append((str(path), line, problem, row))
+
+    def replace(self, location: str, problem: str) -> None:
+        """Record a value that became missing because of an error."""
+        self._replaced.append((location, problem))
+
+    def extend(self, other: ReadLog) -> None:
+        """Add what another log has recorded."""
+        self.files |= other.files
+        self.renamed |= other.renamed
+        self.unused_columns |= other.unused_columns
+        for text in other.assumed:
+            self.assume(text)
+        for text in other.warnings:
+            self.warn(text)
+        self.unused_files += other.unused_files
+        self.notes += other.notes
+        self._rejected += other._rejected
+        self._replaced += other._replaced
+
+    def write_rejected(self, path: str | Path) -> None:
+        """Write the rows that were left out, with file, line and problem, as a CSV file."""
+        self._sort()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "line", "problem", "row"])
+        writer.writerows(self._rejected)
+        Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(Path(path).expanduser(), text.getvalue().encode())
+
+    def _sort(self) -> None:
+        self._rejected.sort(key=lambda entry: (entry[0], int(entry[1])))
+
+    def provenance(self) -> Provenance:
+        """Return everything that was recorded."""
+        unused = [f"{', '.join(map(repr, names))} of {table}" for table, names in self.unused_columns.items() if names]
+        parts = [f"columns not used: {'; '.join(unused)}"] if unused else []
+        if self.unused_files:
+            parts.append(f"files not used: {listed(self.unused_files)}")
+        self._sort()
+        left_out = list(self.notes)
+        if self._rejected:
+            named = [f"{Path(where).name}:{line}: {problem}" for where, line, problem, _ in self._rejected[:MAX_NAMED]]
+            left_out.append(f"{_count(len(self._rejected), 'row')} with errors ({_and_more(named, self._rejected)})")
+        if self._replaced:
+            named = [f"{Path(where).name}: {problem}" for where, problem in self._replaced[:MAX_NAMED]]
+            left_out.append(f"{_count(len(self._replaced), 'value')} with errors ({_and_more(named, self._replaced)})")
+        return Provenance(
+            files=tuple(self.files.values()),
+            assumed=tuple(self.assumed),
+            renamed=dict(self.renamed),
+            unused=tuple(parts),
+            left_out=tuple(left_out),
+            warnings=tuple(self.warnings),
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _and_more(named: list[str], everything: list[tuple[str, str, str, str]] | list[tuple[str, str]]) -> str:
+    return "; ".join([*named, "..."] if len(everything) > len(named) else named)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names, the first six of them where there are more.
+
+    >>> listed("abcdefgh")
+    'a, b, c, d, e, f and 2 more'
+    """
+    names = list(names)
+    shown = ", ".join(names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"

@@ -1,0 +1,242 @@
+"""Joining the tables of a dataset: which id of the movies the ratings mean, and movies that a table lacks."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.data.dtypes import refuse_containers
+from gnnrec.data.provenance import ReadLog
+from gnnrec.data.schema import (
+    COLUMNS,
+    OPTIONAL_MOVIE_COLUMNS,
+    to_ages,
+    to_imdb_ids,
+    to_years,
+)
+from gnnrec.data.tables import Table, add_side_tables
+from gnnrec.datasets.folders import must_be_complete
+from gnnrec.datasets.imdb import add_imdb_columns, find_imdb_files
+from gnnrec.datasets.kaggle import read_metadata
+from gnnrec.errors import DataError
+
+_ID_NAMES = (*COLUMNS["movies"]["movie_id"].aliases, "goodreadsbookid", "workid", "bestbookid", "imdbid", "tmdbid")
+_RELEASE = re.compile(r"(release|released|publication|published|first)(date|on)?|daterelease|datereleased")
+_ENTITY = re.compile(r"&(?:amp|quot|lt|gt|apos|nbsp|#\d+|#x[0-9a-f]+);", re.IGNORECASE)
+_TCONST = re.compile(r"tt\d{6,}")
+
+
+def join_tables(
+    tables: dict[str, Table], others: Mapping[str, Path], log: ReadLog, *, lenient: bool = False
+) -> dict[str, Table]:
+    """Return ratings, movies and users that fit together.
+
+    Parameters
+    ----------
+    tables : dict of str to Table
+        "ratings", "movies", "users", "links", "fullplot", "omdb".
+    others : mapping of str to Path
+        Files by name without suffix: those of IMDb and of The Movies Dataset are read here.
+    log : ReadLog
+    lenient : bool
+        Values of movies and users that make no sense become missing.
+    """
+    ratings = tables["ratings"]
+    if "movie_id" in ratings.frame:
+        refuse_containers(ratings.frame["movie_id"], "ratings")
+    rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
+    rest = dict(others)
+    if "movies" not in tables and "moviesmetadata" in _plain(rest):
+        _add_metadata(tables, rest, rated, log)
+    if "movies" in tables:
+        movies = _choose_ids(tables["movies"], rated, log)
+        movies = _refine(movies, log)
+        if lenient or not must_be_complete(movies, "movies"):
+            movies = _repair(movies, "movie_id", "movies", log)
+            movies = _complete(movies, "movie_id", rated, log)
+        sides: dict[str, Table] = {name: tables[name] for name in ("fullplot", "omdb", "links") if name in tables}
+        if sides and "movie_id" in movies.frame:
+            movies = add_side_tables(movies, sides)
+        tables["movies"] = movies
+    elif "links" in tables and find_imdb_files(rest.values()):
+        frame = tables["links"].frame
+        tables["movies"] = _complete(Table(tables["links"].path, frame, tables["links"].line), "movie_id", rated, log)
+    if imdb := find_imdb_files(rest.values()):
+        _add_imdb(tables, imdb, rated, rest, log)
+    if "users" in tables and (lenient or not must_be_complete(tables["users"], "users")):
+        users = _repair(tables["users"], "user_id", "users", log)
+        if "user_id" in ratings.frame:
+            users = _complete(users, "user_id", pd.Index(ratings.frame["user_id"].unique()), log)
+        tables["users"] = users
+    log.unused_files += [path.name for path in rest.values()]
+    return {name: tables[name] for name in ("ratings", "movies", "users") if name in tables}
+
+
+def _plain(files: Mapping[str, Path]) -> dict[str, str]:
+    return {re.sub(r"[\W_]", "", name): name for name in files}
+
+
+def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], rated: pd.Index, log: ReadLog) -> None:
+    """Make the movies table from The Movies Dataset, whose ratings have MovieLens ids that links.csv translates."""
+    names = _plain(rest)
+    path = rest.pop(names["moviesmetadata"])
+    credits = rest.pop(names["credits"]) if "credits" in names else None
+    if "links" not in tables:
+        log.warn(f"{path.name} has TMDB ids but the ratings have MovieLens ids; put links.csv beside it to join them")
+        return
+    found = read_metadata(path, credits, log)
+    links = tables.pop("links")
+    ids = links.frame[["movie_id", "tmdb_id"]].dropna()
+    ids = ids.assign(tmdb_id=pd.to_numeric(ids["tmdb_id"], errors="coerce")).dropna().drop_duplicates("movie_id")
+    frame = ids.merge(found, on="tmdb_id", how="inner").reset_index(drop=True)
+    tables["movies"] = Table(path, frame)
+    log.assume(f"ids of {path.name} are translated by {links.path.name}")
+
+
+def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
+    """Take the column for the ids of movies that holds most of those in the ratings."""
+    frame = table.frame
+    if "movie_id" not in frame or not len(rated):
+        return table
+    wanted = set(rated.astype(str))
+
+    def share(column: str) -> float:
+        values = frame[column].dropna()
+        if pd.api.types.is_float_dtype(values.dtype) and (values % 1 == 0).all():
+            values = values.astype("int64")
+        return len(wanted & set(values.astype(str))) / len(wanted)
+
+    own = share("movie_id")
+    if own == 1:
+        return table
+    plain = {str(column): re.sub(r"[\W_]", "", str(column).lower()) for column in frame.columns}
+    others = {column: share(column) for column, name in plain.items() if column != "movie_id" and name in _ID_NAMES}
+    if not others or max(others.values()) <= own:
+        return table
+    best = max(others, key=lambda column: others[column])
+    values = frame[best]
+    if pd.api.types.is_numeric_dtype(rated.dtype):
+        numbers = pd.to_numeric(values, errors="coerce")
+        values = numbers.astype("int64") if numbers.notna().all() else values
+    else:
+        values = values.astype(str)
+    renamed = frame.assign(**{best: values}).rename(columns={"movie_id": "other_id", best: "movie_id"})
+    log.renamed.setdefault(table.path.name, {})[best] = "movie_id"
+    log.renamed[table.path.name] = {
+        old: new for old, new in log.renamed[table.path.name].items() if new != "movie_id" or old == best
+    }
+    log.assume(f"{best} of {table.path.name} are the movie ids: it has {others[best]:.0%} of those in the ratings")
+    return Table(table.path, renamed, table.line, table.unused)
+
+
+def _refine(table: Table, log: ReadLog) -> Table:
+    """Decode HTML entities in titles, and take the year from a date of release."""
+    frame, name = table.frame, table.path.name
+    if "title" in frame and not pd.api.types.is_numeric_dtype(frame["title"].dtype):
+        has = frame["title"].astype("string").str.contains(_ENTITY, na=False)
+        if has.any():
+            frame = frame.assign(
+                title=frame["title"].map(lambda text: html.unescape(text) if isinstance(text, str) else text)
+            )
+            log.assume(f"HTML entities in {int(has.sum()):,} titles of {name} are decoded")
+    if "plot" in frame and frame["plot"].dtype == object:
+        frame = frame.assign(
+            plot=frame["plot"].map(lambda text: " ".join(map(str, text)) if isinstance(text, list) else text)
+        )
+    if "year" not in frame:
+        dates = [column for column in frame if _RELEASE.fullmatch(re.sub(r"[\W_]", "", str(column).lower()))]
+        if dates:
+            years = frame[dates[0]].astype("string").str.extract(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")[0]
+            frame = frame.assign(year=pd.to_numeric(years).astype("Int64"))
+            log.assume(f"the year of a movie is that of {dates[0]} in {name}")
+    return Table(table.path, frame, table.line, table.unused)
+
+
+def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
+    """Leave out rows that are there again, and values that make no sense."""
+    frame = table.frame
+    if key not in frame:
+        return table
+    blank = frame[key].isna() | (frame[key].astype("string").str.strip() == "").fillna(False).astype(bool)
+    again = (frame[key].duplicated() & ~blank).to_numpy()
+    for number, what in ((int(blank.sum()), f"without {key}"), (int(again.sum()), f"about the same {key} again")):
+        if number:
+            log.note(f"{number:,} rows of {table.path.name} {what}")
+    if (lost := blank.to_numpy(dtype=bool) | again).any():
+        table = table.take(np.flatnonzero(~lost))
+        frame = table.frame
+    checks: dict[str, Callable[[pd.Series], pd.Series]] = {}
+    if kind == "movies":
+        checks = dict(OPTIONAL_MOVIE_COLUMNS.items()) | {"year": to_years}
+    else:
+        checks = {"age": to_ages}
+    for column, check in checks.items():
+        if column in frame:
+            frame = frame.assign(**{column: _valid(frame[column], check, table, log)})
+    return Table(table.path, frame, table.line, table.unused)
+
+
+def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:
+    """Return a column without the values that its check refuses."""
+    try:
+        check(values)
+    except DataError:
+        pass
+    else:
+        return values
+    problems: dict[object, str] = {}
+    for value in values.dropna().unique():
+        try:
+            check(pd.Series([value], name=values.name))
+        except DataError as error:
+            problems[value] = error.problem
+    bad = values.isin(list(problems)).to_numpy()
+    for row in np.flatnonzero(bad):
+        log.replace(table.locate(int(row)), problems[values.iloc[row]])
+    return values.astype(object).mask(bad, None)
+
+
+def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
+    """Add a row for each id of the ratings that the table lacks."""
+    frame = table.frame
+    if key not in frame:
+        return table
+    numeric = [pd.api.types.is_numeric_dtype(these.dtype) for these in (frame[key], rated)]
+    if numeric[0] != numeric[1]:
+        return table
+    missing = rated[~rated.isin(frame[key])]
+    if not len(missing):
+        return table
+    if len(missing) == len(rated):
+        raise DataError(f"it has none of the {key[:-3]}s in the ratings", at=str(table.path))
+    log.note(
+        f"nothing, but {len(missing):,} {key[:-3]}s of the ratings are not in {table.path.name} and have only an id"
+    )
+    more = pd.DataFrame({key: missing})
+    return Table(table.path, pd.concat([frame, more], ignore_index=True), table.line, table.unused)
+
+
+def _add_imdb(
+    tables: dict[str, Table], imdb: dict[str, Path], rated: pd.Index, rest: dict[str, Path], log: ReadLog
+) -> None:
+    """Add IMDb's columns to the movies, which are known by an IMDb id, or whose own id is one."""
+    for name in imdb:
+        rest.pop(name, None)
+    movies = tables.get("movies")
+    frame = pd.DataFrame({"movie_id": np.sort(rated)}) if movies is None else movies.frame
+    if "movie_id" not in frame:
+        return
+    ids = frame["movie_id"].astype("string").str.strip()
+    if "imdb_id" not in frame and ids.str.fullmatch(_TCONST, na=False).mean() > 0.5:
+        frame = frame.assign(imdb_id=ids.where(ids.str.fullmatch(_TCONST, na=False)))
+    if "imdb_id" not in frame:
+        log.warn("the files of IMDb are not used: no movie has an imdb_id; add links.csv or a column imdb_id")
+        return
+    frame = frame.assign(imdb_id=to_imdb_ids(frame["imdb_id"]))
+    path = movies.path if movies is not None else next(iter(imdb.values()))
+    tables["movies"] = Table(path, add_imdb_columns(frame, imdb, log), movies.line if movies is not None else None)

@@ -1,0 +1,77 @@
+"""Kaggle's "The Movies Dataset": ``movies_metadata.csv`` and ``credits.csv``, which number movies by TMDB id."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gnnrec.data.provenance import ReadLog
+from gnnrec.data.text_files import open_text
+from gnnrec.errors import DataError
+
+METADATA_FILES = ("moviesmetadata", "credits", "keywords")
+"""Names of the files in lower case, without punctuation."""
+MAX_ACTORS = 4
+_COLUMNS = ("genres", "id", "imdb_id", "overview", "release_date", "runtime", "title")
+
+
+def read_metadata(metadata: Path, credits: Path | None, log: ReadLog) -> pd.DataFrame:
+    """Return movies by TMDB id: ``tmdb_id, title, genres, year, plot, runtime, imdb_id[, directors, actors]``.
+
+    Three rows of the published file are torn, so their id is no number; about thirty movies are there twice.
+    """
+    frame = _read(metadata, _COLUMNS, log)
+    whole = frame["id"].str.fullmatch(r"\d+", na=False)
+    if not whole.all():
+        log.note(f"{int((~whole).sum())} torn rows of {metadata.name}")
+    frame = frame[whole].assign(tmdb_id=lambda rows: rows["id"].astype("int64"))
+    again = frame["tmdb_id"].duplicated()
+    if again.any():
+        log.note(f"{int(again.sum())} rows of {metadata.name} about a movie that occurs again")
+    frame = frame[~again]
+    years = frame["release_date"].str.extract(r"^(\d{4})-")[0]
+    movies = frame[["tmdb_id", "title", "genres"]].assign(
+        year=pd.to_numeric(years),
+        plot=frame["overview"],
+        runtime=pd.to_numeric(frame["runtime"], errors="coerce"),
+        imdb_id=frame["imdb_id"].where(frame["imdb_id"].str.fullmatch(r"tt\d+", na=False)),
+    )
+    if credits is not None:
+        people = _read(credits, ("cast", "crew", "id"), log)
+        people = people[people["id"].str.fullmatch(r"\d+", na=False)]
+        people = people.assign(tmdb_id=people["id"].astype("int64")).drop_duplicates("tmdb_id").set_index("tmdb_id")
+        movies["directors"] = movies["tmdb_id"].map(people["crew"].map(_directors))
+        movies["actors"] = movies["tmdb_id"].map(people["cast"].map(_actors))
+    return movies.reset_index(drop=True)
+
+
+def _read(path: Path, columns: tuple[str, ...], log: ReadLog) -> pd.DataFrame:
+    source = open_text(path)
+    try:
+        frame = pd.read_csv(source.file, dtype=str, usecols=list(columns), on_bad_lines="skip", engine="python")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} has not the columns {', '.join(columns)} of The Movies Dataset: {error}") from error
+    log.read(path, [*source.notes, "The Movies Dataset"])
+    return frame
+
+
+def _literal(text: Any) -> list[dict[str, Any]]:
+    for read in (ast.literal_eval, json.loads):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+    return []
+
+
+def _directors(text: Any) -> str:
+    return "|".join(str(part.get("name", "")) for part in _literal(text) if part.get("job") == "Director")
+
+
+def _actors(text: Any) -> str:
+    return "|".join(str(part.get("name", "")) for part in _literal(text)[:MAX_ACTORS])
