@@ -417,6 +417,11 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
     ------
     ConfigError
         The text is not YAML, or no mapping.
+
+    Examples
+    --------
+    >>> parse_yaml("model: {embedding_dim: 64}", "mine.yaml")
+    {'model': {'embedding_dim': 64}}
     """
     try:
         values = yaml.load(text, _Loader)

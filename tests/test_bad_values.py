@@ -73,7 +73,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "year": (lambda m: gnnrec.similar_movies(m, NewMovie(year=10**20)), r"year 1e\+20 is not a year"),
     "runtime": (lambda m: gnnrec.similar_movies(m, NewMovie(runtime=10**20)), r"runtime 1e\+20 minutes is too long"),
     "features": (lambda m: gnnrec.similar_movies(m, NewMovie(features=[1])), "features must be a mapping"),
-    "candidates": (lambda m: gnnrec.recommend(m, 1, candidates=[[1]]), r"candidates must be ids or titles of movies"),
+    "candidates": (lambda m: gnnrec.recommend(m, 1, candidates=[[1]]), r"movie \[1\] is neither an id nor a title"),
     "path": (lambda m: gnnrec.load_dataset("x" * 5000), "is not a path: File name too long"),
     "folder": (lambda m: gnnrec.load_dataset("a/" + "x" * 5000), "is not a path: File name too long"),
     "zero": (lambda m: gnnrec.load_dataset("a\0b"), r"unknown dataset 'a\\x00b'|is not a path"),

@@ -51,7 +51,7 @@ def third_party() -> dict[str, set[tuple[str, bool]]]:
     found: dict[str, set[tuple[str, bool]]] = {}
     for path in sorted((HOME / "gnnrec").rglob("*.py")):
         for module, needed in imports(path):
-            if module != "gnnrec" and module not in sys.stdlib_module_names:
+            if module != "gnnrec" and module not in sys.stdlib_module_names | {"compression"}:  # of Python 3.14
                 found.setdefault(module, set()).add((str(path.relative_to(HOME)), needed))
     return found
 

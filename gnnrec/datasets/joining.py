@@ -170,11 +170,9 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
     if (lost := blank.to_numpy(dtype=bool) | again).any():
         table = table.take(np.flatnonzero(~lost))
         frame = table.frame
-    checks: dict[str, Callable[[pd.Series], pd.Series]] = {}
+    checks: dict[str, Callable[[pd.Series], pd.Series]] = {"age": to_ages}
     if kind == "movies":
-        checks = dict(OPTIONAL_MOVIE_COLUMNS.items()) | {"year": to_years}
-    else:
-        checks = {"age": to_ages}
+        checks = {**OPTIONAL_MOVIE_COLUMNS, "year": to_years}
     for column, check in checks.items():
         if column in frame:
             frame = frame.assign(**{column: _valid(frame[column], check, table, log)})

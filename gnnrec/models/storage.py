@@ -315,5 +315,5 @@ def _plain(value: Any) -> Any:
     if type(value) in (str, int, bool):
         return value
     if type(value) is float:
-        return value if math.isfinite(value) else None
+        return None if math.isnan(value) else value  # Python reads Infinity back
     return to_plain(value)

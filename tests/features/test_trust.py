@@ -69,7 +69,7 @@ def test_no_checkpoint_by_path_from_a_run(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_auto_is_no_encoder_of_a_run() -> None:
-    with pytest.raises(ConfigError, match="does not tell its text encoder"):
+    with pytest.raises(ConfigError, match=r"the text encoder of .* is not recorded"):
         encode_plot("A ship sinks.", embeddings("auto, chosen"))
 
 
