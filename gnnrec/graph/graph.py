@@ -34,6 +34,8 @@ from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
 
 USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
+FEW = 64
+"""Up to so many movies are looked up one by one, which is faster."""
 
 
 def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
@@ -269,8 +271,12 @@ class Graph:
         wanted = list(movies)
         if unhashable := [movie for movie in wanted if not isinstance(movie, Hashable)]:
             raise DataError(f"movie {unhashable[0]!r} is neither an id nor a title")
-        # One look-up for all ids, which matters for thousands of them; the rest are titles or errors.
-        nodes: list[int | None] = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
+        # Ids first; the rest are titles or errors.
+        nodes: list[int | None]
+        if len(wanted) <= FEW:
+            nodes = [self._movie_vocabulary.find(movie) for movie in wanted]
+        else:
+            nodes = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
         others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
         found = self.titles.nodes([wanted[place] for place in others], unknown=unknown)
         for place, node in zip(others, found, strict=True):

@@ -444,5 +444,8 @@ def _fitted(model: Any) -> Recommender:
 
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
     step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
+    if users.num_users <= step:  # nothing to copy
+        yield 0, users
+        return
     for start in range(0, users.num_users, step):
         yield start, users.slice(start, min(start + step, users.num_users))
