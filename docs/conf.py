@@ -26,7 +26,8 @@ make_card.write(GENERATED)
 REPOSITORY = "https://github.com/gnnrec/gnnrec"
 changelog = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
 (GENERATED / "changelog.md").write_text(
-    changelog.replace("](CONTRIBUTING.md", f"]({REPOSITORY}/blob/main/CONTRIBUTING.md"), encoding="utf-8"
+    changelog.replace("](CONTRIBUTING.md", f"]({REPOSITORY}/blob/main/CONTRIBUTING.md").replace("](docs/", "]("),
+    encoding="utf-8",
 )
 
 project = "gnnrec"
