@@ -357,7 +357,7 @@ def shipped_configs() -> dict[str, Path]:
     Examples
     --------
     >>> sorted(shipped_configs())[:3]
-    ['ml1m', 'ml1m-chronological', 'ml1m-content']
+    ['ml1m', 'ml1m-chronological', 'ml1m-cold-users']
     """
     package = Path(__file__).parent
     folder = package / "configs"  # of an installed wheel

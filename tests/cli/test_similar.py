@@ -99,7 +99,7 @@ def test_errors(run: Path) -> None:
     neither = "name a movie of the run, or describe a new one: --title"
     assert fails("similar", run).startswith(neither)
     assert fails("similar", run, 1, "--genres", "Drama").startswith(neither)
-    assert fails("similar", run, "Nothing Like It") == "unknown movie 'Nothing Like It'"
+    assert fails("similar", run, "Nothing Like It").startswith("unknown movie 'Nothing Like It'")
     assert f"did you mean {BRACKETS!r}" in fails("similar", run, BRACKETS.replace("[", "").replace("]", ""))
     assert "k must be an integer of at least 1, not 0" in fails("similar", run, 1, "-k", 0)
     assert fails("similar", run, "--title", "New", "--text-encoder", "tfidf").startswith("--text-encoder has nothing")

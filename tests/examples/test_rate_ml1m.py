@@ -83,8 +83,8 @@ def test_leaderboard_section(run: Run, tmp_path: Path) -> None:
     shutil.copy(ROOT / "benchmarks" / "results" / "published.yaml", tmp_path / "out")
     text = made["page"](tmp_path / "out").split("## Rating prediction")[1].split("\n## ")[0]
     rmse, mae = (next(row["mean"] for row in report.results if row["metric"] == metric) for metric in ("rmse", "mae"))
-    assert "| model | RMSE | MAE | fit s |" in text
-    assert f"| mean of all | {rmse:.4f} | {mae:.4f} | " in text
+    assert "| model | RMSE | MAE | fits | fit s |" in text
+    assert f"| mean of all | {rmse:.4f} | {mae:.4f} | 1 | " in text
     assert f"```console\n{report.command}\n```" in text
     assert "random 90/10 of all ratings, seed 0\nseed 0 train " in text
     assert "Not measured yet" not in text
