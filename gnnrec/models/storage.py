@@ -273,6 +273,7 @@ def _write_graph(graph: Graph, folder: Path) -> str:
     save_file(tensors, folder / EDGES)
     nodes = {
         "name": dataset.name,
+        "rating_scale": dataset.rating_scale,
         "vocabularies": {kind: values.tolist() for kind, values in graph.vocabularies.items()},
         "features": {
             name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
@@ -303,6 +304,9 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     }
     vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
     dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
+    if nodes["rating_scale"] is not None:
+        lowest, highest = nodes["rating_scale"]
+        dataset = dataset.with_provenance(dataset.provenance, dataset.unused, (lowest, highest))
     return Graph.from_dataset(dataset, vocabularies)
 
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gnnrec import Config, DataError, Dataset, RecGraph, fit, load, load_rating_model
+from gnnrec import Config, DataError, Dataset, RecGraph, fit, load, load_dataset, load_rating_model
 from gnnrec import _io as io
 from gnnrec.config import RatingConfig
 from gnnrec.datasets import make_sample
@@ -206,6 +206,13 @@ def test_a_rating_head_is_read_with_its_run(
 
     monkeypatch.setattr(module, "load_recommender", load_and_replace)
     assert load_rating_model(run).recommender.report == {"seed": 1}
+
+
+def test_the_rating_scale_is_saved(tmp_path: Path) -> None:
+    ratings = pd.DataFrame({"user_id": [1, 1, 2, 2], "movie_id": [1, 2, 1, 3], "rating": [2, 5, 4, 3]})
+    ratings.to_csv(tmp_path / "ratings.csv", index=False)
+    dataset = load_dataset(tmp_path / "ratings.csv", rating_scale=(1, 7))
+    assert load(Popularity().fit(dataset).save(tmp_path / "run")).dataset.rating_scale == (1, 7)
 
 
 # Values nobody expected
