@@ -258,7 +258,7 @@ def _grid(model: str | BaseEstimator, config: Config | None, select: bool) -> li
     if not isinstance(model, str):
         return [get_estimator(model)]
     if model == "gnn":
-        return [get_estimator("gnn", config=config or Config())]
+        return [get_estimator("gnn", config=config)]
     if not select:
         return [get_estimator(model)]
     return [get_estimator(model, **hyperparameters) for hyperparameters in MODELS.metadata(model).get("grid", [{}])]
@@ -490,7 +490,7 @@ def benchmark(
     >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
     ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
     """
-    configs = config if isinstance(config, Mapping) else {"": config or Config()}
+    configs = config if isinstance(config, Mapping) else {"": config}
     chosen = _check_models(models, configs)
     check_integer(seeds=seeds)
     check_mask_or_history(split.mask if mask is None else mask, "mask")
@@ -504,15 +504,14 @@ def benchmark(
         for name, model in chosen.items()
         for variant, settings in list(configs.items())[: None if model == "gnn" else 1]
     ]
-    used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
-    used |= {row: model.model_dump(mode="json") for row, model, _ in entries if isinstance(model, BaseEstimator)}
+    used: dict[str, Any] = {}
     report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
     say = log or logger.info
     first_error: Exception | None = None
     for row, model, settings in entries:
         runs: list[dict[str, Any]] = []
         own_seed = None if isinstance(model, str) else model.random_seed
-        first_seed = settings.train.seed if own_seed is None else own_seed
+        first_seed = own_seed if own_seed is not None else settings.train.seed if settings else 0
         seeded = is_seeded(model)
         options: dict[str, Any] = {"time_limit": time_limit, "callbacks": callbacks, "progress": progress}
         try:
@@ -521,6 +520,8 @@ def benchmark(
                 found = compare(
                     {row: fitted}, split, ks=ks, metrics=metrics, mask=mask, history=history, fit_seconds={row: seconds}
                 )
+                if row not in used and (fitted.name == "gnn" or isinstance(model, BaseEstimator)):
+                    used[row] = fitted.hyperparameters
                 if not found:
                     raise DataError("none of the metrics is defined on these test ratings")
                 first = next((one for one in found if one["metric"] == "ndcg"), found[0])
@@ -542,7 +543,7 @@ def benchmark(
     return report
 
 
-def _check_models(models: Any, configs: Mapping[str, Config]) -> dict[str, str | BaseEstimator]:
+def _check_models(models: Any, configs: Mapping[str, Config | None]) -> dict[str, str | BaseEstimator]:
     """Return models by the name of their row; further estimators of the same name are numbered."""
     found: dict[str, str | BaseEstimator] = {}
     for given in [models] if isinstance(models, (str, BaseEstimator)) else models:
