@@ -98,7 +98,11 @@ def describe_config(config: Config) -> str:
     'objective masked_edges, embedding_dim 128, batch_size 512, learning_rate 0.002, negative_weight 0.3, epochs 30'
     """
     model, train = config.model, config.train
-    shown = {"objective": train.objective, "embedding_dim": model.embedding_dim, "batch_size": train.batch_size}
+    shown: dict[str, Any] = {
+        "objective": train.objective,
+        "embedding_dim": model.embedding_dim,
+        "batch_size": train.batch_size,
+    }
     shown["learning_rate"] = train.learning_rate
     if train.loss == "weighted_mse":
         shown["negative_weight"] = train.negative_weight
@@ -123,7 +127,7 @@ def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
 
 
 def _any_order(profile: DataProfile) -> dict[str, Any]:
-    """Settings that predict ratings irrespective of their order."""
+    """Return settings that predict ratings irrespective of their order."""
     dim = _embedding_dim(profile)
     model = {
         "embedding_dim": dim,
@@ -152,7 +156,7 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
 
 
 def _next_item(profile: DataProfile) -> dict[str, Any]:
-    """Settings that predict the next rating, or the next ten."""
+    """Return settings that predict the next rating, or the next ten."""
     dim = int(np.clip(2 * _embedding_dim(profile), 64, 256))
     model = {
         "embedding_dim": dim,
