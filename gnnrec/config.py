@@ -395,7 +395,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     Examples
     --------
-    >>> read_yaml("sample")["model"]
+    >>> read_yaml("ml1m-fast")["model"]
     {'encoder': 'lightgcn', 'embedding_dim': 64}
     """
     path = find_config(path)
