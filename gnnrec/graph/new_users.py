@@ -164,7 +164,7 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         return graph.user_batch(graph.user_nodes(given)), pd.Index(given)
     batches, names = [], []
     for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
-        batches.append(_new_batch(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
+        batches.append(encode_user(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
         names.append(_name(user, position, len(given)) if new else user)
     has_text = any(isinstance(name, str) for name in names)
     return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
@@ -250,7 +250,8 @@ def _profile(rows: pd.DataFrame) -> dict[str, Any]:
     return {column: None if pd.isna(value) else value for column, value in given.items()}
 
 
-def _new_batch(graph: Graph, user: NewUser | Mapping[Any, float], unknown: str) -> UserBatch:
+def encode_user(graph: Graph, user: NewUser | Mapping[Any, float], unknown: str = "error") -> UserBatch:
+    """Return one new user as a `UserBatch`; `unknown` as for `encode_users`."""
     if not isinstance(user, NewUser):
         user = NewUser(ratings=user)
     check_unknown(user.unknown)

@@ -86,6 +86,10 @@ class UserProfiles:
         """Return the profiles of some users."""
         return UserProfiles(self.x[rows], self.occupation[rows])
 
+    def without(self, row: int) -> UserProfiles:
+        """Return the profiles without that of one user."""
+        return UserProfiles(*(torch.cat([values[:row], values[row + 1 :]]) for values in (self.x, self.occupation)))
+
     def append(self, other: UserProfiles) -> UserProfiles:
         """Return these and further profiles."""
         return UserProfiles(torch.cat([self.x, other.x]), torch.cat([self.occupation, other.occupation]))
@@ -108,7 +112,8 @@ class UserBatch:
     timestamp : Tensor
         ``[num_edges]`` int64, seconds since 1970, 0 where unknown.
     node_id : Tensor
-        ``[num_users]`` int64, user node in the graph, -1 for a new user. Only models with user embeddings use it.
+        ``[num_users]`` int64, row of the user in the tables of models with user embeddings: the user node, but see
+        `Graph.embedding_rows`; -1 for a new user.
     num_movies, num_occupations : int
         Number of movie and occupation nodes.
 

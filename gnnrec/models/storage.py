@@ -23,7 +23,8 @@ from gnnrec._io import find_replaced, new_folder, read_json, to_plain, write_ato
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
-from gnnrec.data.schema import clean_movies, clean_users
+from gnnrec.data.dataset import clean_mixed_users
+from gnnrec.data.schema import clean_movies
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
@@ -268,6 +269,8 @@ def _write_graph(graph: Graph, folder: Path) -> str:
     ratings, table = dataset.ratings, dataset.rating_table
     edges = {"user": table.user.astype(np.int64), "movie": table.movie.astype(np.int64)}
     edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
+    if graph.has_removed_users:
+        edges["embedding_rows"] = graph.embedding_rows.numpy()
     features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
     tensors = {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}
     save_file(tensors, folder / EDGES)
@@ -287,7 +290,7 @@ def _write_graph(graph: Graph, folder: Path) -> str:
 
 
 def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
-    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_users(pd.DataFrame(nodes["users"]))
+    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_mixed_users(pd.DataFrame(nodes["users"]))
     user, movie = edges["user"].numpy(), edges["movie"].numpy()
     ratings = pd.DataFrame(
         {
@@ -307,7 +310,7 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     if nodes["rating_scale"] is not None:
         lowest, highest = nodes["rating_scale"]
         dataset = dataset.with_provenance(dataset.provenance, dataset.unused, (lowest, highest))
-    return Graph.from_dataset(dataset, vocabularies)
+    return Graph.from_dataset(dataset, vocabularies, embedding_rows=edges.get("embedding_rows"))
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
