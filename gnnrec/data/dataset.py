@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -547,7 +548,7 @@ class Dataset:
         if not self.user_ids.are_numbers or ids.dtype == "int64":
             return self._check_id_type(ids, self.user_ids, table)
         for row, one in enumerate(ids):
-            if isinstance(one, str) and spells_integer(one):
+            if spells_integer(one):
                 problem = (
                     f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a number; "
                     "only names, such as 'anna', may be text"
@@ -599,19 +600,24 @@ def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbed
         raise DataError(f"the {name} embeddings of the added movies: {error}") from None
 
 
-def spells_integer(text: str) -> bool:
-    """Return whether a text is a whole number, so that it could be taken for another id.
+def spells_integer(text: Any) -> bool:
+    """Return whether an id is a text that is a whole number, so that it could be taken for another id.
 
     Examples
     --------
     >>> spells_integer("7"), spells_integer("-07 "), spells_integer("anna"), spells_integer("7a")
     (True, True, False, False)
     """
+    if not isinstance(text, str):
+        return False
     try:
         int(text)
     except ValueError:
         return False
     return True
+
+
+_FIRST_CODE = 4_611_686_018_000_000_000  # stands for the first text among ids that are whole numbers
 
 
 def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, table: str) -> pd.DataFrame:
@@ -627,18 +633,28 @@ def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, t
     is_number = np.array([isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in ids], dtype=bool)
     if is_text.all() or is_number.all() or not (is_text | is_number).all() or (ids == "").any():
         return clean(frame)
-    codes, values = pd.factorize(ids)
-    cleaned = clean(frame.assign(user_id=codes.astype(np.int64)))
-    return cleaned.assign(user_id=pd.Series(values, dtype=object).map(_plain_id).to_numpy()[cleaned["user_id"]])
+    texts = ids[is_text].unique()
+    codes = {text: _FIRST_CODE + place for place, text in enumerate(texts)}
+    try:
+        cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
+    except DataError as error:  # name the texts
+        problem = re.sub(rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem)
+        raise DataError(problem, at=error.at, earlier=error.earlier) from None
+    return cleaned.assign(user_id=pd.Series([_name(one, texts) for one in cleaned["user_id"].tolist()], dtype=object))
+
+
+def _name(code: int, texts: np.ndarray) -> Any:
+    return texts[code - _FIRST_CODE] if code >= _FIRST_CODE else code
+
+
+def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
+    return _with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")
 
 
 def clean_mixed_users(frame: pd.DataFrame) -> pd.DataFrame:
     """Return users as they are in a `Dataset`, whose ids may be whole numbers and texts at once."""
     return _with_mixed_ids(clean_users, frame, "users")
-
-
-def _plain_id(value: Any) -> Any:
-    return value if isinstance(value, str) else int(value)
 
 
 @contextlib.contextmanager
