@@ -281,7 +281,11 @@ class Histories:
     @cached_property
     def newest(self) -> np.ndarray:
         """Positions of the latest ratings, latest first."""
-        last = np.argpartition(self.timestamp, -NUM_NEWEST)[-NUM_NEWEST:] if len(self) > NUM_NEWEST else np.arange(len(self))
+        last = (
+            np.argpartition(self.timestamp, -NUM_NEWEST)[-NUM_NEWEST:]
+            if len(self) > NUM_NEWEST
+            else np.arange(len(self))
+        )
         return last[np.argsort(-self.timestamp[last], kind="stable")]
 
     def merge(self, added: Histories) -> Histories:
@@ -403,12 +407,14 @@ class RatingTable:
     @property
     def user(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the user of each rating."""
-        return self._file[1][0]
+        user: np.ndarray = self._file[1][0]
+        return user
 
     @property
     def movie(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the movie of each rating."""
-        return self._file[1][1]
+        movie: np.ndarray = self._file[1][1]
+        return movie
 
     @property
     def latest(self) -> int:
@@ -504,9 +510,7 @@ class RatingTable:
         rows = Histories.from_rows(frame, rows_before(user.astype(np.int64), removed), movie)
         latest = max(self.latest, int(frame["timestamp"].max())) if "timestamp" in frame and len(frame) else None
         return self._with(
-            _steps=self._with_step(
-                lambda gone: (frame, np.stack([rows_before(user, gone), movie]).astype(np.int32))
-            ),
+            _steps=self._with_step(lambda gone: (frame, np.stack([rows_before(user, gone), movie]).astype(np.int32))),
             _sorted=(merged, rows if added is None else added.merge(rows), hidden, removed),
             _length=len(self) + len(frame),
             _latest=latest,
@@ -573,4 +577,3 @@ def _radix_argsort(values: np.ndarray, order: np.ndarray | None) -> np.ndarray:
         order = step if order is None else order[step]
     assert order is not None
     return order
-

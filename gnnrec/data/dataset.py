@@ -383,7 +383,9 @@ class Dataset:
         if update:
             table = table.remove(user[rated], movie[rated])
         else:
-            problem = "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
+            problem = (
+                "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
+            )
             _raise_at_first(rated, added, "ratings", problem)
         columns = table.columns
         # Columns that only the dataset has: the movie is liked, and was rated just now.
@@ -530,7 +532,11 @@ class Dataset:
         known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
         _raise_at_first(known, added, "users", "user {user_id} is already in the dataset")
         for column in CATEGORY_COLUMNS:
-            ours = [*spellings.get(column, ()), *self.users[column].dropna().unique()]
+            if added[column].isna().all():
+                continue
+            ours = list(spellings.get(column, ()))
+            if not set(added[column].dropna().str.casefold()) <= {one.casefold() for one in ours}:
+                ours += self.users[column].dropna().unique().tolist()
             added[column] = to_categories(added[column], ours)
         return added
 
@@ -546,12 +552,13 @@ class Dataset:
     def _check_user_ids(self, ids: pd.Series, table: str) -> None:
         """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
         if not self.user_ids.are_numbers or ids.dtype == "int64":
-            return self._check_id_type(ids, self.user_ids, table)
+            self._check_id_type(ids, self.user_ids, table)
+            return
         for row, one in enumerate(ids):
             if spells_integer(one):
                 problem = (
-                    f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a number; "
-                    "only names, such as 'anna', may be text"
+                    f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a "
+                    "number; only names, such as 'anna', may be text"
                 )
                 raise DataError(problem, at=(f"added {table}", row))
 
@@ -638,7 +645,9 @@ def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, t
     try:
         cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
     except DataError as error:  # name the texts
-        problem = re.sub(rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem)
+        problem = re.sub(
+            rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem
+        )
         raise DataError(problem, at=error.at, earlier=error.earlier) from None
     return cleaned.assign(user_id=pd.Series([_name(one, texts) for one in cleaned["user_id"].tolist()], dtype=object))
 

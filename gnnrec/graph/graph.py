@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,10 @@ from gnnrec.graph.movies import (
     attribute_values,
     warn_unknown_attributes,
 )
+from gnnrec.graph.new_user import NewUser, encode_user
 from gnnrec.graph.titles import TitleIndex, check_unknown
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
-
-if TYPE_CHECKING:
-    from gnnrec.graph.new_users import NewUser
 
 USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
 FEW = 64
@@ -342,8 +340,8 @@ class Graph:
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before (without `update`), or `users` lists a user that is already in the graph.
-            The message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before (without `update`), or `users` lists a user that is
+            already in the graph. The message names the row of the given frame.
         """
         ratings = self._with_movie_ids(ratings, unknown)
         spellings = {"gender": self.genders, "occupation": self.occupations}
@@ -385,8 +383,6 @@ class Graph:
         >>> graph.ids["user"][-2:].tolist(), graph.user_batch(graph.user_nodes(["anna"])).movie_index.tolist()
         ([60, 'anna'], [2, 6])
         """
-        from gnnrec.graph.new_users import NewUser, encode_user
-
         if isinstance(ratings, NewUser):
             user = ratings
         else:
@@ -402,7 +398,7 @@ class Graph:
             rows = pd.DataFrame(
                 {
                     "user_id": pd.Series([user_id] * len(batch.movie_index)),
-                    "movie_id": [self.titles.movie_id(node) for node in batch.movie_index.tolist()],
+                    "movie_id": self.dataset.movie_ids.ids[batch.movie_index.numpy()],
                     "rating": batch.rating.numpy(),
                 }
             )
@@ -438,7 +434,7 @@ class Graph:
         if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
             movies = [movies]
         found = [node for node in self.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
-        return self._with_users(self.dataset.remove_ratings(user_id, [self.titles.movie_id(node) for node in found]))
+        return self._with_users(self.dataset.remove_ratings(user_id, self.dataset.movie_ids.ids[found].tolist()))
 
     def remove_user(self, user_id: Hashable) -> Graph:
         """Return a graph without a user, their profile and their ratings; the nodes of later users move up by one.
@@ -488,7 +484,9 @@ class Graph:
         dataset = self.dataset.add_movies(movies, features)
         self._warn_unknown(dataset.movies.iloc[self.num_movies :], None)
         first = self.__dict__.get("movies", self._first_movies)
-        graph = self._with(dataset, shared=("profiles", "_user_vocabulary", "user_ptr", "embedding_rows"), _first_movies=first)
+        graph = self._with(
+            dataset, shared=("profiles", "_user_vocabulary", "user_ptr", "embedding_rows"), _first_movies=first
+        )
         if "titles" in self.__dict__:
             graph.__dict__["titles"] = self.titles.extend(dataset.movies.iloc[self.num_movies :])
         return graph

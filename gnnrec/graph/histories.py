@@ -14,7 +14,7 @@ from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.data.titles import MAX_YEAR_GAP, content_words, title_names, title_words
 from gnnrec.datasets.histories import HistoryEntry, LeftOut, merge_entries, read_history_file, without_duplicates
 from gnnrec.errors import DataError
-from gnnrec.graph.new_users import NewUser
+from gnnrec.graph.new_user import NewUser
 from gnnrec.graph.titles import Ambiguous, Found, NotFound, TitleIndex
 
 _HOW = ("id", "title", "name", "part", "similar")  # best first
