@@ -571,8 +571,8 @@ class Dataset:
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
-        Text ids that all look like whole numbers ("12") are read back as whole numbers, and surrounding blanks of text
-        ids are lost.
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids as
+        text, and surrounding blanks of text ids are lost.
 
         Parameters
         ----------
@@ -632,7 +632,7 @@ def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, t
     if not isinstance(frame, pd.DataFrame):
         return clean(frame)
     names = {name: column for name, column in canonical_names(frame.columns, table).items() if column == "user_id"}
-    frame = frame.rename(columns=names)
+    frame = frame.rename(columns=names) if names else frame
     ids = frame.get("user_id")
     if not isinstance(ids, pd.Series) or ids.dtype != object:
         return clean(frame)
