@@ -571,8 +571,8 @@ class Dataset:
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
-        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids as
-        text, and surrounding blanks of text ids are lost.
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
+        as text, and surrounding blanks of text ids are lost.
 
         Parameters
         ----------

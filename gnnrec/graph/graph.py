@@ -544,8 +544,8 @@ class Graph:
         check_unknown(unknown)
         if not isinstance(ratings, pd.DataFrame):
             return ratings
-        names = canonical_names(ratings.columns, "ratings")
-        renamed = ratings.rename(columns=names) if names else ratings
+        canonical = canonical_names(ratings.columns, "ratings")
+        renamed = ratings.rename(columns=canonical) if canonical else ratings
         if "movie_id" not in renamed and "title" in renamed:
             renamed = renamed.rename(columns={"title": "movie_id"})
         if "movie_id" not in renamed or not renamed.columns.is_unique:
