@@ -191,7 +191,7 @@ def years_in(titles: pd.Series) -> pd.Series:
     >>> years_in(pd.Series(["Toy Story (1995)", "Babylon 5"])).tolist()
     [1995, <NA>]
     """
-    found = [_YEAR_IN_TITLE.search(title) for title in titles]
+    found = [_YEAR_IN_TITLE.search(title) for title in titles.tolist()]  # a list is faster than a series
     return pd.Series([int(match[1]) if match else pd.NA for match in found], index=titles.index, dtype="Int64")
 
 
@@ -209,7 +209,8 @@ def to_genres(values: pd.Series) -> pd.Series:
     >>> to_genres(pd.Series(["Comedy|Drama", "Comedy; Drama", "['Comedy', 'Drama']", '[{"name": "Comedy"}]'])).tolist()
     ['Comedy|Drama', 'Comedy|Drama', 'Comedy|Drama', 'Comedy']
     """
-    texts = {item for item in values.tolist() if isinstance(item, str) and not _is_literal(item)}
+    texts = {item for item in values.tolist() if isinstance(item, str)}
+    texts = {text for text in texts if not _is_literal(text)}
     piped = [text for text in texts if "|" in text]
     others = "".join(mark for mark in ";," if not any(mark in text for text in piped))
 

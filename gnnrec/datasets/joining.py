@@ -103,6 +103,8 @@ def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
     frame = table.frame
     if "movie_id" not in frame or not len(rated):
         return table
+    if frame["movie_id"].dtype == rated.dtype and rated.isin(frame["movie_id"]).all():
+        return table
     wanted = set(rated.astype(str))
 
     def share(column: str) -> float:
