@@ -446,3 +446,9 @@ def test_hetrec_movielens(tmp_path: Path) -> None:
         [3, "Grumpy Old Men", 1993, "tt0107050"],
         [32, "Twelve", 1995, "tt0114746"],
     ]
+
+
+def test_netflix_with_a_single_rating(tmp_path: Path) -> None:
+    path = tmp_path / "combined_data_1.txt"
+    path.write_text("1:\n1488844,3,2005-09-06\n")
+    assert rows(load_dataset(path).ratings) == [[1488844, 1, 3, 1125964800]]
