@@ -256,12 +256,15 @@ class Histories:
         ``[num_ratings]`` float32, 1 where the data has no ratings.
     timestamp : numpy.ndarray
         ``[num_ratings]`` int64, 0 where the data has no times.
+    weight : numpy.ndarray, optional
+        ``[num_ratings]`` float32; None where the data has no weights.
     """
 
     user: np.ndarray
     movie: np.ndarray
     rating: np.ndarray
     timestamp: np.ndarray
+    weight: np.ndarray | None = None
 
     @classmethod
     def from_rows(cls, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> Histories:
@@ -269,14 +272,16 @@ class Histories:
         time = frame["timestamp"].to_numpy() if "timestamp" in frame else np.zeros(len(frame), np.int64)
         rating = frame["rating"].to_numpy() if "rating" in frame else np.ones(len(frame), np.float32)
         order = sort_by_group(user, time)
-        return cls(user[order].astype(np.int64), movie[order].astype(np.int64), rating[order], time[order])
+        weight = frame["weight"].to_numpy()[order] if "weight" in frame else None
+        return cls(user[order].astype(np.int64), movie[order].astype(np.int64), rating[order], time[order], weight)
 
     def __len__(self) -> int:
         return len(self.user)
 
     def take(self, rows: np.ndarray) -> Histories:
         """Return some of the ratings."""
-        return Histories(self.user[rows], self.movie[rows], self.rating[rows], self.timestamp[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Histories(self.user[rows], self.movie[rows], self.rating[rows], self.timestamp[rows], weight)
 
     @cached_property
     def newest(self) -> np.ndarray:
@@ -301,6 +306,7 @@ class Histories:
             np.insert(self.movie, start, added.movie),
             np.insert(self.rating, start, added.rating),
             np.insert(self.timestamp, start, added.timestamp),
+            None if self.weight is None or added.weight is None else np.insert(self.weight, start, added.weight),
         )
 
     def concatenate(self, other: Histories) -> Histories:
@@ -310,6 +316,7 @@ class Histories:
             np.concatenate([self.movie, other.movie]),
             np.concatenate([self.rating, other.rating]),
             np.concatenate([self.timestamp, other.timestamp]),
+            None if self.weight is None or other.weight is None else np.concatenate([self.weight, other.weight]),
         )
 
     def rows_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

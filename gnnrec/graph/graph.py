@@ -135,6 +135,7 @@ class Graph:
             node_id=self.embedding_rows,
             num_movies=self.num_movies,
             num_occupations=len(self.occupations),
+            weight=None if histories.weight is None else torch.from_numpy(histories.weight),
         )
 
     @cached_property
@@ -190,6 +191,11 @@ class Graph:
         return self.dataset.has_times
 
     @property
+    def has_weights(self) -> bool:
+        """Whether the ratings have weights, such as play counts on a log scale."""
+        return "weight" in self.dataset.rating_table.columns
+
+    @property
     def vocabularies(self) -> dict[str, pd.Index]:
         """Attribute values, occupations and genders that a model trained on this graph knows; for `from_dataset`."""
         return {**self.attributes, "occupations": self.occupations, "genders": self.genders}
@@ -217,6 +223,8 @@ class Graph:
             data[MOVIE_ATTRIBUTES[column].node_type].num_nodes = len(values)
         data[OCCUPATION].num_nodes = len(self.occupations)
         ratings = {"rating": users.rating, "time": users.timestamp}
+        if users.weight is not None:
+            ratings["weight"] = users.weight
         _add_relation(data, (USER, "rated", MOVIE), (users.user_index, users.movie_index), **ratings)
         for column, ends in self.movies.attribute_edges.items():
             attribute = MOVIE_ATTRIBUTES[column]
@@ -250,10 +258,12 @@ class Graph:
             found, place = table.histories_of(nodes.numpy())
             columns = (place, found.movie, found.rating, found.timestamp)
             row, movie, rating, timestamp = (torch.from_numpy(column) for column in columns)
+            weight = None if found.weight is None else torch.from_numpy(found.weight)
         else:
             edge, row = csr_ranges(self.user_ptr[nodes], self.user_ptr[nodes + 1] if until is None else until)
             users = self.users
             movie, rating, timestamp = users.movie_index[edge], users.rating[edge], users.timestamp[edge]
+            weight = None if users.weight is None else users.weight[edge]
         return UserBatch(
             x=profiles.x,
             occupation=profiles.occupation_edges(),
@@ -264,6 +274,7 @@ class Graph:
             node_id=nodes if self._first_rows is None else self.embedding_rows[nodes],
             num_movies=self.num_movies,
             num_occupations=len(self.occupations),
+            weight=weight,
         )
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:

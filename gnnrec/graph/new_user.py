@@ -51,12 +51,17 @@ class Catalog(Protocol):
 
 def parse_rating(movie: Any, value: Any) -> float:
     """Return a rating; a `DataError` unless it is a finite number."""
+    return parse_number("rating", movie, value)
+
+
+def parse_number(what: str, movie: Any, value: Any) -> float:
+    """Return the rating or weight of a movie; a `DataError` unless it is a finite number."""
     try:
         rating = float(value)
     except (TypeError, ValueError, OverflowError):
         rating = float("nan")
     if not np.isfinite(rating):
-        raise DataError(f"the rating of {movie!r} is {reprlib.repr(value)}; give a finite number")
+        raise DataError(f"the {what} of {movie!r} is {reprlib.repr(value)}; give a finite number")
     return rating
 
 
@@ -115,6 +120,9 @@ class NewUser:
         Time of each rating: ``{movie as in ratings: time}``, or the times in the order of `ratings`, as seconds since
         1970 or anything that `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by time; equal
         times keep their order.
+    weights : mapping or sequence, optional
+        How much each rating counts, given like `timestamps`, for a graph with weights: in the unit of the column
+        ``weight`` of the dataset, log(1 + count) for files with counts. Without weights, all ratings count as much.
     name : hashable, optional
         Value of the ``user_id`` column in the result of `recommend`.
     unknown : str
@@ -131,6 +139,7 @@ class NewUser:
     occupation: str | None = None
     ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
     timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
+    weights: Mapping[Any, float] | Iterable[float] | None = field(default=None, kw_only=True, repr=False)
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
 
@@ -147,7 +156,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
     if not isinstance(user, NewUser):
         user = NewUser(ratings=user)
     check_unknown(user.unknown)
-    nodes, ratings, times = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
+    nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
     age, gender = np.array([parse_age(user.age)]), category_code(user.gender, graph.genders, "gender")
     occupation = torch.from_numpy(category_code(user.occupation, graph.occupations, "occupation"))
     profile = UserProfiles(profile_features(age, gender, len(graph.genders)), occupation)
@@ -180,30 +189,55 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [parse_rating(movie, value) for movie, value in ratings.items()]
     values, times = [values[place] for place in known], _times(user, list(ratings))[known]
+    weights = _weights(graph, user, list(ratings))
     order = torch.from_numpy(np.argsort(times, kind="stable"))
     return (
         torch.tensor(nodes, dtype=torch.int64)[order],
         torch.tensor(values, dtype=torch.float32)[order],
         torch.from_numpy(times.astype(np.int64))[order],
+        None if weights is None else torch.from_numpy(weights[known].astype(np.float32))[order],
     )
+
+
+def _weights(graph: Graph, user: NewUser, movies: list[Any]) -> np.ndarray | None:
+    """Return weights ``[num_ratings]`` float64 in the order of the ratings, ones if not given; None without any."""
+    if user.weights is None:
+        return np.ones(len(movies)) if graph.has_weights else None
+    if not graph.has_weights:
+        raise DataError("the ratings of this graph have no weights, so a new user can have none; leave them out")
+    values = _in_order(user.weights, user, movies, "weight")
+    weights = [parse_number("weight", movie, value) for movie, value in zip(movies, values, strict=True)]
+    for movie, weight in zip(movies, weights, strict=True):
+        if weight < 0:
+            raise DataError(f"the weight of {movie!r} is {weight:g}; give a number of at least 0")
+    return np.array(weights, dtype=np.float64)
 
 
 def _times(user: NewUser, movies: list[Any]) -> np.ndarray:
     """Return seconds ``[num_ratings]`` float64 in the order of the ratings; zeros if none are given."""
-    given = user.timestamps
-    if given is None:
+    if user.timestamps is None:
         return np.zeros(len(movies))
+    values = _in_order(user.timestamps, user, movies, "time")
+    return np.array([parse_time(movie, value) for movie, value in zip(movies, values, strict=True)])
+
+
+def _in_order(given: Any, user: NewUser, movies: list[Any], what: str) -> list[Any]:
+    """Return the times or weights of the ratings, given by movie or as a list, in the order of the ratings."""
+    name = {"time": "timestamps"}.get(what, f"{what}s")
     if isinstance(given, pd.Series) and isinstance(user.ratings, pd.Series):
         given = given.to_dict()
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise DataError(f"timestamps must be a mapping {{movie: time}} or a list of times, not {given!r}")
+        raise DataError(f"{name} must be a mapping {{movie: {what}}} or a list of {what}s, not {given!r}")
     if isinstance(given, Mapping):
-        for one, other, problem in ((given, movies, "has a time but is not rated"), (movies, given, "has no time")):
+        for one, other, problem in (
+            (given, movies, f"has a {what} but is not rated"),
+            (movies, given, f"has no {what}"),
+        ):
             if missing := [movie for movie in one if movie not in other]:
-                raise DataError(f"movie {missing[0]!r} {problem}; timestamps need the keys of ratings")
+                raise DataError(f"movie {missing[0]!r} {problem}; {name} need the keys of ratings")
         values = [given[movie] for movie in movies]
     else:
         values = list(given)
     if len(values) != len(movies):
-        raise DataError(f"there are {len(values)} timestamps for {len(movies)} ratings; give each rating one")
-    return np.array([parse_time(movie, value) for movie, value in zip(movies, values, strict=True)])
+        raise DataError(f"there are {len(values)} {name} for {len(movies)} ratings; give each rating one")
+    return values

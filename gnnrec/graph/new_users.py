@@ -32,9 +32,9 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
     users : NewUser, mapping, id, list of these, array, Series, or DataFrame
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
         or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``, of which there must be a column.
-        With ``movie_id`` (and optionally ``rating`` and ``timestamp``) every distinct ``user_id`` is a new user with
-        just that history. A series of ratings with movies as its index is a mapping; a series with the default index,
-        or with the name ``user_id``, is a list of user ids.
+        With ``movie_id`` (and optionally ``rating``, ``weight`` and ``timestamp``) every distinct ``user_id`` is a new
+        user with just that history. A series of ratings with movies as its index is a mapping; a series with the
+        default index, or with the name ``user_id``, is a list of user ids.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
 
@@ -143,7 +143,8 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         ratings = rows["rating"] if "rating" in rows else [DEFAULT_RATING] * len(rows)
         history = dict(zip(rows["movie_id"], ratings, strict=True))
         times = rows["timestamp"].tolist() if "timestamp" in rows else None
-        users.append(NewUser(**_profile(rows), ratings=history, timestamps=times, name=user_id))
+        weights = rows["weight"].tolist() if "weight" in rows and graph.has_weights else None
+        users.append(NewUser(**_profile(rows), ratings=history, timestamps=times, weights=weights, name=user_id))
     return users
 
 
