@@ -44,6 +44,11 @@ class Catalog(Protocol):
         """Number of movies."""
         ...
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether ratings have weights."""
+        ...
+
     def movie_nodes_by_name(self, movies: Iterable[Any], *, unknown: str = "error") -> list[int | None]:
         """Return the node of each movie, given by id or by title."""
         ...
@@ -170,11 +175,12 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
         node_id=torch.tensor([-1]),
         num_movies=graph.num_movies,
         num_occupations=len(graph.occupations),
+        weight=weights,
     )
 
 
-def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return movie nodes, ratings and times, each ``[num_ratings]``, oldest first."""
+def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return movie nodes, ratings, times and, if the graph has weights, those; each ``[num_ratings]``, oldest first."""
     given = user.ratings
     if isinstance(given, pd.Series):
         given = as_mapping(given)
@@ -199,7 +205,7 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
     )
 
 
-def _weights(graph: Graph, user: NewUser, movies: list[Any]) -> np.ndarray | None:
+def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | None:
     """Return weights ``[num_ratings]`` float64 in the order of the ratings, ones if not given; None without any."""
     if user.weights is None:
         return np.ones(len(movies)) if graph.has_weights else None
