@@ -109,6 +109,8 @@ class ModelConfig(Settings):
     """Attribute nodes that movies are linked to: ``genres``, ``directors``, ``actors``, where the data has them."""
     modalities: tuple[str, ...] | None = None
     """Content embeddings to use, such as ``poster`` and ``text``; null for all that the dataset has."""
+    edge_weights: bool = False
+    """Whether weights of interactions (plays, hours) scale the messages of ``lightgcn`` and ``weighted_mse``."""
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     temporal: bool = False

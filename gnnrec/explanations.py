@@ -112,4 +112,5 @@ def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
         movie_index=users.movie_index[edge],
         rating=users.rating[edge],
         timestamp=users.timestamp[edge],
+        weight=None if users.weight is None else users.weight[edge],
     )

@@ -150,8 +150,10 @@ def write_values(values: pd.DataFrame, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     suffix = out.suffix.lower()
     if suffix == ".parquet":
+        # A column of Parquet has one type: whole numbers beside texts, such as user ids, become texts.
+        texts = {name: str for name in values if values[name].map(type).nunique() > 1 and values[name].dtype == object}
         try:
-            data = values.to_parquet(index=False)
+            data = values.astype(texts).to_parquet(index=False)
         except ImportError:
             raise ConfigError("Parquet files need pyarrow; install it with: pip install 'gnnrec[parquet]'") from None
         write_atomic(out, data)

@@ -58,7 +58,7 @@ def read_user(
             raise ConfigError(
                 "--user names a known user; --rating, --history, --age, --gender and --occupation describe a new one"
             )
-        return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
+        return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
     movies = graph.dataset.movies
     titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
     given = dict(parse_rating(text, titles) for text in ratings or ())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument
-from gnnrec.cli._output import check_out, errors, show
+from gnnrec.cli._output import check_out, errors, note, show
 from gnnrec.cli._user import (
     AgeOption,
     GenderOption,
@@ -73,10 +73,13 @@ def recommend(
             "offset": offset,
         }
         if all_users:
-            show(model.recommend(model.graph.ids["user"].tolist(), k, **filters), as_json=json, as_csv=csv, out=out)
+            lists = model.recommend(model.graph.ids["user"].tolist(), k, **filters)
+            _note_missing(len(lists))
+            show(lists, as_json=json, as_csv=csv, out=out)
             return
         described = read_user(model.graph, user, rating, age, gender, occupation, history, profile)
         found = model.recommend(described, k, **filters)
+        _note_missing(len(found))
         reasons = explain(model, described, found["movie_id"])
         because = [list(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
         text = {
@@ -86,3 +89,8 @@ def recommend(
             "because of": [", ".join(one) for one in because],
         }
         show(found.assign(because=["|".join(one) for one in because]), text=text, as_json=json, as_csv=csv, out=out)
+
+
+def _note_missing(num_movies: int) -> None:
+    if not num_movies:
+        note("no movies are left; use weaker filters or a smaller --offset")

@@ -1,14 +1,15 @@
-"""Append-only tables behind `Dataset`: adding rows costs as much as the rows added, not as the table.
+"""Tables behind `Dataset`: adding or removing rows costs as much as those rows, not as the table.
 
-Tables share the rows they have in common. What needs a whole table (its frame, its ratings by user) is put together
-when it is first used.
+Tables are immutable and share the rows they have in common. Removed rows are noted beside them. What needs a whole
+table (its frame, its ratings by user) is put together when it is first used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ CHUNK = 1 << 19
 """Ids that are looked up at once."""
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
+NUM_NEWEST = 1024
+"""Ratings that are looked through for the latest one that is not removed."""
+NO_ROWS = np.zeros(0, dtype=np.int64)
 
 T = TypeVar("T")
 
@@ -70,13 +74,83 @@ def concat_rows(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+class FrameParts(Parts[Any]):
+    """Rows of a frame in parts, of which rows may be removed; they are joined on first use.
+
+    Examples
+    --------
+    >>> frames = FrameParts([pd.DataFrame({"a": [1, 2]})], concat_rows)
+    >>> frames.without(0).append(pd.DataFrame({"a": [3]})).joined["a"].tolist(), frames.joined["a"].tolist()
+    ([2, 3], [1, 2])
+    """
+
+    def __init__(self, parts: Sequence[Any], join: Callable[[list[Any]], Any] = concat_rows) -> None:
+        super().__init__(parts, join)
+
+    @property
+    def joined(self) -> pd.DataFrame:
+        """The whole frame."""
+        if len(self._parts) > 1:
+            frames, kept, length = [], NO_ROWS, 0
+            for part in self._parts:
+                if isinstance(part, int):
+                    kept = np.delete(kept, part)
+                else:
+                    frames.append(part)
+                    kept = np.concatenate([kept, np.arange(length, length + len(part))])
+                    length += len(part)
+            whole = self._join(frames)
+            self._parts = (whole if len(kept) == length else whole.iloc[kept].reset_index(drop=True),)
+        return self._parts[0]  # type: ignore[no-any-return]
+
+    def append(self, part: pd.DataFrame) -> FrameParts:
+        """Return the frame with more rows; this one stays as it is."""
+        return self._with(part)
+
+    def without(self, row: int) -> FrameParts:
+        """Return the frame without a row; this one stays as it is."""
+        return self._with(int(row))
+
+    def _with(self, part: pd.DataFrame | int) -> FrameParts:
+        made = FrameParts([*self._parts, part], self._join)
+        if len(made._parts) <= MAX_PARTS + 1:
+            return made
+        first, *others = made._parts
+        if any(isinstance(other, int) for other in others):
+            return FrameParts([made.joined], self._join)
+        return FrameParts([first, self._join(others)], self._join)
+
+
+def rows_left(rows: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Return the numbers that rows have once others are removed; `removed` is sorted.
+
+    Examples
+    --------
+    >>> left = rows_left(np.array([0, 3, 5]), removed=np.array([1, 4]))
+    >>> left.tolist(), rows_before(left, np.array([1, 4])).tolist()
+    ([0, 2, 3], [0, 3, 5])
+    """
+    return rows - np.searchsorted(removed, rows) if len(removed) else rows
+
+
+def rows_before(rows: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Return the numbers that rows had before others were removed: the inverse of `rows_left`."""
+    return rows + np.searchsorted(removed - np.arange(len(removed)), rows, "right") if len(removed) else rows
+
+
 class IdIndex:
     """Ids in the order of their rows, and the row of each id.
+
+    Beside whole numbers, appended ids may be text.
 
     Parameters
     ----------
     ids : pandas.Index
         Unique ids.
+    added : pandas.Index, optional
+        Further ids, which come after them.
+    removed : numpy.ndarray, optional
+        Sorted positions in `ids` that no longer count.
 
     Examples
     --------
@@ -85,31 +159,49 @@ class IdIndex:
     ([2, 0, -1], 3)
     """
 
-    def __init__(self, ids: pd.Index, added: pd.Index | None = None) -> None:
-        self._ids, self._added = ids, ids[:0] if added is None else added
+    def __init__(self, ids: pd.Index, added: pd.Index | None = None, removed: np.ndarray = NO_ROWS) -> None:
+        self._ids, self._added, self._removed = ids, ids[:0] if added is None else added, removed
         self._all: pd.Index | None = None
 
+    @classmethod
+    def from_mixed(cls, ids: pd.Index) -> IdIndex:
+        """Return the index of ids that may be whole numbers and texts; texts come last in it, or all are texts."""
+        numbers = _count_leading_numbers(ids) if ids.dtype == object else 0
+        if numbers in (0, len(ids)):
+            return cls(pd.Index(ids.tolist()) if numbers else ids)
+        return cls(pd.Index(ids[:numbers].tolist()), ids[numbers:])
+
     def __len__(self) -> int:
-        return len(self._ids) + len(self._added)
+        return len(self._ids) - len(self._removed) + len(self._added)
 
     @property
     def are_numbers(self) -> bool:
-        """Whether the ids are whole numbers; otherwise they are text."""
+        """Whether the ids are whole numbers, but for texts that were appended; otherwise they are text."""
         return self._ids.dtype == "int64"
 
     @property
     def ids(self) -> pd.Index:
         """All ids."""
         if self._all is None:
-            self._all = self._ids.append(self._added) if len(self._added) else self._ids
+            ids = self._ids.delete(self._removed) if len(self._removed) else self._ids
+            self._all = ids.append(self._added) if len(self._added) else ids
         return self._all
 
     def rows(self, ids: pd.Index) -> np.ndarray:
         """Return the row of each id, ``[n]`` int64; -1 for an unknown one."""
-        rows = self._ids.get_indexer(ids)
+        if self.are_numbers and not pd.api.types.is_numeric_dtype(ids.dtype):
+            rows = np.full(len(ids), -1)
+            numbers = np.array([isinstance(one, (int, np.integer)) for one in ids], dtype=bool)
+            if numbers.any():
+                rows[numbers] = self._ids.get_indexer(pd.Index(ids[numbers].tolist()))
+        else:
+            rows = self._ids.get_indexer(ids)
+        if len(self._removed):
+            at = np.searchsorted(self._removed, rows).clip(max=len(self._removed) - 1)
+            rows = np.where((rows < 0) | (self._removed[at] == rows), -1, rows_left(rows, self._removed))
         if len(self._added):
             added = self._added.get_indexer(ids)
-            rows = np.where(added >= 0, added + len(self._ids), rows)
+            rows = np.where(added >= 0, added + len(self._ids) - len(self._removed), rows)
         return rows
 
     def codes(self, ids: pd.Series) -> np.ndarray:
@@ -127,9 +219,29 @@ class IdIndex:
     def append(self, ids: pd.Index) -> IdIndex:
         """Return the index with more ids; this one stays as it is."""
         added = self._added.append(ids) if len(self._added) else ids
-        if len(added) >= MIN_MERGE and 8 * len(added) >= len(self._ids):
-            return IdIndex(self._ids.append(added))
-        return IdIndex(self._ids, added)
+        mixed = self.are_numbers and added.dtype != "int64"
+        if not mixed and len(added) >= MIN_MERGE and 8 * len(added) >= len(self._ids):
+            left = self._ids.delete(self._removed) if len(self._removed) else self._ids
+            return IdIndex(left.append(added))
+        return IdIndex(self._ids, added, self._removed)
+
+    def without(self, row: int) -> IdIndex:
+        """Return the index without the id of a row; this one stays as it is."""
+        place = row - len(self._ids) + len(self._removed)
+        if place >= 0:
+            return IdIndex(self._ids, self._added.delete(place), self._removed)
+        return IdIndex(self._ids, self._added, _with_removed(self._removed, row))
+
+
+def _with_removed(removed: np.ndarray, row: int) -> np.ndarray:
+    """Return the sorted numbers of removed rows with one more, whose number is counted without them."""
+    (before,) = rows_before(np.array([row]), removed)
+    return np.insert(removed, int(np.searchsorted(removed, before)), before)
+
+
+def _count_leading_numbers(ids: pd.Index) -> int:
+    are_text = np.array([isinstance(one, str) for one in ids], dtype=bool)
+    return int(are_text.argmax()) if are_text.any() else len(ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +256,15 @@ class Histories:
         ``[num_ratings]`` float32, 1 where the data has no ratings.
     timestamp : numpy.ndarray
         ``[num_ratings]`` int64, 0 where the data has no times.
+    weight : numpy.ndarray, optional
+        ``[num_ratings]`` float32; None where the data has no weights.
     """
 
     user: np.ndarray
     movie: np.ndarray
     rating: np.ndarray
     timestamp: np.ndarray
+    weight: np.ndarray | None = None
 
     @classmethod
     def from_rows(cls, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> Histories:
@@ -157,14 +272,26 @@ class Histories:
         time = frame["timestamp"].to_numpy() if "timestamp" in frame else np.zeros(len(frame), np.int64)
         rating = frame["rating"].to_numpy() if "rating" in frame else np.ones(len(frame), np.float32)
         order = sort_by_group(user, time)
-        return cls(user[order].astype(np.int64), movie[order].astype(np.int64), rating[order], time[order])
+        weight = frame["weight"].to_numpy()[order] if "weight" in frame else None
+        return cls(user[order].astype(np.int64), movie[order].astype(np.int64), rating[order], time[order], weight)
 
     def __len__(self) -> int:
         return len(self.user)
 
     def take(self, rows: np.ndarray) -> Histories:
         """Return some of the ratings."""
-        return Histories(self.user[rows], self.movie[rows], self.rating[rows], self.timestamp[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Histories(self.user[rows], self.movie[rows], self.rating[rows], self.timestamp[rows], weight)
+
+    @cached_property
+    def newest(self) -> np.ndarray:
+        """Positions of the latest ratings, latest first."""
+        last = (
+            np.argpartition(self.timestamp, -NUM_NEWEST)[-NUM_NEWEST:]
+            if len(self) > NUM_NEWEST
+            else np.arange(len(self))
+        )
+        return last[np.argsort(-self.timestamp[last], kind="stable")]
 
     def merge(self, added: Histories) -> Histories:
         """Return these and more ratings; where times are equal the added ones are later."""
@@ -179,6 +306,7 @@ class Histories:
             np.insert(self.movie, start, added.movie),
             np.insert(self.rating, start, added.rating),
             np.insert(self.timestamp, start, added.timestamp),
+            None if self.weight is None or added.weight is None else np.insert(self.weight, start, added.weight),
         )
 
     def concatenate(self, other: Histories) -> Histories:
@@ -188,15 +316,49 @@ class Histories:
             np.concatenate([self.movie, other.movie]),
             np.concatenate([self.rating, other.rating]),
             np.concatenate([self.timestamp, other.timestamp]),
+            None if self.weight is None or other.weight is None else np.concatenate([self.weight, other.weight]),
         )
 
-    def of_users(self, users: np.ndarray) -> tuple[Histories, np.ndarray]:
-        """Return the ratings of some users, in their order, and for each rating the index of its user in `users`."""
+    def rows_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of the ratings of some users, and for each the index of its user in `users`."""
         start, end = (np.searchsorted(self.user, users, side) for side in ("left", "right"))
         length = end - start
         place = np.repeat(np.arange(len(users)), length)
         offset = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
-        return self.take(start[place] + offset), place
+        return start[place] + offset, place
+
+
+_Rated: TypeAlias = tuple[pd.DataFrame, np.ndarray]
+"""Ratings, and their rows of users and of movies as ``[2, n]`` int32."""
+
+
+def _pairs(user: np.ndarray, movie: np.ndarray) -> np.ndarray:
+    """Return one number for each user and movie."""
+    return (user.astype(np.int64) << 32) | movie.astype(np.int64)
+
+
+def _apply(steps: Sequence[_Rated | np.ndarray]) -> tuple[_Rated | None, np.ndarray]:
+    """Return the ratings that are left after adding ratings and removing pairs, and all pairs that were removed."""
+    added = [(time, step) for time, step in enumerate(steps) if isinstance(step, tuple)]
+    removed = [(time, step) for time, step in enumerate(steps) if not isinstance(step, tuple)]
+    pairs = np.concatenate([step for _, step in removed]) if removed else NO_ROWS
+    if not added:
+        return None, pairs
+    frames, codes = [step[0] for _, step in added], [step[1] for _, step in added]
+    frame, code = (frames[0], codes[0]) if len(added) == 1 else (concat_rows(frames), np.concatenate(codes, axis=1))
+    if not len(pairs):
+        return (frame, code), pairs
+    last = np.repeat([time for time, _ in removed], [len(step) for _, step in removed])
+    order = np.lexsort((-last, pairs))
+    known, first = np.unique(pairs[order], return_index=True)
+    last = last[order][first]  # of each pair, when it was last removed
+    mine = _pairs(*code)
+    at = np.searchsorted(known, mine).clip(max=len(known) - 1)
+    time = np.repeat([time for time, _ in added], [len(one) for one in frames])
+    kept = ~((known[at] == mine) & (time < last[at]))
+    if kept.all():
+        return (frame, code), pairs
+    return (frame[kept].reset_index(drop=True), code[:, kept]), pairs
 
 
 class RatingTable:
@@ -210,62 +372,101 @@ class RatingTable:
         ``[num_ratings]``, row of the user and of the movie of each rating.
     """
 
+    # Inside, users keep the row they had before some were removed (`_removed`, sorted), one numbering for the file
+    # order and one for the histories, until these are put together.
+
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
-        self._frames = Parts([frame], concat_rows)
         codes = np.empty((2, len(frame)), dtype=np.int32)
         codes[0], codes[1] = user, movie
-        self._codes = Parts([codes], _concat_columns)
         self._length = len(frame)
-        # Sorted ratings, and appended ones that are not merged into them yet.
-        self._histories: tuple[Histories | None, Histories | None] = None, None
+        # The file, then what was added to it and which pairs were removed from it; and rows of removed users.
+        self._steps: tuple[tuple[_Rated | np.ndarray, ...], np.ndarray] = ((frame, codes),), NO_ROWS
+        # Sorted ratings; appended ones that are not merged into them yet; positions of removed ones; removed users.
+        self._sorted: tuple[Histories | None, Histories | None, np.ndarray, np.ndarray] = None, None, NO_ROWS, NO_ROWS
         self._latest: int | None = None
 
     def __len__(self) -> int:
         return self._length
 
     @property
+    def _file(self) -> _Rated:
+        steps, removed = self._steps
+        if len(steps) > 1 or len(removed):
+            found, _ = _apply(steps)
+            assert found is not None
+            frame, codes = found
+            if len(removed):
+                codes = np.stack([rows_left(codes[0], removed), codes[1]]).astype(np.int32)
+            self._steps = ((frame, codes),), NO_ROWS
+            return frame, codes
+        return steps[0]  # type: ignore[return-value]
+
+    @property
     def frame(self) -> pd.DataFrame:
         """All ratings in file order."""
-        return self._frames.joined
+        return self._file[0]
 
     @property
     def columns(self) -> pd.Index:
         """Columns of `frame`."""
-        return self._frames.first.columns
+        return self._steps[0][0][0].columns
 
     @property
     def user(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the user of each rating."""
-        user: np.ndarray = self._codes.joined[0]
+        user: np.ndarray = self._file[1][0]
         return user
 
     @property
     def movie(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the movie of each rating."""
-        movie: np.ndarray = self._codes.joined[1]
+        movie: np.ndarray = self._file[1][1]
         return movie
 
     @property
     def latest(self) -> int:
-        """The latest timestamp."""
+        """The latest timestamp, 0 without ratings."""
         if self._latest is None:
-            self._latest = int(self.frame["timestamp"].max())
+            merged, added, hidden, _ = self._merged
+            times = [] if added is None else [added.timestamp]
+            newest = merged.newest[~np.isin(merged.newest, hidden)] if len(hidden) else merged.newest
+            if not len(newest):
+                newest = np.delete(np.arange(len(merged)), hidden)
+                times.append(merged.timestamp[newest])
+            else:
+                times.append(merged.timestamp[newest[:1]])
+            self._latest = max((int(time.max()) for time in times if len(time)), default=0)
         return self._latest
 
     @property
     def is_merged(self) -> bool:
-        """Whether no ratings were appended since `histories` was last put together."""
-        return self._histories[1] is None
+        """Whether nothing was added or removed since `histories` was last put together."""
+        _, added, hidden, removed = self._sorted
+        return added is None and not len(hidden) and not len(removed)
+
+    @property
+    def _merged(self) -> tuple[Histories, Histories | None, np.ndarray, np.ndarray]:
+        """`_sorted`, after sorting if there is nothing sorted yet."""
+        merged, added, hidden, removed = self._sorted
+        if merged is None:
+            merged = Histories.from_rows(self.frame, self.user, self.movie)
+            self._sorted = merged, added, hidden, removed
+        return merged, added, hidden, removed
 
     @property
     def histories(self) -> Histories:
         """All ratings by user."""
-        merged, added = self._histories
-        if merged is None:
-            merged = Histories.from_rows(self.frame, self.user, self.movie)
-        elif added is not None:
+        merged, added, hidden, removed = self._merged
+        if len(hidden):
+            kept = np.ones(len(merged), dtype=bool)
+            kept[hidden] = False
+            merged = merged.take(kept)
+        if len(removed):
+            merged = replace(merged, user=rows_left(merged.user, removed))
+            added = None if added is None else replace(added, user=rows_left(added.user, removed))
+        if added is not None:
             merged = merged.merge(added)
-        self._histories = merged, None
+        self._sorted = merged, None, NO_ROWS, NO_ROWS
         return merged
 
     def histories_of(self, users: np.ndarray) -> tuple[Histories, np.ndarray]:
@@ -276,33 +477,87 @@ class RatingTable:
         users : numpy.ndarray
             ``[n]`` int64, rows of the users table; may repeat.
         """
-        merged, added = self._histories
-        found, place = (self.histories if merged is None else merged).of_users(users)
-        if added is None:
-            return found, place
-        more, more_place = added.of_users(users)
-        place = np.concatenate([place, more_place])
-        both = found.concatenate(more)
-        order = np.lexsort((both.timestamp, place))
-        return both.take(order), place[order]
+        merged, added, hidden, removed = self._merged
+        before = rows_before(users, removed)
+        rows, place = merged.rows_of(before)
+        if len(hidden):
+            kept = hidden[np.searchsorted(hidden, rows).clip(max=len(hidden) - 1)] != rows
+            rows, place = rows[kept], place[kept]
+        found = merged.take(rows)
+        if added is not None:
+            rows, more_place = added.rows_of(before)
+            found, place = found.concatenate(added.take(rows)), np.concatenate([place, more_place])
+            order = np.lexsort((found.timestamp, place))
+            found, place = found.take(order), place[order]
+        return replace(found, user=users[place]) if len(removed) else found, place
+
+    def _with(self, **values: Any) -> RatingTable:
+        made = RatingTable.__new__(RatingTable)
+        made.__dict__.update({**self.__dict__, **values})
+        _, added, hidden, removed = made._sorted
+        waiting = len(hidden) + len(removed) + (0 if added is None else len(added))
+        if waiting >= MIN_MERGE and 8 * waiting >= len(made):
+            made.histories  # noqa: B018
+        return made
+
+    def _with_step(
+        self, step: Callable[[np.ndarray], _Rated | np.ndarray]
+    ) -> tuple[tuple[_Rated | np.ndarray, ...], np.ndarray]:
+        (first, *others), removed = self._steps  # read once: another thread may put the file together meanwhile
+        others.append(step(removed))
+        if len(others) > MAX_PARTS:
+            left, pairs = _apply(others)
+            # The pairs were removed from `first`; what is left of the others was added after that.
+            others = [*([pairs] if len(pairs) else []), *([] if left is None else [left])]
+        return (first, *others), removed
 
     def append(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> RatingTable:
         """Return the table with more ratings; this one stays as it is."""
-        if self._histories[0] is None:
-            self.histories  # noqa: B018 - sorted once, for all tables that are made from this one
-        merged, added = self._histories
-        assert merged is not None
-        rows = Histories.from_rows(frame, user, movie)
-        made = RatingTable.__new__(RatingTable)
-        made._frames = self._frames.append(frame)
-        made._codes = self._codes.append(np.stack([user, movie]).astype(np.int32))
-        made._length = len(self) + len(frame)
-        made._histories = merged, rows if added is None else added.merge(rows)
-        made._latest = max(self.latest, int(frame["timestamp"].max())) if "timestamp" in frame else None
-        waiting = made._histories[1]
-        if waiting is not None and len(waiting) >= MIN_MERGE and 8 * len(waiting) >= len(merged):
-            made.histories  # noqa: B018
-        return made
+        merged, added, hidden, removed = self._merged
+        rows = Histories.from_rows(frame, rows_before(user.astype(np.int64), removed), movie)
+        latest = max(self.latest, int(frame["timestamp"].max())) if "timestamp" in frame and len(frame) else None
+        return self._with(
+            _steps=self._with_step(lambda gone: (frame, np.stack([rows_before(user, gone), movie]).astype(np.int32))),
+            _sorted=(merged, rows if added is None else added.merge(rows), hidden, removed),
+            _length=len(self) + len(frame),
+            _latest=latest,
+        )
+
+    def remove(self, user: np.ndarray, movie: np.ndarray) -> RatingTable:
+        """Return the table without the ratings of some movies by some users; this one stays as it is.
+
+        Parameters
+        ----------
+        user, movie : numpy.ndarray
+            ``[n]`` int64; every pair must be in the table, once.
+        """
+        if not len(user):
+            return self
+        merged, added, hidden, removed = self._merged
+        before = rows_before(user, removed)
+        pairs = _pairs(before, movie)
+        rows, _ = merged.rows_of(np.unique(before))
+        rows = rows[np.isin(_pairs(merged.user[rows], merged.movie[rows]), pairs)]
+        hidden = np.union1d(hidden, rows)
+        if added is not None:
+            kept = ~np.isin(_pairs(added.user, added.movie), pairs)
+            added = added.take(kept) if kept.any() else None
+        return self._with(
+            _steps=self._with_step(lambda gone: _pairs(rows_before(user, gone), movie)),
+            _sorted=(merged, added, hidden, removed),
+            _length=len(self) - len(user),
+            _latest=None,
+        )
+
+    def remove_user(self, row: int) -> RatingTable:
+        """Return the table without a user and their ratings; rows of later users move up. This one stays as it is."""
+        movies = self.histories_of(np.array([row]))[0].movie
+        made = self.remove(np.full(len(movies), row, dtype=np.int64), movies)
+        (steps, gone), (merged, added, hidden, removed) = made._steps, made._merged
+        return made._with(
+            _steps=(steps, _with_removed(gone, row)),
+            _sorted=(merged, added, hidden, _with_removed(removed, row)),
+        )
 
 
 def sort_by_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -329,7 +584,3 @@ def _radix_argsort(values: np.ndarray, order: np.ndarray | None) -> np.ndarray:
         order = step if order is None else order[step]
     assert order is not None
     return order
-
-
-def _concat_columns(parts: list[np.ndarray]) -> np.ndarray[Any, Any]:
-    return np.concatenate(parts, axis=1)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pandas as pd
 
 from gnnrec._checks import raise_at_first
 from gnnrec._io import write_atomic
-from gnnrec.data.append_only import IdIndex, Parts, RatingTable, concat_rows
+from gnnrec.data.append_only import FrameParts, IdIndex, Parts, RatingTable, concat_rows
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.provenance import NO_PROVENANCE, Provenance
@@ -27,6 +28,7 @@ from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
     CATEGORY_COLUMNS,
     DEFAULT_RATING,
+    canonical_names,
     check_ratings,
     check_unique_pairs,
     clean_movies,
@@ -100,7 +102,7 @@ class Dataset:
     user_ids: IdIndex
     movie_ids: IdIndex
     _movies: Parts[pd.DataFrame]
-    _users: Parts[pd.DataFrame]
+    _users: FrameParts
     provenance: Provenance = NO_PROVENANCE
     _rating_scale: tuple[float, float] | None = None
 
@@ -129,7 +131,7 @@ class Dataset:
             user_ids=user_ids,
             movie_ids=movie_ids,
             _movies=Parts([movies], concat_rows),
-            _users=Parts([users], concat_rows),
+            _users=FrameParts([users]),
         )
 
     @classmethod
@@ -153,7 +155,7 @@ class Dataset:
         name, filters, features
             As for the constructor.
         """
-        user_ids, movie_ids = IdIndex(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
+        user_ids, movie_ids = IdIndex.from_mixed(pd.Index(users["user_id"])), IdIndex(pd.Index(movies["movie_id"]))
         if isinstance(ratings, pd.DataFrame):
             user, movie = user_ids.codes(ratings["user_id"]), movie_ids.codes(ratings["movie_id"])
             ratings = RatingTable(ratings, user, movie)
@@ -168,7 +170,7 @@ class Dataset:
             user_ids=user_ids,
             movie_ids=movie_ids,
             _movies=Parts([movies], concat_rows),
-            _users=Parts([users], concat_rows),
+            _users=FrameParts([users]),
         )
         return made
 
@@ -202,7 +204,7 @@ class Dataset:
 
         The scale that was given or found when the files were read, else the usual scale that the ratings lie on.
         """
-        if self._rating_scale is None and "rating" in self.rating_table.columns:
+        if self._rating_scale is None and self.num_ratings and "rating" in self.rating_table.columns:
             values = self.ratings["rating"].to_numpy(dtype="float64")
             self._set(_rating_scale=rating_scale_of(values))
         return self._rating_scale
@@ -325,6 +327,7 @@ class Dataset:
         ratings: pd.DataFrame,
         users: pd.DataFrame | None = None,
         *,
+        update: bool = False,
         spellings: Mapping[str, Iterable[str]] | None = None,
     ) -> Dataset:
         """Return the dataset with more ratings; unknown user ids become new users.
@@ -337,7 +340,11 @@ class Dataset:
             ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the dataset. Without ``rating`` a movie
             counts as liked, without ``timestamp`` as rated at the time of the latest rating.
         users : pandas.DataFrame, optional
-            ``user_id[, age][, gender][, occupation]`` of new users.
+            ``user_id[, age][, gender][, occupation]`` of new users. Where ids are whole numbers, those of new users may
+            also be text, such as ``"anna"``, unless it spells a number.
+        update : bool
+            Let a rating replace the one that the user gave the movie before; it is the last row then. Otherwise such a
+            rating is an error.
         spellings : mapping of str to iterable of str, optional
             Preferred spellings of ``gender`` and ``occupation``; by default those of the dataset.
 
@@ -359,25 +366,28 @@ class Dataset:
         Dataset('custom': 2 users, 2 movies, 3 ratings)
         """
         with _relocated_to_added():
-            added = clean_ratings(ratings)
-        self._check_id_type(added["user_id"], self.user_ids, "ratings")
+            added = _with_mixed_ids(clean_ratings, ratings, "ratings")
+        self._check_user_ids(added["user_id"], "ratings")
         self._check_id_type(added["movie_id"], self.movie_ids, "ratings")
         movie = self.movie_ids.rows(pd.Index(added["movie_id"]))
         _raise_at_first(movie < 0, added, "ratings", "movie {movie_id} is unknown; add it with add_movies")
-        ids = self.user_ids
+        made = self if users is None else self.add_users(users, spellings=spellings)
+        ids, people = made.user_ids, made._users
         new = added["user_id"][ids.rows(pd.Index(added["user_id"])) < 0].unique()
-        parts = []
-        if users is not None:
-            parts.append(self._clean_added_users(users, spellings or {}))
-            new = new[~pd.Index(new).isin(parts[0]["user_id"])]
         if len(new):
-            parts.append(unknown_profiles(pd.Series(new, name="user_id", dtype=added["user_id"].dtype)))
-        people = self._users
-        for part in parts:
-            people, ids = people.append(part), ids.append(pd.Index(part["user_id"]))
+            arrived = pd.Series(new, name="user_id", dtype=added["user_id"].dtype)
+            people, ids = people.append(unknown_profiles(arrived)), ids.append(pd.Index(arrived))
         user = ids.rows(pd.Index(added["user_id"]))
-        self._check_not_rated(added, user, movie)
-        columns = self.rating_table.columns
+        rated = self._find_rated(added, user, movie)
+        table = self.rating_table
+        if update:
+            table = table.remove(user[rated], movie[rated])
+        else:
+            problem = (
+                "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
+            )
+            _raise_at_first(rated, added, "ratings", problem)
+        columns = table.columns
         # Columns that only the dataset has: the movie is liked, and was rated just now.
         if "rating" in columns and "rating" not in added:
             added = added.assign(rating=np.float32(DEFAULT_RATING))
@@ -385,9 +395,77 @@ class Dataset:
             added = added.assign(weight=np.float32(np.log1p(1.0)))
         if "timestamp" in columns and "timestamp" not in added:
             added = added.assign(timestamp=self.rating_table.latest)
-        return self._with(
-            rating_table=self.rating_table.append(added[columns], user, movie), _users=people, user_ids=ids
-        )
+        return self._with(rating_table=table.append(added[columns], user, movie), _users=people, user_ids=ids)
+
+    def add_users(self, users: pd.DataFrame, *, spellings: Mapping[str, Iterable[str]] | None = None) -> Dataset:
+        """Return the dataset with more users, who have no ratings yet.
+
+        Parameters
+        ----------
+        users : pandas.DataFrame
+            ``user_id[, age][, gender][, occupation]``.
+        spellings : mapping of str to iterable of str, optional
+            As for `add_ratings`.
+
+        Raises
+        ------
+        DataError
+            A user is already in the dataset, or the row is invalid.
+
+        Examples
+        --------
+        >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]}))
+        >>> dataset.add_users(pd.DataFrame({"user_id": ["anna"], "age": [33]})).users["user_id"].tolist()
+        [1, 'anna']
+        """
+        added = self._clean_added_users(users, spellings or {})
+        return self._with(_users=self._users.append(added), user_ids=self.user_ids.append(pd.Index(added["user_id"])))
+
+    def remove_ratings(self, user_id: Any, movie_ids: Iterable[Any]) -> Dataset:
+        """Return the dataset without a user's ratings of some movies; the other ratings keep their order.
+
+        Raises
+        ------
+        DataError
+            The user is unknown, or has not rated one of the movies.
+
+        Examples
+        --------
+        >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]}))
+        >>> dataset.remove_ratings(1, [7]).ratings.values.tolist()
+        [[1, 8], [2, 7]]
+        """
+        row, wanted = self._user_row(user_id), list(dict.fromkeys(movie_ids))
+        movies = self.movie_ids.rows(pd.Index(wanted, dtype=object if not wanted else None))
+        rated, _ = self.rating_table.histories_of(np.array([row]))
+        for movie_id, missing in zip(wanted, ~np.isin(movies, rated.movie), strict=True):
+            if missing:
+                raise DataError(f"user {format_id(user_id)} has not rated movie {format_id(movie_id)}")
+        return self._with(rating_table=self.rating_table.remove(np.full(len(movies), row), movies))
+
+    def remove_user(self, user_id: Any) -> Dataset:
+        """Return the dataset without a user, their profile and their ratings; the rows of later users move up.
+
+        Raises
+        ------
+        DataError
+            The user is unknown.
+
+        Examples
+        --------
+        >>> dataset = Dataset(pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7]}))
+        >>> dataset.remove_user(1)
+        Dataset('custom': 1 users, 2 movies, 1 ratings)
+        """
+        row = self._user_row(user_id)
+        table, ids = self.rating_table.remove_user(row), self.user_ids.without(row)
+        return self._with(rating_table=table, user_ids=ids, _users=self._users.without(row))
+
+    def _user_row(self, user_id: Any) -> int:
+        row = int(self.user_ids.rows(pd.Index([user_id]))[0])
+        if row < 0:
+            raise DataError(f"user {format_id(user_id)} is not in the dataset")
+        return row
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Dataset:
         """Return the dataset with more movies; only the added rows are checked.
@@ -449,22 +527,40 @@ class Dataset:
 
     def _clean_added_users(self, users: pd.DataFrame, spellings: Mapping[str, Iterable[str]]) -> pd.DataFrame:
         with _relocated_to_added():
-            added = clean_users(users)
-        self._check_id_type(added["user_id"], self.user_ids, "users")
+            added = _with_mixed_ids(clean_users, users, "users")
+        self._check_user_ids(added["user_id"], "users")
         known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
         _raise_at_first(known, added, "users", "user {user_id} is already in the dataset")
         for column in CATEGORY_COLUMNS:
-            ours = [*spellings.get(column, ()), *self.users[column].dropna().unique()]
+            if added[column].isna().all():
+                continue
+            ours = list(spellings.get(column, ()))
+            if not set(added[column].dropna().str.casefold()) <= {one.casefold() for one in ours}:
+                ours += self.users[column].dropna().unique().tolist()
             added[column] = to_categories(added[column], ours)
         return added
 
-    def _check_not_rated(self, added: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
-        """Raise a `DataError` for an added rating of a movie that the user has rated, before or in an earlier row."""
+    def _find_rated(self, added: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> np.ndarray:
+        """Return which added rows are of a movie that the user has rated; a pair that is added twice is an error."""
         pairs = pd.Series(user * np.int64(self.num_movies) + movie)
         check_unique_pairs(pairs, added, "added ratings")
-        rated, _ = self.rating_table.histories_of(np.unique(user))
-        known = pairs.isin(rated.user * np.int64(self.num_movies) + rated.movie)
-        _raise_at_first(known, added, "ratings", "user {user_id} has rated movie {movie_id} already; drop the row")
+        people = np.unique(user)
+        rated, _ = self.rating_table.histories_of(people[people < self.num_users])
+        known: np.ndarray = pairs.isin(rated.user * np.int64(self.num_movies) + rated.movie).to_numpy()
+        return known
+
+    def _check_user_ids(self, ids: pd.Series, table: str) -> None:
+        """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
+        if not self.user_ids.are_numbers or ids.dtype == "int64":
+            self._check_id_type(ids, self.user_ids, table)
+            return
+        for row, one in enumerate(ids):
+            if spells_integer(one):
+                problem = (
+                    f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a "
+                    "number; only names, such as 'anna', may be text"
+                )
+                raise DataError(problem, at=(f"added {table}", row))
 
     def _check_id_type(self, ids: pd.Series, known: IdIndex, table: str) -> None:
         is_number = ids.dtype == "int64"
@@ -475,8 +571,8 @@ class Dataset:
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
-        Text ids that all look like whole numbers ("12") are read back as whole numbers, and surrounding blanks of text
-        ids are lost.
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
+        as text, and surrounding blanks of text ids are lost.
 
         Parameters
         ----------
@@ -509,6 +605,65 @@ def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbed
         return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
     except (TypeError, ValueError) as error:  # DataError is a ValueError
         raise DataError(f"the {name} embeddings of the added movies: {error}") from None
+
+
+def spells_integer(text: Any) -> bool:
+    """Return whether an id is a text that is a whole number, so that it could be taken for another id.
+
+    Examples
+    --------
+    >>> spells_integer("7"), spells_integer("-07 "), spells_integer("anna"), spells_integer("7a")
+    (True, True, False, False)
+    """
+    if not isinstance(text, str):
+        return False
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+_FIRST_CODE = 4_611_686_018_000_000_000  # stands for the first text among ids that are whole numbers
+
+
+def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, table: str) -> pd.DataFrame:
+    """Clean a table in which ``user_id`` may hold whole numbers and texts at once."""
+    if not isinstance(frame, pd.DataFrame):
+        return clean(frame)
+    names = {name: column for name, column in canonical_names(frame.columns, table).items() if column == "user_id"}
+    frame = frame.rename(columns=names) if names else frame
+    ids = frame.get("user_id")
+    if not isinstance(ids, pd.Series) or ids.dtype != object:
+        return clean(frame)
+    is_text = np.array([isinstance(one, str) for one in ids], dtype=bool)
+    is_number = np.array([isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in ids], dtype=bool)
+    if is_text.all() or is_number.all() or not (is_text | is_number).all() or (ids == "").any():
+        return clean(frame)
+    texts = ids[is_text].unique()
+    codes = {text: _FIRST_CODE + place for place, text in enumerate(texts)}
+    try:
+        cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
+    except DataError as error:  # name the texts
+        problem = re.sub(
+            rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem
+        )
+        raise DataError(problem, at=error.at, earlier=error.earlier) from None
+    return cleaned.assign(user_id=pd.Series([_name(one, texts) for one in cleaned["user_id"].tolist()], dtype=object))
+
+
+def _name(code: int, texts: np.ndarray) -> Any:
+    return texts[code - _FIRST_CODE] if code >= _FIRST_CODE else code
+
+
+def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
+    return _with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")
+
+
+def clean_mixed_users(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return users as they are in a `Dataset`, whose ids may be whole numbers and texts at once."""
+    return _with_mixed_ids(clean_users, frame, "users")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from gnnrec.data.aliases import COUNTS
 from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
-from gnnrec.data.scales import SCALES, are_counts, rating_scale_of
+from gnnrec.data.scales import SCALES, are_counts, not_given, rating_scale_of
 from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings, format_id, to_numbers
 from gnnrec.data.tables import Table, locator
 from gnnrec.data.times import UNITS, parse_times, time_unit
@@ -156,19 +156,17 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
     numbers = values.to_numpy() if values.dtype.kind == "f" else values.to_numpy(dtype="float64", na_value=np.nan)
     if not np.isfinite(numbers).all():
         return table, None  # `Dataset` names the first of these
-    is_book_crossing = "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ())
-    if is_book_crossing and (zeros := int((numbers == 0).sum())):
-        log.warn(
-            f"in Book-Crossing rating 0 means that none was given; {zeros:,} rows have it; min_rating=1 drops them"
+    if options.rating_scale is None and (none := not_given(numbers, _is_book_crossing(table))) is not None:
+        rows, mark = np.flatnonzero(none), numbers[none][0]
+        named = ", ".join(f"{table.path.name}:{_line(table, int(row))}" for row in rows[:3])
+        more = ", ..." if len(rows) > 3 else ""
+        count = f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
+        log.note(
+            f"{count} with rating {mark:g}, which means that none was given ({named}{more}); give the rating scale to "
+            "keep them"
         )
-    none, others = numbers == -1, numbers[numbers != -1]
-    if options.rating_scale is None and none.any() and len(others) and others.min() >= 0.5:
-        low, high = rating_scale_of(others)
-        if not options.skips:
-            log.warn(f"rating -1 seems to mean that none was given; min_rating=0 drops these {int(none.sum()):,} rows")
-            return table, (low, high)
-    else:
-        low, high = options.rating_scale or rating_scale_of(numbers)
+        table, numbers = table.take(np.flatnonzero(~none)), numbers[~none]
+    low, high = options.rating_scale or rating_scale_of(numbers)
     outside = (numbers < low) | (numbers > high)
     if not outside.any():
         return table, (low, high)
@@ -182,6 +180,10 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
         raise DataError(f"{problem}; correct it or leave such rows out with errors='skip'", at=("ratings", row))
     log.warn(f"{np.count_nonzero(outside):,} ratings seem to be mistakes; the first: {table.locate(row)}: {problem}")
     return table, (low, high)
+
+
+def _is_book_crossing(table: Table) -> bool:
+    return "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ())
 
 
 def leave_out_unknown(table: Table, column: str, known: Collection[object], other: str, log: ReadLog) -> Table:

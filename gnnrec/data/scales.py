@@ -9,6 +9,8 @@ SCALES = ((0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 10.
 WIDE_SCALE = (0.0, 100.0)
 MAX_OUTSIDE = 0.01
 """Largest share of values outside a scale that count as mistakes."""
+MIN_NOT_GIVEN = 0.2
+"""Least share of zeros among ratings from 1 to 10 that means that no rating was given."""
 
 
 def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
@@ -30,6 +32,39 @@ def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
             return low, high
     low, high = WIDE_SCALE
     return (low, high) if low <= smallest and largest <= high else (float(smallest), float(largest))
+
+
+def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | None:
+    """Return ``[n]`` bool, where a rating says that none was given; None where there is no such mark.
+
+    A mark is -1 beside ratings from 0.5, as in lists of anime, and 0 beside whole numbers from 1 to 10 where it is at
+    least a fifth of all, as among the books of Book-Crossing. On a scale that begins at 0 that many zeros are rare.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Finite ratings.
+    zero_is_none : bool
+        Whether any 0 is a mark.
+
+    Examples
+    --------
+    >>> not_given(np.array([8.0, -1.0, 7.0])).tolist(), not_given(np.array([0.0, 0.0, 8.0])).tolist()
+    ([False, True, False], [True, True, False])
+    >>> not_given(np.array([0.0, 4.0, 5.0])), not_given(np.array([-1.0, 0.0, 1.0]))
+    (None, None)
+    """
+    for mark, share in ((-1.0, 0.0), (0.0, 0.0 if zero_is_none else MIN_NOT_GIVEN)):
+        found: np.ndarray = values == mark
+        others = values[~found]
+        if not found.any() or not len(others) or found.mean() < share:
+            continue
+        if mark == -1.0 and others.min() >= 0.5:
+            return found
+        whole = zero_is_none or bool((others % 1 == 0).all() and 5 < others.max() <= 10)
+        if mark == 0.0 and others.min() >= 1 and whole:
+            return found
+    return None
 
 
 def are_counts(values: np.ndarray) -> bool:

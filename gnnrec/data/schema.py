@@ -191,7 +191,7 @@ def years_in(titles: pd.Series) -> pd.Series:
     >>> years_in(pd.Series(["Toy Story (1995)", "Babylon 5"])).tolist()
     [1995, <NA>]
     """
-    found = [_YEAR_IN_TITLE.search(title) for title in titles]
+    found = [_YEAR_IN_TITLE.search(title) for title in titles.tolist()]  # a list is faster than a series
     return pd.Series([int(match[1]) if match else pd.NA for match in found], index=titles.index, dtype="Int64")
 
 
@@ -209,7 +209,8 @@ def to_genres(values: pd.Series) -> pd.Series:
     >>> to_genres(pd.Series(["Comedy|Drama", "Comedy; Drama", "['Comedy', 'Drama']", '[{"name": "Comedy"}]'])).tolist()
     ['Comedy|Drama', 'Comedy|Drama', 'Comedy|Drama', 'Comedy']
     """
-    texts = {item for item in values.tolist() if isinstance(item, str) and not _is_literal(item)}
+    texts = {item for item in values.tolist() if isinstance(item, str)}
+    texts = {text for text in texts if not _is_literal(text)}
     piped = [text for text in texts if "|" in text]
     others = "".join(mark for mark in ";," if not any(mark in text for text in piped))
 
@@ -427,14 +428,22 @@ def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
         raise DataError("no rows; at least one rating is needed", at=("ratings", None))
     clean = {column: to_ids(frame[column], "ratings") for column in ("user_id", "movie_id")}
     if "rating" in frame:
-        clean["rating"] = to_numbers(frame["rating"], "ratings").astype("float32")
+        clean["rating"] = _to_float32(frame["rating"])
     if "weight" in frame:
-        weight = clean["weight"] = to_numbers(frame["weight"], "ratings").astype("float32")
+        weight = clean["weight"] = _to_float32(frame["weight"])
         raise_at_first(weight < 0, "ratings", lambda row: f"weight {weight.iloc[row]:g} is negative")
     if "timestamp" in frame:
         clean["timestamp"] = to_timestamps(frame["timestamp"], "ratings")
     # A frame that was just read from a file is nobody else's, so its columns need not be copied.
     return pd.DataFrame(clean, copy=ORIGINAL_NAMES not in frame.attrs)
+
+
+def _to_float32(values: pd.Series) -> pd.Series:
+    if values.dtype == np.float32 and len(values):  # as files are read: no copies in double precision
+        numbers = values.to_numpy()
+        if numbers.min() >= -_MAX_RATING and numbers.max() <= _MAX_RATING:  # false where one is missing
+            return values
+    return to_numbers(values, "ratings").astype("float32")
 
 
 def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:

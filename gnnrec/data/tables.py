@@ -283,28 +283,47 @@ def _parse(
     """Parse a file piece by piece and keep the wanted columns."""
     as_text = {column for column in columns if column in text_ids}
     while True:
-        pieces = []
+        pieces: dict[str, list[pd.Series | np.ndarray]] = {column: [] for column in wanted}
         for piece in _pieces(layout, columns, as_text):
             # pandas pads short lines and takes the first fields of long lines for an index; both are errors
             if not isinstance(piece.index, pd.RangeIndex) or _has_gaps(piece.iloc[:, -1]):
                 raise_at_first_fault(layout)
-            pieces.append({column: _compact(piece[column], kind, options, commas).copy() for column in wanted})
+            for column in wanted:
+                _append(pieces[column], _compact(piece[column], kind, options, commas))
             del piece
         mixed = {
             column
             for column in wanted
-            if len({pd.api.types.is_numeric_dtype(piece[column].dtype) for piece in pieces}) > 1
+            if len({pd.api.types.is_numeric_dtype(piece.dtype) for piece in pieces[column]}) > 1
         }
         if not mixed - as_text:
             break
         as_text |= mixed
         kind = ""  # keep texts as they are
     # Column by column, so that no column is there twice but the one at hand.
-    return pd.DataFrame({column: _join([piece.pop(column) for piece in pieces]) for column in wanted}, copy=False)
+    return pd.DataFrame({column: _join(pieces.pop(column), column) for column in wanted}, copy=False)
 
 
-def _join(pieces: list[pd.Series]) -> pd.Series:
+def _append(pieces: list[pd.Series | np.ndarray], values: pd.Series) -> None:
+    """Add a piece to a column; numbers of one type are put into one array, which grows where it is."""
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        numbers = values.to_numpy()
+        last = pieces[-1] if pieces else None
+        if isinstance(last, np.ndarray) and last.dtype == numbers.dtype:
+            length = len(last)
+            last.resize(length + len(numbers), refcheck=False)
+            last[length:] = numbers
+        else:
+            pieces.append(numbers.copy())
+    else:
+        pieces.append(values.copy())
+
+
+def _join(parts: list[pd.Series | np.ndarray], name: str) -> pd.Series:
     """Return a whole column."""
+    pieces = [part if isinstance(part, pd.Series) else pd.Series(part, name=name, copy=False) for part in parts]
+    if len(pieces) == 1 and not isinstance(pieces[0].dtype, pd.CategoricalDtype):
+        return pieces[0].reset_index(drop=True)
     if all(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
         whole = union_categoricals(pieces)
         return pd.Series(whole.categories.astype(str).array.take(whole.codes), name=pieces[0].name)
@@ -334,7 +353,7 @@ def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str
             if numbers is not None:
                 commas.add(str(name))
                 values = numbers
-    if name == "rating" and values.dtype == np.float64 and (values.abs() <= MAX_COMPACT).all():
+    if name == "rating" and values.dtype in (np.float64, np.int64) and (values.abs() <= MAX_COMPACT).all():
         return values.astype(np.float32)
     return values
 

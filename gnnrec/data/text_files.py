@@ -31,6 +31,8 @@ SUFFIXES = (".gz", ".xz", ".bz2", ".zst", ".zip", ".lzma")
 UNIT = "\x1f"
 """Separator in copies of files whose own separator has several characters."""
 _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
+_LZMA = b"]\0\0"
+"""First bytes of the older format of LZMA, which `lzma` reads like xz."""
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with BOM"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -115,6 +117,8 @@ def compression_of(path: Path) -> str | None:
     """Return the compression of a file by its first bytes."""
     with path.open("rb") as file:
         start = file.read(8)
+    if path.suffix.lower() == ".lzma" and start.startswith(_LZMA):  # too short a mark for files of any name
+        return "xz"
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
 

@@ -151,13 +151,17 @@ def read_history_file(path: str | Path, *, profile: str | None = None) -> Histor
             raise DataError(f"{path} has {size >> 20} MiB; a history is at most {MAX_BYTES >> 20} MiB")
         return _parse(path.read_bytes(), str(path), path.name, profile)
     found, unknown = HistoryFile(""), []
-    for name, data in members:
+    # A text beside tables is a note; where there are only texts, they are lists of titles.
+    for name, data in sorted(members, key=lambda member: member[0].lower().endswith(".txt")):
+        if found.source and name.lower().endswith(".txt"):
+            unknown.append(name)
+            continue
         try:
             found.add(_parse(data, f"{path}/{name}", name, profile))
         except _UnknownFormatError:
             unknown.append(name)
     if not found.source:
-        listed = ", ".join(unknown[:5]) or "no .csv or .json file"
+        listed = ", ".join(unknown[:5]) or "no .csv, .json or .txt file"
         raise DataError(f"{path} is no known export of films (it has {listed}); {_KNOWN}")
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
@@ -177,7 +181,7 @@ class _UnknownFormatError(DataError):
 
 def _folder_members(folder: Path) -> Iterator[tuple[str, bytes]]:
     total = 0
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES[:3] and path.is_file())
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     for path in paths[: MAX_MEMBERS + 1]:
         total += path.stat().st_size
         if total > MAX_BYTES or len(paths) > MAX_MEMBERS:
@@ -193,7 +197,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
             infos = [info for info in file.infolist() if not info.is_dir()]
             if len(infos) > MAX_MEMBERS:
                 raise DataError(f"{path} has {len(infos):,} files; an export has at most {MAX_MEMBERS:,}")
-            wanted = [info for info in infos if info.filename.lower().endswith(_SUFFIXES[:3])]
+            wanted = [info for info in infos if info.filename.lower().endswith(_SUFFIXES)]
             wanted = [info for info in wanted if not _is_ignored(info.filename)]
             for info in wanted:
                 ratio = info.file_size / max(info.compress_size, 1)
@@ -215,9 +219,12 @@ def _is_ignored(name: str) -> bool:
     """Return whether a file of an export is of no interest: hidden, deleted, or what others are made of."""
     parts = [part.lower() for part in PurePosixPath(name.replace("\\", "/")).parts]
     folders = {"__macosx", "deleted", "orphaned", "lists"}
+    if parts[-1].endswith(".txt") and _DOCUMENT.match(parts[-1]):
+        return True
     return parts[-1].startswith(".") or bool(folders.intersection(parts[:-1])) or parts[-1] in _IGNORED_FILES
 
 
+_DOCUMENT = re.compile(r"readme|licen[cs]e|notice|changelog|copying|terms|about|privacy|info\b")
 _IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # of Letterboxd; the diary has the ratings of reviews
 
 
@@ -528,7 +535,7 @@ def _read_tmdb(table: _Table) -> HistoryFile:
                 title,
                 row.year("releasedate", "year"),
                 row.number(column, (0.5, 10.0)),
-                (1.0, 10.0),
+                (0.5, 10.0),
                 is_current=True,
                 time=time,
                 other_names=(row["originaltitle"],) if row["originaltitle"] else (),

@@ -52,7 +52,7 @@ def join_tables(
     rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):
-        _add_metadata(tables, rest, rated, log)
+        _add_metadata(tables, rest, log, lenient)
     if "movies" in tables:
         movies = _choose_ids(tables["movies"], rated, log)
         movies = _refine(movies, log)
@@ -81,7 +81,7 @@ def _plain(files: Mapping[str, Path]) -> dict[str, str]:
     return {re.sub(r"[\W_]", "", name): name for name in files}
 
 
-def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], rated: pd.Index, log: ReadLog) -> None:
+def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], log: ReadLog, lenient: bool) -> None:
     """Make the movies table from The Movies Dataset, whose ratings have MovieLens ids that links.csv translates."""
     names = _plain(rest)
     path = rest.pop(names["moviesmetadata"])
@@ -89,7 +89,7 @@ def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], rated: pd.Ind
     if "links" not in tables:
         log.warn(f"{path.name} has TMDB ids but the ratings have MovieLens ids; put links.csv beside it to join them")
         return
-    found = read_metadata(path, credits, log)
+    found = read_metadata(path, credits, log, skips=lenient)
     links = tables.pop("links")
     ids = links.frame[["movie_id", "tmdb_id"]].dropna()
     ids = ids.assign(tmdb_id=pd.to_numeric(ids["tmdb_id"], errors="coerce")).dropna().drop_duplicates("movie_id")
@@ -102,6 +102,8 @@ def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
     """Take the column for the ids of movies that holds most of those in the ratings."""
     frame = table.frame
     if "movie_id" not in frame or not len(rated):
+        return table
+    if frame["movie_id"].dtype == rated.dtype and rated.isin(frame["movie_id"]).all():
         return table
     wanted = set(rated.astype(str))
 

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gnnrec.data.provenance import ReadLog
+from gnnrec.data.provenance import MAX_NAMED, ReadLog
 from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
 
 METADATA_FILES = ("moviesmetadata", "credits", "keywords")
 """Names of the files in lower case, without punctuation."""
 MAX_ACTORS = 4
+MAX_FIELD = 1 << 27
 _COLUMNS = ("genres", "id", "imdb_id", "overview", "release_date", "runtime", "title")
 
 
-def read_metadata(metadata: Path, credits: Path | None, log: ReadLog) -> pd.DataFrame:
+def read_metadata(metadata: Path, credits: Path | None, log: ReadLog, *, skips: bool = False) -> pd.DataFrame:
     """Return movies by TMDB id: ``tmdb_id, title, genres, year, plot, runtime, imdb_id[, directors, actors]``.
 
-    Three rows of the published file are torn, so their id is no number; about thirty movies are there twice.
+    Three rows of the published file are torn, so their id is no number; about thirty movies are there twice. These are
+    left out and recorded with their lines. A line with more fields than the header is an error unless `skips`.
     """
-    frame = _read(metadata, _COLUMNS, log)
-    whole = frame["id"].str.fullmatch(r"\d+", na=False)
-    if not whole.all():
-        log.note(f"{int((~whole).sum())} torn rows of {metadata.name}")
-    frame = frame[whole].assign(tmdb_id=lambda rows: rows["id"].astype("int64"))
-    again = frame["tmdb_id"].duplicated()
-    if again.any():
-        log.note(f"{int(again.sum())} rows of {metadata.name} about a movie that occurs again")
-    frame = frame[~again]
+    frame = _read(metadata, _COLUMNS, log, skips)
     years = frame["release_date"].str.extract(r"^(\d{4})-")[0]
     movies = frame[["tmdb_id", "title", "genres"]].assign(
         year=pd.to_numeric(years),
@@ -41,22 +37,54 @@ def read_metadata(metadata: Path, credits: Path | None, log: ReadLog) -> pd.Data
         imdb_id=frame["imdb_id"].where(frame["imdb_id"].str.fullmatch(r"tt\d+", na=False)),
     )
     if credits is not None:
-        people = _read(credits, ("cast", "crew", "id"), log)
-        people = people[people["id"].str.fullmatch(r"\d+", na=False)]
-        people = people.assign(tmdb_id=people["id"].astype("int64")).drop_duplicates("tmdb_id").set_index("tmdb_id")
+        people = _read(credits, ("cast", "crew", "id"), log, skips).set_index("tmdb_id")
         movies["directors"] = movies["tmdb_id"].map(people["crew"].map(_directors))
         movies["actors"] = movies["tmdb_id"].map(people["cast"].map(_actors))
     return movies.reset_index(drop=True)
 
 
-def _read(path: Path, columns: tuple[str, ...], log: ReadLog) -> pd.DataFrame:
+def _read(path: Path, columns: tuple[str, ...], log: ReadLog, skips: bool) -> pd.DataFrame:
+    """Return columns of a file, and ``tmdb_id``; a row for each movie."""
     source = open_text(path)
-    try:
-        frame = pd.read_csv(source.file, dtype=str, usecols=list(columns), on_bad_lines="skip", engine="python")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} has not the columns {', '.join(columns)} of The Movies Dataset: {error}") from error
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))
+    rows: list[list[str | None]] = []
+    torn: list[int] = []
+    again: list[int] = []
+    seen: set[int] = set()
+    with source.file.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if missing := [name for name in columns if name not in header]:
+            raise DataError(f"{path} has not the columns {', '.join(missing)} of The Movies Dataset")
+        places, number = [header.index(name) for name in columns], header.index("id")
+        line = reader.line_num + 1
+        for fields in reader:
+            start, line = line, reader.line_num + 1
+            if not fields:
+                continue
+            if len(fields) > len(header):
+                problem = f"{len(fields)} fields but the header has {len(header)}"
+                if not skips:
+                    raise DataError(
+                        f"{problem}; correct the line, or leave it out with errors='skip'", at=f"{path}:{start}"
+                    )
+                log.reject(path, str(start), problem)
+                continue
+            fields += [""] * (len(header) - len(fields))
+            if not re.fullmatch(r"[0-9]{1,18}", fields[number]):
+                torn.append(start)
+            elif int(fields[number]) in seen:
+                again.append(start)
+            else:
+                seen.add(int(fields[number]))
+                rows.append([fields[place] or None for place in places])
+    for lines, what in ((torn, "torn rows, whose id is no number"), (again, "rows about a movie that occurs again")):
+        if lines:
+            named = ", ".join(f"{path.name}:{line}" for line in lines[:MAX_NAMED])
+            log.note(f"{len(lines):,} {what} ({named}{', ...' if len(lines) > MAX_NAMED else ''})")
     log.read(path, [*source.notes, "The Movies Dataset"])
-    return frame
+    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    return frame.assign(tmdb_id=frame["id"].astype("int64"))
 
 
 def _literal(text: Any) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 def sniff(path: Path) -> str | None:
     """Return the format of a file that is one of those here: "netflix", "steam", "lastfm-360k" or "lastfm-1k"."""
     try:
-        lines = first_lines(path, 20)[:-1] or first_lines(path, 20)
+        lines = first_lines(path, 20)
+        lines = lines[:-1] if len(lines) > 2 else lines  # the last one may be cut
     except (OSError, DataError):
         return None  # reported when the file is read
     if len(lines) > 1 and re.fullmatch(r"\s*\d+:\s*", lines[0]) and re.match(r"\d+,\d+(\.\d+)?,\d{4}-", lines[1]):

@@ -24,7 +24,7 @@ COLUMNS = ("user_id", "movie_id")
 
 @dataclass(frozen=True)
 class Rows:
-    """Summary of ``user_id, movie_id`` rows: number of rows, users and movies, and a digest of the pairs."""
+    """Summary of ``user_id, movie_id`` rows: number of rows, users and movies; digest of pairs and weights."""
 
     rows: int
     users: int
@@ -38,6 +38,9 @@ class Rows:
         for column in COLUMNS:
             codes, ids = pd.factorize(frame[column])
             mixed = _mix(mixed ^ _hash_ids(ids)[codes])
+        if "weight" in frame:  # digests of data without weights were published before there were any
+            weights = frame["weight"].to_numpy(dtype="<f4").view("<u4").astype(np.uint64)
+            mixed = _mix(mixed ^ _mix(weights))
         return cls(len(frame), frame["user_id"].nunique(), frame["movie_id"].nunique(), _digest(mixed))
 
     def __str__(self) -> str:

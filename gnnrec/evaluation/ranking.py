@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gnnrec._checks import raise_at_first
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
-from gnnrec.data import Dataset
+from gnnrec.data.dataset import clean_mixed_ratings, spells_integer
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 from gnnrec.typing import Scorer
@@ -168,7 +168,7 @@ def _clean(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if isinstance(frame, pd.DataFrame) and frame.empty:
         raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
     try:
-        return Dataset(frame).ratings
+        return clean_mixed_ratings(frame)
     except DataError as error:
         raise error.relocated(lambda table, row: (name, row)) from None
 
@@ -255,7 +255,8 @@ def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple
     rows = _clean(frame, name)
     # Other users are ignored. Ids of another type are no other users.
     is_number = rows["user_id"].dtype == "int64"
-    if is_number != graph.dataset.user_ids.are_numbers:
+    named = graph.ids["user"].dtype == object and not is_number and not rows["user_id"].map(spells_integer).any()
+    if is_number != graph.dataset.user_ids.are_numbers and not named:
         mine, theirs = ("whole numbers", "text") if is_number else ("text", "whole numbers")
         raise DataError(f"user_id is {mine} but {theirs} in the graph; use the same type in both", at=(name, None))
     movies = graph.movie_nodes(rows["movie_id"])

@@ -1,7 +1,8 @@
 """`Graph`: a dataset as nodes and edges, and the mapping between ids and nodes.
 
-A graph is immutable. Adding ratings or movies returns a new graph in which every existing node keeps its number, so
-that a trained encoder can use it. Both graphs share what they have in common.
+A graph is immutable. Adding or removing ratings or adding movies returns a new graph in which every existing node keeps
+its number, so that a trained encoder can use it. Without a user, later users move up. Both graphs share what they have
+in common.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gnnrec.graph.movies import (
     attribute_values,
     warn_unknown_attributes,
 )
+from gnnrec.graph.new_user import NewUser, encode_user
 from gnnrec.graph.titles import TitleIndex, check_unknown
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
@@ -79,10 +81,17 @@ class Graph:
     # Profiles of the first users and features of the first movies, taken over from the graph this one was made from.
     _first_profiles: UserProfiles | None = field(default=None)
     _first_movies: MovieFeatures | None = field(default=None)
+    # Rows of the first users in embedding tables, once users were removed.
+    _first_rows: Tensor | None = field(default=None)
 
     @classmethod
     def from_dataset(
-        cls, dataset: Dataset, vocabularies: Mapping[str, pd.Index] | None = None, *, min_movies: int = 2
+        cls,
+        dataset: Dataset,
+        vocabularies: Mapping[str, pd.Index] | None = None,
+        *,
+        min_movies: int = 2,
+        embedding_rows: Tensor | None = None,
     ) -> Graph:
         """Build the graph of a dataset.
 
@@ -95,6 +104,8 @@ class Graph:
             occupations and genders are ignored with a warning, other directors and actors without.
         min_movies : int
             Directors and actors with fewer movies are left out, if there are no `vocabularies`.
+        embedding_rows : Tensor, optional
+            See the attribute of that name; with `vocabularies`.
         """
         if vocabularies is None:
             attributes = attribute_values(dataset.movies, min_movies)
@@ -104,7 +115,9 @@ class Graph:
         attributes = {
             column: vocabularies[column] for column in MOVIE_ATTRIBUTES if column == GENRES or column in vocabularies
         }
-        graph = cls(dataset, attributes, vocabularies["occupations"], vocabularies["genders"])
+        graph = cls(
+            dataset, attributes, vocabularies["occupations"], vocabularies["genders"], _first_rows=embedding_rows
+        )
         graph._warn_unknown(dataset.movies, dataset.users)
         return graph
 
@@ -119,10 +132,27 @@ class Graph:
             movie_index=torch.from_numpy(histories.movie),
             rating=torch.from_numpy(histories.rating),
             timestamp=torch.from_numpy(histories.timestamp),
-            node_id=torch.arange(self.num_users),
+            node_id=self.embedding_rows,
             num_movies=self.num_movies,
             num_occupations=len(self.occupations),
+            weight=None if histories.weight is None else torch.from_numpy(histories.weight),
         )
+
+    @cached_property
+    def embedding_rows(self) -> Tensor:
+        """Row of each user in the tables of models that have learned an embedding per user, ``[num_users]`` int64.
+
+        It is the user node, unless users were removed: then the others keep their rows, and users that were added
+        later have -1, like a new user.
+        """
+        if self._first_rows is None:
+            return torch.arange(self.num_users)
+        return torch.nn.functional.pad(self._first_rows, (0, self.num_users - len(self._first_rows)), value=-1)
+
+    @property
+    def has_removed_users(self) -> bool:
+        """Whether users were removed, so that `embedding_rows` are not just the user nodes."""
+        return self._first_rows is not None
 
     @cached_property
     def profiles(self) -> UserProfiles:
@@ -161,6 +191,11 @@ class Graph:
         return self.dataset.has_times
 
     @property
+    def has_weights(self) -> bool:
+        """Whether the ratings have weights, such as play counts on a log scale."""
+        return "weight" in self.dataset.rating_table.columns
+
+    @property
     def vocabularies(self) -> dict[str, pd.Index]:
         """Attribute values, occupations and genders that a model trained on this graph knows; for `from_dataset`."""
         return {**self.attributes, "occupations": self.occupations, "genders": self.genders}
@@ -188,6 +223,8 @@ class Graph:
             data[MOVIE_ATTRIBUTES[column].node_type].num_nodes = len(values)
         data[OCCUPATION].num_nodes = len(self.occupations)
         ratings = {"rating": users.rating, "time": users.timestamp}
+        if users.weight is not None:
+            ratings["weight"] = users.weight
         _add_relation(data, (USER, "rated", MOVIE), (users.user_index, users.movie_index), **ratings)
         for column, ends in self.movies.attribute_edges.items():
             attribute = MOVIE_ATTRIBUTES[column]
@@ -221,10 +258,12 @@ class Graph:
             found, place = table.histories_of(nodes.numpy())
             columns = (place, found.movie, found.rating, found.timestamp)
             row, movie, rating, timestamp = (torch.from_numpy(column) for column in columns)
+            weight = None if found.weight is None else torch.from_numpy(found.weight)
         else:
             edge, row = csr_ranges(self.user_ptr[nodes], self.user_ptr[nodes + 1] if until is None else until)
             users = self.users
             movie, rating, timestamp = users.movie_index[edge], users.rating[edge], users.timestamp[edge]
+            weight = None if users.weight is None else users.weight[edge]
         return UserBatch(
             x=profiles.x,
             occupation=profiles.occupation_edges(),
@@ -232,9 +271,10 @@ class Graph:
             movie_index=movie,
             rating=rating,
             timestamp=timestamp,
-            node_id=nodes,
+            node_id=nodes if self._first_rows is None else self.embedding_rows[nodes],
             num_movies=self.num_movies,
             num_occupations=len(self.occupations),
+            weight=weight,
         )
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
@@ -283,7 +323,14 @@ class Graph:
             nodes[place] = node
         return nodes
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Graph:
+    def add_ratings(
+        self,
+        ratings: pd.DataFrame,
+        users: pd.DataFrame | None = None,
+        *,
+        update: bool = False,
+        unknown: str = "error",
+    ) -> Graph:
         """Return a graph with more ratings; unknown user ids become new users.
 
         The time does not depend on the size of the graph; what needs all ratings is put together when it is used.
@@ -294,23 +341,139 @@ class Graph:
             ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the graph; ``movie_id`` may hold titles,
             and a column ``title`` will do.
         users : pandas.DataFrame, optional
-            ``user_id[, age][, gender][, occupation]`` of new users.
+            ``user_id[, age][, gender][, occupation]`` of new users. Their ids may be text, such as ``"anna"``, also
+            where the others are whole numbers.
+        update : bool
+            Let a rating replace the one that the user gave the movie before, with a new time; otherwise it is an error.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
 
         Raises
         ------
         DataError
-            A movie is unknown, a user has rated a movie before, or `users` lists a user that is already in the graph.
-            The message names the row of the given frame.
+            A movie is unknown, a user has rated a movie before (without `update`), or `users` lists a user that is
+            already in the graph. The message names the row of the given frame.
         """
         ratings = self._with_movie_ids(ratings, unknown)
         spellings = {"gender": self.genders, "occupation": self.occupations}
-        dataset = self.dataset.add_ratings(ratings, users, spellings=spellings)
+        dataset = self.dataset.add_ratings(ratings, users, update=update, spellings=spellings)
         if users is not None:
             self._warn_unknown(None, dataset.users.iloc[self.num_users :])
+        return self._with_users(dataset)
+
+    def add_user(
+        self,
+        user_id: Hashable,
+        ratings: NewUser | Mapping[Any, float] | Iterable[Any] = (),
+        *,
+        age: float | None = None,
+        gender: str | None = None,
+        occupation: str | None = None,
+        timestamps: Mapping[Any, Any] | Iterable[Any] | None = None,
+        unknown: str = "error",
+    ) -> Graph:
+        """Return a graph with one more user.
+
+        Parameters
+        ----------
+        user_id : int or str
+            An unused id. A name such as ``"anna"`` may stand beside ids that are whole numbers.
+        ratings, age, gender, occupation, timestamps, unknown
+            As for `NewUser`; `ratings` may also be a `NewUser`. Without `timestamps`, movies count as rated at the time
+            of the latest rating, in the given order.
+
+        Raises
+        ------
+        DataError
+            The user is already in the graph, a text id spells a number, or as for `NewUser`.
+
+        Examples
+        --------
+        >>> from gnnrec.datasets import make_sample
+        >>> graph = Graph.from_dataset(make_sample(60, 40)).add_user("anna", {3: 5, 7: 2}, age=33)
+        >>> graph.ids["user"][-2:].tolist(), graph.user_batch(graph.user_nodes(["anna"])).movie_index.tolist()
+        ([60, 'anna'], [2, 6])
+        """
+        if isinstance(ratings, NewUser):
+            user = ratings
+        else:
+            user = NewUser(age, gender, occupation, ratings, timestamps=timestamps, unknown=unknown)
+        batch = encode_user(self, user, unknown)
+        profile = {"age": user.age, "gender": user.gender, "occupation": user.occupation}
+        spellings = {"gender": self.genders, "occupation": self.occupations}
+        dataset = self.dataset.add_users(
+            pd.DataFrame({"user_id": [user_id], **{k: [v] for k, v in profile.items() if v is not None}}),
+            spellings=spellings,
+        )
+        if len(batch.movie_index):
+            rows = pd.DataFrame(
+                {
+                    "user_id": pd.Series([user_id] * len(batch.movie_index)),
+                    "movie_id": self.dataset.movie_ids.ids[batch.movie_index.numpy()],
+                    "rating": batch.rating.numpy(),
+                }
+            )
+            if user.timestamps is not None:
+                rows["timestamp"] = batch.timestamp.numpy()
+            dataset = dataset.add_ratings(rows)
+        return self._with_users(dataset)
+
+    def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Graph:
+        """Return a graph without a user's ratings of some movies; the user stays.
+
+        Parameters
+        ----------
+        user_id : int or str
+        movies : id, title, or list of these
+        unknown : str
+            ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
+
+        Raises
+        ------
+        DataError
+            The user or a movie is unknown, or the user has not rated the movie.
+
+        Examples
+        --------
+        >>> from gnnrec.datasets import make_sample
+        >>> graph = Graph.from_dataset(make_sample(60, 40)).add_user("anna", {3: 5, 7: 2, 9: 4})
+        >>> fewer = graph.remove_ratings("anna", [3, 9])
+        >>> fewer.user_batch(fewer.user_nodes(["anna"])).movie_index.tolist()
+        [6]
+        """
+        self.user_nodes([user_id])
+        if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
+            movies = [movies]
+        found = [node for node in self.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
+        return self._with_users(self.dataset.remove_ratings(user_id, self.dataset.movie_ids.ids[found].tolist()))
+
+    def remove_user(self, user_id: Hashable) -> Graph:
+        """Return a graph without a user, their profile and their ratings; the nodes of later users move up by one.
+
+        Raises
+        ------
+        DataError
+            The user is unknown.
+
+        Examples
+        --------
+        >>> from gnnrec.datasets import make_sample
+        >>> graph = Graph.from_dataset(make_sample(60, 40))
+        >>> graph.remove_user(2).ids["user"][:3].tolist(), graph.num_users
+        ([1, 3, 4], 60)
+        """
+        node = int(self.user_nodes([user_id])[0])
         first = self.__dict__.get("profiles", self._first_profiles)
-        return self._with(dataset, shared=("movies", "_movie_vocabulary", "titles"), _first_profiles=first)
+        if first is not None and node < len(first):
+            first = first.without(node)
+        rows = self.embedding_rows
+        rows = torch.cat([rows[:node], rows[node + 1 :]])
+        return self._with_users(self.dataset.remove_user(user_id), _first_profiles=first, _first_rows=rows)
+
+    def _with_users(self, dataset: Dataset, **fields: Any) -> Graph:
+        """Return the graph of a dataset with other users or ratings, and the same movies."""
+        fields.setdefault("_first_profiles", self.__dict__.get("profiles", self._first_profiles))
+        return self._with(dataset, shared=("movies", "_movie_vocabulary", "titles"), **fields)
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Graph:
         """Return a graph with more movies.
@@ -332,7 +495,9 @@ class Graph:
         dataset = self.dataset.add_movies(movies, features)
         self._warn_unknown(dataset.movies.iloc[self.num_movies :], None)
         first = self.__dict__.get("movies", self._first_movies)
-        graph = self._with(dataset, shared=("profiles", "_user_vocabulary", "user_ptr"), _first_movies=first)
+        graph = self._with(
+            dataset, shared=("profiles", "_user_vocabulary", "user_ptr", "embedding_rows"), _first_movies=first
+        )
         if "titles" in self.__dict__:
             graph.__dict__["titles"] = self.titles.extend(dataset.movies.iloc[self.num_movies :])
         return graph
@@ -372,7 +537,7 @@ class Graph:
         )
 
     def _with(self, dataset: Dataset, shared: Iterable[str], **fields: Any) -> Graph:
-        """Return the graph of a larger dataset; `shared` names cached properties that stay the same."""
+        """Return the graph of another dataset; `shared` names cached properties that stay the same."""
         graph = dataclasses.replace(self, dataset=dataset, **fields)
         graph.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return graph
@@ -390,7 +555,8 @@ class Graph:
         check_unknown(unknown)
         if not isinstance(ratings, pd.DataFrame):
             return ratings
-        renamed = ratings.rename(columns=canonical_names(ratings.columns, "ratings"))
+        canonical = canonical_names(ratings.columns, "ratings")
+        renamed = ratings.rename(columns=canonical) if canonical else ratings
         if "movie_id" not in renamed and "title" in renamed:
             renamed = renamed.rename(columns={"title": "movie_id"})
         if "movie_id" not in renamed or not renamed.columns.is_unique:

@@ -14,9 +14,11 @@ from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.data.titles import MAX_YEAR_GAP, content_words, title_names, title_words
 from gnnrec.datasets.histories import HistoryEntry, LeftOut, merge_entries, read_history_file, without_duplicates
 from gnnrec.errors import DataError
-from gnnrec.graph.new_users import NewUser
+from gnnrec.graph.new_user import NewUser
 from gnnrec.graph.titles import Ambiguous, Found, NotFound, TitleIndex
 
+NUM_NAMED = 3
+"""Nearest titles that a report names for each film that is not in the catalog."""
 _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 
@@ -34,7 +36,7 @@ class HistoryReport:
     ambiguous : pandas.DataFrame
         ``title, year, movie_ids, movies``: films that several movies fit equally well; they are not used.
     missing : pandas.DataFrame
-        ``title, year``: films that the graph does not have.
+        ``title, year, nearest``: films that the graph does not have, and the titles nearest by words.
     left_out : pandas.DataFrame
         ``title, reason, at``: rows that are no films that were watched, such as episodes of series.
     notes : tuple of str
@@ -153,7 +155,8 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
             ids, titles = ([one(node) for node in found.nodes] for one in (index.movie_id, index.title))
             ambiguous.append((entry.title, entry.year, ids, titles))
         else:
-            missing.append((entry.title or f"movie {entry.movielens_id or entry.imdb_id}", entry.year))
+            nearest = [index.title(node) for node in index.nearest(entry.title, NUM_NAMED)] if entry.title else []
+            missing.append((entry.title or f"movie {entry.movielens_id or entry.imdb_id}", entry.year, nearest))
     kept: dict[int, tuple[HistoryEntry, str]] = {}
     for node, entries in groups.items():
         entries.sort(key=lambda pair: _HOW.index(pair[1]))
@@ -178,7 +181,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
         file.source,
         _frame(rows, "title", "year", "movie_id", "movie", "rating", "how"),
         _frame(ambiguous, "title", "year", "movie_ids", "movies"),
-        _frame(missing, "title", "year"),
+        _frame(missing, "title", "year", "nearest"),
         pd.DataFrame(left_out, columns=["title", "reason", "at"]),
         tuple(notes),
     )
@@ -198,8 +201,14 @@ def find_entry(index: TitleIndex, entry: HistoryEntry, *, typed: bool = False) -
         if isinstance(found, Found) and _agrees(index, found.node, entry):
             return found
     if entry.title:
-        typed = typed and not entry.title.strip().isdecimal()  # "300" is a title, not an id
-        return index.find(entry.title, year=entry.year, other_names=entry.other_names, typed=typed)
+        is_number = entry.title.strip().isdecimal()  # "300" is a title, not an id
+        return index.find(
+            entry.title,
+            year=entry.year,
+            other_names=entry.other_names,
+            typed=typed and not is_number,
+            ids=not is_number,
+        )
     return NotFound() if entry.movielens_id is None else index.find(entry.movielens_id)
 
 
@@ -222,14 +231,8 @@ def _same_name(one: HistoryEntry, other: HistoryEntry) -> bool:
 
 def rating_scale(graph: Any) -> tuple[float, float] | None:
     """Return the lowest and the highest rating of a graph, None if it has no ratings."""
-    dataset = graph.dataset
-    scale = getattr(dataset, "rating_scale", None)
-    if scale is not None:
-        return float(scale[0]), float(scale[1])
-    if "rating" not in dataset.rating_table.columns:
-        return None
-    values = dataset.ratings["rating"].to_numpy()
-    return float(values.min()), float(values.max())
+    scale: tuple[float, float] | None = graph.dataset.rating_scale
+    return scale
 
 
 def map_rating(value: float, scale: tuple[float, float], target: tuple[float, float]) -> float:

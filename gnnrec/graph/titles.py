@@ -163,6 +163,7 @@ class TitleIndex:
         tmdb_id: int | None = None,
         other_names: Sequence[str] = (),
         typed: bool = True,
+        ids: bool = True,
     ) -> Found | Ambiguous | NotFound:
         """Find a movie.
 
@@ -179,12 +180,14 @@ class TitleIndex:
         typed : bool
             Whether a person typed the name. If not, it comes from a catalog: there are no typing errors, and without a
             year a part of a title does not stand for the movie.
+        ids : bool
+            Whether the name may be an id; if not, it is a title.
 
         Returns
         -------
         Found, Ambiguous or NotFound
         """
-        if (node := self._by_id(name, imdb_id, tmdb_id)) is not None:
+        if (node := self._by_id(name if ids else None, imdb_id, tmdb_id)) is not None:
             return Found(node, "id")
         if not isinstance(name, str):
             return NotFound()

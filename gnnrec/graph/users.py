@@ -86,6 +86,10 @@ class UserProfiles:
         """Return the profiles of some users."""
         return UserProfiles(self.x[rows], self.occupation[rows])
 
+    def without(self, row: int) -> UserProfiles:
+        """Return the profiles without that of one user."""
+        return UserProfiles(*(torch.cat([values[:row], values[row + 1 :]]) for values in (self.x, self.occupation)))
+
     def append(self, other: UserProfiles) -> UserProfiles:
         """Return these and further profiles."""
         return UserProfiles(torch.cat([self.x, other.x]), torch.cat([self.occupation, other.occupation]))
@@ -108,9 +112,13 @@ class UserBatch:
     timestamp : Tensor
         ``[num_edges]`` int64, seconds since 1970, 0 where unknown.
     node_id : Tensor
-        ``[num_users]`` int64, user node in the graph, -1 for a new user. Only models with user embeddings use it.
+        ``[num_users]`` int64, row of the user in the tables of models with user embeddings: the user node, but see
+        `Graph.embedding_rows`; -1 for a new user.
     num_movies, num_occupations : int
         Number of movie and occupation nodes.
+    weight : Tensor, optional
+        ``[num_edges]`` float32, how much each rating counts; None if the data has no weights. Models use
+        `relative_weight`.
 
     Examples
     --------
@@ -135,6 +143,7 @@ class UserBatch:
     node_id: Tensor
     num_movies: int
     num_occupations: int
+    weight: Tensor | None = None
 
     @property
     def num_users(self) -> int:
@@ -169,6 +178,26 @@ class UserBatch:
         time = self.timestamp if keep is None else self.timestamp * (keep > 0)
         return time.new_zeros(self.num_users).scatter_reduce(0, self.user_index, time, "amax", include_self=False)
 
+    def relative_weight(self, keep: Tensor | None = None) -> Tensor | None:
+        """Return each weight divided by the mean weight of its user, ``[num_edges]`` float32; None without weights.
+
+        So weights say which of a user's movies count more, whatever their unit, and a user whose weights are all equal
+        is the same as one without weights.
+
+        Parameters
+        ----------
+        keep : Tensor, optional
+            ``[num_edges]``, the mean is that of the ratings where it is 1; so the others have no influence.
+        """
+        if self.weight is None:
+            return None
+        ones = torch.ones_like(self.weight) if keep is None else keep.float()
+        zeros = ones.new_zeros(self.num_users)
+        total = zeros.index_add(0, self.user_index, self.weight * ones)
+        mean = total / zeros.index_add(0, self.user_index, ones).clamp(min=1)
+        of_user = mean[self.user_index]
+        return torch.where(of_user > 0, self.weight / of_user.clamp(min=1e-12), 1.0)
+
     def slice(self, start: int, end: int) -> UserBatch:
         """Return the users ``start`` to ``end - 1``."""
         first, last = torch.searchsorted(
@@ -185,6 +214,7 @@ class UserBatch:
             rating=self.rating[first:last],
             timestamp=self.timestamp[first:last],
             node_id=self.node_id[start:end],
+            weight=None if self.weight is None else self.weight[first:last],
         )
 
     def without_profile(self, hidden: Tensor) -> UserBatch:
@@ -197,6 +227,8 @@ class UserBatch:
         """Return the batch on another device."""
         names = ("x", "user_index", "movie_index", "rating", "timestamp", "node_id")
         tensors = {name: getattr(self, name).to(device) for name in names}
+        if self.weight is not None:
+            tensors["weight"] = self.weight.to(device)
         row, node = self.occupation
         return dataclasses.replace(self, **tensors, occupation=(row.to(device), node.to(device)))
 
@@ -205,6 +237,7 @@ class UserBatch:
         """Return the users of several batches as one, in order."""
         starts = np.cumsum([0] + [batch.num_users for batch in batches[:-1]])
         rows = [b.user_index + int(s) for b, s in zip(batches, starts, strict=True)]
+        weights = [b.weight for b in batches if b.weight is not None]
         occupation_rows = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
         return dataclasses.replace(
             batches[0],
@@ -215,4 +248,5 @@ class UserBatch:
             rating=torch.cat([b.rating for b in batches]),
             timestamp=torch.cat([b.timestamp for b in batches]),
             node_id=torch.cat([b.node_id for b in batches]),
+            weight=torch.cat(weights) if len(weights) == len(batches) else None,
         )

@@ -43,7 +43,9 @@ class Vocabulary:
         wanted = ids if isinstance(ids, pd.Index) else pd.Index(list(ids))
         nodes = self.ids.rows(wanted)
         if (nodes < 0).any():
-            raise self._unknown(wanted.tolist()[int(np.argmin(nodes))])
+            first = wanted.tolist()[int(np.argmin(nodes))]
+            self.check_type([first])
+            raise self._unknown(first)
         return torch.from_numpy(nodes.astype(np.int64))
 
     def find(self, name: Any) -> int:

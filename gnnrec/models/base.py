@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -106,9 +106,28 @@ class Recommender(ABC):
         """The caller's id of every node, by node type."""
         return self.graph.ids
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Self:
+    def add_ratings(
+        self,
+        ratings: pd.DataFrame,
+        users: pd.DataFrame | None = None,
+        *,
+        update: bool = False,
+        unknown: str = "error",
+    ) -> Self:
         """Return the model with more ratings in its graph; see `Graph.add_ratings`."""
-        return self._extended(self.graph.add_ratings(ratings, users, unknown=unknown))
+        return self._extended(self.graph.add_ratings(ratings, users, update=update, unknown=unknown))
+
+    def add_user(self, user_id: Hashable, ratings: Any = (), **options: Any) -> Self:
+        """Return the model with one more user in its graph, such as ``"anna"``; see `Graph.add_user`."""
+        return self._extended(self.graph.add_user(user_id, ratings, **options))
+
+    def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Self:
+        """Return the model without a user's ratings of some movies; see `Graph.remove_ratings`."""
+        return self._extended(self.graph.remove_ratings(user_id, movies, unknown=unknown))
+
+    def remove_user(self, user_id: Hashable) -> Self:
+        """Return the model without a user, their profile and their ratings; see `Graph.remove_user`."""
+        return self._extended(self.graph.remove_user(user_id))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
         """Return the model with more movies in its graph; see `Graph.add_movies`."""

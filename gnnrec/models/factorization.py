@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 import torch
@@ -53,7 +53,7 @@ class TransductiveModel(Recommender):
         known[known.clone()] = self.trained[node[known]]
         if not known.all():
             first = int(node[~known][0])
-            user = "a new user" if first < 0 else f"user {self.graph.ids['user'].tolist()[first]!r}"
+            user = "a new user" if first < 0 else f"user {_id_of_row(self.graph, first)!r}"
             raise DataError(
                 f"{self.name} learns an embedding per user and has none for {user}, who has no training ratings; "
                 "leave such users out, or use a model that reads histories, such as ease or als"
@@ -63,15 +63,40 @@ class TransductiveModel(Recommender):
     def check_graph(self, graph: Graph) -> None:
         """Raise a `DataError` unless the users and movies of training come first in `graph`."""
         for kind, plural in (("user", "users"), ("movie", "movies")):
-            old, new = self.trained_ids[kind], graph.ids[kind]
-            check_grown(len(old), len(new), plural)
-            if new is not old and not new[: len(old)].equals(old):
-                raise DataError(f"{self.name} was trained on other {plural}; fit it on this graph")
+            check_same_ids(self.trained_ids[kind], graph, kind, f"{self.name} was trained on other {plural}")
+
+
+def _id_of_row(graph: Graph, row: int) -> Any:
+    place = int((graph.embedding_rows == row).int().argmax())
+    return graph.ids["user"].tolist()[place]
+
+
+def check_same_ids(old: pd.Index, graph: Graph, kind: str, problem: str) -> None:
+    """Raise a `DataError` unless the users (or movies) of training come first in `graph`; users may be removed."""
+    new = graph.ids[kind]
+    if kind == "user" and graph.has_removed_users:
+        rows = graph.embedding_rows.numpy()
+        trained = (rows >= 0) & (rows < len(old))
+        same = new[trained].tolist() == old[rows[trained]].tolist()
+    else:
+        check_grown(len(old), len(new), f"{kind}s")
+        first = new[: len(old)]
+        same = new is old or first.equals(old) or first.tolist() == old.tolist()
+    if not same:
+        raise DataError(f"{problem}; fit it on this graph")
 
 
 def training_ids(graph: Graph, num_users: int | None = None, num_movies: int | None = None) -> dict[str, pd.Index]:
     """Return user and movie ids of a graph; only the first ones of a graph that has grown since training."""
-    return {"user": graph.ids["user"][:num_users], "movie": graph.ids["movie"][:num_movies]}
+    users = graph.ids["user"]
+    if graph.has_removed_users:  # those that are left, at their rows
+        rows = graph.embedding_rows.numpy()
+        trained = (rows >= 0) & (rows < (num_users or len(rows)))
+        ids: list[Any] = [None] * (num_users or len(rows))
+        for row, one in zip(rows[trained].tolist(), users[trained].tolist(), strict=True):
+            ids[row] = one
+        return {"user": pd.Index(ids, dtype=object), "movie": graph.ids["movie"][:num_movies]}
+    return {"user": users[:num_users], "movie": graph.ids["movie"][:num_movies]}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
         raise ConfigError(f"genres must be a genre or a list of them, not {genres!r}")
     spellings = {str(genre).casefold(): str(genre) for genre in graph.genres}
     names = set()
-    for genre in wanted:
-        name = str(genre).strip()
+    for name in _genre_names(wanted, spellings):
         if name.casefold() not in spellings:
             known = ", ".join(spellings.values()) or "none"
             raise ConfigError(
@@ -79,6 +79,14 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
         raise ConfigError("genres is an empty list; name a genre, or leave it out")
     values = graph.dataset.movies["genres"].tolist()
     return torch.tensor([isinstance(text, str) and not names.isdisjoint(text.split("|")) for text in values])
+
+
+def _genre_names(wanted: Iterable[Any], known: Container[str]) -> Iterator[str]:
+    """Yield names without blanks around them; one text may hold several, as in ``"Drama, Crime"``."""
+    for genre in wanted:
+        text = str(genre).strip()
+        parts = [text] if text.casefold() in known else re.split(r"[|,;]", text)
+        yield from filter(None, (part.strip() for part in parts))
 
 
 def _is_of_years(graph: Graph, years: Any) -> Tensor:
@@ -108,6 +116,7 @@ def parse_years(years: Any) -> tuple[float, float]:
         first, last = (years[0], years[-1]) if len(years) else (1, 0)
     elif isinstance(years, (tuple, list)) and len(years) == 2:
         first, last = years
+    first, last = (int(year) if isinstance(year, float) and year.is_integer() else year for year in (first, last))
     for year in (first, last):
         if not (year is None or (isinstance(year, (int, np.integer)) and not isinstance(year, bool))):
             raise ConfigError(f"years must be a year, (first, last) or text such as 1990-1999, not {years!r}")

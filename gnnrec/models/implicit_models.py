@@ -55,6 +55,8 @@ class ALS(Estimator):
     r"""L2 regularization :math:`\lambda` of the paper's equation 3."""
     alpha: float = Field(4.0, gt=0)
     """Confidence of observed movies; all others have 1."""
+    edge_weights: bool = True
+    """Whether weights of interactions (play counts, hours) scale the confidence."""
     epochs: int = Field(15, ge=1)
     """Alternations."""
     seed: int = Field(0, ge=0)
@@ -64,7 +66,7 @@ class ALS(Estimator):
         """See `Estimator.fit_graph`."""
         with one_blas_thread():
             fitted = self._solver(np.random.default_rng(self.seed))
-            fitted.fit(rating_matrix(graph.users, graph.num_movies), show_progress=False)
+            fitted.fit(self.matrix(graph.users, graph.num_movies), show_progress=False)
         return ALSModel(graph, fitted, movie_counts(graph) / graph.num_users, self)
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ALSModel:
@@ -72,6 +74,16 @@ class ALS(Estimator):
         fitted = self._solver(None)
         fitted.item_factors = state["movies"].numpy()
         return ALSModel(graph, fitted, padded(state["share"], graph.num_movies), self)
+
+    def matrix(self, users: UserBatch, num_movies: int) -> Any:
+        r"""Return the matrix whose `alpha`-fold is the confidence.
+
+        With :math:`w` the `UserBatch.relative_weight`, the confidence is :math:`1 + (\alpha - 1) w`: `alpha` at the
+        mean weight of a user, and never below 1 if `alpha` is not.
+        """
+        relative = users.relative_weight() if self.edge_weights else None
+        values = None if relative is None else (1 + (self.alpha - 1) * relative) / self.alpha
+        return rating_matrix(users, num_movies, values)
 
     def _solver(self, random_state: np.random.Generator | None) -> Any:
         als = importlib.import_module("implicit.cpu.als").AlternatingLeastSquares
@@ -105,7 +117,7 @@ class ALSModel(Recommender):
 
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32, from the histories alone."""
-        history = rating_matrix(users, len(self.fitted.item_factors))
+        history = self.estimator.matrix(users, len(self.fitted.item_factors))
         with one_blas_thread():
             embeddings = self.fitted.recalculate_user(np.arange(users.num_users), history)
         return torch.from_numpy(embeddings) @ self.similarity_embeddings().T + POPULARITY_WEIGHT * self.share
@@ -130,7 +142,8 @@ class ALSModel(Recommender):
 class BPR(DotProductEstimator):
     """Bayesian personalized ranking with matrix factorization (Rendle et al., UAI 2009).
 
-    `implicit` samples negatives in proportion to their popularity, and therefore recommends fewer popular movies.
+    Weights of interactions do not enter: `implicit` samples every rating equally often. It samples negatives in
+    proportion to their popularity, and therefore recommends fewer popular movies.
 
     Examples
     --------
@@ -190,12 +203,13 @@ class BPR(DotProductEstimator):
         return run.run_epochs(run_epoch, snapshot, self.epochs, BPR_PATIENCE)
 
 
-def rating_matrix(users: UserBatch, num_movies: int) -> Any:
-    """Return the ratings as a SciPy CSR matrix of ones; movies beyond `num_movies` are left out."""
+def rating_matrix(users: UserBatch, num_movies: int, values: Tensor | None = None) -> Any:
+    """Return the ratings as a SciPy CSR matrix of ones, or of given values; movies beyond `num_movies` are left out."""
     sparse = importlib.import_module("scipy.sparse")
     known = users.movie_index < num_movies
     row, movie = users.user_index[known].numpy(), users.movie_index[known].numpy()
-    return sparse.csr_matrix((np.ones(len(row), np.float32), (row, movie)), shape=(users.num_users, num_movies))
+    entries = np.ones(len(row), np.float32) if values is None else values[known].numpy()
+    return sparse.csr_matrix((entries, (row, movie)), shape=(users.num_users, num_movies))
 
 
 @contextmanager

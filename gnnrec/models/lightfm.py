@@ -12,12 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.content import genre_decade_matrix
-from gnnrec.models.counts import check_grown
 from gnnrec.models.estimator import Estimator
+from gnnrec.models.factorization import check_same_ids, training_ids
 from gnnrec.models.implicit_models import rating_matrix
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, seeded, trained_users
@@ -142,10 +141,8 @@ class LightFMModel(Recommender):
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; users and movies added later are the sum of their other features."""
         for kind, plural, fitted in (("user", "users", self.users), ("movie", "movies", self.movies)):
-            old, new = self.graph.ids[kind], graph.ids[kind]
-            check_grown(len(fitted), len(new), plural)
-            if new is not old and not new[: len(fitted)].equals(old[: len(fitted)]):
-                raise DataError(f"{self.name} was trained on other {plural}; fit it on this graph")
+            old = training_ids(self.graph, len(fitted), len(fitted))[kind]
+            check_same_ids(old, graph, kind, f"{self.name} was trained on other {plural}")
         return replace(self, graph=graph)
 
     def similarity_embeddings(self) -> Tensor:

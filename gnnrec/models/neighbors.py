@@ -1,7 +1,8 @@
 """Models that are one movie-to-movie matrix: item-kNN, EASE and SLIM.
 
 A user's scores are the sum of the matrix rows of the rated movies. Nothing is stored per user, so new users and new
-ratings need no training.
+ratings need no training. All of them are fitted to the binary matrix of who rated what, as in the papers; weights of
+interactions do not enter.
 """
 
 from __future__ import annotations

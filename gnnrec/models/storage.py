@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -23,13 +24,15 @@ from gnnrec._io import find_replaced, new_folder, read_json, to_plain, write_ato
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
-from gnnrec.data.schema import clean_movies, clean_users
+from gnnrec.data.dataset import clean_mixed_users
+from gnnrec.data.provenance import Provenance
+from gnnrec.data.schema import clean_movies
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
 T = TypeVar("T")
 
-FORMAT = 5
+FORMAT = 6
 """Version of the run folder layout."""
 HEADER = "run.json"
 CONFIG, NODES, METRICS, WEIGHTS, EDGES = (
@@ -39,6 +42,8 @@ CONFIG, NODES, METRICS, WEIGHTS, EDGES = (
     "weights.safetensors",
     "graph.safetensors",
 )
+VALUES = ("rating", "weight", "timestamp")
+"""Columns of ratings that are saved where a dataset has them."""
 TEXTS = (CONFIG, NODES, METRICS)
 RUN_FILES = ("checkpoint.safetensors", "split", "training.png", "rating.json", "rating.safetensors")
 """Optional files of a run, removed when another run replaces it."""
@@ -267,13 +272,16 @@ def _write_graph(graph: Graph, folder: Path) -> str:
     dataset = graph.dataset
     ratings, table = dataset.ratings, dataset.rating_table
     edges = {"user": table.user.astype(np.int64), "movie": table.movie.astype(np.int64)}
-    edges |= {column: ratings[column].to_numpy() for column in ("rating", "timestamp") if column in ratings}
+    edges |= {column: ratings[column].to_numpy() for column in VALUES if column in ratings}
+    if graph.has_removed_users:
+        edges["embedding_rows"] = graph.embedding_rows.numpy()
     features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
     tensors = {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}
     save_file(tensors, folder / EDGES)
     nodes = {
         "name": dataset.name,
         "rating_scale": dataset.rating_scale,
+        "provenance": dataclasses.asdict(dataset.provenance),
         "vocabularies": {kind: values.tolist() for kind, values in graph.vocabularies.items()},
         "features": {
             name: {"description": vectors.description, "movie_ids": [_plain(v) for v in vectors.movie_ids.tolist()]}
@@ -287,7 +295,7 @@ def _write_graph(graph: Graph, folder: Path) -> str:
 
 
 def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
-    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_users(pd.DataFrame(nodes["users"]))
+    movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_mixed_users(pd.DataFrame(nodes["users"]))
     user, movie = edges["user"].numpy(), edges["movie"].numpy()
     ratings = pd.DataFrame(
         {
@@ -295,7 +303,7 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
             "movie_id": movies["movie_id"].iloc[movie].reset_index(drop=True),
         }
     )
-    for column in ("rating", "timestamp"):
+    for column in VALUES:
         if column in edges:
             ratings[column] = edges[column].numpy()
     features = {
@@ -304,10 +312,14 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     }
     vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
     dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
-    if nodes["rating_scale"] is not None:
-        lowest, highest = nodes["rating_scale"]
-        dataset = dataset.with_provenance(dataset.provenance, dataset.unused, (lowest, highest))
-    return Graph.from_dataset(dataset, vocabularies)
+    scale = None if nodes["rating_scale"] is None else (nodes["rating_scale"][0], nodes["rating_scale"][1])
+    dataset = dataset.with_provenance(_read_provenance(nodes["provenance"]), dataset.unused, scale)
+    return Graph.from_dataset(dataset, vocabularies, embedding_rows=edges.get("embedding_rows"))
+
+
+def _read_provenance(parts: Mapping[str, Any]) -> Provenance:
+    values: dict[str, Any] = {name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()}
+    return Provenance(**values)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

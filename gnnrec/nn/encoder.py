@@ -111,6 +111,8 @@ class Encoder(nn.Module, ABC):
         largest weight to the rarest movies, about which the least is known.
     mean_degree : Tensor
         Scalar, mean degree of a rated movie, `degree_pseudocount` included.
+    edge_weights : bool
+        Whether weights of interactions scale their messages; setting ``model.edge_weights``.
     temporal : TemporalPooling or None
         None if the history is a set to this encoder.
 
@@ -129,6 +131,7 @@ class Encoder(nn.Module, ABC):
 
     degree_pseudocount: Tensor
     mean_degree: Tensor
+    edge_weights: bool = False
 
     def __init__(
         self,

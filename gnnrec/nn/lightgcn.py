@@ -14,7 +14,7 @@ from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
 from gnnrec.registry import register_encoder
-from gnnrec.sparse import Adjacency, symmetric_norm
+from gnnrec.sparse import symmetric_norm
 
 
 class LightGCNConfig(ModelConfig):
@@ -45,8 +45,9 @@ class LightGCN(Encoder):
     .. math:: z_u = p_u + \sum_{k=1}^{K} \alpha_k u^{(k)}, \qquad z_i = t_i + \sum_{k=1}^{K-1} \beta_k m_i^{(k)}
 
     :math:`m_i^{(0)}` (the message of a movie), :math:`t_i` (its target) and :math:`p_u` (the profile) come from a
-    `NodeEncoder` each; :math:`\alpha, \beta` are learned. Separate messages and targets make the model asymmetric, as
-    item-to-item models are, at no cost in serving.
+    `NodeEncoder` each; :math:`\alpha, \beta` are learned. Where interactions have weights, every message is multiplied
+    by the weight of its edge relative to the mean of the user, so that :math:`d_u` is the weighted degree,
+    too. Separate messages and targets make the model asymmetric, as item-to-item models are, at no cost in serving.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ class LightGCN(Encoder):
         degree = self.movie_degrees(graph)
         message = self.alpha[0] * m
         if len(self.beta):
-            weight = self._edge_weights(graph.users.user_movie, degree, edge_mask)
+            weight = self._edge_weights(graph.users, degree, edge_mask)
         for k, beta in enumerate(self.beta):
             u = graph.users.user_movie.matmul(weight, m)  # [num_users, embedding_dim]
             m = graph.users.user_movie.matmul_transposed(weight, u)  # [num_movies, embedding_dim]
@@ -133,12 +134,16 @@ class LightGCN(Encoder):
 
     def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
-        weight = self._edge_weights(users.user_movie, movies.degree, edge_mask)
+        weight = self._edge_weights(users, movies.degree, edge_mask)
         profile: Tensor = self.profile(NodeFeatures.from_users(users))
         return profile + users.user_movie.matmul(weight, movies.messages[0])
 
-    def _edge_weights(self, user_movie: Adjacency, movie_degree: Tensor, edge_mask: Tensor | None) -> Tensor:
+    def _edge_weights(self, users: UserBatch, movie_degree: Tensor, edge_mask: Tensor | None) -> Tensor:
         """Return ``[num_edges]``; movie degrees are those of the whole graph, whatever the user batch."""
+        user_movie = users.user_movie
         user_degree = user_movie.degrees(edge_mask)[0] + self.user_degree_smoothing
         weight = symmetric_norm(user_degree, movie_degree, user_movie.row, user_movie.col)
+        relative = users.relative_weight(edge_mask) if self.edge_weights else None
+        if relative is not None:
+            weight = weight * relative
         return weight if edge_mask is None else weight * edge_mask

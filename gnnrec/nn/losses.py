@@ -26,10 +26,11 @@ def weighted_mse(
     supervision: Tensor,
     generator: Generator | None = None,
     negative_weight: float = 0.3,
+    confidence: Tensor | None = None,
 ) -> Tensor:
     r"""Weighted squared error over all movies, averaged over users (Hu, Koren & Volinsky 2008, eq. 3).
 
-    .. math:: L_u = \sum_{i \in P} (1 - s_{ui})^2 + w \sum_{i \notin P \cup M} s_{ui}^2
+    .. math:: L_u = \sum_{i \in P} c_{ui} (1 - s_{ui})^2 + w \sum_{i \notin P \cup M} s_{ui}^2
 
     :math:`P` are supervision edges, :math:`M` message-passing edges. The score matrix is never computed:
     :math:`\sum_{ui} s_{ui}^2` is the inner product of two small Gram matrices, and the rest concerns observed edges
@@ -49,6 +50,8 @@ def weighted_mse(
         Not used.
     negative_weight : float
         :math:`w`, weight of unobserved movies.
+    confidence : Tensor, optional
+        ``[num_edges]``, :math:`c`, for data with weights; 1 by default.
 
     Returns
     -------
@@ -66,7 +69,8 @@ def weighted_mse(
     """
     all_squares = ((user_embeddings.T @ user_embeddings) * (movie_embeddings.T @ movie_embeddings)).sum()
     scores = observed.edge_scores(user_embeddings, movie_embeddings)  # [num_edges]
-    positive = (supervision * (1 - scores).square()).sum()
+    squares = supervision * (1 - scores).square()
+    positive = (squares if confidence is None else squares * confidence).sum()
     return (positive + negative_weight * (all_squares - scores.square().sum())) / len(user_embeddings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Self
 
 import pandas as pd
@@ -65,9 +65,28 @@ class RatingPredictor(ABC):
     def with_graph(self, graph: Graph) -> Self:
         """Return the same model on a graph with more users, ratings or movies, without retraining."""
 
-    def add_ratings(self, ratings: pd.DataFrame, users: pd.DataFrame | None = None, *, unknown: str = "error") -> Self:
+    def add_ratings(
+        self,
+        ratings: pd.DataFrame,
+        users: pd.DataFrame | None = None,
+        *,
+        update: bool = False,
+        unknown: str = "error",
+    ) -> Self:
         """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
-        return self.with_graph(self.graph.add_ratings(ratings, users, unknown=unknown))
+        return self.with_graph(self.graph.add_ratings(ratings, users, update=update, unknown=unknown))
+
+    def add_user(self, user_id: Hashable, ratings: Any = (), **options: Any) -> Self:
+        """Return the model with one more user in its graph, such as ``"anna"``; see `Graph.add_user`."""
+        return self.with_graph(self.graph.add_user(user_id, ratings, **options))
+
+    def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Self:
+        """Return the model without a user's ratings of some movies; see `Graph.remove_ratings`."""
+        return self.with_graph(self.graph.remove_ratings(user_id, movies, unknown=unknown))
+
+    def remove_user(self, user_id: Hashable) -> Self:
+        """Return the model without a user, their profile and their ratings; see `Graph.remove_user`."""
+        return self.with_graph(self.graph.remove_user(user_id))
 
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
         """Return the model on a graph with more movies; see `Graph.add_movies`."""

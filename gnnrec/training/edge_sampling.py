@@ -131,7 +131,8 @@ def masked_edge_loss(
     edge_mask[edges] = _truncate_histories(edge_mask[edges], batch, train, generator) * has_history[batch.user_index]
     movies = _embed_movies(encoder, tensors, edge_mask, train, generator)
     z = _embed_users(encoder, batch, movies, edge_mask[edges])
-    return _catalog_loss(z, movies.targets, tensors, batch, edge_mask[edges] == 0, train, generator)
+    confidence = batch.relative_weight() if encoder.edge_weights else None
+    return _catalog_loss(z, movies.targets, tensors, batch, edge_mask[edges] == 0, train, generator, confidence)
 
 
 def next_item_loss(
@@ -165,7 +166,9 @@ def next_item_loss(
     until = torch.minimum(cutoffs + train.horizon, graph.user_ptr[users + 1])
     edges = graph.user_edges(users, until)
     observed = graph.user_batch(users, until)
-    return _catalog_loss(z, movies.targets, tensors, observed, edges >= cutoffs[observed.user_index], train, generator)
+    confidence = observed.relative_weight() if encoder.edge_weights else None
+    supervision = edges >= cutoffs[observed.user_index]
+    return _catalog_loss(z, movies.targets, tensors, observed, supervision, train, generator, confidence)
 
 
 def _drop_profiles_and_histories(
@@ -214,8 +217,12 @@ def _catalog_loss(
     supervision: Tensor,
     train: TrainConfig,
     generator: Generator,
+    confidence: Tensor | None,
 ) -> Tensor:
-    """Return the loss of user embeddings; `observed` has both kinds of edges, `supervision` tells them apart."""
+    """Return the loss of user embeddings; `observed` has both kinds of edges, `supervision` tells them apart.
+
+    `confidence` are relative weights of the edges, for losses that take them.
+    """
     # Movies without ratings are excluded: they are unobserved, not disliked.
     rated = tensors.movie_degree > 0
     column = rated.cumsum(0) - 1
@@ -223,7 +230,10 @@ def _catalog_loss(
     user, movie = observed.user_index.to(device), observed.movie_index.to(device)
     edges = Adjacency(user, column[movie], observed.num_users, int(rated.sum()))
     arguments = (user_embeddings, movie_embeddings[rated], edges, supervision.to(device), generator)
-    loss: Tensor = LOSSES.get(train.loss)(*arguments, **loss_options(train))
+    options = loss_options(train)
+    if confidence is not None and "confidence" in inspect.signature(LOSSES.get(train.loss)).parameters:
+        options["confidence"] = confidence.to(device)
+    loss: Tensor = LOSSES.get(train.loss)(*arguments, **options)
     return loss
 
 

@@ -23,7 +23,7 @@ from gnnrec import (
 )
 from gnnrec.cli._options import parse_rating
 from gnnrec.datasets import make_sample
-from tests.helpers.cli import BRACKETS, QUICK, cells, fails, succeeds
+from tests.helpers.cli import BRACKETS, QUICK, call, cells, fails, succeeds
 
 
 def test_known_user(run: Path) -> None:
@@ -53,6 +53,31 @@ def test_json_csv_and_files(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     succeeds("recommend", run, "--user", 7, "-k", 3, "--out", tmp_path / "list.parquet")
     assert pd.read_parquet(tmp_path / "list.parquet")["score"].tolist() == expected["score"].tolist()
+
+
+def test_named_users_beside_numbers(run: Path, tmp_path: Path) -> None:
+    model = load(run).add_user("anna", {3: 5, 7: 2})
+    named = model.save(tmp_path / "run")
+    for user in (7, "anna"):
+        rows = json.loads(succeeds("recommend", named, "--user", user, "-k", 3, "--json"))
+        assert [row["movie_id"] for row in rows] == recommend(model, user, k=3)["movie_id"].tolist()
+        assert {row["user_id"] for row in rows} == {user}
+    pytest.importorskip("pyarrow")
+    filters = ("--genres", "Drama, Comedy", "--years", "1960-", "--offset", 1)
+    succeeds("recommend", named, "--all-users", "-k", 2, *filters, "--out", tmp_path / "lists.parquet")
+    everyone = model.graph.ids["user"].tolist()
+    expected = recommend(model, everyone, k=2, genres="Drama|Comedy", years=(1960, None), offset=1)
+    found = pd.read_parquet(tmp_path / "lists.parquet")
+    assert found["user_id"].tolist() == expected["user_id"].astype(str).tolist()
+    assert found["movie_id"].tolist() == expected["movie_id"].tolist()
+    assert set(found["rank"]) <= {2, 3}
+
+
+def test_filters_that_leave_nothing(run: Path) -> None:
+    empty = call("recommend", run, "--user", 7, "--offset", 10**6, "--json")
+    assert json.loads(empty.stdout) == []
+    assert "no movies are left; use weaker filters" in empty.stderr
+    assert json.loads(succeeds("recommend", run, "--all-users", "--years", "1901", "--json")) == []
 
 
 def test_new_user(run: Path) -> None:

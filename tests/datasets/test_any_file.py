@@ -24,6 +24,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".xz": lzma.compress,
+    ".lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
     ".bz2": bz2.compress,
 }
 LETTERS = {
@@ -108,7 +109,7 @@ def test_any_notation(tmp_path_factory: pytest.TempPathFactory, file: tuple[str,
     assert name in str(dataset.provenance)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zip", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".lzma", ".bz2", ".zip", ".zst"])
 def test_compressed_files(tmp_path: Path, suffix: str) -> None:
     text = (PLAIN + "1,2,5,9\n1,3,4,9\n").encode()
     if suffix == ".zip":
@@ -388,7 +389,7 @@ def test_escaped_quotes(tmp_path: Path) -> None:
     assert dataset.movies["title"].tolist() == ['The "Old" House; & Garden', "B", "03"]
     assert dataset.movies["year"].tolist() == [1999, pd.NA, pd.NA]
     text = str(dataset.provenance)
-    assert "in Book-Crossing rating 0 means that none was given; 1 rows have it" in text
+    assert "1 row with rating 0, which means that none was given (BX-Book-Ratings.csv:2)" in text
     assert "1 value with errors (BX-Books.csv:3: year 'DK Publishing' is not a number)" in text
     assert "1 movies of the ratings are not in BX-Books.csv" in text
 

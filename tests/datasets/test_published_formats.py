@@ -283,13 +283,52 @@ def test_the_movies_dataset(tmp_path: Path) -> None:
         [949, "949", "", None, None, None, "", ""],
     ]
     text = str(dataset.provenance)
-    assert "1 torn rows of movies_metadata.csv" in text
+    assert "1 torn rows, whose id is no number (movies_metadata.csv:5)" in text
+    assert "1 rows about a movie that occurs again (movies_metadata.csv:6)" in text
     assert "ids of movies_metadata.csv are translated by links.csv" in text
     for name in ("links.csv", "links_small.csv"):
         (tmp_path / name).unlink()
     dataset = load_dataset(tmp_path)  # 949 is another movie at TMDB: no titles rather than wrong ones
     assert dataset.movies["title"].tolist() == ["1", "6", "949"]
     assert "movies_metadata.csv has TMDB ids but the ratings have MovieLens ids" in str(dataset.provenance)
+
+
+def test_the_movies_dataset_with_too_many_fields(tmp_path: Path) -> None:
+    header = "genres,id,imdb_id,overview,release_date,runtime,title\n"
+    files = {
+        "movies_metadata.csv": header
+        + '[],862,tt0114709,"a\nb",1995-10-30,81,Toy Story\n[],949,tt0113277,x,1995,1,Heat,more\n',
+        "ratings.csv": "userId,movieId,rating\n1,1,2.5\n1,6,3.0\n",
+        "links.csv": "movieId,imdbId,tmdbId\n1,0114709,862\n6,0113277,949\n",
+        "credits.csv": "cast,crew,id\n[],[],862\n[],[],no number\n",
+    }
+    with pytest.raises(DataError, match=r"movies_metadata\.csv:4: 8 fields but the header has 7.*errors='skip'"):
+        load_dataset(write(tmp_path, files))
+    dataset = load_dataset(tmp_path, errors="skip", rejected=tmp_path / "rejected" / "rows.csv")
+    assert dataset.movies["title"].tolist() == ["Toy Story", "6"]
+    assert "1 row with errors (movies_metadata.csv:4: 8 fields" in str(dataset.provenance)
+    assert "1 torn rows, whose id is no number (credits.csv:3)" in str(dataset.provenance)
+    assert "movies_metadata.csv,4" in (tmp_path / "rejected" / "rows.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "kept", "scale"),
+    [
+        ([0, 0, 8, 10], [8, 10], (1, 10)),  # no column of these files says so
+        ([-1, 8, 10, 7], [8, 10, 7], (1, 10)),
+        ([0, 3, 4, 5], [0, 3, 4, 5], (0, 5)),  # stars from 0
+        ([0, *range(1, 11)], [0, *range(1, 11)], (0, 10)),  # few zeros are ratings
+        ([-1, 0, 1], [-1, 0, 1], (-1, 1)),
+    ],
+)
+def test_ratings_that_mean_none(
+    values: list[float], kept: list[float], scale: tuple[float, float], tmp_path: Path
+) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user_id,item_id,rating\n" + "".join(f"{row},1,{value}\n" for row, value in enumerate(values)))
+    dataset = load_dataset(path)
+    assert (dataset.ratings["rating"].tolist(), dataset.rating_scale) == (kept, scale)
+    assert ("none was given" in str(dataset.provenance)) == (len(kept) < len(values))
 
 
 def test_movielens_at_kaggle(tmp_path: Path) -> None:
@@ -367,7 +406,8 @@ def test_anime(tmp_path: Path) -> None:
     }
     dataset = load_dataset(write(tmp_path, files))
     assert movies(dataset, "title", "genres") == [[20, "Naruto", "Action|Comedy"], [24, "Other", ""]]
-    assert "rating -1 seems to mean that none was given" in str(dataset.provenance)
+    assert "1 row with rating -1, which means that none was given (rating.csv:2)" in str(dataset.provenance)
+    assert load_dataset(tmp_path, rating_scale=(-1, 10)).ratings["rating"].tolist() == [-1, 8, 10]
 
 
 def test_array_of_json(tmp_path: Path) -> None:
@@ -406,3 +446,9 @@ def test_hetrec_movielens(tmp_path: Path) -> None:
         [3, "Grumpy Old Men", 1993, "tt0107050"],
         [32, "Twelve", 1995, "tt0114746"],
     ]
+
+
+def test_netflix_with_a_single_rating(tmp_path: Path) -> None:
+    path = tmp_path / "combined_data_1.txt"
+    path.write_text("1:\n1488844,3,2005-09-06\n")
+    assert rows(load_dataset(path).ratings) == [[1488844, 1, 3, 1125964800]]

@@ -71,7 +71,7 @@ def test_letterboxd_ratings(graph: Graph, tmp_path: Path) -> None:
     assert user.ratings == {1: 4.5, 2: 5.0, 5: 1.0, 4: 3.5}, "half a star is the lowest, no star the mean"
     assert list(user.timestamps.values()) == [seconds(f"2023-0{n}-0{n}") for n in (1, 2, 3, 4)]
     assert report.source == "Letterboxd"
-    assert report.missing.values.tolist() == [["Parasite", 2019], ["Alien, Romulus", 2024]]
+    assert report.missing[["title", "year"]].values.tolist() == [["Parasite", 2019], ["Alien, Romulus", 2024]]
     assert report.found["how"].tolist() == ["name"] * 4
     assert str(report).splitlines() == [
         "Letterboxd: 6 films, 4 found, 0 ambiguous, 2 not in the catalog",
@@ -399,7 +399,7 @@ def test_odd_files(graph: Graph, tmp_path: Path, name: str, data: bytes, message
 def test_missing_files_and_folders(graph: Graph, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none does not exist"):
         gnnrec.read_history(tmp_path / "none", graph)
-    with pytest.raises(DataError, match=r"is no known export of films \(it has no \.csv or \.json file\)"):
+    with pytest.raises(DataError, match=r"is no known export of films \(it has no \.csv, \.json or \.txt file\)"):
         gnnrec.read_history(tmp_path, graph)
     with pytest.raises(DataError, match="read_history needs a graph or a fitted model, not str"):
         gnnrec.read_history(tmp_path, "graph")
@@ -433,7 +433,7 @@ def test_damaged_and_foreign_zip_files(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(DataError, match=r"a\.zip is a damaged zip file: .*CRC.*; download it again"):
         gnnrec.read_history(tmp_path / "a.zip", graph)
-    other = zipped(tmp_path / "b.zip", {"x.csv": b"a,b\n1,2\n", "y.txt": b"Heat"})
+    other = zipped(tmp_path / "b.zip", {"x.csv": b"a,b\n1,2\n", "readme.txt": b"Heat"})
     with pytest.raises(DataError, match=r"b\.zip is no known export of films \(it has x\.csv\); known are"):
         gnnrec.read_history(other, graph)
     both = zipped(tmp_path / "c.zip", {"x.csv": b"a,b\n1,2\n", "../../ratings.csv": LETTERBOXD.encode()})
@@ -576,3 +576,27 @@ def test_letterboxd_and_imdb_find_the_same(movielens: Graph, tmp_path: Path) -> 
         years = report.found["movie"].str.extract(r"\((\d{4})\)$")[0].astype(int)
         assert ((years - report.found["year"]).abs() <= 1).all()
     assert letterboxd.found["movie_id"].tolist() == imdb.found["movie_id"].tolist()
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_titles_that_are_numbers(kind: type, tmp_path: Path) -> None:
+    titles = {300: "Quiz Show (1994)", 9: "Sudden Death (1995)", 1917: "Armageddon (1998)"}
+    titles |= {5000: "300 (2007)", 5001: "9 (2009)", 5002: "1917 (2019)"}
+    movies = pd.DataFrame({"movie_id": [kind(key) for key in titles], "title": list(titles.values())})
+    ratings = pd.DataFrame({"user_id": [1], "movie_id": [kind(300)], "rating": [4]})
+    path = tmp_path / "films.txt"
+    path.write_text("300\n9\n1917\nQuiz Shaw\n")
+    user, report = gnnrec.read_history(path, Graph.from_dataset(gnnrec.Dataset(ratings, movies)))
+    assert list(user.ratings) == [kind(5000), kind(5001), kind(5002)]
+    assert report.missing["nearest"].tolist() == [["Quiz Show (1994)"]]  # none is near enough to be taken
+
+
+def test_lists_of_titles_in_a_zip_file(graph: Graph, tmp_path: Path) -> None:
+    first, second = graph.dataset.movies["title"][:2]
+    files = {"lists/a.txt": b"", "mine/seen.txt": first.encode(), "README.txt": second.encode()}
+    path = zipped(tmp_path / "a.zip", files)
+    assert list(gnnrec.read_history(path, graph).user.ratings) == [graph.titles.movie_id(0)]
+    table = f"Title,Rating\n{first},4\n".encode()
+    report = gnnrec.read_history(zipped(tmp_path / "b.zip", {"a.txt": second.encode(), "b.csv": table}), graph).report
+    assert report.found["movie"].tolist() == [first]
+    assert "files not used: a.txt" in str(report)

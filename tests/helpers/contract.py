@@ -364,6 +364,42 @@ def check_new_ratings_count(subject: Subject) -> None:
     assert set(found) == {500 + movie for movie in range(1, SIDE, 2)} - {501, 503, 505, 507}
 
 
+def check_changed_ratings(subject: Subject) -> None:
+    """After ratings were replaced and removed, lists are those of a graph that is built from the final ratings."""
+    model = subject.on_sample
+    rated = model.dataset.ratings.query("user_id == 42")["movie_id"].tolist()
+    again = pd.DataFrame({"user_id": [42, 1], "movie_id": [rated[0], 8001], "rating": [1.0, 2.0]})
+    if model.graph.has_times:
+        again["timestamp"] = 2_000_000_000
+    changed = model.add_ratings(again, update=True).remove_ratings(42, rated[1:3])
+    data = changed.dataset
+    whole = Dataset(data.ratings, data.movies, data.users, data.name, features=data.features)
+    built = model.with_graph(Graph.from_dataset(whole, changed.graph.vocabularies))
+    assert whole.num_ratings == model.dataset.num_ratings + len(again) - 1 - 2
+    for user in (1, 42, 150):
+        assert_same(ranked(changed, user), ranked(built, user))
+
+
+def check_removed_user(subject: Subject) -> None:
+    """Without a user, the others keep their lists; also in a run that is saved and loaded."""
+    model = subject.on_sample
+    before = model.recommend([1, 150], k=5)
+    fewer = model.remove_user(42)
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = gnnrec.load(fewer.save(Path(folder) / "run"))
+    with pytest.raises(DataError, match="user 42 is not in the graph"):
+        loaded.recommend(42)
+    pd.testing.assert_frame_equal(model.recommend([1, 150], k=5), before)
+    expected = model
+    if subject.new_users and fewer.name != "lightfm":  # the others know users by their rows, and only by them
+        data = fewer.dataset
+        whole = Dataset(data.ratings, data.movies, data.users, data.name, features=data.features)
+        expected = model.with_graph(Graph.from_dataset(whole, fewer.graph.vocabularies))
+    for user in (1, 150):
+        assert_same(ranked(fewer, user), ranked(expected, user))
+        assert_same(ranked(loaded, user), ranked(fewer, user))
+
+
 def check_add_movies(subject: Subject) -> None:
     model = subject.on_sample
     new = pd.DataFrame({"movie_id": [9001, 9002], "title": ["A (1990)", "B (2000)"], "genres": ["Comedy", ""]})

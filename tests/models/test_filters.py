@@ -41,8 +41,10 @@ def ids(model: Recommender, **options: Any) -> list[int]:
         ({"exclude": []}, [10, 20, 30, 40, 50]),
         ({"genres": "crime"}, [10, 40]),
         ({"genres": "Crime|Comedy"}, [10, 30, 40]),
+        ({"genres": "Crime, comedy; "}, [10, 30, 40]),
         ({"genres": ["Sci-Fi"]}, [20, 30]),
         ({"years": 1985}, [30]),
+        ({"years": (1980.0, 1995.0)}, [10, 30]),
         ({"years": (1980, 1995)}, [10, 30]),
         ({"years": (1990, None)}, [10, 40]),
         ({"years": [None, 1985]}, [20, 30]),
@@ -83,6 +85,7 @@ def test_only_filters_make_a_mask(model: Recommender) -> None:
     [
         ({"genres": "Crme"}, "unknown genre 'Crme'; did you mean 'Crime'[?]; the genres are: Comedy, Crime"),
         ({"genres": []}, "genres is an empty list"),
+        ({"genres": " "}, "genres is an empty list"),
         ({"genres": 7}, "genres must be a genre or a list of them, not 7"),
         ({"years": "nineties"}, "years must be a year, .* not 'nineties'"),
         ({"years": "-"}, "years must be a year"),

@@ -261,3 +261,13 @@ def test_reports_of_any_values(dataset: Dataset, tmp_path: Path) -> None:
     expected = {"loss": 0.25, "path": "a", "values": [1, 2], "when": "2001-01-01", "nan": None}
     assert load(run).report == expected
     assert json.loads((run / "metrics.json").read_text(), parse_constant=pytest.fail)["report"] == expected
+
+
+def test_a_run_keeps_the_story_of_its_files(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("userId;animeId;score\n1;1;8\n1;2;7\n2;1;-1\n2;2;9\n")
+    dataset = load_dataset(path)
+    again = load(fit(dataset, "popularity").save(tmp_path / "run")).graph.dataset
+    assert again.provenance == dataset.provenance
+    assert "rating -1" in str(again.provenance)
+    assert again.rating_scale == (1, 10)

@@ -1,0 +1,249 @@
+"""`NewUser`: a user without training ratings, and `encode_user`, which makes a `UserBatch` of one."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, MAX_AGE
+from gnnrec.errors import DataError
+from gnnrec.graph.titles import check_unknown
+from gnnrec.graph.users import UserBatch, UserProfiles, profile_features
+
+
+class Catalog(Protocol):
+    """The part of a `Graph` that new users need.
+
+    Examples
+    --------
+    >>> catalog: Catalog = graph
+    >>> catalog.movie_nodes_by_name([1, 2]), catalog.num_movies
+    ([0, 1], 40)
+    """
+
+    @property
+    def genders(self) -> pd.Index:
+        """Known genders."""
+        ...
+
+    @property
+    def occupations(self) -> pd.Index:
+        """Occupation nodes."""
+        ...
+
+    @property
+    def num_movies(self) -> int:
+        """Number of movies."""
+        ...
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether ratings have weights."""
+        ...
+
+    def movie_nodes_by_name(self, movies: Iterable[Any], *, unknown: str = "error") -> list[int | None]:
+        """Return the node of each movie, given by id or by title."""
+        ...
+
+
+def parse_rating(movie: Any, value: Any) -> float:
+    """Return a rating; a `DataError` unless it is a finite number."""
+    return parse_number("rating", movie, value)
+
+
+def parse_number(what: str, movie: Any, value: Any) -> float:
+    """Return the rating or weight of a movie; a `DataError` unless it is a finite number."""
+    try:
+        rating = float(value)
+    except (TypeError, ValueError, OverflowError):
+        rating = float("nan")
+    if not np.isfinite(rating):
+        raise DataError(f"the {what} of {movie!r} is {reprlib.repr(value)}; give a finite number")
+    return rating
+
+
+def parse_time(movie: Any, value: Any) -> float:
+    """Return seconds since 1970; dates without a time zone are UTC, as in the data."""
+    try:
+        seconds = float(value) if isinstance(value, (int, float, np.number)) else pd.Timestamp(value).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        seconds = float("nan")
+    if not 0 <= seconds <= LATEST_TIMESTAMP:
+        raise DataError(
+            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as "
+            "2001-03-09T12:00"
+        )
+    return seconds
+
+
+def parse_age(value: Any) -> float:
+    """Return an age in years, NaN if not given."""
+    if value is None or value is pd.NA:
+        return float("nan")
+    try:
+        age = float(value)
+    except (TypeError, ValueError, OverflowError):
+        age = -1.0
+    if not (0 <= age <= MAX_AGE or np.isnan(age)):
+        raise DataError(f"age {reprlib.repr(value)} is not between 0 and {MAX_AGE} years")
+    return age
+
+
+def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
+    """Return ``[1]`` int64, the position of a value among the known ones, -1 if not given."""
+    if value is None:
+        return np.array([-1])
+    for code, candidate in enumerate(known):
+        if str(candidate).casefold() == str(value).strip().casefold():
+            return np.array([code])
+    close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
+    hint = f"choose, for example, from {', '.join(close)}" if close else f"the training data has no {what}"
+    raise DataError(f"unknown {what} {value!r}; {hint}")
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """A user without training ratings. Everything is optional.
+
+    Parameters
+    ----------
+    age : float, optional
+        In years.
+    gender, occupation : str, optional
+        As in the training data, in upper or lower case.
+    ratings : mapping or iterable
+        ``{movie id or title: rating}``; or a list of liked movies. Oldest first, unless there are `timestamps`.
+    timestamps : mapping or sequence, optional
+        Time of each rating: ``{movie as in ratings: time}``, or the times in the order of `ratings`, as seconds since
+        1970 or anything that `pandas.Timestamp` reads, such as ``"2000-12-31"``. Ratings are sorted by time; equal
+        times keep their order.
+    weights : mapping or sequence, optional
+        How much each rating counts, given like `timestamps`, for a graph with weights: in the unit of the column
+        ``weight`` of the dataset, log(1 + count) for files with counts. Without weights, all ratings count as much.
+    name : hashable, optional
+        Value of the ``user_id`` column in the result of `recommend`.
+    unknown : str
+        ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
+
+    Examples
+    --------
+    >>> NewUser(age=25, gender="F", ratings={"Toy Story (1995)": 5, 260: 4})
+    NewUser(age=25, gender='F', occupation=None, ratings={'Toy Story (1995)': 5, 260: 4}, timestamps=None, name=None)
+    """
+
+    age: float | None = None
+    gender: str | None = None
+    occupation: str | None = None
+    ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
+    timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
+    weights: Mapping[Any, float] | Iterable[float] | None = field(default=None, kw_only=True, repr=False)
+    name: Hashable | None = None
+    unknown: str = field(default="error", kw_only=True, repr=False)
+
+
+def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
+    """Return a series of ratings by movie as a mapping; a movie twice is a `DataError`."""
+    if not ratings.index.is_unique:
+        raise DataError(f"movie {ratings.index[ratings.index.duplicated()].tolist()[0]!r} is rated twice")
+    return ratings.to_dict()
+
+
+def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: str = "error") -> UserBatch:
+    """Return one new user as a `UserBatch`; `unknown` as for `encode_users`."""
+    if not isinstance(user, NewUser):
+        user = NewUser(ratings=user)
+    check_unknown(user.unknown)
+    nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
+    age, gender = np.array([parse_age(user.age)]), category_code(user.gender, graph.genders, "gender")
+    occupation = torch.from_numpy(category_code(user.occupation, graph.occupations, "occupation"))
+    profile = UserProfiles(profile_features(age, gender, len(graph.genders)), occupation)
+    return UserBatch(
+        x=profile.x,
+        occupation=profile.occupation_edges(),
+        user_index=torch.zeros_like(nodes),
+        movie_index=nodes,
+        rating=ratings,
+        timestamp=times,
+        node_id=torch.tensor([-1]),
+        num_movies=graph.num_movies,
+        num_occupations=len(graph.occupations),
+        weight=weights,
+    )
+
+
+def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return movie nodes, ratings, times and, if the graph has weights, those; each ``[num_ratings]``, oldest first."""
+    given = user.ratings
+    if isinstance(given, pd.Series):
+        given = as_mapping(given)
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
+    ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
+    found = graph.movie_nodes_by_name(ratings, unknown=unknown)
+    known = [place for place, node in enumerate(found) if node is not None]
+    nodes = [node for node in found if node is not None]
+    if len(set(nodes)) < len(nodes):
+        twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
+        raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
+    values = [parse_rating(movie, value) for movie, value in ratings.items()]
+    values, times = [values[place] for place in known], _times(user, list(ratings))[known]
+    weights = _weights(graph, user, list(ratings))
+    order = torch.from_numpy(np.argsort(times, kind="stable"))
+    return (
+        torch.tensor(nodes, dtype=torch.int64)[order],
+        torch.tensor(values, dtype=torch.float32)[order],
+        torch.from_numpy(times.astype(np.int64))[order],
+        None if weights is None else torch.from_numpy(weights[known].astype(np.float32))[order],
+    )
+
+
+def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | None:
+    """Return weights ``[num_ratings]`` float64 in the order of the ratings, ones if not given; None without any."""
+    if user.weights is None:
+        return np.ones(len(movies)) if graph.has_weights else None
+    if not graph.has_weights:
+        raise DataError("the ratings of this graph have no weights, so a new user can have none; leave them out")
+    values = _in_order(user.weights, user, movies, "weight")
+    weights = [parse_number("weight", movie, value) for movie, value in zip(movies, values, strict=True)]
+    for movie, weight in zip(movies, weights, strict=True):
+        if weight < 0:
+            raise DataError(f"the weight of {movie!r} is {weight:g}; give a number of at least 0")
+    return np.array(weights, dtype=np.float64)
+
+
+def _times(user: NewUser, movies: list[Any]) -> np.ndarray:
+    """Return seconds ``[num_ratings]`` float64 in the order of the ratings; zeros if none are given."""
+    if user.timestamps is None:
+        return np.zeros(len(movies))
+    values = _in_order(user.timestamps, user, movies, "time")
+    return np.array([parse_time(movie, value) for movie, value in zip(movies, values, strict=True)])
+
+
+def _in_order(given: Any, user: NewUser, movies: list[Any], what: str) -> list[Any]:
+    """Return the times or weights of the ratings, given by movie or as a list, in the order of the ratings."""
+    name = {"time": "timestamps"}.get(what, f"{what}s")
+    if isinstance(given, pd.Series) and isinstance(user.ratings, pd.Series):
+        given = given.to_dict()
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise DataError(f"{name} must be a mapping {{movie: {what}}} or a list of {what}s, not {given!r}")
+    if isinstance(given, Mapping):
+        for one, other, problem in (
+            (given, movies, f"has a {what} but is not rated"),
+            (movies, given, f"has no {what}"),
+        ):
+            if missing := [movie for movie in one if movie not in other]:
+                raise DataError(f"movie {missing[0]!r} {problem}; {name} need the keys of ratings")
+        values = [given[movie] for movie in movies]
+    else:
+        values = list(given)
+    if len(values) != len(movies):
+        raise DataError(f"there are {len(values)} {name} for {len(movies)} ratings; give each rating one")
+    return values
