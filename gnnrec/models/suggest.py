@@ -157,7 +157,8 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
 
 def _next_item(profile: DataProfile) -> dict[str, Any]:
     """Return settings that predict the next rating, or the next ten."""
-    dim = int(np.clip(2 * _embedding_dim(profile), 64, 256))
+    mean_length = profile.num_ratings / profile.num_users
+    dim = int(2 ** np.clip(np.round(np.log2(min(2 * _embedding_dim(profile), 16 * mean_length))), 6, 8))
     model = {
         "embedding_dim": dim,
         "user_degree_smoothing": 0,
@@ -169,12 +170,13 @@ def _next_item(profile: DataProfile) -> dict[str, Any]:
     }
     train = {
         "objective": "next_item",
+        "cutoffs_per_user": int(np.clip(round(mean_length / 3), 2, 10)),
         "horizon": 1 if profile.task == "next" else 10,
         "loss": "softmax",
         "edge_dropout": 0.1,
         "id_dropout": 0.02,
         "epochs": 12,
-        "batch_size": 1280,
+        "batch_size": 1280 if dim > 64 else 512,
         "learning_rate": 0.002,
         "final_lr_ratio": 0.1,
         "k": 10 if profile.task == "next" else 20,
