@@ -1,4 +1,4 @@
-"""Kaggle's "The Movies Dataset": ``movies_metadata.csv`` and ``credits.csv``, which number movies by TMDB id."""
+"""Kaggle's "The Movies Dataset": ``movies_metadata.csv`` and ``credits.csv``, whose movie ids are TMDB ids."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
@@ -22,16 +23,17 @@ _COLUMNS = ("genres", "id", "imdb_id", "overview", "release_date", "runtime", "t
 def read_metadata(metadata: Path, credits: Path | None, log: ReadLog) -> pd.DataFrame:
     """Return movies by TMDB id: ``tmdb_id, title, genres, year, plot, runtime, imdb_id[, directors, actors]``.
 
-    Three rows of the published file are torn, so their id is no number; about thirty movies are there twice.
+    Three rows of the published file are broken across lines, so that their id is not a number; about thirty movies
+    occur twice. Both are left out.
     """
     frame = _read(metadata, _COLUMNS, log)
     whole = frame["id"].str.fullmatch(r"\d+", na=False)
     if not whole.all():
-        log.note(f"{int((~whole).sum())} torn rows of {metadata.name}")
+        log.note(f"{counted(int((~whole).sum()), 'row')} of {metadata.name} broken across lines")
     frame = frame[whole].assign(tmdb_id=lambda rows: rows["id"].astype("int64"))
     again = frame["tmdb_id"].duplicated()
     if again.any():
-        log.note(f"{int(again.sum())} rows of {metadata.name} about a movie that occurs again")
+        log.note(f"{counted(int(again.sum()), 'row')} of {metadata.name} about a movie of an earlier row")
     frame = frame[~again]
     years = frame["release_date"].str.extract(r"^(\d{4})-")[0]
     movies = frame[["tmdb_id", "title", "genres"]].assign(
@@ -54,7 +56,7 @@ def _read(path: Path, columns: tuple[str, ...], log: ReadLog) -> pd.DataFrame:
     try:
         frame = pd.read_csv(source.file, dtype=str, usecols=list(columns), on_bad_lines="skip", engine="python")
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} has not the columns {', '.join(columns)} of The Movies Dataset: {error}") from error
+        raise DataError(f"{path} lacks columns of The Movies Dataset ({', '.join(columns)}): {error}") from error
     log.read(path, [*source.notes, "The Movies Dataset"])
     return frame
 

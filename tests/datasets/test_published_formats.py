@@ -283,7 +283,7 @@ def test_the_movies_dataset(tmp_path: Path) -> None:
         [949, "949", "", None, None, None, "", ""],
     ]
     text = str(dataset.provenance)
-    assert "1 torn rows of movies_metadata.csv" in text
+    assert "1 row of movies_metadata.csv broken across lines" in text
     assert "ids of movies_metadata.csv are translated by links.csv" in text
     for name in ("links.csv", "links_small.csv"):
         (tmp_path / name).unlink()
