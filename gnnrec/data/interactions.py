@@ -182,7 +182,7 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
         return table.take(np.flatnonzero(~outside)), (low, high)
     if options.rating_scale is not None:
         raise DataError(f"{problem}; correct it or leave such rows out with errors='skip'", at=("ratings", row))
-    number = counted(np.count_nonzero(outside), "probable mistake")
+    number = counted(int(np.count_nonzero(outside)), "probable mistake")
     log.warn(f"{number} among the ratings; the first: {table.locate(row)}: {problem}")
     return table, (low, high)
 

@@ -386,9 +386,9 @@ def test_escaped_quotes(tmp_path: Path) -> None:
     assert dataset.movies["title"].tolist() == ['The "Old" House; & Garden', "B", "03"]
     assert dataset.movies["year"].tolist() == [1999, pd.NA, pd.NA]
     text = str(dataset.provenance)
-    assert "in Book-Crossing rating 0 means that none was given; 1 rows have it" in text
+    assert "in Book-Crossing rating 0 means that none was given (1 row)" in text
     assert "1 value with errors (BX-Books.csv:3: year 'DK Publishing' is not a number)" in text
-    assert "1 movies of the ratings are not in BX-Books.csv" in text
+    assert "added: 1 movie that the ratings name and BX-Books.csv lacks" in text
 
 
 def test_plain_files_need_no_words(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_amazon_2014(tmp_path: Path) -> None:
         ["0000013999", "Not rated", "Movies & TV", None],
         ["B000000001", "B000000001", "", None],
     ]
-    assert "1 movies of the ratings are not in meta_Movies_and_TV.json.gz" in str(dataset.provenance)
+    assert "added: 1 movie that the ratings name and meta_Movies_and_TV.json.gz lacks" in str(dataset.provenance)
 
 
 def test_amazon_2018(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_goodbooks(tmp_path: Path) -> None:
     assert movies(dataset, "title", "year") == [
         [1, "The Hunger Games (The Hunger Games, #1)", 2008], [2, "Harry Potter", 1997], [3, "Twilight", 2005],
     ]  # fmt: skip
-    assert "id of books.csv are the movie ids: it has 100% of those in the ratings" in str(dataset.provenance)
+    assert "id of books.csv holds the movie ids: it has 100% of those in the ratings" in str(dataset.provenance)
     new = old.replace("id,book_id,", "book_id,goodreads_book_id,", 1)
     dataset = load_dataset(write(tmp_path / "new", {"ratings.csv": ratings, "books.csv": new}))
     assert dataset.movies["title"].tolist()[1:] == ["Harry Potter", "Twilight"]
@@ -284,7 +284,7 @@ def test_the_movies_dataset(tmp_path: Path) -> None:
     ]
     text = str(dataset.provenance)
     assert "1 row of movies_metadata.csv broken across lines" in text
-    assert "ids of movies_metadata.csv are translated by links.csv" in text
+    assert "the TMDB ids of movies_metadata.csv become movie ids by way of links.csv" in text
     for name in ("links.csv", "links_small.csv"):
         (tmp_path / name).unlink()
     dataset = load_dataset(tmp_path)  # 949 is another movie at TMDB: no titles rather than wrong ones
@@ -367,7 +367,7 @@ def test_anime(tmp_path: Path) -> None:
     }
     dataset = load_dataset(write(tmp_path, files))
     assert movies(dataset, "title", "genres") == [[20, "Naruto", "Action|Comedy"], [24, "Other", ""]]
-    assert "rating -1 seems to mean that none was given" in str(dataset.provenance)
+    assert "rating -1 seems to mean no rating (1 row)" in str(dataset.provenance)
 
 
 def test_array_of_json(tmp_path: Path) -> None:
