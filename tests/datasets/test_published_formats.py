@@ -307,7 +307,7 @@ def test_the_movies_dataset_with_too_many_fields(tmp_path: Path) -> None:
     dataset = load_dataset(tmp_path, errors="skip", rejected=tmp_path / "rejected" / "rows.csv")
     assert dataset.movies["title"].tolist() == ["Toy Story", "6"]
     assert "1 row with errors (movies_metadata.csv:4: 8 fields" in str(dataset.provenance)
-    assert "1 torn rows, whose id is no number (credits.csv:3)" in str(dataset.provenance)
+    assert "1 row broken across lines (credits.csv:3)" in str(dataset.provenance)
     assert "movies_metadata.csv,4" in (tmp_path / "rejected" / "rows.csv").read_text()
 
 
