@@ -28,12 +28,12 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option(
         "--history",
-        help="Films of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
+        help="Movies of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
         "titles.",
     ),
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="Profile, if the --history of Netflix has several.")
+    str | None, typer.Option("--profile", help="Name of the Netflix profile, if --history has several.")
 ]
 
 
@@ -76,7 +76,7 @@ def _user_of_history(graph: Graph, history: Path, profile: str | None, given: di
     for line in str(report).splitlines():
         note(line)
     if not watched.ratings and not given:
-        raise DataError(f"{history}: none of its films is in the run")
+        raise DataError(f"{history}: none of its movies is in the run")
     own = {graph.titles.movie_id(graph.movie_node(title)): rating for title, rating in given.items()}
     ratings: dict[Any, float] = {**dict(watched.ratings), **own}
     times: Any = watched.timestamps

@@ -215,7 +215,7 @@ def test_options_of_files(tmp_path: Path) -> None:
     assert result.stderr.splitlines() == [
         "read: shop.csv (semicolons, decimal commas)",
         "renamed in shop.csv: who -> user_id, film -> movie_id, stars -> rating",
-        "left out: 1 rows of a user and movie that occur again, by duplicates='last' (shop.csv:2)",
+        "left out: 1 row that repeats a user and movie, by duplicates='last' (shop.csv:2)",
         "left out: 1 row with errors (shop.csv:5: expected 3 fields, found 1)",
     ]
     assert (tmp_path / "no.csv").read_text().splitlines()[

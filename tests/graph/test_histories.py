@@ -74,9 +74,9 @@ def test_letterboxd_ratings(graph: Graph, tmp_path: Path) -> None:
     assert report.missing[["title", "year"]].values.tolist() == [["Parasite", 2019], ["Alien, Romulus", 2024]]
     assert report.found["how"].tolist() == ["name"] * 4
     assert str(report).splitlines() == [
-        "Letterboxd: 6 films, 4 found, 0 ambiguous, 2 not in the catalog",
+        "Letterboxd: 6 movies, 4 found, 0 ambiguous, 2 not in the catalog",
         "not in the catalog: Parasite, Alien, Romulus",
-        "1 films without a rating count as 3.5",
+        "1 movie without a rating counts as 3.5",
     ]
     assert report.ambiguous.columns.tolist() == ["title", "year", "movie_ids", "movies"]
 
@@ -134,7 +134,7 @@ def test_the_whole_export_of_letterboxd(graph: Graph, tmp_path: Path, letterboxd
 def test_likes_and_lists(graph: Graph, tmp_path: Path) -> None:
     user, report = read(graph, tmp_path / "likes" / "films.csv", PLAIN.format("Alien,1979"))
     assert user.ratings == {7: 5.0}
-    assert "1 liked films without a rating count as 5" in str(report)
+    assert "1 liked movie without a rating counts as 5" in str(report)
     text = "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n2020-01-01,Best,,x,\n\n"
     text += "Position,Name,Year,URL,Description\n1,Heat,1995,x,\n2,Parasite,2019,x,\n"
     assert read(graph, tmp_path / "best.csv", text)[0].ratings == {1: 5.0}
@@ -381,7 +381,7 @@ def test_merged_entries() -> None:
         ("a.csv", b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,good\n", r"a\.csv:2: rating 'good' is not a n"),
         ("a.csv", b"Const,Your Rating,Title\ntt1,5,Heat\ntt2,11,Heat\n", r"a\.csv:3: yourrating 11 is not between 1 and 10"),
         ("a.csv", b"Date,Name,Year,Letterboxd URI\n2020,Heat\n2020,A,B,C,D,E\n", r"a\.csv:3: expected 4 fields as in the head"),
-        ("a.csv", b"Title,Date\n", r"a\.csv has no films$"),
+        ("a.csv", b"Title,Date\n", r"a\.csv has no movies$"),
         ("a.json", b"[{", r"a\.json:1: not JSON"),
         ("a.json", b'{"a": 1}', r"a\.json is no known history"),
         ("a.json", b"[1, 2]", r"a\.json is no known history"),
