@@ -147,7 +147,7 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
         "batch_size": int(np.clip(16 * round(profile.num_users / 96), 64, 768)),
         "learning_rate": _significant(0.006 * (16 / dim) ** 0.2),
         "final_lr_ratio": 0.05,
-        "weight_decay": 0.01,
+        "weight_decay": _significant(min(0.3, 3 * profile.num_movies / profile.num_ratings)),
     }
     if profile.task == "cold users":
         model |= {"user_degree_smoothing": 20}
