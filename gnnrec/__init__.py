@@ -76,6 +76,7 @@ _MODULES = {
     "gnnrec.tuning": ("SearchSpace", "StudyResult", "tune"),
 }
 _PACKAGES = (
+    "benchmarking",
     "data",
     "datasets",
     "evaluation",
