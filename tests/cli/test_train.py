@@ -27,7 +27,8 @@ def test_all_ratings(dataset: Path, tmp_path: Path) -> None:
     assert lines[1:] == [f"saved in {tmp_path / 'run'}"]
     assert result.stderr.startswith("columns not used: 'theme' of movies\n")
     model = load(tmp_path / "run")
-    expected = fit(load_dataset(dataset), config=TINY, progress=False)
+    assert "settings chosen from the data: " in result.stderr
+    expected = fit(load_dataset(dataset), overrides=QUICK[1::2], progress=False)
     pd.testing.assert_frame_equal(recommend(model, [1, 2]), recommend(expected, [1, 2]))
     assert (tmp_path / "run" / "training.png").read_bytes().startswith(b"\x89PNG")
 
