@@ -431,3 +431,28 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
         read(tmp_path, text.replace(lines[19_000], "u1;x;4,5;soon"))
     with pytest.raises(DataError, match=r"ratings\.csv:19002: expected 4 fields as in the first line, found 2"):
         read(tmp_path, text.replace(lines[19_000], "u1;x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "rating", "seconds"),
+    [
+        ("usuario,pelicula,puntuacion\nana,Amor,4\n", 4.0, None),
+        ("usuario;película;puntuación;fecha\nana;Amor;4,5;2020-01-31\n", 4.5, 1580428800),
+        ("Nutzer;Film;Bewertung\nana;Amor;3,5\n", 3.5, None),
+        ("Benutzer;Film;Note;Datum\nana;Amor;2;31.01.2020\n", 2.0, 1580428800),
+        ("utilisateur,film,note\nana,Amor,5\n", 5.0, None),
+        ("usuário,filme,avaliação\nana,Amor,5\n", 5.0, None),
+        ("utente,film,voto\nana,Amor,4\n", 4.0, None),
+    ],
+)
+def test_columns_in_other_languages(tmp_path: Path, text: str, rating: float, seconds: int | None) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text(text, encoding="utf-8")
+    expected = ["ana", "Amor", rating] if seconds is None else ["ana", "Amor", rating, seconds]
+    assert load_dataset(path).ratings.to_numpy().tolist() == [expected]
+
+
+def test_an_english_name_of_the_rating_comes_before_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,film,note,rating\n1,2,nice,4\n")
+    assert load_dataset(path).ratings.to_numpy().tolist() == [[1, 2, 4.0]]
