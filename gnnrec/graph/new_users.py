@@ -98,6 +98,8 @@ class NewUser:
         Value of the ``user_id`` column in the result of `recommend`.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
+    disliked : iterable
+        Ids or titles of disliked movies: they count as rated with the lowest rating, before all `ratings`.
 
     Examples
     --------
@@ -112,6 +114,7 @@ class NewUser:
     timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
+    disliked: Iterable[Any] = field(default=(), kw_only=True, repr=False)
 
 
 def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[UserBatch, pd.Index]:
@@ -279,6 +282,12 @@ def _history(graph: Graph, user: NewUser, unknown: str) -> tuple[Tensor, Tensor,
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
     ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
+    seconds = _times(user, list(ratings))
+    disliked = _disliked(graph, user, ratings)
+    ratings = {**disliked, **ratings}
+    seconds = np.concatenate(
+        [np.full(len(disliked), seconds.min(initial=LATEST_TIMESTAMP) if len(seconds) else 0), seconds]
+    )
     found = graph.movie_nodes_by_name(ratings, unknown=unknown)
     known = [place for place, node in enumerate(found) if node is not None]
     nodes = [node for node in found if node is not None]
@@ -286,13 +295,25 @@ def _history(graph: Graph, user: NewUser, unknown: str) -> tuple[Tensor, Tensor,
         twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [parse_rating(movie, value) for movie, value in ratings.items()]
-    values, times = [values[place] for place in known], _times(user, list(ratings))[known]
+    values, times = [values[place] for place in known], seconds[known]
     order = torch.from_numpy(np.argsort(times, kind="stable"))
     return (
         torch.tensor(nodes, dtype=torch.int64)[order],
         torch.tensor(values, dtype=torch.float32)[order],
         torch.from_numpy(times.astype(np.int64))[order],
     )
+
+
+def _disliked(graph: Graph, user: NewUser, ratings: Mapping[Any, Any]) -> dict[Any, float]:
+    """Return the disliked movies of a user with the lowest rating of the graph."""
+    given = user.disliked
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise DataError(f"disliked must be a list of movies, not {given!r}")
+    movies = list(given)
+    if both := [movie for movie in movies if movie in ratings]:
+        raise DataError(f"movie {both[0]!r} is rated and disliked; give it once")
+    scale = graph.dataset.rating_scale
+    return dict.fromkeys(movies, DEFAULT_RATING - 1 if scale is None else min(scale[0], DEFAULT_RATING - 1))
 
 
 def _times(user: NewUser, movies: list[Any]) -> np.ndarray:

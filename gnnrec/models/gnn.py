@@ -161,4 +161,5 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
         config.model, movie_features, user_features, num_movies
     )
+    encoder.dislike_weight = config.model.dislike_weight
     return encoder

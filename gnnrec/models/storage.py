@@ -29,7 +29,7 @@ from gnnrec.graph import Graph
 
 T = TypeVar("T")
 
-FORMAT = 5
+FORMAT = 6
 """Version of the run folder layout."""
 HEADER = "run.json"
 CONFIG, NODES, METRICS, WEIGHTS, EDGES = (

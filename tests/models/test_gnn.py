@@ -228,7 +228,7 @@ def test_not_a_run(model: RecGraph, tmp_path: Path) -> None:
         load(tmp_path / "none")
     path = model.save(tmp_path / "run")
     for content, message in (
-        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 5. Train it again"),
+        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 6. Train it again"),
         ("{}", r"the saved run .*/run is damaged: 'format'"),
         ("[1]", r"the saved run .*/run is damaged: "),
         ("{", r"the saved run .*/run is damaged: "),
