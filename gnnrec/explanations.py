@@ -48,8 +48,8 @@ def explain(
     -------
     pandas.DataFrame
         ``movie_id, title, because, effect``: for each movie its reasons by decreasing effect. ``because`` is the title
-        of a movie in the history or the profile, ``effect`` the drop of the score without it: positive for reasons, which
-        come first, negative for disliked movies that spoke against it (at most `k` of them).
+        of a movie in the history or the profile, ``effect`` the drop of the score without it: positive for reasons,
+        which come first, negative for disliked movies that spoke against it (at most `k` of them).
 
     Raises
     ------

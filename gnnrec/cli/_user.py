@@ -61,8 +61,8 @@ def read_user(
     if user is not None:
         if ratings or disliked or history or age is not None or gender or occupation:
             raise ConfigError(
-                "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe a "
-                "new one"
+                "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe "
+                "a new one"
             )
         return int(user) if graph.ids["user"].dtype.kind == "i" and user.lstrip("-").isdecimal() else user
     movies = graph.dataset.movies

@@ -46,8 +46,8 @@ def evaluate(
     """Evaluate a fitted model on test ratings.
 
     All candidate movies are ranked for every test user, unless there are `negatives`. Movies that the user has rated
-    in the graph of the model are excluded. Every test rating counts as relevant, whatever its value, unless there is a relevance threshold. Equal scores are
-    ranked in the order of the movies table.
+    in the graph of the model are excluded. Every test rating counts as relevant, whatever its value, unless there is a
+    relevance threshold. Equal scores are ranked in the order of the movies table.
 
     Parameters
     ----------
