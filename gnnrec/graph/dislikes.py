@@ -16,6 +16,9 @@ MARGINS = {0.5: 0.5, 1.5: 1.0}
 
 From half a standard deviation on, a movie counts half; from one and a half on, it pushes away by half."""
 
+HALF_LENGTH = 20
+"""Number of ratings at which a dislike matters half as much as in a history of one movie."""
+
 
 def rating_statistics(rating: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of ratings, scalars in float32; zeros without ratings.
@@ -83,6 +86,22 @@ def disliked(
     """
     baseline = rating_baseline(users, mean, std, edge_mask)
     return users.rating < baseline[users.user_index] - margin * std - 1e-4
+
+
+def short_history_weight(users: UserBatch, edge_mask: Tensor | None = None) -> Tensor:
+    """Return ``[num_users]``, how much a dislike matters: 1 without ratings, a half with `HALF_LENGTH` ratings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> ratings = pd.DataFrame({"user_id": [1] * 20 + [2] * 5, "movie_id": [*range(20), *range(5)]})
+    >>> short_history_weight(Graph.from_dataset(Dataset(ratings)).users)
+    tensor([0.5000, 0.8000])
+    """
+    keep = torch.ones(len(users.user_index), device=users.user_index.device) if edge_mask is None else edge_mask
+    return HALF_LENGTH / (HALF_LENGTH + _sum_by_user(keep, users))
 
 
 def _sum_by_user(values: Tensor, users: UserBatch) -> Tensor:

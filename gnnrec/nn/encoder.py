@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.graph.dislikes import MARGINS, disliked, rating_statistics
+from gnnrec.graph.dislikes import MARGINS, disliked, rating_statistics, short_history_weight
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
 
@@ -217,11 +217,12 @@ class Encoder(nn.Module, ABC):
         :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's baseline (see
         `gnnrec.graph.dislikes`), it is
 
-        .. math:: z + \lambda \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
+        .. math:: z + \lambda \frac{20}{20 + n} \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
 
-        where :math:`\lambda` is the `dislike_weight`. With :math:`\lambda = 1` a mild dislike counts half, and a strong
-        one is subtracted with half its weight. In training, every rating counts alike, and without dislikes the
-        result is :math:`z`.
+        where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and few
+        ratings a mild dislike counts half, and a strong one is subtracted with half its weight. The more somebody has
+        rated, the less it matters, since the movies that heavy users dislike also tell what they watch. In training,
+        every rating counts alike, and without dislikes the result is :math:`z`.
 
         Parameters
         ----------
@@ -234,14 +235,15 @@ class Encoder(nn.Module, ABC):
         if self.training or not self.dislike_weight:
             return z
         pushed = z
+        weight = self.dislike_weight * short_history_weight(users, edge_mask)
         for margin, share in MARGINS.items():
             edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
             if not edges.any():
                 break  # larger margins have even fewer
             kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
             affected = torch.zeros(users.num_users, 1, device=z.device)
-            affected[users.user_index[edges]] = self.dislike_weight * share  # others stay exactly as they are
-            pushed = pushed + affected * (self._embed_histories(users, movies, kept) - z)
+            affected[users.user_index[edges]] = share  # others stay exactly as they are
+            pushed = pushed + weight[:, None] * affected * (self._embed_histories(users, movies, kept) - z)
         return pushed
 
     def _embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
