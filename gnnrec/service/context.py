@@ -1,0 +1,48 @@
+"""`Context`: what every request needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gnnrec.service.jobs import Jobs
+from gnnrec.service.metrics import Metrics
+from gnnrec.service.posters import Posters
+from gnnrec.service.served import ModelHolder, ServedModel
+from gnnrec.service.settings import ServiceSettings
+from gnnrec.service.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of a running service."""
+
+    settings: ServiceSettings
+    store: Store
+    holder: ModelHolder
+    jobs: Jobs
+    posters: Posters
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def get_context(request: Request) -> Context:
+    """Return the parts of the service that answers."""
+    context: Context = request.app.state.context
+    return context
+
+
+def get_served(request: Request) -> ServedModel:
+    """Return the model that answers this request, also if another one is loaded meanwhile."""
+    return get_context(request).holder.served
+
+
+def get_store(request: Request) -> Store:
+    """Return the database."""
+    return get_context(request).store
+
+
+ContextNow = Annotated[Context, Depends(get_context)]
+Served = Annotated[ServedModel, Depends(get_served)]
+Database = Annotated[Store, Depends(get_store)]
