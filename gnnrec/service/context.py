@@ -1,4 +1,7 @@
-"""`Context`: what every request needs."""
+"""`Context`: what every request needs.
+
+The functions are asynchronous because FastAPI runs others in a thread of their own, which takes longer than they do.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +30,20 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-def get_context(request: Request) -> Context:
+async def get_context(request: Request) -> Context:
     """Return the parts of the service that answers."""
     context: Context = request.app.state.context
     return context
 
 
-def get_served(request: Request) -> ServedModel:
+async def get_served(request: Request) -> ServedModel:
     """Return the model that answers this request, also if another one is loaded meanwhile."""
-    return get_context(request).holder.served
+    return (await get_context(request)).holder.served
 
 
-def get_store(request: Request) -> Store:
+async def get_store(request: Request) -> Store:
     """Return the database."""
-    return get_context(request).store
+    return (await get_context(request)).store
 
 
 ContextNow = Annotated[Context, Depends(get_context)]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
+from gnnrec._torch import check_scores, stable_topk
 from gnnrec.explanations import explain
 from gnnrec.graph import NewUser
+from gnnrec.graph.new_user import encode_user
+from gnnrec.models.filters import movie_mask
 from gnnrec.service.served import MovieInfo, ServedModel
 from gnnrec.service.store import Entry, Profile
 
@@ -14,35 +20,62 @@ RECENT = 300
 """Ratings of a profile that reasons are looked for in: the latest."""
 
 
+Ranked = list[tuple[MovieInfo, float, int]]
+"""Movies with scores and ranks, best first."""
+
+
 def recommend(
-    served: ServedModel, users: Sequence[Any], *, family_friendly: bool = False, **options: Any
-) -> list[tuple[Any, list[tuple[MovieInfo, float, int]]]]:
-    """Return for each user their name and ``(movie, score, rank)``, best first.
+    served: ServedModel,
+    user: Any,
+    k: int = 10,
+    *,
+    offset: int = 0,
+    family_friendly: bool = False,
+    unknown: str = "error",
+    **filters: Any,
+) -> Ranked:
+    """Recommend movies to one user; the same as `gnnrec.recommend`, without frames, which take longer than the rest.
 
     Parameters
     ----------
     served : ServedModel
-    users : sequence
-        As `Recommender.recommend` takes them.
+    user : user id or NewUser
+    k, offset, unknown
+        As for `gnnrec.recommend`.
     family_friendly : bool
         Only movies that have a genre for families, and none for adults.
-    **options
-        Of `Recommender.recommend`.
+    **filters
+        ``candidates, exclude, genres, years, min_ratings``, as for `gnnrec.recommend`.
+
+    Examples
+    --------
+    >>> from gnnrec.models import EASE
+    >>> served = ServedModel(EASE().fit(dataset))
+    >>> ours = [(movie.id, rank) for movie, _, rank in recommend(served, 7, 3, offset=1)]
+    >>> frame = gnnrec.recommend(served.model, 7, 3, offset=1)
+    >>> ours == list(zip(frame["movie_id"].tolist(), frame["rank"].tolist()))
+    True
     """
+    model = served.model
+    if isinstance(user, NewUser):
+        batch = encode_user(model.graph, user, unknown)
+    else:
+        batch = model.graph.user_batch(model.graph.user_nodes([user]))
+    allowed = movie_mask(model.graph, unknown=unknown, **filters)
+    scores = model.score(batch).cpu()
+    check_scores(scores, model.name, lambda: [user])
+    scores = scores.clone()
+    scores[0, batch.movie_index] = -torch.inf
+    if allowed is not None:
+        scores[0, ~allowed] = -torch.inf
     if family_friendly:
-        allowed: list[Any] = served.family_friendly
-        if (candidates := options.get("candidates")) is not None:
-            nodes = served.model.graph.movie_nodes_by_name(candidates, unknown=options.get("unknown", "error"))
-            named = {served.movies[node].id for node in nodes if node is not None}
-            allowed = [movie_id for movie_id in allowed if movie_id in named]
-        options["candidates"] = allowed
-    lists: list[tuple[Any, list[tuple[MovieInfo, float, int]]]] = []
-    for user in users:
-        found = served.model.recommend([user], **options)
-        rows = zip(found["movie_id"].tolist(), found["score"].tolist(), found["rank"].tolist(), strict=True)
-        name = user.name if isinstance(user, NewUser) else user
-        lists.append((name, [(served.movie(movie_id), score, rank) for movie_id, score, rank in rows]))
-    return lists
+        scores[0, ~served.family_friendly] = -torch.inf
+    values, nodes = (best[0, offset:].tolist() for best in stable_topk(scores, k + offset))
+    return [
+        (served.movies[node], value, offset + place + 1)
+        for place, (value, node) in enumerate(zip(values, nodes, strict=True))
+        if value > -math.inf
+    ]
 
 
 def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -> Mapping[Any, list[tuple[str, float]]]:
@@ -69,14 +102,9 @@ def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -
 
 
 def for_profile(
-    served: ServedModel,
-    profile: Profile,
-    history: Sequence[Entry],
-    not_wanted: Sequence[Entry],
-    **options: Any,
-) -> tuple[NewUser, list[tuple[MovieInfo, float, int]]]:
+    served: ServedModel, profile: Profile, history: Sequence[Entry], not_wanted: Sequence[Entry], **options: Any
+) -> tuple[NewUser, Ranked]:
     """Return a profile as a user, and the recommendations, without movies that it rated or does not want."""
     user = served.user(profile, history)
     known = [movie.id for entry in (*history, *not_wanted) if (movie := served.find(entry.movie_id)) is not None]
-    (_, movies), *_ = recommend(served, [user], exclude=known or None, **options)
-    return user, movies
+    return user, recommend(served, user, exclude=known or None, **options)

@@ -1,8 +1,8 @@
 """`Guard`: what every request passes before it is answered, as ASGI middleware.
 
 In this order: the name of the host (against DNS rebinding), the rate limit, the origin of requests that change
-something (against forged requests from other sites), the token, and the size of the body. Answers get headers that keep browsers
-from running scripts or showing frames of other sites.
+something (against forged requests from other sites), the token, and the size of the body. Answers get headers that keep
+browsers from running scripts or showing frames of other sites.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gnnrec.service.metrics import Metrics
@@ -88,10 +90,6 @@ def session_value(token: str) -> str:
     return hmac.new(token.encode(), b"gnnrec session", hashlib.sha256).hexdigest()
 
 
-class _TooLargeError(Exception):
-    """More bytes came than are allowed."""
-
-
 class Guard:
     """ASGI middleware.
 
@@ -134,20 +132,14 @@ class Guard:
                 await refusal(scope, receive, send_safely)
             else:
                 await self.app(scope, self._limited(scope, receive), send_safely)
-        except _TooLargeError:
-            if not has_begun:
-                await self._too_large(scope)(scope, receive, send_safely)
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if has_begun:
                 raise
             await answer(500, "the service failed; its log says why")(scope, receive, send_safely)
         finally:
-            route = scope.get("route")
-            path = getattr(route, "path", None) or "other"
-            self.metrics.observe(
-                scope["method"] if scope["method"] in _METHODS else "other", path, status, time.perf_counter() - started
-            )
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self.metrics.observe(method, _route(scope), status, time.perf_counter() - started)
 
     def _refuse(self, scope: Scope) -> Any:
         """Return an answer that refuses a request, None if it may pass."""
@@ -168,8 +160,6 @@ class Guard:
                 response = answer(401, "send the token of the service: Authorization: Bearer TOKEN")
                 response.headers["www-authenticate"] = "Bearer"
                 return response
-            from starlette.responses import RedirectResponse
-
             return RedirectResponse("/login", 303)
         length = headers.get("content-length", "0")
         if not length.isdecimal():
@@ -199,9 +189,12 @@ class Guard:
         return self.settings.max_upload if scope["path"].endswith(UPLOADS) else self.settings.max_body
 
     def _too_large(self, scope: Scope) -> Any:
-        response = answer(413, f"the body is larger than {self._limit(scope) / (1 << 20):g} MiB")
+        response = answer(413, self._too_large_text(scope))
         response.headers["connection"] = "close"
         return response
+
+    def _too_large_text(self, scope: Scope) -> str:
+        return f"the body is larger than {self._limit(scope) / (1 << 20):.2g} MiB"
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Return `receive` that counts the bytes of bodies without a length."""
@@ -212,13 +205,21 @@ class Guard:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > most:
-                raise _TooLargeError
+                raise HTTPException(413, self._too_large_text(scope))
             return message
 
         return counting
 
 
 _METHODS = frozenset({*SAFE, "POST", "PUT", "PATCH", "DELETE"})
+
+
+def _route(scope: Scope) -> str:
+    """Return the pattern of the path, of which there are few; routers leave their own prefix out."""
+    path = getattr(scope.get("route"), "path", None)
+    if not path:
+        return "other"
+    return f"/api/v1{path}" if scope["path"].startswith("/api/v1/") and not path.startswith("/api/") else str(path)
 
 
 def _name(host: str) -> str:

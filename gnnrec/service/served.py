@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from gnnrec._io import read_json
 from gnnrec.data.titles import title_words
@@ -200,13 +202,10 @@ class ServedModel:
         return [str(genre) for genre in self.model.graph.genres]
 
     @cached_property
-    def family_friendly(self) -> list[int | str]:
-        """Ids of movies that have a genre for families and none for adults."""
-        return [
-            movie.id
-            for movie in self.movies
-            if (kinds := {genre.casefold() for genre in movie.genres}) & FAMILY_GENRES and not kinds & ADULT_GENRES
-        ]
+    def family_friendly(self) -> Tensor:
+        """Which movies have a genre for families and none for adults, ``[num_movies]`` bool."""
+        genres = [{genre.casefold() for genre in movie.genres} for movie in self.movies]
+        return torch.tensor([bool(kinds & FAMILY_GENRES) and not kinds & ADULT_GENRES for kinds in genres])
 
     @property
     def scale(self) -> tuple[float, float] | None:

@@ -464,7 +464,10 @@ def _engine(url: URL) -> Engine:
         except ImportError:
             raise ConfigError("PostgreSQL needs the package psycopg: pip install 'gnnrec[postgresql]'") from None
     if url.database:
-        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the folder of the database {url.database} cannot be made: {error.strerror}") from None
         engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT}, pool_size=10, max_overflow=30)
     else:
         from sqlalchemy.pool import StaticPool

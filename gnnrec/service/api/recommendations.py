@@ -87,13 +87,12 @@ async def recommend(given: RecommendInput, served: Served) -> Any:
     }
 
     def compute() -> RecommendOutput:
-        found = listing.recommend(served, users, **options)
-        return RecommendOutput.model_construct(
-            lists=[
-                RecommendationList.model_construct(user=name, movies=as_recommendations(movies))
-                for name, movies in found
-            ]
-        )
+        lists = []
+        for user in users:
+            movies = as_recommendations(listing.recommend(served, user, **options))
+            name = user.name if isinstance(user, NewUser) else user
+            lists.append(RecommendationList.model_construct(user=name, movies=movies))
+        return RecommendOutput.model_construct(lists=lists)
 
     is_small = len(users) == 1 and not given.candidates and not given.exclude
     if is_small and (not isinstance(users[0], NewUser) or len(list(users[0].ratings)) <= FEW_RATINGS):
