@@ -1,4 +1,4 @@
-"""Load test of `gnnrec serve`: clients that ask for lists of new people, in a bounded number of requests on this machine.
+"""Load test of `gnnrec serve`: clients that ask for lists of new people, a given number of requests on this machine.
 
     gnnrec serve runs/latest --rate-limit 0 &
     python benchmarks/bench_service.py --clients 8 --requests 20000 --ratings 20

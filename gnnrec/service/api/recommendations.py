@@ -90,7 +90,7 @@ async def recommend(given: RecommendInput, served: Served) -> Any:
         lists = []
         for user in users:
             movies = as_recommendations(listing.recommend(served, user, **options))
-            name = user.name if isinstance(user, NewUser) else user
+            name: Any = user.name if isinstance(user, NewUser) else user
             lists.append(RecommendationList.model_construct(user=name, movies=movies))
         return RecommendOutput.model_construct(lists=lists)
 
