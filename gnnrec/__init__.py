@@ -78,6 +78,7 @@ _PACKAGES = (
     "nn",
     "plots",
     "ratings",
+    "service",
     "splitting",
     "training",
     "tuning",

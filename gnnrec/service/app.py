@@ -6,11 +6,13 @@ import contextlib
 import gc
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
 
 import gnnrec
 from gnnrec.service.api import PREFIX
@@ -18,6 +20,8 @@ from gnnrec.service.api import router as api
 from gnnrec.service.context import Context
 from gnnrec.service.jobs import Jobs
 from gnnrec.service.metrics import Metrics
+from gnnrec.service.pages import router as pages
+from gnnrec.service.pages.common import show_error
 from gnnrec.service.posters import Posters
 from gnnrec.service.problems import Problem, add_handlers
 from gnnrec.service.security import Guard
@@ -67,7 +71,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.context = context
     app.include_router(api)
-    add_handlers(app)
+    app.include_router(pages)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    add_handlers(app, show_error)
     app.add_middleware(Guard, settings=settings, metrics=context.metrics)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -79,31 +80,41 @@ def field_errors(error: RequestValidationError) -> list[FieldError]:
     return found
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Answer errors of the API with problem+json."""
+Show = Callable[[Request, int, str], Awaitable[Response]]
+"""Makes a page that shows an error to a person."""
+
+
+def add_handlers(app: FastAPI, show: Show) -> None:
+    """Answer errors: with problem+json below ``/api``, with a page elsewhere."""
+
+    async def reply(request: Request, status: int, detail: str, errors: list[FieldError] | None = None) -> Response:
+        if request.url.path.startswith("/api/"):
+            return answer(status, detail, errors)
+        return await show(request, status, clean(detail))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         errors = field_errors(error)
-        return answer(422, "; ".join(f"{one.field}: {one.message}" for one in errors), errors)
+        return await reply(request, 422, "; ".join(f"{one.field}: {one.message}" for one in errors), errors)
 
     @app.exception_handler(GnnrecError)
-    async def refused(_: Request, error: GnnrecError) -> Response:
+    async def refused(request: Request, error: GnnrecError) -> Response:
         field: Any = getattr(error, "field", None)
         errors = [FieldError(field=field, message=clean(str(error)))] if field else []
-        return answer(status_of(error), str(error), errors)
+        return await reply(request, status_of(error), str(error), errors)
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> Response:
-        response = answer(error.status_code, str(error.detail))
-        for name, value in (error.headers or {}).items():
-            response.headers[name] = value
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 303:
+            return Response(status_code=303, headers=error.headers)
+        response = await reply(request, error.status_code, str(error.detail))
+        response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(SQLAlchemyError)
-    async def no_database(_: Request, error: SQLAlchemyError) -> Response:
+    async def no_database(request: Request, error: SQLAlchemyError) -> Response:
         logger.error("the database failed: %s", type(error).__name__, exc_info=error)
-        return answer(503, "the database does not answer; try again")
+        return await reply(request, 503, "the database does not answer; try again")
 
 
 _CODES = {

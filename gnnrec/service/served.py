@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from gnnrec.graph import NewUser
 from gnnrec.graph.histories import map_rating
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import load
+from gnnrec.plots import movie_coordinates
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
 from gnnrec.service.store import Entry, Profile
 
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 POLL = 2.0
 """Seconds between looks at the run folder."""
+MAP_SIZE, MAP_COLORS = 400, 6
+"""Movies on the map, and genres with colors of their own."""
 STARS = (0.5, 5.0)
 """Fewest and most stars."""
 BEGUN = 0.94
@@ -61,6 +65,17 @@ class MovieInfo:
     plot: str
     directors: tuple[str, ...]
     actors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A movie on the map: a place in a square of side 1000, a radius, and the number of its genre's color."""
+
+    movie: MovieInfo
+    x: float
+    y: float
+    radius: float
+    color: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +210,63 @@ class ServedModel:
                 if queue:
                     chosen.append(queue.pop(0))
         return [self.movies[node] for node in chosen]
+
+    @cached_property
+    def well_known(self) -> int:
+        """Number of ratings that one movie in five has."""
+        return int(np.quantile(self.counts, 0.8))
+
+    @cached_property
+    def map_genres(self) -> list[str]:
+        """Genres that have colors on the map: the most frequent first genres."""
+        first = Counter(self.movies[node].genres[0] for node in self.popular[:MAP_SIZE] if self.movies[node].genres)
+        return [genre for genre, _ in first.most_common(MAP_COLORS)]
+
+    @cached_property
+    def map(self) -> list[Dot]:
+        """The most rated movies on a plane, similar ones close to each other."""
+        if self.num_movies < 2:
+            return []
+        table = movie_coordinates(self.model, num_movies=MAP_SIZE)
+        places = table[["x", "y"]].to_numpy()
+        low, high = np.quantile(places, [0.01, 0.99], axis=0)
+        scaled = 30 + 940 * np.clip((places - low) / np.maximum(high - low, 1e-9), 0, 1)
+        colors = {genre: place for place, genre in enumerate(self.map_genres)}
+        dots = []
+        for movie_id, (x, y) in zip(table["movie_id"].tolist(), scaled.tolist(), strict=True):
+            movie = self.movie(movie_id)
+            radius = 5 + 11 * (movie.num_ratings / max(1, int(self.counts.max()))) ** 0.5
+            color = colors.get(movie.genres[0] if movie.genres else "", MAP_COLORS)
+            dots.append(Dot(movie, round(x, 1), round(1000 - y, 1), round(radius, 1), color))
+        return dots
+
+    @cached_property
+    def figures(self) -> list[tuple[str, str]]:
+        """Figures of the run: of its test, or of the last epoch."""
+        tests = self.model.report.get("test") or []
+        found = tests[0].get("metrics", tests[0]) if tests and isinstance(tests[0], dict) else {}
+        if not found and self.model.history:
+            found = {name: value for name, value in self.model.history[-1].items() if name != "seconds"}
+        return [
+            (str(name), f"{value:,.4g}" if isinstance(value, float) else f"{value:,}")
+            for name, value in found.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        ]
+
+    @cached_property
+    def settings(self) -> list[tuple[str, str]]:
+        """Hyperparameters by name."""
+
+        def flat(values: Mapping[str, Any], before: str) -> list[tuple[str, str]]:
+            found = []
+            for name, value in values.items():
+                if isinstance(value, Mapping):
+                    found += flat(value, f"{before}{name}.")
+                else:
+                    found.append((f"{before}{name}", str(value)))
+            return found
+
+        return flat(self.model.hyperparameters, "")
 
     @property
     def genres(self) -> list[str]:

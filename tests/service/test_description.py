@@ -24,6 +24,7 @@ def operations() -> list[str]:
     """Return ``METHOD path`` of everything but what starts a training."""
     methods = {
         "/recommend": ["POST"],
+        "/recommend/group": ["POST"],
         "/explain": ["POST"],
         "/movies": ["GET"],
         "/movies/{movie_id}": ["GET"],

@@ -11,10 +11,13 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
 from gnnrec.graph import NewUser
-from gnnrec.service import listing
+from gnnrec.service import groups, listing
 from gnnrec.service.api.schemas import (
     ExplainInput,
     Explanation,
+    GroupInput,
+    GroupOutput,
+    GroupRecommendation,
     Reason,
     Recommendation,
     RecommendationList,
@@ -98,6 +101,29 @@ async def recommend(given: RecommendInput, served: Served) -> Any:
     if is_small and (not isinstance(users[0], NewUser) or len(list(users[0].ratings)) <= FEW_RATINGS):
         return compute()
     return await run_in_threadpool(compute)
+
+
+@router.post("/recommend/group", response_model=GroupOutput)
+def recommend_group(given: GroupInput, served: Served) -> Any:
+    """Recommend movies to several people together, and say how well each suits whom."""
+    found = groups.recommend(
+        served,
+        [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)],
+        given.k + given.offset,
+        strategy=given.strategy,
+        family_friendly=given.family_friendly,
+        unknown=given.unknown,
+        genres=given.genres,
+        years=given.years,
+        min_ratings=given.min_ratings,
+        exclude=given.exclude,
+        candidates=given.candidates,
+    )
+    movies = [
+        GroupRecommendation(**movie_fields(one.movie), rank=rank, score=one.score, suits=list(one.suits))
+        for rank, one in enumerate(found, 1)
+    ]
+    return GroupOutput(movies=movies[given.offset :])
 
 
 @router.post("/explain", response_model=list[Explanation])

@@ -14,6 +14,8 @@ from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
 MAX_K, MAX_OFFSET, MAX_USERS, MAX_RATINGS, MAX_MOVIES = 200, 10_000, 100, 5_000, 10_000
 """Most movies of a list, skipped movies, users of a request, ratings of a user, and movies in a filter."""
+MAX_GROUP = 20
+"""Most people in a group."""
 
 
 def clean_text(text: str) -> str:
@@ -164,6 +166,29 @@ class RecommendOutput(BaseModel):
     """A list for each user, in the order of the request."""
 
     lists: list[RecommendationList]
+
+
+class GroupInput(Filters):
+    """People who watch together; `offset` leaves out so many of the best."""
+
+    users: list[AnyUser] = Field(min_length=1, max_length=MAX_GROUP)
+    strategy: Literal["average", "least_misery"] = Field(
+        default="average", description="What counts: the mean of all, or whoever likes a movie least"
+    )
+
+
+class GroupRecommendation(Movie):
+    """A movie for a group."""
+
+    rank: int
+    score: float
+    suits: list[float] = Field(description="For each person, the share of movies that suit them less")
+
+
+class GroupOutput(BaseModel):
+    """One list for several people, best first."""
+
+    movies: list[GroupRecommendation]
 
 
 class ExplainInput(Input):
