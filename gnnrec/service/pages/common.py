@@ -71,14 +71,14 @@ class Visitor:
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page."""
-        text = environment.get_template(template).render(
-            **values,
-            profile=self.profile,
-            csrf=self.csrf,
-            path=self.request.url.path,
-            here=_here(self.request),
-            has_token=self.context.settings.token is not None,
-        )
+        shared = {
+            "profile": self.profile,
+            "csrf": self.csrf,
+            "path": self.request.url.path,
+            "here": _here(self.request),
+            "has_token": self.context.settings.token is not None,
+        }
+        text = environment.get_template(template).render({**shared, **values})
         response = HTMLResponse(text, status)
         return self.remember(response)
 

@@ -256,6 +256,8 @@ def _history(
         enough=ENOUGH,
         imported=imported,
         import_error=import_error,
+        path="/history",
+        here=f"/history?{urlencode({'query': query})}" if query else "/history",
     )
 
 
