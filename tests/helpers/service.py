@@ -11,12 +11,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 NEEDED = ("fastapi", "uvicorn", "alembic", "prometheus_client", "multipart", "sqlalchemy")
 """Packages of the extra ``serve``."""
+CLIENT = "httpx2" if find_spec("httpx2") else "httpx"
+"""What Starlette's test client needs."""
 SECONDS = 60
 """How long a service may take to start on a busy machine."""
+
+
+def require_service() -> None:
+    """Skip a test module if a package of the service is missing; called before its other imports."""
+    for name in (*NEEDED, CLIENT):
+        pytest.importorskip(name, reason=f"needs {name}: pip install 'gnnrec[serve]' httpx")
 
 
 def free_port() -> int:

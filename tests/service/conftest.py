@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gnnrec import RecGraph
-from tests.helpers.service import NEEDED
 
-for _name in NEEDED:
-    pytest.importorskip(_name, reason=f"needs {_name}: pip install 'gnnrec[serve]'")
-
-from fastapi.testclient import TestClient  # noqa: E402
-
-from gnnrec.service.app import create_app  # noqa: E402
-from gnnrec.service.settings import ServiceSettings  # noqa: E402
+if TYPE_CHECKING:  # without the packages of the service, its test modules are skipped
+    from fastapi.testclient import TestClient
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +23,11 @@ def saved(trained: RecGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def start(saved: Path, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Return a function that starts a service on a database of its own."""
+    from fastapi.testclient import TestClient
+
+    from gnnrec.service.app import create_app
+    from gnnrec.service.settings import ServiceSettings
+
     clients = []
 
     def make(**settings: Any) -> TestClient:

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
 from fastapi.testclient import TestClient
 
 import gnnrec

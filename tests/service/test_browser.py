@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.service import require_service
+
+require_service()
+
+
 from gnnrec import RecGraph
 from tests.helpers.service import free_port, serving
 

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
 from fastapi.testclient import TestClient
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from gnnrec.service.app import create_app  # noqa: E402
-from gnnrec.service.settings import ServiceSettings  # noqa: E402
+from gnnrec.service.app import create_app
+from gnnrec.service.settings import ServiceSettings
 
 EXAMPLES = 25
 """Requests for each operation."""

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
 from fastapi.testclient import TestClient
 
 from gnnrec.errors import ConfigError

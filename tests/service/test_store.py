@@ -14,6 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
