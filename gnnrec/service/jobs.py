@@ -34,6 +34,7 @@ class Jobs:
         self._store, self._holder = store, holder
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     def retrain(self, epochs: int | None = None, seed: int | None = None) -> Job:
         """Start training the run again on its own ratings.
@@ -53,7 +54,7 @@ class Jobs:
 
     def close(self) -> None:
         """End a job that runs; the run stays as it is."""
-        process = self._process
+        process, self._is_closed = self._process, True
         if process is not None and process.poll() is None:
             process.terminate()
         if self._thread is not None:
@@ -77,9 +78,12 @@ class Jobs:
                 self._holder.refresh()
                 self._store.update_job(job_id, state="done", message="the new model answers")
             else:
+                problem = "the service was stopped" if self._is_closed else problem
                 self._store.update_job(job_id, state="failed", message=problem)
         except Exception:
             logger.exception("job %d failed", job_id)
+            if self._process is not None:
+                self._process.kill()
             self._store.update_job(job_id, state="failed", message=problem)
         finally:
             done.set()

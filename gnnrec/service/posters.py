@@ -22,7 +22,9 @@ COLORS = (
     ("#2f3b1f", "#cfe09b"),
 )
 """Colors of drawn covers: paper and ink, with a contrast of at least 4.5."""
-MAX_LINES, LINE = 6, 14
+MAX_LINES, LINE = 6, 12
+GLYPH = 0.64
+"""Width of a letter in bold, as a share of its size: as wide as in the widest of the usual fonts."""
 
 
 class Posters:
@@ -65,9 +67,9 @@ def draw_cover(movie: MovieInfo) -> str:
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], "…"]
     widest = max(map(len, lines))
-    size = max(15, min(30, 300 // max(widest, 8)))
+    size = min(28.0, 160 / (GLYPH * max(widest, 1)))
     spans = "".join(
-        f'<tspan x="20" dy="{0 if row == 0 else size * 1.15:.1f}">{html.escape(line[:30])}</tspan>'
+        f'<tspan x="20" dy="{0 if row == 0 else size * 1.15:.1f}">{html.escape(line)}</tspan>'
         for row, line in enumerate(lines)
     )
     x, y, radius = 60 + seed // 8 % 120, 175 + seed // 960 % 60, 50 + seed // 57_600 % 50
@@ -80,7 +82,7 @@ def draw_cover(movie: MovieInfo) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 300" width="400" height="600">'
         f'<rect width="200" height="300" fill="{paper}"/>{shapes}'
         f'<rect x="20" y="22" width="34" height="4" fill="{ink}"/>'
-        f'<text x="20" y="{32 + size}" font-family="Georgia, serif" font-weight="700" font-size="{size}" '
+        f'<text x="20" y="{32 + size:.1f}" font-family="Georgia, serif" font-weight="700" font-size="{size:.1f}" '
         f'fill="{ink}">{spans}</text>'
         f'<text x="20" y="280" font-family="sans-serif" font-size="11" fill="{ink}">{foot}</text></svg>'
     )

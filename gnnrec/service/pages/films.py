@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ from gnnrec.errors import GnnrecError
 from gnnrec.explanations import PROFILE as PROFILE_REASON
 from gnnrec.service import groups, importing, listing
 from gnnrec.service.api.schemas import MAX_GROUP, MAX_OFFSET, MovieId, Stars
+from gnnrec.service.errors import NotFoundError
 from gnnrec.service.pages.common import ENOUGH, Anyone, Next, Sender, Visitor, entry_of
 from gnnrec.service.posters import draw_cover
 from gnnrec.service.problems import clean
@@ -291,12 +294,7 @@ def _plain(title: str) -> str:
     return short_name(title, int(year) if year else None)
 
 
-def _quietly(act: Any, *values: Any) -> None:
-    """Do something that another tab may have done already."""
-    from gnnrec.service.errors import NotFoundError
-
-    try:
-        act(*values)
-    except NotFoundError as error:
-        if "may have been deleted" in str(error):
-            raise
+def _quietly(act: Callable[[int, str], None], profile_id: int, movie_id: str) -> None:
+    """Remove something that another tab may have removed already."""
+    with contextlib.suppress(NotFoundError):
+        act(profile_id, movie_id)
