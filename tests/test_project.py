@@ -175,6 +175,11 @@ def test_the_wheel_holds_the_configs(tmp_path: Path) -> None:
         for config in (HOME / "configs").glob("*.yaml"):
             assert archive.read(f"gnnrec/configs/{config.name}") == config.read_bytes()
     assert {"gnnrec/__init__.py", "gnnrec/py.typed"} <= files
+    # The service finds its pages, their styles and its migrations in an installed package, too.
+    service = HOME / "gnnrec" / "service"
+    kept = [path for folder in ("templates", "static", "migrations") for path in (service / folder).rglob("*.*")]
+    assert len(kept) > 15
+    assert {path.relative_to(HOME).as_posix() for path in kept if path.suffix != ".pyc"} <= files
     assert not [name for name in files if not name.startswith(("gnnrec/", f"gnnrec-{gnnrec.__version__}.dist-info/"))]
 
 

@@ -76,8 +76,8 @@ def serve(
         except ModuleNotFoundError as missing:
             raise ConfigError(f"gnnrec serve needs the package {missing.name}: pip install 'gnnrec[serve]'") from None
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
-        for name in ("alembic", "gnnrec.graph.titles"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # what people type is theirs
         shown = f"[{host}]" if ":" in host else host
         options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
         options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}

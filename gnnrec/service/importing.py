@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from gnnrec.datasets.histories import read_history_file
 from gnnrec.errors import GnnrecError
 from gnnrec.graph import read_history
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
@@ -16,6 +18,9 @@ from gnnrec.service.served import ServedModel, now
 from gnnrec.service.store import Entry
 from gnnrec.service.tables import MAX_ID
 
+MAX_FILMS = 5_000
+"""Most films of a file."""
+_READING = threading.Lock()
 MAX_SHOWN = 200
 """Films of each kind that a report lists."""
 
@@ -46,7 +51,14 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, account: str | N
         with path.open("wb") as target:
             shutil.copyfileobj(file, target)
         try:
-            user, report = read_history(path, served.model, profile=account or None)
+            # Films that are not in the catalog take the longest; of large files, one is read at a time.
+            num = len(read_history_file(path, profile=account or None).entries)
+            if num > MAX_FILMS:
+                raise InvalidFieldError("file", f"it has {num:,} films; the most is {MAX_FILMS:,}: import it in parts")
+            with _READING:
+                user, report = read_history(path, served.model, profile=account or None)
+        except InvalidFieldError:
+            raise
         except GnnrecError as error:
             raise InvalidFieldError("file", str(error).replace(str(path), "the file")) from None
     times = user.timestamps if isinstance(user.timestamps, dict) else {}

@@ -75,6 +75,9 @@ def field_errors(error: RequestValidationError) -> list[FieldError]:
     """Return the first errors of a request by field."""
     found = []
     for one in error.errors()[:MAX_ERRORS]:
+        if one["type"] == "json_invalid":
+            found.append(FieldError(field="body", message="the body is not JSON"))
+            continue
         field = ".".join(str(part) for part in one["loc"] if part not in _NOT_FIELDS)
         found.append(FieldError(field=field[:200] or "body", message=clean(str(one["msg"]))))
     return found

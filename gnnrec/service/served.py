@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ STARS = (0.5, 5.0)
 """Fewest and most stars."""
 BEGUN = 0.94
 """Score of a title of which the last word is begun: below the same title, above similar ones."""
+MAX_TITLES = 300
+"""Movies that a request may name by title."""
 LIKED = 3.0
 """Stars from which a movie counts as liked where the data has no ratings."""
 FAMILY_GENRES = frozenset({"children", "children's", "family", "animation"})
@@ -153,6 +155,17 @@ class ServedModel:
         """Return the movie with an id, given as text or number; None if there is none."""
         node = self._node_of.get(str(movie_id))
         return None if node is None else self.movies[node]
+
+    def check_titles(self, names: Iterable[int | str]) -> None:
+        """Refuse more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
+
+        Raises
+        ------
+        ConfigError
+            There are more.
+        """
+        if sum(name not in self._node_of for name in names if isinstance(name, str)) > MAX_TITLES:
+            raise ConfigError(f"a request may name at most {MAX_TITLES} movies by title; name others by id")
 
     def movie(self, movie_id: int | str) -> MovieInfo:
         """Return the movie with an id.
@@ -349,6 +362,7 @@ class ModelHolder:
                 logger.warning("the new run is not used: %s", error)
                 self._stamp = stamp
                 return False
+            _ = made.map
             self._served, self._stamp = made, stamp
             logger.info("the new run is used from now on")
             return True
@@ -357,6 +371,7 @@ class ModelHolder:
         """Look for a new run every few seconds, in a thread, until `close`."""
 
         def look() -> None:
+            _ = self._served.map  # takes seconds, once
             while not self._stop.wait(POLL):
                 self.refresh()
 

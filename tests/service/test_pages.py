@@ -113,6 +113,14 @@ def test_ratings_and_lists(ann_s: Browser, trained: RecGraph) -> None:
     assert cards(ann_s.get("/recommend")) == listed
 
 
+def test_long_histories_have_pages(ann_s: Browser) -> None:
+    body = {"ratings": [{"movie": movie, "stars": 4, "time": movie} for movie in range(1, 131)]}
+    assert ann_s.client.put("/api/v1/profiles/1/ratings", json=body).status_code == 200
+    assert cards(ann_s.get("/history")) == [str(movie) for movie in range(130, 70, -1)]
+    assert cards(ann_s.get("/history?offset=120")) == [str(movie) for movie in range(10, 0, -1)]
+    assert ">Newer</a>" in ann_s.get("/history?offset=120") and ">Older</a>" in ann_s.get("/history")
+
+
 def test_reasons_and_filters(ann_s: Browser, trained: RecGraph) -> None:
     ann_s.send("/rate", movie="5", stars="5")
     assert "Because you rated" in ann_s.get("/recommend")

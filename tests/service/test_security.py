@@ -83,6 +83,22 @@ def test_lists_are_limited(client: TestClient) -> None:
     assert client.get("/api/v1/movies", params={"query": "x" * 201}).status_code == 422
 
 
+def test_titles_are_limited(client: TestClient) -> None:
+    """A title takes milliseconds to look up, an id does not."""
+    client.post("/api/v1/profiles", json={"name": "Ann"})
+    many = [f"A Film {number}" for number in range(301)]
+    body = {"users": [{"ratings": [{"movie": title} for title in many]}], "unknown": "skip"}
+    for path in ("/recommend", "/recommend/group"):
+        assert "at most 300 movies by title" in client.post(f"/api/v1{path}", json=body).json()["detail"]
+    ratings = {"ratings": [{"movie": title, "stars": 3} for title in many]}
+    assert client.put("/api/v1/profiles/1/ratings", json=ratings).status_code == 422
+    ratings = {"ratings": [{"movie": str(number), "stars": 3} for number in range(1, 391)]}
+    assert client.put("/api/v1/profiles/1/ratings", json=ratings).status_code == 200
+    text = "\n".join(f"A Film {number}" for number in range(5001))
+    answer = client.post("/api/v1/profiles/1/history", files={"file": ("a.txt", text)})
+    assert "5,001 films; the most is 5,000" in answer.json()["detail"]
+
+
 def test_requests_are_limited(start: Start) -> None:
     client = start(rate_limit=1)
     statuses = [client.get("/api/v1/health").status_code for _ in range(4)]

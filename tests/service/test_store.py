@@ -183,3 +183,27 @@ def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, t
     with sqlite3.connect(database) as connection:
         assert {row[0] for row in connection.execute("SELECT name FROM profiles")} == kept
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
+    port = free_port()
+
+    def ask(path: str, method: str, body: object = None) -> tuple[int, bytes]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1{path}", data, {"content-type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+
+    with serving(saved, postgresql, port, "--workers", "2") as process:
+        made = [json.loads(ask("/profiles", "POST", {"name": f"worker {n}"})[1])["id"] for n in range(20)]
+        assert len(set(made)) == 20
+        for profile in made:  # whichever process answers, it sees what the other one wrote
+            assert ask(f"/profiles/{profile}/ratings", "PUT", {"ratings": [{"movie": 1, "stars": 4}]})[0] == 200
+            assert json.loads(ask(f"/profiles/{profile}/ratings", "GET")[1])[0]["stars"] == 4
+            assert ask(f"/profiles/{profile}", "DELETE")[0] == 204
+        process.terminate()
+        assert process.wait(timeout=60) == 0

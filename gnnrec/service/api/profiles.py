@@ -91,6 +91,7 @@ def ratings(profile_id: ProfileId, store: Database) -> Any:
 @router.put("/{profile_id}/ratings", response_model=list[EntryOutput], responses=responses(404))
 def rate(profile_id: ProfileId, given: RatingsInput, store: Database, served: Served) -> Any:
     """Rate movies; earlier ratings of the same movies are replaced, and they leave the bucket list."""
+    served.check_titles([one.movie for one in given.ratings])
     entries = [
         find_entry(served, one.movie, f"ratings.{place}.movie", one.time, one.stars)
         for place, one in enumerate(given.ratings)

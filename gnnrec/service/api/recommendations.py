@@ -60,6 +60,16 @@ def new_user(served: ServedModel, given: Any, position: int, unknown: str = "err
     )
 
 
+def check_titles(served: ServedModel, given: RecommendInput | GroupInput) -> None:
+    """Refuse a request that names too many movies by title."""
+    rated = [movie for user in given.users for movie in _rated(user)]
+    served.check_titles([*rated, *(given.exclude or ()), *(given.candidates or ())])
+
+
+def _rated(user: Any) -> list[int | str]:
+    return [one.movie for one in user.ratings] if isinstance(user, UserInput) else []
+
+
 def as_recommendations(movies: Sequence[tuple[MovieInfo, float, int]], why: Any = None) -> list[Recommendation]:
     """Return recommendations with their reasons."""
     return [
@@ -76,6 +86,7 @@ def as_recommendations(movies: Sequence[tuple[MovieInfo, float, int]], why: Any 
 @router.post("/recommend", response_model=RecommendOutput)
 async def recommend(given: RecommendInput, served: Served) -> Any:
     """Recommend movies to users of the training data, or to new users. New users are not stored."""
+    check_titles(served, given)
     users = [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)]
     options: dict[str, Any] = {
         "k": given.k,
@@ -106,6 +117,7 @@ async def recommend(given: RecommendInput, served: Served) -> Any:
 @router.post("/recommend/group", response_model=GroupOutput)
 def recommend_group(given: GroupInput, served: Served) -> Any:
     """Recommend movies to several people together, and say how well each suits whom."""
+    check_titles(served, given)
     found = groups.recommend(
         served,
         [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)],
@@ -129,6 +141,7 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
 @router.post("/explain", response_model=list[Explanation])
 def explain(given: ExplainInput, served: Served) -> Any:
     """Say why movies suit a user: what in the history, or the profile, raises the score of each."""
+    served.check_titles([*given.movies, *_rated(given.user)])
     nodes = served.model.graph.movie_nodes_by_name(given.movies)
     movies = [served.movies[node] for node in nodes if node is not None]
     why = listing.reasons(served, new_user(served, given.user, 0), [movie.id for movie in movies], given.k)

@@ -22,16 +22,20 @@ from gnnrec.service.served import now, short_name
 
 router = APIRouter()
 
-PER_PAGE, SUGGESTED, FOUND, SIMILAR = 12, 18, 12, 6
-"""Movies on pages: recommendations, to start with, found, similar."""
+PER_PAGE, SUGGESTED, FOUND, SIMILAR, RATED = 12, 18, 12, 6, 60
+"""Movies on pages: recommendations, to start with, found, similar, rated."""
 Movie = Annotated[str, Form(max_length=255, alias="movie")]
 Year = Annotated[str, Query(max_length=10)]
 
 
 @router.get("/history")
-def history(visitor: Anyone, query: Annotated[str, Query(max_length=200)] = "") -> Response:
+def history(
+    visitor: Anyone,
+    query: Annotated[str, Query(max_length=200)] = "",
+    offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> Response:
     """Show what was rated, search, and movies to start with until there are enough."""
-    return _history(visitor, query)
+    return _history(visitor, query, offset)
 
 
 @router.post("/rate")
@@ -238,7 +242,7 @@ def show_poster(visitor: Anyone, movie_id: MovieId) -> Response:
 
 
 def _history(
-    visitor: Visitor, query: str, imported: importing.Imported | None = None, import_error: str = ""
+    visitor: Visitor, query: str, offset: int = 0, imported: importing.Imported | None = None, import_error: str = ""
 ) -> Response:
     own, context = visitor.known(), visitor.context
     served = context.holder.served
@@ -253,14 +257,17 @@ def _history(
         query=query,
         found=found,
         starters=starters if len(rated) < ENOUGH else [],
-        rated=[(entry, served.find(entry.movie_id)) for entry in reversed(rated)],
+        num_rated=len(rated),
+        rated=[(entry, served.find(entry.movie_id)) for entry in rated[::-1][offset : offset + RATED]],
+        newer="" if not offset else f"/history?offset={max(0, offset - RATED)}",
+        older="" if offset + RATED >= len(rated) else f"/history?offset={offset + RATED}",
         stars=stars,
         bucket=bucket,
         enough=ENOUGH,
         imported=imported,
         import_error=import_error,
         path="/history",
-        here=f"/history?{urlencode({'query': query})}" if query else "/history",
+        here=f"/history?{urlencode({'query': query} if query else {'offset': offset})}",
     )
 
 
