@@ -30,7 +30,7 @@ TEXT_COLUMNS = ("nodes and edges", "model", "title", "because of")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train gnnrec on MovieLens-1M.")
     parser.add_argument("--data-dir", type=Path, help="folder of ML-1M, or one that contains ml-1m/")
-    parser.add_argument("--config", help="YAML file or name of a config (default: the one for the dataset)")
+    parser.add_argument("--config", help="YAML file or name of a config (default: chosen from the data)")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting")
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<dataset>)")
     parser.add_argument("--no-sample", action="store_true", help="fail if MovieLens-1M is not available")
@@ -46,14 +46,15 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> None:
     dataset = load(arguments.data_dir, allow_sample=not arguments.no_sample)
     short_name = dataset.name.replace("-", "")
-    config = gnnrec.Config.from_yaml(arguments.config or short_name).override(arguments.set)
+    config = gnnrec.Config.from_yaml(arguments.config) if arguments.config else None
+    estimator = gnnrec.models.GNN(config=config, overrides=tuple(arguments.set))
     out = arguments.out or Path("runs") / short_name
 
     # A tenth of each user's ratings for early stopping, another tenth for testing.
-    split = random_split(dataset, (0.8, 0.1, 0.1), seed=config.train.seed)
+    split = random_split(dataset, (0.8, 0.1, 0.1), seed=estimator.random_seed)
     show(graph_table(gnnrec.Graph.from_dataset(split.dataset)), f"Graph of {split.name}")
 
-    model, seconds = timed(partial(gnnrec.fit, split, config=config, run_dir=out))
+    model, seconds = timed(partial(gnnrec.fit, split, estimator, run_dir=out))
     models: dict[str, gnnrec.Recommender] = {"gnnrec": model}
     fit_seconds = {"gnnrec": seconds}
     for name in BASELINES:

@@ -41,7 +41,16 @@ _MODULES = {
     "gnnrec.explanations": ("explain",),
     "gnnrec.explore": ("analyze",),
     "gnnrec.graph": ("Graph", "NewMovie", "NewUser", "read_history", "search"),
-    "gnnrec.models": ("Estimator", "RecGraph", "Recommender", "fit", "load", "recommend", "similar_movies"),
+    "gnnrec.models": (
+        "Estimator",
+        "RecGraph",
+        "Recommender",
+        "fit",
+        "load",
+        "recommend",
+        "similar_movies",
+        "suggest_config",
+    ),
     "gnnrec.ratings": ("RatingModel", "evaluate_ratings", "fit_rating_model", "load_rating_model", "predict_ratings"),
     "gnnrec.registry": (
         "load_plugins",
@@ -67,6 +76,7 @@ _MODULES = {
     "gnnrec.tuning": ("SearchSpace", "StudyResult", "tune"),
 }
 _PACKAGES = (
+    "benchmarking",
     "data",
     "datasets",
     "evaluation",

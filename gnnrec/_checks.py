@@ -1,4 +1,4 @@
-"""Checks shared by all parts of the package: ranges of arguments, the first bad row, similar names."""
+"""Checks shared by all parts of the package, and the words of their messages: similar names, counted nouns."""
 
 from __future__ import annotations
 
@@ -23,6 +23,33 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def choose_from(name: str, options: Iterable[str], advice: str = "choose one of") -> str:
+    """Return the end of an error about an unknown name: the most similar option, if any, and all of them.
+
+    Examples
+    --------
+    >>> "unknown encoder 'lightgnc'" + choose_from("lightgnc", ["lightgcn", "graphsage"])
+    "unknown encoder 'lightgnc'; did you mean 'lightgcn'? Choose one of lightgcn, graphsage"
+    >>> "unknown encoder 'zzz'" + choose_from("zzz", ["lightgcn", "graphsage"])
+    "unknown encoder 'zzz'; choose one of lightgcn, graphsage"
+    """
+    options = list(options)
+    hint = did_you_mean(name, options)
+    text = f"{advice} {', '.join(options) or 'none'}"
+    return f"{hint} {text[0].upper()}{text[1:]}" if hint else f"; {text}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row"), counted(0, "entry", "entries")
+    ('1 row', '1,200 rows', '0 entries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def check_integer(minimum: int = 1, **values: Any) -> None:

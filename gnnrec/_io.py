@@ -1,4 +1,4 @@
-"""Atomic writes of files and folders, and JSON."""
+"""Atomic writes of files and folders, JSON, and the layout numbers of saved files."""
 
 from __future__ import annotations
 
@@ -60,6 +60,47 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def stamp(layout: int) -> dict[str, Any]:
+    """Return the entries of a header that say how a file is laid out, and which version of gnnrec wrote it."""
+    from gnnrec import __version__
+
+    return {"format": layout, "gnnrec": __version__}
+
+
+def check_layout(header: Mapping[str, Any], layout: int, what: str, remedy: str) -> None:
+    """Raise a `DataError` unless a file has a layout that this version reads.
+
+    Parameters
+    ----------
+    header : mapping
+        With the entries of `stamp`; only ``format`` is required.
+    layout : int
+        The layout that this version reads.
+    what : str
+        Names the file in the message.
+    remedy : str
+        What helps without the other version.
+
+    Examples
+    --------
+    >>> check_layout({"format": 6, "gnnrec": "0.3.0"}, 5, "runs/mine", "train it again")
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.DataError: runs/mine has layout 6, which gnnrec 0.3.0 reads; this is gnnrec 0.2.0, which reads \
+layout 5; use gnnrec 0.3.0, or train it again
+    """
+    from gnnrec import __version__
+
+    if header["format"] == layout:
+        return
+    version = header.get("gnnrec")
+    if version is None:
+        problem = f"has layout {header['format']} of a development version; this is gnnrec {__version__}, which reads "
+        raise DataError(f"{what} {problem}layout {layout}; {remedy}")
+    problem = f"has layout {header['format']}, which gnnrec {version} reads; this is gnnrec {__version__}, which reads "
+    raise DataError(f"{what} {problem}layout {layout}; use gnnrec {version}, or {remedy}")
 
 
 def to_plain(value: Any) -> Any:

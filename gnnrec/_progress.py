@@ -38,9 +38,11 @@ class TrainingBar:
 
 
 @contextmanager
-def training_bar(epochs: int, num_batches: int, enabled: bool) -> Iterator[TrainingBar]:
-    """Show a bar over epochs while the block runs."""
+def training_bar(epochs: int, num_batches: int, enabled: bool, note: str = "") -> Iterator[TrainingBar]:
+    """Show a bar over epochs while the block runs, below a line of text."""
     with _bar(enabled, remaining=True) as bar:
+        if bar is not None and note:
+            bar.console.print(note, highlight=False, markup=False)
         yield TrainingBar(bar, epochs, num_batches)
 
 

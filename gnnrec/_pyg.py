@@ -1,7 +1,7 @@
 """Classes of PyG, imported without its warnings.
 
-The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. Callers who turn warnings into errors
-could not import PyG, nor gnnrec. Their filters stay as they are.
+The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. Where
+warnings are errors, neither PyG nor gnnrec could be imported. The caller's own warning filters are not changed.
 """
 
 from __future__ import annotations

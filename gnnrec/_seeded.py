@@ -1,7 +1,7 @@
-"""Random numbers of a seed, without PyTorch's global generator.
+"""Seeded random numbers without touching PyTorch's global generator.
 
-The layers of PyTorch draw their first weights and their dropout from a generator that the whole process shares. To seed
-and restore it would be wrong as soon as two threads do so at once, and would change the numbers of other threads.
+PyTorch's layers draw initial weights and dropout from a generator that the whole process shares. Seeding and restoring
+it would fail as soon as two threads did so at once, and would change the numbers that other threads draw.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ FACTORIES = (
 )
 INITIALIZERS = tuple(name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_"))
 RANDOM = frozenset((*IN_PLACE, *FACTORIES, *INITIALIZERS))
-"""Names of the functions that may draw; those with "dropout" in their names do, too."""
+"""Names of functions that may draw random numbers; all with "dropout" in their names may, too."""
 ATTENTION = "scaled_dot_product_attention"
 
 
 class Seeded(TorchFunctionMode):
-    """While it is active, what this thread draws from PyTorch's global generator comes from a generator of its own.
+    """Context in which everything this thread would draw from PyTorch's global generator comes from a seeded one.
 
-    On a CPU the numbers are those that the global generator would give after ``torch.manual_seed(seed)``, which stays
-    as it is.
+    On a CPU the numbers equal those after ``torch.manual_seed(seed)``; the global generator is not touched.
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ class Seeded(TorchFunctionMode):
             return func(*args, **kwargs)
         with self._draws:
             if func.__name__ == ATTENTION and kwargs.get("dropout_p", 0.0) > 0 and args[0].device.type != "cpu":
-                # The fast kernels of GPUs draw from the global generator, whatever is asked of them.
+                # Fused GPU kernels always draw from the global generator.
                 return torch.ops.aten._scaled_dot_product_attention_math(*args, **kwargs)[0]
             return func(*args, **kwargs)
 
@@ -75,7 +74,7 @@ def _may_draw(func: Callable[..., Any]) -> bool:
 
 
 class _Draws(TorchDispatchMode):
-    """Gives every operation that takes a generator, and was given none, the one of its device."""
+    """Passes a seeded generator, one per device, to every operation that takes one and was given none."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -82,8 +82,9 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k == 0:
         return values, columns
     limit = values[:, -1:]
-    tied = (scores >= limit).sum(1) > k
-    for rows in torch.nonzero(tied).squeeze(1).split(max(1, MAX_TIED // scores.size(1))):
+    tied = torch.nonzero((scores >= limit).sum(1) > k).squeeze(1)
+    # An empty tensor is split into one empty part.
+    for rows in tied.split(max(1, MAX_TIED // scores.size(1))) if len(tied) else ():
         some, least = scores[rows], limit[rows]
         equal = some == least
         room = k - (some > least).sum(1, keepdim=True)

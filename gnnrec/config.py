@@ -113,6 +113,8 @@ class ModelConfig(Settings):
     """Whether weights of interactions (plays, hours) scale the messages of ``lightgcn`` and ``weighted_mse``."""
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
+    dislike_weight: float = Field(1.0, ge=0)
+    """How far disliked movies push away when users are scored; 0 treats them as liked ones."""
     temporal: bool = False
     """Whether user embeddings depend on the order and dates of the history; the next six keys say how."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
@@ -397,7 +399,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     Examples
     --------
-    >>> read_yaml("sample")["model"]
+    >>> read_yaml("ml1m-fast")["model"]
     {'encoder': 'lightgcn', 'embedding_dim': 64}
     """
     path = find_config(path)

@@ -12,6 +12,7 @@ from gnnrec._checks import check_integer
 from gnnrec._torch import check_scores
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import UserBatch, encode_users
+from gnnrec.graph.dislikes import disliked, rating_statistics
 from gnnrec.models.base import Recommender
 from gnnrec.models.filters import movie_nodes
 from gnnrec.typing import MovieInput, UserInput
@@ -39,7 +40,7 @@ def explain(
     movies : iterable of ids or titles
         Movies to explain, usually those that `recommend` returned.
     k : int
-        Maximum number of reasons per movie. Only parts that raise the score are reasons.
+        Maximum number of reasons per movie. Parts that raise the score are reasons, and disliked movies that lower it.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
@@ -47,8 +48,8 @@ def explain(
     -------
     pandas.DataFrame
         ``movie_id, title, because, effect``: for each movie its reasons by decreasing effect. ``because`` is the title
-        of a movie in the history or the profile, ``effect`` the drop of the score without it. Movies whose score
-        nothing raises have no rows.
+        of a movie in the history or the profile, ``effect`` the drop of the score without it: positive for reasons,
+        which come first, negative for disliked movies that spoke against it (at most `k` of them).
 
     Raises
     ------
@@ -84,11 +85,17 @@ def explain(
 
     titles = model.graph.dataset.movies["title"].to_numpy()
     reasons = [*titles[history], PROFILE]
+    statistics = rating_statistics(model.graph.users.rating)
+    hated = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist())
     rows = []
     for column, node in enumerate(nodes):
         values, order = effect[:, column].sort(descending=True, stable=True)
         for value, position in zip(values[:k].tolist(), order[:k].tolist(), strict=True):
             if value > 0:
+                rows.append((model.graph.ids["movie"][node], titles[node], reasons[position], value))
+        against = sorted((value, place) for place, value in enumerate(effect[:, column].tolist()) if place in hated)
+        for value, position in against[:k]:
+            if value < 0:
                 rows.append((model.graph.ids["movie"][node], titles[node], reasons[position], value))
     return pd.DataFrame(rows, columns=["movie_id", "title", "because", "effect"])
 

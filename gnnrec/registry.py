@@ -27,7 +27,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import choose_from
 from gnnrec.errors import ConfigError
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Registry:
     >>> colors.get("rde")
     Traceback (most recent call last):
         ...
-    gnnrec.errors.ConfigError: unknown color 'rde'; did you mean 'red'?; choose one of red
+    gnnrec.errors.ConfigError: unknown color 'rde'; did you mean 'red'? Choose one of red
     """
 
     def __init__(
@@ -156,9 +156,7 @@ class Registry:
         if name not in self._objects:
             names = self.names()  # loads entry points
             if name not in self._objects:
-                raise ConfigError(
-                    f"unknown {self.kind} {name!r}{did_you_mean(name, names)}; choose one of {', '.join(names)}"
-                )
+                raise ConfigError(f"unknown {self.kind} {name!r}{choose_from(name, names)}")
         return self._objects[name]
 
     def metadata(self, name: str) -> Mapping[str, Any]:
@@ -269,7 +267,7 @@ LOSSES = Registry("loss", package="gnnrec.nn", first=("losses",))
 METRICS = Registry(
     "metric",
     package="gnnrec.evaluation",
-    first=("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"),
+    first=("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity", "dislikes"),
 )
 MODELS = Registry(
     "model",

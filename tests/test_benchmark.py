@@ -18,7 +18,6 @@ from torch import Tensor
 
 from gnnrec import Config, Recommender, Split, evaluate, fit, register_model
 from gnnrec.benchmarking import (
-    FAST_MODELS,
     BenchmarkReport,
     aggregate_seeds,
     benchmark,
@@ -35,7 +34,7 @@ from gnnrec.graph import Graph
 from gnnrec.models import EASE, MF, Estimator, ItemKNN
 from gnnrec.models.estimator import get_estimator, validation_of
 from gnnrec.models.popularity import PopularityModel
-from gnnrec.registry import MODELS
+from gnnrec.registry import FAST_MODELS, MODELS
 from gnnrec.splitting import cold_users_split, random_split
 from gnnrec.splitting import split as make_split
 from gnnrec.training.callbacks import TimeLimit

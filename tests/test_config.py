@@ -179,9 +179,9 @@ def test_shipped_configs_are_found_by_name(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert Config.from_yaml("ml1m") == Config.from_yaml(home / "ml1m.yaml")
     (tmp_path / "ml1m").mkdir()  # a folder of that name, such as one of data, is not a config
-    assert find_config("ml1m").parent == find_config("sample").parent
-    (tmp_path / "sample").write_text("train: {epochs: 3}")
-    assert Config.from_yaml("sample").train.epochs == 3  # a file of one's own wins
+    assert find_config("ml1m").parent == find_config("ml1m-fast").parent
+    (tmp_path / "ml1m-fast").write_text("train: {epochs: 3}")
+    assert Config.from_yaml("ml1m-fast").train.epochs == 3  # a file of one's own wins
 
 
 def test_configs_inside_the_package_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_validation_ratings_of_a_dataset(monkeypatch: pytest.MonkeyPatch) -> Non
     model = quick(sample, "train.epochs=1")
     assert model.graph.dataset.num_ratings == sample.num_ratings
     quick(sample, "train.epochs=1", "train.objective=masked_edges")
-    one, other = protocols
+    one, _, other, _ = protocols  # each before the first epoch and after it
     last = one.train.groupby("user_id")["timestamp"].max()
     assert (one.valid["timestamp"] >= one.valid["user_id"].map(last)).all()
     assert one.protocol == "chronological per user 0.9/0.1/0"

@@ -90,7 +90,7 @@ def test_unknown_names() -> None:
         colors.register(name)(object())
     with pytest.raises(ConfigError) as caught:
         colors.get("gren")
-    assert str(caught.value) == "unknown color 'gren'; did you mean 'green'?; choose one of red, green"
+    assert str(caught.value) == "unknown color 'gren'; did you mean 'green'? Choose one of red, green"
     with pytest.raises(ConfigError) as caught:
         colors.metadata("xyz")
     assert str(caught.value) == "unknown color 'xyz'; choose one of red, green"

@@ -26,7 +26,9 @@ def main(path: Path = PICTURE) -> list[str]:
     text = encode_plots(dataset, encoder="tfidf:32", progress=False)
     with tempfile.TemporaryDirectory() as folder:
         poster = encode_posters(dataset, sample_posters(dataset, folder), "color", progress=False)
-    config = gnnrec.Config.from_yaml("sample").override(["train.epochs=15", "train.patience=15"])
+    config = gnnrec.Config().override(
+        ["model.embedding_dim=64", "train.batch_size=64", "train.epochs=15", "train.patience=15"]
+    )
     model = gnnrec.fit(dataset.with_features(text=text, poster=poster), config=config, progress=False)
     shown = movie_map(model, path, num_titles=30, title="The movies of the generated sample")
     with Image.open(path) as picture:

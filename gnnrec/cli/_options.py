@@ -306,19 +306,19 @@ def check_metrics(names: list[str] | None) -> None:
         METRICS.get(name)
 
 
-def read_config(config: str | None, assignments: list[str] | None) -> Config:
-    """Return the config of a file or name, or the defaults, with changes applied."""
+def read_config(config: str, assignments: list[str] | None) -> Config:
+    """Return the config of a file or name, with changes applied."""
     from gnnrec.config import Config
 
-    return (Config.from_yaml(config) if config else Config()).override(assignments or [])
+    return Config.from_yaml(config).override(assignments or [])
 
 
-def read_configs(configs: list[str] | None, assignments: list[str] | None) -> Config | dict[str, Config]:
+def read_configs(configs: list[str], assignments: list[str] | None) -> Config | dict[str, Config]:
     """Return one config, or several by the names of their files."""
     from gnnrec.errors import ConfigError
 
-    if not configs or len(configs) == 1:
-        return read_config(configs[0] if configs else None, assignments)
+    if len(configs) == 1:
+        return read_config(configs[0], assignments)
     named = {Path(name).stem: read_config(name, assignments) for name in configs}
     if len(named) < len(configs):
         raise ConfigError(f"two --config files have the same name: {', '.join(configs)}; rename one")

@@ -19,6 +19,10 @@ RatingOption = Annotated[
     list[str] | None,
     typer.Option("--rating", help='Rating of a new user: "Heat (1995)=4", or only the movie. Can be repeated.'),
 ]
+DislikedOption = Annotated[
+    list[str] | None,
+    typer.Option("--disliked", help="Title or id of a movie that a new user dislikes. Can be repeated."),
+]
 AgeOption = Annotated[float | None, typer.Option("--age", help="Age of a new user, in years.")]
 GenderOption = Annotated[str | None, typer.Option("--gender", help="Gender of a new user, as in the training data.")]
 OccupationOption = Annotated[
@@ -28,12 +32,12 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option(
         "--history",
-        help="Films of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
+        help="Movies of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
         "titles.",
     ),
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="Profile, if the --history of Netflix has several.")
+    str | None, typer.Option("--profile", help="Name of the Netflix profile, if --history has several.")
 ]
 
 
@@ -46,6 +50,7 @@ def read_user(
     occupation: str | None,
     history: Path | None = None,
     profile: str | None = None,
+    disliked: list[str] | None = None,
 ) -> Any:
     """Return the known user id or the new user that the options describe."""
     from gnnrec.errors import ConfigError
@@ -54,16 +59,19 @@ def read_user(
     if profile is not None and history is None:
         raise ConfigError("--profile belongs to --history")
     if user is not None:
-        if ratings or history or age is not None or gender or occupation:
+        if ratings or disliked or history or age is not None or gender or occupation:
             raise ConfigError(
-                "--user names a known user; --rating, --history, --age, --gender and --occupation describe a new one"
+                "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe "
+                "a new one"
             )
         return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
     movies = graph.dataset.movies
     titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
     given = dict(parse_rating(text, titles) for text in ratings or ())
     if history is None:
-        return NewUser(age, gender, occupation, ratings=given)
+        return NewUser(age, gender, occupation, ratings=given, disliked=disliked or ())
+    if disliked:
+        raise ConfigError('--disliked is for users without --history; rate the movie: --rating "Heat (1995)=1"')
     return _user_of_history(graph, history, profile, given, NewUser(age, gender, occupation))
 
 
@@ -76,7 +84,7 @@ def _user_of_history(graph: Graph, history: Path, profile: str | None, given: di
     for line in str(report).splitlines():
         note(line)
     if not watched.ratings and not given:
-        raise DataError(f"{history}: none of its films is in the run")
+        raise DataError(f"{history}: none of its movies is in the run")
     own = {graph.titles.movie_id(graph.movie_node(title)): rating for title, rating in given.items()}
     ratings: dict[Any, float] = {**dict(watched.ratings), **own}
     times: Any = watched.timestamps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -68,6 +68,7 @@ def benchmark(
 
         from gnnrec.benchmarking import benchmark as run_benchmark
         from gnnrec.benchmarking import format_skipped, results_table
+        from gnnrec.models.estimator import get_estimator
         from gnnrec.splitting import Split
 
         check_out(out)
@@ -78,7 +79,10 @@ def benchmark(
         names = MODELS.names() if names == ["all"] else names
         for name in names:
             MODELS.get(name)
-        configs = read_configs(config, set_)
+        configs = read_configs(config, set_) if config else None
+        compared: list[Any] = list(names)
+        if set_ and not config and "gnn" in names:
+            compared[names.index("gnn")] = get_estimator("gnn", overrides=tuple(set_))
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
         assert isinstance(data, Split)
         log = note if json or csv else say
@@ -88,7 +92,7 @@ def benchmark(
         report = run_benchmark(
             data,
             config=configs,
-            models=names,
+            models=compared,
             seeds=seeds,
             ks=tuple(k or CUTOFFS),
             metrics=metric or None,

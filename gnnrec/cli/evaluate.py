@@ -38,6 +38,10 @@ def evaluate(
     ] = None,
     metric: MetricOption = None,
     k: CutoffOption = None,
+    relevant: Annotated[
+        float | None,
+        typer.Option("--relevant", help="Relevance threshold: only test ratings from this value on are relevant."),
+    ] = None,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: ReportOption = None,
@@ -66,7 +70,9 @@ def evaluate(
         data = select(whole, None if protocol else split or str(run / "split"), protocol)
         assert isinstance(data, Split)
         check_test_ratings(data)
-        found, seconds = timed(lambda: model.evaluate(data, metrics=metric or None, ks=tuple(k or CUTOFFS)))
+        found, seconds = timed(
+            lambda: model.evaluate(data, metrics=metric or None, ks=tuple(k or CUTOFFS), relevant=relevant)
+        )
         if out is not None and out.suffix.lower() == ".json":
             rows = result_rows(model.name, found, evaluate_seconds=seconds)
             settings = {model.name: model.hyperparameters}

@@ -10,6 +10,7 @@ from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunAr
 from gnnrec.cli._output import check_out, errors, note, show
 from gnnrec.cli._user import (
     AgeOption,
+    DislikedOption,
     GenderOption,
     HistoryOption,
     OccupationOption,
@@ -27,6 +28,7 @@ def recommend(
         bool, typer.Option("--all-users", help="Recommend to every user of the run, without reasons.")
     ] = False,
     rating: RatingOption = None,
+    disliked: DislikedOption = None,
     history: HistoryOption = None,
     profile: ProfileOption = None,
     age: AgeOption = None,
@@ -62,7 +64,7 @@ def recommend(
         from gnnrec.models.estimator import load
 
         check_out(out)
-        if all_users and (user is not None or history or rating or age is not None or gender or occupation):
+        if all_users and (user is not None or history or rating or disliked or age is not None or gender or occupation):
             raise ConfigError("--all-users takes no other option that names or describes a user")
         model = load(run)
         filters: dict[str, Any] = {
@@ -77,10 +79,11 @@ def recommend(
             _note_missing(len(lists))
             show(lists, as_json=json, as_csv=csv, out=out)
             return
-        described = read_user(model.graph, user, rating, age, gender, occupation, history, profile)
+        described = read_user(model.graph, user, rating, age, gender, occupation, history, profile, disliked)
         found = model.recommend(described, k, **filters)
         _note_missing(len(found))
         reasons = explain(model, described, found["movie_id"])
+        reasons = reasons[reasons["effect"] > 0]
         because = [list(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
         text = {
             "rank": found["rank"].tolist(),

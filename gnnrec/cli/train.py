@@ -65,7 +65,7 @@ def train(
 
         settings: dict[str, Any]
         if model == "gnn":
-            settings = {"config": read_config(config, set_)}
+            settings = {"config": read_config(config, set_)} if config else {"overrides": tuple(set_ or ())}
         elif config is not None:
             raise ConfigError("--config is for the graph neural network; use --set for other models")
         else:

@@ -1,4 +1,4 @@
-"""Other names of columns that are recognized, in lower case and without punctuation, best first.
+"""Other names of columns that are recognized, in lower case, without punctuation and accents, best first.
 
 Where a table has several of them, the first in this list is taken and the others are reported as not used.
 """
@@ -13,18 +13,21 @@ def _words(text: str) -> tuple[str, ...]:
 USERS = _words("""
     userid user uid username userno useridx userindex reviewerid customerid customer memberid member accountid account
     visitorid viewerid readerid reader personid listenerid playerid subscriberid clientid profileid steamid
-    authorsteamid reviewer reviewername customername person
+    authorsteamid reviewer reviewername customername person usuario usuarioid idusuario nutzer nutzerid benutzer
+    benutzerid utilisateur utilisateurid idutilisateur utente utenteid idutente gebruiker
 """)
 MOVIES = _words("""
     movieid movie itemid item iid mid parentasin asin isbn bookid book productid product filmid film gameid appid game
     artistid artist songid trackid track animeid anime showid titleid tconst businessid contentid videoid newsid
-    articleid venueid itemno itemidx itemindex sku
+    articleid venueid itemno itemidx itemindex sku pelicula peliculaid idpelicula filme filmeid idfilme filmnr idfilm
+    livre livreid libro libroid idlibro buch buchid articulo artikel
 """)
 RATED_TITLES = _words("imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name")
 """What identifies the movies of ratings that have no id."""
 RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
-    ratingscore userscore myrating vote grade star starrating preference
+    ratingscore userscore myrating vote grade star starrating preference puntuacion puntaje valoracion calificacion
+    bewertung wertung sterne valutazione punteggio avaliacao classificacao voto nota note
 """)
 COUNTS = _words("""
     plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever
@@ -34,15 +37,18 @@ COUNTS = _words("""
 """Other names of ``weight`` that say that the values are counts or hours, not weights yet."""
 TIMES = _words("""
     timestamp unixreviewtime time datetime date ts unixtime reviewtime createdat timestampcreated ratedat ratingdate
-    reviewdate ratingtimestamp ratingtime eventtime watchedat dateadded playedat updatedat visitedat
+    reviewdate ratingtimestamp ratingtime eventtime watchedat dateadded playedat updatedat visitedat fecha datum zeit
+    zeitstempel horodatage
 """)
 TITLES = _words("""
     title movietitle name booktitle primarytitle filmtitle itemtitle itemname producttitle productname moviename
     filmname bookname artistname trackname songname songtitle gametitle gamename appname animename showtitle
-    englishname originaltitle
+    englishname originaltitle titulo titre titel titolo
 """)
-GENRES = _words("genres genre categories category class moviegenres moviegenre bookgenre listedin")
+GENRES = _words("""
+    genres genre categories category class moviegenres moviegenre bookgenre listedin generos genero generi genere
+""")
 YEARS = _words("""
     year releaseyear originalpublicationyear yearofpublication publicationyear startyear publishyear yearofrelease
-    productionyear movieyear
+    productionyear movieyear jahr annee anno ano
 """)

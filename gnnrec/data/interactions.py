@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.aliases import COUNTS
 from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
@@ -127,7 +128,8 @@ def _unite_duplicates(table: Table, options: ReadOptions, log: ReadLog, counts: 
         return table.take(rows)
     named = ", ".join(f"{table.path.name}:{_line(table, int(row))}" for row in np.flatnonzero(again)[:3])
     more = ", ..." if number > 3 else ""
-    log.note(f"{number:,} rows of a user and movie that occur again, by duplicates={how!r} ({named}{more})")
+    rows_that_repeat = counted(number, "row that repeats", "rows that repeat")
+    log.note(f"{rows_that_repeat} a user and movie, by duplicates={how!r} ({named}{more})")
     kept = table.take(rows)
     if how in ("first", "last"):
         return kept
@@ -178,7 +180,8 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
         return table.take(np.flatnonzero(~outside)), (low, high)
     if options.rating_scale is not None:
         raise DataError(f"{problem}; correct it or leave such rows out with errors='skip'", at=("ratings", row))
-    log.warn(f"{np.count_nonzero(outside):,} ratings seem to be mistakes; the first: {table.locate(row)}: {problem}")
+    number = counted(int(np.count_nonzero(outside)), "probable mistake")
+    log.warn(f"{number} among the ratings; the first: {table.locate(row)}: {problem}")
     return table, (low, high)
 
 
@@ -196,7 +199,7 @@ def leave_out_unknown(table: Table, column: str, known: Collection[object], othe
 
 
 def relocate(error: DataError, tables: Mapping[str, Table]) -> DataError:
-    """Return an error of tables with file and line, and a word about options that help."""
+    """Return an error of tables with file and line, and with the options that help."""
     hint = "keep one of the two rows, or say which with duplicates='first', 'last', 'mean', 'max' or 'sum'"
     moved = error.relocated(locator(tables))
     problem = moved.problem.replace("keep one of the two rows", hint)

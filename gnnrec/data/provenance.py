@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gnnrec._checks import counted
 from gnnrec._io import write_atomic
 
 MAX_NAMED = 3
@@ -18,12 +19,12 @@ MAX_LISTED = 6
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a dataset comes from and what was done to it; ``str`` of it is a short block of text.
+    """Where a dataset comes from and what was done to it; ``print`` shows it as a short block of text.
 
     Attributes
     ----------
     files : tuple of str
-        Each file that was read, the table it became, and how it was read.
+        Each file that was read, with how it was read in parentheses, unless it is a plain table.
     assumed : tuple of str
         What was guessed.
     renamed : mapping of str to mapping
@@ -32,14 +33,16 @@ class Provenance:
         Columns and files that are not used.
     left_out : tuple of str
         What is not in the dataset: rows with errors, duplicates; the first three with file and line.
+    added : tuple of str
+        Rows that no file has: of movies and users that only the ratings name.
     warnings : tuple of str
         What may be wrong.
 
     Examples
     --------
-    >>> print(Provenance(files=("ratings.csv (ratings; semicolons)",), assumed=("a decimal comma in rating",)))
-    read: ratings.csv (ratings; semicolons)
-    assumed: a decimal comma in rating
+    >>> print(Provenance(files=("ratings.csv (semicolons)", "movies.csv"), assumed=("weight is log(1 + count)",)))
+    read: ratings.csv (semicolons); movies.csv
+    assumed: weight is log(1 + count)
     """
 
     files: tuple[str, ...] = ()
@@ -47,6 +50,7 @@ class Provenance:
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -54,16 +58,17 @@ class Provenance:
         for file, names in self.renamed.items():
             lines.append(f"renamed in {file}: " + ", ".join(f"{old} -> {new}" for old, new in names.items()))
         lines += [f"assumed: {text}" for text in self.assumed]
-        lines += [f"{text}" for text in self.unused]
+        lines += self.unused
         lines += [f"left out: {text}" for text in self.left_out]
+        lines += [f"added: {text}" for text in self.added]
         lines += [f"warning: {text}" for text in self.warnings]
         return "\n".join(lines)
 
     @property
     def remarks(self) -> str:
-        """The block without what goes without saying; empty for a dataset in the plain format.
+        """The same block with only what a reader may want to check; empty for a dataset in the plain format.
 
-        That are files that were read as they are, and other spellings of a name, such as userId.
+        Plain files, and names that only differ in spelling, such as userId, are left out.
         """
         plain = not any("(" in file for file in self.files) and not self.assumed
         renamed = {
@@ -74,11 +79,11 @@ class Provenance:
 
 
 NO_PROVENANCE = Provenance()
-"""Of a dataset that does not come from files."""
+"""The provenance of a dataset that does not come from files."""
 
 
 def _is_new(old: str, new: str) -> bool:
-    """Return whether a name is more than another spelling of the canonical one, such as userId."""
+    """Return whether a name differs from the canonical one in more than spelling, as userId does not."""
     return "".join(filter(str.isalnum, old.lower())) != new.replace("_", "")
 
 
@@ -93,6 +98,7 @@ class ReadLog:
         self.unused_files: list[str] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
+        self.added: list[str] = []
         self._rejected: list[tuple[str, str, str, str]] = []
         self._replaced: list[tuple[str, str]] = []
 
@@ -102,7 +108,7 @@ class ReadLog:
         self.files[path.name] = f"{path.name} ({text})" if text else path.name
 
     def rename(self, path: Path, names: Mapping[object, str]) -> None:
-        """Record names of columns that became others."""
+        """Record columns that were renamed."""
         if names:
             self.renamed[path.name] = {str(old): new for old, new in names.items()}
 
@@ -112,8 +118,12 @@ class ReadLog:
             self.assumed.append(text)
 
     def note(self, text: str) -> None:
-        """Record rows that are left out for another reason than an error."""
+        """Record rows that are left out for a reason other than an error."""
         self.notes.append(text)
+
+    def add(self, text: str) -> None:
+        """Record rows that were added to a table."""
+        self.added.append(text)
 
     def warn(self, text: str) -> None:
         """Record what may be wrong."""
@@ -139,6 +149,7 @@ class ReadLog:
             self.warn(text)
         self.unused_files += other.unused_files
         self.notes += other.notes
+        self.added += other.added
         self._rejected += other._rejected
         self._replaced += other._replaced
 
@@ -165,22 +176,19 @@ class ReadLog:
         left_out = list(self.notes)
         if self._rejected:
             named = [f"{Path(where).name}:{line}: {problem}" for where, line, problem, _ in self._rejected[:MAX_NAMED]]
-            left_out.append(f"{_count(len(self._rejected), 'row')} with errors ({_and_more(named, self._rejected)})")
+            left_out.append(f"{counted(len(self._rejected), 'row')} with errors ({_and_more(named, self._rejected)})")
         if self._replaced:
             named = [f"{Path(where).name}: {problem}" for where, problem in self._replaced[:MAX_NAMED]]
-            left_out.append(f"{_count(len(self._replaced), 'value')} with errors ({_and_more(named, self._replaced)})")
+            left_out.append(f"{counted(len(self._replaced), 'value')} with errors ({_and_more(named, self._replaced)})")
         return Provenance(
             files=tuple(self.files.values()),
             assumed=tuple(self.assumed),
             renamed=dict(self.renamed),
             unused=tuple(parts),
             left_out=tuple(left_out),
+            added=tuple(self.added),
             warnings=tuple(self.warnings),
         )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _and_more(named: list[str], everything: list[tuple[str, str, str, str]] | list[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Rating scales, and counts that are none."""
+"""Recognizes rating scales, and tells ratings from counts such as plays or hours."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ SCALES = ((0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 10.
 """Usual rating scales, the narrowest first."""
 WIDE_SCALE = (0.0, 100.0)
 MAX_OUTSIDE = 0.01
-"""Largest share of values outside a scale that count as mistakes."""
+"""Share of values that may lie outside a scale and still count as mistakes."""
 MIN_NOT_GIVEN = 0.2
 """Least share of zeros among ratings from 1 to 10 that means that no rating was given."""
 
 
 def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
-    """Return the usual scale that ratings lie on, or their range where there is none.
+    """Return the narrowest usual scale that fits the ratings, or their range if none does.
 
-    A scale may have a hundredth of the values outside it.
+    A scale still fits if up to 1% of the values lie outside it.
 
     >>> rating_scale_of(np.array([1, 4, 3.5])), rating_scale_of(np.array([7, 2])), rating_scale_of(np.array([-3, 70]))
     ((0.5, 5.0), (1.0, 10.0), (-3.0, 70.0))
@@ -68,7 +68,7 @@ def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | No
 
 
 def are_counts(values: np.ndarray) -> bool:
-    """Return whether numbers are counts or hours, with a heavy tail, rather than ratings.
+    """Return whether numbers look like counts or hours, which have a heavy tail, rather than like ratings.
 
     >>> are_counts(np.array([1, 1, 2, 3, 560])), are_counts(np.array([1, 4, 5])), are_counts(np.array([55, 70, 98]))
     (True, False, False)

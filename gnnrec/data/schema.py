@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -354,7 +355,7 @@ class Column:
     Attributes
     ----------
     aliases : tuple of str
-        Names that are recognized, in lower case and without punctuation, best first.
+        Names that are recognized, in lower case, without punctuation and accents, best first.
     clean : callable, optional
         For optional columns of movies and users: converts a column to its type.
     dtype : str
@@ -403,9 +404,15 @@ CATEGORY_COLUMNS = tuple(name for name, clean in PROFILE_COLUMNS.items() if clea
 """Those of `PROFILE_COLUMNS` that hold categories, whose spelling is made the same."""
 
 
+def _plain_name(name: object) -> str:
+    """Return a column's name as it is in the list of aliases."""
+    letters = unicodedata.normalize("NFKD", re.sub(r"\(.*?\)", "", str(name).lower()))
+    return re.sub(r"[\W_]", "", letters)  # accents, too: they are no word characters once they stand alone
+
+
 def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
     """Map columns with other names to their canonical names, e.g. ``{"userId": "user_id"}``."""
-    plain = {name: re.sub(r"\(.*?\)|[\W_]", "", str(name).lower()) for name in names}
+    plain = {name: _plain_name(name) for name in names}
     renamed: dict[object, str] = {}
     for canonical, column in COLUMNS[table].items():
         if canonical in plain:

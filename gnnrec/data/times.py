@@ -144,7 +144,7 @@ def _matches(text: str, notation: str) -> bool:
 
 
 def _parse(text: pd.Series, notation: str) -> pd.Series:
-    """Return times, missing where a text is none."""
+    """Return times; texts that are not times become missing."""
     if notation == ISO:
         return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
     if "%z" not in notation:
@@ -153,7 +153,7 @@ def _parse(text: pd.Series, notation: str) -> pd.Series:
 
 
 def _parse_all(values: pd.Series, notation: str) -> np.ndarray:
-    """Return seconds since 1970, `_MISSING` where a text is no time; slice by slice, as texts are large."""
+    """Return seconds since 1970, `_MISSING` where a text is not a time; slice by slice, to save memory."""
     seconds = np.empty(len(values), dtype=np.int64)
     for start in range(0, len(values), SLICE):
         times = _parse(_tidy(values.iloc[start : start + SLICE]), notation)
@@ -164,6 +164,10 @@ def _parse_all(values: pd.Series, notation: str) -> np.ndarray:
 
 def _seconds(values: pd.Series, table: str, notation: str) -> pd.Series:
     seconds = _parse_all(values, notation)
-    known = "use seconds since 1970 or ISO text (2001-03-09T12:00)" if notation == ISO else f"others are {notation}"
+    known = (
+        "use seconds since 1970 or ISO text (2001-03-09T12:00)"
+        if notation == ISO
+        else f"the column is in the format {notation}"
+    )
     raise_at_first(seconds == _MISSING, table, lambda row: f"timestamp {values.iloc[row]!r} is not a time; {known}")
     return pd.Series(seconds, index=values.index, name=values.name)

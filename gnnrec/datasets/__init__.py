@@ -1,4 +1,8 @@
-"""Datasets: `load_dataset` for registered names, folders and files; a decorator adds datasets of your own."""
+"""Sources of datasets: `load_dataset` for registered names, published datasets, folders and files.
+
+A module here knows which files of a source are which table; reading and checking a single table is in `gnnrec.data`. A
+decorator adds datasets of your own.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +139,7 @@ def load_dataset(
     >>> print(dataset.provenance)
     read: seen.csv (semicolons, decimal commas)
     renamed in seen.csv: who -> user_id, film -> movie_id, Stars -> rating
-    left out: 1 rows of a user and movie that occur again, by duplicates='last' (seen.csv:2)
+    left out: 1 row that repeats a user and movie, by duplicates='last' (seen.csv:2)
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise DataError(

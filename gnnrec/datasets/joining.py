@@ -1,4 +1,4 @@
-"""Joining the tables of a dataset: which id of the movies the ratings mean, and movies that a table lacks."""
+"""Joins the tables of a dataset: finds the movie ids that the ratings use, and adds rows for ids that a table lacks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import (
@@ -44,7 +45,7 @@ def join_tables(
         Files by name without suffix: those of IMDb and of The Movies Dataset are read here.
     log : ReadLog
     lenient : bool
-        Values of movies and users that make no sense become missing.
+        Invalid values of movies and users become missing.
     """
     ratings = tables["ratings"]
     if "movie_id" in ratings.frame:
@@ -82,7 +83,7 @@ def _plain(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], log: ReadLog, lenient: bool) -> None:
-    """Make the movies table from The Movies Dataset, whose ratings have MovieLens ids that links.csv translates."""
+    """Make the movies table from The Movies Dataset; links.csv maps TMDB ids to those of the ratings."""
     names = _plain(rest)
     path = rest.pop(names["moviesmetadata"])
     credits = rest.pop(names["credits"]) if "credits" in names else None
@@ -95,11 +96,11 @@ def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], log: ReadLog,
     ids = ids.assign(tmdb_id=pd.to_numeric(ids["tmdb_id"], errors="coerce")).dropna().drop_duplicates("movie_id")
     frame = ids.merge(found, on="tmdb_id", how="inner").reset_index(drop=True)
     tables["movies"] = Table(path, frame)
-    log.assume(f"ids of {path.name} are translated by {links.path.name}")
+    log.assume(f"the TMDB ids of {path.name} become movie ids by way of {links.path.name}")
 
 
 def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
-    """Take the column for the ids of movies that holds most of those in the ratings."""
+    """Take as movie ids the column that holds most of the ids in the ratings."""
     frame = table.frame
     if "movie_id" not in frame or not len(rated):
         return table
@@ -132,7 +133,7 @@ def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
     log.renamed[table.path.name] = {
         old: new for old, new in log.renamed[table.path.name].items() if new != "movie_id" or old == best
     }
-    log.assume(f"{best} of {table.path.name} are the movie ids: it has {others[best]:.0%} of those in the ratings")
+    log.assume(f"{best} of {table.path.name} holds the movie ids: it has {others[best]:.0%} of those in the ratings")
     return Table(table.path, renamed, table.line, table.unused)
 
 
@@ -145,7 +146,7 @@ def _refine(table: Table, log: ReadLog) -> Table:
             frame = frame.assign(
                 title=frame["title"].map(lambda text: html.unescape(text) if isinstance(text, str) else text)
             )
-            log.assume(f"HTML entities in {int(has.sum()):,} titles of {name} are decoded")
+            log.assume(f"HTML entities in {counted(int(has.sum()), 'title')} of {name} are decoded")
     if "plot" in frame and frame["plot"].dtype == object:
         frame = frame.assign(
             plot=frame["plot"].map(lambda text: " ".join(map(str, text)) if isinstance(text, list) else text)
@@ -155,20 +156,20 @@ def _refine(table: Table, log: ReadLog) -> Table:
         if dates:
             years = frame[dates[0]].astype("string").str.extract(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")[0]
             frame = frame.assign(year=pd.to_numeric(years).astype("Int64"))
-            log.assume(f"the year of a movie is that of {dates[0]} in {name}")
+            log.assume(f"the year of each movie is taken from {dates[0]} of {name}")
     return Table(table.path, frame, table.line, table.unused)
 
 
 def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
-    """Leave out rows that are there again, and values that make no sense."""
+    """Leave out rows without an id, later rows of the same id, and invalid values."""
     frame = table.frame
     if key not in frame:
         return table
     blank = frame[key].isna() | (frame[key].astype("string").str.strip() == "").fillna(False).astype(bool)
     again = (frame[key].duplicated() & ~blank).to_numpy()
-    for number, what in ((int(blank.sum()), f"without {key}"), (int(again.sum()), f"about the same {key} again")):
+    for number, what in ((int(blank.sum()), f"without a {key}"), (int(again.sum()), f"with a repeated {key}")):
         if number:
-            log.note(f"{number:,} rows of {table.path.name} {what}")
+            log.note(f"{counted(number, 'row')} of {table.path.name} {what}")
     if (lost := blank.to_numpy(dtype=bool) | again).any():
         table = table.take(np.flatnonzero(~lost))
         frame = table.frame
@@ -213,10 +214,8 @@ def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
     if not len(missing):
         return table
     if len(missing) == len(rated):
-        raise DataError(f"it has none of the {key[:-3]}s in the ratings", at=str(table.path))
-    log.note(
-        f"nothing, but {len(missing):,} {key[:-3]}s of the ratings are not in {table.path.name} and have only an id"
-    )
+        raise DataError(f"the file has none of the {key[:-3]}s in the ratings", at=str(table.path))
+    log.add(f"{counted(len(missing), key[:-3])} that the ratings name and {table.path.name} lacks, with only an id")
     more = pd.DataFrame({key: missing})
     return Table(table.path, pd.concat([frame, more], ignore_index=True), table.line, table.unused)
 
@@ -224,7 +223,7 @@ def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
 def _add_imdb(
     tables: dict[str, Table], imdb: dict[str, Path], rated: pd.Index, rest: dict[str, Path], log: ReadLog
 ) -> None:
-    """Add IMDb's columns to the movies, which are known by an IMDb id, or whose own id is one."""
+    """Add IMDb's columns to the movies that have an IMDb id, in a column of its own or as the movie id."""
     for name in imdb:
         rest.pop(name, None)
     movies = tables.get("movies")

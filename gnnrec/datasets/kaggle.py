@@ -1,4 +1,4 @@
-"""Kaggle's "The Movies Dataset": ``movies_metadata.csv`` and ``credits.csv``, which number movies by TMDB id."""
+"""Kaggle's "The Movies Dataset": ``movies_metadata.csv`` and ``credits.csv``, whose movie ids are TMDB ids."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.provenance import MAX_NAMED, ReadLog
 from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
@@ -25,8 +26,9 @@ _COLUMNS = ("genres", "id", "imdb_id", "overview", "release_date", "runtime", "t
 def read_metadata(metadata: Path, credits: Path | None, log: ReadLog, *, skips: bool = False) -> pd.DataFrame:
     """Return movies by TMDB id: ``tmdb_id, title, genres, year, plot, runtime, imdb_id[, directors, actors]``.
 
-    Three rows of the published file are torn, so their id is no number; about thirty movies are there twice. These are
-    left out and recorded with their lines. A line with more fields than the header is an error unless `skips`.
+    Three rows of the published file are broken across lines, so that their id is not a number; about thirty movies
+    occur twice. Both are left out and recorded with their lines. A line with more fields than the header is an error
+    unless `skips`.
     """
     frame = _read(metadata, _COLUMNS, log, skips)
     years = frame["release_date"].str.extract(r"^(\d{4})-")[0]
@@ -55,7 +57,7 @@ def _read(path: Path, columns: tuple[str, ...], log: ReadLog, skips: bool) -> pd
         reader = csv.reader(file)
         header = next(reader, [])
         if missing := [name for name in columns if name not in header]:
-            raise DataError(f"{path} has not the columns {', '.join(missing)} of The Movies Dataset")
+            raise DataError(f"{path} lacks the columns {', '.join(missing)} of The Movies Dataset")
         places, number = [header.index(name) for name in columns], header.index("id")
         line = reader.line_num + 1
         for fields in reader:
@@ -78,10 +80,10 @@ def _read(path: Path, columns: tuple[str, ...], log: ReadLog, skips: bool) -> pd
             else:
                 seen.add(int(fields[number]))
                 rows.append([fields[place] or None for place in places])
-    for lines, what in ((torn, "torn rows, whose id is no number"), (again, "rows about a movie that occurs again")):
+    for lines, what in ((torn, "broken across lines"), (again, "about a movie of an earlier row")):
         if lines:
             named = ", ".join(f"{path.name}:{line}" for line in lines[:MAX_NAMED])
-            log.note(f"{len(lines):,} {what} ({named}{', ...' if len(lines) > MAX_NAMED else ''})")
+            log.note(f"{counted(len(lines), 'row')} {what} ({named}{', ...' if len(lines) > MAX_NAMED else ''})")
     log.read(path, [*source.notes, "The Movies Dataset"])
     frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
     return frame.assign(tmdb_id=frame["id"].astype("int64"))

@@ -1,4 +1,4 @@
-"""Published datasets whose files are no tables of users, movies and ratings.
+"""Published datasets whose files are not tables of users, movies and ratings.
 
 The Netflix prize, Steam-200k, and the listening logs of Last.fm.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.tables import Table
 from gnnrec.data.text_files import TextFile, first_lines, open_text
@@ -172,11 +173,11 @@ def _listens(paths: list[Path], log: ReadLog) -> dict[str, Table]:
 
 
 def _artists(path: Path, frame: pd.DataFrame, log: ReadLog) -> dict[str, Table]:
-    """Return ratings and movies tables of artists, whose id is their name where they have none."""
+    """Return ratings and movies tables of artists; an artist without an id gets the name as id."""
     frame["movie_id"] = frame["artist"].where(frame["artist"] != "", frame["title"])
     lost = frame["movie_id"] == ""
     if lost.any():
-        log.note(f"{int(lost.sum()):,} rows of {path.name} without an artist")
+        log.note(f"{counted(int(lost.sum()), 'row')} of {path.name} without an artist")
         frame = frame[~lost]
     how = {"plays": "sum"} | ({"timestamp": "max"} if "timestamp" in frame else {})
     ratings = frame.groupby(["user_id", "movie_id"], sort=False).agg(how).reset_index()

@@ -3,7 +3,7 @@
 Preferences are vectors. A movie's vector is built from its theme, genres and era, which its title and plot reflect, and
 its directors and actors have similar vectors; a user's vector from age, gender and occupation, an individual part and a
 slow drift. Users watch in sessions: each session has a mood that favors one theme, and a sequel is often watched right
-after the film before it. So collaborative, content-based, demographic and sequential models all find a signal, and
+after the movie before it. So collaborative, content-based, demographic and sequential models all find a signal, and
 popularity is a fair baseline.
 
 The words of titles and plots are in ``synthetic_words.json``. The generated rows are part of the public contract: any
@@ -33,7 +33,7 @@ CHUNK_SIZE = 512  # users (or movies) at a time; memory is a few arrays of CHUNK
 
 # Movies
 LAST_YEAR = 2000
-MAX_PARTS = 3  # films of a series
+MAX_PARTS = 3  # movies of a series
 OTHER_THEME_CHANCE = 0.2  # of a later plot sentence that describes another theme
 
 # Directors and actors
@@ -99,7 +99,7 @@ class SyntheticMovies:
     theme: np.ndarray  # [num_movies]
     log_popularity: np.ndarray  # [num_movies]
     quality: np.ndarray  # [num_movies]
-    sequel: np.ndarray  # [num_movies], row of the next film of the series, -1 without one
+    sequel: np.ndarray  # [num_movies], row of the next movie of the series, -1 without one
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,7 +326,7 @@ def _draw_names(count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _series_parts(year: np.ndarray, continues: np.ndarray) -> np.ndarray:
-    """Return the part of a series that each movie is; 1 for a first part or a single film."""
+    """Return the part of a series that each movie is; 1 for a first part or a single movie."""
     part = np.ones(len(year), dtype=int)
     for movie in range(1, len(year)):
         recent = year[movie - part[movie - 1]] > LAST_YEAR - 2 * MAX_PARTS

@@ -15,15 +15,16 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
 from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import CatalogStatistics
-from gnnrec.evaluation.ranking import RankingTask, rank
+from gnnrec.evaluation.ranking import Ranking, RankingTask, rank
+from gnnrec.graph import Graph
 from gnnrec.registry import METRICS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.typing import Scorer
 
 Metric: TypeAlias = Callable[..., Any]
-METRIC_NAMES = tuple(METRICS.builtin)
-"""Built-in metrics, which `evaluate` reports by default, in this order."""
+METRIC_NAMES = tuple(name for name in METRICS.builtin if name != "dislikes")
+"""Built-in metrics, which `evaluate` reports by default, in this order; `dislikes` needs a relevance threshold."""
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
@@ -37,6 +38,7 @@ def evaluate(
     candidates: Iterable[Any] | None = None,
     negatives: pd.DataFrame | None = None,
     metrics: Sequence[str | Metric] | None = None,
+    relevant: float | None = None,
     per_user: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
@@ -44,8 +46,8 @@ def evaluate(
     """Evaluate a fitted model on test ratings.
 
     All candidate movies are ranked for every test user, unless there are `negatives`. Movies that the user has rated
-    in the graph of the model are excluded. Every test rating counts as relevant, whatever its value. Equal scores are
-    ranked in the order of the movies table.
+    in the graph of the model are excluded. Every test rating counts as relevant, whatever its value, unless there is a
+    relevance threshold. Equal scores are ranked in the order of the movies table.
 
     Parameters
     ----------
@@ -69,6 +71,10 @@ def evaluate(
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
         ``[n]`` values (see `gnnrec.evaluation.metrics`); all built-in metrics by default.
+    relevant : float, optional
+        Relevance threshold: only test ratings of at least this value are relevant. `dislikes` is then reported, too:
+        how often a list holds movies whose test rating is at most the threshold mirrored in the rating scale
+        (with 4 on a scale of 1 to 5, at most 2). Users without a relevant movie do not count for accuracy.
     per_user : bool
         Return one row per user instead of means.
     confidence : float
@@ -109,7 +115,11 @@ def evaluate(
     >>> evaluate(model, split, ks=[10], metrics=["recall", "ndcg"]).columns.tolist()
     ['metric', 'k', 'value', 'ci_low', 'ci_high', 'num_users']
     """
+    if metrics is None and relevant is not None:
+        metrics = [*METRIC_NAMES, "dislikes"]
     resolved, sizes = _resolve_metrics(metrics), _check_ks(ks)
+    if relevant is None and any(of == "disliked" for _, of in resolved.values()):
+        raise ConfigError("the metric 'dislikes' needs a relevance threshold; pass relevant=4 (--relevant 4)")
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence!r}")
     data = _resolve_data(model, test, mask, history, candidates, negatives)
@@ -118,6 +128,16 @@ def evaluate(
         model = model.add_ratings(data.history)
     task = RankingTask.from_frames(model.graph, data.test, data.mask, data.candidates, data.negatives)
     ranking = rank(model, task, max(sizes))
+    hits, num_relevant = ranking.hits, ranking.num_relevant
+    if relevant is not None:
+        at_most = _mirrored(trained, relevant)
+        hits, num_relevant = _hits_among(model, ranking, task, data.test, lambda ratings: ratings >= relevant)
+        bad, num_bad = _hits_among(model, ranking, task, data.test, lambda ratings: ratings <= at_most)
+        if not num_relevant.any():
+            raise DataError(f"no test rating is {relevant:g} or more; lower the relevance threshold")
+        if data.attrs:
+            data.attrs["protocol"] += f"; relevant from {relevant:g}, disliked up to {at_most:g}"
+            data.attrs["fingerprint"] += f"-relevant-{relevant:g}"
     catalog = CatalogStatistics.from_graph(trained, len(task.candidates))
 
     values: dict[tuple[str, int], np.ndarray] = {}
@@ -125,7 +145,10 @@ def evaluate(
     for name, (function, of) in resolved.items():
         for k in sizes:
             if of == "users":
-                values[name, k] = _per_user(name, function(ranking.hits[:, :k], ranking.num_relevant), len(task.users))
+                column = _per_user(name, function(hits[:, :k], num_relevant.clamp(min=1)), len(task.users))
+                values[name, k] = np.where(num_relevant.numpy() > 0, column, np.nan)
+            elif of == "disliked":
+                values[name, k] = _per_user(name, function(bad[:, :k], num_bad), len(task.users))
             elif of == "lists":
                 values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog), len(task.users))
             elif not per_user:
@@ -139,6 +162,30 @@ def evaluate(
         result = pd.DataFrame(rows, columns=list(COLUMNS))
     result.attrs.update(data.attrs)
     return result
+
+
+def _mirrored(graph: Graph, relevant: float) -> float:
+    scale = graph.dataset.rating_scale
+    if scale is None:
+        raise ConfigError("a relevance threshold needs ratings, which the training data does not have")
+    if not scale[0] <= relevant <= scale[1]:
+        raise ConfigError(f"relevant must be within the rating scale, {scale[0]:g} to {scale[1]:g}, not {relevant:g}")
+    return min(scale[0] + scale[1] - relevant, float(np.nextafter(relevant, -np.inf)))
+
+
+def _hits_among(
+    model: Scorer, ranking: Ranking, task: RankingTask, test: pd.DataFrame, chosen: Callable[[pd.Series], pd.Series]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the hits and the number of test movies per user, of test ratings that are chosen by their value."""
+    if "rating" not in test:
+        raise DataError("a relevance threshold needs ratings, and the test ratings have no column 'rating'")
+    rows = test[chosen(test["rating"])]
+    row_of = torch.full((model.graph.num_users,), -1)
+    row_of[task.users] = torch.arange(len(task.users))
+    row, movie = row_of[model.graph.user_nodes(rows["user_id"])], model.graph.movie_nodes(rows["movie_id"])
+    pairs = row * model.graph.num_movies + movie
+    listed = torch.arange(len(task.users)).unsqueeze(1) * model.graph.num_movies + ranking.lists
+    return torch.isin(listed, pairs) & (ranking.lists >= 0), torch.bincount(row, minlength=len(task.users))
 
 
 def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20) -> float:

@@ -119,6 +119,20 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return (hits * precisions).sum(1) / _ideal_length(hits, num_relevant)
 
 
+@register_metric("dislikes", of="disliked")
+def dislikes(hits: Tensor, num_disliked: Tensor) -> Tensor:
+    """Return the fraction of the `k` ranks with a movie that the user dislikes by a test rating; lower is better.
+
+    Here `hits` says whether the movie at that rank is disliked. Reported by `evaluate` with a relevance threshold.
+
+    Examples
+    --------
+    >>> dislikes(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.tensor([2]))
+    tensor([0.5000])
+    """
+    return hits.float().mean(1)
+
+
 def _ranks(hits: Tensor) -> Tensor:
     return torch.arange(1, hits.size(1) + 1, dtype=torch.float32, device=hits.device)
 

@@ -31,7 +31,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gnnrec._io import write_atomic
+from gnnrec._io import check_layout, stamp, write_atomic
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
 
@@ -40,7 +40,7 @@ HASH_BYTES = 16
 KEY = re.compile("[0-9a-f]{16}")
 """What `hash_key` returns."""
 FORMAT = 2
-"""Version of the file layout; raised when older versions of gnnrec could not read a file."""
+"""Layout of the file; raised when older versions of gnnrec could not read it."""
 FLUSH_SECONDS = 10.0
 """Interval at which new embeddings are written. A killed run loses at most this much work, Ctrl-C loses none."""
 
@@ -76,7 +76,7 @@ def write_embedding_file(path: Path, stored: StoredEmbeddings) -> None:
         "content_hash": hashes.reshape(len(stored.content_hashes), HASH_BYTES).copy(),
     }
     header = {
-        "format": FORMAT,
+        **stamp(FORMAT),
         "description": stored.embeddings.description,
         "encoder_key": stored.encoder_key,
         "corpus_dependent": stored.corpus_dependent,
@@ -100,11 +100,7 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
     header, tensors = read_safetensors(path)
     if header is None:
         raise DataError(f"{path} was not written by gnnrec features")
-    if header.get("format") != FORMAT:
-        raise DataError(
-            f"{path} has layout {header.get('format')}, but this version of gnnrec reads layout {FORMAT}; "
-            "delete it and encode again with gnnrec features"
-        )
+    check_layout({"format": None, **header}, FORMAT, str(path), "delete it and encode again with gnnrec features")
     try:
         if header["digest"] != _digest(tensors):
             raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")

@@ -1,4 +1,4 @@
-"""`read_history`: the films that somebody exported elsewhere, as a `NewUser` of a graph, and what became of each."""
+"""`read_history`: the movies in an export of another site as a `NewUser` of a graph, and a report on each of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.data.titles import MAX_YEAR_GAP, content_words, title_names, title_words
 from gnnrec.datasets.histories import HistoryEntry, LeftOut, merge_entries, read_history_file, without_duplicates
@@ -24,7 +25,7 @@ _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
-    r"""What became of the films in a history.
+    r"""Which movies of a history were found in the graph, and which not.
 
     Attributes
     ----------
@@ -34,11 +35,11 @@ class HistoryReport:
         ``title, year`` as in the history; ``movie_id, movie, rating`` as in the graph; ``how`` it was found: ``"id"``,
         ``"title"``, ``"name"`` (the same words), ``"part"`` (of a longer title) or ``"similar"``.
     ambiguous : pandas.DataFrame
-        ``title, year, movie_ids, movies``: films that several movies fit equally well; they are not used.
+        ``title, year, movie_ids, movies``: titles that several movies of the graph fit equally well; they are not used.
     missing : pandas.DataFrame
-        ``title, year, nearest``: films that the graph does not have, and the titles nearest by words.
+        ``title, year, nearest``: movies that the graph does not have, and the titles nearest by words.
     left_out : pandas.DataFrame
-        ``title, reason, at``: rows that are no films that were watched, such as episodes of series.
+        ``title, reason, at``: rows that are not movies that were watched, such as episodes of series.
     notes : tuple of str
         What was guessed or ignored.
 
@@ -46,11 +47,11 @@ class HistoryReport:
     --------
     >>> from pathlib import Path
     >>> path = Path("history.txt")
-    >>> _ = path.write_text("\n".join([*graph.dataset.movies["title"][:3], "A Film That Nobody Made"]))
+    >>> _ = path.write_text("\n".join([*graph.dataset.movies["title"][:3], "A Movie That Nobody Made"]))
     >>> print(read_history(path, graph).report)
-    list of titles: 4 films, 3 found, 0 ambiguous, 1 not in the catalog
-    not in the catalog: A Film That Nobody Made
-    3 liked films without a rating count as 5
+    list of titles: 4 movies, 3 found, 0 ambiguous, 1 not in the catalog
+    not in the catalog: A Movie That Nobody Made
+    3 liked movies without a rating count as 5
     >>> path.unlink()
     """
 
@@ -64,7 +65,7 @@ class HistoryReport:
     def __str__(self) -> str:
         total = len(self.found) + len(self.ambiguous) + len(self.missing)
         lines = [
-            f"{self.source}: {total} films, {len(self.found)} found, {len(self.ambiguous)} ambiguous, "
+            f"{self.source}: {counted(total, 'movie')}, {len(self.found)} found, {len(self.ambiguous)} ambiguous, "
             f"{len(self.missing)} not in the catalog"
         ]
         if len(near := self.found[self.found["how"].isin(["part", "similar"])]):
@@ -84,7 +85,7 @@ class HistoryReport:
 
 
 class History(NamedTuple):
-    """The user whose history it is, and a report.
+    """A new user with the movies of a history, and a report on how they were found.
 
     Examples
     --------
@@ -97,10 +98,10 @@ class History(NamedTuple):
 
 
 def read_history(path: str | Path, graph: Any, *, profile: str | None = None, name: Hashable | None = None) -> History:
-    r"""Read somebody's history of films as a `NewUser`.
+    r"""Read a user's movies, exported from another site, as a `NewUser`.
 
-    Known are exports of Letterboxd, IMDb, Netflix, Trakt, MovieLens and TMDB, as they are or unpacked, other tables
-    with a column of titles, and lists of titles. A film that the graph does not have is never taken for another one;
+    Reads exports of Letterboxd, IMDb, Netflix, Trakt, MovieLens and TMDB, zipped or unpacked, other tables with a
+    column of titles, and lists of titles. A movie that the graph does not have is never taken for another one;
     the report lists it.
 
     Parameters
@@ -110,31 +111,31 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     graph : Graph or Recommender
         A graph, or a fitted model.
     profile : str, optional
-        Which profile, if an export of Netflix has several.
+        Name of the Netflix profile, if the export has several; not the age, gender and occupation of `NewUser`.
     name : hashable, optional
         Name of the user.
 
     Returns
     -------
     History
-        ``user, report``. Ratings keep their share of the highest one: 9 of 10 are 4.5 of 5. Films that were watched
+        ``user, report``. Ratings keep their share of the highest one: 9 of 10 are 4.5 of 5. Movies that were watched
         without a rating count as the mean of the user's ratings, liked ones as the highest rating.
 
     Raises
     ------
     DataError
-        The file is missing, empty, damaged or of no known kind.
+        The file is missing, empty, damaged or of an unknown format.
     ConfigError
-        Several profiles, or an unknown one.
+        The export has several Netflix profiles and none is named, or the named one is not among them.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> path = Path("films.txt")
-    >>> _ = path.write_text(f"{graph.dataset.movies['title'][3]}\nA film that nobody made\n")
+    >>> path = Path("movies.txt")
+    >>> _ = path.write_text(f"{graph.dataset.movies['title'][3]}\nA movie that nobody made\n")
     >>> user, report = read_history(path, graph)
     >>> list(user.ratings.items()), report.missing["title"].tolist()
-    ([(4, 5.0)], ['A film that nobody made'])
+    ([(4, 5.0)], ['A movie that nobody made'])
     >>> path.unlink()
     """
     graph = getattr(graph, "graph", graph)
@@ -143,7 +144,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
         raise DataError(f"read_history needs a graph or a fitted model, not {type(graph).__name__}")
     file = read_history_file(path, profile=profile)
     if not file.entries and not file.left_out:
-        raise DataError(f"{path} has no films")
+        raise DataError(f"{path} has no movies")
     notes, left_out = list(file.notes), list(file.left_out)
     groups: dict[int, list[tuple[HistoryEntry, str]]] = {}
     ambiguous, missing = [], []
@@ -163,7 +164,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
         first, how = entries[0]
         same = [entry for entry, other in entries if other == how or _same_name(entry, first)]
         left_out += [
-            LeftOut(entry.title, f"less like {index.title(node)!r} than {first.title!r} is", entry.at)
+            LeftOut(entry.title, f"{first.title!r} matches {index.title(node)!r} better", entry.at)
             for entry, _ in entries
             if entry not in same
         ]
@@ -187,7 +188,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     )
     user = NewUser(
         ratings={index.movie_id(node): ratings[node] for node in order},
-        # What has no date is taken to be older than what has one.
+        # Movies without a date are taken to be older than those with one.
         timestamps={index.movie_id(node): times[node] or min(known) for node in order} if known else None,
         name=name,
     )
@@ -213,7 +214,7 @@ def find_entry(index: TitleIndex, entry: HistoryEntry, *, typed: bool = False) -
 
 
 def _agrees(index: TitleIndex, node: int, entry: HistoryEntry) -> bool:
-    """Return whether titles or years do not contradict an id; tables of ids have mistakes, too."""
+    """Return whether title and year agree with an id; tables of ids have mistakes, too."""
     if not entry.title:
         return True
     own, year = index.year(node), title_names(entry.title)[2] if entry.year is None else entry.year
@@ -270,10 +271,14 @@ def _ratings(
     liked = [node for node in unrated if kept[node][0].is_liked]
     ratings |= {node: target[1] if kept[node][0].is_liked else mean for node in unrated}
     if len(unrated) > len(liked):
-        notes.append(f"{len(unrated) - len(liked)} films without a rating count as {mean:.2g}")
+        notes.append(f"{_without_rating(len(unrated) - len(liked), 'movie')} as {mean:.2g}")
     if liked:
-        notes.append(f"{len(liked)} liked films without a rating count as {target[1]:g}")
+        notes.append(f"{_without_rating(len(liked), 'liked movie')} as {target[1]:g}")
     return ratings, notes
+
+
+def _without_rating(number: int, noun: str) -> str:
+    return f"{counted(number, noun)} without a rating {'counts' if number == 1 else 'count'}"
 
 
 def _frame(rows: list[Any], *columns: str) -> pd.DataFrame:

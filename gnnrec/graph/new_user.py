@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec.data import Dataset
 from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, MAX_AGE
 from gnnrec.errors import DataError
 from gnnrec.graph.titles import check_unknown
@@ -42,6 +43,11 @@ class Catalog(Protocol):
     @property
     def num_movies(self) -> int:
         """Number of movies."""
+        ...
+
+    @property
+    def dataset(self) -> Dataset:
+        """Its data, of which the rating scale is read."""
         ...
 
     @property
@@ -132,6 +138,8 @@ class NewUser:
         Value of the ``user_id`` column in the result of `recommend`.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
+    disliked : iterable
+        Ids or titles of disliked movies: they count as rated with the lowest rating, before all `ratings`.
 
     Examples
     --------
@@ -147,6 +155,7 @@ class NewUser:
     weights: Mapping[Any, float] | Iterable[float] | None = field(default=None, kw_only=True, repr=False)
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
+    disliked: Iterable[Any] = field(default=(), kw_only=True, repr=False)
 
 
 def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
@@ -187,6 +196,12 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
     ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
+    seconds, weights = _times(user, list(ratings)), _weights(graph, user, list(ratings))
+    disliked = _disliked(graph, user, ratings)
+    ratings = {**disliked, **ratings}
+    seconds = np.concatenate([np.full(len(disliked), seconds.min() if len(seconds) else 0), seconds])
+    if weights is not None:
+        weights = np.concatenate([np.ones(len(disliked)), weights])
     found = graph.movie_nodes_by_name(ratings, unknown=unknown)
     known = [place for place, node in enumerate(found) if node is not None]
     nodes = [node for node in found if node is not None]
@@ -194,8 +209,7 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
         twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
         raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
     values = [parse_rating(movie, value) for movie, value in ratings.items()]
-    values, times = [values[place] for place in known], _times(user, list(ratings))[known]
-    weights = _weights(graph, user, list(ratings))
+    values, times = [values[place] for place in known], seconds[known]
     order = torch.from_numpy(np.argsort(times, kind="stable"))
     return (
         torch.tensor(nodes, dtype=torch.int64)[order],
@@ -203,6 +217,18 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
         torch.from_numpy(times.astype(np.int64))[order],
         None if weights is None else torch.from_numpy(weights[known].astype(np.float32))[order],
     )
+
+
+def _disliked(graph: Catalog, user: NewUser, ratings: Mapping[Any, Any]) -> dict[Any, float]:
+    """Return the disliked movies of a user with the lowest rating of the graph."""
+    given = user.disliked
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise DataError(f"disliked must be a list of movies, not {given!r}")
+    movies = list(given)
+    if both := [movie for movie in movies if movie in ratings]:
+        raise DataError(f"movie {both[0]!r} is rated and disliked; give it once")
+    scale = graph.dataset.rating_scale
+    return dict.fromkeys(movies, DEFAULT_RATING - 1 if scale is None else min(scale[0], DEFAULT_RATING - 1))
 
 
 def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
@@ -20,7 +21,7 @@ from gnnrec.data.titles import (
 )
 
 NEVER, IF_TYPED, ALWAYS = range(3)
-"""Whether a part of a title stands for the movie without a year."""
+"""When a part of a title is enough without a year: never, if a person typed it, or always."""
 
 
 def title_key(words: Sequence[str]) -> str:
@@ -33,13 +34,21 @@ def title_key(words: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def title_parts(name: str) -> list[tuple[str, int, int, bool]]:
-    """Return the parts of a title that may stand for it.
+class TitlePart(NamedTuple):
+    """A part of a title that people may use for the whole, such as "The Empire Strikes Back"."""
 
-    Each with the year gap up to which it does, whether without a year, and whether it is a title by itself, which
-    other movies may have as well.
-    """
-    found: list[tuple[str, int, int, bool]] = []
+    text: str
+    max_year_gap: int
+    """Largest difference between the year that is asked for and that of the movie."""
+    without_year: int
+    """`NEVER`, `IF_TYPED` or `ALWAYS`: whether the part is enough without a year."""
+    is_title: bool
+    """Whether it is a complete title, which other movies may have as well."""
+
+
+def title_parts(name: str) -> list[TitlePart]:
+    """Return the parts of a title that may stand for it."""
+    found: list[TitlePart] = []
     pieces = segments(name)
     for cut in range(1, len(pieces)):
         front, back = ": ".join(pieces[:cut]), ": ".join(pieces[cut:])
@@ -47,19 +56,21 @@ def title_parts(name: str) -> list[tuple[str, int, int, bool]]:
             continue
         words, rest = title_words(front), title_words(back)
         if is_second_title(name, front) or (len(words) > 1 and words[-1].isdecimal() and not numbers_in(rest)):
-            found.append((front, MAX_YEAR_GAP, ALWAYS, True))  # "Dr. Strangelove", "Terminator 2"
+            found.append(TitlePart(front, MAX_YEAR_GAP, ALWAYS, True))  # "Dr. Strangelove", "Terminator 2"
         else:  # a year later it may be a sequel
             is_distinct = len(content_words(words)) >= 2 and not numbers_in(rest)
-            found.append((front, 0, IF_TYPED if is_distinct else NEVER, False))
+            found.append(TitlePart(front, 0, IF_TYPED if is_distinct else NEVER, False))
         if len(content_words(rest)) >= 2 and not is_number(pieces[cut]):
-            found.append((back, MAX_YEAR_GAP, ALWAYS if is_number(pieces[cut - 1]) else IF_TYPED, False))
+            found.append(TitlePart(back, MAX_YEAR_GAP, ALWAYS if is_number(pieces[cut - 1]) else IF_TYPED, False))
         else:
-            found.append((back, 0, NEVER, False))
+            found.append(TitlePart(back, 0, NEVER, False))
     if (owned := without_possessive(name)) != name:
-        found.append((owned, 0, NEVER, True))
+        found.append(TitlePart(owned, 0, NEVER, True))
     if (reduced := without_series_number(name)) is not None:
-        found.append((reduced, 0, NEVER, False))
-    return [part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part[0])))]
+        found.append(TitlePart(reduced, 0, NEVER, False))
+    return [
+        part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part.text)))
+    ]
 
 
 def series_names(name: str) -> set[str]:

@@ -284,8 +284,8 @@ class Recommender(ABC):
         return pd.DataFrame(
             {
                 "user_id": names.to_numpy()[user],
-                "movie_id": table["movie_id"].to_numpy()[movie],
-                "title": table["title"].to_numpy()[movie],
+                "movie_id": table["movie_id"].array.take(movie),  # `to_numpy` would convert every title of the catalog
+                "title": table["title"].array.take(movie),
                 "score": score,
                 "rank": ranks,
             }

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec._checks import check_integer, did_you_mean
+from gnnrec._checks import check_integer, choose_from
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.typing import MovieInput
@@ -70,10 +70,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
     names = set()
     for name in _genre_names(wanted, spellings):
         if name.casefold() not in spellings:
-            known = ", ".join(spellings.values()) or "none"
-            raise ConfigError(
-                f"unknown genre {name!r}{did_you_mean(name, spellings.values())}; the genres are: {known}"
-            )
+            raise ConfigError(f"unknown genre {name!r}{choose_from(name, spellings.values())}")
         names.add(spellings[name.casefold()])
     if not names:
         raise ConfigError("genres is an empty list; name a genre, or leave it out")
@@ -97,7 +94,7 @@ def _is_of_years(graph: Graph, years: Any) -> Tensor:
 
 
 def parse_years(years: Any) -> tuple[float, float]:
-    """Return the first and the last of some years.
+    """Return the first and the last year of a range, in any of the notations that `recommend` accepts.
 
     Examples
     --------

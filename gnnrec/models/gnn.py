@@ -162,4 +162,5 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
         config.model, movie_features, user_features, num_movies
     )
     encoder.edge_weights = config.model.edge_weights
+    encoder.dislike_weight = config.model.dislike_weight
     return encoder

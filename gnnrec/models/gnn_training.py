@@ -6,6 +6,7 @@ The edges that a step sees and those that it predicts are chosen in `gnnrec.trai
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import pandas as pd
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from gnnrec._progress import training_bar
@@ -28,6 +30,7 @@ from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, make_encoder
 from gnnrec.models.storage import write_run, write_weights
+from gnnrec.models.suggest import describe_config, suggest_config
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
@@ -50,17 +53,33 @@ class GNN(BaseEstimator):
 
     trains_in_epochs: ClassVar[bool] = True
 
-    config: Config = Config()
-    """Settings of the network and its training."""
+    config: Config | None = None
+    """Settings of the network and its training; None chooses them from the data, see `gnnrec.suggest_config`."""
+    overrides: tuple[str, ...] = ()
+    """Changes to them, as ``section.key=value``."""
+
+    @model_validator(mode="after")
+    def _overrides_are_settings(self) -> Self:
+        self.base_config  # noqa: B018 - a wrong key or value is an error here, not after the data are read
+        return self
 
     @property
     def random_seed(self) -> int:
         """See `BaseEstimator.random_seed`: ``train.seed`` of the config."""
-        return self.config.train.seed
+        return self.base_config.train.seed
 
     def with_seed(self, seed: int) -> Self:
         """See `BaseEstimator.with_seed`."""
-        return type(self)(config=self.config.override([f"train.seed={seed}"]))
+        return type(self)(config=self.config, overrides=(*self.overrides, f"train.seed={seed}"))
+
+    @property
+    def base_config(self) -> Config:
+        """The settings without a look at the data: those of `config`, or `Config()`, with the overrides."""
+        return (self.config or Config()).override(self.overrides)
+
+    def config_for(self, data: Dataset | Split) -> Config:
+        """Return the settings that a fit on this data uses."""
+        return (self.config or suggest_config(data)).override(self.overrides)
 
     def fit(
         self,
@@ -73,7 +92,8 @@ class GNN(BaseEstimator):
     ) -> RecGraph:
         """Train the network; see `gnnrec.fit`."""
         check_fit_data(data)
-        config, train = self.config, self.config.train
+        config = self.config_for(data)
+        train = config.train
         listeners = CallbackList(callbacks, train.patience)
         if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
             _check_timestamps(data.name, config)
@@ -92,8 +112,11 @@ class GNN(BaseEstimator):
             state.read(run_dir, fingerprint)
         elif run_dir is not None:  # loadable before the first epoch; nothing of an earlier run stays
             write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
+        start = -math.inf
         if split.valid.empty:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=3)
+        elif state.epoch == 0:
+            start = validate(RecGraph(graph, config, ridge.refit(encoder)), split, train.metric, train.k)
 
         # Epochs
         num_active = len(torch.unique(graph.users.user_index))
@@ -106,7 +129,9 @@ class GNN(BaseEstimator):
             epoch=state.epoch,
             epochs_since_best=state.epochs_since_best,
         )
-        with listeners.running(progress_state), training_bar(train.epochs, num_batches, enabled=progress) as bar:
+        chosen = "" if self.config else f"settings chosen from the data: {describe_config(config)}"
+        bar_of_epochs = training_bar(train.epochs, num_batches, enabled=progress, note=chosen)
+        with listeners.running(progress_state), bar_of_epochs as bar:
             try:
                 while state.epoch < train.epochs and progress_state.stopped_by is None:
                     started = time.perf_counter()
@@ -149,14 +174,17 @@ class GNN(BaseEstimator):
                 model = RecGraph(whole, config, ridge.refit(encoder), state.history)
                 if run_dir is not None:
                     model.save(run_dir, keep=[CHECKPOINT_FILE])
+        if len(split.valid):
+            _warn_about_training(state, train, start)
         return model
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
         """See `Estimator.restore`. There are fewer id embeddings than movies if movies were added after training."""
-        encoder = make_encoder(self.config, graph, num_ids=len(state["target.id_embeddings"]))
+        config = self.base_config
+        encoder = make_encoder(config, graph, num_ids=len(state["target.id_embeddings"]))
         encoder.load_state_dict(dict(state))
         encoder.eval().requires_grad_(False)
-        return RecGraph(graph, self.config, encoder)
+        return RecGraph(graph, config, encoder)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -206,6 +234,22 @@ def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
     # The loss does not show what the last step of the epoch did.
     if not all(weight.isfinite().all() for weight in encoder.parameters()):
         raise FloatingPointError(f"a weight is not finite after epoch {epoch}; lower train.learning_rate")
+
+
+def _warn_about_training(state: TrainingState, train: TrainConfig, start: float) -> None:
+    """Warn if training did not improve on its start, or if it may have ended too early."""
+    metric = f"{train.metric}@{train.k}"
+    if state.best_score <= start:
+        warnings.warn(
+            f"training never improved on its start: the best {metric} on the validation ratings is "
+            f"{state.best_score:.4f}, and it was {start:.4f} before the first epoch; lower train.learning_rate, or "
+            "train.negative_weight if few pairs of a user and a movie have a rating",
+            stacklevel=4,
+        )
+    elif state.epoch == train.epochs > 1 and state.epochs_since_best == 0:
+        warnings.warn(
+            f"the last epoch, {state.epoch}, was the best on the validation ratings; raise train.epochs", stacklevel=4
+        )
 
 
 def _check_timestamps(name: str, config: Config) -> None:

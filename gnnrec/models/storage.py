@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from gnnrec._io import find_replaced, new_folder, read_json, to_plain, write_atomic, write_json
+from gnnrec._io import check_layout, find_replaced, new_folder, read_json, stamp, to_plain, write_atomic, write_json
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
@@ -33,7 +33,7 @@ from gnnrec.graph import Graph
 T = TypeVar("T")
 
 FORMAT = 6
-"""Version of the run folder layout."""
+"""Layout of a run folder."""
 HEADER = "run.json"
 CONFIG, NODES, METRICS, WEIGHTS, EDGES = (
     "config.yaml",
@@ -137,7 +137,7 @@ def write_run(
             digests[WEIGHTS] = digest
         (folder / WEIGHTS).write_bytes(_pack(weights, generation, digest))
         header = {
-            "format": FORMAT,
+            **stamp(FORMAT),
             "model": model.name,
             "dataset": model.graph.dataset.name,
             "graph": repr(model.graph),
@@ -194,9 +194,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     if not (folder / HEADER).is_file():
         raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
     header = read_json(folder / HEADER)
-    layout = header["format"]
-    if layout != FORMAT:
-        raise DataError(f"{folder} has layout {layout}; this version of gnnrec reads layout {FORMAT}. Train it again")
+    check_layout(header, FORMAT, str(folder), f"train it again with {folder / CONFIG}")
     return dict(header)
 
 

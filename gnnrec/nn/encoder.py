@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
+from gnnrec.graph.dislikes import MARGINS, disliked, rating_statistics, short_history_weight
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
 
@@ -115,6 +116,10 @@ class Encoder(nn.Module, ABC):
         Whether weights of interactions scale their messages; setting ``model.edge_weights``.
     temporal : TemporalPooling or None
         None if the history is a set to this encoder.
+    dislike_weight : float
+        How far disliked movies push away, in evaluation mode; see `embed_users`.
+    rating_mean, rating_std : Tensor
+        Scalars, statistics of the training ratings.
 
     Examples
     --------
@@ -131,7 +136,10 @@ class Encoder(nn.Module, ABC):
 
     degree_pseudocount: Tensor
     mean_degree: Tensor
+    rating_mean: Tensor
+    rating_std: Tensor
     edge_weights: bool = False
+    dislike_weight: float = 0.0
 
     def __init__(
         self,
@@ -147,6 +155,8 @@ class Encoder(nn.Module, ABC):
         self.temporal = temporal
         self.register_buffer("degree_pseudocount", torch.zeros(()))
         self.register_buffer("mean_degree", torch.zeros(()))
+        self.register_buffer("rating_mean", torch.zeros(()))
+        self.register_buffer("rating_std", torch.zeros(()))
         self.message = NodeEncoder(movie_features, embedding_dim, num_movies)
         self.target = NodeEncoder(movie_features, embedding_dim, num_movies)
         self.profile = NodeEncoder(user_features, embedding_dim)
@@ -176,6 +186,10 @@ class Encoder(nn.Module, ABC):
         mean = graph.movie_degree[rated].mean()
         self.degree_pseudocount.copy_(self.movie_degree_smoothing * mean)
         self.mean_degree.copy_(mean + self.degree_pseudocount)
+        for buffer, value in zip(
+            (self.rating_mean, self.rating_std), rating_statistics(graph.users.rating), strict=True
+        ):
+            buffer.copy_(value)
         if self.temporal is not None and self.temporal.dates is not None:
             self.temporal.dates.prepare(graph.users.timestamp)
 
@@ -200,7 +214,18 @@ class Encoder(nn.Module, ABC):
         """Return user embeddings from profiles and histories as sets; arguments and shape as in `embed_users`."""
 
     def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
-        """Return user embeddings, ``[num_users, embedding_dim]``.
+        r"""Return user embeddings, ``[num_users, embedding_dim]``.
+
+        In evaluation mode, disliked movies push away: with :math:`z` the embedding from the whole history and
+        :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's baseline (see
+        `gnnrec.graph.dislikes`), it is
+
+        .. math:: z + \lambda \frac{20}{20 + n} \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
+
+        where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and
+        few ratings a mild dislike counts half, and a strong one is subtracted with half its weight. The more somebody
+        has rated, the less it matters, since the movies that heavy users dislike also tell what they watch. In
+        training, every rating counts alike, and without dislikes the result is :math:`z`.
 
         Parameters
         ----------
@@ -209,6 +234,22 @@ class Encoder(nn.Module, ABC):
         edge_mask : Tensor, optional
             ``[num_edges of the batch]`` float, as in `embed_movies`.
         """
+        z = self._embed_histories(users, movies, edge_mask)
+        if self.training or not self.dislike_weight:
+            return z
+        pushed = z
+        weight = self.dislike_weight * short_history_weight(users, edge_mask)
+        for margin, share in MARGINS.items():
+            edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
+            if not edges.any():
+                break  # larger margins have even fewer
+            kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
+            affected = torch.zeros(users.num_users, 1, device=z.device)
+            affected[users.user_index[edges]] = share  # others stay exactly as they are
+            pushed = pushed + weight[:, None] * affected * (self._embed_histories(users, movies, kept) - z)
+        return pushed
+
+    def _embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
         z = self.aggregate(users, movies, edge_mask)
         if self.temporal is None:
             return z

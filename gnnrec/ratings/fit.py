@@ -83,7 +83,7 @@ def fit_rating_model(
         if not isinstance(data, (Dataset, Split)):
             raise DataError(f"fit_rating_model takes a RecGraph, a Dataset or a Split, not {type(data).__name__}")
         check_ratings(data if isinstance(data, Dataset) else data.dataset)
-        model = fit(data, config=config or Config(), progress=progress)
+        model = fit(data, config=config, progress=progress)
 
     started = time.perf_counter()
     graph, rng = model.graph, np.random.default_rng(rating_config.seed)

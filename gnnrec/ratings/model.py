@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gnnrec._io import read_json, write_json
+from gnnrec._io import check_layout, read_json, stamp, write_json
 from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
@@ -26,7 +26,7 @@ from gnnrec.ratings.base import RatingPredictor
 from gnnrec.ratings.head import MoviePosterior, RatingHead
 
 FORMAT = 3
-"""Version of the files' layout; raised when older files can no longer be read."""
+"""Layout of the files; raised when older files can no longer be read."""
 HEADER, WEIGHTS = "rating.json", "rating.safetensors"
 
 
@@ -119,7 +119,7 @@ class RatingModel(RatingPredictor):
     def _write_head(self, folder: Path) -> None:
         weights = save({name: value.cpu().contiguous() for name, value in self.head.state_dict().items()})
         header = {
-            "format": FORMAT,
+            **stamp(FORMAT),
             "rating_config": self.rating_config.model_dump(),
             "sizes": self.head.sizes,
             "recommender": tensors_digest(self.recommender.state()),
@@ -185,11 +185,7 @@ def _read_model(folder: Path, device: str) -> RatingModel:
         raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
     try:
         header = read_json(folder / HEADER)
-        if header["format"] != FORMAT:
-            raise DataError(
-                f"the rating head in {folder} has layout {header['format']} but this version reads layout {FORMAT}; "
-                f"fit it again with fit_rating_model"
-            )
+        check_layout(header, FORMAT, f"the rating head in {folder}", "fit it again with fit_rating_model")
         if header["recommender"] != tensors_digest(recommender.state()):
             raise DataError(f"the rating head in {folder} belongs to another run; fit it again with fit_rating_model")
         weights = (folder / WEIGHTS).read_bytes()

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gnnrec._checks import check_integer, did_you_mean
+from gnnrec._checks import check_integer, choose_from
 from gnnrec.config import YAML_ERRORS
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
@@ -96,8 +96,8 @@ class Protocol:
         if unknown := [name for name in options if name not in (*splitter_options, *OWN_OPTIONS)]:
             known = [*splitter_options, *OWN_OPTIONS]
             raise ConfigError(
-                f"unknown protocol option {unknown[0]!r}{did_you_mean(unknown[0], known)}; options with the "
-                f"{self.splitter} splitter are {', '.join(known)}"
+                f"unknown protocol option {unknown[0]!r}"
+                f"{choose_from(unknown[0], known, f'options with the {self.splitter} splitter are')}"
             )
         own = {name: value for name, value in options.items() if name in OWN_OPTIONS}
         others = {name: value for name, value in options.items() if name not in OWN_OPTIONS}
@@ -154,7 +154,7 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
         found = Protocol(name)
     else:
         names = list(dict.fromkeys([*PROTOCOLS.names(), *SPLITTERS.names()]))
-        raise ConfigError(f"unknown protocol {name!r}{did_you_mean(name, names)}; choose one of {', '.join(names)}")
+        raise ConfigError(f"unknown protocol {name!r}{choose_from(name, names)}")
     return found.with_options(**_parse_options(text)) if text else found
 
 

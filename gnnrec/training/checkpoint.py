@@ -13,13 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from gnnrec._io import write_atomic
+from gnnrec._io import check_layout, stamp, write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.nn import Encoder
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = 1
-"""Version of the layout of the checkpoint: tensors by name, and everything else as JSON in the header."""
+"""Layout of a checkpoint: tensors by name, and everything else as JSON in the header."""
 
 
 class TrainingState:
@@ -95,7 +95,7 @@ class TrainingState:
         tensors |= {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
         content = {
-            "format": FORMAT,
+            **stamp(FORMAT),
             "fingerprint": fingerprint,
             "epoch": self.epoch,
             "epochs_since_best": self.epochs_since_best,
@@ -125,8 +125,7 @@ class TrainingState:
                 content = json.loads((file.metadata() or {})["gnnrec"])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             found = content["fingerprint"]
-            if content["format"] != FORMAT:
-                raise DataError(f"{path} has layout {content['format']}; this version of gnnrec reads layout {FORMAT}")
+            check_layout(content, FORMAT, str(path), "start anew without resuming")
             if found == fingerprint:
                 self._restore(content, tensors)
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:

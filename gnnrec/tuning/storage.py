@@ -138,7 +138,7 @@ def _fail(study: Study, trial: FrozenTrial) -> None:
 
 
 class _JournalFile(JournalFileBackend):
-    """An Optuna journal that drops a torn last line, which a process that died while it was writing leaves."""
+    """An Optuna journal that removes an incomplete last line, left by a process that died while writing it."""
 
     def __init__(self, path: Path) -> None:
         lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
@@ -146,7 +146,7 @@ class _JournalFile(JournalFileBackend):
         super().__init__(str(path), lock_obj=self._own_lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines after the last whole one."""
+        """Append lines after the last complete one."""
         # The lock is taken twice: between the two another process can only append whole lines, or die.
         self._own_lock.acquire()
         try:
@@ -157,7 +157,7 @@ class _JournalFile(JournalFileBackend):
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that has no end or is no JSON; every line before it was whole when it was written."""
+    """Remove an incomplete last line; earlier lines were checked when the next one was written."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         start = end
@@ -342,7 +342,7 @@ def _check_journal(path: Path) -> None:
         with path.open("rb") as file:
             line = file.readline()
         if not line.endswith(b"\n") and line.startswith(JOURNAL_START[: len(line)]):
-            return  # its only line is torn
+            return  # its only line is incomplete
         json.loads(line)["op_code"]
 
 

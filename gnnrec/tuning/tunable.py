@@ -340,4 +340,4 @@ def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> T
     if isinstance(model, str):
         model = MODELS.get(model)
     estimator = get_estimator(model)  # type: ignore[arg-type]
-    return TunableGNN(estimator.config) if isinstance(estimator, GNN) else TunableModel(estimator)
+    return TunableGNN(estimator.base_config) if isinstance(estimator, GNN) else TunableModel(estimator)

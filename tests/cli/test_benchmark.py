@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from gnnrec import Config, Split, evaluate, fit, load_dataset, split
+from gnnrec import Config, Split, evaluate, fit, load_dataset, split, suggest_config
 from gnnrec.benchmarking import BenchmarkReport, fit_best
 from gnnrec.errors import ConfigError
 from gnnrec.evaluation import Fingerprint
 from gnnrec.registry import FAST_MODELS, MODELS
-from tests.helpers.cli import QUICK, TINY, call, cells, fails, succeeds
+from tests.helpers.cli import QUICK, call, cells, fails, succeeds
 
 
 def digests(path: Path) -> set[str]:
@@ -42,7 +42,7 @@ def test_default_models(dataset: Path, split_folder: Path, tmp_path: Path) -> No
     assert shown["ease"][3] == f"{recall['ease', 20]['mean']:.4f}"
     # Where the files lie is not recorded.
     assert report.command == " ".join(["gnnrec benchmark --dataset mine --split split --seeds 2", *QUICK])
-    assert Config.from_mapping(report.settings["gnn"]) == TINY
+    assert Config.from_mapping(report.settings["gnn"]) == suggest_config(parts).override(QUICK[1::2])
 
 
 def test_printed_json_is_the_report(dataset: Path, tmp_path: Path) -> None:

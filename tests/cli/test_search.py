@@ -47,7 +47,7 @@ def test_history(run: Path, tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(text)
     done = call("recommend", run, "--history", tmp_path / "ratings.csv", "--age", 30, "--json")
     assert done.stderr.splitlines() == [
-        "Letterboxd: 6 films, 5 found, 0 ambiguous, 1 not in the catalog",
+        "Letterboxd: 6 movies, 5 found, 0 ambiguous, 1 not in the catalog",
         "not in the catalog: Nobody Made It",
     ]
     user = read_history(tmp_path / "ratings.csv", model).user

@@ -302,7 +302,7 @@ def test_duplicates(tmp_path: Path, how: str, expected: list) -> None:
     text = PLAIN + "1,7,2,5\n1,8,3,6\n1,7,5,9\n2,7,4,8\n"
     dataset = read(tmp_path, text, duplicates=how)
     assert rows(dataset.ratings) == expected
-    assert "1 rows of a user and movie that occur again" in str(dataset.provenance)
+    assert "1 row that repeats a user and movie" in str(dataset.provenance)
     with pytest.raises(DataError, match=r"csv:4: user 1 rated movie 7 twice; .* duplicates='first', .*csv:2\)$"):
         read(tmp_path, text)
 
@@ -348,9 +348,7 @@ def test_rating_scale(tmp_path: Path) -> None:
     text = PLAIN + "".join(f"{i},7,{1 + i % 5},9\n" for i in range(400))
     assert read(tmp_path, text).rating_scale == (1, 5)
     wrong = text + "1,8,99,9\n"
-    warning = (
-        r"1 ratings seem to be mistakes; the first: .*ratings\.csv:402: rating 99 is outside the scale from 1 to 5"
-    )
+    warning = r"1 probable mistake among the ratings; the first: .*ratings\.csv:402: rating 99 is outside the scale from 1 to 5"
     [said] = read(tmp_path, wrong).provenance.warnings
     assert pd.Series([said]).str.fullmatch(warning).all()
     with pytest.raises(DataError, match=r"ratings\.csv:402: rating 99 is outside the scale from 1 to 5"):
@@ -391,7 +389,7 @@ def test_escaped_quotes(tmp_path: Path) -> None:
     text = str(dataset.provenance)
     assert "1 row with rating 0, which means that none was given (BX-Book-Ratings.csv:2)" in text
     assert "1 value with errors (BX-Books.csv:3: year 'DK Publishing' is not a number)" in text
-    assert "1 movies of the ratings are not in BX-Books.csv" in text
+    assert "added: 1 movie that the ratings name and BX-Books.csv lacks" in text
 
 
 def test_plain_files_need_no_words(tmp_path: Path) -> None:
@@ -433,3 +431,28 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
         read(tmp_path, text.replace(lines[19_000], "u1;x;4,5;soon"))
     with pytest.raises(DataError, match=r"ratings\.csv:19002: expected 4 fields as in the first line, found 2"):
         read(tmp_path, text.replace(lines[19_000], "u1;x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "rating", "seconds"),
+    [
+        ("usuario,pelicula,puntuacion\nana,Amor,4\n", 4.0, None),
+        ("usuario;película;puntuación;fecha\nana;Amor;4,5;2020-01-31\n", 4.5, 1580428800),
+        ("Nutzer;Film;Bewertung\nana;Amor;3,5\n", 3.5, None),
+        ("Benutzer;Film;Note;Datum\nana;Amor;2;31.01.2020\n", 2.0, 1580428800),
+        ("utilisateur,film,note\nana,Amor,5\n", 5.0, None),
+        ("usuário,filme,avaliação\nana,Amor,5\n", 5.0, None),
+        ("utente,film,voto\nana,Amor,4\n", 4.0, None),
+    ],
+)
+def test_columns_in_other_languages(tmp_path: Path, text: str, rating: float, seconds: int | None) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text(text, encoding="utf-8")
+    expected = ["ana", "Amor", rating] if seconds is None else ["ana", "Amor", rating, seconds]
+    assert load_dataset(path).ratings.to_numpy().tolist() == [expected]
+
+
+def test_an_english_name_of_the_rating_comes_before_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,film,note,rating\n1,2,nice,4\n")
+    assert load_dataset(path).ratings.to_numpy().tolist() == [[1, 2, 4.0]]

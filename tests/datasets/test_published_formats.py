@@ -181,7 +181,7 @@ def test_amazon_2014(tmp_path: Path) -> None:
         ["0000013999", "Not rated", "Movies & TV", None],
         ["B000000001", "B000000001", "", None],
     ]
-    assert "1 movies of the ratings are not in meta_Movies_and_TV.json.gz" in str(dataset.provenance)
+    assert "added: 1 movie that the ratings name and meta_Movies_and_TV.json.gz lacks" in str(dataset.provenance)
 
 
 def test_amazon_2018(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_goodbooks(tmp_path: Path) -> None:
     assert movies(dataset, "title", "year") == [
         [1, "The Hunger Games (The Hunger Games, #1)", 2008], [2, "Harry Potter", 1997], [3, "Twilight", 2005],
     ]  # fmt: skip
-    assert "id of books.csv are the movie ids: it has 100% of those in the ratings" in str(dataset.provenance)
+    assert "id of books.csv holds the movie ids: it has 100% of those in the ratings" in str(dataset.provenance)
     new = old.replace("id,book_id,", "book_id,goodreads_book_id,", 1)
     dataset = load_dataset(write(tmp_path / "new", {"ratings.csv": ratings, "books.csv": new}))
     assert dataset.movies["title"].tolist()[1:] == ["Harry Potter", "Twilight"]
@@ -283,9 +283,9 @@ def test_the_movies_dataset(tmp_path: Path) -> None:
         [949, "949", "", None, None, None, "", ""],
     ]
     text = str(dataset.provenance)
-    assert "1 torn rows, whose id is no number (movies_metadata.csv:5)" in text
-    assert "1 rows about a movie that occurs again (movies_metadata.csv:6)" in text
-    assert "ids of movies_metadata.csv are translated by links.csv" in text
+    assert "1 row broken across lines (movies_metadata.csv:5)" in text
+    assert "1 row about a movie of an earlier row (movies_metadata.csv:6)" in text
+    assert "the TMDB ids of movies_metadata.csv become movie ids by way of links.csv" in text
     for name in ("links.csv", "links_small.csv"):
         (tmp_path / name).unlink()
     dataset = load_dataset(tmp_path)  # 949 is another movie at TMDB: no titles rather than wrong ones
@@ -307,7 +307,7 @@ def test_the_movies_dataset_with_too_many_fields(tmp_path: Path) -> None:
     dataset = load_dataset(tmp_path, errors="skip", rejected=tmp_path / "rejected" / "rows.csv")
     assert dataset.movies["title"].tolist() == ["Toy Story", "6"]
     assert "1 row with errors (movies_metadata.csv:4: 8 fields" in str(dataset.provenance)
-    assert "1 torn rows, whose id is no number (credits.csv:3)" in str(dataset.provenance)
+    assert "1 row broken across lines (credits.csv:3)" in str(dataset.provenance)
     assert "movies_metadata.csv,4" in (tmp_path / "rejected" / "rows.csv").read_text()
 
 

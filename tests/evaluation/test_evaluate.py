@@ -366,7 +366,7 @@ def test_invalid_data(model, test, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": ["recal"]}, r"unknown metric 'recal'; did you mean 'recall'\?; choose one of recall, ndcg"),
+        ({"metrics": ["recal"]}, r"unknown metric 'recal'; did you mean 'recall'\? Choose one of recall, ndcg"),
         ({"ks": [0]}, "k must be an integer of at least 1, not 0"),
         ({"ks": [2.5]}, "k must be an integer of at least 1, not 2.5"),
         ({"ks": []}, "ks is empty"),

@@ -68,7 +68,7 @@ def test_names():
     assert METRIC_NAMES[:9] == (
         "recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity",
     )  # fmt: skip
-    assert tuple(METRICS.builtin) == METRIC_NAMES
+    assert tuple(METRICS.builtin) == (*METRIC_NAMES, "dislikes")
 
 
 @st.composite

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 import gnnrec
 from gnnrec import ConfigError, DataError, Dataset, NewUser
 from gnnrec.data.titles import parse_title
-from gnnrec.datasets import histories
-from gnnrec.datasets.histories import HistoryEntry, merge_entries, read_history_file
+from gnnrec.datasets.histories import HistoryEntry, files, merge_entries, read_history_file
 from gnnrec.graph import Graph, HistoryReport
 from gnnrec.graph.histories import map_rating
 
@@ -74,9 +73,9 @@ def test_letterboxd_ratings(graph: Graph, tmp_path: Path) -> None:
     assert report.missing[["title", "year"]].values.tolist() == [["Parasite", 2019], ["Alien, Romulus", 2024]]
     assert report.found["how"].tolist() == ["name"] * 4
     assert str(report).splitlines() == [
-        "Letterboxd: 6 films, 4 found, 0 ambiguous, 2 not in the catalog",
+        "Letterboxd: 6 movies, 4 found, 0 ambiguous, 2 not in the catalog",
         "not in the catalog: Parasite, Alien, Romulus",
-        "1 films without a rating count as 3.5",
+        "1 movie without a rating counts as 3.5",
     ]
     assert report.ambiguous.columns.tolist() == ["title", "year", "movie_ids", "movies"]
 
@@ -134,7 +133,7 @@ def test_the_whole_export_of_letterboxd(graph: Graph, tmp_path: Path, letterboxd
 def test_likes_and_lists(graph: Graph, tmp_path: Path) -> None:
     user, report = read(graph, tmp_path / "likes" / "films.csv", PLAIN.format("Alien,1979"))
     assert user.ratings == {7: 5.0}
-    assert "1 liked films without a rating count as 5" in str(report)
+    assert "1 liked movie without a rating counts as 5" in str(report)
     text = "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n2020-01-01,Best,,x,\n\n"
     text += "Position,Name,Year,URL,Description\n1,Heat,1995,x,\n2,Parasite,2019,x,\n"
     assert read(graph, tmp_path / "best.csv", text)[0].ratings == {1: 5.0}
@@ -212,7 +211,7 @@ def test_days_and_months(graph: Graph, tmp_path: Path) -> None:
     assert user.timestamps[1] == seconds("2024-02-01")
     user, report = read(graph, tmp_path / "views.csv", "Title,Date\nHeat,soon\nThe Matrix,1/13/24\n")
     assert user.timestamps == {1: seconds("2024-01-13"), 2: seconds("2024-01-13")}, "no date is as old as the oldest"
-    assert "1 dates cannot be read, such as 'soon'" in report.notes
+    assert "1 date cannot be read: 'soon'" in report.notes
 
 
 def test_netflix_ratings_and_profiles(graph: Graph, tmp_path: Path) -> None:
@@ -376,15 +375,15 @@ def test_merged_entries() -> None:
         ("a.csv", b"", r"a\.csv is empty"),
         ("a.csv", b"\xff\xfe\x00", r"a\.csv is damaged UTF-16"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0", r"a\.csv is not text; known are exports of Letterboxd, IMDb"),
-        ("a.csv", b"x,y\n1,2\n", r"a\.csv is no known history of films; its columns are 'x', 'y'; known are"),
+        ("a.csv", b"x,y\n1,2\n", r"a\.csv is not a known history file; its columns are 'x', 'y'; known are"),
         ("a.csv", b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,6\n", r"a\.csv:2: rating 6 is not between 0\.5"),
         ("a.csv", b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,good\n", r"a\.csv:2: rating 'good' is not a n"),
         ("a.csv", b"Const,Your Rating,Title\ntt1,5,Heat\ntt2,11,Heat\n", r"a\.csv:3: yourrating 11 is not between 1 and 10"),
         ("a.csv", b"Date,Name,Year,Letterboxd URI\n2020,Heat\n2020,A,B,C,D,E\n", r"a\.csv:3: expected 4 fields as in the head"),
-        ("a.csv", b"Title,Date\n", r"a\.csv has no films$"),
+        ("a.csv", b"Title,Date\n", r"a\.csv has no movies$"),
         ("a.json", b"[{", r"a\.json:1: not JSON"),
-        ("a.json", b'{"a": 1}', r"a\.json is no known history"),
-        ("a.json", b"[1, 2]", r"a\.json is no known history"),
+        ("a.json", b'{"a": 1}', r"a\.json is not a known history file"),
+        ("a.json", b"[1, 2]", r"a\.json is not a known history file"),
         ("a.json", b'[{"movie": {"title": "Heat"}, "rating": "ten"}]', r"a\.json\[0\]: rating 'ten' is not a number between"),
         ("a.json", b"[" * 100_000, r"not JSON: nested too deeply|is no known"),
         ("a.zip", b"not a zip", r"a\.zip is not a zip file, or it is damaged"),
@@ -399,7 +398,7 @@ def test_odd_files(graph: Graph, tmp_path: Path, name: str, data: bytes, message
 def test_missing_files_and_folders(graph: Graph, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none does not exist"):
         gnnrec.read_history(tmp_path / "none", graph)
-    with pytest.raises(DataError, match=r"is no known export of films \(it has no \.csv, \.json or \.txt file\)"):
+    with pytest.raises(DataError, match=r"is not a known export \(it has no \.csv, \.json or \.txt file\)"):
         gnnrec.read_history(tmp_path, graph)
     with pytest.raises(DataError, match="read_history needs a graph or a fitted model, not str"):
         gnnrec.read_history(tmp_path, "graph")
@@ -414,15 +413,15 @@ def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFL
 
 def test_zip_bombs(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = zipped(tmp_path / "bomb.zip", {"ratings.csv": b"0" * (20 << 20)})
-    with pytest.raises(DataError, match=r"bomb\.zip: ratings\.csv unpacks to 20 MiB; that is no history of films"):
+    with pytest.raises(DataError, match=r"bomb\.zip: ratings\.csv unpacks to 20 MiB, too large for a history file"):
         gnnrec.read_history(bomb, graph)
-    monkeypatch.setattr(histories, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     many = zipped(tmp_path / "many.zip", {f"{n}.csv": bytes(range(1, 251)) for n in range(5)})
     with pytest.raises(DataError, match=r"many\.zip unpacks to more than"):
         gnnrec.read_history(many, graph)
     with pytest.raises(DataError, match=r"has 0 MiB; a history is at most"):
         read(graph, tmp_path / "large.csv", LETTERBOXD * 10)
-    monkeypatch.setattr(histories, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(files, "MAX_MEMBERS", 3)
     with pytest.raises(DataError, match=r"many\.zip has 5 files; an export has at most 3"):
         gnnrec.read_history(many, graph)
 
@@ -434,7 +433,7 @@ def test_damaged_and_foreign_zip_files(graph: Graph, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.zip is a damaged zip file: .*CRC.*; download it again"):
         gnnrec.read_history(tmp_path / "a.zip", graph)
     other = zipped(tmp_path / "b.zip", {"x.csv": b"a,b\n1,2\n", "readme.txt": b"Heat"})
-    with pytest.raises(DataError, match=r"b\.zip is no known export of films \(it has x\.csv\); known are"):
+    with pytest.raises(DataError, match=r"b\.zip is not a known export \(it has x\.csv\); known are"):
         gnnrec.read_history(other, graph)
     both = zipped(tmp_path / "c.zip", {"x.csv": b"a,b\n1,2\n", "../../ratings.csv": LETTERBOXD.encode()})
     user, report = gnnrec.read_history(both, graph)

@@ -83,7 +83,7 @@ def test_only_filters_make_a_mask(model: Recommender) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"genres": "Crme"}, "unknown genre 'Crme'; did you mean 'Crime'[?]; the genres are: Comedy, Crime"),
+        ({"genres": "Crme"}, "unknown genre 'Crme'; did you mean 'Crime'[?] Choose one of Comedy, Crime"),
         ({"genres": []}, "genres is an empty list"),
         ({"genres": " "}, "genres is an empty list"),
         ({"genres": 7}, "genres must be a genre or a list of them, not 7"),

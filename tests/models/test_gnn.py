@@ -83,7 +83,9 @@ def test_a_loaded_model_is_the_saved_one(model: RecGraph, tmp_path: Path) -> Non
     assert repr(found) == repr(model) == f"RecGraph(lightgcn, 8 dimensions, {model.graph!r})"
     assert torch.equal(found.similarity_embeddings(), model.similarity_embeddings())
     assert not found.encoder.training
-    assert json.loads((path / "run.json").read_text())["dataset"] == "sample"
+    header = json.loads((path / "run.json").read_text())
+    assert header["dataset"] == "sample"
+    assert header["gnnrec"] == gnnrec.__version__, "an error about another layout names the version that reads it"
 
 
 def odd_dataset(string_ids: bool) -> Dataset:
@@ -228,7 +230,12 @@ def test_not_a_run(model: RecGraph, tmp_path: Path) -> None:
         load(tmp_path / "none")
     path = model.save(tmp_path / "run")
     for content, message in (
-        ('{"format": 99}', r"run has layout 99; this version of gnnrec reads layout 6. Train it again"),
+        (
+            '{"format": 99, "gnnrec": "7.1.0"}',
+            r"run has layout 99, which gnnrec 7\.1\.0 reads; this is gnnrec 0\.2\.0, which reads layout 6; use gnnrec "
+            r"7\.1\.0, or train it again with .*config\.yaml",
+        ),
+        ('{"format": 4}', r"run has layout 4 of a development version; .* reads layout 6; train it again with"),
         ("{}", r"the saved run .*/run is damaged: 'format'"),
         ("[1]", r"the saved run .*/run is damaged: "),
         ("{", r"the saved run .*/run is damaged: "),

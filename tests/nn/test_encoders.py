@@ -40,6 +40,7 @@ def encoder_for(graph: Graph, name: str, num_layers: int = 1, seed: int = 0, **o
     torch.manual_seed(seed)
     config = Config.from_mapping({"model": {"encoder": name, "num_layers": num_layers, "embedding_dim": 6, **options}})
     encoder = make_encoder(config, graph)
+    encoder.dislike_weight = 0.0  # the oracles below count every rating alike
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_(std=0.5)

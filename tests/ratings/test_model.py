@@ -65,8 +65,10 @@ def test_rating_head_of_another_run(model: RatingModel, dataset: Dataset, tmp_pa
 def test_rating_head_of_another_layout(model: RatingModel, tmp_path: Path) -> None:
     folder = model.save(tmp_path / "run")
     header = json.loads((folder / "rating.json").read_text(encoding="utf-8"))
-    (folder / "rating.json").write_text(json.dumps({**header, "format": 1}), encoding="utf-8")
-    with pytest.raises(DataError, match="has layout 1 but this version reads layout 3; fit it again"):
+    (folder / "rating.json").write_text(json.dumps({**header, "format": 1, "gnnrec": "0.1.5"}), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"layout 1, which gnnrec 0\.1\.5 reads; .* layout 3; use gnnrec 0\.1\.5, or fit it"
+    ):
         load_rating_model(folder)
 
 

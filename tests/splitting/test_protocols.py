@@ -286,7 +286,7 @@ def test_negatives_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nextitem", r"unknown protocol 'nextitem'; did you mean 'next-item'\?; choose one of random, recbole"),
+        ("nextitem", r"unknown protocol 'nextitem'; did you mean 'next-item'\? Choose one of random, recbole"),
         ("next-item:fold=1", r"unknown protocol option 'fold'; options with the leave-one-out splitter are seed"),
         ("cold-users:n_know=1", r"unknown protocol option 'n_know'; did you mean 'n_known'\?"),
         ("cold-users:fold", "cannot read the protocol option 'fold'; write name=value, as in fold=1"),

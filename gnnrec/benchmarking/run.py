@@ -1,179 +1,32 @@
-"""`benchmark`: several models on the same split, fitted with several seeds, timed and evaluated.
-
-Hyperparameters are selected from each model's grid on the validation ratings; the test ratings are used for the results
-only.
-"""
+"""Fits models on one split, with several seeds and hyperparameters chosen on validation ratings, and evaluates them."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import logging
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, Self, TypeVar
-
-import pandas as pd
-import torch
+from typing import Any, TypeVar
 
 from gnnrec._checks import check_integer, check_number
-from gnnrec._io import write_atomic
+from gnnrec.benchmarking.report import BenchmarkReport, aggregate_seeds, format_skipped, result_rows
 from gnnrec.config import Config
 from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.evaluation import evaluate
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
-from gnnrec.registry import FAST_MODELS, METRICS, MODELS
+from gnnrec.registry import FAST_MODELS, MODELS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.training.callbacks import Callback, TimeLimit
 
 logger = logging.getLogger(__name__)
 
-TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
-"""Columns of a results table, as far as they were measured."""
-PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")
-
 T = TypeVar("T")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of installed packages that can change a result or its time.
-
-    Examples
-    --------
-    >>> "torch" in versions()
-    True
-    """
-    installed = {found.metadata["Name"].replace("-", "_") for found in importlib.metadata.distributions()}
-    return {name: importlib.metadata.version(name) for name in PACKAGES if name in installed}
-
-
-@dataclass(frozen=True)
-class BenchmarkReport:
-    """Results of a benchmark.
-
-    Attributes
-    ----------
-    dataset : str
-        Name of the dataset.
-    results : list of dict
-        One per model, metric and cutoff; see `benchmark`.
-    skipped : dict of str to str
-        Models that could not take part, and why.
-    settings : dict of str to dict
-        Config of each network, hyperparameters of each estimator that was given.
-    time_limit : float, optional
-        Time limit per fit in seconds, not for the graph neural network; a running epoch is finished.
-    command : str
-        Command that made the report; empty when made from Python.
-    threads : int
-        Threads of PyTorch.
-    packages : dict of str to str
-        Versions.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "fingerprint": "1a2b", "protocol": "by hand"}
-    >>> report = BenchmarkReport("ml-1m", [row])
-    >>> path = Path(tempfile.mkdtemp()) / "report.json"
-    >>> report.write(path)
-    >>> BenchmarkReport.read(path) == report, report.protocols
-    (True, {'1a2b': 'by hand'})
-    """
-
-    dataset: str
-    results: list[dict[str, Any]]
-    skipped: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    time_limit: float | None = None
-    command: str = ""
-    threads: int = field(default_factory=torch.get_num_threads)
-    packages: dict[str, str] = field(default_factory=versions)
-
-    @property
-    def protocols(self) -> dict[str, str]:
-        """Fingerprint and description of each protocol among the results; there should be one."""
-        return {row["fingerprint"]: row["protocol"] for row in self.results}
-
-    def write(self, path: str | Path) -> None:
-        """Write the report as JSON, one result per line, atomically."""
-        rows = [{key: value for key, value in row.items() if key != "protocol"} for row in self.results]
-        header = {**asdict(self), "protocols": self.protocols}
-        del header["results"]
-        head = json.dumps(header, indent=1, allow_nan=False).removesuffix("\n}")
-        lines = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in rows)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(Path(path), f'{head},\n "results": [\n{lines}\n ]\n}}\n'.encode())
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read a report; a `DataError` for any other file."""
-        try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
-            protocols = found.pop("protocols")
-            rows = [{**row, "protocol": protocols[row["fingerprint"]]} for row in found.pop("results")]
-            return cls(results=rows, **found)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise DataError(f"not a benchmark report ({error!r})", at=str(path)) from None
-
-
-def results_table(results: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return results as a table of text: a row per model, mean and spread of the usual metrics, seconds.
-
-    The columns are those of `TABLE_METRICS` that were measured, then registered metrics that are not built in.
-
-    Raises
-    ------
-    ConfigError
-        The results are of different protocols and cannot be compared.
-
-    Examples
-    --------
-    >>> row = {"model": "ease", "metric": "ndcg", "k": 10, "mean": 0.2, "std": 0.0, "seeds": 1}
-    >>> row |= {"fit_seconds": 1.5, "evaluate_seconds": 0.1, "fingerprint": "1a2b", "protocol": "by hand"}
-    >>> results_table([row]).to_dict("records")
-    [{'model': 'ease', 'ndcg@10': '0.2000', 'fit s': '1.5', 'eval s': '0.1'}]
-    """
-    protocols = {row.get("fingerprint"): row.get("protocol") for row in results}
-    if len(protocols) > 1:
-        named = "; ".join(str(text or "a protocol that was not recorded") for text in protocols.values())
-        raise ConfigError(f"results of different protocols cannot be compared in one table: {named}")
-    frame = pd.DataFrame(results)
-    measured = list(dict.fromkeys((str(row["metric"]), int(row["k"])) for row in results))
-    shown = [key for key in TABLE_METRICS if key in measured]
-    shown += [key for key in measured if key[0] not in METRICS.builtin]
-    shown = shown or measured
-    table = []
-    for name, rows in frame.groupby("model", sort=False):
-        cells = {"model": str(name)}
-        for metric, k in shown:
-            row = rows[(rows["metric"] == metric) & (rows["k"] == k)].iloc[0]
-            spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
-            cells[f"{metric.replace('_', ' ')}@{k}"] = f"{row['mean']:.4f}{spread}"
-        for column, heading in (("fit_seconds", "fit s"), ("evaluate_seconds", "eval s")):
-            seconds = rows[column].astype("float64").iloc[0]
-            cells[heading] = "" if pd.isna(seconds) else f"{seconds:.1f}"
-        table.append(cells)
-    return pd.DataFrame(table)
-
-
-def format_skipped(name: str, reason: str) -> str:
-    """Return a line that says why a model was skipped.
-
-    Examples
-    --------
-    >>> format_skipped("als", "implicit is not installed")
-    'SKIPPED als: implicit is not installed'
-    """
-    return f"SKIPPED {name}: {reason}"
 
 
 def is_seeded(model: str | BaseEstimator) -> bool:
@@ -258,7 +111,7 @@ def _grid(model: str | BaseEstimator, config: Config | None, select: bool) -> li
     if not isinstance(model, str):
         return [get_estimator(model)]
     if model == "gnn":
-        return [get_estimator("gnn", config=config or Config())]
+        return [get_estimator("gnn", config=config)]
     if not select:
         return [get_estimator(model)]
     return [get_estimator(model, **hyperparameters) for hyperparameters in MODELS.metadata(model).get("grid", [{}])]
@@ -315,88 +168,6 @@ def compare(
         found, seconds = timed(partial(evaluate, model, split, ks=ks, metrics=metrics, mask=mask, history=history))
         rows += result_rows(name, found, fit_seconds=(fit_seconds or {}).get(name), evaluate_seconds=seconds)
     return rows
-
-
-def result_rows(
-    name: str, found: pd.DataFrame, *, fit_seconds: float | None = None, evaluate_seconds: float | None = None
-) -> list[dict[str, Any]]:
-    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row.
-
-    Parameters
-    ----------
-    name : str
-        Name of the model.
-    found : pandas.DataFrame
-        What `evaluate` returned for a `Split`.
-    fit_seconds, evaluate_seconds : float, optional
-        How long it took.
-
-    Returns
-    -------
-    list of dict
-        See `BenchmarkReport`.
-
-    Examples
-    --------
-    >>> from gnnrec.models import Popularity
-    >>> found = evaluate(Popularity().fit(split), split, ks=[10], metrics=["ndcg"])
-    >>> [(row["model"], row["metric"], row["k"]) for row in result_rows("mine", found)]
-    [('mine', 'ndcg', 10)]
-    """
-    known = found.dropna(subset="value")
-    return [
-        {
-            "model": name,
-            "metric": metric,
-            "k": int(k),
-            "mean": float(value),
-            "std": 0.0,
-            "seeds": 1,
-            "values": [float(value)],
-            "fit_seconds": fit_seconds,
-            "evaluate_seconds": evaluate_seconds,
-            "fingerprint": found.attrs["fingerprint"],
-            "protocol": found.attrs["protocol"],
-        }
-        for metric, k, value in zip(known["metric"], known["k"], known["value"], strict=True)
-    ]
-
-
-def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate the results of one model over several seeds.
-
-    Parameters
-    ----------
-    runs : list of dict
-        Results of `compare` for each seed, with their ``fit_seconds``.
-
-    Returns
-    -------
-    list of dict
-        One per metric and cutoff: mean, sample standard deviation (0 for one seed), and mean seconds.
-
-    Examples
-    --------
-    >>> same = {"model": "gnn", "metric": "ndcg", "k": 10, "fit_seconds": 1.0, "evaluate_seconds": 1.0}
-    >>> (row,) = aggregate_seeds([{**same, "mean": 0.2}, {**same, "mean": 0.4}])
-    >>> round(row["mean"], 4), round(row["std"], 4), row["seeds"], row["values"]
-    (0.3, 0.1414, 2, [0.2, 0.4])
-    """
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for run in runs:
-        groups.setdefault((run["metric"], run["k"]), []).append(run)
-    return [
-        {
-            **group[0],
-            "mean": mean(run["mean"] for run in group),
-            "std": stdev(run["mean"] for run in group) if len(group) > 1 else 0.0,
-            "seeds": len(group),
-            "values": [run["mean"] for run in group],
-            "fit_seconds": mean(run["fit_seconds"] for run in group),
-            "evaluate_seconds": mean(run["evaluate_seconds"] for run in group),
-        }
-        for group in groups.values()
-    ]
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:
@@ -490,7 +261,7 @@ def benchmark(
     >>> [(row["model"], row["metric"]) for row in report.results][:2], len(report.protocols)
     ([('popularity', 'recall'), ('popularity', 'ndcg')], 1)
     """
-    configs = config if isinstance(config, Mapping) else {"": config or Config()}
+    configs = config if isinstance(config, Mapping) else {"": config}
     chosen = _check_models(models, configs)
     check_integer(seeds=seeds)
     check_mask_or_history(split.mask if mask is None else mask, "mask")
@@ -504,15 +275,14 @@ def benchmark(
         for name, model in chosen.items()
         for variant, settings in list(configs.items())[: None if model == "gnn" else 1]
     ]
-    used = {row: settings.model_dump(mode="json") for row, model, settings in entries if model == "gnn"}
-    used |= {row: model.model_dump(mode="json") for row, model, _ in entries if isinstance(model, BaseEstimator)}
+    used: dict[str, Any] = {}
     report = BenchmarkReport(split.name, [], settings=used, time_limit=time_limit, command=command)
     say = log or logger.info
     first_error: Exception | None = None
     for row, model, settings in entries:
         runs: list[dict[str, Any]] = []
         own_seed = None if isinstance(model, str) else model.random_seed
-        first_seed = settings.train.seed if own_seed is None else own_seed
+        first_seed = own_seed if own_seed is not None else settings.train.seed if settings else 0
         seeded = is_seeded(model)
         options: dict[str, Any] = {"time_limit": time_limit, "callbacks": callbacks, "progress": progress}
         try:
@@ -521,6 +291,8 @@ def benchmark(
                 found = compare(
                     {row: fitted}, split, ks=ks, metrics=metrics, mask=mask, history=history, fit_seconds={row: seconds}
                 )
+                if row not in used and (fitted.name == "gnn" or isinstance(model, BaseEstimator)):
+                    used[row] = fitted.hyperparameters
                 if not found:
                     raise DataError("none of the metrics is defined on these test ratings")
                 first = next((one for one in found if one["metric"] == "ndcg"), found[0])
@@ -542,7 +314,7 @@ def benchmark(
     return report
 
 
-def _check_models(models: Any, configs: Mapping[str, Config]) -> dict[str, str | BaseEstimator]:
+def _check_models(models: Any, configs: Mapping[str, Config | None]) -> dict[str, str | BaseEstimator]:
     """Return models by the name of their row; further estimators of the same name are numbered."""
     found: dict[str, str | BaseEstimator] = {}
     for given in [models] if isinstance(models, (str, BaseEstimator)) else models:

@@ -1,0 +1,71 @@
+"""Times in history files."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from gnnrec.data.schema import LATEST_TIMESTAMP
+
+
+def parse_times(texts: list[str]) -> tuple[list[int | None], list[str]]:
+    """Return each text as seconds since 1970, None where it is not a time, and notes.
+
+    Examples
+    --------
+    >>> parse_times(["2001-03-09", "", "soon"])
+    ([984096000, None, None], ["1 date cannot be read: 'soon'"])
+    """
+    is_day_first = _is_day_first(texts)
+    times = [_parse_time(text, is_day_first) for text in texts]
+    unread = [text for text, time in zip(texts, times, strict=True) if text and time is None]
+    if not unread:
+        return times, []
+    several = f"{len(unread)} dates cannot be read, such as" if len(unread) > 1 else "1 date cannot be read:"
+    return times, [f"{several} {unread[0]!r}"]
+
+
+_SHORT_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})\b")
+
+
+def _is_day_first(texts: list[str]) -> bool:
+    """Return whether dates such as 3/4/24 begin with the day: one with a 13 tells; else the full stop does."""
+    dates = [match for text in texts if (match := _SHORT_DATE.match(text)) is not None]
+    if any(int(date[1]) > 12 for date in dates):
+        return True
+    if any(int(date[3]) > 12 for date in dates):
+        return False
+    return any(date[2] == "." for date in dates)
+
+
+def _parse_time(text: str, is_day_first: bool) -> int | None:
+    if not text:
+        return None
+    if (short := _SHORT_DATE.match(text)) is not None:
+        day, month = (short[1], short[3]) if is_day_first else (short[3], short[1])
+        year = int(short[4]) + (2000 if len(short[4]) == 2 else 0)
+        try:
+            return _seconds(datetime(year, int(month), int(day)))
+        except ValueError:
+            return None
+    return iso_time(text)
+
+
+def iso_time(value: Any) -> int | None:
+    """Return a number, an ISO text or a date as Netflix writes it as seconds since 1970; None if it is none of them."""
+    text = str(value).strip().removesuffix(" UTC")
+    if re.fullmatch(r"\d{9,14}(\.\d+)?", text):
+        number = float(text)
+        return int(number / 1000 if number > LATEST_TIMESTAMP else number)
+    for parse in (datetime.fromisoformat, lambda one: datetime.strptime(one, "%a %b %d %H:%M:%S %Y")):
+        try:
+            return _seconds(parse(text))
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def _seconds(time: datetime) -> int | None:
+    seconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    return seconds if 0 <= seconds <= LATEST_TIMESTAMP else None

@@ -1,0 +1,200 @@
+"""`suggest_config`: settings of the graph neural network chosen from the size and kind of the data.
+
+They are what `gnnrec.fit` uses without a config. The constants were chosen on validation ratings of data sets between
+400 and 30,000 users; `docs/explanation/training.md` names them and gives the numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gnnrec.config import Config
+from gnnrec.data import Dataset
+from gnnrec.splitting import Split
+
+Task = Literal["any order", "next", "later", "cold users"]
+
+_MIN_ORDERED = 0.95
+"""Share of validation ratings that must be later than the user's median training rating, for a split by time."""
+
+
+@dataclass(frozen=True)
+class DataProfile:
+    """What the suggested settings depend on.
+
+    Attributes
+    ----------
+    num_users, num_movies, num_ratings : int
+        Of the training ratings; users and movies without one do not count.
+    task : str
+        How validation ratings relate to training ratings: ``"any order"``; ``"next"``, one later rating per user;
+        ``"later"``, several later ones; ``"cold users"``, users without training ratings.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset, split
+    >>> dataset = load_dataset("sample")
+    >>> DataProfile.of(dataset).num_users, [DataProfile.of(split(dataset, p)).task for p in ("random", "next-item")]
+    (600, ['any order', 'next'])
+    """
+
+    num_users: int
+    num_movies: int
+    num_ratings: int
+    task: Task
+
+    @property
+    def density(self) -> float:
+        """Share of all pairs of a user and a movie that have a rating."""
+        return self.num_ratings / (self.num_users * self.num_movies)
+
+    @classmethod
+    def of(cls, data: Dataset | Split) -> DataProfile:
+        """Return the profile of a dataset or of the training ratings of a split."""
+        train = data.train if isinstance(data, Split) else data.ratings
+        task = _task(data.train, data.valid) if isinstance(data, Split) else "any order"
+        return cls(max(1, train["user_id"].nunique()), max(1, train["movie_id"].nunique()), max(1, len(train)), task)
+
+
+def suggest_config(data: Dataset | Split) -> Config:
+    """Choose the settings of the graph neural network for some data.
+
+    Width, batch size, the weight of unobserved movies and regularization follow the numbers of users, movies and
+    ratings; the training objective follows the validation ratings of a split: the next rating where they are later than
+    the training ratings, any rating elsewhere. Of the validation ratings only users and times are read.
+
+    Parameters
+    ----------
+    data : Dataset or Split
+
+    Returns
+    -------
+    Config
+        Use `Config.override` to change single settings.
+
+    Examples
+    --------
+    >>> from gnnrec import load_dataset, split
+    >>> config = suggest_config(load_dataset("sample"))
+    >>> config.model.embedding_dim, config.train.batch_size, config.train.objective
+    (16, 96, 'masked_edges')
+    >>> suggest_config(split(load_dataset("sample"), "next-item")).train.objective
+    'next_item'
+    """
+    profile = DataProfile.of(data)
+    return Config.from_mapping(_next_item(profile) if profile.task in ("next", "later") else _any_order(profile))
+
+
+def describe_config(config: Config) -> str:
+    """Return the settings that `suggest_config` chooses from the data, in one line.
+
+    Examples
+    --------
+    >>> describe_config(Config())
+    'objective masked_edges, embedding_dim 128, batch_size 512, learning_rate 0.002, negative_weight 0.3, epochs 30'
+    """
+    model, train = config.model, config.train
+    shown: dict[str, Any] = {
+        "objective": train.objective,
+        "embedding_dim": model.embedding_dim,
+        "batch_size": train.batch_size,
+    }
+    shown["learning_rate"] = train.learning_rate
+    if train.loss == "weighted_mse":
+        shown["negative_weight"] = train.negative_weight
+    return ", ".join(f"{name} {value}" for name, value in {**shown, "epochs": train.epochs}.items())
+
+
+def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
+    """Return how the validation ratings of a split relate to its training ratings."""
+    if valid.empty:
+        return "any order"
+    known = valid["user_id"].isin(train["user_id"].unique())
+    if known.mean() < 0.5:
+        return "cold users"
+    if "timestamp" not in train or "timestamp" not in valid:
+        return "any order"
+    median = train.groupby("user_id")["timestamp"].median()
+    rows = valid[known]
+    later = rows["timestamp"].to_numpy() > rows["user_id"].map(median).to_numpy()
+    if later.mean() < _MIN_ORDERED:
+        return "any order"
+    return "next" if rows["user_id"].value_counts().median() == 1 else "later"
+
+
+def _any_order(profile: DataProfile) -> dict[str, Any]:
+    """Return settings that predict ratings irrespective of their order."""
+    dim = _embedding_dim(profile)
+    model = {
+        "embedding_dim": dim,
+        "movie_degree_smoothing": 0.6,
+        "user_degree_smoothing": 0,
+        "init_scale": 0.3,
+    }
+    train = {
+        "negative_weight": _significant(min(12.0, 1.2 * dim**0.5) * profile.density),
+        "edge_dropout": 0.5,
+        "id_dropout": 0.25 if dim < 64 else 0.05,
+        "history_dropout": 0.02,
+        "history_truncation": 0,
+        "profile_dropout": 0.2,
+        "epochs": 100,
+        "patience": 8,
+        "batch_size": int(np.clip(16 * round(profile.num_users / 96), 64, 768)),
+        "learning_rate": _significant(0.006 * (16 / dim) ** 0.2),
+        "final_lr_ratio": 0.05,
+        "weight_decay": _significant(min(0.3, 3 * profile.num_movies / profile.num_ratings)),
+    }
+    if profile.task == "cold users":
+        model |= {"user_degree_smoothing": 20}
+        train |= {"history_dropout": 0.15, "history_truncation": 0.2}
+    return {"model": model, "train": train}
+
+
+def _next_item(profile: DataProfile) -> dict[str, Any]:
+    """Return settings that predict the next rating, or the next ten."""
+    mean_length = profile.num_ratings / profile.num_users
+    dim = int(2 ** np.clip(np.round(np.log2(min(2 * _embedding_dim(profile), 16 * mean_length))), 6, 8))
+    model = {
+        "embedding_dim": dim,
+        "user_degree_smoothing": 0,
+        "temporal": True,
+        "hidden_dim": max(256, 2 * dim),
+        "dropout": 0.4,
+        "init": "transitions",
+        "init_scale": 1.0,
+    }
+    train = {
+        "objective": "next_item",
+        "cutoffs_per_user": int(np.clip(round(mean_length / 3), 2, 10)),
+        "horizon": 1 if profile.task == "next" else 10,
+        "loss": "softmax",
+        "edge_dropout": 0.1,
+        "id_dropout": 0.02,
+        "epochs": 12,
+        "batch_size": 1280 if dim > 64 else 512,
+        "learning_rate": 0.002,
+        "final_lr_ratio": 0.1,
+        "k": 10 if profile.task == "next" else 20,
+    }
+    return {"model": model, "train": train}
+
+
+def _embedding_dim(profile: DataProfile) -> int:
+    """One dimension per hundred nodes, in steps of 16 between 16 and 256."""
+    return int(np.clip(16 * round((profile.num_users + profile.num_movies) / 1600), 16, 256))
+
+
+def _significant(value: float, digits: int = 2) -> float:
+    """Round to some significant digits.
+
+    Examples
+    --------
+    >>> _significant(0.0041931), _significant(0.4661)
+    (0.0042, 0.47)
+    """
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,120 @@
+"""Settings that are chosen from the data, and the warnings about training."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gnnrec
+from gnnrec import Config, ConfigError, Dataset, Split
+from gnnrec.models import GNN
+from gnnrec.models.suggest import DataProfile, describe_config, suggest_config
+from gnnrec.splitting import random_split
+
+QUICK = ("train.epochs=2", "model.embedding_dim=8")
+
+
+def ratings(num_users: int, num_movies: int, num_ratings: int) -> pd.DataFrame:
+    """Return distinct pairs of users and movies."""
+    pairs = np.random.default_rng(0).permutation(num_users * num_movies)[:num_ratings]
+    return pd.DataFrame({"user_id": pairs // num_movies + 1, "movie_id": pairs % num_movies + 1, "rating": 4.0})
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return gnnrec.load_dataset("sample", num_users=120, num_movies=80)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "task", "objective", "horizon"),
+    [
+        ("random", "any order", "masked_edges", 1),
+        ("next-item", "next", "next_item", 1),
+        ("temporal", "later", "next_item", 10),
+        ("cold-users", "cold users", "masked_edges", 1),
+    ],
+)
+def test_the_objective_follows_the_validation_ratings(sample, protocol, task, objective, horizon):
+    split = gnnrec.split(sample, protocol)
+    config = suggest_config(split)
+    assert DataProfile.of(split).task == task
+    assert (config.train.objective, config.train.horizon) == (objective, horizon)
+    assert config.model.temporal == (objective == "next_item")
+
+
+def test_equal_timestamps_are_no_order(sample):
+    split = gnnrec.split(sample, "next-item")
+    frames = [part.assign(timestamp=5) for part in (split.train, split.valid, split.test)]
+    assert DataProfile.of(Split(*frames, split.movies, split.users)).task == "any order"
+
+
+def test_a_dataset_is_learned_in_any_order(sample):
+    assert suggest_config(sample).train.objective == "masked_edges"
+
+
+@pytest.mark.parametrize(
+    ("users", "movies", "count", "dim", "batch"),
+    [(400, 300, 9_000, 16, 64), (943, 1682, 80_000, 32, 160), (6040, 3706, 800_000, 96, 768), (9, 5, 30, 16, 64)],
+)
+def test_sizes_follow_the_data(users, movies, count, dim, batch):
+    config = suggest_config(Dataset(ratings(users, movies, count)))
+    assert (config.model.embedding_dim, config.train.batch_size) == (dim, batch)
+
+
+def test_the_negative_weight_follows_the_density():
+    sparse, dense = (suggest_config(Dataset(ratings(500, 400, count))) for count in (4_000, 40_000))
+    assert dense.train.negative_weight == pytest.approx(10 * sparse.train.negative_weight, rel=0.05)
+
+
+def test_what_was_chosen_is_printed_and_saved(sample, tmp_path, capsys):
+    model = gnnrec.fit(sample, overrides=("train.epochs=2",), run_dir=tmp_path / "run")
+    assert model.config == suggest_config(sample).override(["train.epochs=2"])
+    assert gnnrec.load(tmp_path / "run").config == model.config
+    printed = " ".join(capsys.readouterr().err.split())
+    assert f"settings chosen from the data: {describe_config(model.config)}" in printed
+
+
+def test_a_given_config_is_used_as_it_is(sample, capsys):
+    config = Config().override(QUICK)
+    assert gnnrec.fit(sample, config=config).config == config
+    assert "chosen" not in capsys.readouterr().err
+
+
+def test_overrides_are_checked_before_data_are_read():
+    with pytest.raises(ConfigError, match=r"did you mean 'train\.epochs'"):
+        GNN(overrides=("train.epoch=2",))
+    with pytest.raises(ConfigError, match="greater than or equal to 1"):
+        gnnrec.fit(object(), overrides=("train.epochs=0",))
+
+
+def test_a_seed_is_an_override(sample):
+    estimator = GNN(overrides=QUICK)
+    assert estimator.random_seed == 0
+    seeded = estimator.with_seed(3)
+    assert seeded.random_seed == 3
+    assert seeded.config_for(sample) == suggest_config(sample).override([*QUICK, "train.seed=3"])
+
+
+def messages(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [str(one.message) for one in caught]
+
+
+def test_a_last_epoch_that_is_the_best_is_told(sample):
+    with pytest.warns(UserWarning, match="the last epoch, 2, was the best.*raise train.epochs"):
+        gnnrec.fit(random_split(sample), overrides=("train.epochs=2", "model.init=random"), progress=False)
+
+
+def test_training_that_never_improves_is_told(sample):
+    overrides = ("train.epochs=2", "train.learning_rate=3", "train.negative_weight=50")
+    with pytest.warns(UserWarning, match=r"never improved on its start: the best ndcg@20 .* before the first epoch"):
+        gnnrec.fit(random_split(sample), overrides=overrides, progress=False)
+
+
+def test_training_that_ends_by_patience_is_quiet(sample):
+    overrides = ("train.epochs=60", "train.patience=2")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = gnnrec.fit(random_split(sample), overrides=overrides, progress=False)
+    assert len(model.history) < 60
+    assert not [text for text in messages(caught) if "epoch" in text]
