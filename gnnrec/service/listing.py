@@ -13,6 +13,7 @@ from gnnrec.explanations import explain
 from gnnrec.graph import NewUser
 from gnnrec.graph.new_user import encode_user
 from gnnrec.models.filters import movie_mask
+from gnnrec.reranking import Reranking, RerankingOptions
 from gnnrec.service.served import MovieInfo, ServedModel
 from gnnrec.service.store import Entry, Profile
 
@@ -30,8 +31,8 @@ def recommend(
     k: int = 10,
     *,
     offset: int = 0,
-    family_friendly: bool = False,
     unknown: str = "error",
+    reranking: RerankingOptions | None = None,
     **filters: Any,
 ) -> Ranked:
     """Recommend movies to one user; the same as `gnnrec.recommend`, without frames, which take longer than the rest.
@@ -42,17 +43,17 @@ def recommend(
     user : user id or NewUser
     k, offset, unknown
         As for `gnnrec.recommend`.
-    family_friendly : bool
-        Only movies that have a genre for families, and none for adults.
+    reranking : mapping, optional
+        ``diversity, novelty, calibration, max_per_genre``, as for `gnnrec.recommend`.
     **filters
-        ``candidates, exclude, genres, years, min_ratings``, as for `gnnrec.recommend`.
+        ``candidates, exclude, genres, years, min_ratings, family_friendly``, as for `gnnrec.recommend`.
 
     Examples
     --------
     >>> from gnnrec.models import EASE
     >>> served = ServedModel(EASE().fit(dataset))
-    >>> ours = [(movie.id, rank) for movie, _, rank in recommend(served, 7, 3, offset=1)]
-    >>> frame = gnnrec.recommend(served.model, 7, 3, offset=1)
+    >>> ours = [(movie.id, rank) for movie, _, rank in recommend(served, 7, 3, offset=1, reranking={"novelty": 0.5})]
+    >>> frame = gnnrec.recommend(served.model, 7, 3, offset=1, novelty=0.5)
     >>> ours == list(zip(frame["movie_id"].tolist(), frame["rank"].tolist()))
     True
     """
@@ -68,12 +69,15 @@ def recommend(
     scores[0, batch.movie_index] = -torch.inf
     if allowed is not None:
         scores[0, ~allowed] = -torch.inf
-    if family_friendly:
-        scores[0, ~served.family_friendly] = -torch.inf
-    values, nodes = (best[0, offset:].tolist() for best in stable_topk(scores, k + offset))
+    reranker = model.reranker(Reranking(**reranking)) if reranking else None
+    if reranker is None:
+        nodes = stable_topk(scores, k + offset)[1][0]
+    else:
+        nodes = reranker.rank(scores[0], batch.movie_index, k + offset)
+    nodes = nodes[offset:]
     return [
         (served.movies[node], value, offset + place + 1)
-        for place, (value, node) in enumerate(zip(values, nodes, strict=True))
+        for place, (node, value) in enumerate(zip(nodes.tolist(), scores[0, nodes].tolist(), strict=True))
         if value > -math.inf
     ]
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from gnnrec._io import read_json
 from gnnrec.data.titles import title_words
@@ -25,6 +23,7 @@ from gnnrec.graph.histories import map_rating
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import load
 from gnnrec.plots import movie_coordinates
+from gnnrec.reranking import is_family_friendly
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
 from gnnrec.service.store import Entry, Profile
 
@@ -42,10 +41,6 @@ MAX_TITLES = 300
 """Movies that a request may name by title."""
 LIKED = 3.0
 """Stars from which a movie counts as liked where the data has no ratings."""
-FAMILY_GENRES = frozenset({"children", "children's", "family", "animation"})
-"""Genres of which a family-friendly movie has one."""
-ADULT_GENRES = frozenset({"adult", "crime", "film-noir", "horror", "mystery", "thriller", "war"})
-"""Genres of which a family-friendly movie has none."""
 
 
 @dataclass(frozen=True)
@@ -287,10 +282,13 @@ class ServedModel:
         return [str(genre) for genre in self.model.graph.genres]
 
     @cached_property
-    def family_friendly(self) -> Tensor:
-        """Which movies have a genre for families and none for adults, ``[num_movies]`` bool."""
-        genres = [{genre.casefold() for genre in movie.genres} for movie in self.movies]
-        return torch.tensor([bool(kinds & FAMILY_GENRES) and not kinds & ADULT_GENRES for kinds in genres])
+    def knows_families(self) -> bool:
+        """Whether anything says which movies are for families."""
+        try:
+            is_family_friendly(self.model.graph)
+        except ConfigError:
+            return False
+        return True
 
     @property
     def scale(self) -> tuple[float, float] | None:

@@ -46,9 +46,26 @@ def test_new_users_get_what_the_library_recommends(client: TestClient, trained: 
 
 
 def test_filters(client: TestClient, trained: RecGraph) -> None:
-    filters = {"genres": ["Drama"], "years": "1980-", "min_ratings": 3, "exclude": [1, 2]}
+    filters = {
+        "genres": ["Drama"],
+        "years": "1980-",
+        "min_ratings": 3,
+        "exclude": [1, 2],
+        "diversity": 0.4,
+        "max_per_genre": 3,
+    }
     answer = client.post("/api/v1/recommend", json={"users": [{}], "k": 20, **filters})
-    expected = gnnrec.recommend(trained, NewUser(), 20, genres=["Drama"], years="1980-", min_ratings=3, exclude=[1, 2])
+    expected = gnnrec.recommend(
+        trained,
+        NewUser(),
+        20,
+        genres=["Drama"],
+        years="1980-",
+        min_ratings=3,
+        exclude=[1, 2],
+        diversity=0.4,
+        max_per_genre=3,
+    )
     found = answer.json()["lists"][0]["movies"]
     assert [movie["id"] for movie in found] == expected["movie_id"].tolist() != []
     assert all("Drama" in movie["genres"] and movie["year"] >= 1980 for movie in found)

@@ -133,6 +133,19 @@ def test_reasons_and_filters(ann_s: Browser, trained: RecGraph) -> None:
     assert "No film is left" in ann_s.get("/recommend?year_from=9000")
 
 
+def test_from_familiar_to_surprising(ann_s: Browser, trained: RecGraph) -> None:
+    ann_s.send("/rate", movie="5", stars="5")
+    expected = gnnrec.recommend(trained, NewUser(ratings={5: 5}), 12, novelty=0.6, diversity=0.3)["movie_id"]
+    found = cards(ann_s.get("/recommend?novelty=6"))
+    assert found == expected.astype(str).tolist() != cards(ann_s.get("/recommend"))
+    counts = trained.dataset.ratings["movie_id"].value_counts()
+    popularity = [
+        sum(counts.get(int(movie), 0) for movie in movies) for movies in (found, cards(ann_s.get("/recommend")))
+    ]
+    assert popularity[0] < popularity[1]
+    assert cards(ann_s.get("/recommend?novelty=nonsense")) == cards(ann_s.get("/recommend"))
+
+
 def test_unknown_things_are_pages_too(ann_s: Browser) -> None:
     assert "Nothing here" in ann_s.get("/movie/nothing", 404)
     assert "Nothing here" in ann_s.get("/nothing", 404)
@@ -170,7 +183,7 @@ def test_together(ann_s: Browser) -> None:
     page = ann_s.get("/together?with=1&fair=1")
     assert "For Bob and Ann" in page and page.count("<meter") == 2 * len(cards(page)) == 24
     assert not {"5", "9"} & set(cards(page))
-    body = {"users": [{"ratings": [{"movie": 9}]}, {"ratings": [{"movie": 5}]}], "strategy": "least_misery", "k": 12}
+    body = {"users": [{"ratings": [{"movie": 9}]}, {"ratings": [{"movie": 5}]}], "strategy": "fair", "k": 12}
     found = ann_s.client.post("/api/v1/recommend/group", json=body).json()["movies"]
     assert [str(movie["id"]) for movie in found] == cards(page)
     assert all(0 <= share <= 1 for movie in found for share in movie["suits"])

@@ -24,6 +24,7 @@ from gnnrec.service.api.schemas import (
     ProfileOutput,
     RatingsInput,
     RecommendationList,
+    Share,
     Years,
 )
 from gnnrec.service.context import Database, Served
@@ -181,6 +182,8 @@ def recommendations(
     years: Annotated[Years | None, Query()] = None,
     min_ratings: Annotated[int, Query(ge=0, le=10**9)] = 0,
     family_friendly: bool = False,
+    diversity: Annotated[Share, Query(description="How much a movie must differ from those before it")] = 0,
+    novelty: Annotated[Share, Query(description="How much movies that few people know are preferred")] = 0,
     reasons: Annotated[bool, Query(description="Say why, too")] = False,
 ) -> Any:
     """Recommend movies to a profile by its ratings as they are now."""
@@ -195,6 +198,7 @@ def recommendations(
         years=years,
         min_ratings=min_ratings,
         family_friendly=family_friendly,
+        reranking={"diversity": diversity, "novelty": novelty},
     )
     why = listing.reasons(served, user, [movie.id for movie, _, _ in movies]) if reasons else None
     return RecommendationList(user=profile_id, movies=as_recommendations(movies, why))

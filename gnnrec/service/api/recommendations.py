@@ -88,22 +88,12 @@ async def recommend(given: RecommendInput, served: Served) -> Any:
     """Recommend movies to users of the training data, or to new users. New users are not stored."""
     check_titles(served, given)
     users = [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)]
-    options: dict[str, Any] = {
-        "k": given.k,
-        "offset": given.offset,
-        "genres": given.genres,
-        "years": given.years,
-        "min_ratings": given.min_ratings,
-        "family_friendly": given.family_friendly,
-        "exclude": given.exclude,
-        "candidates": given.candidates,
-        "unknown": given.unknown,
-    }
+    options = {**given.filters(), "unknown": given.unknown, "reranking": given.reranking()}
 
     def compute() -> RecommendOutput:
         lists = []
         for user in users:
-            movies = as_recommendations(listing.recommend(served, user, **options))
+            movies = as_recommendations(listing.recommend(served, user, given.k, offset=given.offset, **options))
             name: Any = user.name if isinstance(user, NewUser) else user
             lists.append(RecommendationList.model_construct(user=name, movies=movies))
         return RecommendOutput.model_construct(lists=lists)
@@ -121,21 +111,18 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
     found = groups.recommend(
         served,
         [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)],
-        given.k + given.offset,
+        given.k,
         strategy=given.strategy,
-        family_friendly=given.family_friendly,
+        offset=given.offset,
         unknown=given.unknown,
-        genres=given.genres,
-        years=given.years,
-        min_ratings=given.min_ratings,
-        exclude=given.exclude,
-        candidates=given.candidates,
+        **given.filters(),
+        **given.reranking(),
     )
     movies = [
-        GroupRecommendation(**movie_fields(one.movie), rank=rank, score=one.score, suits=list(one.suits))
-        for rank, one in enumerate(found, 1)
+        GroupRecommendation(**movie_fields(one.movie), rank=one.rank, score=one.score, suits=list(one.suits))
+        for one in found
     ]
-    return GroupOutput(movies=movies[given.offset :])
+    return GroupOutput(movies=movies)
 
 
 @router.post("/explain", response_model=list[Explanation])

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
+from gnnrec.reranking import RerankingOptions
+from gnnrec.service.groups import Strategy
 from gnnrec.service.served import MovieInfo
 from gnnrec.service.store import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
@@ -52,6 +54,7 @@ MovieId = Annotated[str, Path(min_length=1, max_length=MAX_ID)]
 K = Annotated[int, Query(ge=1, le=MAX_K, description="Number of movies")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Leave out so many of the best")]
 Years = Annotated[str, StringConstraints(max_length=20), Field(description="1995, 1990-1999, 1990- or -1950")]
+Share = Annotated[float, Field(ge=0, le=1)]
 Genres = Annotated[list[Category], Field(max_length=50, description="Movies of at least one of these genres")]
 
 
@@ -151,7 +154,25 @@ class Filters(Input):
     family_friendly: bool = False
     exclude: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
     candidates: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
+    diversity: Share = Field(default=0, description="How much a movie must differ from those before it")
+    novelty: Share = Field(default=0, description="How much movies that few people know are preferred")
+    calibration: Share = Field(default=0, description="How closely genres follow those of the history")
+    max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Most movies of a genre")
     unknown: Literal["error", "skip"] = Field(default="error", description="What to do with unknown movies")
+
+    def reranking(self) -> RerankingOptions:
+        """Return the options that re-rank."""
+        return {
+            "diversity": self.diversity,
+            "novelty": self.novelty,
+            "calibration": self.calibration,
+            "max_per_genre": self.max_per_genre,
+        }
+
+    def filters(self) -> dict[str, Any]:
+        """Return the options that leave movies out."""
+        names = ("genres", "years", "min_ratings", "family_friendly", "exclude", "candidates")
+        return {name: getattr(self, name) for name in names}
 
 
 class RecommendInput(Filters):
@@ -172,8 +193,9 @@ class GroupInput(Filters):
     """People who watch together; `offset` leaves out so many of the best."""
 
     users: list[AnyUser] = Field(min_length=1, max_length=MAX_GROUP)
-    strategy: Literal["average", "least_misery"] = Field(
-        default="average", description="What counts: the mean of all, or whoever likes a movie least"
+    strategy: Strategy = Field(
+        default="average",
+        description="What counts: the mean of all, whoever likes a movie least or most, or taking turns",
     )
 
 

@@ -24,6 +24,8 @@ router = APIRouter()
 
 PER_PAGE, SUGGESTED, FOUND, SIMILAR, RATED = 12, 18, 12, 6, 60
 """Movies on pages: recommendations, to start with, found, similar, rated."""
+MAX_SURPRISE = 8
+"""Right end of the slider from familiar to surprising, in tenths of `novelty`."""
 Movie = Annotated[str, Form(max_length=255, alias="movie")]
 Year = Annotated[str, Query(max_length=10)]
 
@@ -76,7 +78,7 @@ def recommend(
     year_from: Year = "",
     year_to: Year = "",
     family: Annotated[str, Query(max_length=3)] = "",
-    known: Annotated[str, Query(max_length=10)] = "",
+    novelty: Annotated[str, Query(max_length=10)] = "",
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Response:
     """Show recommendations with reasons, and filters."""
@@ -84,7 +86,7 @@ def recommend(
     served, store = context.holder.served, context.store
     genres = [one for one in genre or [] if one in served.genres]
     years, error = _years(year_from, year_to)
-    min_ratings = served.well_known if known else 0
+    surprise = min(int(novelty), MAX_SURPRISE) if novelty.isdecimal() else 0
     rated = store.ratings(own.id)
     user, movies = listing.for_profile(
         served,
@@ -95,14 +97,14 @@ def recommend(
         offset=offset,
         genres=genres or None,
         years=years,
-        family_friendly=bool(family),
-        min_ratings=min_ratings,
+        family_friendly=bool(family) and served.knows_families,
+        reranking={"novelty": surprise / 10, "diversity": surprise / 20},
     )
     why = listing.reasons(served, user, [movie.id for movie, _, _ in movies])
     chosen: list[tuple[str, Any]] = [("genre", one) for one in genres]
     chosen += [
         (name, value)
-        for name, value in (("year_from", year_from), ("year_to", year_to), ("family", family), ("known", known))
+        for name, value in (("year_from", year_from), ("year_to", year_to), ("family", family), ("novelty", surprise))
         if value
     ]
     return visitor.page(
@@ -113,7 +115,9 @@ def recommend(
         year_from=year_from,
         year_to=year_to,
         family=bool(family),
-        known=bool(known),
+        knows_families=served.knows_families,
+        surprise=surprise,
+        max_surprise=MAX_SURPRISE,
         has_filters=bool(chosen),
         error=error,
         num_rated=len(rated),
@@ -188,8 +192,8 @@ def together(
             served,
             [served.user(one, store.ratings(one.id)) for one in people],
             PER_PAGE,
-            strategy="least_misery" if fair else "average",
-            family_friendly=bool(family),
+            strategy="fair" if fair else "average",
+            family_friendly=bool(family) and served.knows_families,
             exclude=known or None,
         )
     return visitor.page(
@@ -199,6 +203,7 @@ def together(
         people=people,
         movies=movies,
         fair=bool(fair),
+        knows_families=served.knows_families,
         family=bool(family),
         bucket={entry.movie_id for entry in store.bucket_list(own.id)},
     )

@@ -67,7 +67,7 @@ document.addEventListener("change", async (event) => {
   const filled = [...new FormData(form)].filter(([, value]) => value !== "");
   const address = `${form.getAttribute("action")}?${new URLSearchParams(filled)}`;
   const focused = document.activeElement;
-  const key = focused && focused.name ? `[name="${focused.name}"][value="${CSS.escape(focused.value)}"]` : null;
+  const key = focused && focused.type === "range" ? `[name="${focused.name}"]` : focused && focused.name ? `[name="${focused.name}"][value="${CSS.escape(focused.value)}"]` : null;
   const response = await fetch(address).catch(() => null);
   if (!response || !response.ok) { form.submit(); return; }
   history.replaceState(null, "", address);
