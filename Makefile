@@ -1,4 +1,5 @@
 # make train          set up and train on MovieLens-1M
+# make serve          the web app with the run of make train (RUN=runs/mine for another), on this machine
 # make test           set up and run every test; test-fast leaves out slow ones, servers and real data
 # make coverage       the tests, with a report of the lines they miss
 # make lint           ruff, mypy and the order of imports
@@ -15,16 +16,25 @@ TORCH ?= torch<2.14
 # Tests, lint and docs need more, and a torchvision (for CLIP) that matches PyTorch: the newest of both, some GB on Linux.
 DEV ?= .venv-dev
 
+# The run that make serve shows: the one that was saved last.
+RUN ?= $(patsubst %/run.json,%,$(firstword $(shell ls -t runs/*/run.json 2>/dev/null)))
+
 BIN := $(VENV)/bin
 DEV_BIN := $(DEV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
 PYTEST := OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
-.PHONY: train test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
+.PHONY: train serve test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
 	benchmarks build clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
+
+serve: $(VENV)/.installed
+	@$(BIN)/python -c "import fastapi, uvicorn, alembic, multipart, prometheus_client" 2>/dev/null || \
+		{ echo "installing what the service needs (once)"; $(BIN)/python $(PIP) -e ".[serve]"; }
+	@test -n "$(RUN)" || { echo "no run in runs/: make train first, or make serve RUN=FOLDER"; exit 1; }
+	$(BIN)/gnnrec serve "$(RUN)" $(ARGS)
 
 test: $(DEV)/.installed
 	$(PYTEST) $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 # The plugin registers its names when it is imported; tests load a copy of it.
-collect_ignore = ["tests/helpers/plugin.py"]
+# Alembic runs its own file.
+collect_ignore = ["tests/helpers/plugin.py", "gnnrec/service/migrations/env.py"]
+# Examples in the service need its packages.
+if not all(find_spec(name) for name in ("fastapi", "alembic", "prometheus_client", "multipart")):
+    collect_ignore_glob = ["gnnrec/service/*"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -40,7 +40,10 @@ MODULES = (
     "gnnrec.tuning",
     "gnnrec.typing",
 )
-NO_API = {"cli": "its reference is made from the commands"}
+NO_API = {
+    "cli": "its reference is made from the commands",
+    "service": "an application; its reference is the description that it serves",
+}
 WITHOUT_EXAMPLES = {
     "gnnrec.errors.DownloadError": "only a failing network raises it",
     "gnnrec.metadata.client.FetchError": "only a failing network raises it",

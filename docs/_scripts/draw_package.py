@@ -11,6 +11,7 @@ HOME = Path(__file__).resolve().parents[2]
 WIDTH, TALL, GAP, LEFT = 740, 30, 9, 24
 ABOUT = {
     "cli": "the gnnrec command",
+    "service": "the web app and the JSON API",
     "tuning": "hyperparameter search with Optuna",
     "benchmarking": "several models on the same data",
     "ratings": "predicted stars",

@@ -31,6 +31,7 @@ FIRST = (
     "analyze",
     "download",
     "map",
+    "serve",
 )
 """Order in ``gnnrec --help``; other commands follow."""
 

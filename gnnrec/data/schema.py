@@ -384,6 +384,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "directors": Column(("directors", "director"), to_names, "str"),
         "actors": Column(("actors", "actor", "cast"), to_names, "str"),
         "runtime": Column(("runtime", "runtimeminutes"), to_minutes, "Int64"),
+        "certificate": Column(("certificate", "certification", "mpaa", "mpaarating", "rated"), to_text),
         "imdb_id": Column(("imdbid",), to_imdb_ids),
         "tmdb_id": Column(("tmdbid",), to_tmdb_ids, "Int64"),
     },

@@ -10,6 +10,7 @@ from typing import Any
 from gnnrec.models.base import Recommender, recommend, similar_movies
 from gnnrec.models.estimator import BaseEstimator, Estimator, fit, load
 from gnnrec.models.gnn import RecGraph
+from gnnrec.models.groups import recommend_group
 from gnnrec.models.suggest import suggest_config
 from gnnrec.registry import MODELS
 
@@ -56,6 +57,7 @@ __all__ = [
     "fit",
     "load",
     "recommend",
+    "recommend_group",
     "similar_movies",
     "suggest_config",
 ]

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import pandas as pd
 import torch
@@ -26,6 +26,7 @@ from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.models.filters import movie_mask
 from gnnrec.models.storage import write_run
+from gnnrec.reranking import Reranker, Reranking, RerankingOptions
 from gnnrec.splitting import Split
 from gnnrec.typing import Hyperparameters, MovieInput, UserInput
 
@@ -201,8 +202,10 @@ class Recommender(ABC):
         genres: str | Iterable[str] | None = None,
         years: Any = None,
         min_ratings: int = 0,
+        family_friendly: bool = False,
         offset: int = 0,
         unknown: str = "error",
+        **reranking: Unpack[RerankingOptions],
     ) -> pd.DataFrame:
         """Recommend movies to known or new users.
 
@@ -226,11 +229,16 @@ class Recommender(ABC):
             ``"1990-1999"``. Movies of an unknown year are left out.
         min_ratings : int
             Recommend only movies with at least so many ratings in the graph.
+        family_friendly : bool
+            Recommend only movies for families; see `gnnrec.reranking.is_family_friendly`.
         offset : int
             Leave out so many of the best, for the next page of a list: the ranks begin with ``offset + 1``.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
+        **reranking
+            ``diversity, novelty, calibration`` (each between 0 and 1), ``max_per_genre, like, unlike``; see
+            `gnnrec.reranking.Reranking`. Scores stay those of the model, so they no longer descend.
 
         Returns
         -------
@@ -265,8 +273,10 @@ class Recommender(ABC):
             genres=genres,
             years=years,
             min_ratings=min_ratings,
+            family_friendly=family_friendly,
             unknown=unknown,
         )
+        reranker = self.reranker(Reranking(**reranking), unknown)
         parts = []
         for start, chunk in _chunks(batch):
             scores = self.score(chunk).cpu()
@@ -276,7 +286,11 @@ class Recommender(ABC):
                 scores[chunk.user_index, chunk.movie_index] = -torch.inf
             if allowed is not None:
                 scores[:, ~allowed] = -torch.inf
-            values, movies = (best[:, offset:] for best in stable_topk(scores, k + offset))
+            if reranker is None:
+                values, movies = stable_topk(scores, k + offset)
+            else:
+                values, movies = _reranked(reranker, scores, chunk, k + offset)
+            values, movies = values[:, offset:], movies[:, offset:]
             row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
             parts.append((row + start, movies[row, rank], values[row, rank], rank + 1 + offset))
         user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
@@ -290,6 +304,14 @@ class Recommender(ABC):
                 "rank": ranks,
             }
         )
+
+    def reranker(self, options: Reranking, unknown: str = "error") -> Reranker | None:
+        """Return what re-ranks the scores of this model, None if the options change nothing."""
+        if options.changes_nothing:
+            return None
+        needs_similarity = options.diversity or options.like is not None or options.unlike is not None
+        unit = self.unit_similarity_embeddings if needs_similarity else None
+        return Reranker(options, self.graph, unit, unknown)
 
     @cached_property
     def unit_similarity_embeddings(self) -> Tensor:
@@ -374,8 +396,10 @@ def recommend(
     genres: str | Iterable[str] | None = None,
     years: Any = None,
     min_ratings: int = 0,
+    family_friendly: bool = False,
     offset: int = 0,
     unknown: str = "error",
+    **reranking: Unpack[RerankingOptions],
 ) -> pd.DataFrame:
     """Recommend movies to known or new users; see `Recommender.recommend`.
 
@@ -383,8 +407,10 @@ def recommend(
     ----------
     model : Recommender
         Any fitted model, such as a `RecGraph`.
-    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, offset, unknown
+    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, unknown
         As for `Recommender.recommend`.
+    **reranking
+        ``diversity, novelty, calibration, max_per_genre, like, unlike``; see `gnnrec.reranking.Reranking`.
 
     Returns
     -------
@@ -407,7 +433,7 @@ def recommend(
     >>> gnnrec.recommend(model, 1, k=2, years=(1950, 1990), min_ratings=5, offset=2)["rank"].tolist()
     [3, 4]
     """
-    return _fitted(model).recommend(
+    return fitted(model).recommend(
         users,
         k,
         exclude_seen=exclude_seen,
@@ -416,8 +442,10 @@ def recommend(
         genres=genres,
         years=years,
         min_ratings=min_ratings,
+        family_friendly=family_friendly,
         offset=offset,
         unknown=unknown,
+        **reranking,
     )
 
 
@@ -452,10 +480,24 @@ def similar_movies(
     >>> gnnrec.similar_movies(model, 7, k=3).columns.tolist()
     ['movie_id', 'title', 'similarity', 'rank']
     """
-    return _fitted(model).similar_movies(movie, k, candidates=candidates)
+    return fitted(model).similar_movies(movie, k, candidates=candidates)
 
 
-def _fitted(model: Any) -> Recommender:
+def _reranked(reranker: Reranker, scores: Tensor, users: UserBatch, k: int) -> tuple[Tensor, Tensor]:
+    """Return scores and movies of re-ranked lists, ``[num_users, k]``; the end of short lists is ``-inf``."""
+    values = torch.full((users.num_users, k), -torch.inf)
+    movies = torch.zeros(users.num_users, k, dtype=torch.int64)
+    order = users.user_index.argsort(stable=True)
+    histories = users.movie_index[order].split(torch.bincount(users.user_index, minlength=users.num_users).tolist())
+    for row, history in enumerate(histories):
+        found = reranker.rank(scores[row], history, k)
+        movies[row, : len(found)] = found
+        values[row, : len(found)] = scores[row, found]
+    return values, movies
+
+
+def fitted(model: Any) -> Recommender:
+    """Return a model; a `ConfigError` if it is not fitted."""
     if not isinstance(model, Recommender):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     return model

@@ -13,6 +13,7 @@ from torch import Tensor
 from gnnrec._checks import check_integer, choose_from
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
+from gnnrec.reranking import is_family_friendly
 from gnnrec.typing import MovieInput
 
 
@@ -31,6 +32,7 @@ def movie_mask(
     genres: str | Iterable[str] | None = None,
     years: Any = None,
     min_ratings: int = 0,
+    family_friendly: bool = False,
     unknown: str = "error",
 ) -> Tensor | None:
     """Return which movies may be recommended, ``[num_movies]`` bool; None if all may.
@@ -59,6 +61,8 @@ def movie_mask(
     if min_ratings:
         counts = np.bincount(graph.dataset.rating_table.movie, minlength=graph.num_movies)
         masks.append(torch.from_numpy(counts >= min_ratings))
+    if family_friendly:
+        masks.append(is_family_friendly(graph))
     return torch.stack(masks).all(0) if masks else None
 
 

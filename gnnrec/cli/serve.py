@@ -1,0 +1,98 @@
+"""``gnnrec serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gnnrec.cli._options import RunArgument
+from gnnrec.cli._output import errors, note
+
+
+def serve(
+    run: RunArgument,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on. Beyond this machine, GNNREC_TOKEN must be set.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=0, max=65535)] = 8000,
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db",
+            help="Database: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default GNNREC_DB, or the file "
+            "gnnrec.db of this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    posters: Annotated[
+        Path | None, typer.Option("--posters", help="Folder of posters, named by movie id: 1.jpg, 2.png, ...")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="Name under which the service may be reached. Can be repeated."),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Number of processes.", min=1, max=64)] = 1,
+    rate_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--rate-limit",
+            help="Requests a second from one client, 0 for no limit. [default: 1000; 50 beyond this machine]",
+            show_default=False,
+            min=0,
+        ),
+    ] = None,
+    max_upload: Annotated[int, typer.Option("--max-upload", help="Largest upload, in MiB.", min=1, max=64)] = 16,
+) -> None:
+    """Serve a web app and a JSON API around a saved run.
+
+    Open http://127.0.0.1:8000 in a browser. Profiles, ratings and lists are kept in a database. A run that is replaced
+    while the service runs is loaded again.
+    """
+    with errors():
+        import json
+        import logging
+        import os
+
+        from gnnrec.errors import ConfigError
+        from gnnrec.service.settings import SETTINGS, ServiceSettings
+
+        given: dict[str, Any] = {
+            "run": str(run.absolute()),
+            "host": host,
+            "hosts": list(allow_host or ()),
+            "posters": None if posters is None else str(posters.absolute()),
+            "rate_limit": rate_limit,
+            "max_upload": max_upload << 20,
+        }
+        if db is not None:
+            given["db"] = db
+        settings = ServiceSettings.from_environment(**given)
+        try:
+            import uvicorn
+
+            from gnnrec.service.app import create_app
+        except ModuleNotFoundError as missing:
+            raise ConfigError(f"gnnrec serve needs the package {missing.name}: pip install 'gnnrec[serve]'") from None
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # what people type is theirs
+        shown = f"[{host}]" if ":" in host else host
+        options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
+        options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}
+        if workers == 1:
+            app = create_app(settings)
+            note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
+            uvicorn.run(app, **options)  # type: ignore[arg-type]
+            return
+        if db is not None:
+            os.environ["GNNREC_DB"] = given.pop("db")  # it may hold a password
+        os.environ[SETTINGS] = json.dumps(given)
+        note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
+        uvicorn.run(
+            "gnnrec.service.app:create_app_from_environment",
+            factory=True,
+            workers=workers,
+            **options,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,126 @@
+"""`recommend_group`: one list for several users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+import pandas as pd
+import torch
+
+from gnnrec._checks import check_integer, choose_from
+from gnnrec._torch import check_scores, stable_topk
+from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import encode_users
+from gnnrec.models.base import Recommender, fitted
+from gnnrec.models.filters import movie_mask
+from gnnrec.reranking import STRATEGIES, Reranking, RerankingOptions, combine_scores, standardize, suitability
+from gnnrec.reranking.rerank import POOL
+from gnnrec.typing import MovieInput, UserInput
+
+
+def recommend_group(
+    model: Recommender,
+    users: UserInput,
+    k: int = 10,
+    *,
+    strategy: str = "average",
+    exclude_seen: bool = True,
+    candidates: Iterable[MovieInput] | None = None,
+    exclude: Iterable[MovieInput] | None = None,
+    genres: str | Iterable[str] | None = None,
+    years: Any = None,
+    min_ratings: int = 0,
+    family_friendly: bool = False,
+    offset: int = 0,
+    unknown: str = "error",
+    **reranking: Unpack[RerankingOptions],
+) -> pd.DataFrame:
+    """Recommend movies to several users together.
+
+    Scores of each member are standardized over all movies first, so that nobody counts more because their scores spread
+    more.
+
+    Parameters
+    ----------
+    model : Recommender
+        Any fitted model.
+    users : list of user ids, NewUsers and mappings, or DataFrame
+        The members, as for `recommend`; known and new ones may be mixed.
+    k : int
+        Number of movies.
+    strategy : str
+        Of Masthoff (Recommender Systems Handbook, 2015). ``"average"`` of the members' scores; ``"least_misery"``, the
+        score of whoever likes a movie least; ``"most_pleasure"``, of whoever likes it most; ``"fair"``: members take
+        turns, and the next turn is of whoever the list has suited least so far.
+    exclude_seen : bool
+        Exclude movies that any member has rated.
+    candidates, exclude, genres, years, min_ratings, family_friendly, offset, unknown, **reranking
+        As for `Recommender.recommend`. The history for `calibration` is that of all members.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``movie_id, title, score, rank``, and a column ``suits NAME`` for each member: the share of all movies that suit
+        them less, in [0, 1]. `score` is the one that the strategy gives the movie, the average for ``"fair"``; it is
+        comparable within one list only.
+
+    Raises
+    ------
+    ConfigError
+        `strategy` is unknown, or as for `Recommender.recommend`.
+    DataError
+        Two members have the same id or name, or as for `Recommender.recommend`.
+
+    Examples
+    --------
+    >>> from gnnrec.models import EASE
+    >>> model = EASE(reg=50).fit(dataset)
+    >>> found = recommend_group(model, [1, {3: 5, 4: 4}], k=2, strategy="least_misery")
+    >>> found.columns.tolist()
+    ['movie_id', 'title', 'score', 'rank', 'suits 1', 'suits new user 2']
+    """
+    model = fitted(model)
+    check_integer(k=k)
+    check_integer(0, offset=offset)
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"unknown strategy {strategy!r}{choose_from(str(strategy), STRATEGIES)}")
+    batch, names = encode_users(model.graph, users, unknown=unknown)
+    if names.has_duplicates:
+        raise DataError(f"member {names[names.duplicated()].tolist()[0]!r} is in the group twice")
+    mask = movie_mask(
+        model.graph,
+        candidates=candidates,
+        exclude=exclude,
+        genres=genres,
+        years=years,
+        min_ratings=min_ratings,
+        family_friendly=family_friendly,
+        unknown=unknown,
+    )
+    reranker = model.reranker(Reranking(**reranking), unknown)
+    own = model.score(batch).cpu()
+    check_scores(own, model.name, names.tolist)
+    standard = standardize(own)
+    allowed = torch.ones(model.graph.num_movies, dtype=torch.bool) if mask is None else mask.clone()
+    if exclude_seen:
+        allowed[batch.movie_index] = False
+    end = k + offset
+    group = combine_scores(standard, strategy, allowed, end if reranker is None else max(end, POOL))
+    if reranker is None:
+        values, nodes = (best[0] for best in stable_topk(group.unsqueeze(0), end))
+        nodes = nodes[values > -torch.inf]
+    else:
+        nodes = reranker.rank(group, batch.movie_index, end)
+    nodes = nodes[offset:]
+    shown = standard.mean(0) if strategy == "fair" else group
+    table = model.graph.dataset.movies
+    result = {
+        "movie_id": table["movie_id"].array.take(nodes.numpy()),
+        "title": table["title"].array.take(nodes.numpy()),
+        "score": shown[nodes].numpy(),
+        "rank": range(offset + 1, offset + 1 + len(nodes)),
+    }
+    return pd.DataFrame(
+        result | {f"suits {name}": row.numpy() for name, row in zip(names, suitability(own, nodes), strict=True)}
+    )

@@ -1,0 +1,51 @@
+"""`Context`: what every request needs.
+
+The functions are asynchronous because FastAPI runs others in a thread of their own, which takes longer than they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gnnrec.service.jobs import Jobs
+from gnnrec.service.metrics import Metrics
+from gnnrec.service.posters import Posters
+from gnnrec.service.served import ModelHolder, ServedModel
+from gnnrec.service.settings import ServiceSettings
+from gnnrec.service.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of a running service."""
+
+    settings: ServiceSettings
+    store: Store
+    holder: ModelHolder
+    jobs: Jobs
+    posters: Posters
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+async def get_context(request: Request) -> Context:
+    """Return the parts of the service that answers."""
+    context: Context = request.app.state.context
+    return context
+
+
+async def get_served(request: Request) -> ServedModel:
+    """Return the model that answers this request, also if another one is loaded meanwhile."""
+    return (await get_context(request)).holder.served
+
+
+async def get_store(request: Request) -> Store:
+    """Return the database."""
+    return (await get_context(request)).store
+
+
+ContextNow = Annotated[Context, Depends(get_context)]
+Served = Annotated[ServedModel, Depends(get_served)]
+Database = Annotated[Store, Depends(get_store)]

@@ -1,0 +1,11 @@
+"""The web app: pages made on the server, which work without JavaScript; ``static/app.js`` makes them quicker."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gnnrec.service.pages import films, model, people
+
+router = APIRouter(include_in_schema=False)
+for _module in (people, films, model):
+    router.include_router(_module.router)

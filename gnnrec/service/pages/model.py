@@ -1,0 +1,64 @@
+"""The map of movies, and the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from gnnrec.service.errors import ConflictError
+from gnnrec.service.pages.common import Anyone, Sender
+
+router = APIRouter()
+
+
+@router.get("/map")
+def show_map(visitor: Anyone) -> Response:
+    """Show the map of movies, with one's own marked."""
+    served = visitor.context.holder.served
+    rated = (
+        {} if visitor.profile is None else {e.movie_id: e for e in visitor.context.store.ratings(visitor.profile.id)}
+    )
+    dots = sorted(served.map, key=lambda dot: str(dot.movie.id) in rated)
+    return visitor.page("map.html", dots=dots, rated=rated, genres=served.map_genres)
+
+
+@router.get("/model")
+def model(visitor: Anyone) -> Response:
+    """Show what the model was trained on, its figures, and a job that trains it again."""
+    return _model(visitor, "")
+
+
+@router.post("/model/retrain")
+def retrain(visitor: Sender) -> Response:
+    """Train the model again."""
+    try:
+        visitor.context.jobs.retrain()
+    except ConflictError:
+        return _model(visitor, "The model is being trained already.")
+    return visitor.go("/model")
+
+
+def _model(visitor: Anyone, error: str) -> Response:
+    context = visitor.context
+    served = context.holder.served
+    graph = served.model.graph
+    facts: dict[str, Any] = {
+        "Model": served.model.name,
+        "Data": graph.dataset.name,
+        "Movies": f"{graph.num_movies:,}",
+        "People in the training data": f"{graph.num_users:,}",
+        "Ratings": f"{graph.dataset.num_ratings:,}",
+        "Genres": ", ".join(served.genres),
+    }
+    return visitor.page(
+        "model.html",
+        facts=facts,
+        figures=served.figures,
+        loaded_at=served.loaded_at,
+        settings=served.settings,
+        job=context.store.latest_job(),
+        counts=context.store.counts(),
+        error=error,
+    )

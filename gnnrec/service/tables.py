@@ -1,0 +1,88 @@
+"""Tables of the service's database. A change here needs a migration in ``migrations/versions``."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+MAX_NAME, MAX_ID, MAX_CATEGORY = 100, 255, 200
+"""Longest name of a profile, id of a movie, gender or occupation."""
+_OWNER = "profiles.id"
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraints have names, so that migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class ProfileRow(Base):
+    """A person. `name_key` is the name without case, which is unique."""
+
+    __tablename__ = "profiles"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # the id of a deleted profile is never given again
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME))
+    name_key: Mapped[str] = mapped_column(String(4 * MAX_NAME), unique=True)
+    age: Mapped[int | None] = mapped_column(Integer)
+    gender: Mapped[str | None] = mapped_column(String(MAX_CATEGORY))
+    occupation: Mapped[str | None] = mapped_column(String(MAX_CATEGORY))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class RatingRow(Base):
+    """Stars for a movie. The title is kept for runs that no longer have the movie."""
+
+    __tablename__ = "ratings"
+
+    profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
+    movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    stars: Mapped[float] = mapped_column(Float)
+    rated_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class BucketRow(Base):
+    """A movie that somebody wants to watch."""
+
+    __tablename__ = "bucket_list"
+
+    profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
+    movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    added_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class HiddenRow(Base):
+    """A movie that somebody does not want to be recommended."""
+
+    __tablename__ = "hidden_movies"
+
+    profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
+    movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    added_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class JobRow(Base):
+    """Work in the background."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_state", "state"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[str] = mapped_column(String(20))
+    step: Mapped[int] = mapped_column(Integer, default=0)
+    steps: Mapped[int] = mapped_column(Integer, default=0)
+    message: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    heartbeat_at: Mapped[int] = mapped_column(BigInteger)
+    finished_at: Mapped[int | None] = mapped_column(BigInteger)

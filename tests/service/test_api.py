@@ -1,0 +1,291 @@
+"""The JSON API: what it answers, and what it stores."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
+from fastapi.testclient import TestClient
+
+import gnnrec
+from gnnrec import NewUser, RecGraph
+
+
+def ids(answer: Any) -> list[Any]:
+    assert answer.status_code == 200, answer.text
+    return [movie["id"] for movie in answer.json()["movies"]]
+
+
+def problem(answer: Any, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["status"] == status and found["detail"]
+    return found
+
+
+def test_new_users_get_what_the_library_recommends(client: TestClient, trained: RecGraph) -> None:
+    ratings = {1: 5.0, 7: 2.0, 12: 4.0}
+    given = {"ratings": [{"movie": movie, "rating": value} for movie, value in ratings.items()], "age": 30}
+    answer = client.post("/api/v1/recommend", json={"users": [given, 3], "k": 5, "offset": 1})
+    assert answer.status_code == 200
+    for found, user in zip(answer.json()["lists"], (NewUser(30, ratings=ratings), 3), strict=True):
+        expected = gnnrec.recommend(trained, user, 5, offset=1)
+        assert [movie["id"] for movie in found["movies"]] == expected["movie_id"].tolist()
+        assert [movie["rank"] for movie in found["movies"]] == [2, 3, 4, 5, 6]
+        scores = [movie["score"] for movie in found["movies"]]
+        assert scores == pytest.approx(expected["score"].tolist(), abs=1e-5)
+
+
+def test_filters(client: TestClient, trained: RecGraph) -> None:
+    filters = {
+        "genres": ["Drama"],
+        "years": "1980-",
+        "min_ratings": 3,
+        "exclude": [1, 2],
+        "diversity": 0.4,
+        "max_per_genre": 3,
+    }
+    answer = client.post("/api/v1/recommend", json={"users": [{}], "k": 20, **filters})
+    expected = gnnrec.recommend(
+        trained,
+        NewUser(),
+        20,
+        genres=["Drama"],
+        years="1980-",
+        min_ratings=3,
+        exclude=[1, 2],
+        diversity=0.4,
+        max_per_genre=3,
+    )
+    found = answer.json()["lists"][0]["movies"]
+    assert [movie["id"] for movie in found] == expected["movie_id"].tolist() != []
+    assert all("Drama" in movie["genres"] and movie["year"] >= 1980 for movie in found)
+
+
+def test_titles_name_movies_and_unknown_ones_are_errors_or_skipped(client: TestClient, trained: RecGraph) -> None:
+    title = trained.dataset.movies["title"][3]
+    body: dict[str, Any] = {"users": [{"ratings": [{"movie": title}, {"movie": "A Film That Nobody Made"}]}]}
+    assert "A Film That Nobody Made" in problem(client.post("/api/v1/recommend", json=body), 422)["detail"]
+    found = client.post("/api/v1/recommend", json={**body, "unknown": "skip"}).json()["lists"][0]["movies"]
+    expected = gnnrec.recommend(trained, {title: 5})
+    assert [movie["id"] for movie in found] == expected["movie_id"].tolist()
+
+
+def test_reasons(client: TestClient, trained: RecGraph) -> None:
+    body = {"user": {"ratings": [{"movie": 1}, {"movie": 2}]}, "movies": [3], "k": 1}
+    (found,) = client.post("/api/v1/explain", json=body).json()
+    expected = gnnrec.explain(trained, NewUser(ratings={1: 5, 2: 5}), [3], 1)
+    assert [one["because"] for one in found["reasons"]] == expected["because"].tolist()
+
+
+def test_search_finds_words_that_are_only_begun(client: TestClient, trained: RecGraph) -> None:
+    title = trained.dataset.movies["title"][4]
+    begun = title.split(" (")[0][:-1]
+    found = client.get("/api/v1/movies", params={"query": begun, "k": 5}).json()
+    assert title in [movie["title"] for movie in found]
+    assert found[0]["poster"] == f"/posters/{found[0]['id']}"
+
+
+def test_movies(client: TestClient, trained: RecGraph) -> None:
+    movie = client.get("/api/v1/movies/5").json()
+    row = trained.dataset.movies.set_index("movie_id").loc[5]
+    assert (movie["title"], movie["year"], movie["genres"]) == (row["title"], row["year"], row["genres"].split("|"))
+    similar = client.get("/api/v1/movies/5/similar", params={"k": 3}).json()
+    assert [one["id"] for one in similar] == gnnrec.similar_movies(trained, 5, 3)["movie_id"].tolist()
+    problem(client.get("/api/v1/movies/nothing"), 404)
+    problem(client.get("/api/v1/movies/..%2f..%2fetc%2fpasswd"), 404)
+
+
+def test_profiles(client: TestClient) -> None:
+    made = client.post("/api/v1/profiles", json={"name": " Zoë  Müller ", "age": 41})
+    assert made.status_code == 201 and made.json()["name"] == "Zoë Müller"
+    path = f"/api/v1/profiles/{made.json()['id']}"
+    taken = problem(client.post("/api/v1/profiles", json={"name": "ZOË MÜLLER"}), 409)
+    assert taken["errors"][0]["field"] == "name"
+    other = client.post("/api/v1/profiles", json={"name": "Bob"}).json()["id"]
+    problem(client.patch(f"/api/v1/profiles/{other}", json={"name": "zoë müller"}), 409)
+    assert client.patch(path, json={"name": "Zoë", "age": None}).json() == {**made.json(), "name": "Zoë", "age": None}
+    assert [one["name"] for one in client.get("/api/v1/profiles").json()] == ["Bob", "Zoë"]
+    assert client.delete(path).status_code == 204
+    for answer in (client.get(path), client.delete(path), client.patch(path, json={"age": 3})):  # the other tab
+        problem(answer, 404)
+    assert client.post("/api/v1/profiles", json={"name": "Zoë"}).json()["id"] not in (other, made.json()["id"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "  "}, "name"),
+        ({"name": "x" * 10_000}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "\u200b"}, "name"),
+        ({"name": "Ann", "age": -1}, "age"),
+        ({"name": "Ann", "age": 1e300}, "age"),
+        ({"name": "Ann", "gender": "unheard of"}, "gender"),
+        ({"name": "Ann", "occupation": "unheard of"}, "occupation"),
+        ({"name": "Ann", "more": 1}, "more"),
+        ({}, "name"),
+    ],
+)
+def test_wrong_profiles_name_the_field(client: TestClient, body: dict[str, Any], field: str) -> None:
+    # JSON as clients send it, also numbers that Python would not write.
+    answer = client.post("/api/v1/profiles", content=json.dumps(body), headers={"content-type": "application/json"})
+    assert [error["field"] for error in problem(answer, 422)["errors"]] == [field]
+    assert client.get("/api/v1/profiles").json() == []
+
+
+@pytest.mark.parametrize("name", ["Robert'); DROP TABLE profiles;--", "<script>alert(1)</script>", "名前", "🎬"])
+def test_any_name_is_only_text(client: TestClient, name: str) -> None:
+    made = client.post("/api/v1/profiles", json={"name": name}).json()
+    assert client.get(f"/api/v1/profiles/{made['id']}").json()["name"] == name
+
+
+def test_ratings_change_the_next_list_at_once(client: TestClient, ann: int, trained: RecGraph) -> None:
+    path = f"/api/v1/profiles/{ann}"
+    first = ids(client.get(f"{path}/recommendations"))
+    assert first == gnnrec.recommend(trained, NewUser())["movie_id"].tolist()
+    given = [{"movie": first[0], "stars": 5, "time": 10}, {"movie": first[1], "stars": 1.5, "time": 20}]
+    assert client.put(f"{path}/ratings", json={"ratings": given}).status_code == 200
+    expected = gnnrec.recommend(trained, NewUser(ratings={first[0]: 5, first[1]: 1.5}, timestamps=[10, 20]))
+    assert ids(client.get(f"{path}/recommendations")) == expected["movie_id"].tolist()
+    client.put(f"{path}/ratings", json={"ratings": [{"movie": first[0], "stars": 2}]})
+    assert [entry["stars"] for entry in client.get(f"{path}/ratings").json()] == [1.5, 2.0]  # the latest is last
+    for movie in first[:2]:
+        assert client.delete(f"{path}/ratings/{movie}").status_code == 204
+    problem(client.delete(f"{path}/ratings/{first[0]}"), 404)
+    assert ids(client.get(f"{path}/recommendations")) == first
+
+
+def test_hidden_movies_are_not_recommended(client: TestClient, ann: int) -> None:
+    path = f"/api/v1/profiles/{ann}"
+    first = ids(client.get(f"{path}/recommendations"))
+    for _ in range(2):  # twice is once
+        assert client.post(f"{path}/hidden", json={"movie": first[0]}).status_code == 201
+    assert ids(client.get(f"{path}/recommendations"))[:9] == first[1:]
+    assert client.delete(f"{path}/hidden/{first[0]}").status_code == 204
+    assert ids(client.get(f"{path}/recommendations")) == first
+
+
+def test_a_movie_that_is_rated_leaves_the_bucket_list(client: TestClient, ann: int) -> None:
+    path = f"/api/v1/profiles/{ann}"
+    for movie in (4, 5):
+        assert client.post(f"{path}/bucket-list", json={"movie": movie}).status_code == 201
+    client.put(f"{path}/ratings", json={"ratings": [{"movie": 4, "stars": 3}]})
+    assert [entry["movie_id"] for entry in client.get(f"{path}/bucket-list").json()] == ["5"]
+    assert client.delete(f"{path}/bucket-list/5").status_code == 204
+    problem(client.delete(f"{path}/bucket-list/5"), 404)
+
+
+@pytest.mark.parametrize("stars", [0, 0.3, 5.5, "many", None, -1])
+def test_wrong_stars(client: TestClient, ann: int, stars: Any) -> None:
+    body = {"ratings": [{"movie": 1, "stars": 4}, {"movie": 2, "stars": stars}]}
+    answer = client.put(f"/api/v1/profiles/{ann}/ratings", json=body)
+    assert problem(answer, 422)["errors"][0]["field"] == "ratings.1.stars"
+    assert client.get(f"/api/v1/profiles/{ann}/ratings").json() == []  # all or nothing
+
+
+def test_an_unknown_movie_is_named_with_near_ones(client: TestClient, ann: int) -> None:
+    body = {"ratings": [{"movie": "The Wolf That Nobody Lost", "stars": 4}]}
+    error = problem(client.put(f"/api/v1/profiles/{ann}/ratings", json=body), 422)
+    assert error["errors"][0]["field"] == "ratings.0.movie" and "did you mean" in error["detail"], error
+
+
+def test_a_file_is_imported(client: TestClient, ann: int, trained: RecGraph) -> None:
+    one, other = trained.dataset.movies["title"][:2]
+    text = f"Name,Year,Rating\n{one},,4.5\n{other},,2\nA Film That Nobody Made,1999,3\n"
+    answer = client.post(f"/api/v1/profiles/{ann}/history", files={"file": ("ratings.csv", text)})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["imported"] == 2
+    assert [film["title"] for film in answer.json()["missing"]] == ["A Film That Nobody Made"]
+    stored = client.get(f"/api/v1/profiles/{ann}/ratings").json()
+    assert {entry["title"]: entry["stars"] for entry in stored} == {one: 4.5, other: 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("empty.csv", b""),
+        ("../../etc/passwd", b"\0\1\2"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n\0\0"),
+        ("broken.zip", b"PK\3\4nothing"),
+        ("list.txt", b"A Film That Nobody Made\n"),
+    ],
+)
+def test_wrong_files_get_a_message_without_a_path(client: TestClient, ann: int, name: str, data: bytes) -> None:
+    answer = client.post(f"/api/v1/profiles/{ann}/history", files={"file": (name, data)})
+    error = problem(answer, 422)
+    assert error["errors"][0]["field"] == "file"
+    assert "/tmp" not in error["detail"] and "gnnrec-" not in error["detail"]
+    assert client.get(f"/api/v1/profiles/{ann}/ratings").json() == []
+
+
+def test_a_movie_that_a_new_run_lacks_stays_in_the_history(client: TestClient, ann: int) -> None:
+    from gnnrec.service.store import Entry
+
+    store = client.app.state.context.store  # type: ignore[attr-defined]
+    store.rate(ann, [Entry("gone", "A Film That Was Removed", 1, 5.0)])
+    assert client.get(f"/api/v1/profiles/{ann}/ratings").json()[0]["title"] == "A Film That Was Removed"
+    assert len(ids(client.get(f"/api/v1/profiles/{ann}/recommendations"))) == 10
+    assert client.delete(f"/api/v1/profiles/{ann}/ratings/gone").status_code == 204
+
+
+def test_figures_and_health(client: TestClient) -> None:
+    assert client.get("/api/v1/health").json()["status"] == "ok"
+    ready = client.get("/api/v1/ready").json()
+    assert (ready["status"], ready["model"]) == ("ready", "gnn")
+    client.get("/api/v1/movies/5")
+    text = client.get("/api/v1/metrics").text
+    assert 'route="/api/v1/movies/{movie_id}",status="200"} 1.0' in text
+
+
+def test_another_run_answers_as_soon_as_it_is_saved(start: Any, trained: RecGraph, tmp_path: Path, saved: Path) -> None:
+    client = start(run=trained.save(tmp_path / "run"))
+    holder = client.app.state.context.holder
+    before = client.get("/api/v1/ready").json()["loaded_at"]
+    assert not holder.refresh()
+    changed = trained.add_user("somebody else", {1: 5, 2: 5, 3: 5})
+    changed.save(tmp_path / "run")
+    assert holder.refresh()
+    assert client.get("/api/v1/ready").json()["loaded_at"] > before
+    assert holder.served.model.graph.num_users == trained.graph.num_users + 1
+    (tmp_path / "run" / "run.json").write_text("{}")  # a run that cannot be read: the last one still answers
+    assert not holder.refresh()
+    assert client.get("/api/v1/ready").status_code == 200
+
+
+@pytest.mark.slow
+def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
+    client = start(run=trained.save(tmp_path / "run"))
+    job = client.post("/api/v1/retrain", json={"epochs": 2, "seed": 5})
+    assert job.status_code == 202
+    problem(client.post("/api/v1/retrain"), 409)
+    problem(client.get("/api/v1/retrain/99"), 404)
+    client.app.state.context.jobs._thread.join(timeout=120)
+    done = client.get(f"/api/v1/retrain/{job.json()['id']}").json()
+    assert (done["state"], done["step"], done["steps"]) == ("done", 2, 2)
+    model = client.app.state.context.holder.served.model
+    assert (model.config.train.epochs, model.config.train.seed) == (2, 5)
+
+
+def test_requests_at_once(client: TestClient, ann: int) -> None:
+    def rate(start_at: int) -> None:
+        for movie in range(start_at, start_at + 5):
+            body = {"ratings": [{"movie": movie, "stars": 4}]}
+            assert client.put(f"/api/v1/profiles/{ann}/ratings", json=body).status_code == 200
+
+    threads = [threading.Thread(target=rate, args=(first,)) for first in (1, 11, 21, 31)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(client.get(f"/api/v1/profiles/{ann}/ratings").json()) == 20

@@ -1,0 +1,173 @@
+"""The main path in Chromium: on a desktop, on a phone, and without JavaScript; with axe-core on each page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
+
+from gnnrec import RecGraph
+from tests.helpers.service import free_port, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("needs Chromium or Chrome on the path", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
+
+
+@pytest.fixture(scope="module")
+def address(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    database = tmp_path_factory.mktemp("browser") / "people.db"
+    with serving(saved, f"sqlite:///{database}", port, "--rate-limit", "0"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens a window; errors on its pages fail the test."""
+    contexts, problems = [], []
+
+    def make(**options: Any) -> Any:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def check(page: Any) -> None:
+    """Assert that axe-core finds nothing, and that nothing is wider than the window."""
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+@pytest.mark.parametrize(("device", "name"), [(DESKTOP, "Robin"), (PHONE, "Kim")], ids=["desktop", "phone"])
+def test_main_path(
+    open_page: Callable[..., Any], address: str, trained: RecGraph, tmp_path: Path, device: dict[str, Any], name: str
+) -> None:
+    titles = trained.dataset.movies["title"].tolist()
+    page = open_page(**device)
+    page.goto(address)
+    page.get_by_label("Name").fill(f"{name}'s friend")
+    page.get_by_role("button", name="Create profile").click()
+    page.get_by_role("heading", name="Which of these do you know?").wait_for()
+    page.goto(f"{address}/profiles")
+    check(page)
+    page.get_by_label("Name").fill(name)
+    page.locator("#age").fill("34")
+    page.get_by_role("button", name="Create profile").click()
+    page.get_by_role("heading", name="Which of these do you know?").wait_for()
+    check(page)
+
+    search = page.get_by_label("Search a film by its title")
+    for place, title in enumerate(titles[:10]):
+        search.fill(title)
+        card = page.locator(f'#found .card[data-movie="{place + 1}"]')
+        if place == 0:  # by key
+            card.locator("h3 a").focus()
+            page.keyboard.press("1")
+        else:
+            card.locator(f'.stars button[value="{1 + place % 5}"]').click()
+        card.locator(f'.stars button[aria-pressed="true"][value="{1 + place % 5}"]').wait_for()
+    check(page)
+
+    file = tmp_path / "films.txt"
+    file.write_text("\n".join([*titles[20:23], "A Film That Nobody Made"]))
+    page.goto(f"{address}/history")
+    page.locator("#file").set_input_files(file)
+    page.get_by_role("button", name="Import").click()
+    page.get_by_text("3 films from list of titles").wait_for()
+    assert page.locator(".lead").first.inner_text().startswith("13 rated.")
+    check(page)
+
+    page.get_by_role("link", name="See what to watch next").click()
+    page.get_by_role("heading", name=f"For you, {name}").wait_for()
+    assert page.locator(".card").count() == 12
+    assert page.get_by_text("Because you rated").count() > 0
+    check(page)
+    genre = str(trained.graph.genres[0])
+    page.locator("summary").click()
+    page.locator(".chips label", has_text=genre).first.click()
+    page.wait_for_url(f"**genre={genre}**")
+    for meta in page.locator(".card .meta").all():
+        assert meta.inner_text()
+    page.get_by_role("link", name="Clear").first.click()
+    page.wait_for_url("**/recommend")
+
+    first = page.locator(".card").first
+    wanted = first.locator("h3").inner_text()
+    first.get_by_role("button", name="+ Bucket list").click()
+    first.get_by_text("on your list").wait_for()
+    second = page.locator(".card").nth(1)
+    unwanted = second.get_attribute("data-movie")
+    second.get_by_role("button", name="Not interested").click()
+    page.locator(f'.card[data-movie="{unwanted}"]').wait_for(state="detached")
+    assert page.locator(".card").count() == 12
+
+    page.goto(f"{address}/bucket-list")
+    check(page)
+    assert page.locator(".card h3").all_inner_texts() == [wanted]
+    page.locator('.stars button[value="4"]').click()
+    page.get_by_text("Nothing yet.").wait_for()
+
+    page.goto(f"{address}/together")
+    page.locator(".chips label", has_text="'s friend").first.click()
+    page.locator("meter").first.wait_for()
+    check(page)
+    for path in ("/movie/5", "/map", "/model", "/profile"):
+        page.goto(f"{address}{path}")
+        check(page)
+    page.get_by_role("button", name="Delete this profile").click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("heading", name="Who is watching?").wait_for()
+    assert page.locator(".person .name", has_text=name).all_inner_texts() == [f"{name}'s friend"]
+
+
+def test_without_javascript(open_page: Callable[..., Any], address: str, trained: RecGraph) -> None:
+    page = open_page(**DESKTOP, java_script_enabled=False)
+    page.goto(address)
+    page.get_by_label("Name").fill("Without")
+    page.get_by_role("button", name="Create profile").click()
+    for place, title in enumerate(trained.dataset.movies["title"][:5]):
+        page.get_by_label("Search a film by its title").fill(title)
+        page.get_by_role("button", name="Search").click()
+        page.locator(f'#found .card[data-movie="{place + 1}"] .stars button[value="5"]').click()
+        page.locator(f'#found .card[data-movie="{place + 1}"] .stars .lit').first.wait_for()
+    page.get_by_role("link", name="For you").click()
+    assert page.locator(".card").count() == 12
+    page.locator(".card").first.get_by_role("button", name="+ Bucket list").click()
+    page.locator(".done").wait_for()
+    page.get_by_role("link", name="Bucket list", exact=True).click()
+    page.locator('.stars button[value="4"]').click()
+    page.get_by_text("Nothing yet.").wait_for()

@@ -1,0 +1,209 @@
+"""The database: migrations, names, and what is kept when a process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.service import require_service
+
+require_service()
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from gnnrec.errors import ConfigError
+from gnnrec.service.errors import ConflictError, NotFoundError
+from gnnrec.service.store import Entry, Store
+from gnnrec.service.tables import Base
+from tests.helpers.service import free_port, serving
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """Return the URL of a PostgreSQL server for this module."""
+    initdb = shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("needs initdb of PostgreSQL on the path")
+    pytest.importorskip("psycopg")
+    home = Path(tempfile.mkdtemp(prefix="pg"))
+    user: dict[str, str] = {}
+    if os.getuid() == 0:
+        try:
+            shutil.chown(home, "postgres")
+        except LookupError:
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        user = {"user": "postgres"}
+    data, port = home / "data", free_port()
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=120, **user)  # type: ignore[call-overload]
+
+    folder = Path(initdb).resolve().parent
+    run(initdb, "-D", str(data), "-U", "people", "--auth=trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+    run(str(folder / "pg_ctl"), "-D", str(data), "-w", "-l", str(home / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://people@127.0.0.1:{port}/postgres"
+    finally:
+        run(str(folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "sqlite":
+        made = Store(f"sqlite:///{tmp_path / 'a.db'}")
+    else:
+        made = Store(request.getfixturevalue("postgresql"))
+    made.migrate()
+    yield made
+    for profile in made.profiles():
+        made.delete_profile(profile.id)
+    made.close()
+
+
+def test_migrations_make_the_tables(store: Store) -> None:
+    store.migrate()  # twice is once
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_names_are_unique_without_case(store: Store) -> None:
+    ann = store.create_profile("Ann", 30, "F", "artist")
+    for name in ("ann", "ANN", "\uff21nn"):
+        with pytest.raises(ConflictError, match="is taken"):
+            store.create_profile(name)
+    assert store.update_profile(ann.id, name="ANN").name == "ANN"
+    assert store.profiles() == [store.profile(ann.id)]
+
+
+def test_a_profile_goes_with_everything(store: Store) -> None:
+    ann, bob = store.create_profile("Ann"), store.create_profile("Bob")
+    for one in (ann, bob):
+        store.rate(one.id, [Entry("1", "Heat", 5, 4.5)])
+        store.add_to_bucket_list(one.id, Entry("2", "Alien", 6))
+        store.hide(one.id, Entry("3", "Brazil", 7))
+    store.delete_profile(ann.id)
+    assert store.counts() == {"profiles": 1, "ratings": 1, "bucket_list": 1, "hidden_movies": 1}
+    for act in (
+        lambda: store.rate(ann.id, [Entry("1", "Heat", 5, 4.5)]),
+        lambda: store.hide(ann.id, Entry("3", "Brazil", 7)),
+        lambda: store.ratings(ann.id),
+        lambda: store.delete_profile(ann.id),
+        lambda: store.remove_rating(ann.id, "1"),
+    ):
+        with pytest.raises(NotFoundError, match="may have been deleted"):
+            act()
+    assert store.create_profile("Ann").id > bob.id  # a page of the old one cannot change the new one
+
+
+def test_the_order_of_a_history_is_that_of_its_times(store: Store) -> None:
+    ann = store.create_profile("Ann")
+    store.rate(ann.id, [Entry("1", "Heat", 30, 4.0), Entry("2", "Alien", 10, 3.0)])
+    store.rate(ann.id, [Entry("3", "Brazil", 20, 5.0), Entry("2", "Alien", 40, 1.0)])
+    assert [(entry.movie_id, entry.stars) for entry in store.ratings(ann.id)] == [("3", 5.0), ("1", 4.0), ("2", 1.0)]
+
+
+def test_one_job_at_a_time(store: Store) -> None:
+    job = store.start_job()
+    with pytest.raises(ConflictError, match="is running"):
+        store.start_job()
+    store.update_job(job.id, step=2, steps=3, message="epoch 2")
+    assert (store.job(job.id).state, store.job(job.id).step) == ("running", 2)
+    store.update_job(job.id, state="done", message="")
+    store.update_job(job.id, state="failed", message="too late")
+    assert store.job(job.id).state == "done"
+    later = store.start_job()
+    assert store.latest_job() == later
+    store.update_job(later.id, state="failed", message="")
+
+
+def test_a_job_whose_process_died_has_failed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = store.start_job()
+    monkeypatch.setattr("gnnrec.service.store._now", lambda: job.created_at + 1000)
+    assert store.job(job.id).state == "failed"
+    store.update_job(store.start_job().id, state="done")
+
+
+def test_sqlite_is_durable(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'a.db'}")
+    store.migrate()
+    with store.engine.connect() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in _PRAGMAS]
+    assert found == ["wal", 2, 1]
+    store.close()
+
+
+_PRAGMAS = ("journal_mode", "synchronous", "foreign_keys")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite:////proc/nothing/here.db", ""])
+def test_databases_that_cannot_be_opened(url: str) -> None:
+    with pytest.raises(ConfigError, match="database"):
+        Store(url).migrate()
+
+
+def test_passwords_are_not_shown() -> None:
+    pytest.importorskip("psycopg")
+    store = Store("postgresql://ann:secret@127.0.0.1:1/x")
+    assert "secret" not in store.description
+    with pytest.raises(ConfigError) as error:
+        store.migrate()
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, tmp_path: Path) -> None:
+    database, kept = tmp_path / "a.db", set()
+    for number in range(3):
+        port = free_port()
+        with serving(saved, f"sqlite:///{database}", port) as process:
+            for place in range(12):
+                name = f"{number} {place}"
+                body = json.dumps({"name": name}).encode()
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/api/v1/profiles", body, {"content-type": "application/json"}
+                )
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    assert answer.status == 201
+                kept.add(name)
+            process.send_signal(signal.SIGKILL)
+    with sqlite3.connect(database) as connection:
+        assert {row[0] for row in connection.execute("SELECT name FROM profiles")} == kept
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
+    port = free_port()
+
+    def ask(path: str, method: str, body: object = None) -> tuple[int, bytes]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1{path}", data, {"content-type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+
+    with serving(saved, postgresql, port, "--workers", "2") as process:
+        made = [json.loads(ask("/profiles", "POST", {"name": f"worker {n}"})[1])["id"] for n in range(20)]
+        assert len(set(made)) == 20
+        for profile in made:  # whichever process answers, it sees what the other one wrote
+            assert ask(f"/profiles/{profile}/ratings", "PUT", {"ratings": [{"movie": 1, "stars": 4}]})[0] == 200
+            assert json.loads(ask(f"/profiles/{profile}/ratings", "GET")[1])[0]["stars"] == 4
+            assert ask(f"/profiles/{profile}", "DELETE")[0] == 204
+        process.terminate()
+        assert process.wait(timeout=60) == 0
