@@ -152,7 +152,7 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
         "epochs": epochs,
         "patience": max(4, 8 * epochs // 100),
         "batch_size": batch_size,
-        "learning_rate": _significant(0.002 if is_sparse else 0.006 * (16 / dim) ** 0.2),
+        "learning_rate": 0.002 if is_sparse else 0.0043,
         "final_lr_ratio": 0.05,
         "weight_decay": _significant(min(0.3, 3 * profile.num_movies / profile.num_ratings)),
     }
