@@ -24,7 +24,13 @@ COPIES = 256
 
 
 def explain(
-    model: Recommender, user: UserInput, movies: Iterable[MovieInput], k: int = 2, *, unknown: str = "error"
+    model: Recommender,
+    user: UserInput,
+    movies: Iterable[MovieInput],
+    k: int = 2,
+    *,
+    dislikes: bool = False,
+    unknown: str = "error",
 ) -> pd.DataFrame:
     """Return the main reasons why each movie was recommended to a user.
 
@@ -40,7 +46,9 @@ def explain(
     movies : iterable of ids or titles
         Movies to explain, usually those that `recommend` returned.
     k : int
-        Maximum number of reasons per movie. Parts that raise the score are reasons, and disliked movies that lower it.
+        Maximum number of reasons per movie. Only parts that raise the score are reasons.
+    dislikes : bool
+        Also name disliked movies that lower the score, at most `k` per movie.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
@@ -49,7 +57,7 @@ def explain(
     pandas.DataFrame
         ``movie_id, title, because, effect``: for each movie its reasons by decreasing effect. ``because`` is the title
         of a movie in the history or the profile, ``effect`` the drop of the score without it: positive for reasons,
-        which come first, negative for disliked movies that spoke against it (at most `k` of them).
+        which come first, negative for disliked movies.
 
     Raises
     ------
@@ -86,7 +94,7 @@ def explain(
     titles = model.graph.dataset.movies["title"].to_numpy()
     reasons = [*titles[history], PROFILE]
     statistics = rating_statistics(model.graph.users.rating)
-    hated = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist())
+    hated = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist()) if dislikes else set()
     rows = []
     for column, node in enumerate(nodes):
         values, order = effect[:, column].sort(descending=True, stable=True)

@@ -21,6 +21,11 @@ Task = Literal["any order", "next", "later", "cold users"]
 _MIN_ORDERED = 0.95
 """Share of validation ratings that must be later than the user's median training rating, for a split by time."""
 
+_SPARSE = 0.005
+"""Density below which training stays closer to its initialization."""
+_STEPS = 1000
+"""Largest number of steps, between 20 and 100 epochs."""
+
 
 @dataclass(frozen=True)
 class DataProfile:
@@ -128,12 +133,14 @@ def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
 
 def _any_order(profile: DataProfile) -> dict[str, Any]:
     """Return settings that predict ratings irrespective of their order."""
-    dim = _embedding_dim(profile)
+    dim, is_sparse = _embedding_dim(profile), profile.density < _SPARSE
+    batch_size = int(np.clip(16 * round(profile.num_users / 96), 64, 768))
+    epochs = int(np.clip(_STEPS * batch_size / profile.num_users, 20, 100))
     model = {
         "embedding_dim": dim,
-        "movie_degree_smoothing": 0.6,
+        "movie_degree_smoothing": 0.0 if is_sparse else 0.6,
         "user_degree_smoothing": 0,
-        "init_scale": 0.3,
+        "init_scale": 1.0 if is_sparse else 0.3,
     }
     train = {
         "negative_weight": _significant(min(12.0, 1.2 * dim**0.5) * profile.density),
@@ -142,10 +149,10 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
         "history_dropout": 0.02,
         "history_truncation": 0,
         "profile_dropout": 0.2,
-        "epochs": 100,
-        "patience": 8,
-        "batch_size": int(np.clip(16 * round(profile.num_users / 96), 64, 768)),
-        "learning_rate": _significant(0.006 * (16 / dim) ** 0.2),
+        "epochs": epochs,
+        "patience": max(4, 8 * epochs // 100),
+        "batch_size": batch_size,
+        "learning_rate": _significant(0.002 if is_sparse else 0.006 * (16 / dim) ** 0.2),
         "final_lr_ratio": 0.05,
         "weight_decay": _significant(min(0.3, 3 * profile.num_movies / profile.num_ratings)),
     }

@@ -11,7 +11,7 @@ import pytest
 from gnnrec import Split, evaluate, load, load_dataset, split
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.evaluation import Fingerprint
-from tests.helpers.cli import QUICK, TINY, cells, fails, succeeds
+from tests.helpers.cli import QUICK, cells, fails, succeeds
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_report(run: Path, test_split: Split, tmp_path: Path) -> None:
     frame = evaluate(load(run), test_split)
     assert [row["mean"] for row in report.results] == frame["value"].tolist()
     assert {row["model"] for row in report.results} == {"gnn"}
-    assert report.settings["gnn"] == json.loads(TINY.model_dump_json())
+    assert report.settings["gnn"] == load(run).hyperparameters
     assert report.protocols == {frame.attrs["fingerprint"]: frame.attrs["protocol"]}
     assert report.command == "gnnrec evaluate run"
 

@@ -78,7 +78,7 @@ def test_weight_zero_treats_every_rating_alike(model):
 def test_explain_shows_dislikes_as_negative(model):
     hated = model.graph.dataset.movies["title"].iloc[0]
     neighbor = model.similar_movies(1, 1)["movie_id"].tolist()
-    reasons = gnnrec.explain(model, {1: 1, 6: 5}, neighbor).set_index("because")["effect"]
+    reasons = gnnrec.explain(model, {1: 1, 6: 5}, neighbor, dislikes=True).set_index("because")["effect"]
     assert reasons[hated] < 0
     assert gnnrec.explain(model, {1: 5, 6: 5}, neighbor).set_index("because")["effect"][hated] > 0
 

@@ -96,10 +96,10 @@ class SimilarMovie(Movie):
 
 
 class Reason(BaseModel):
-    """A part of a history, or the profile, that raises the score of a movie, or a disliked movie that lowers it."""
+    """A part of a history, or the profile, that raises the score of a movie."""
 
     because: str
-    effect: float = Field(description="By how much the score falls without it; negative if it speaks against the movie")
+    effect: float = Field(description="By how much the score falls without it")
 
 
 class Recommendation(Movie):

@@ -290,12 +290,11 @@ def _years(first: str, last: str) -> tuple[tuple[int | None, int | None] | None,
 
 
 def _because(reasons: list[tuple[str, float]]) -> str:
-    """Return reasons as people say them; what spoke against a movie is none.
+    """Return reasons as people say them.
 
-    >>> _because([("Heat (1995)", 0.5), ("Matrix, The (1999)", 0.2), ("Alien (1979)", -0.1)])
+    >>> _because([("Heat (1995)", 0.5), ("Matrix, The (1999)", 0.2)])
     'Because you rated Heat and The Matrix'
     """
-    reasons = [(because, effect) for because, effect in reasons if effect > 0]
     rated = [_plain(because) for because, _ in reasons if because != PROFILE_REASON]
     if rated:
         return f"Because you rated {' and '.join(rated) if len(rated) < 3 else ', '.join(rated)}"
