@@ -123,7 +123,8 @@ def test_long_histories_have_pages(ann_s: Browser) -> None:
 
 def test_reasons_and_filters(ann_s: Browser, trained: RecGraph) -> None:
     ann_s.send("/rate", movie="5", stars="5")
-    assert "Because you rated" in ann_s.get("/recommend")
+    title = trained.dataset.movies.set_index("movie_id")["title"][5].split(" (")[0]
+    assert f"Because you rated {title}<" in ann_s.get("/recommend")
     genre = str(trained.graph.genres[0])
     page = ann_s.get(f"/recommend?genre={genre}&year_from=1980&year_to=")
     years = trained.dataset.movies.set_index("movie_id").loc[[int(one) for one in cards(page)]]

@@ -109,7 +109,7 @@ def recommend(
     ]
     return visitor.page(
         "recommend.html",
-        movies=[(movie, _because(why.get(movie.id, []), served)) for movie, _, _ in movies],
+        movies=[(movie, _because(why.get(movie.id, []))) for movie, _, _ in movies],
         genres=served.genres,
         chosen=genres,
         year_from=year_from,
@@ -223,7 +223,7 @@ def movie(visitor: Anyone, movie_id: MovieId) -> Response:
         in_bucket = any(entry.movie_id == str(found.id) for entry in context.store.bucket_list(own.id))
         if stars is None:
             user = served.user(own, rated)
-            why = _because(listing.reasons(served, user, [found.id], 3).get(found.id, []), served)
+            why = _because(listing.reasons(served, user, [found.id], 3).get(found.id, []))
     return visitor.page(
         "movie.html",
         movie=found,
@@ -289,10 +289,10 @@ def _years(first: str, last: str) -> tuple[tuple[int | None, int | None] | None,
     return (None if low is None and high is None else (low, high)), ""
 
 
-def _because(reasons: list[tuple[str, float]], served: Any) -> str:
+def _because(reasons: list[tuple[str, float]]) -> str:
     """Return reasons as people say them.
 
-    >>> _because([("Heat (1995)", 0.5), ("Matrix, The (1999)", 0.2)], None)
+    >>> _because([("Heat (1995)", 0.5), ("Matrix, The (1999)", 0.2)])
     'Because you rated Heat and The Matrix'
     """
     rated = [_plain(because) for because, _ in reasons if because != PROFILE_REASON]
