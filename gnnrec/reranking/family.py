@@ -13,7 +13,7 @@ from gnnrec.graph import Graph
 FAMILY_GENRES = frozenset({"children", "children's", "family", "kids"})
 """Genres of which a family-friendly movie without a certificate has one."""
 ANIMATION = frozenset({"animation"})
-"""Stands in for `FAMILY_GENRES` where no movie has any of them. Elsewhere it proves nothing: *South Park* is animated."""
+"""Stands in for `FAMILY_GENRES` where no movie has any. Elsewhere it proves nothing: *South Park* is animated."""
 ADULT_GENRES = frozenset({"adult", "crime", "erotic", "erotica", "film-noir", "horror", "mystery", "thriller", "war"})
 """Genres of which a family-friendly movie without a certificate has none."""
 FAMILY_CERTIFICATES = frozenset(
