@@ -77,6 +77,7 @@ PACKAGES = (
     "gnnrec.datasets",
     "gnnrec.splitting",
     "gnnrec.evaluation",
+    "gnnrec.reranking",
     "gnnrec.features",
     "gnnrec.metadata",
     "gnnrec.explore",

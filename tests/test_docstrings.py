@@ -34,6 +34,7 @@ MODULES = (
     "gnnrec.plots",
     "gnnrec.ratings",
     "gnnrec.registry",
+    "gnnrec.reranking",
     "gnnrec.sparse",
     "gnnrec.splitting",
     "gnnrec.training",

@@ -22,6 +22,7 @@ ABOUT = {
     "training": "edge sampling, epochs, callbacks",
     "evaluation": "metrics, full ranking, fingerprint",
     "nn": "encoders, losses, initialization",
+    "reranking": "diverse, calibrated and group lists",
     "typing": "what callers may pass in",
     "graph": "tables to nodes and edges; new users",
     "metadata": "plots and posters from TMDB, OMDb",

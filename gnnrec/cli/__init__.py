@@ -22,6 +22,7 @@ FIRST = (
     "evaluate",
     "benchmark",
     "recommend",
+    "shell",
     "predict",
     "search",
     "similar",

@@ -80,7 +80,7 @@ MetricOption = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; all by default.",
+        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; by default the first {len(METRICS.first)}.",
         autocompletion=_names(METRICS),
     ),
 ]

@@ -64,7 +64,7 @@ def read_user(
                 "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe "
                 "a new one"
             )
-        return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
+        return known_user(graph, user)
     movies = graph.dataset.movies
     titles = {*movies["title"], *movies["movie_id"].astype(str)} if ratings else set()
     given = dict(parse_rating(text, titles) for text in ratings or ())
@@ -73,6 +73,11 @@ def read_user(
     if disliked:
         raise ConfigError('--disliked is for users without --history; rate the movie: --rating "Heat (1995)=1"')
     return _user_of_history(graph, history, profile, given, NewUser(age, gender, occupation))
+
+
+def known_user(graph: Graph, user: str) -> int | str:
+    """Return the id of a known user, a number where the run has numbers."""
+    return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
 
 
 def _user_of_history(graph: Graph, history: Path, profile: str | None, given: dict[str, float], user: NewUser) -> Any:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument
 from gnnrec.cli._output import check_out, errors, note, show
+from gnnrec.cli._reranking import (
+    CalibrationOption,
+    DiversityOption,
+    FamilyFriendlyOption,
+    LikeOption,
+    MaxPerGenreOption,
+    NoveltyOption,
+    UnlikeOption,
+)
 from gnnrec.cli._user import (
     AgeOption,
     DislikedOption,
@@ -17,8 +27,15 @@ from gnnrec.cli._user import (
     ProfileOption,
     RatingOption,
     UserOption,
+    known_user,
     read_user,
 )
+from gnnrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gnnrec.graph import Graph
 
 
 def recommend(
@@ -50,36 +67,82 @@ def recommend(
     min_ratings: Annotated[
         int, typer.Option("--min-ratings", help="Only movies with at least so many ratings in the run.")
     ] = 0,
+    family_friendly: FamilyFriendlyOption = False,
+    diversity: DiversityOption = 0.0,
+    novelty: NoveltyOption = 0.0,
+    calibration: CalibrationOption = 0.0,
+    max_per_genre: MaxPerGenreOption = None,
+    like: LikeOption = None,
+    unlike: UnlikeOption = None,
+    together: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--together",
+            help="Id of a known user for whom the list is as well, or a history file. Can be repeated; alone, or "
+            "beside a user that other options name or describe.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option("--strategy", help="With --together: average, least_misery, most_pleasure or fair."),
+    ] = "average",
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
 ) -> None:
-    """Recommend movies to a known or new user, with reasons; or to all users.
+    """Recommend movies to a known or new user, with reasons; to several users --together; or to all users.
 
     The --history of a new user may come with --rating, which takes precedence.
     """
     with errors():
-        from gnnrec.errors import ConfigError
         from gnnrec.explanations import explain
+        from gnnrec.models import recommend_group
         from gnnrec.models.estimator import load
 
         check_out(out)
-        if all_users and (user is not None or history or rating or disliked or age is not None or gender or occupation):
+        described_one = bool(
+            user is not None
+            or history
+            or rating
+            or disliked
+            or age is not None
+            or gender
+            or occupation
+            or profile is not None
+        )
+        if all_users and (described_one or together):
             raise ConfigError("--all-users takes no other option that names or describes a user")
+        if strategy != "average" and not together:
+            raise ConfigError("--strategy belongs to --together")
         model = load(run)
         filters: dict[str, Any] = {
             "exclude": exclude,
             "genres": [one for text in genres for one in text.split("|")] if genres else None,
             "years": years,
             "min_ratings": min_ratings,
+            "family_friendly": family_friendly,
             "offset": offset,
+            "diversity": diversity,
+            "novelty": novelty,
+            "calibration": calibration,
+            "max_per_genre": max_per_genre,
+            "like": like,
+            "unlike": unlike,
         }
         if all_users:
             lists = model.recommend(model.graph.ids["user"].tolist(), k, **filters)
             _note_missing(len(lists))
             show(lists, as_json=json, as_csv=csv, out=out)
             return
-        described = read_user(model.graph, user, rating, age, gender, occupation, history, profile, disliked)
+        one = (user, rating, age, gender, occupation, history, profile, disliked)
+        if together:
+            first = [read_user(model.graph, *one)]
+            members = [*(first if described_one else []), *(_member(model.graph, other) for other in together)]
+            if len(members) < 2:
+                raise ConfigError("a group has at least two members; repeat --together, or add --user or --rating")
+            _show_group(recommend_group(model, members, k, strategy=strategy, **filters), json, csv, out)
+            return
+        described = read_user(model.graph, *one)
         found = model.recommend(described, k, **filters)
         _note_missing(len(found))
         reasons = explain(model, described, found["movie_id"])
@@ -92,6 +155,30 @@ def recommend(
             "because of": [", ".join(one) for one in because],
         }
         show(found.assign(because=["|".join(one) for one in because]), text=text, as_json=json, as_csv=csv, out=out)
+
+
+def _member(graph: Graph, text: str) -> Any:
+    """Return a known user, or a new one with the history of a file, by the name of the file."""
+    from gnnrec.graph import read_history
+
+    path = Path(text)
+    if not path.is_file():
+        return known_user(graph, text)
+    user, report = read_history(path, graph, name=path.stem)
+    for line in str(report).splitlines():
+        note(line)
+    return user
+
+
+def _show_group(found: pd.DataFrame, json: bool, csv: bool, out: Path | None) -> None:
+    _note_missing(len(found))
+    text = {
+        "rank": found["rank"].tolist(),
+        "movie": found["title"].tolist(),
+        "score": [f"{score:.3f}" for score in found["score"]],
+        **{name: [f"{share:.0%}" for share in found[name]] for name in found.columns[4:]},
+    }
+    show(found, text=text, as_json=json, as_csv=csv, out=out)
 
 
 def _note_missing(num_movies: int) -> None:

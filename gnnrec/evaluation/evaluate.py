@@ -12,6 +12,7 @@ import torch
 
 from gnnrec._checks import check_integer
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
 from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import CatalogStatistics
@@ -23,8 +24,8 @@ from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.typing import Scorer
 
 Metric: TypeAlias = Callable[..., Any]
-METRIC_NAMES = tuple(name for name in METRICS.builtin if name != "dislikes")
-"""Built-in metrics, which `evaluate` reports by default, in this order; `dislikes` needs a relevance threshold."""
+METRIC_NAMES = METRICS.first
+"""Metrics that `evaluate` reports by default, in this order."""
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
@@ -70,7 +71,7 @@ def evaluate(
         ``user_id, movie_id``: rank each user's test movies among these only.
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
-        ``[n]`` values (see `gnnrec.evaluation.metrics`); all built-in metrics by default.
+        ``[n]`` values (see `gnnrec.evaluation.metrics`); `METRIC_NAMES` by default.
     relevant : float, optional
         Relevance threshold: only test ratings of at least this value are relevant. `dislikes` is then reported, too:
         how often a list holds movies whose test rating is at most the threshold mirrored in the rating scale
@@ -139,6 +140,9 @@ def evaluate(
             data.attrs["protocol"] += f"; relevant from {relevant:g}, disliked up to {at_most:g}"
             data.attrs["fingerprint"] += f"-relevant-{relevant:g}"
     catalog = CatalogStatistics.from_graph(trained, len(task.candidates))
+    needs_embeddings = any(name in METRICS and METRICS.metadata(name).get("embeddings") for name in resolved)
+    unit = getattr(model, "unit_similarity_embeddings", None) if needs_embeddings else None
+    catalog = CatalogStatistics.from_graph(trained, len(task.candidates), unit)
 
     values: dict[tuple[str, int], np.ndarray] = {}
     totals: dict[tuple[str, int], tuple[float, float, float, int]] = {}
@@ -151,6 +155,10 @@ def evaluate(
                 values[name, k] = _per_user(name, function(bad[:, :k], num_bad), len(task.users))
             elif of == "lists":
                 values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog), len(task.users))
+            elif of == "histories":
+                histories = model.graph.user_batch(task.users)
+                known = ListUsers(histories.user_index, histories.movie_index, ranking.hits[:, :k])
+                values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog, known), len(task.users))
             elif not per_user:
                 totals[name, k] = float(function(ranking.lists[:, :k], catalog)), np.nan, np.nan, len(task.users)
     if per_user:
@@ -300,7 +308,7 @@ def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> d
         if resolved.get(name, (function,))[0] is not function:
             raise ConfigError(f"two metrics have the name {name!r}; rename one of the functions")
         resolved[name] = function, of
-    order = [*METRIC_NAMES, *resolved]
+    order = [*METRICS.builtin, *resolved]
     return {name: resolved[name] for name in sorted(resolved, key=order.index)}
 
 

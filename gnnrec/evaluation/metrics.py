@@ -8,8 +8,9 @@ and ``num_relevant`` ``[n]``, and returns one value per user, ``[n]``::
         return hits[:, 0].float()
 
 With ``of="lists"`` it takes ``lists`` and `CatalogStatistics` instead. Lists are ``[n, k]`` int64 movie nodes, best
-first; -1 fills the end of a list that is too short. With ``of="catalog"`` it takes the same and returns one value for
-all users, which has no confidence interval. Users for whom a metric is NaN do not count.
+first; -1 fills the end of a list that is too short. With ``of="histories"`` it takes `ListUsers` as well. With
+``of="catalog"`` it takes lists and `CatalogStatistics` and returns one value for all users, which has no confidence
+interval. Users for whom a metric is NaN do not count.
 """
 
 from __future__ import annotations
@@ -155,6 +156,9 @@ class CatalogStatistics:
         ``[num_movies, num_genres]`` float32 of 0 and 1.
     num_candidates : int
         Movies that are ranked.
+    unit_embeddings : Tensor, optional
+        ``[num_movies, dim]``, rows of length 1, by which the model compares movies; only for metrics registered with
+        ``embeddings=True``.
 
     Examples
     --------
@@ -167,15 +171,16 @@ class CatalogStatistics:
     num_users: int
     genres: Tensor
     num_candidates: int
+    unit_embeddings: Tensor | None = None
 
     @classmethod
-    def from_graph(cls, graph: Graph, num_candidates: int) -> CatalogStatistics:
+    def from_graph(cls, graph: Graph, num_candidates: int, unit_embeddings: Tensor | None = None) -> CatalogStatistics:
         """Return the statistics of a training graph."""
         genres = torch.zeros(graph.num_movies, len(graph.genres))
         genres[graph.movies.attribute_edges["genres"]] = 1.0
         counts = torch.bincount(graph.users.movie_index, minlength=graph.num_movies)
         num_users = int(torch.count_nonzero(torch.bincount(graph.users.user_index)))
-        return cls(counts, num_users, genres, num_candidates)
+        return cls(counts, num_users, genres, num_candidates, unit_embeddings)
 
 
 @register_metric("coverage", of="catalog")

@@ -38,8 +38,8 @@ def recommend_group(
 ) -> pd.DataFrame:
     """Recommend movies to several users together.
 
-    Scores of each member are standardized over all movies first, so that nobody counts more because their scores spread
-    more.
+    Scores of each member are standardized over the movies that they have not rated, so that nobody counts more because
+    their scores are farther apart.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def recommend_group(
     Returns
     -------
     pandas.DataFrame
-        ``movie_id, title, score, rank``, and a column ``suits NAME`` for each member: the share of all movies that suit
-        them less, in [0, 1]. `score` is the one that the strategy gives the movie, the average for ``"fair"``; it is
-        comparable within one list only.
+        ``movie_id, title, score, rank``, and a column ``suits NAME`` for each member: the share of the movies they
+        have not rated that suit them less, in [0, 1]. `score` is the one that the strategy gives the movie, the average
+        for ``"fair"``; it is comparable within one list only.
 
     Raises
     ------
@@ -101,7 +101,9 @@ def recommend_group(
     reranker = model.reranker(Reranking(**reranking), unknown)
     own = model.score(batch).cpu()
     check_scores(own, model.name, names.tolist)
-    standard = standardize(own)
+    seen = torch.zeros(own.shape, dtype=torch.bool)
+    seen[batch.user_index, batch.movie_index] = True
+    standard = standardize(own, seen)
     allowed = torch.ones(model.graph.num_movies, dtype=torch.bool) if mask is None else mask.clone()
     if exclude_seen:
         allowed[batch.movie_index] = False
@@ -122,5 +124,5 @@ def recommend_group(
         "rank": range(offset + 1, offset + 1 + len(nodes)),
     }
     return pd.DataFrame(
-        result | {f"suits {name}": row.numpy() for name, row in zip(names, suitability(own, nodes), strict=True)}
+        result | {f"suits {name}": row.numpy() for name, row in zip(names, suitability(own, seen, nodes), strict=True)}
     )

@@ -16,40 +16,51 @@ STRATEGIES = ("average", "least_misery", "most_pleasure", "fair")
 """Ways to make one list for several users."""
 
 
-def standardize(scores: Tensor) -> Tensor:
-    """Return scores with mean 0 and standard deviation 1 in each row, so that all members count the same.
+def standardize(scores: Tensor, seen: Tensor) -> Tensor:
+    """Return scores of which those of unseen movies have mean 0 and standard deviation 1 in each row.
+
+    So all members count the same, however far their scores are apart and however much they have seen.
 
     Parameters
     ----------
     scores : Tensor
         ``[num_users, num_movies]``, finite.
+    seen : Tensor
+        ``[num_users, num_movies]`` bool.
 
     Examples
     --------
-    >>> standardize(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).tolist()
-    [[-1.0, 1.0], [-1.0, 1.0]]
+    >>> standardize(torch.tensor([[1.0, 3.0, 8.0], [10.0, 30.0, 20.0]]), torch.tensor([[0, 0, 1], [0, 0, 0]]).bool())
+    tensor([[-1.0000,  1.0000,  6.0000],
+            [-1.2247,  1.2247,  0.0000]])
     """
-    centered = scores - scores.mean(1, keepdim=True)
-    return centered / centered.square().mean(1, keepdim=True).sqrt().clamp(min=1e-9)
+    number = (~seen).sum(1, keepdim=True).clamp(min=1)
+    centered = scores - scores.masked_fill(seen, 0).sum(1, keepdim=True) / number
+    variance = centered.masked_fill(seen, 0).square().sum(1, keepdim=True) / number
+    return centered / variance.sqrt().clamp(min=1e-9)
 
 
-def suitability(scores: Tensor, movies: Tensor) -> Tensor:
-    """Return the share of all movies that suit each member less than some movies, ``[num_users, len(movies)]``.
+def suitability(scores: Tensor, seen: Tensor, movies: Tensor) -> Tensor:
+    """Return the share of their unseen movies that suit each member less, ``[num_users, len(movies)]``.
 
     Parameters
     ----------
     scores : Tensor
         ``[num_users, num_movies]``.
+    seen : Tensor
+        ``[num_users, num_movies]`` bool.
     movies : Tensor
         Movie nodes, int64.
 
     Examples
     --------
-    >>> suitability(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), torch.tensor([1, 3])).tolist()
+    >>> suitability(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), torch.zeros(1, 4).bool(), torch.tensor([1, 3])).tolist()
     [[0.75, 0.0]]
     """
-    ordered = scores.contiguous().sort(1).values
-    return torch.searchsorted(ordered, scores[:, movies].contiguous()).float() / scores.size(1)
+    ordered = scores.masked_fill(seen, torch.inf).sort(1).values
+    number = (~seen).sum(1, keepdim=True).clamp(min=1)
+    below = torch.searchsorted(ordered, scores[:, movies].contiguous())
+    return (below.minimum(number) / number).float()
 
 
 def combine_scores(scores: Tensor, strategy: str, allowed: Tensor, k: int) -> Tensor:

@@ -71,8 +71,9 @@ class Reranking:
     max_per_genre : int, optional
         At most so many movies of each genre in a list, from its first rank; it may end early.
     like, unlike : movie or iterable of movies, optional
-        More movies like these, fewer like those (ids or titles). The similarity to them, standardized over all movies,
-        is added to or taken from the standardized scores. The movies themselves are left out.
+        More movies like these, fewer like those (ids or titles). The similarity to them is added to or taken from the
+        scores, both with a mean of 0 and a maximum of 1: the most similar movie gains as much as the best one is above
+        the average. The movies themselves are left out.
 
     Raises
     ------
@@ -198,13 +199,14 @@ class Reranker:
         if not self._like and not self._unlike:
             return scores
         listed = scores > -torch.inf
-        total = torch.zeros_like(scores)
-        total[listed] = _standard(scores[listed])
+        listed[self._like + self._unlike] = False
+        total = torch.full_like(scores, -torch.inf)
+        if not listed.any():
+            return total
+        total[listed] = _centered(scores[listed])
         for nodes, sign in ((self._like, 1), (self._unlike, -1)):
             if nodes:
-                total += sign * _standard((self._unit @ self._unit[nodes].T).mean(1))
-        total[~listed] = -torch.inf
-        total[self._like + self._unlike] = -torch.inf
+                total[listed] += sign * _centered((self._unit[listed] @ self._unit[nodes].T).mean(1))
         return total
 
     def _genre_shares(self, history: Tensor) -> np.ndarray | None:
@@ -254,9 +256,11 @@ class Reranker:
                 total = total + shares[place]
 
 
-def _standard(values: Tensor) -> Tensor:
-    centered = values - values.mean() if len(values) else values
-    return centered / centered.square().mean().sqrt().clamp(min=1e-9) if len(values) else values
+def _centered(values: Tensor) -> Tensor:
+    """Return values with mean 0 and maximum 1; zeros if all are equal."""
+    centered = values - values.mean()
+    largest = float(centered.max())
+    return centered / largest if largest > 1e-6 * float(values.abs().max()) else torch.zeros_like(values)
 
 
 def _divergence(wanted: np.ndarray, totals: np.ndarray) -> np.ndarray:

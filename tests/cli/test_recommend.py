@@ -15,6 +15,7 @@ from gnnrec import (
     fit,
     load,
     recommend,
+    recommend_group,
 )
 from gnnrec.cli._options import parse_rating
 from gnnrec.datasets import make_sample
@@ -134,3 +135,28 @@ def test_other_models(tmp_path: Path) -> None:
     run = model.save(tmp_path / "run")
     rows = json.loads(succeeds("recommend", run, "--rating", 3, "-k", 4, "--json"))
     assert [row["movie_id"] for row in rows] == recommend(model, {3: 5}, k=4)["movie_id"].tolist()
+
+
+def test_another_order(run: Path) -> None:
+    model = load(run)
+    title = model.graph.dataset.movies["title"][3]
+    options = ("--diversity", 0.4, "--novelty", 0.1, "--calibration", 0.2, "--max-per-genre", 3, "--unlike", title)
+    rows = json.loads(succeeds("recommend", run, "--user", 7, "-k", 4, "--json", *options))
+    expected = recommend(model, 7, 4, diversity=0.4, novelty=0.1, calibration=0.2, max_per_genre=3, unlike=[title])
+    assert [row["movie_id"] for row in rows] == expected["movie_id"].tolist()
+    assert (
+        fails("recommend", run, "--user", 7, "--diversity", 2) == "diversity must be a number between 0 and 1, not 2.0"
+    )
+
+
+def test_together(run: Path, tmp_path: Path) -> None:
+    model = load(run)
+    rows = json.loads(succeeds("recommend", run, "--user", 7, "--together", 9, "--strategy", "fair", "-k", 3, "--json"))
+    expected = recommend_group(model, [7, 9], 3, strategy="fair")
+    assert list(rows[0]) == expected.columns.tolist()
+    assert [row["movie_id"] for row in rows] == expected["movie_id"].tolist()
+    (tmp_path / "anna.txt").write_text("\n".join(model.graph.dataset.movies["title"][:3]))
+    rows = json.loads(succeeds("recommend", run, "--together", 9, "--together", tmp_path / "anna.txt", "--json"))
+    assert list(rows[0])[-2:] == ["suits 9", "suits anna"]
+    assert "at least two members" in fails("recommend", run, "--together", 9)
+    assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy belongs to --together"

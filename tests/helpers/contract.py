@@ -285,6 +285,48 @@ def check_candidates(subject: Subject) -> None:
     assert found["movie_id"].tolist() == [m for m in everything["movie_id"] if m in {3, 5, 8, 10, 8001}]
 
 
+def check_reranking(subject: Subject) -> None:
+    model, movies = subject.on_sample, sample().dataset.movies
+    plain = model.recommend(subject.users, 8)
+    same = model.recommend(subject.users, 8, diversity=0, novelty=0.0, calibration=0, like=[], unlike=None)
+    pd.testing.assert_frame_equal(plain, same, check_exact=True)
+    unlike, like = movies["movie_id"].tolist()[:2]
+    for options in (
+        {"diversity": 0.5},
+        {"novelty": 0.5},
+        {"calibration": 0.5},
+        {"max_per_genre": 2},
+        {"like": like, "unlike": [unlike]},
+    ):
+        found = model.recommend(subject.users, 8, **options)  # type: ignore[arg-type]
+        assert found.columns.tolist() == COLUMNS
+        assert not found.duplicated(["user_id", "movie_id"]).any()
+        scores = ranked(model, subject.users).set_index(["user_id", "movie_id"])["score"]
+        pairs = pd.MultiIndex.from_frame(found[["user_id", "movie_id"]])
+        assert found["score"].tolist() == scores[pairs].tolist(), "scores are those of the model, of unseen movies"
+        if "max_per_genre" in options:
+            genres = found.merge(movies)["genres"].str.split("|")
+            listed = pd.DataFrame({"user_id": found["user_id"], "genre": genres}).explode("genre")
+            assert listed.value_counts().max() <= 2
+        if "like" in options:
+            assert not found["movie_id"].isin([like, unlike]).any()
+
+
+def check_groups(subject: Subject) -> None:
+    model, users = subject.on_sample, subject.users[:2]
+    members = [*users, as_new_user(sample(), 150)] if subject.new_users else users
+    seen = sample().dataset.ratings
+    seen = seen.loc[seen["user_id"].isin([*users, *([150] if subject.new_users else [])]), "movie_id"]
+    for strategy in ("average", "least_misery", "most_pleasure", "fair"):
+        found = gnnrec.recommend_group(model, members, 6, strategy=strategy)
+        assert found.columns.tolist()[:6] == ["movie_id", "title", "score", "rank", "suits 1", "suits 42"]
+        assert found["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+        assert not set(found["movie_id"]) & set(seen)
+        assert found.iloc[:, 4:].stack().between(0, 1).all()
+    alone, group = model.recommend(users[0], 6), gnnrec.recommend_group(model, users[0], 6)
+    assert group["movie_id"].tolist() == alone["movie_id"].tolist()
+
+
 def check_repeated_calls(subject: Subject) -> None:
     users = [1, NewUser(age=30, ratings={3: 4}), 2] if subject.new_users else [1, 2]
     pd.testing.assert_frame_equal(ranked(subject.on_sample, users), ranked(subject.on_sample, users))
