@@ -100,9 +100,13 @@ def messages(caught: list[warnings.WarningMessage]) -> list[str]:
     return [str(one.message) for one in caught]
 
 
+SMALL_STEPS = ("train.epochs=2", "model.init=random", "train.learning_rate=1e-4")
+"""Too few and too small steps to get anywhere but up."""
+
+
 def test_a_last_epoch_that_is_the_best_is_told(sample):
     with pytest.warns(UserWarning, match="the last epoch, 2, was the best.*raise train.epochs"):
-        gnnrec.fit(random_split(sample), overrides=("train.epochs=2", "model.init=random"), progress=False)
+        gnnrec.fit(random_split(sample), overrides=SMALL_STEPS, progress=False)
 
 
 def test_training_that_never_improves_is_told(sample):
