@@ -267,7 +267,7 @@ LOSSES = Registry("loss", package="gnnrec.nn", first=("losses",))
 METRICS = Registry(
     "metric",
     package="gnnrec.evaluation",
-    first=("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"),
+    first=("recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity", "dislikes"),
 )
 MODELS = Registry(
     "model",

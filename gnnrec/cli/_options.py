@@ -80,7 +80,7 @@ MetricOption = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; by default the first {len(METRICS.first)}.",
+        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; by default those up to diversity.",
         autocompletion=_names(METRICS),
     ),
 ]

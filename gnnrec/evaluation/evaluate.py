@@ -24,7 +24,11 @@ from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.typing import Scorer
 
 Metric: TypeAlias = Callable[..., Any]
-METRIC_NAMES = METRICS.first
+ON_REQUEST = (
+    "dislikes", "intra_list_distance", "genre_consistency", "miscalibration", "popularity_lift", "serendipity", "gini",
+)  # fmt: skip
+"""Metrics that `evaluate` reports only where they are named; `dislikes` also with a relevance threshold."""
+METRIC_NAMES = tuple(name for name in METRICS.builtin if name not in ON_REQUEST)
 """Metrics that `evaluate` reports by default, in this order."""
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
