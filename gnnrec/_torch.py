@@ -30,6 +30,14 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the integers of all ranges ``[start, end)``, concatenated, and the index of the range of each."""
+    length = end - start
+    row = torch.repeat_interleave(torch.arange(len(start)), length)
+    offset = torch.arange(int(length.sum())) - torch.repeat_interleave(length.cumsum(0) - length, length)
+    return start[row] + offset, row
+
+
 def ridge_gram(x: Tensor, reg: float | Tensor) -> Tensor:
     """Return ``x.T @ x + reg * I``, the matrix of the normal equations of a ridge regression.
 

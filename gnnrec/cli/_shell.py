@@ -16,7 +16,7 @@ from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explanations import explain
 from gnnrec.graph import NewUser
-from gnnrec.graph.titles import search
+from gnnrec.graph.title_search import search
 from gnnrec.models import Recommender
 from gnnrec.models.filters import movie_mask
 

@@ -23,7 +23,7 @@ def search(
     Case, accents, articles, typing errors and the order of the words do not matter.
     """
     with errors():
-        from gnnrec.graph.titles import search as find
+        from gnnrec.graph.title_search import search as find
         from gnnrec.models.estimator import load
 
         check_out(out)

@@ -14,17 +14,14 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.id_index import MIN_MERGE, NO_ROWS, rows_before, rows_left, with_removed
+
 MAX_PARTS = 32
 """Number of parts after which all but the first are joined."""
-MIN_MERGE = 4096
-"""Appended rows are kept apart until there are this many and they are an eighth of the table."""
-CHUNK = 1 << 19
-"""Ids that are looked up at once."""
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
 NUM_NEWEST = 1024
 """Ratings that are looked through for the latest one that is not removed."""
-NO_ROWS = np.zeros(0, dtype=np.int64)
 
 T = TypeVar("T")
 
@@ -119,129 +116,6 @@ class FrameParts(Parts[Any]):
         if any(isinstance(other, int) for other in others):
             return FrameParts([made.joined], self._join)
         return FrameParts([first, self._join(others)], self._join)
-
-
-def rows_left(rows: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Return the numbers that rows have once others are removed; `removed` is sorted.
-
-    Examples
-    --------
-    >>> left = rows_left(np.array([0, 3, 5]), removed=np.array([1, 4]))
-    >>> left.tolist(), rows_before(left, np.array([1, 4])).tolist()
-    ([0, 2, 3], [0, 3, 5])
-    """
-    return rows - np.searchsorted(removed, rows) if len(removed) else rows
-
-
-def rows_before(rows: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Return the numbers that rows had before others were removed: the inverse of `rows_left`."""
-    return rows + np.searchsorted(removed - np.arange(len(removed)), rows, "right") if len(removed) else rows
-
-
-class IdIndex:
-    """Ids in the order of their rows, and the row of each id.
-
-    Beside whole numbers, appended ids may be text.
-
-    Parameters
-    ----------
-    ids : pandas.Index
-        Unique ids.
-    added : pandas.Index, optional
-        Further ids, which come after them.
-    removed : numpy.ndarray, optional
-        Sorted positions in `ids` that no longer count.
-
-    Examples
-    --------
-    >>> index = IdIndex(pd.Index([10, 30])).append(pd.Index([20]))
-    >>> index.rows(pd.Index([20, 10, 99])).tolist(), len(index)
-    ([2, 0, -1], 3)
-    """
-
-    def __init__(self, ids: pd.Index, added: pd.Index | None = None, removed: np.ndarray = NO_ROWS) -> None:
-        self._ids, self._added, self._removed = ids, ids[:0] if added is None else added, removed
-        self._all: pd.Index | None = None
-
-    @classmethod
-    def from_mixed(cls, ids: pd.Index) -> IdIndex:
-        """Return the index of ids that may be whole numbers and texts; texts come last in it, or all are texts."""
-        numbers = _count_leading_numbers(ids) if ids.dtype == object else 0
-        if numbers in (0, len(ids)):
-            return cls(pd.Index(ids.tolist()) if numbers else ids)
-        return cls(pd.Index(ids[:numbers].tolist()), ids[numbers:])
-
-    def __len__(self) -> int:
-        return len(self._ids) - len(self._removed) + len(self._added)
-
-    @property
-    def are_numbers(self) -> bool:
-        """Whether the ids are whole numbers, but for texts that were appended; otherwise they are text."""
-        return self._ids.dtype == "int64"
-
-    @property
-    def ids(self) -> pd.Index:
-        """All ids."""
-        if self._all is None:
-            ids = self._ids.delete(self._removed) if len(self._removed) else self._ids
-            self._all = ids.append(self._added) if len(self._added) else ids
-        return self._all
-
-    def rows(self, ids: pd.Index) -> np.ndarray:
-        """Return the row of each id, ``[n]`` int64; -1 for an unknown one."""
-        if self.are_numbers and not pd.api.types.is_numeric_dtype(ids.dtype):
-            rows = np.full(len(ids), -1)
-            numbers = np.array([isinstance(one, (int, np.integer)) for one in ids], dtype=bool)
-            if numbers.any():
-                rows[numbers] = self._ids.get_indexer(pd.Index(ids[numbers].tolist()))
-        else:
-            rows = self._ids.get_indexer(ids)
-        if len(self._removed):
-            at = np.searchsorted(self._removed, rows).clip(max=len(self._removed) - 1)
-            rows = np.where((rows < 0) | (self._removed[at] == rows), -1, rows_left(rows, self._removed))
-        if len(self._added):
-            added = self._added.get_indexer(ids)
-            rows = np.where(added >= 0, added + len(self._ids) - len(self._removed), rows)
-        return rows
-
-    def codes(self, ids: pd.Series) -> np.ndarray:
-        """Return the row of each id as ``[n]`` int32, as `rows` does; for many ids that repeat it takes less memory."""
-        codes = np.empty(len(ids), dtype=np.int32)
-        for start in range(0, len(ids), CHUNK):
-            part = pd.Index(ids.iloc[start : start + CHUNK])
-            if self.are_numbers:
-                codes[start : start + CHUNK] = self.rows(part)
-            else:  # look each text up once
-                places, texts = part.factorize()
-                codes[start : start + CHUNK] = self.rows(texts)[places]
-        return codes
-
-    def append(self, ids: pd.Index) -> IdIndex:
-        """Return the index with more ids; this one stays as it is."""
-        added = self._added.append(ids) if len(self._added) else ids
-        mixed = self.are_numbers and added.dtype != "int64"
-        if not mixed and len(added) >= MIN_MERGE and 8 * len(added) >= len(self._ids):
-            left = self._ids.delete(self._removed) if len(self._removed) else self._ids
-            return IdIndex(left.append(added))
-        return IdIndex(self._ids, added, self._removed)
-
-    def without(self, row: int) -> IdIndex:
-        """Return the index without the id of a row; this one stays as it is."""
-        place = row - len(self._ids) + len(self._removed)
-        if place >= 0:
-            return IdIndex(self._ids, self._added.delete(place), self._removed)
-        return IdIndex(self._ids, self._added, _with_removed(self._removed, row))
-
-
-def _with_removed(removed: np.ndarray, row: int) -> np.ndarray:
-    """Return the sorted numbers of removed rows with one more, whose number is counted without them."""
-    (before,) = rows_before(np.array([row]), removed)
-    return np.insert(removed, int(np.searchsorted(removed, before)), before)
-
-
-def _count_leading_numbers(ids: pd.Index) -> int:
-    are_text = np.array([isinstance(one, str) for one in ids], dtype=bool)
-    return int(are_text.argmax()) if are_text.any() else len(ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -555,8 +429,8 @@ class RatingTable:
         made = self.remove(np.full(len(movies), row, dtype=np.int64), movies)
         (steps, gone), (merged, added, hidden, removed) = made._steps, made._merged
         return made._with(
-            _steps=(steps, _with_removed(gone, row)),
-            _sorted=(merged, added, hidden, _with_removed(removed, row)),
+            _steps=(steps, with_removed(gone, row)),
+            _sorted=(merged, added, hidden, with_removed(removed, row)),
         )
 
 

@@ -7,10 +7,8 @@ by a known user, no pair twice. The rest of the package relies on that and deriv
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,26 +16,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
 from gnnrec._io import write_atomic
-from gnnrec.data.append_only import FrameParts, IdIndex, Parts, RatingTable, concat_rows
+from gnnrec.data.added_rows import (
+    clean_added_movies,
+    clean_added_ratings,
+    clean_added_users,
+    find_rated,
+    raise_at_first_added,
+)
+from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
+from gnnrec.data.convert import format_id
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.filters import filter_ratings, used_rows
+from gnnrec.data.id_index import IdIndex
+from gnnrec.data.mixed_ids import with_mixed_ids
 from gnnrec.data.provenance import NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
-    CATEGORY_COLUMNS,
     DEFAULT_RATING,
-    canonical_names,
     check_ratings,
-    check_unique_pairs,
     clean_movies,
     clean_ratings,
     clean_users,
-    format_id,
     given_or_derived,
     missing_movie_columns,
-    to_categories,
     unknown_profiles,
     unused_columns,
 )
@@ -365,28 +367,22 @@ class Dataset:
         >>> dataset.add_ratings(pd.DataFrame({"user_id": [2], "movie_id": [8]}))
         Dataset('custom': 2 users, 2 movies, 3 ratings)
         """
-        with _relocated_to_added():
-            added = _with_mixed_ids(clean_ratings, ratings, "ratings")
-        self._check_user_ids(added["user_id"], "ratings")
-        self._check_id_type(added["movie_id"], self.movie_ids, "ratings")
-        movie = self.movie_ids.rows(pd.Index(added["movie_id"]))
-        _raise_at_first(movie < 0, added, "ratings", "movie {movie_id} is unknown; add it with add_movies")
+        added, movie = clean_added_ratings(ratings, self.user_ids, self.movie_ids)
         made = self if users is None else self.add_users(users, spellings=spellings)
         ids, people = made.user_ids, made._users
         new = added["user_id"][ids.rows(pd.Index(added["user_id"])) < 0].unique()
         if len(new):
             arrived = pd.Series(new, name="user_id", dtype=added["user_id"].dtype)
             people, ids = people.append(unknown_profiles(arrived)), ids.append(pd.Index(arrived))
-        user = ids.rows(pd.Index(added["user_id"]))
-        rated = self._find_rated(added, user, movie)
-        table = self.rating_table
+        user, table = ids.rows(pd.Index(added["user_id"])), self.rating_table
+        rated = find_rated(added, user, movie, table, self.num_users, self.num_movies)
         if update:
             table = table.remove(user[rated], movie[rated])
         else:
             problem = (
                 "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
             )
-            _raise_at_first(rated, added, "ratings", problem)
+            raise_at_first_added(rated, added, "ratings", problem)
         columns = table.columns
         # Columns that only the dataset has: the movie is liked, and was rated just now.
         if "rating" in columns and "rating" not in added:
@@ -418,7 +414,7 @@ class Dataset:
         >>> dataset.add_users(pd.DataFrame({"user_id": ["anna"], "age": [33]})).users["user_id"].tolist()
         [1, 'anna']
         """
-        added = self._clean_added_users(users, spellings or {})
+        added = clean_added_users(users, self.user_ids, lambda: self.users, spellings or {})
         return self._with(_users=self._users.append(added), user_ids=self.user_ids.append(pd.Index(added["user_id"])))
 
     def remove_ratings(self, user_id: Any, movie_ids: Iterable[Any]) -> Dataset:
@@ -495,7 +491,7 @@ class Dataset:
         >>> dataset.add_movies(pd.DataFrame({"movie_id": [9], "title": ["Brazil (1985)"]})).movies["year"].tolist()
         [<NA>, <NA>, 1985]
         """
-        added, embeddings = self.clean_added_movies(movies, features or {})
+        added, embeddings = clean_added_movies(movies, self.movie_ids, features or {}, self.features)
         columns = self._movies.first.columns
         rows, only_added = self._movies, missing_movie_columns(added.columns.difference(columns), self.num_movies)
         if only_added:
@@ -507,66 +503,6 @@ class Dataset:
             movie_ids=self.movie_ids.append(pd.Index(added["movie_id"])),
             features={**self.features, **joined},
         )
-
-    def clean_added_movies(
-        self, movies: pd.DataFrame, features: Mapping[str, Any]
-    ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
-        """Check movies that are not in the dataset and their embeddings; parameters as for `add_movies`."""
-        if unknown := [name for name in features if name not in self.features]:
-            modalities = ", ".join(self.features) or "none"
-            raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {modalities}")
-        with _relocated_to_added():
-            added = clean_movies(movies)
-        self._check_id_type(added["movie_id"], self.movie_ids, "movies")
-        known = self.movie_ids.rows(pd.Index(added["movie_id"])) >= 0
-        _raise_at_first(known, added, "movies", "movie {movie_id} is already in the dataset")
-        embeddings = {name: _embeddings_of(values, added, name) for name, values in features.items()}
-        for name, values in embeddings.items():
-            self.features[name].check_dim(values)
-        return added, embeddings
-
-    def _clean_added_users(self, users: pd.DataFrame, spellings: Mapping[str, Iterable[str]]) -> pd.DataFrame:
-        with _relocated_to_added():
-            added = _with_mixed_ids(clean_users, users, "users")
-        self._check_user_ids(added["user_id"], "users")
-        known = self.user_ids.rows(pd.Index(added["user_id"])) >= 0
-        _raise_at_first(known, added, "users", "user {user_id} is already in the dataset")
-        for column in CATEGORY_COLUMNS:
-            if added[column].isna().all():
-                continue
-            ours = list(spellings.get(column, ()))
-            if not set(added[column].dropna().str.casefold()) <= {one.casefold() for one in ours}:
-                ours += self.users[column].dropna().unique().tolist()
-            added[column] = to_categories(added[column], ours)
-        return added
-
-    def _find_rated(self, added: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> np.ndarray:
-        """Return which added rows are of a movie that the user has rated; a pair that is added twice is an error."""
-        pairs = pd.Series(user * np.int64(self.num_movies) + movie)
-        check_unique_pairs(pairs, added, "added ratings")
-        people = np.unique(user)
-        rated, _ = self.rating_table.histories_of(people[people < self.num_users])
-        known: np.ndarray = pairs.isin(rated.user * np.int64(self.num_movies) + rated.movie).to_numpy()
-        return known
-
-    def _check_user_ids(self, ids: pd.Series, table: str) -> None:
-        """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
-        if not self.user_ids.are_numbers or ids.dtype == "int64":
-            self._check_id_type(ids, self.user_ids, table)
-            return
-        for row, one in enumerate(ids):
-            if spells_integer(one):
-                problem = (
-                    f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a "
-                    "number; only names, such as 'anna', may be text"
-                )
-                raise DataError(problem, at=(f"added {table}", row))
-
-    def _check_id_type(self, ids: pd.Series, known: IdIndex, table: str) -> None:
-        is_number = ids.dtype == "int64"
-        if is_number != known.are_numbers:
-            ours, theirs = ("text", "whole numbers") if is_number else ("whole numbers", "text")
-            raise DataError(f"{ids.name} must be {ours}, as in the dataset, not {theirs}", at=(f"added {table}", None))
 
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
@@ -596,88 +532,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
-def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbeddings:
-    """Return embeddings that come as a table, a row for each row of `movies`, or as one vector of a single movie."""
-    if isinstance(values, ContentEmbeddings):
-        return values
-    try:
-        rows = np.asarray(values, dtype=np.float32)
-        return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
-    except (TypeError, ValueError) as error:  # DataError is a ValueError
-        raise DataError(f"the {name} embeddings of the added movies: {error}") from None
-
-
-def spells_integer(text: Any) -> bool:
-    """Return whether an id is a text that is a whole number, so that it could be taken for another id.
-
-    Examples
-    --------
-    >>> spells_integer("7"), spells_integer("-07 "), spells_integer("anna"), spells_integer("7a")
-    (True, True, False, False)
-    """
-    if not isinstance(text, str):
-        return False
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
-
-
-_FIRST_CODE = 4_611_686_018_000_000_000  # stands for the first text among ids that are whole numbers
-
-
-def _with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, table: str) -> pd.DataFrame:
-    """Clean a table in which ``user_id`` may hold whole numbers and texts at once."""
-    if not isinstance(frame, pd.DataFrame):
-        return clean(frame)
-    names = {name: column for name, column in canonical_names(frame.columns, table).items() if column == "user_id"}
-    frame = frame.rename(columns=names) if names else frame
-    ids = frame.get("user_id")
-    if not isinstance(ids, pd.Series) or ids.dtype != object:
-        return clean(frame)
-    is_text = np.array([isinstance(one, str) for one in ids], dtype=bool)
-    is_number = np.array([isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in ids], dtype=bool)
-    if is_text.all() or is_number.all() or not (is_text | is_number).all() or (ids == "").any():
-        return clean(frame)
-    texts = ids[is_text].unique()
-    codes = {text: _FIRST_CODE + place for place, text in enumerate(texts)}
-    try:
-        cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
-    except DataError as error:  # name the texts
-        problem = re.sub(
-            rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem
-        )
-        raise DataError(problem, at=error.at, earlier=error.earlier) from None
-    return cleaned.assign(user_id=pd.Series([_name(one, texts) for one in cleaned["user_id"].tolist()], dtype=object))
-
-
-def _name(code: int, texts: np.ndarray) -> Any:
-    return texts[code - _FIRST_CODE] if code >= _FIRST_CODE else code
-
-
 def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
     """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
-    return _with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")
-
-
-def clean_mixed_users(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return users as they are in a `Dataset`, whose ids may be whole numbers and texts at once."""
-    return _with_mixed_ids(clean_users, frame, "users")
-
-
-@contextlib.contextmanager
-def _relocated_to_added() -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        raise error.relocated(lambda table, row: (f"added {table}", row)) from None
-
-
-def _raise_at_first(bad: np.ndarray | pd.Series, added: pd.DataFrame, table: str, problem: str) -> None:
-    """Raise for the first row where `bad` holds; `problem` may name id columns in braces."""
-
-    def text(row: int) -> str:
-        return problem.format(**{str(name): format_id(added[name].iloc[row]) for name in added.filter(like="_id")})
-
-    raise_at_first(bad, f"added {table}", text)
+    return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")

@@ -164,11 +164,6 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
     return Layout(source, dialect, header, skip, False, (), tuple(notes))
 
 
-def recognized(layout: Layout, kind: str, options: ReadOptions) -> dict[object, str]:
-    """Return canonical names of columns by their names in the file; what the caller said takes precedence."""
-    return names_of(layout.header, kind, options)
-
-
 def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[object, str]:
     """Map names in a file to canonical names, those that the caller gave first.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec.data.schema import format_id
+from gnnrec.data.convert import format_id
 from gnnrec.errors import DataError
 
 

@@ -10,11 +10,12 @@ import pandas as pd
 
 from gnnrec._checks import counted
 from gnnrec.data.aliases import COUNTS
+from gnnrec.data.convert import format_id, to_numbers
 from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.scales import SCALES, are_counts, not_given, rating_scale_of
-from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings, format_id, to_numbers
+from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings
 from gnnrec.data.tables import Table, locator
 from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError

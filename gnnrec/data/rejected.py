@@ -8,10 +8,11 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.convert import UNKNOWN, to_timestamps
 from gnnrec.data.dialects import Dialect, Layout
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
-from gnnrec.data.schema import COLUMNS, UNKNOWN, to_timestamps
+from gnnrec.data.schema import COLUMNS
 from gnnrec.errors import DataError
 
 MAX_LINES = 1000

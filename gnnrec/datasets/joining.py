@@ -11,16 +11,12 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import counted
+from gnnrec.data.convert import to_ages, to_imdb_ids, to_years
 from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
-from gnnrec.data.schema import (
-    COLUMNS,
-    OPTIONAL_MOVIE_COLUMNS,
-    to_ages,
-    to_imdb_ids,
-    to_years,
-)
-from gnnrec.data.tables import Table, add_side_tables
+from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
+from gnnrec.data.side_tables import add_side_tables
+from gnnrec.data.tables import Table
 from gnnrec.datasets.folders import must_be_complete
 from gnnrec.datasets.imdb import add_imdb_columns, find_imdb_files
 from gnnrec.datasets.kaggle import read_metadata

@@ -24,7 +24,8 @@ from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocat
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
-from gnnrec.data.tables import Table, add_side_tables, read_files, read_side_tables, read_table
+from gnnrec.data.side_tables import add_side_tables, read_side_tables
+from gnnrec.data.tables import Table, read_files, read_table
 from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, beside, read_tables

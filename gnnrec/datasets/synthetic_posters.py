@@ -15,7 +15,7 @@ import numpy as np
 
 from gnnrec._io import write_atomic
 from gnnrec.data import Dataset
-from gnnrec.data.schema import format_id
+from gnnrec.data.convert import format_id
 from gnnrec.datasets.synthetic import THEMES
 from gnnrec.errors import ConfigError, DataError
 

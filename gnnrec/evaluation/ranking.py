@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gnnrec._checks import raise_at_first
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
-from gnnrec.data.dataset import clean_mixed_ratings, spells_integer
+from gnnrec.data.dataset import clean_mixed_ratings
+from gnnrec.data.mixed_ids import spells_integer
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 from gnnrec.typing import Scorer

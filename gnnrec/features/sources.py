@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import Dataset
+from gnnrec.data.convert import format_id, to_ids, to_text
 from gnnrec.data.embeddings import ContentEmbeddings
-from gnnrec.data.schema import format_id, to_ids, to_text
 from gnnrec.data.tables import SUFFIXES, Table, locator, read_files
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import open_poster

@@ -5,7 +5,8 @@ from gnnrec.graph.histories import History, HistoryReport, read_history
 from gnnrec.graph.movies import DECADES, MovieFeatures, NewMovie
 from gnnrec.graph.new_user import NewUser
 from gnnrec.graph.new_users import encode_users
-from gnnrec.graph.titles import TitleIndex, search
+from gnnrec.graph.title_search import search
+from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.transitions import add_transitions, transition_counts
 from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
 

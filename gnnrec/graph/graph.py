@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from gnnrec._pyg import HeteroData
+from gnnrec._torch import csr_ranges
 from gnnrec.data import ContentEmbeddings, Dataset
-from gnnrec.data.schema import canonical_names
+from gnnrec.data.added_rows import clean_added_movies
 from gnnrec.errors import DataError
+from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, to_hetero_data
 from gnnrec.graph.movies import (
     GENRES,
     MOVIE_ATTRIBUTES,
@@ -31,21 +32,13 @@ from gnnrec.graph.movies import (
     warn_unknown_attributes,
 )
 from gnnrec.graph.new_user import NewUser, encode_user
-from gnnrec.graph.titles import TitleIndex, check_unknown
+from gnnrec.graph.rated_titles import replace_titles
+from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
 
-USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
 FEW = 64
 """Up to so many movies are looked up one by one, which is faster."""
-
-
-def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the integers of all ranges ``[start, end)``, concatenated, and the index of the range of each."""
-    length = end - start
-    row = torch.repeat_interleave(torch.arange(len(start)), length)
-    offset = torch.arange(int(length.sum())) - torch.repeat_interleave(length.cumsum(0) - length, length)
-    return start[row] + offset, row
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -217,20 +210,7 @@ class Graph:
         Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
         links between movies that were rated one after the other.
         """
-        data, users = HeteroData(), self.users
-        data[USER].x, data[MOVIE].x = users.x, self.movies.x
-        for column, values in self.attributes.items():
-            data[MOVIE_ATTRIBUTES[column].node_type].num_nodes = len(values)
-        data[OCCUPATION].num_nodes = len(self.occupations)
-        ratings = {"rating": users.rating, "time": users.timestamp}
-        if users.weight is not None:
-            ratings["weight"] = users.weight
-        _add_relation(data, (USER, "rated", MOVIE), (users.user_index, users.movie_index), **ratings)
-        for column, ends in self.movies.attribute_edges.items():
-            attribute = MOVIE_ATTRIBUTES[column]
-            _add_relation(data, (MOVIE, attribute.relation, attribute.node_type), ends)
-        _add_relation(data, (USER, "works_as", OCCUPATION), users.occupation)
-        return data
+        return to_hetero_data(self.users, self.movies, self.attributes, len(self.occupations))
 
     @cached_property
     def user_ptr(self) -> Tensor:
@@ -354,7 +334,7 @@ class Graph:
             A movie is unknown, a user has rated a movie before (without `update`), or `users` lists a user that is
             already in the graph. The message names the row of the given frame.
         """
-        ratings = self._with_movie_ids(ratings, unknown)
+        ratings = replace_titles(ratings, self.dataset.movie_ids, lambda: self.titles, unknown)
         spellings = {"gender": self.genders, "occupation": self.occupations}
         dataset = self.dataset.add_ratings(ratings, users, update=update, spellings=spellings)
         if users is not None:
@@ -524,7 +504,9 @@ class Graph:
         ((1, 11), 1)
         """
         movie_id = self._unused_movie_id()
-        row, given = self.dataset.clean_added_movies(movie.row(movie_id), movie.embeddings(movie_id))
+        row, given = clean_added_movies(
+            movie.row(movie_id), self.dataset.movie_ids, movie.embeddings(movie_id), self.dataset.features
+        )
         self._warn_unknown(row, None)
         missing = {name: ContentEmbeddings([], values.values[:0]) for name, values in self.dataset.features.items()}
         return MovieFeatures.from_table(row, {**missing, **given}, self.attributes)
@@ -550,39 +532,6 @@ class Graph:
             warn_unknown_values(users["occupation"], self.occupations, "occupation")
             warn_unknown_values(users["gender"], self.genders, "gender")
 
-    def _with_movie_ids(self, ratings: pd.DataFrame, unknown: str) -> pd.DataFrame:
-        """Return ratings with ids where there were titles; what is wrong otherwise is left for the dataset to find."""
-        check_unknown(unknown)
-        if not isinstance(ratings, pd.DataFrame):
-            return ratings
-        canonical = canonical_names(ratings.columns, "ratings")
-        renamed = ratings.rename(columns=canonical) if canonical else ratings
-        if "movie_id" not in renamed and "title" in renamed:
-            renamed = renamed.rename(columns={"title": "movie_id"})
-        if "movie_id" not in renamed or not renamed.columns.is_unique:
-            return ratings
-        given = renamed["movie_id"]
-        missing = np.flatnonzero((self.dataset.movie_ids.rows(pd.Index(given)) < 0) & given.notna().to_numpy())
-        names = given.iloc[missing].tolist()
-        if unknown == "error" and not any(isinstance(name, str) for name in names):
-            return renamed
-        nodes: dict[Any, int | None] = dict.fromkeys(names)
-        try:
-            nodes.update(zip(nodes, self.titles.nodes(nodes, unknown=unknown), strict=True))
-        except DataError:  # say in which row it is
-            for row, name in zip(missing, names, strict=True):
-                try:
-                    self.titles.node(name)
-                except DataError as error:
-                    raise DataError(error.problem, at=("added ratings", int(row))) from None
-        skipped = [row for row, name in zip(missing, names, strict=True) if nodes[name] is None]
-        ids = given.astype(object)
-        for row, name in zip(missing, names, strict=True):
-            if (node := nodes[name]) is not None:
-                ids.iloc[int(row)] = self.titles.movie_id(node)
-        kept = np.delete(np.arange(len(renamed)), skipped)
-        return renamed.iloc[kept].assign(movie_id=ids.iloc[kept].infer_objects())
-
     def _unused_movie_id(self) -> Any:
         ids = self.dataset.movie_ids
         return int(ids.ids.max()) + 1 if ids.are_numbers else "".join(["new movie", *ids.ids])
@@ -594,15 +543,3 @@ class Graph:
     @cached_property
     def _movie_vocabulary(self) -> Vocabulary:
         return Vocabulary(MOVIE, self.dataset.movie_ids, "add it with add_movies")
-
-
-def _add_relation(
-    data: HeteroData, name: tuple[str, str, str], edges: tuple[Tensor, Tensor], **attributes: Tensor
-) -> None:
-    """Add a relation and its reverse, ``rev_...``, with the same attributes on both."""
-    source, relation, target = name
-    data[name].edge_index = torch.stack(edges)
-    data[target, f"rev_{relation}", source].edge_index = torch.stack(edges[::-1])
-    for key, values in attributes.items():
-        data[name][key] = values
-        data[target, f"rev_{relation}", source][key] = values

@@ -16,7 +16,8 @@ from gnnrec.data.titles import MAX_YEAR_GAP, content_words, title_names, title_w
 from gnnrec.datasets.histories import HistoryEntry, LeftOut, merge_entries, read_history_file, without_duplicates
 from gnnrec.errors import DataError
 from gnnrec.graph.new_user import NewUser
-from gnnrec.graph.titles import Ambiguous, Found, NotFound, TitleIndex
+from gnnrec.graph.title_matches import Ambiguous, Found, NotFound
+from gnnrec.graph.titles import TitleIndex
 
 NUM_NAMED = 3
 """Nearest titles that a report names for each film that is not in the catalog."""

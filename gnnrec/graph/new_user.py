@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from gnnrec.data import Dataset
-from gnnrec.data.schema import DEFAULT_RATING, LATEST_TIMESTAMP, MAX_AGE
+from gnnrec.data.convert import LATEST_TIMESTAMP, MAX_AGE
+from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.errors import DataError
 from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch, UserProfiles, profile_features

@@ -9,12 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import raise_at_first
-from gnnrec.data.schema import (
-    DEFAULT_RATING,
-    PROFILE_COLUMNS,
-    canonical_names,
-    to_timestamps,
-)
+from gnnrec.data.convert import to_timestamps
+from gnnrec.data.schema import DEFAULT_RATING, PROFILE_COLUMNS, canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
 from gnnrec.graph.new_user import NewUser, as_mapping, encode_user

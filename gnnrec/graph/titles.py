@@ -26,7 +26,6 @@ import pandas as pd
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from gnnrec._checks import check_integer
 from gnnrec.data.titles import (
     MAX_YEAR_GAP,
     content_words,
@@ -36,6 +35,7 @@ from gnnrec.data.titles import (
     title_words,
 )
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph.title_matches import Ambiguous, Found, NotFound, choose_best
 from gnnrec.graph.title_rules import ALWAYS, IF_TYPED, series_names, title_distance, title_key, title_parts
 from gnnrec.graph.title_tables import TitleTable, imdb_number
 
@@ -50,60 +50,6 @@ MAX_BLOCKS = 8
 
 _IMDB_ID = re.compile(r"(?:.*\bimdb\.com/(?:[a-z]{2}/)?title/)?(?:imdb:)?(tt\d{5,12})(?:[/?#].*)?", re.IGNORECASE)
 _TMDB_ID = re.compile(r"(?:.*\bthemoviedb\.org/movie/|tmdb:\s*)(\d{1,12})(?:[-/?#].*)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Found:
-    """The movie that a name stands for.
-
-    Parameters
-    ----------
-    node : int
-        Movie node.
-    how : str
-        ``"id"``, ``"title"`` (the exact one), ``"name"`` (the same words), ``"part"`` or ``"similar"``.
-
-    Examples
-    --------
-    >>> graph.titles.find(7)
-    Found(node=6, how='id')
-    """
-
-    node: int
-    how: str
-
-
-@dataclass(frozen=True)
-class Ambiguous:
-    """Several movies that a name may stand for.
-
-    Parameters
-    ----------
-    nodes : tuple of int
-        Movie nodes.
-    how : str
-        As in `Found`.
-
-    Examples
-    --------
-    >>> movies = pd.DataFrame({"movie_id": [1, 2], "title": ["Psycho (1960)", "Psycho (1998)"], "year": [1960, 1998]})
-    >>> TitleIndex(movies).find("psycho")
-    Ambiguous(nodes=(0, 1), how='name')
-    """
-
-    nodes: tuple[int, ...]
-    how: str
-
-
-@dataclass(frozen=True)
-class NotFound:
-    """No movie is near enough.
-
-    Examples
-    --------
-    >>> graph.titles.find("A Film That Nobody Made")
-    NotFound()
-    """
 
 
 class TitleIndex:
@@ -375,7 +321,7 @@ class TitleIndex:
                         continue  # "The Fear (1995)" is not "Fear (1996)"
                     rank = (self._year_rank(node, query.year), is_alias + 2 * place, literal)
                     best[node] = min(best.get(node, rank), rank)
-        return _choose(best, "name")
+        return choose_best(best, "name")
 
     def _find_part(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
         best: dict[int, tuple[float, int]] = {}
@@ -393,7 +339,7 @@ class TitleIndex:
         if query.year is None and unsure and (best or len(unsure) > 1):
             return Ambiguous(tuple(sorted({**best, **unsure})), "part")
         if best:
-            return _choose(best, "part")
+            return choose_best(best, "part")
         # "Léon: The Professional" in a catalog that says "The Professional": only if the years are the same. The other
         # part will not do, as in "Mortal Kombat: The Journey Begins".
         if query.year is not None:
@@ -404,7 +350,7 @@ class TitleIndex:
                     for node, _ in self._same_words(part):
                         if self._gap(node, query.year) == 0:
                             best[node] = (0.0, 0)
-        return _choose(best, "part")
+        return choose_best(best, "part")
 
     def _find_similar(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
         if query.year is None and not typed:
@@ -426,7 +372,7 @@ class TitleIndex:
                     ) is not None:
                         rank = (self._year_rank(node, query.year), distance)
                         best[node] = min(best.get(node, rank), rank)
-        return _choose(best, "similar")
+        return choose_best(best, "similar")
 
     def _year_rank(self, node: int, year: int | None) -> float:
         gap = self._gap(node, year)
@@ -467,58 +413,6 @@ def check_unknown(unknown: str) -> None:
         raise ConfigError(f"unknown must be 'error' or 'skip', not {unknown!r}")
 
 
-def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
-    """Search the titles of a graph.
-
-    Case, accents, articles, typing errors and the order of the words do not matter; a year helps.
-
-    Parameters
-    ----------
-    graph : Graph or Recommender
-        A graph, or a fitted model.
-    text : str
-        Words of a title, ``"matrix"``; or an id.
-    k : int
-        Maximum number of movies.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``movie_id, title, score``, best first. A score of 1 is the same title, apart from its year; of equal scores,
-        the movie with more ratings is first.
-
-    Raises
-    ------
-    ConfigError
-        `k` is below 1.
-    DataError
-        `text` is no text, or `graph` has no movies.
-
-    Examples
-    --------
-    >>> title = graph.dataset.movies["title"][4]
-    >>> gnnrec.search(graph, title.upper(), k=1)["title"][0] == title
-    True
-    """
-    check_integer(k=k)
-    graph = getattr(graph, "graph", graph)
-    index = getattr(graph, "titles", None)
-    if not isinstance(index, TitleIndex):
-        raise DataError(f"search needs a graph or a fitted model, not {type(graph).__name__}")
-    if not isinstance(text, str):
-        raise DataError(f"search needs the words of a title, not {text!r}")
-    counts = np.bincount(graph.dataset.rating_table.movie, minlength=len(index))
-    found = index.search(text, k, counts)
-    table = graph.dataset.movies.iloc[[node for _, node in found]]
-    return pd.DataFrame(
-        {
-            "movie_id": table["movie_id"].to_numpy(),
-            "title": table["title"].to_numpy(),
-            "score": np.array([score for score, _ in found], dtype=np.float64),
-        }
-    )
-
-
 _COLUMNS = ("movie_id", "title", "year", "imdb_id", "tmdb_id")
 
 
@@ -544,15 +438,6 @@ def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> li
         if bare_year is not None:
             queries.append(_Query(title_names(bare)[0], bare_year))
     return queries
-
-
-def _choose(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
-    """Return the movie with the lowest rank, or all with it."""
-    if not best:
-        return NotFound()
-    lowest = min(best.values())
-    nodes = sorted(node for node, rank in best.items() if rank == lowest)
-    return Found(nodes[0], how) if len(nodes) == 1 else Ambiguous(tuple(nodes), how)
 
 
 def _year_factor(gap: int | None) -> float:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data.append_only import IdIndex
+from gnnrec.data.id_index import IdIndex
 from gnnrec.errors import DataError
 
 MAX_COMPARED = 100_000

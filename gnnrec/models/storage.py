@@ -24,7 +24,7 @@ from gnnrec._io import check_layout, find_replaced, new_folder, read_json, stamp
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
-from gnnrec.data.dataset import clean_mixed_users
+from gnnrec.data.mixed_ids import clean_mixed_users
 from gnnrec.data.provenance import Provenance
 from gnnrec.data.schema import clean_movies
 from gnnrec.errors import DataError

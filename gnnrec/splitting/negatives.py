@@ -16,7 +16,7 @@ import pandas as pd
 
 from gnnrec._checks import check_integer, raise_at_first
 from gnnrec.data import Dataset
-from gnnrec.data.schema import format_id
+from gnnrec.data.convert import format_id
 from gnnrec.data.tables import locator, read_files
 from gnnrec.errors import ConfigError, DataError, Location
 

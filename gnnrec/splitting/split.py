@@ -19,8 +19,8 @@ import pandas as pd
 from gnnrec._checks import raise_at_first
 from gnnrec._io import write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data.convert import format_id, to_ids
 from gnnrec.data.dataset import write_csv
-from gnnrec.data.schema import format_id, to_ids
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives

@@ -16,9 +16,9 @@ import torch
 from torch import Generator, Tensor
 
 from gnnrec._seeded import Seeded
+from gnnrec._torch import csr_ranges
 from gnnrec.config import TrainConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.graph.graph import csr_ranges
 from gnnrec.nn import DropMask, Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency

@@ -9,7 +9,7 @@ import pytest
 
 from gnnrec._io import write_atomic
 from gnnrec.data import Dataset
-from gnnrec.data.schema import to_categories
+from gnnrec.data.convert import to_categories
 from gnnrec.datasets import load_dataset
 from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.graph import Graph, NewUser, encode_users

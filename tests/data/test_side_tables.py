@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnrec.data import Dataset
-from gnnrec.data.schema import to_imdb_ids, to_minutes, to_tmdb_ids
+from gnnrec.data.convert import to_imdb_ids, to_minutes, to_tmdb_ids
 from gnnrec.datasets import load_dataset
 from gnnrec.errors import DataError
 

@@ -13,29 +13,12 @@ from matplotlib.figure import Figure
 
 from gnnrec import Dataset
 from gnnrec.data import ContentEmbeddings
-from gnnrec.datasets import make_sample
 from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import DataError
 from gnnrec.explore import Analysis, Finding, analyze, register_finding
 from gnnrec.plots.style import png_size
 from gnnrec.registry import FINDINGS
 from tests.helpers.registries import restored_registries
-
-
-@pytest.fixture(scope="module")
-def sample() -> Dataset:
-    return make_sample(100, 80)
-
-
-@pytest.fixture(scope="module")
-def found(sample: Dataset) -> Analysis:
-    return analyze(sample)
-
-
-@pytest.fixture(scope="module")
-def bare() -> Analysis:
-    """Return the analysis of a single rating: only six findings to draw."""
-    return analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [2]})))
 
 
 def test_a_new_finding_is_one_function(tmp_path: Path) -> None:

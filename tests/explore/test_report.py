@@ -17,29 +17,12 @@ from typer.testing import CliRunner
 import gnnrec
 from gnnrec import Dataset
 from gnnrec.cli import app
-from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explore import Analysis, Finding, analyze, rating_distribution, report
 from gnnrec.plots.style import png_size
 from gnnrec.registry import FINDINGS
 
 EVIL = "<script>alert('$x_1$')</script>|*b*[l](u)`c`"
-
-
-@pytest.fixture(scope="module")
-def sample() -> Dataset:
-    return make_sample(100, 80)
-
-
-@pytest.fixture(scope="module")
-def found(sample: Dataset) -> Analysis:
-    return analyze(sample)
-
-
-@pytest.fixture(scope="module")
-def bare() -> Analysis:
-    """Return the analysis of a single rating: only six findings to draw."""
-    return analyze(Dataset(pd.DataFrame({"user_id": [1], "movie_id": [2]})))
 
 
 @pytest.fixture(scope="module")

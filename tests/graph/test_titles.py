@@ -19,7 +19,7 @@ from gnnrec import ConfigError, DataError, Dataset, NewUser
 from gnnrec.data.titles import parse_title, title_words
 from gnnrec.datasets import make_sample
 from gnnrec.graph import Graph, TitleIndex
-from gnnrec.graph.titles import Ambiguous, Found, NotFound
+from gnnrec.graph.title_matches import Ambiguous, Found, NotFound
 from gnnrec.models import Popularity
 
 TITLES = [

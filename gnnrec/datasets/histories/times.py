@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from gnnrec.data.schema import LATEST_TIMESTAMP
+from gnnrec.data.convert import LATEST_TIMESTAMP
 
 
 def parse_times(texts: list[str]) -> tuple[list[int | None], list[str]]:

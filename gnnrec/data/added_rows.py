@@ -1,0 +1,163 @@
+"""Checks of rows that are added to a `Dataset`: only these are looked at, not the rows that it has already.
+
+Errors name the row of the frame that the caller gave, as "added ratings, row 3".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gnnrec._checks import raise_at_first
+from gnnrec.data.append_only import RatingTable
+from gnnrec.data.convert import format_id, to_categories
+from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.id_index import IdIndex
+from gnnrec.data.mixed_ids import spells_integer, with_mixed_ids
+from gnnrec.data.schema import CATEGORY_COLUMNS, check_unique_pairs, clean_movies, clean_ratings, clean_users
+from gnnrec.errors import DataError
+
+
+def clean_added_ratings(
+    ratings: pd.DataFrame, user_ids: IdIndex, movie_ids: IdIndex
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return ratings as they are in a `Dataset`, and the rows of their movies; their users may be new."""
+    with _relocated_to_added():
+        added = with_mixed_ids(clean_ratings, ratings, "ratings")
+    _check_user_ids(added["user_id"], user_ids, "ratings")
+    _check_id_type(added["movie_id"], movie_ids, "ratings")
+    movie = movie_ids.rows(pd.Index(added["movie_id"]))
+    raise_at_first_added(movie < 0, added, "ratings", "movie {movie_id} is unknown; add it with add_movies")
+    return added, movie
+
+
+def clean_added_users(
+    users: pd.DataFrame, user_ids: IdIndex, known: Callable[[], pd.DataFrame], spellings: Mapping[str, Iterable[str]]
+) -> pd.DataFrame:
+    """Return new users as they are in a `Dataset`, categories spelled as those of `known()`."""
+    with _relocated_to_added():
+        added = with_mixed_ids(clean_users, users, "users")
+    _check_user_ids(added["user_id"], user_ids, "users")
+    listed = user_ids.rows(pd.Index(added["user_id"])) >= 0
+    raise_at_first_added(listed, added, "users", "user {user_id} is already in the dataset")
+    for column in CATEGORY_COLUMNS:
+        if added[column].isna().all():
+            continue
+        ours = list(spellings.get(column, ()))
+        if not set(added[column].dropna().str.casefold()) <= {one.casefold() for one in ours}:
+            ours += known()[column].dropna().unique().tolist()
+        added[column] = to_categories(added[column], ours)
+    return added
+
+
+def clean_added_movies(
+    movies: pd.DataFrame,
+    movie_ids: IdIndex,
+    embeddings: Mapping[str, Any],
+    known: Mapping[str, ContentEmbeddings],
+) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
+    """Return new movies as they are in a `Dataset`, and their embeddings by modality.
+
+    Parameters
+    ----------
+    movies : pandas.DataFrame
+    movie_ids : IdIndex
+        Movies of the dataset.
+    embeddings : mapping of str to ContentEmbeddings or array_like
+        See `Dataset.add_movies`.
+    known : mapping of str to ContentEmbeddings
+        Embeddings of the dataset's movies by modality.
+    """
+    if unknown := [name for name in embeddings if name not in known]:
+        modalities = ", ".join(known) or "none"
+        raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {modalities}")
+    with _relocated_to_added():
+        added = clean_movies(movies)
+    _check_id_type(added["movie_id"], movie_ids, "movies")
+    listed = movie_ids.rows(pd.Index(added["movie_id"])) >= 0
+    raise_at_first_added(listed, added, "movies", "movie {movie_id} is already in the dataset")
+    made = {name: _embeddings_of(values, added, name) for name, values in embeddings.items()}
+    for name, values in made.items():
+        known[name].check_dim(values)
+    return added, made
+
+
+def find_rated(
+    added: pd.DataFrame, user: np.ndarray, movie: np.ndarray, table: RatingTable, num_users: int, num_movies: int
+) -> np.ndarray:
+    """Return which added rows are of a movie that the user has rated; a pair that is added twice is an error.
+
+    Parameters
+    ----------
+    added : pandas.DataFrame
+        Checked ratings.
+    user, movie : numpy.ndarray
+        ``[len(added)]`` int64, rows of their users and movies.
+    table : RatingTable
+    num_users, num_movies : int
+        Of the dataset; users from `num_users` on are new.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[len(added)]`` bool.
+    """
+    pairs = pd.Series(user * np.int64(num_movies) + movie)
+    check_unique_pairs(pairs, added, "added ratings")
+    people = np.unique(user)
+    rated, _ = table.histories_of(people[people < num_users])
+    known: np.ndarray = pairs.isin(rated.user * np.int64(num_movies) + rated.movie).to_numpy()
+    return known
+
+
+def raise_at_first_added(bad: np.ndarray | pd.Series, added: pd.DataFrame, table: str, problem: str) -> None:
+    """Raise for the first row where `bad` holds; `problem` may name id columns in braces."""
+
+    def text(row: int) -> str:
+        return problem.format(**{str(name): format_id(added[name].iloc[row]) for name in added.filter(like="_id")})
+
+    raise_at_first(bad, f"added {table}", text)
+
+
+def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbeddings:
+    """Return embeddings that come as a table, a row for each row of `movies`, or as one vector of a single movie."""
+    if isinstance(values, ContentEmbeddings):
+        return values
+    try:
+        rows = np.asarray(values, dtype=np.float32)
+        return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
+    except (TypeError, ValueError) as error:  # DataError is a ValueError
+        raise DataError(f"the {name} embeddings of the added movies: {error}") from None
+
+
+def _check_user_ids(ids: pd.Series, known: IdIndex, table: str) -> None:
+    """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
+    if not known.are_numbers or ids.dtype == "int64":
+        _check_id_type(ids, known, table)
+        return
+    for row, one in enumerate(ids):
+        if spells_integer(one):
+            problem = (
+                f"user_id must be whole numbers, as in the dataset, not text: {one!r} is text that spells a "
+                "number; only names, such as 'anna', may be text"
+            )
+            raise DataError(problem, at=(f"added {table}", row))
+
+
+def _check_id_type(ids: pd.Series, known: IdIndex, table: str) -> None:
+    is_number = ids.dtype == "int64"
+    if is_number != known.are_numbers:
+        ours, theirs = ("text", "whole numbers") if is_number else ("whole numbers", "text")
+        raise DataError(f"{ids.name} must be {ours}, as in the dataset, not {theirs}", at=(f"added {table}", None))
+
+
+@contextlib.contextmanager
+def _relocated_to_added() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise error.relocated(lambda table, row: (f"added {table}", row)) from None
