@@ -53,8 +53,8 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON; see `to_plain`."""
-    path.write_text(json.dumps(to_plain(value), ensure_ascii=False, indent=2), encoding="utf-8")
+    """Write a value as indented JSON; see `to_json_value`."""
+    path.write_text(json.dumps(to_json_value(value), ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -103,13 +103,13 @@ layout 5; use gnnrec 0.3.0, or train it again
     raise DataError(f"{what} {problem}layout {layout}; use gnnrec {version}, or {remedy}")
 
 
-def to_plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Return a value in the types of JSON: missing values are null, and what JSON does not know becomes text.
 
     Examples
     --------
     >>> import datetime
-    >>> to_plain({1: (2, float("nan")), "when": [datetime.date(2001, 1, 1)], "tags": {"b", "a"}})
+    >>> to_json_value({1: (2, float("nan")), "when": [datetime.date(2001, 1, 1)], "tags": {"b", "a"}})
     {'1': [2, None], 'when': ['2001-01-01'], 'tags': ['a', 'b']}
     """
     if isinstance(value, (str, bool)) or value is None:
@@ -119,14 +119,14 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): to_plain(one) for key, one in value.items()}
+        return {str(key): to_json_value(one) for key, one in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted((to_plain(one) for one in value), key=str)
+        return sorted((to_json_value(one) for one in value), key=str)
     if isinstance(value, (list, tuple)):
-        return [to_plain(one) for one in value]
+        return [to_json_value(one) for one in value]
     if hasattr(value, "tolist"):  # arrays, tensors, series and numbers of NumPy
         plain = value.tolist()
-        return str(value) if plain is value else to_plain(plain)
+        return str(value) if plain is value else to_json_value(plain)
     text = str(value)
     return None if text in ("NaT", "<NA>") else text
 

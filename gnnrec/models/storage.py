@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from gnnrec._io import check_layout, find_replaced, new_folder, read_json, stamp, to_plain, write_atomic, write_json
+from gnnrec._io import check_layout, find_replaced, new_folder, read_json, stamp, to_json_value, write_atomic, write_json
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
@@ -330,4 +330,4 @@ def _plain(value: Any) -> Any:
         return value
     if type(value) is float:
         return None if math.isnan(value) else value  # Python reads Infinity back
-    return to_plain(value)
+    return to_json_value(value)
