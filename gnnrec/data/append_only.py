@@ -202,8 +202,8 @@ class Histories:
         return start[place] + offset, place
 
 
-_Rated: TypeAlias = tuple[pd.DataFrame, np.ndarray]
-"""Ratings, and their rows of users and of movies as ``[2, n]`` int32."""
+_Rated: TypeAlias = tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]
+"""Ratings, and the row of the user and of the movie of each, ``[n]`` int32."""
 
 
 def _pairs(user: np.ndarray, movie: np.ndarray) -> np.ndarray:
@@ -219,7 +219,10 @@ def _apply(steps: Sequence[_Rated | np.ndarray]) -> tuple[_Rated | None, np.ndar
     if not added:
         return None, pairs
     frames, codes = [step[0] for _, step in added], [step[1] for _, step in added]
-    frame, code = (frames[0], codes[0]) if len(added) == 1 else (concat_rows(frames), np.concatenate(codes, axis=1))
+    frame, code = frames[0], codes[0]
+    if len(added) > 1:
+        users, movies = zip(*codes, strict=True)
+        frame, code = concat_rows(frames), (np.concatenate(users), np.concatenate(movies))
     if not len(pairs):
         return (frame, code), pairs
     last = np.repeat([time for time, _ in removed], [len(step) for _, step in removed])
@@ -232,7 +235,7 @@ def _apply(steps: Sequence[_Rated | np.ndarray]) -> tuple[_Rated | None, np.ndar
     kept = ~((known[at] == mine) & (time < last[at]))
     if kept.all():
         return (frame, code), pairs
-    return (frame[kept].reset_index(drop=True), code[:, kept]), pairs
+    return (frame[kept].reset_index(drop=True), (code[0][kept], code[1][kept])), pairs
 
 
 class RatingTable:
@@ -250,8 +253,7 @@ class RatingTable:
     # order and one for the histories, until these are put together.
 
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
-        codes = np.empty((2, len(frame)), dtype=np.int32)
-        codes[0], codes[1] = user, movie
+        codes = np.asarray(user, dtype=np.int32), np.asarray(movie, dtype=np.int32)
         self._length = len(frame)
         # The file, then what was added to it and which pairs were removed from it; and rows of removed users.
         self._steps: tuple[tuple[_Rated | np.ndarray, ...], np.ndarray] = ((frame, codes),), NO_ROWS
@@ -270,7 +272,7 @@ class RatingTable:
             assert found is not None
             frame, codes = found
             if len(removed):
-                codes = np.stack([rows_left(codes[0], removed), codes[1]]).astype(np.int32)
+                codes = rows_left(codes[0], removed).astype(np.int32), codes[1]
             self._steps = ((frame, codes),), NO_ROWS
             return frame, codes
         return steps[0]  # type: ignore[return-value]
@@ -288,14 +290,12 @@ class RatingTable:
     @property
     def user(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the user of each rating."""
-        user: np.ndarray = self._file[1][0]
-        return user
+        return self._file[1][0]
 
     @property
     def movie(self) -> np.ndarray:
         """``[num_ratings]`` int32, row of the movie of each rating."""
-        movie: np.ndarray = self._file[1][1]
-        return movie
+        return self._file[1][1]
 
     @property
     def latest(self) -> int:
@@ -391,7 +391,9 @@ class RatingTable:
         rows = Histories.from_rows(frame, rows_before(user.astype(np.int64), removed), movie)
         latest = max(self.latest, int(frame["timestamp"].max())) if "timestamp" in frame and len(frame) else None
         return self._with(
-            _steps=self._with_step(lambda gone: (frame, np.stack([rows_before(user, gone), movie]).astype(np.int32))),
+            _steps=self._with_step(
+                lambda gone: (frame, (rows_before(user, gone).astype(np.int32), movie.astype(np.int32)))
+            ),
             _sorted=(merged, rows if added is None else added.merge(rows), hidden, removed),
             _length=len(self) + len(frame),
             _latest=latest,

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ DEFAULT_RATING = 5.0
 MAX_MARKS_PER_RATING, MARKS_AT_ONCE = 32, 6
 """Pairs of user and movie per rating up to which the check for repeated ratings marks each, and how many at once."""
 
+USER_BLOCKS, MIN_BLOCKED = 16, 100_000
+"""Blocks of users that this check looks at in turn, and the number of ratings from which it does."""
 MAX_LISTED = 8
 """Other names of a column that an error lists."""
 
@@ -227,9 +230,7 @@ def check_ratings(
             ),
         )
     user, movie = codes["user_id"], codes["movie_id"]
-    pairs = user * np.int64(len(movies))
-    pairs += movie
-    if not _are_unique(pairs):
+    if not _are_unique_pairs(user, movie, len(movies)):
         check_unique_pairs(pd.Series(user * np.int64(len(movies)) + movie), ratings, "ratings")
     return user, movie
 
@@ -245,6 +246,21 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
     if _are_unique(numbers.copy()):
         return
     raise_at_first(pairs.duplicated().to_numpy(), table, problem, lambda row: int(np.argmax(numbers == numbers[row])))
+
+
+def _are_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> bool:
+    """Return whether no user has a movie twice; some users at a time, which takes little memory."""
+    blocks = USER_BLOCKS if len(user) > MIN_BLOCKED else 1
+    bounds = np.linspace(0, int(user.max(initial=0)) + 1, blocks + 1).astype(np.int32)
+    for low, high in pairwise(bounds):
+        rows = np.flatnonzero((user >= low) & (user < high))
+        pairs = user[rows].astype(np.int64)
+        pairs -= low
+        pairs *= num_movies
+        pairs += movie[rows]
+        if not _are_unique(pairs):
+            return False
+    return True
 
 
 def _are_unique(numbers: np.ndarray) -> bool:
