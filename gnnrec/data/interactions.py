@@ -41,7 +41,8 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
         frame = _convert_times(frame, table, options, log)
     simple = options.duplicates == "error" and not options.skips and "weight" not in frame
     if not simple:
-        frame = clean_ratings(frame)
+        frame, names = clean_ratings(frame), frame.attrs
+        frame.attrs = names
         table = Table(table.path, frame, table.line, table.unused)
         table = _unite_duplicates(table, options, log, counts)
         frame = table.frame
@@ -50,7 +51,7 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
             bad = np.flatnonzero(weight.to_numpy() < 0)
             if len(bad):
                 raise DataError(f"weight {weight.iloc[bad[0]]:g} is negative", at=("ratings", int(bad[0])))
-            frame = frame.assign(weight=np.log1p(weight.astype("float64")).astype("float32"))
+            frame = frame.assign(weight=np.log1p(weight.to_numpy(), dtype=np.float64).astype(np.float32))
             log.assume("weight is log(1 + count)")
     table = Table(table.path, frame, table.line, table.unused)
     if "rating" not in frame or not len(frame):

@@ -7,7 +7,7 @@ Side tables are ``fullplot.csv``, ``omdb.csv`` and ``links.csv`` in the folder o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
+from gnnrec.data.column_parts import ColumnParts
 from gnnrec.data.convert import UNKNOWN
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
@@ -51,19 +51,21 @@ def raise_at_first_fault(layout: Layout, *, strict: bool = False) -> None:
             )
 
 
-def has_leading_zeros(layout: Layout, positions: Sequence[int]) -> bool:
-    """Return whether one of the columns has an id such as 007, which would lose its zeros as a number."""
-    # A fast scan of the bytes rules out nearly all files; only then are the columns parsed.
-    if set(positions) == {0} and layout.source.file.stat().st_size < CHUNK_BYTES:
+def with_leading_zeros(layout: Layout, columns: list[str], candidates: Collection[str]) -> set[str]:
+    """Return those of the candidates that have an id such as 007, which would lose its zeros as a number."""
+    # A fast scan of the bytes rules out most files; only then are the columns parsed as text.
+    if {columns.index(one) for one in candidates} == {0} and layout.source.file.stat().st_size < CHUNK_BYTES:
         may_have_any = _ZERO_AT_LINE_START.search(layout.source.file.read_bytes()) is not None
     else:
         may_have_any = _may_have_leading_zeros(layout.source.file)
-    return may_have_any and any(
-        re.match(r"\s*[+-]?0\d", fields[position])
-        for _, fields in records(layout.source.file, layout.dialect, skip=layout.skip)
-        for position in positions
-        if position < len(fields)
-    )
+    found: set[str] = set()
+    for piece in _pieces(layout, columns, candidates, only=candidates) if may_have_any else ():
+        for column in set(candidates) - found:
+            if pd.Series(piece[column].unique()).str.match(r"\s*[+-]?0\d").any():
+                found.add(column)
+        if len(found) == len(candidates):
+            break
+    return found
 
 
 _ZERO_AT_LINE_START = re.compile(rb'[\r\n][\s"]*[+-]?0\d')
@@ -243,9 +245,10 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
     as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
     candidates = [] if again else [column for column in as_numbers if column not in text_ids]
-    if candidates and has_leading_zeros(layout, [columns.index(column) for column in candidates]):
-        again = set(candidates)
+    if candidates:
+        again = with_leading_zeros(layout, columns, candidates)
     if again:
+        del frame  # before the next one is there
         return _read_text(layout, kind, text_ids | again, options, log)
     notes = list(layout.source.notes) + list(layout.notes)
     if not layout.has_header and options.columns is None:
@@ -277,54 +280,21 @@ def _parse(
     """Parse a file piece by piece and keep the wanted columns."""
     as_text = {column for column in columns if column in text_ids}
     while True:
-        pieces: dict[str, list[pd.Series | np.ndarray]] = {column: [] for column in wanted}
+        found = {column: ColumnParts(column) for column in wanted}
         for piece in _pieces(layout, columns, as_text):
             # pandas pads short lines and takes the first fields of long lines for an index; both are errors
             if not isinstance(piece.index, pd.RangeIndex) or _has_gaps(piece.iloc[:, -1]):
                 raise_at_first_fault(layout)
             for column in wanted:
-                _append(pieces[column], _compact(piece[column], kind, options, commas))
+                found[column].append(_compact(piece[column], kind, options, commas))
             del piece
-        mixed = {
-            column
-            for column in wanted
-            if len({pd.api.types.is_numeric_dtype(piece.dtype) for piece in pieces[column]}) > 1
-        }
+        mixed = {column for column in wanted if found[column].is_mixed}
         if not mixed - as_text:
             break
         as_text |= mixed
         kind = ""  # keep texts as they are
     # Column by column, so that no column is there twice but the one at hand.
-    return pd.DataFrame({column: _join(pieces.pop(column), column) for column in wanted}, copy=False)
-
-
-def _append(pieces: list[pd.Series | np.ndarray], values: pd.Series) -> None:
-    """Add a piece to a column; numbers of one type are put into one array, which grows where it is."""
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
-        numbers = values.to_numpy()
-        last = pieces[-1] if pieces else None
-        if isinstance(last, np.ndarray) and last.dtype == numbers.dtype:
-            length = len(last)
-            last.resize(length + len(numbers), refcheck=False)
-            last[length:] = numbers
-        else:
-            pieces.append(numbers.copy())
-    else:
-        pieces.append(values.copy())
-
-
-def _join(parts: list[pd.Series | np.ndarray], name: str) -> pd.Series:
-    """Return a whole column."""
-    pieces = [part if isinstance(part, pd.Series) else pd.Series(part, name=name, copy=False) for part in parts]
-    if len(pieces) == 1 and not isinstance(pieces[0].dtype, pd.CategoricalDtype):
-        return pieces[0].reset_index(drop=True)
-    if all(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
-        whole = union_categoricals(pieces)
-        return pd.Series(whole.categories.astype(str).array.take(whole.codes), name=pieces[0].name)
-    return pd.concat(
-        [piece.astype(str) if isinstance(piece.dtype, pd.CategoricalDtype) else piece for piece in pieces],
-        ignore_index=True,
-    )
+    return pd.DataFrame({column: found.pop(column).join() for column in wanted}, copy=False)
 
 
 def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str]) -> pd.Series:
@@ -336,8 +306,7 @@ def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str
     name = values.name
     if not pd.api.types.is_numeric_dtype(values.dtype):
         if name in ("user_id", "movie_id"):
-            # "ann " and "ann" are the same user. As categories each text of the piece is there once.
-            return values if _must_be_text(values) else values.str.strip().astype("category")
+            return values if _must_be_text(values) else values.str.strip()  # "ann " and "ann" are the same user
         if kind != "ratings" or kind_of(values) != "string":
             return values
         if name == "timestamp" and options.date_format is None and options.day_first is None:
@@ -347,7 +316,7 @@ def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str
             if numbers is not None:
                 commas.add(str(name))
                 values = numbers
-    if name == "rating" and values.dtype in (np.float64, np.int64) and (values.abs() <= MAX_COMPACT).all():
+    if name in ("rating", "weight") and values.dtype in (np.float64, np.int64) and (values.abs() <= MAX_COMPACT).all():
         return values.astype(np.float32)
     return values
 
@@ -360,7 +329,9 @@ def _from_commas(values: pd.Series) -> pd.Series | None:
     return text.str.replace(",", ".", regex=False).astype("float64")
 
 
-def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Iterator[pd.DataFrame]:
+def _pieces(
+    layout: Layout, columns: list[str], as_text: Collection[str], only: Collection[str] | None = None
+) -> Iterator[pd.DataFrame]:
     file, size = layout.source.file, layout.source.file.stat().st_size
     rows = None
     if size > 2 * CHUNK_BYTES:
@@ -376,6 +347,7 @@ def _pieces(layout: Layout, columns: list[str], as_text: Collection[str]) -> Ite
             names=columns,
             header=None,
             skiprows=layout.skip,
+            usecols=None if only is None else list(only),
             dtype=dict.fromkeys(as_text, str),
             keep_default_na=False,
             na_values={column: _MISSING for column in columns if column not in _LITERAL},

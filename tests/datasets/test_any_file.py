@@ -433,6 +433,16 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
         read(tmp_path, text.replace(lines[19_000], "u1;x"))
 
 
+def test_only_the_column_with_leading_zeros_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f'"{i % 50}";"{i + 1}";"{i % 5}";"2001-01-{1 + i % 28:02d}"' for i in range(20_000)]
+    lines[19_999] = '"7";"0439";"4";"2001-01-01"'
+    text = '"User-ID";"ISBN";"Book-Rating";"date"\n' + "\n".join(lines) + "\n"
+    monkeypatch.setattr("gnnrec.data.tables.CHUNK_BYTES", 10_000)
+    ratings = read(tmp_path, text, rating_scale=(0, 5)).ratings
+    assert ratings["user_id"].dtype == np.int64
+    assert ratings["movie_id"].iloc[[0, 19_999]].tolist() == ["1", "0439"]
+
+
 @pytest.mark.parametrize(
     ("text", "rating", "seconds"),
     [
