@@ -11,14 +11,13 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._pyg import HeteroData
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.schema import canonical_names
 from gnnrec.errors import DataError
@@ -34,6 +33,9 @@ from gnnrec.graph.new_user import NewUser, encode_user
 from gnnrec.graph.titles import TitleIndex, check_unknown
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
+
+if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need it
+    from gnnrec._pyg import HeteroData
 
 USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
 FEW = 64
@@ -217,6 +219,8 @@ class Graph:
         Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
         links between movies that were rated one after the other.
         """
+        from gnnrec._pyg import HeteroData
+
         data, users = HeteroData(), self.users
         data[USER].x, data[MOVIE].x = users.x, self.movies.x
         for column, values in self.attributes.items():

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ from tests.helpers.service import require_service
 require_service()
 
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from gnnrec.errors import ConfigError
 from gnnrec.service.errors import ConflictError, NotFoundError
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.store import MIGRATIONS, Entry, Store, newest_version
 from gnnrec.service.tables import Base
 from tests.helpers.service import free_port, serving
 
@@ -77,6 +80,23 @@ def test_migrations_make_the_tables(store: Store) -> None:
     store.migrate()  # twice is once
     with store.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_an_up_to_date_database_needs_no_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest_version()
+    program = """if True:
+        import sys
+        from gnnrec.service.store import Store
+        store = Store(sys.argv[1])
+        store.migrate()
+        print("alembic" in sys.modules)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", program, f"sqlite:///{folder}/a.db"]
+        said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]
 
 
 def test_names_are_unique_without_case(store: Store) -> None:
