@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
-import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -186,23 +185,10 @@ def test_passwords_are_not_shown() -> None:
 @pytest.mark.slow
 @pytest.mark.network
 def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, tmp_path: Path) -> None:
-    database, kept = tmp_path / "a.db", set()
-    for number in range(3):
-        port = free_port()
-        with serving(saved, f"sqlite:///{database}", port) as process:
-            for place in range(12):
-                name = f"{number} {place}"
-                body = json.dumps({"name": name}).encode()
-                request = urllib.request.Request(
-                    f"http://127.0.0.1:{port}/api/v1/profiles", body, {"content-type": "application/json"}
-                )
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    assert answer.status == 201
-                kept.add(name)
-            process.send_signal(signal.SIGKILL)
-    with sqlite3.connect(database) as connection:
-        assert {row[0] for row in connection.execute("SELECT name FROM profiles")} == kept
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_service.py"
+    found = runpy.run_path(str(script))["measure"](str(saved), tmp_path / "a.db", kills=3, clients=3)
+    assert found["acknowledged"] > 30
+    assert (found["lost"], found["damaged_files"], found["other_answers"]) == ([], 0, [])
 
 
 @pytest.mark.slow
