@@ -11,21 +11,22 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._pyg import HeteroData
 from gnnrec._torch import csr_ranges
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.added_rows import clean_added_movies
 from gnnrec.errors import DataError
-from gnnrec.graph.hetero import MOVIE, OCCUPATION, USER, to_hetero_data
 from gnnrec.graph.movies import (
     GENRES,
+    MOVIE,
     MOVIE_ATTRIBUTES,
+    OCCUPATION,
+    USER,
     MovieFeatures,
     NewMovie,
     attribute_values,
@@ -36,6 +37,9 @@ from gnnrec.graph.rated_titles import replace_titles
 from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
+
+if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need it
+    from gnnrec._pyg import HeteroData
 
 FEW = 64
 """Up to so many movies are looked up one by one, which is faster."""
@@ -210,6 +214,8 @@ class Graph:
         Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
         links between movies that were rated one after the other.
         """
+        from gnnrec.graph.hetero import to_hetero_data
+
         return to_hetero_data(self.users, self.movies, self.attributes, len(self.occupations))
 
     @cached_property

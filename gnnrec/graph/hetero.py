@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from gnnrec._pyg import HeteroData
-from gnnrec.graph.movies import MOVIE_ATTRIBUTES, MovieFeatures
+from gnnrec.graph.movies import MOVIE, MOVIE_ATTRIBUTES, OCCUPATION, USER, MovieFeatures
 from gnnrec.graph.users import UserBatch
-
-USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
-"""Node types; those of movie attributes are in `gnnrec.graph.movies.MOVIE_ATTRIBUTES`."""
 
 
 def to_hetero_data(

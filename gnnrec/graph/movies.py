@@ -84,6 +84,8 @@ class MovieAttribute:
     separator: str = "|"
 
 
+USER, MOVIE, OCCUPATION = "user", "movie", "occupation"
+"""Node types; those of movie attributes are in `MOVIE_ATTRIBUTES`."""
 GENRES = "genres"
 MOVIE_ATTRIBUTES = {
     GENRES: MovieAttribute("genre", "has"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from gnnrec._pyg import HeteroData
 from gnnrec.errors import DataError
 from gnnrec.graph.users import UserBatch
+
+if TYPE_CHECKING:
+    from gnnrec._pyg import HeteroData
 
 SECONDS_PER_DAY = 86_400
 

@@ -281,18 +281,10 @@ class Recommender(ABC):
         for start, chunk in _chunks(batch):
             scores = self.score(chunk).cpu()
             check_scores(scores, self.name, names[start : start + chunk.num_users].tolist)
-            scores = scores.clone() if exclude_seen or allowed is not None else scores
-            if exclude_seen:
-                scores[chunk.user_index, chunk.movie_index] = -torch.inf
-            if allowed is not None:
-                scores[:, ~allowed] = -torch.inf
-            if reranker is None:
-                values, movies = stable_topk(scores, k + offset)
-            else:
-                values, movies = _reranked(reranker, scores, chunk, k + offset)
-            values, movies = values[:, offset:], movies[:, offset:]
-            row, rank = torch.nonzero(values > -torch.inf, as_tuple=True)
-            parts.append((row + start, movies[row, rank], values[row, rank], rank + 1 + offset))
+            row, *found = best_movies(
+                scores, chunk, k, offset=offset, exclude_seen=exclude_seen, allowed=allowed, reranker=reranker
+            )
+            parts.append((row + start, *found))
         user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         table = self.graph.dataset.movies
         return pd.DataFrame(
@@ -481,6 +473,46 @@ def similar_movies(
     ['movie_id', 'title', 'similarity', 'rank']
     """
     return fitted(model).similar_movies(movie, k, candidates=candidates)
+
+
+def best_movies(
+    scores: Tensor,
+    users: UserBatch,
+    k: int,
+    *,
+    offset: int = 0,
+    exclude_seen: bool = True,
+    allowed: Tensor | None = None,
+    reranker: Reranker | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the best movies of each user as row, movie node, score and rank, each ``[num_listed]``.
+
+    Parameters
+    ----------
+    scores : Tensor
+        ``[num_users, num_movies]``; not changed.
+    users : UserBatch
+        The users that were scored, with the histories that `exclude_seen` excludes.
+    k, offset, exclude_seen
+        As for `recommend`.
+    allowed : Tensor, optional
+        ``[num_movies]`` bool, see `gnnrec.models.filters.movie_mask`.
+    reranker : Reranker, optional
+        As of `Recommender.reranker`.
+    """
+    if exclude_seen or allowed is not None:
+        scores = scores.clone()
+    if exclude_seen:
+        scores[users.user_index, users.movie_index] = -torch.inf
+    if allowed is not None:
+        scores[:, ~allowed] = -torch.inf
+    if reranker is None:
+        values, movies = stable_topk(scores, k + offset)
+    else:
+        values, movies = _reranked(reranker, scores, users, k + offset)
+    values, movies = values[:, offset:], movies[:, offset:]
+    row, place = torch.nonzero(values > -torch.inf, as_tuple=True)
+    return row, movies[row, place], values[row, place], place + 1 + offset
 
 
 def _reranked(reranker: Reranker, scores: Tensor, users: UserBatch, k: int) -> tuple[Tensor, Tensor]:

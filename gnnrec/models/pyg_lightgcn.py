@@ -6,7 +6,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gnnrec._pyg import LightGCN
 from gnnrec.graph import Graph
 from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids
 from gnnrec.registry import register_model
@@ -52,6 +51,8 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
 
     def fit_graph(self, graph: Graph, run: FitRun) -> DotProductModel:
         """See `Estimator.fit_graph`."""
+        from gnnrec._pyg import LightGCN
+
         with seeded(self.seed) as generator:
             num_nodes = graph.num_users + graph.num_movies
             network = LightGCN(num_nodes, self.embedding_dim, self.num_layers, normalize=False)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from gnnrec._pyg import EdgeIndex, SAGEConv
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
 from gnnrec.registry import register_encoder
+
+if TYPE_CHECKING:
+    from gnnrec._pyg import EdgeIndex
 
 
 class GraphSAGEConfig(ModelConfig):
@@ -83,6 +85,8 @@ class GraphSAGE(Encoder):
         movie_degree_smoothing: float = 0.0,
         temporal: TemporalPooling | None = None,
     ) -> None:
+        from gnnrec._pyg import SAGEConv
+
         super().__init__(movie_features, user_features, num_movies, embedding_dim, movie_degree_smoothing, temporal)
         self.to_users = nn.ModuleList(
             SAGEConv((embedding_dim, embedding_dim), embedding_dim, aggr=aggregation) for _ in range(num_layers)
@@ -145,6 +149,8 @@ class GraphSAGE(Encoder):
 def _edge_index(
     source: Tensor, target: Tensor, num_sources: int, num_targets: int, edge_mask: Tensor | None
 ) -> EdgeIndex:
+    from gnnrec._pyg import EdgeIndex
+
     edges = torch.stack([source, target])
     if edge_mask is not None:
         edges = edges[:, edge_mask > 0]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
+import pandas as pd
+from torch import Tensor
 
-from gnnrec._torch import check_scores, stable_topk
+from gnnrec._torch import check_scores
 from gnnrec.explanations import explain
-from gnnrec.graph import NewUser
+from gnnrec.graph import NewUser, UserBatch
 from gnnrec.graph.new_user import encode_user
+from gnnrec.models.base import best_movies
 from gnnrec.models.filters import movie_mask
 from gnnrec.reranking import Reranking, RerankingOptions
 from gnnrec.service.served import MovieInfo, ServedModel
@@ -23,6 +25,60 @@ RECENT = 300
 
 Ranked = list[tuple[MovieInfo, float, int]]
 """Movies with scores and ranks, best first."""
+
+
+def encode(served: ServedModel, user: Any, unknown: str = "error") -> UserBatch:
+    """Return a user of the training data, by id, or a new one, as models see users."""
+    graph = served.model.graph
+    if isinstance(user, NewUser):
+        return encode_user(graph, user, unknown)
+    return graph.user_batch(graph.user_nodes([user]))
+
+
+def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
+    """Return a user as they were at a moment: without later ratings. Ratings without a time count.
+
+    Examples
+    --------
+    >>> from gnnrec.models import EASE
+    >>> served = ServedModel(EASE().fit(dataset))
+    >>> as_of(served, NewUser(ratings={1: 5, 2: 4}, timestamps={1: 10, 2: 20}), 15).ratings
+    {1: 5}
+    """
+    if at is None:
+        return user
+    if not isinstance(user, NewUser):
+        user = _stored(served, user)
+    if not isinstance(user.timestamps, Mapping) or not isinstance(user.ratings, Mapping):
+        return user
+    kept = [movie for movie in user.ratings if user.timestamps[movie] <= at]
+    if len(kept) == len(user.ratings):
+        return user
+    weights = {movie: user.weights[movie] for movie in kept} if isinstance(user.weights, Mapping) else None
+    return dataclasses.replace(
+        user,
+        ratings={movie: user.ratings[movie] for movie in kept},
+        timestamps={movie: user.timestamps[movie] for movie in kept},
+        weights=weights,
+    )
+
+
+def _stored(served: ServedModel, user_id: Any) -> NewUser:
+    """Return a user of the training data as a new one, who gets the same list."""
+    graph = served.model.graph
+    node = graph.user_nodes([user_id])
+    batch, row = graph.user_batch(node), graph.dataset.users.iloc[int(node[0])]
+    movies = [served.movies[place].id for place in batch.movie_index.tolist()]
+    profile: dict[str, Any] = {
+        name: None if pd.isna(row[name]) else row[name] for name in ("age", "gender", "occupation")
+    }
+    return NewUser(
+        **profile,
+        ratings=dict(zip(movies, batch.rating.tolist(), strict=True)),
+        timestamps=dict(zip(movies, batch.timestamp.tolist(), strict=True)),
+        weights=None if batch.weight is None else dict(zip(movies, batch.weight.tolist(), strict=True)),
+        name=user_id,
+    )
 
 
 def recommend(
@@ -44,7 +100,7 @@ def recommend(
     k, offset, unknown
         As for `gnnrec.recommend`.
     reranking : mapping, optional
-        ``diversity, novelty, calibration, max_per_genre``, as for `gnnrec.recommend`.
+        ``diversity, novelty, calibration, max_per_genre, like, unlike``, as for `gnnrec.recommend`.
     **filters
         ``candidates, exclude, genres, years, min_ratings, family_friendly``, as for `gnnrec.recommend`.
 
@@ -57,28 +113,36 @@ def recommend(
     >>> ours == list(zip(frame["movie_id"].tolist(), frame["rank"].tolist()))
     True
     """
+    users = encode(served, user, unknown)
+    scores = served.model.score(users).cpu()
+    return rank(served, users, scores, k, offset=offset, unknown=unknown, reranking=reranking, **filters)
+
+
+def rank(
+    served: ServedModel,
+    users: UserBatch,
+    scores: Tensor,
+    k: int,
+    *,
+    offset: int = 0,
+    unknown: str = "error",
+    reranking: RerankingOptions | None = None,
+    **filters: Any,
+) -> Ranked:
+    """Return the list of one user from their scores, ``[1, num_movies]``; the rest as for `recommend`."""
     model = served.model
-    if isinstance(user, NewUser):
-        batch = encode_user(model.graph, user, unknown)
-    else:
-        batch = model.graph.user_batch(model.graph.user_nodes([user]))
-    allowed = movie_mask(model.graph, unknown=unknown, **filters)
-    scores = model.score(batch).cpu()
-    check_scores(scores, model.name, lambda: [user])
-    scores = scores.clone()
-    scores[0, batch.movie_index] = -torch.inf
-    if allowed is not None:
-        scores[0, ~allowed] = -torch.inf
-    reranker = model.reranker(Reranking(**reranking)) if reranking else None
-    if reranker is None:
-        nodes = stable_topk(scores, k + offset)[1][0]
-    else:
-        nodes = reranker.rank(scores[0], batch.movie_index, k + offset)
-    nodes = nodes[offset:]
+    check_scores(scores, model.name, lambda: ["this user"])
+    _, nodes, values, ranks = best_movies(
+        scores,
+        users,
+        k,
+        offset=offset,
+        allowed=movie_mask(model.graph, unknown=unknown, **filters),
+        reranker=model.reranker(Reranking(**reranking), unknown) if reranking else None,
+    )
     return [
-        (served.movies[node], value, offset + place + 1)
-        for place, (node, value) in enumerate(zip(nodes.tolist(), scores[0, nodes].tolist(), strict=True))
-        if value > -math.inf
+        (served.movies[node], value, place)
+        for node, value, place in zip(nodes.tolist(), values.tolist(), ranks.tolist(), strict=True)
     ]
 
 
@@ -106,9 +170,21 @@ def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -
 
 
 def for_profile(
-    served: ServedModel, profile: Profile, history: Sequence[Entry], not_wanted: Sequence[Entry], **options: Any
+    served: ServedModel,
+    profile: Profile,
+    history: Sequence[Entry],
+    not_wanted: Sequence[Entry],
+    *,
+    at: int | None = None,
+    exclude: Sequence[Any] | None = None,
+    **options: Any,
 ) -> tuple[NewUser, Ranked]:
-    """Return a profile as a user, and the recommendations, without movies that it rated or does not want."""
+    """Return a profile as a user, and the recommendations, without movies that it rated or does not want.
+
+    With a moment `at`, entries that were made later do not count.
+    """
+    if at is not None:
+        history, not_wanted = ([entry for entry in entries if entry.time <= at] for entries in (history, not_wanted))
     user = served.user(profile, history)
     known = [movie.id for entry in (*history, *not_wanted) if (movie := served.find(entry.movie_id)) is not None]
-    return user, recommend(served, user, exclude=known or None, **options)
+    return user, recommend(served, user, exclude=[*known, *(exclude or ())] or None, **options)

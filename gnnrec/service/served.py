@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -49,8 +50,9 @@ class MovieInfo:
 
     Examples
     --------
-    >>> MovieInfo(7, "Heat (1995)", "Heat", 1995, ("Crime",), 10, "", (), ()).name
-    'Heat'
+    >>> heat = MovieInfo(7, "Heat (1995)", "Heat", 1995, ("Crime",), 10, "", (), ())
+    >>> heat.name, heat.fields["poster"]
+    ('Heat', '/posters/7')
     """
 
     id: int | str
@@ -62,6 +64,18 @@ class MovieInfo:
     plot: str
     directors: tuple[str, ...]
     actors: tuple[str, ...]
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The movie as the API shows it, as plain JSON values; made once, since every list has it."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "year": self.year,
+            "genres": list(self.genres),
+            "num_ratings": self.num_ratings,
+            "poster": poster_path(self.id),
+        }
 
 
 @dataclass(frozen=True)
@@ -393,6 +407,15 @@ class ModelHolder:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns
+
+
+def poster_path(movie_id: int | str) -> str:
+    """Return the path of the picture of a movie.
+
+    >>> poster_path("a/b")
+    '/posters/a%2Fb'
+    """
+    return f"/posters/{quote(str(movie_id), safe='')}"
 
 
 def short_name(title: str, year: int | None) -> str:

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
 from sqlalchemy.engine import URL, make_url
@@ -29,6 +26,7 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 """Supported databases, and the driver used for each."""
 BUSY_TIMEOUT = 20.0
 """Seconds that a write waits for others."""
+MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_205_113
 """Number of the lock that a PostgreSQL server holds during migrations."""
 HEARTBEAT_TIMEOUT = 60
@@ -98,6 +96,11 @@ def name_key(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
+def newest_version() -> str:
+    """Return the number of the newest migration, which is in the name of its file."""
+    return max(file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9]*.py"))
+
+
 class Store:
     """A database, with its tables.
 
@@ -137,8 +140,14 @@ class Store:
         ConfigError
             The database cannot be opened, or is of a later version.
         """
+        if self._is_current():
+            return
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         file = self.engine.url.database
         lock: Any = FileLock(f"{file}.lock") if self.is_sqlite and file else contextlib.nullcontext()
@@ -152,6 +161,14 @@ class Store:
             raise ConfigError(f"the database {self.description} cannot be opened: {_reason(error)}") from None
         except CommandError as error:
             raise ConfigError(f"the database {self.description} is of a later version of gnnrec: {error}") from None
+
+    def _is_current(self) -> bool:
+        """Return whether the newest migration has been made; if so, Alembic need not be loaded."""
+        try:
+            with self._reading() as connection:
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest_version()
+        except (SQLAlchemyError, OSError):
+            return False
 
     @property
     def description(self) -> str:

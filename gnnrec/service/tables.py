@@ -38,37 +38,36 @@ class ProfileRow(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class RatingRow(Base):
-    """Stars for a movie. The title is kept for runs that no longer have the movie."""
-
-    __tablename__ = "ratings"
+class OfProfile:
+    """Columns of a movie that belongs to a profile. The title is kept for runs that no longer have the movie."""
 
     profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
     movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
     title: Mapped[str] = mapped_column(Text)
+
+
+class RatingRow(OfProfile, Base):
+    """Stars for a movie."""
+
+    __tablename__ = "ratings"
+
     stars: Mapped[float] = mapped_column(Float)
     rated_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class BucketRow(Base):
+class BucketRow(OfProfile, Base):
     """A movie that somebody wants to watch."""
 
     __tablename__ = "bucket_list"
 
-    profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
-    movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
-    title: Mapped[str] = mapped_column(Text)
     added_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class HiddenRow(Base):
+class HiddenRow(OfProfile, Base):
     """A movie that somebody does not want to be recommended."""
 
     __tablename__ = "hidden_movies"
 
-    profile_id: Mapped[int] = mapped_column(ForeignKey(_OWNER, ondelete="CASCADE"), primary_key=True)
-    movie_id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
-    title: Mapped[str] = mapped_column(Text)
     added_at: Mapped[int] = mapped_column(BigInteger)
 
 

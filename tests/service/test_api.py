@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.helpers.service import require_service
 
@@ -78,6 +80,95 @@ def test_titles_name_movies_and_unknown_ones_are_errors_or_skipped(client: TestC
     found = client.post("/api/v1/recommend", json={**body, "unknown": "skip"}).json()["lists"][0]["movies"]
     expected = gnnrec.recommend(trained, {title: 5})
     assert [movie["id"] for movie in found] == expected["movie_id"].tolist()
+
+
+def test_anchors_pull_and_push(client: TestClient, trained: RecGraph) -> None:
+    title = trained.dataset.movies["title"][8]
+    ratings = {1: 5.0, 7: 2.0}
+    user = {"ratings": [{"movie": movie, "rating": value} for movie, value in ratings.items()]}
+    for options in ({"like": [title, 11]}, {"unlike": [12]}, {"like": [4], "unlike": [5, 6], "novelty": 0.3}):
+        found = client.post("/api/v1/recommend", json={"users": [user], **options})
+        expected = gnnrec.recommend(trained, NewUser(ratings=ratings), **options)  # type: ignore[arg-type]
+        assert [one["id"] for one in found.json()["lists"][0]["movies"]] == expected["movie_id"].tolist()
+    without = client.post("/api/v1/recommend", json={"users": [user]}).json()["lists"][0]["movies"]
+    assert without != found.json()["lists"][0]["movies"]
+    wrong = client.post("/api/v1/recommend", json={"users": [user], "like": ["A Film That Nobody Made"]})
+    assert "A Film That Nobody Made" in problem(wrong, 422)["detail"]
+    skipped = client.post(
+        "/api/v1/recommend", json={"users": [user], "like": ["A Film That Nobody Made"], "unknown": "skip"}
+    )
+    assert skipped.json()["lists"][0]["movies"] == without
+
+
+def test_later_ratings_do_not_count_at_a_moment(client: TestClient, trained: RecGraph) -> None:
+    def ask(user: Any, **options: Any) -> list[Any]:
+        answer = client.post("/api/v1/recommend", json={"users": [user], "k": 20, **options})
+        assert answer.status_code == 200, answer.text
+        return [movie["id"] for movie in answer.json()["lists"][0]["movies"]]
+
+    ratings = [{"movie": movie, "rating": value, "time": time} for movie, value, time in ((1, 5, 10), (7, 1, 20))]
+    assert ask({"ratings": ratings}, at=15) == ask({"ratings": ratings[:1]})
+    assert ask({"ratings": ratings}, at=20) == ask({"ratings": ratings}) != ask({"ratings": ratings}, at=15)
+    assert ask({"ratings": [*ratings, {"movie": 9}]}, at=15) == ask({"ratings": [ratings[0], {"movie": 9, "time": 15}]})
+
+    # A user of the training data, as they were in the middle of their history.
+    batch = trained.graph.user_batch(trained.graph.user_nodes([3]))
+    half = int(batch.timestamp[len(batch.timestamp) // 2])
+    row = trained.dataset.users.set_index("user_id").loc[3]
+    known = {
+        trained.graph.ids["movie"][node]: (rating, time)
+        for node, rating, time in zip(
+            batch.movie_index.tolist(), batch.rating.tolist(), batch.timestamp.tolist(), strict=True
+        )
+        if time <= half
+    }
+    user = NewUser(
+        row["age"],
+        row["gender"],
+        row["occupation"],
+        ratings={movie: rating for movie, (rating, _) in known.items()},
+        timestamps={movie: time for movie, (_, time) in known.items()},
+    )
+    assert 0 < len(known) < len(batch.movie_index)
+    assert ask(3, at=half) == gnnrec.recommend(trained, user, 20)["movie_id"].tolist() != ask(3)
+    assert ask(3, at=int(batch.timestamp.max())) == ask(3)
+
+
+def test_requests_at_the_same_moment_are_scored_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
+    from gnnrec.service import batching
+
+    client, sizes = start(), []
+    batcher = client.app.state.context.batcher
+    batches = [trained.graph.user_batch(trained.graph.user_nodes([user])) for user in range(1, 41)]
+    alone = [trained.score(batch) for batch in batches]
+
+    async def ask() -> Any:
+        return await asyncio.gather(*(batcher.score(trained, batch) for batch in batches))
+
+    with pytest.MonkeyPatch.context() as patch:
+        answer = batching._answer
+        patch.setattr(batching, "_answer", lambda model, some: (sizes.append(len(some)), answer(model, some)))
+        together = asyncio.run(ask())
+    assert sizes == [32, 8]
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(trained: RecGraph) -> None:
+    import dataclasses
+
+    from gnnrec.service.batching import ScoreBatcher
+
+    good = trained.graph.user_batch(trained.graph.user_nodes([1]))
+    wrong = dataclasses.replace(good, movie_index=good.movie_index + 10**6)
+
+    async def ask() -> Any:
+        batcher = ScoreBatcher()
+        return await asyncio.gather(*(batcher.score(trained, one) for one in (good, wrong)), return_exceptions=True)
+
+    found, error = asyncio.run(ask())
+    torch.testing.assert_close(found, trained.score(good))
+    assert isinstance(error, Exception)
 
 
 def test_reasons(client: TestClient, trained: RecGraph) -> None:
@@ -164,6 +255,30 @@ def test_ratings_change_the_next_list_at_once(client: TestClient, ann: int, trai
         assert client.delete(f"{path}/ratings/{movie}").status_code == 204
     problem(client.delete(f"{path}/ratings/{first[0]}"), 404)
     assert ids(client.get(f"{path}/recommendations")) == first
+
+
+def test_options_of_a_profiles_list(client: TestClient, ann: int, trained: RecGraph) -> None:
+    path = f"/api/v1/profiles/{ann}"
+    ratings = [{"movie": 1, "stars": 5, "time": 10}, {"movie": 7, "stars": 1, "time": 20}]
+    client.put(f"{path}/ratings", json={"ratings": ratings})
+    both = NewUser(ratings={1: 5, 7: 1}, timestamps=[10, 20])
+    for asked, expected in (
+        ({"at": 15}, gnnrec.recommend(trained, {1: 5})),
+        ({"exclude": [2, 3], "unlike": [4]}, gnnrec.recommend(trained, both, exclude=[2, 3], unlike=[4])),
+        (
+            {"candidates": [5, 6, 8, 9], "calibration": 0.5},
+            gnnrec.recommend(trained, both, candidates=[5, 6, 8, 9], calibration=0.5),
+        ),
+        ({"like": "Nobody Made It", "unknown": "skip", "k": 3}, gnnrec.recommend(trained, both, 3)),
+        (
+            {"max_per_genre": 2, "genres": ["Drama", "Comedy"]},
+            gnnrec.recommend(trained, both, max_per_genre=2, genres=["Drama", "Comedy"]),
+        ),
+    ):
+        found = client.get(f"{path}/recommendations", params=asked)  # type: ignore[arg-type]
+        assert ids(found) == expected["movie_id"].tolist() != []
+    error = problem(client.get(f"{path}/recommendations", params={"diversty": 0.3}), 422)
+    assert error["errors"][0]["field"] == "diversty"  # a typing error is not ignored
 
 
 def test_hidden_movies_are_not_recommended(client: TestClient, ann: int) -> None:

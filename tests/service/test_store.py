@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
-import signal
-import sqlite3
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -20,11 +20,13 @@ from tests.helpers.service import require_service
 require_service()
 
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from gnnrec.errors import ConfigError
 from gnnrec.service.errors import ConflictError, NotFoundError
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.store import MIGRATIONS, Entry, Store, newest_version
 from gnnrec.service.tables import Base
 from tests.helpers.service import free_port, serving
 
@@ -77,6 +79,23 @@ def test_migrations_make_the_tables(store: Store) -> None:
     store.migrate()  # twice is once
     with store.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_an_up_to_date_database_needs_no_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest_version()
+    program = """if True:
+        import sys
+        from gnnrec.service.store import Store
+        store = Store(sys.argv[1])
+        store.migrate()
+        print("alembic" in sys.modules)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", program, f"sqlite:///{folder}/a.db"]
+        said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]
 
 
 def test_names_are_unique_without_case(store: Store) -> None:
@@ -166,23 +185,10 @@ def test_passwords_are_not_shown() -> None:
 @pytest.mark.slow
 @pytest.mark.network
 def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, tmp_path: Path) -> None:
-    database, kept = tmp_path / "a.db", set()
-    for number in range(3):
-        port = free_port()
-        with serving(saved, f"sqlite:///{database}", port) as process:
-            for place in range(12):
-                name = f"{number} {place}"
-                body = json.dumps({"name": name}).encode()
-                request = urllib.request.Request(
-                    f"http://127.0.0.1:{port}/api/v1/profiles", body, {"content-type": "application/json"}
-                )
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    assert answer.status == 201
-                kept.add(name)
-            process.send_signal(signal.SIGKILL)
-    with sqlite3.connect(database) as connection:
-        assert {row[0] for row in connection.execute("SELECT name FROM profiles")} == kept
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_service.py"
+    found = runpy.run_path(str(script))["measure"](str(saved), tmp_path / "a.db", kills=3, clients=3)
+    assert found["acknowledged"] > 30
+    assert (found["lost"], found["damaged_files"], found["other_answers"]) == ([], 0, [])
 
 
 @pytest.mark.slow

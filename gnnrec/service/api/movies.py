@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from gnnrec.service.api.schemas import FoundMovie, K, MovieDetails, MovieId, SimilarMovie, movie_fields
+from gnnrec.service.api.schemas import FoundMovie, K, MovieDetails, MovieId, SimilarMovie
 from gnnrec.service.context import Served
 from gnnrec.service.problems import responses
 
@@ -20,7 +20,7 @@ def search(
     k: K = 10,
 ) -> Any:
     """Search the titles."""
-    return [FoundMovie(**movie_fields(movie), score=score) for score, movie in served.search(query, k)]
+    return [FoundMovie(**movie.fields, score=score) for score, movie in served.search(query, k)]
 
 
 @router.get("/{movie_id}", response_model=MovieDetails, responses=responses(404))
@@ -28,7 +28,7 @@ def movie(served: Served, movie_id: MovieId) -> Any:
     """Return a movie."""
     found = served.movie(movie_id)
     people = {"directors": list(found.directors), "actors": list(found.actors)}
-    return MovieDetails(**movie_fields(found), plot=found.plot, **people)
+    return MovieDetails(**found.fields, plot=found.plot, **people)
 
 
 @router.get("/{movie_id}/similar", response_model=list[SimilarMovie], responses=responses(404))
@@ -36,4 +36,4 @@ def similar(served: Served, movie_id: MovieId, k: K = 10) -> Any:
     """Return the most similar movies."""
     found = served.model.similar_movies(served.movie(movie_id).id, k)
     pairs = zip(found["movie_id"].tolist(), found["similarity"].tolist(), strict=True)
-    return [SimilarMovie(**movie_fields(served.movie(other)), similarity=value) for other, value in pairs]
+    return [SimilarMovie(**served.movie(other).fields, similarity=value) for other, value in pairs]

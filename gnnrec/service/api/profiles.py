@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Response, UploadFile
+from fastapi.responses import JSONResponse
 
 from gnnrec.errors import DataError
 from gnnrec.service import importing, listing
-from gnnrec.service.api.recommendations import as_recommendations
+from gnnrec.service.api.recommendations import as_list
 from gnnrec.service.api.schemas import (
-    Category,
     EntryOutput,
     ImportOutput,
-    K,
     MissingFilm,
     MovieId,
     MovieInput,
-    Offset,
     ProfileChange,
     ProfileId,
     ProfileInput,
     ProfileOutput,
+    ProfileRecommendInput,
     RatingsInput,
     RecommendationList,
-    Share,
-    Years,
 )
 from gnnrec.service.context import Database, Served
 from gnnrec.service.errors import InvalidFieldError
 from gnnrec.service.problems import responses
 from gnnrec.service.served import ServedModel, check_profile, now
-from gnnrec.service.store import Entry
+from gnnrec.service.store import Entry, Store
 
 router = APIRouter(prefix="/profiles", tags=["profiles"])
 
@@ -129,76 +127,76 @@ def import_history(
     )
 
 
-@router.get("/{profile_id}/bucket-list", response_model=list[EntryOutput], responses=responses(404))
-def bucket_list(profile_id: ProfileId, store: Database) -> Any:
-    """Return the bucket list of a profile, oldest first."""
-    return [EntryOutput.from_entry(entry) for entry in store.bucket_list(profile_id)]
+def _add_list(
+    path: str,
+    words: tuple[str, str, str],
+    read: Callable[[Store, int], list[Entry]],
+    add: Callable[[Store, int, Entry], None],
+    remove: Callable[[Store, int, str], None],
+) -> None:
+    """Add the routes of a list of movies; `words` describe reading it, adding to it and removing from it."""
+    options: list[Any] = [
+        {"responses": responses(404), "summary": text.split(";")[0], "description": f"{text}."} for text in words
+    ]
+    shown, added, removed = options
+
+    @router.get(path, response_model=list[EntryOutput], **shown)
+    def entries(profile_id: ProfileId, store: Database) -> Any:
+        return [EntryOutput.from_entry(entry) for entry in read(store, profile_id)]
+
+    @router.post(path, response_model=EntryOutput, status_code=201, **added)
+    def add_entry(profile_id: ProfileId, given: MovieInput, store: Database, served: Served) -> Any:
+        entry = find_entry(served, given.movie, "movie", None)
+        add(store, profile_id, entry)
+        return EntryOutput.from_entry(entry)
+
+    @router.delete(f"{path}/{{movie_id}}", status_code=204, **removed)
+    def remove_entry(profile_id: ProfileId, movie_id: MovieId, store: Database) -> Response:
+        remove(store, profile_id, importing.stored_id(movie_id))
+        return Response(status_code=204)
 
 
-@router.post("/{profile_id}/bucket-list", response_model=EntryOutput, status_code=201, responses=responses(404))
-def add_to_bucket_list(profile_id: ProfileId, given: MovieInput, store: Database, served: Served) -> Any:
-    """Put a movie on the bucket list; nothing changes if it is there."""
-    entry = find_entry(served, given.movie, "movie", None)
-    store.add_to_bucket_list(profile_id, entry)
-    return EntryOutput.from_entry(entry)
-
-
-@router.delete("/{profile_id}/bucket-list/{movie_id}", status_code=204, responses=responses(404))
-def remove_from_bucket_list(profile_id: ProfileId, movie_id: MovieId, store: Database) -> Response:
-    """Take a movie off the bucket list."""
-    store.remove_from_bucket_list(profile_id, importing.stored_id(movie_id))
-    return Response(status_code=204)
-
-
-@router.get("/{profile_id}/hidden", response_model=list[EntryOutput], responses=responses(404))
-def hidden(profile_id: ProfileId, store: Database) -> Any:
-    """Return the movies that are not recommended to a profile any more."""
-    return [EntryOutput.from_entry(entry) for entry in store.hidden(profile_id)]
-
-
-@router.post("/{profile_id}/hidden", response_model=EntryOutput, status_code=201, responses=responses(404))
-def hide(profile_id: ProfileId, given: MovieInput, store: Database, served: Served) -> Any:
-    """Do not recommend a movie any more."""
-    entry = find_entry(served, given.movie, "movie", None)
-    store.hide(profile_id, entry)
-    return EntryOutput.from_entry(entry)
-
-
-@router.delete("/{profile_id}/hidden/{movie_id}", status_code=204, responses=responses(404))
-def unhide(profile_id: ProfileId, movie_id: MovieId, store: Database) -> Response:
-    """Recommend a movie again."""
-    store.unhide(profile_id, importing.stored_id(movie_id))
-    return Response(status_code=204)
+_add_list(
+    "/{profile_id}/bucket-list",
+    (
+        "Show the bucket list; oldest first",
+        "Put a movie on the bucket list; nothing changes if it is there",
+        "Take a movie off the bucket list",
+    ),
+    Store.bucket_list,
+    Store.add_to_bucket_list,
+    Store.remove_from_bucket_list,
+)
+_add_list(
+    "/{profile_id}/hidden",
+    (
+        "Show the movies that are not recommended any more; oldest first",
+        "Do not recommend a movie any more; nothing changes if it is hidden",
+        "Recommend a movie again",
+    ),
+    Store.hidden,
+    Store.hide,
+    Store.unhide,
+)
 
 
 @router.get("/{profile_id}/recommendations", response_model=RecommendationList, responses=responses(404))
 def recommendations(
-    profile_id: ProfileId,
-    store: Database,
-    served: Served,
-    k: K = 10,
-    offset: Offset = 0,
-    genres: Annotated[list[Category] | None, Query(max_length=50)] = None,
-    years: Annotated[Years | None, Query()] = None,
-    min_ratings: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    family_friendly: bool = False,
-    diversity: Annotated[Share, Query(description="How much a movie must differ from those before it")] = 0,
-    novelty: Annotated[Share, Query(description="How much movies that few people know are preferred")] = 0,
-    reasons: Annotated[bool, Query(description="Say why, too")] = False,
-) -> Any:
-    """Recommend movies to a profile by its ratings as they are now."""
+    profile_id: ProfileId, store: Database, served: Served, given: Annotated[ProfileRecommendInput, Query()]
+) -> Response:
+    """Recommend movies to a profile by its ratings as they are now, or as they were at the moment `at`."""
+    served.check_titles(given.named())
     user, movies = listing.for_profile(
         served,
         store.profile(profile_id),
         store.ratings(profile_id),
         store.hidden(profile_id),
-        k=k,
-        offset=offset,
-        genres=genres or None,
-        years=years,
-        min_ratings=min_ratings,
-        family_friendly=family_friendly,
-        reranking={"diversity": diversity, "novelty": novelty},
+        k=given.k,
+        offset=given.offset,
+        at=given.at,
+        unknown=given.unknown,
+        reranking=given.reranking(),
+        **given.filters(),
     )
-    why = listing.reasons(served, user, [movie.id for movie, _, _ in movies]) if reasons else None
-    return RecommendationList(user=profile_id, movies=as_recommendations(movies, why))
+    why = listing.reasons(served, user, [movie.id for movie, _, _ in movies]) if given.reasons else None
+    return JSONResponse(as_list(profile_id, movies, why))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
 
 from gnnrec.graph import NewUser
 from gnnrec.service import groups, listing
@@ -19,16 +19,13 @@ from gnnrec.service.api.schemas import (
     GroupOutput,
     GroupRecommendation,
     Reason,
-    Recommendation,
-    RecommendationList,
     RecommendInput,
     RecommendOutput,
     UserInput,
-    movie_fields,
 )
-from gnnrec.service.context import Served
+from gnnrec.service.context import ContextNow, Served
 from gnnrec.service.errors import InvalidFieldError
-from gnnrec.service.served import MovieInfo, ServedModel
+from gnnrec.service.served import ServedModel
 
 router = APIRouter(tags=["recommendations"])
 
@@ -36,72 +33,80 @@ FEW_RATINGS = 200
 """A single user with at most so many ratings is computed at once, which is quicker than in another thread."""
 
 
-def new_user(served: ServedModel, given: Any, position: int, unknown: str = "error") -> Any:
-    """Return a user of a request as the library takes it."""
+def new_user(served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None) -> Any:
+    """Return a user of a request as the library takes it, without ratings after the moment `at`."""
     if not isinstance(given, UserInput):
-        return given
+        return listing.as_of(served, given, at)
     ratings: dict[Any, float] = {}
+    times: dict[Any, int | None] = {}
     for place, one in enumerate(given.ratings):
         if one.movie in ratings:
             raise InvalidFieldError(f"users.{position}.ratings.{place}.movie", f"movie {one.movie!r} is rated twice")
-        ratings[one.movie] = one.rating
-    times = {one.movie: one.time for one in given.ratings}
-    now = int(time.time())
-    return NewUser(
+        ratings[one.movie], times[one.movie] = one.rating, one.time
+    moment = int(time.time()) if at is None else at
+    is_timed = any(when is not None for when in times.values())
+    user = NewUser(
         None if given.age is None else float(given.age),
         given.gender,
         given.occupation,
         ratings=ratings,
-        timestamps={movie: now if when is None else when for movie, when in times.items()}
-        if any(when is not None for when in times.values())
-        else None,
+        timestamps={movie: moment if when is None else when for movie, when in times.items()} if is_timed else None,
         name=given.name if given.name is not None else f"user {position + 1}",
         unknown=unknown,
     )
+    return listing.as_of(served, user, at)
 
 
 def check_titles(served: ServedModel, given: RecommendInput | GroupInput) -> None:
     """Refuse a request that names too many movies by title."""
-    rated = [movie for user in given.users for movie in _rated(user)]
-    served.check_titles([*rated, *(given.exclude or ()), *(given.candidates or ())])
+    served.check_titles([*(movie for user in given.users for movie in _rated(user)), *given.named()])
 
 
 def _rated(user: Any) -> list[int | str]:
     return [one.movie for one in user.ratings] if isinstance(user, UserInput) else []
 
 
-def as_recommendations(movies: Sequence[tuple[MovieInfo, float, int]], why: Any = None) -> list[Recommendation]:
-    """Return recommendations with their reasons."""
-    return [
-        Recommendation.model_construct(
-            **movie_fields(movie),
-            rank=rank,
-            score=round(score, 6),
-            reasons=[Reason(because=because, effect=effect) for because, effect in (why or {}).get(movie.id, [])],
-        )
-        for movie, score, rank in movies
-    ]
+def as_list(user: Any, movies: listing.Ranked, why: Any = None) -> dict[str, Any]:
+    """Return a `RecommendationList` as plain JSON values, which is quicker than through the class."""
+    found = why or {}
+    return {
+        "user": user,
+        "movies": [
+            {
+                **movie.fields,
+                "rank": rank,
+                "score": round(score, 6),
+                "reasons": [{"because": because, "effect": effect} for because, effect in found.get(movie.id, ())],
+            }
+            for movie, score, rank in movies
+        ],
+    }
 
 
 @router.post("/recommend", response_model=RecommendOutput)
-async def recommend(given: RecommendInput, served: Served) -> Any:
+async def recommend(given: RecommendInput, context: ContextNow) -> Response:
     """Recommend movies to users of the training data, or to new users. New users are not stored."""
+    served = context.holder.served
     check_titles(served, given)
-    users = [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)]
-    options = {**given.filters(), "unknown": given.unknown, "reranking": given.reranking()}
+    options: dict[str, Any] = {"k": given.k, "offset": given.offset, "unknown": given.unknown}
+    options |= {**given.filters(), "reranking": given.reranking()}
 
-    def compute() -> RecommendOutput:
-        lists = []
-        for user in users:
-            movies = as_recommendations(listing.recommend(served, user, given.k, offset=given.offset, **options))
-            name: Any = user.name if isinstance(user, NewUser) else user
-            lists.append(RecommendationList.model_construct(user=name, movies=movies))
-        return RecommendOutput.model_construct(lists=lists)
+    def name(user: Any) -> Any:
+        return user.name if isinstance(user, NewUser) else user
 
-    is_small = len(users) == 1 and not given.candidates and not given.exclude
-    if is_small and (not isinstance(users[0], NewUser) or len(list(users[0].ratings)) <= FEW_RATINGS):
-        return compute()
-    return await run_in_threadpool(compute)
+    def compute() -> list[dict[str, Any]]:
+        users = [new_user(served, user, place, given.unknown, given.at) for place, user in enumerate(given.users)]
+        return [as_list(name(user), listing.recommend(served, user, **options)) for user in users]
+
+    rated = _rated(given.users[0])
+    if len(given.users) == 1 and not given.named() and len(rated) <= FEW_RATINGS:
+        user = new_user(served, given.users[0], 0, given.unknown, given.at)
+        users = listing.encode(served, user, given.unknown)
+        scores = await context.batcher.score(served.model, users)
+        lists = [as_list(name(user), listing.rank(served, users, scores, **options))]
+    else:
+        lists = await run_in_threadpool(compute)
+    return JSONResponse({"lists": lists})
 
 
 @router.post("/recommend/group", response_model=GroupOutput)
@@ -110,7 +115,7 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
     check_titles(served, given)
     found = groups.recommend(
         served,
-        [new_user(served, user, position, given.unknown) for position, user in enumerate(given.users)],
+        [new_user(served, user, position, given.unknown, given.at) for position, user in enumerate(given.users)],
         given.k,
         strategy=given.strategy,
         offset=given.offset,
@@ -119,8 +124,7 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
         **given.reranking(),
     )
     movies = [
-        GroupRecommendation(**movie_fields(one.movie), rank=one.rank, score=one.score, suits=list(one.suits))
-        for one in found
+        GroupRecommendation(**one.movie.fields, rank=one.rank, score=one.score, suits=list(one.suits)) for one in found
     ]
     return GroupOutput(movies=movies)
 
@@ -131,7 +135,7 @@ def explain(given: ExplainInput, served: Served) -> Any:
     served.check_titles([*given.movies, *_rated(given.user)])
     nodes = served.model.graph.movie_nodes_by_name(given.movies)
     movies = [served.movies[node] for node in nodes if node is not None]
-    why = listing.reasons(served, new_user(served, given.user, 0), [movie.id for movie in movies], given.k)
+    why = listing.reasons(served, new_user(served, given.user, 0, at=given.at), [movie.id for movie in movies], given.k)
     return [
         Explanation(
             id=movie.id,

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from gnnrec.reranking import RerankingOptions
 from gnnrec.service.groups import Strategy
-from gnnrec.service.served import MovieInfo
 from gnnrec.service.store import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
@@ -49,6 +48,15 @@ UserKey = (
     Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
     | Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 )
+Anchors = Annotated[list[MovieKey], Field(max_length=50)]
+Moment = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=253_402_300_799,
+        description="When is asked, in seconds since 1970; now by default. Later ratings do not count",
+    ),
+]
 ProfileId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MovieId = Annotated[str, Path(min_length=1, max_length=MAX_ID)]
 K = Annotated[int, Query(ge=1, le=MAX_K, description="Number of movies")]
@@ -158,6 +166,9 @@ class Filters(Input):
     novelty: Share = Field(default=0, description="How much movies that few people know are preferred")
     calibration: Share = Field(default=0, description="How closely genres follow those of the history")
     max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Most movies of a genre")
+    like: Anchors | None = Field(default=None, description="More movies like these, which are left out")
+    unlike: Anchors | None = Field(default=None, description="Fewer movies like these, which are left out")
+    at: Moment | None = None
     unknown: Literal["error", "skip"] = Field(default="error", description="What to do with unknown movies")
 
     def reranking(self) -> RerankingOptions:
@@ -167,12 +178,18 @@ class Filters(Input):
             "novelty": self.novelty,
             "calibration": self.calibration,
             "max_per_genre": self.max_per_genre,
+            "like": self.like,
+            "unlike": self.unlike,
         }
 
     def filters(self) -> dict[str, Any]:
         """Return the options that leave movies out."""
         names = ("genres", "years", "min_ratings", "family_friendly", "exclude", "candidates")
         return {name: getattr(self, name) for name in names}
+
+    def named(self) -> list[int | str]:
+        """Return the movies that the options name."""
+        return [*(self.exclude or ()), *(self.candidates or ()), *(self.like or ()), *(self.unlike or ())]
 
 
 class RecommendInput(Filters):
@@ -181,6 +198,12 @@ class RecommendInput(Filters):
     users: list[AnyUser] = Field(
         min_length=1, max_length=MAX_USERS, description="Ids of the training data, or new users"
     )
+
+
+class ProfileRecommendInput(Filters):
+    """Which movies may be recommended to a profile."""
+
+    reasons: bool = Field(default=False, description="Say why, too")
 
 
 class RecommendOutput(BaseModel):
@@ -218,6 +241,7 @@ class ExplainInput(Input):
 
     user: AnyUser
     movies: list[MovieKey] = Field(min_length=1, max_length=MAX_K)
+    at: Moment | None = None
     k: int = Field(default=2, ge=1, le=20, description="Most reasons per movie")
 
 
@@ -347,26 +371,3 @@ class Ready(BaseModel):
     model: str
     num_movies: int
     loaded_at: float
-
-
-def poster_path(movie: MovieInfo) -> str:
-    """Return the path of the picture of a movie.
-
-    >>> poster_path(MovieInfo("a/b", "", "", None, (), 0, "", (), ()))
-    '/posters/a%2Fb'
-    """
-    from urllib.parse import quote
-
-    return f"/posters/{quote(str(movie.id), safe='')}"
-
-
-def movie_fields(movie: MovieInfo) -> dict[str, Any]:
-    """Return the fields of a `Movie`."""
-    return {
-        "id": movie.id,
-        "title": movie.title,
-        "year": movie.year,
-        "genres": list(movie.genres),
-        "num_ratings": movie.num_ratings,
-        "poster": poster_path(movie),
-    }

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 import gnnrec
 from gnnrec.service.context import Context
 from gnnrec.service.errors import NotFoundError
-from gnnrec.service.served import MovieInfo
+from gnnrec.service.served import MovieInfo, poster_path
 from gnnrec.service.store import Entry, Profile
 
 PROFILE, CSRF = "gnnrec_profile", "gnnrec_csrf"
@@ -23,15 +23,6 @@ PROFILE, CSRF = "gnnrec_profile", "gnnrec_csrf"
 YEAR = 365 * 24 * 3600
 ENOUGH = 5
 """Ratings from which recommendations are shown first."""
-
-
-def poster(movie_id: int | str) -> str:
-    """Return the path of the picture of a movie.
-
-    >>> poster("a/b")
-    '/posters/a%2Fb'
-    """
-    return f"/posters/{quote(str(movie_id), safe='')}"
 
 
 def page_of(movie_id: int | str) -> str:
@@ -46,7 +37,7 @@ environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.globals.update(poster=poster, page_of=page_of, version=gnnrec.__version__)
+environment.globals.update(poster=poster_path, page_of=page_of, version=gnnrec.__version__)
 
 
 class Visitor:

@@ -19,6 +19,7 @@ from gnnrec.service.pages.common import ENOUGH, Anyone, Next, Sender, Visitor, e
 from gnnrec.service.posters import draw_cover
 from gnnrec.service.problems import clean
 from gnnrec.service.served import now, short_name
+from gnnrec.service.store import Entry, Store
 
 router = APIRouter()
 
@@ -45,13 +46,6 @@ def rate(visitor: Sender, movie_id: Movie, stars: Annotated[Stars, Form()], next
     """Rate a movie; it leaves the bucket list."""
     own, movie = visitor.known(), visitor.context.holder.served.movie(movie_id)
     visitor.context.store.rate(own.id, [entry_of(movie, now(), stars)])
-    return visitor.go(next_)
-
-
-@router.post("/unrate")
-def unrate(visitor: Sender, movie_id: Movie, next_: Next = "/history") -> Response:
-    """Remove a rating; nothing happens if it is gone already."""
-    _quietly(visitor.context.store.remove_rating, visitor.known().id, importing.stored_id(movie_id))
     return visitor.go(next_)
 
 
@@ -128,21 +122,6 @@ def recommend(
     )
 
 
-@router.post("/hide")
-def hide(visitor: Sender, movie_id: Movie, next_: Next = "/recommend") -> Response:
-    """Do not recommend a movie any more."""
-    movie = visitor.context.holder.served.movie(movie_id)
-    visitor.context.store.hide(visitor.known().id, entry_of(movie, now()))
-    return visitor.go(next_)
-
-
-@router.post("/unhide")
-def unhide(visitor: Sender, movie_id: Movie, next_: Next = "/bucket-list") -> Response:
-    """Recommend a movie again."""
-    _quietly(visitor.context.store.unhide, visitor.known().id, importing.stored_id(movie_id))
-    return visitor.go(next_)
-
-
 @router.get("/bucket-list")
 def bucket_list(visitor: Anyone) -> Response:
     """Show the bucket list, and movies that are not recommended any more."""
@@ -155,20 +134,32 @@ def bucket_list(visitor: Anyone) -> Response:
     )
 
 
-@router.post("/bucket-list")
-def add_to_bucket_list(visitor: Sender, movie_id: Movie, next_: Next = "/bucket-list") -> Response:
-    """Put a movie on the bucket list."""
-    movie = visitor.context.holder.served.movie(movie_id)
-    visitor.context.store.add_to_bucket_list(visitor.known().id, entry_of(movie, now()))
-    return visitor.go(next_)
+def _add_form(path: str, add: Callable[[Store, int, Entry], None], back: str) -> None:
+    """Add a form that puts a movie on a list; `back` is where it leads without `next`."""
+
+    @router.post(path)
+    def add_movie(visitor: Sender, movie_id: Movie, next_: Next = back) -> Response:
+        movie = visitor.context.holder.served.movie(movie_id)
+        add(visitor.context.store, visitor.known().id, entry_of(movie, now()))
+        return visitor.go(next_)
 
 
-@router.post("/bucket-list/remove")
-def remove_from_bucket_list(visitor: Sender, movie_id: Movie, next_: Next = "/bucket-list") -> Response:
-    """Take a movie off the bucket list."""
-    store = visitor.context.store
-    _quietly(store.remove_from_bucket_list, visitor.known().id, importing.stored_id(movie_id))
-    return visitor.go(next_)
+def _removal_form(path: str, remove: Callable[[Store, int, str], None], back: str) -> None:
+    """Add a form that takes a movie off a list; nothing happens if another tab has done so already."""
+
+    @router.post(path)
+    def remove_movie(visitor: Sender, movie_id: Movie, next_: Next = back) -> Response:
+        profile = visitor.known()
+        with contextlib.suppress(NotFoundError):
+            remove(visitor.context.store, profile.id, importing.stored_id(movie_id))
+        return visitor.go(next_)
+
+
+_add_form("/hide", Store.hide, "/recommend")
+_add_form("/bucket-list", Store.add_to_bucket_list, "/bucket-list")
+_removal_form("/unrate", Store.remove_rating, "/history")
+_removal_form("/unhide", Store.unhide, "/bucket-list")
+_removal_form("/bucket-list/remove", Store.remove_from_bucket_list, "/bucket-list")
 
 
 @router.get("/together")
@@ -304,9 +295,3 @@ def _because(reasons: list[tuple[str, float]]) -> str:
 def _plain(title: str) -> str:
     year = title[-5:-1] if title.endswith(")") and title[-5:-1].isdecimal() else ""
     return short_name(title, int(year) if year else None)
-
-
-def _quietly(act: Callable[[int, str], None], profile_id: int, movie_id: str) -> None:
-    """Remove something that another tab may have removed already."""
-    with contextlib.suppress(NotFoundError):
-        act(profile_id, movie_id)
