@@ -40,6 +40,7 @@ _MODULES = {
     "gnnrec.evaluation": ("evaluate",),
     "gnnrec.explanations": ("explain",),
     "gnnrec.explore": ("analyze",),
+    "gnnrec.export": ("export_onnx",),
     "gnnrec.graph": ("Graph", "NewMovie", "NewUser", "read_history", "search"),
     "gnnrec.models": (
         "Estimator",

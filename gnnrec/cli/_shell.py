@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import typer
 
 from gnnrec._checks import choose_from
-from gnnrec.cli._options import parse_rating
 from gnnrec.cli._output import errors, note, say, show
-from gnnrec.cli._profiles import MemoryProfiles, ProfileStore, SavedProfile
+from gnnrec.cli._profiles import Lists, OpenProfile, Profiles
 from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explanations import explain
@@ -37,15 +39,17 @@ HELP = {
         "genres, years, min_ratings, family_friendly, diversity, novelty, calibration",
     ),
     "bucket": ("[add MOVIE | remove MOVIE]", "your bucket list"),
-    "save": ("NAME", "history and bucket list as a profile"),
+    "save": ("[NAME]", "history and bucket list as a profile, which gnnrec serve shows, too"),
     "open": ("NAME", "a saved profile"),
     "profiles": ("", "names of the saved ones"),
-    "help": ("", "this list"),
+    "help": ("[COMMAND]", "this list, or one line of it"),
     "exit": ("", "leave"),
 }
 """Arguments and explanation of each command."""
-WITH_MOVIE = ("search", "add", "rate", "remove", "similar", "explain", "bucket")
+MAX_MOVIES = 200
+"""Most movies of a list."""
 SHARES = ("diversity", "novelty", "calibration")
+FILTERS = ("genres", "years", "min_ratings", "family_friendly", *SHARES)
 
 
 class Session:
@@ -54,54 +58,97 @@ class Session:
     Parameters
     ----------
     model : Recommender
-    profiles : ProfileStore, optional
+    profiles : Profiles, optional
+        By default those of the default database.
+    is_interactive : bool
+        Whether somebody types the commands; then changes of a profile are not dropped without a question.
+
+    Attributes
+    ----------
+    ratings, times : dict
+        Rating and time of each movie of the history, oldest first.
+    bucket_list, hidden : list
+        Movies to watch, and movies that are not recommended.
+    opened : OpenProfile or None
+        The profile that was opened or saved.
+    has_failed : bool
+        Whether a command failed.
     """
 
-    def __init__(self, model: Recommender, profiles: ProfileStore | None = None) -> None:
+    def __init__(self, model: Recommender, profiles: Profiles | None = None, *, is_interactive: bool = False) -> None:
         self.model = model
-        self.profiles = MemoryProfiles() if profiles is None else profiles
+        self.profiles = Profiles(model) if profiles is None else profiles
+        self.is_interactive = is_interactive
         self.ratings: dict[Any, float] = {}
+        self.times: dict[Any, int] = {}
         self.bucket_list: list[Any] = []
+        self.hidden: list[Any] = []
+        self.opened: OpenProfile | None = None
         self.filters: dict[str, Any] = {}
         self.has_failed = False
         self._listed: list[Any] = []  # movie ids of the last table, which numbers refer to
-        self._page = (10, 0)
+        self._page: tuple[int, int] | None = None
+        self._asked = ""  # the command that waits to be given once more
         table = model.graph.dataset.movies
-        self._titles = dict(zip(table["movie_id"], table["title"], strict=True))
+        self._titles = dict(zip(table["movie_id"].tolist(), map(str, table["title"].tolist()), strict=True))
 
     @property
-    def titles(self) -> list[str]:
-        """Titles of all movies."""
-        return list(self._titles.values())
+    def titles(self) -> dict[Any, str]:
+        """Titles of all movies, by id."""
+        return self._titles
 
     @property
-    def words(self) -> dict[str, bool]:
-        """Names of the commands, and whether they take a movie."""
-        return {name: name in WITH_MOVIE for name in HELP}
+    def lists(self) -> Lists:
+        """The movies of the session."""
+        return Lists(dict(self.ratings), dict(self.times), list(self.bucket_list), list(self.hidden))
+
+    @property
+    def user(self) -> NewUser:
+        """The person, as the model sees them."""
+        age, gender, occupation = None, None, None
+        if self.opened is not None:
+            age, gender, occupation = self.opened.age, self.opened.gender, self.opened.occupation
+        return NewUser(age, gender, occupation, ratings=dict(self.ratings), timestamps=dict(self.times) or None)
+
+    def may_leave(self, command: str) -> bool:
+        """Return whether the session may end or open another profile; changes are dropped at the second try."""
+        asked, self._asked = self._asked, ""
+        if self.opened is None or self.lists.same_movies(self.opened.lists):
+            return True
+        name = self.opened.name
+        if not self.is_interactive or asked == command:
+            note(f"the changes of {name} were not saved")
+            return True
+        note(f"{name} has changes: `save` keeps them, `{command}` once more drops them")
+        self._asked = command
+        return False
 
     def run(self, line: str) -> bool:
         """Run a command; an error is printed. Return whether the session goes on."""
-        name, _, rest = line.strip().partition(" ")
-        name = name.lower()
+        words = line.split(maxsplit=1)
+        name, rest = words[0].lower() if words else "", words[1].strip() if len(words) > 1 else ""
         if not name or name.startswith("#"):
             return True
         if name in ("exit", "quit"):
-            return False
+            return not self.may_leave("exit")
+        asked, self._asked = self._asked, ""
         try:
             with errors():
                 if name not in HELP:
                     raise ConfigError(f"unknown command {name!r}{choose_from(name, HELP)}")
+                if name == "open":
+                    self._asked = asked
                 command: Callable[[str], None] = getattr(self, f"_{name}")
-                command(rest.strip())
-        except Exception as error:
-            if type(error).__name__ != "Exit":
-                raise
+                command(rest)
+        except typer.Exit:
             self.has_failed = True
         return True
 
     def _movie(self, text: str) -> Any:
         """Return the id of a movie, given by its place in the last table, its id or its title."""
-        text = text.strip().strip('"')
+        text = text.strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            text = text[1:-1].strip()
         if not text:
             raise DataError("name a movie: its place in the last list, its id, or its title")
         if text.isdecimal() and 1 <= int(text) <= len(self._listed):
@@ -111,11 +158,11 @@ class Session:
         return graph.titles.movie_id(graph.movie_node(text))
 
     def _table(self, movies: list[Any], **columns: list[str]) -> None:
-        """Print movies; numbers in later commands are their places."""
-        self._listed = list(movies)
+        """Print movies; numbers in later commands are their places. An empty list leaves those of the last one."""
         if not movies:
             note("no movies")
             return
+        self._listed = list(movies)
         text = {
             "": [str(place) for place in range(1, len(movies) + 1)],
             "movie": [self._titles[movie] for movie in movies],
@@ -124,6 +171,8 @@ class Session:
         show(pd.DataFrame({"movie_id": movies}), text=text)
 
     def _search(self, text: str) -> None:
+        if not text:
+            raise DataError("give words of a title: search WORDS")
         found = search(self.model, text)
         self._table(found["movie_id"].tolist(), id=[str(movie) for movie in found["movie_id"]])
 
@@ -132,18 +181,24 @@ class Session:
         self._put(self._movie(text), DEFAULT_RATING if scale is None else scale[1])
 
     def _rate(self, text: str) -> None:
-        front, _, back = text.rpartition(" ")
-        movie, stars = parse_rating(f"{front}={back}") if front and "=" not in back else parse_rating(text)
-        if front and "=" not in back and movie != front.strip():
-            raise DataError(f"{back!r} is no rating; write `rate Heat (1995) 4`")
+        movie, _, stars = text.rpartition("=" if "=" in text.rpartition(" ")[2] else " ")
         scale = self.model.graph.dataset.rating_scale
-        if scale is not None and not scale[0] <= stars <= scale[1]:
-            raise DataError(f"ratings are between {scale[0]:g} and {scale[1]:g}, not {stars:g}")
-        self._put(self._movie(movie), stars)
+        try:
+            rating = float(stars.replace(",", "."))
+        except ValueError:
+            rating = math.nan
+        if not movie.strip() or not math.isfinite(rating):
+            example = f"rate {text or 'Heat (1995)'} {4 if scale is None or scale[0] <= 4 <= scale[1] else scale[1]:g}"
+            raise DataError(f"give a movie and its rating, as in: {example}")
+        if scale is not None and not scale[0] <= rating <= scale[1]:
+            raise DataError(f"ratings are between {scale[0]:g} and {scale[1]:g}, not {rating:g}")
+        self._put(self._movie(movie.rstrip().removesuffix("=")), rating)
 
     def _put(self, movie: Any, stars: float) -> None:
+        latest = max(self.times.values(), default=0)
         self.ratings.pop(movie, None)
         self.ratings[movie] = stars
+        self.times[movie] = max(int(time.time()), latest + 1)  # ratings of one second keep their order
         if movie in self.bucket_list:
             self.bucket_list.remove(movie)
         say(f"{self._titles[movie]}: {stars:g}")
@@ -154,14 +209,18 @@ class Session:
         movie = places[int(text) - 1] if is_place else self._movie(text)
         if movie not in self.ratings:
             raise DataError(f"{self._titles[movie]} is not in your history")
-        del self.ratings[movie]
+        del self.ratings[movie], self.times[movie]
         say(f"removed {self._titles[movie]}")
 
     def _clear(self, text: str) -> None:
         self.ratings.clear()
+        self.times.clear()
         say("your history is empty")
 
     def _show(self, text: str) -> None:
+        if not self.ratings:
+            note("your history is empty; search for movies, and rate or add them")
+            return
         self._table(list(self.ratings), rating=[f"{stars:g}" for stars in self.ratings.values()])
 
     def _recommend(self, text: str) -> None:
@@ -169,17 +228,20 @@ class Session:
         self._recommend_page()
 
     def _more(self, text: str) -> None:
+        if self._page is None:
+            raise DataError("there is no list yet; start with: recommend")
         k, offset = self._page
         self._page = (k, offset + k)
         self._recommend_page()
 
     def _recommend_page(self) -> None:
-        k, offset = self._page
-        found = self.model.recommend(NewUser(ratings=self.ratings), k, offset=offset, **self.filters)
+        k, offset = self._page or (10, 0)
+        user = self.user
+        found = self.model.recommend(user, k, offset=offset, exclude=self.hidden or None, **self.filters)
         movies = found["movie_id"].tolist()
         because: list[str] = []
         if movies and self.ratings:
-            reasons = explain(self.model, NewUser(ratings=self.ratings), movies)
+            reasons = explain(self.model, user, movies)
             because = [", ".join(reasons.loc[reasons["movie_id"] == movie, "because"]) for movie in movies]
         self._table(movies, **({"because of": because} if because else {}))
 
@@ -191,7 +253,7 @@ class Session:
         movie = self._movie(text)
         if not self.ratings:
             raise DataError("your history is empty; add or rate movies first")
-        reasons = explain(self.model, NewUser(ratings=self.ratings), [movie], 5)
+        reasons = explain(self.model, self.user, [movie], 5)
         if reasons.empty:
             say(f"nothing in your history speaks for {self._titles[movie]}")
         for because, effect in zip(reasons["because"], reasons["effect"], strict=True):
@@ -238,32 +300,47 @@ class Session:
             self._table(self.bucket_list)
 
     def _save(self, text: str) -> None:
-        if not text:
-            raise ConfigError("give the profile a name: save NAME")
-        self.profiles.save(text, SavedProfile(dict(self.ratings), tuple(self.bucket_list)))
-        say(f"saved {text}")
+        self.opened = self.profiles.save(text or None, self.lists, self.opened)
+        say(f"saved {self.opened.name}: {self._counts()}")
 
     def _open(self, text: str) -> None:
+        if not text:
+            raise ConfigError("name a profile: open NAME; `profiles` lists them")
         found = self.profiles.open(text)
-        self.ratings = {movie: stars for movie, stars in found.ratings.items() if movie in self._titles}
-        self.bucket_list = [movie for movie in found.bucket_list if movie in self._titles]
-        say(f"{text}: {len(self.ratings)} in the history, {len(self.bucket_list)} on the bucket list")
+        if not self.may_leave(f"open {text}"):
+            return
+        self.opened = found
+        self.ratings, self.times = dict(found.lists.ratings), dict(found.lists.times)
+        self.bucket_list, self.hidden = list(found.lists.bucket_list), list(found.lists.hidden)
+        say(f"{found.name}: {self._counts()}")
+        if found.num_unknown:
+            note(f"{found.num_unknown} further movies of {found.name} are not in this run")
+
+    def _counts(self) -> str:
+        return f"{len(self.ratings)} in the history, {len(self.bucket_list)} on the bucket list"
 
     def _profiles(self, text: str) -> None:
-        for name in self.profiles.names():
+        names = self.profiles.names()
+        if not names:
+            note("no profiles yet; `save NAME` makes one")
+        for name in names:
             say(name)
 
     def _help(self, text: str) -> None:
-        say("MOVIE is its place in the last list, its id (id:3 where a place is meant otherwise), or its title.")
+        if text and text not in HELP:
+            raise ConfigError(f"unknown command {text!r}{choose_from(text, HELP)}")
+        if not text:
+            say("MOVIE is its place in the last list, its id (id:3 where a place is meant otherwise), or its title.")
         for name, (arguments, about) in HELP.items():
-            say(f"{name} {arguments}".ljust(36) + about)
+            if text in ("", name):
+                say(f"{name} {arguments}".ljust(36) + about)
 
 
 def _number(text: str, default: int) -> int:
     if not text:
         return default
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"give a number of movies, not {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_MOVIES:
+        raise ConfigError(f"give a number of movies from 1 to {MAX_MOVIES}, not {text!r}")
     return int(text)
 
 
@@ -273,7 +350,6 @@ def _read_filters(text: str) -> dict[str, Any]:
     >>> _read_filters('genres="Drama|Crime" years=1990- diversity=.3 family_friendly=yes')
     {'genres': 'Drama|Crime', 'years': '1990-', 'diversity': 0.3, 'family_friendly': True}
     """
-    names = ("genres", "years", "min_ratings", "family_friendly", *SHARES)
     found: dict[str, Any] = {}
     try:
         words = shlex.split(text)
@@ -281,8 +357,8 @@ def _read_filters(text: str) -> dict[str, Any]:
         raise ConfigError(f"a quotation mark is missing in {text!r}") from None
     for word in words:
         name, equals, value = word.partition("=")
-        if name not in names or not equals:
-            raise ConfigError(f"cannot read {word!r}; write NAME=VALUE with one of {', '.join(names)}")
+        if name not in FILTERS or not equals:
+            raise ConfigError(f"cannot read {word!r}; write NAME=VALUE with one of {', '.join(FILTERS)}")
         try:
             if name == "family_friendly":
                 found[name] = value.lower() in ("yes", "true", "on", "1")

@@ -241,11 +241,11 @@ class Encoder(nn.Module, ABC):
         weight = self.dislike_weight * short_history_weight(users, edge_mask)
         for margin, share in MARGINS.items():
             edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
-            if not edges.any():
+            if not torch.compiler.is_exporting() and not edges.any():
                 break  # larger margins have even fewer
             kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
-            affected = torch.zeros(users.num_users, 1, device=z.device)
-            affected[users.user_index[edges]] = share  # others stay exactly as they are
+            number = z.new_zeros(users.num_users).index_add(0, users.user_index, edges.to(z.dtype))
+            affected = share * (number > 0).unsqueeze(1)  # others stay exactly as they are
             pushed = pushed + weight[:, None] * affected * (self._embed_histories(users, movies, kept) - z)
         return pushed
 

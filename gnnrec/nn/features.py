@@ -101,7 +101,7 @@ class NodeFeatures:
     @classmethod
     def from_users(cls, users: UserBatch) -> NodeFeatures:
         """Return the profile features of users."""
-        return cls(users.x, {OCCUPATIONS: users.user_occupation}, {}, users.x.new_zeros(len(users.x), 0))
+        return cls(users.x, {OCCUPATIONS: users.user_occupation}, {}, users.x[:, :0])
 
     @property
     def sizes(self) -> FeatureSizes:

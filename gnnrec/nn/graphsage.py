@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
+from gnnrec.graph.padded import PaddedUsers
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
@@ -88,6 +89,7 @@ class GraphSAGE(Encoder):
         from gnnrec._pyg import SAGEConv
 
         super().__init__(movie_features, user_features, num_movies, embedding_dim, movie_degree_smoothing, temporal)
+        self.aggregation = aggregation
         self.to_users = nn.ModuleList(
             SAGEConv((embedding_dim, embedding_dim), embedding_dim, aggr=aggregation) for _ in range(num_layers)
         )
@@ -138,9 +140,21 @@ class GraphSAGE(Encoder):
     def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         """See `Encoder.aggregate`."""
         u: Tensor = self.profile(NodeFeatures.from_users(users))  # [num_users, embedding_dim]
+        if isinstance(users, PaddedUsers):
+            return self._aggregate_padded(u, users, movies, edge_mask)
         edges = _edge_index(users.movie_index, users.user_index, users.num_movies, users.num_users, edge_mask)
         for k, m in enumerate(movies.messages):
             u = self.to_users[k]((m, u), edges)
+            if k < len(movies.messages) - 1:
+                u = u.relu()
+        return u
+
+    def _aggregate_padded(
+        self, u: Tensor, users: PaddedUsers, movies: MovieEmbeddings, edge_mask: Tensor | None
+    ) -> Tensor:
+        """Return what `SAGEConv` does, without lists of edges, of which the number would depend on values."""
+        for k, (conv, m) in enumerate(zip(self.to_users, movies.messages, strict=True)):
+            u = conv.lin_l(users.user_movie.pool(self.aggregation, m, edge_mask)) + conv.lin_r(u)
             if k < len(movies.messages) - 1:
                 u = u.relu()
         return u

@@ -218,6 +218,12 @@ class Store:
         with self._reading() as connection:
             return _find(connection, profile_id)
 
+    def profile_named(self, name: str) -> Profile | None:
+        """Return the profile with a name, in any case; None if there is none."""
+        with self._reading() as connection:
+            row = connection.execute(_PROFILES.where(ProfileRow.name_key == name_key(name))).first()
+            return None if row is None else Profile(*row)
+
     def create_profile(
         self, name: str, age: int | None = None, gender: str | None = None, occupation: str | None = None
     ) -> Profile:
@@ -286,22 +292,41 @@ class Store:
         NotFoundError
             There is no such profile.
         """
-        rows = {
-            entry.movie_id: {
-                "profile_id": profile_id,
-                "movie_id": entry.movie_id,
-                "title": entry.title,
-                "stars": entry.stars,
-                "rated_at": entry.time,
-            }
-            for entry in entries
-        }
         with self._writing() as connection:
             _lock(connection, profile_id)
-            for table in (RatingRow, BucketRow, HiddenRow):
-                _remove(connection, table, profile_id, list(rows))
-            if rows:
-                connection.execute(insert(RatingRow), list(rows.values()))
+            _put_ratings(connection, profile_id, entries)
+
+    def change_lists(
+        self,
+        profile_id: int,
+        *,
+        rated: Iterable[Entry] = (),
+        unrated: Iterable[str] = (),
+        listed: Iterable[Entry] = (),
+        unlisted: Iterable[str] = (),
+    ) -> None:
+        """Store what somebody changed since they read their lists, all or nothing.
+
+        Parameters
+        ----------
+        profile_id : int
+        rated, listed : iterable of Entry
+            Movies to rate, as `rate` does, and to add to the bucket list.
+        unrated, unlisted : iterable of str
+            Ids of movies whose rating, or place on the bucket list, is to be removed, where they have one.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such profile.
+        """
+        with self._writing() as connection:
+            _lock(connection, profile_id)
+            _remove(connection, RatingRow, profile_id, list(unrated))
+            _remove(connection, BucketRow, profile_id, list(unlisted))
+            _put_ratings(connection, profile_id, rated)
+            for entry in listed:
+                _put(connection, BucketRow, profile_id, entry)
 
     def remove_rating(self, profile_id: int, movie_id: str) -> None:
         """Remove a rating; a `NotFoundError` if there is none."""
@@ -333,13 +358,7 @@ class Store:
     def _add(self, table: type[BucketRow] | type[HiddenRow], profile_id: int, entry: Entry) -> None:
         with self._writing() as connection:
             _lock(connection, profile_id)
-            there = select(table.movie_id).where(table.profile_id == profile_id, table.movie_id == entry.movie_id)
-            if connection.execute(there).first() is None:
-                connection.execute(
-                    insert(table).values(
-                        profile_id=profile_id, movie_id=entry.movie_id, title=entry.title, added_at=entry.time
-                    )
-                )
+            _put(connection, table, profile_id, entry)
 
     def _remove_one(self, table: Any, profile_id: int, movie_id: str, what: str) -> None:
         with self._writing() as connection:
@@ -414,6 +433,32 @@ _MAX_PARAMETERS = 500
 def _listed(table: type[BucketRow] | type[HiddenRow], profile_id: int) -> Any:
     query = select(table.movie_id, table.title, table.added_at).where(table.profile_id == profile_id)
     return query.order_by(table.added_at, table.movie_id)
+
+
+def _put_ratings(connection: Connection, profile_id: int, entries: Iterable[Entry]) -> None:
+    """Store ratings in place of earlier ones, and take these movies off the other lists."""
+    rows = {
+        entry.movie_id: {
+            "profile_id": profile_id,
+            "movie_id": entry.movie_id,
+            "title": entry.title,
+            "stars": entry.stars,
+            "rated_at": entry.time,
+        }
+        for entry in entries
+    }
+    for table in (RatingRow, BucketRow, HiddenRow):
+        _remove(connection, table, profile_id, list(rows))
+    if rows:
+        connection.execute(insert(RatingRow), list(rows.values()))
+
+
+def _put(connection: Connection, table: type[BucketRow] | type[HiddenRow], profile_id: int, entry: Entry) -> None:
+    """Add a movie to a list, unless it is there."""
+    there = select(table.movie_id).where(table.profile_id == profile_id, table.movie_id == entry.movie_id)
+    if connection.execute(there).first() is None:
+        values = {"profile_id": profile_id, "movie_id": entry.movie_id, "title": entry.title, "added_at": entry.time}
+        connection.execute(insert(table).values(**values))
 
 
 def _remove(connection: Connection, table: Any, profile_id: int, movie_ids: list[str]) -> int:

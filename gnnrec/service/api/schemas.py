@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from gnnrec.reranking import RerankingOptions
 from gnnrec.service.groups import Strategy
+from gnnrec.service.names import clean_name, clean_text
 from gnnrec.service.store import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
@@ -17,21 +17,6 @@ MAX_K, MAX_OFFSET, MAX_USERS, MAX_RATINGS, MAX_MOVIES = 200, 10_000, 100, 5_000,
 """Most movies of a list, skipped movies, users of a request, ratings of a user, and movies in a filter."""
 MAX_GROUP = 20
 """Most people in a group."""
-
-
-def clean_text(text: str) -> str:
-    """Return a text with single blanks and composed letters; control characters are refused."""
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
-        raise ValueError("control characters are not allowed")
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def clean_name(text: str) -> str:
-    """Return the name of a profile."""
-    name = clean_text(text)
-    if not name or not any(unicodedata.category(letter)[0] in "LNPS" for letter in name):
-        raise ValueError("a name needs a letter")
-    return name
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
