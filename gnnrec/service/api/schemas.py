@@ -31,7 +31,7 @@ def clean_name(text: str) -> str:
     """Return the name of a profile."""
     name = clean_text(text)
     if not name or not any(unicodedata.category(letter)[0] in "LNPS" for letter in name):
-        raise ValueError("a name needs a letter")
+        raise ValueError("a name needs at least one visible character")
     return name
 
 

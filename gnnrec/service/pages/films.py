@@ -298,7 +298,7 @@ def _because(reasons: list[tuple[str, float]]) -> str:
     rated = [_plain(because) for because, _ in reasons if because != PROFILE_REASON]
     if rated:
         return f"Because you rated {' and '.join(rated) if len(rated) < 3 else ', '.join(rated)}"
-    return "Because of your age and occupation" if reasons else ""
+    return "Because of your profile" if reasons else ""
 
 
 def _plain(title: str) -> str:
