@@ -80,7 +80,10 @@ def page(results: Path) -> str:
     if unknown := set(published) - set(SECTIONS):
         raise GnnrecError(f"published.yaml names an unknown section: {', '.join(sorted(unknown))}")
     usual = usual_run(results)
-    parts = [INTRODUCTION, *([f"Unless a section says otherwise, results were measured with {usual}."] if usual else [])]
+    parts = [
+        INTRODUCTION,
+        *([f"Unless a section says otherwise, results were measured with {usual}."] if usual else []),
+    ]
     parts += [section_text(section, results, published.get(name, []), usual) for name, section in SECTIONS.items()]
     return "\n\n".join([*parts, time_text(results, usual)]) + "\n"
 

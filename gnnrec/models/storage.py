@@ -20,7 +20,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from gnnrec._io import check_layout, find_replaced, new_folder, read_json, stamp, to_json_value, write_atomic, write_json
+from gnnrec._io import (
+    check_layout,
+    find_replaced,
+    new_folder,
+    read_json,
+    stamp,
+    to_json_value,
+    write_atomic,
+    write_json,
+)
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable

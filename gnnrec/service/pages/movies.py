@@ -59,12 +59,14 @@ def unrate(visitor: Sender, movie_id: Movie, next_: Next = "/history") -> Respon
 def import_file(
     visitor: Sender,
     file: Annotated[UploadFile, File()],
-    account: Annotated[str, Form(max_length=100)] = "",
+    netflix_profile: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Add the films of a file, and say what became of each."""
+    """Add the movies of a file, and say what became of each."""
     own, context = visitor.known(), visitor.context
     try:
-        found = importing.read_upload(context.holder.served, file.file, file.filename or "", account.strip() or None)
+        found = importing.read_upload(
+            context.holder.served, file.file, file.filename or "", netflix_profile.strip() or None
+        )
     except GnnrecError as error:
         return _history(visitor, "", import_error=clean(str(error)))
     context.store.rate(own.id, found.entries)
