@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from gnnrec._checks import did_you_mean
+from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 
@@ -304,8 +305,8 @@ class Config(Settings):
         return cls.from_mapping(read_yaml(path), str(path))
 
     def to_yaml(self, path: str | Path) -> None:
-        """Write all settings, defaults included."""
-        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        """Write all settings, defaults included; a reader sees the old file or the new one."""
+        write_atomic(Path(path), yaml.safe_dump(self.model_dump(), sort_keys=False).encode())
 
     def override(self, assignments: Iterable[str]) -> Self:
         """Return a config with ``section.key=value`` assignments applied; values are in YAML."""

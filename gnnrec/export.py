@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gnnrec._io import new_folder, stamp, to_plain, write_json
+from gnnrec._io import new_folder, stamp, to_json_value, write_json
 from gnnrec.errors import ConfigError, GnnrecError
 from gnnrec.graph import Graph, UserBatch, encode_users
 from gnnrec.graph.padded import PaddedUsers
@@ -253,7 +253,7 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
             "rating_scale": graph.dataset.rating_scale,
             "check": _check(model, made / NETWORK),
         }
-        write_json(made / HEADER, to_plain(header))
+        write_json(made / HEADER, to_json_value(header))
     return Path(folder)
 
 

@@ -143,7 +143,7 @@ class Recorder(Callback):
         self.call("start")
 
     def on_epoch_end(self, state: FitState) -> None:
-        self.figures.append(state.figures)
+        self.figures.append(state.record)
         state.metrics["ndcg@20"] = -1.0  # changes nothing: the history is not a callback's to change
         if state.epoch == self.stop_after:
             state.stop()

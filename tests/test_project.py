@@ -106,8 +106,8 @@ def test_one_version() -> None:
     citation = yaml.safe_load((HOME / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == gnnrec.__version__
     headings = re.findall(r"^## (.+)$", (HOME / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert headings[0] == "Unreleased"
-    assert headings[1].split(" ")[0] == gnnrec.__version__
+    assert headings[0].split(" ")[0] in ("Unreleased", gnnrec.__version__)
+    assert gnnrec.__version__ in [heading.split(" ")[0] for heading in headings[:2]]
 
 
 def test_pythons_agree() -> None:

@@ -28,12 +28,12 @@ on one of two cores while the other was busy, so they are up to twice as long as
 are marked with †: they were not trained to the end, so their row may understate the model. Where a published number of the
 same model is listed below the table, it is the better reference.
 
-`gnn (NAME)` is the graph neural network with the settings in `configs/NAME.yaml`, plain `gnn` with those in
-`configs/ml1m.yaml`. A plain `gnnrec.fit(dataset)` has [other settings](../reference/config.md) and ignores time; use
-`--config NAME` on the command line and `config=gnnrec.Config.from_yaml("NAME")` in Python for those of a row.
+`gnn (NAME)` is the graph neural network with the shipped config `NAME`: `--config NAME` on the command line,
+`config=gnnrec.Config.from_yaml("NAME")` in Python. Without a config, settings are
+[chosen from the data](../explanation/training.md#settings-chosen-from-the-data), and the numbers differ.
 
-Results name the version of the code that measured them. That is 0.1.0 everywhere: the version string of the repository at
-the time. It was never released; the first release is 0.2.0, see the [changelog](../changelog.md).
+All results were measured by the repository before its first release, when its version string was 0.1.0.
+`Movielens1M_m1` is a published split; [Protocols](../reference/protocols.md#movielens1m-m1) says where to get it.
 
 {EXPLANATION}
 
@@ -42,11 +42,11 @@ number is context, not a comparison. *Read in the source* means that we found th
 the others are quoted second-hand."""
 
 NO_SEQUENTIAL = "The baselines do not use time; no sequential baseline was measured here."
-CONFIGS_UNORDERED = "--config configs/ml1m.yaml"
+CONFIGS_UNORDERED = "--config ml1m"
 """Our models that treat a history as a set."""
-CONFIGS_NEXT_ITEM = f"{CONFIGS_UNORDERED} --config configs/ml1m-next.yaml"
+CONFIGS_NEXT_ITEM = f"{CONFIGS_UNORDERED} --config ml1m-next"
 """For next-item protocols: additionally a model that uses order and time."""
-CONFIGS_TEMPORAL = f"{CONFIGS_UNORDERED} --config configs/ml1m-chronological.yaml"
+CONFIGS_TEMPORAL = f"{CONFIGS_UNORDERED} --config ml1m-chronological"
 """For temporal splits: additionally a model that uses order and time."""
 
 
@@ -143,8 +143,8 @@ SECTIONS: dict[str, Section] = {
     "next-item": ranking(
         "next-item",
         "Next item",
-        "Each user's last rating, ranked among all movies, with all earlier ratings known. The last but one is used for "
-        "model selection; unlike in some papers, it is not trained on.",
+        "Each user's last rating, ranked among all movies, with all earlier ratings known. The second-to-last rating is "
+        "used for model selection; unlike in some papers, it is not trained on.",
         HITS,
         CONFIGS_NEXT_ITEM,
         "slim,als,mf,average,sasrec,sasrec-binary",
@@ -154,7 +154,7 @@ SECTIONS: dict[str, Section] = {
         "next-item-99",
         "Next item among 99 sampled negatives",
         "Each user's last rating, ranked among 99 movies sampled per user. NCF and its successors also train on the "
-        "last but one rating; here it is only known at test time.",
+        "second-to-last rating; here it is only known at test time.",
         HITS,
         CONFIGS_NEXT_ITEM,
         "slim,mf",

@@ -41,14 +41,14 @@ How well do models recommend movies without ratings, and recommend to users with
 [fixed rules](../reference/protocols.md#cold-movies-and-cold-users) into five folds; in each, the ratings of a tenth of
 the movies (or users) are held out from training. ± is the standard deviation over folds, or over seeds where there is a
 single split; a number without it comes from a single fit. Hyperparameters and epochs were chosen on validation movies and
-users. `gnn` is `configs/ml1m-content.yaml` for cold movies and `configs/ml1m-cold-users.yaml` for cold users alone; the
-ablation has the default settings, changed as its commands say. A plain `gnnrec.fit(dataset)` has neither plots nor posters.
+users. `gnn` uses the config `ml1m-content` for cold movies and `ml1m-cold-users` for cold users alone; the ablation uses the
+default settings with the changes in its commands. A plain `gnnrec.fit(dataset)` has neither plots nor posters.
 
-**Not all fits had the same time.** Other models than gnnrec had a time limit; those that it stopped in some fold are marked
-with {CUT_OFF}, and may be better with more time.
+**Not all fits had the same time.** All models except gnnrec had a time limit; those that it stopped in some fold are marked
+with {CUT_OFF} and may be better with more time.
 
-These results were measured with PyTorch 2.15, those of the [leaderboard](leaderboard.md) with 2.13; both by the repository
-before its first release, when its version string was 0.1.0.
+All results were measured by the repository before its first release, when its version string was 0.1.0: VERSIONS. The
+[leaderboard](leaderboard.md) was measured with PyTorch 2.13.
 
 {EXPLANATION}
 
@@ -92,7 +92,7 @@ def pages(results: Path) -> dict[str, str]:
     found = {file: json.loads((results / file).read_text(encoding="utf-8")) for file in COMMANDS}
     movies, newest, users, both, cold, warm = (found[file] for file in COMMANDS)
     parts = [
-        INTRODUCTION,
+        INTRODUCTION.replace("VERSIONS", versions(movies)),
         "## Cold movies",
         "Each user's test movies are ranked among the held-out movies of the fold, or among all movies. Models that use "
         "histories alone (EASE, ALS, item-kNN) cannot rank movies without ratings and are not listed; popularity cannot "
@@ -111,8 +111,7 @@ def pages(results: Path) -> dict[str, str]:
         section(both, ("recall@20", "ndcg@20")),
         "## Content ablation",
         "The same model with some kinds of content only, for cold movies (among the held-out ones, three folds) and for "
-        f"warm movies (`{SPLIT}`, two seeds). *Numeric* is year, running time and plot length, *cast* is directors and "
-        "actors.",
+        f"warm movies (`{SPLIT}`, two seeds). *Numeric* is year, runtime and plot length, *cast* is directors and actors.",
         picture("ablation.svg", "Recall@20 by the movie content that the model uses"),
         ablation(cold, warm),
         "\n".join(f"- {line}" for line in findings(cold, warm)),
@@ -158,8 +157,12 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
         named = ", ".join(f"{name} in {count} of {fits} fits" for name, (count, fits) in stopped.items())
         text.append(f"{CUT_OFF} Stopped by the time limit of {time_limit(report):g} s: {named}.")
     text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
-    packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
-    return "\n\n".join([*text, console_block(report["command"]), f"{packages}."])
+    return "\n\n".join([*text, console_block(report["command"])])
+
+
+def versions(report: dict[str, Any]) -> str:
+    """Return the versions of the packages that a report was measured with."""
+    return ", ".join(f"{name} {version}" for name, version in report["packages"].items())
 
 
 def time_limit(report: dict[str, Any]) -> float:
@@ -233,14 +236,14 @@ def findings(cold: dict[str, Any], warm: dict[str, Any]) -> list[str]:
 
 
 def change(rows: Rows, case: str, more: str, less: str) -> str:
-    """Return the change in recall, and whether it has the same sign in every fold."""
+    """Return the change in recall, and whether it has the same sign in every fit."""
     after, before = (rows[case, name, "recall@20"]["values"] for name in (more, less))
     by = [a - b for a, b in zip(after, before, strict=True)]
     mean = sum(by) / len(by)
     if min(by) > 0:
-        word = "always better"
+        word = "better in every fit"
     elif max(by) < 0:
-        word = "always worse"
+        word = "worse in every fit"
     else:
         word = "no clear effect"
     return f"{word} ({mean:+.4f} Recall@20)"

@@ -15,6 +15,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from leaderboard_sections import INTRODUCTION, SECTIONS, SPLIT, TIME, Section
-from recorded import console_block
+from recorded import console_block, protocol
 
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.errors import GnnrecError
@@ -33,6 +34,8 @@ PAGE = HOME / "docs" / "results" / "leaderboard.md"
 RESULTS = HOME / "benchmarks" / "results"
 NAMES = {"hit_rate": "HR", "ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "rmse": "RMSE", "mae": "MAE"}
 CHECKED = {"source": "read in the source", "second-hand": "second-hand, unchecked"}
+OURS = {"gnn": "gnn (ml1m)", "gnnrec": "gnn"}
+"""Our models, where the results have a shorter name or an earlier one."""
 CUT_OFF = "†"
 """Marks models that a time limit stopped."""
 
@@ -76,25 +79,36 @@ def page(results: Path) -> str:
     published = yaml.safe_load((results / "published.yaml").read_text(encoding="utf-8"))
     if unknown := set(published) - set(SECTIONS):
         raise GnnrecError(f"published.yaml names an unknown section: {', '.join(sorted(unknown))}")
-    parts = [INTRODUCTION]
-    parts += [section_text(section, results, published.get(name, [])) for name, section in SECTIONS.items()]
-    return "\n\n".join([*parts, time_text(results)]) + "\n"
+    usual = usual_run(results)
+    parts = [
+        INTRODUCTION,
+        *([f"Unless a section says otherwise, results were measured with {usual}."] if usual else []),
+    ]
+    parts += [section_text(section, results, published.get(name, []), usual) for name, section in SECTIONS.items()]
+    return "\n\n".join([*parts, time_text(results, usual)]) + "\n"
 
 
-def section_text(section: Section, results: Path, published: list[dict[str, Any]]) -> str:
+def usual_run(results: Path) -> str:
+    """Return the threads and versions that most measurements share; empty without any."""
+    files = [file for section in SECTIONS.values() for file in section.commands if (results / file).exists()]
+    reports = [BenchmarkReport.read(results / file) for file in files]
+    counted = Counter(about_run(report.threads, report.packages) for report in reports)
+    return counted.most_common(1)[0][0] if counted else ""
+
+
+def section_text(section: Section, results: Path, published: list[dict[str, Any]], usual: str = "") -> str:
     """Return a section: its protocol, our measurements and published results."""
     parts = [f"## {section.title}", section.about]
     reports = {file: BenchmarkReport.read(results / file) for file in section.commands if (results / file).exists()}
     rows = [row for report in reports.values() for row in report.results]
     if rows:
-        parts.append(f"```text\n{protocol_text(section, rows)}\n```")
+        parts.append(folded(protocol_text(section, rows)))
     for file, planned in section.commands.items():
         if file not in reports:
             parts.append(f"Not measured yet: `{planned}`")
             continue
         report = reports[file]
-        limit = f"; no model started an epoch after {report.time_limit:g} s" if report.time_limit else ""
-        parts.append(f"{console_block(report.command)}\n\n{about_run(report.threads, report.packages)}{limit}.")
+        parts += [console_block(report.command), *remarks(report.threads, report.packages, usual)]
         parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
         stopped = {name: report.time_limit for report in reports.values() for name in cut_off(report)}
@@ -104,6 +118,17 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
     if published:
         parts += ["Published:", published_table(section, published)]
     return "\n\n".join(parts)
+
+
+def folded(protocol: str) -> str:
+    """Return the description of a protocol, shown on request."""
+    return f":::{{dropdown}} Protocol {protocol.split()[0]}\n```text\n{protocol}\n```\n:::"
+
+
+def remarks(threads: int, packages: dict[str, str], usual: str) -> list[str]:
+    """Return what a measurement was made with, unless that is as usual."""
+    made_with = about_run(threads, packages)
+    return [] if made_with == usual else [f"{made_with[0].upper()}{made_with[1:]}."]
 
 
 def protocol_text(section: Section, rows: list[dict[str, Any]]) -> str:
@@ -143,14 +168,15 @@ def our_table(section: Section, rows: list[dict[str, Any]], stopped: set[str]) -
     pick, sign = (min, 1) if section.lower_is_better else (max, -1)
     best = {key: pick(own[key]["mean"] for own in found.values()) for key in section.columns}
     lines = [("model", *map(heading, section.columns), "fits", "fit s")]
-    for model, own in sorted(found.items(), key=lambda item: sign * item[1][section.sorted_by]["mean"]):
+    for row_name, own in sorted(found.items(), key=lambda item: sign * item[1][section.sorted_by]["mean"]):
+        model = OURS.get(row_name, row_name)
         cells = []
         for key in section.columns:
             row = own[key]
             spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
             cells.append(f"**{row['mean']:.4f}{spread}**" if row["mean"] == best[key] else f"{row['mean']:.4f}{spread}")
         last = own[section.sorted_by]
-        name = f"{model} {CUT_OFF}" if model in stopped else model
+        name = f"{model} {CUT_OFF}" if row_name in stopped else model
         lines.append((name, *cells, str(last["seeds"]), f"{last['fit_seconds']:.1f}"))
     return markdown(lines)
 
@@ -165,12 +191,12 @@ def published_table(section: Section, published: list[dict[str, Any]]) -> str:
     return markdown(lines)
 
 
-def time_text(results: Path) -> str:
+def time_text(results: Path, usual: str = "") -> str:
     """Return the section on training time until a target quality."""
     ((file, planned),) = TIME.items()
     about = (
-        "Seconds of training until NDCG@20 on validation first reaches a target: gnnrec against PyG's LightGCN with "
-        "several batch sizes, one after the other in one process with the same threads. Evaluation is not timed."
+        "Seconds of training until NDCG@20 on the validation ratings first reaches a target: `gnn (ml1m)` and PyG's LightGCN "
+        "with several batch sizes, one after the other in one process with the same threads. Evaluation is not timed."
     )
     parts = ["## Time to quality", about]
     if not (results / file).exists():
@@ -180,22 +206,23 @@ def time_text(results: Path) -> str:
     for run in found["runs"]:
         reached = "not reached" if run["seconds"] is None else f"{run['seconds']:.1f}"
         own = (reached, f"{run['best']:.4f}", str(run["epochs"]), f"{run['trained_seconds']:.0f}")
-        lines.append((run["model"], *own))
-    parts.append(f"```text\n{per_line(found['protocol'])}\n```")
-    limit = f"LightGCN was stopped after {found['time_limit']:g} s"
-    run_with = about_run(found["threads"], found["packages"])
-    parts.append(f"{console_block(found['command'])}\n\n{run_with}; {limit}.")
-    parts.append(markdown(lines))
+        lines.append(("gnn (ml1m)" if run["model"] == "gnnrec" else run["model"], *own))
+    parts.append(folded(per_line(found["protocol"])))
+    parts += [console_block(found["command"]), *remarks(found["threads"], found["packages"], usual), markdown(lines)]
     if found["ratio"] is None:
-        parts.append("gnnrec did not reach the target.")
+        parts.append("The graph neural network did not reach the target.")
+    elif found["ratio_is_a_bound"]:
+        parts.append(
+            f"LightGCN was stopped after {found['time_limit']:g} s without reaching {found['target']:g}, so this is no "
+            "comparison of the two at convergence."
+        )
     else:
-        bound = "at least " if found["ratio_is_a_bound"] else ""
-        parts.append(f"LightGCN takes **{bound}{found['ratio']:.1f} times** as long as gnnrec.")
+        parts.append(f"LightGCN takes **{found['ratio']:.1f} times** as long.")
     return "\n\n".join(parts)
 
 
-def per_line(protocol: str) -> str:
-    return protocol.replace("; ", "\n")
+def per_line(text: str) -> str:
+    return protocol(text).replace("; ", "\n")
 
 
 def about_run(threads: int, packages: dict[str, str]) -> str:

@@ -39,8 +39,9 @@ def config_reference() -> str:
     parts += ["## train", "Training of the network.", _settings("train", TrainConfig)]
     parts += [
         "## Rating model",
-        "Settings of the rating model: keyword arguments of `gnnrec.fit_rating_model` and fields of `gnnrec.RatingConfig`.",
-        _settings("rating", RatingConfig),
+        "Fields of `gnnrec.RatingConfig`, passed as `gnnrec.fit_rating_model(..., rating_config=gnnrec.RatingConfig(...))`. "
+        "They cannot be set in a YAML file or by `--set`.",
+        _settings("RatingConfig", RatingConfig),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 
 RENAMED = {
+    "configs/ml1m.yaml": "ml1m",
+    "configs/ml1m-next.yaml": "ml1m-next",
+    "configs/ml1m-chronological.yaml": "ml1m-chronological",
     "examples/cold_start.py": "benchmarks/cold_start.py",
     "examples/time_to_quality.py": "benchmarks/time_to_quality.py",
     "--limit-seconds": "--time-limit",
@@ -22,8 +25,8 @@ RENAMED = {
 }
 
 
-EXPLANATION = """Commands are written with today's names. Where files, options or settings were renamed after a measurement, the line
-below the command says so; the files in `benchmarks/results` keep the command as it was typed."""
+EXPLANATION = """Commands are shown with the current names of options, settings and files; `benchmarks/results` keeps each command as it
+was typed. Commands that begin with `python` are run in a checkout of the repository."""
 """For the introduction of a page."""
 
 
@@ -33,11 +36,13 @@ def current(command: str) -> str:
 
 
 def console_block(command: str) -> str:
-    """Return a recorded command as a block, followed by a remark if it was typed differently at the time."""
-    block = f"```console\n{current(command)}\n```"
-    if _renamed(command) == command:
-        return block
-    return f"{block}\n\n*Today's spelling of the command that was run.*"
+    """Return a recorded command in today's spelling as a block."""
+    return f"```console\n{current(command)}\n```"
+
+
+def protocol(text: str) -> str:
+    """Return a recorded description of a protocol in today's words."""
+    return text.replace("leave last out", "leave one out")
 
 
 def _renamed(command: str) -> str:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 UserOption = Annotated[str | None, typer.Option("--user", help="Id of a known user.")]
 RatingOption = Annotated[
     list[str] | None,
-    typer.Option("--rating", help='Rating of a new user: "Heat (1995)=4", or only the movie. Can be repeated.'),
+    typer.Option("--rating", help='Rating of a new user: "Heat (1995)=4", or just the movie. Can be repeated.'),
 ]
 DislikedOption = Annotated[
     list[str] | None,
-    typer.Option("--disliked", help="Title or id of a movie that a new user dislikes. Can be repeated."),
+    typer.Option("--disliked", help="Movie that a new user dislikes, by title or id. Can be repeated."),
 ]
 AgeOption = Annotated[float | None, typer.Option("--age", help="Age of a new user, in years.")]
 GenderOption = Annotated[str | None, typer.Option("--gender", help="Gender of a new user, as in the training data.")]
@@ -32,12 +32,12 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option(
         "--history",
-        help="Movies of a new user: an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
+        help="History of a new user: an export from Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
         "titles.",
     ),
 ]
-ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="Name of the Netflix profile, if --history has several.")
+NetflixProfileOption = Annotated[
+    str | None, typer.Option("--netflix-profile", help="Netflix profile to read, if --history has several.")
 ]
 
 
@@ -49,20 +49,20 @@ def read_user(
     gender: str | None,
     occupation: str | None,
     history: Path | None = None,
-    profile: str | None = None,
+    netflix_profile: str | None = None,
     disliked: list[str] | None = None,
 ) -> Any:
     """Return the known user id or the new user that the options describe."""
     from gnnrec.errors import ConfigError
     from gnnrec.graph import NewUser
 
-    if profile is not None and history is None:
-        raise ConfigError("--profile belongs to --history")
+    if netflix_profile is not None and history is None:
+        raise ConfigError("--netflix-profile requires --history")
     if user is not None:
         if ratings or disliked or history or age is not None or gender or occupation:
             raise ConfigError(
-                "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe "
-                "a new one"
+                "--user is for a known user; --rating, --disliked, --history, --age, --gender and --occupation "
+                "describe a new one"
             )
         return known_user(graph, user)
     movies = graph.dataset.movies
@@ -72,7 +72,7 @@ def read_user(
         return NewUser(age, gender, occupation, ratings=given, disliked=disliked or ())
     if disliked:
         raise ConfigError('--disliked is for users without --history; rate the movie: --rating "Heat (1995)=1"')
-    return _user_of_history(graph, history, profile, given, NewUser(age, gender, occupation))
+    return _user_of_history(graph, history, netflix_profile, given, NewUser(age, gender, occupation))
 
 
 def known_user(graph: Graph, user: str) -> int | str:
@@ -80,12 +80,14 @@ def known_user(graph: Graph, user: str) -> int | str:
     return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
 
 
-def _user_of_history(graph: Graph, history: Path, profile: str | None, given: dict[str, float], user: NewUser) -> Any:
+def _user_of_history(
+    graph: Graph, history: Path, netflix_profile: str | None, given: dict[str, float], user: NewUser
+) -> Any:
     """Return a user with the ratings of a history, and with those given on the command line, which are the latest."""
     from gnnrec.errors import DataError
     from gnnrec.graph import read_history
 
-    watched, report = read_history(history, graph, profile=profile)
+    watched, report = read_history(history, graph, netflix_profile=netflix_profile)
     for line in str(report).splitlines():
         note(line)
     if not watched.ratings and not given:

@@ -73,7 +73,7 @@ def fetch(
         except KeyboardInterrupt:
             say(f"\nstopped; what was fetched is in {out}, the same command continues")
             raise typer.Exit(130) from None
-        missing = report.missing["item"].value_counts()
+        missing = report.missing["kind"].value_counts()
         counts = {
             "movies": report.num_movies,
             f"requested from {source.value} in this run": report.num_requested,

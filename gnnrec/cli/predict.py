@@ -13,8 +13,8 @@ from gnnrec.cli._user import (
     AgeOption,
     GenderOption,
     HistoryOption,
+    NetflixProfileOption,
     OccupationOption,
-    ProfileOption,
     RatingOption,
     UserOption,
     read_user,
@@ -29,7 +29,7 @@ def predict(
     user: UserOption = None,
     rating: RatingOption = None,
     history: HistoryOption = None,
-    profile: ProfileOption = None,
+    netflix_profile: NetflixProfileOption = None,
     age: AgeOption = None,
     gender: GenderOption = None,
     occupation: OccupationOption = None,
@@ -54,7 +54,7 @@ def predict(
         check_out(out)
         if k is not None:
             check_integer(k=k)
-        described = read_user(load(run).graph, user, rating, age, gender, occupation, history, profile)
+        described = read_user(load(run).graph, user, rating, age, gender, occupation, history, netflix_profile)
         found = _predictions(run, described, movie or None).head(k or (len(movie) if movie else 10))
         text = {
             "user": found["user_id"].tolist(),

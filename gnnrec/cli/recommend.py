@@ -23,8 +23,8 @@ from gnnrec.cli._user import (
     DislikedOption,
     GenderOption,
     HistoryOption,
+    NetflixProfileOption,
     OccupationOption,
-    ProfileOption,
     RatingOption,
     UserOption,
     known_user,
@@ -47,7 +47,7 @@ def recommend(
     rating: RatingOption = None,
     disliked: DislikedOption = None,
     history: HistoryOption = None,
-    profile: ProfileOption = None,
+    netflix_profile: NetflixProfileOption = None,
     age: AgeOption = None,
     gender: GenderOption = None,
     occupation: OccupationOption = None,
@@ -108,7 +108,7 @@ def recommend(
             or age is not None
             or gender
             or occupation
-            or profile is not None
+            or netflix_profile is not None
         )
         if all_users and (described_one or together):
             raise ConfigError("--all-users takes no other option that names or describes a user")
@@ -134,7 +134,7 @@ def recommend(
             _note_missing(len(lists))
             show(lists, as_json=json, as_csv=csv, out=out)
             return
-        one = (user, rating, age, gender, occupation, history, profile, disliked)
+        one = (user, rating, age, gender, occupation, history, netflix_profile, disliked)
         if together:
             first = [read_user(model.graph, *one)]
             members = [*(first if described_one else []), *(_member(model.graph, other) for other in together)]

@@ -92,8 +92,9 @@ def evaluate(
     pandas.DataFrame
         ``metric, k, value, ci_low, ci_high, num_users``, built-in metrics first. Confidence intervals are from a
         percentile bootstrap over users (Efron & Tibshirani 1993, ch. 13; 1,000 resamples); `coverage` is not a mean
-        over users and has none (NaN). `num_users` is the number of users with a defined value. `novelty` is in bits,
-        other built-in metrics are in [0, 1].
+        over users and has none (NaN). `num_users` is the number of users with a defined value. Most metrics are in
+        [0, 1]; `novelty` is in bits, `miscalibration` in nats, `popularity_lift` is a relative difference, and
+        `intra_list_distance` is in [0, 2].
 
         With `per_user`: ``user_id`` and a column such as ``recall@10`` for each metric except `coverage`, in the order
         of the users in `test`.

@@ -28,10 +28,10 @@ from gnnrec.plots.style import png_size
 from gnnrec.registry import FINDINGS
 
 FORMAT = 2
-"""Version of ``figures.json``."""
-NUMBERS, PAGE, MARKDOWN = "figures.json", "report.html", "report.md"
+"""Version of ``analysis.json``."""
+NUMBERS, PAGE, MARKDOWN = "analysis.json", "report.html", "report.md"
 MAX_TABLE_ROWS = 40
-"""Longer tables are in ``figures.json`` only."""
+"""Longer tables are in ``analysis.json`` only."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +95,7 @@ class Analysis:
         return pairs
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``report.html``, ``report.md``, a PNG for each finding, and all numbers in ``figures.json``.
+        """Write ``report.html``, ``report.md``, a PNG for each finding, and all numbers in ``analysis.json``.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "format": FORMAT,
         "dataset": analysis.name,
         "overview": _plain(dict(analysis.overview)),
-        "figures": [
+        "findings": [
             {
                 "name": finding.name,
                 "title": finding.title,

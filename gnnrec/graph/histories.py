@@ -20,7 +20,7 @@ from gnnrec.graph.title_matches import Ambiguous, Found, NotFound
 from gnnrec.graph.titles import TitleIndex
 
 NUM_NAMED = 3
-"""Nearest titles that a report names for each film that is not in the catalog."""
+"""Nearest titles that a report names for each movie that is not in the catalog."""
 _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 
@@ -98,11 +98,13 @@ class History(NamedTuple):
     report: HistoryReport
 
 
-def read_history(path: str | Path, graph: Any, *, profile: str | None = None, name: Hashable | None = None) -> History:
+def read_history(
+    path: str | Path, graph: Any, *, netflix_profile: str | None = None, name: Hashable | None = None
+) -> History:
     r"""Read a user's movies, exported from another site, as a `NewUser`.
 
     Reads exports of Letterboxd, IMDb, Netflix, Trakt, MovieLens and TMDB, zipped or unpacked, other tables with a
-    column of titles, and lists of titles. A movie that the graph does not have is never taken for another one;
+    column of titles, and lists of titles. A movie that the graph does not have is never mistaken for another one;
     the report lists it.
 
     Parameters
@@ -111,8 +113,8 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
         A file, a zip file, or a folder.
     graph : Graph or Recommender
         A graph, or a fitted model.
-    profile : str, optional
-        Name of the Netflix profile, if the export has several; not the age, gender and occupation of `NewUser`.
+    netflix_profile : str, optional
+        Name of the Netflix profile, if the export has several.
     name : hashable, optional
         Name of the user.
 
@@ -127,7 +129,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     DataError
         The file is missing, empty, damaged or of an unknown format.
     ConfigError
-        The export has several Netflix profiles and none is named, or the named one is not among them.
+        The export has several Netflix profiles and none is chosen, or the chosen one does not exist.
 
     Examples
     --------
@@ -143,7 +145,7 @@ def read_history(path: str | Path, graph: Any, *, profile: str | None = None, na
     index = getattr(graph, "titles", None)
     if not isinstance(index, TitleIndex):
         raise DataError(f"read_history needs a graph or a fitted model, not {type(graph).__name__}")
-    file = read_history_file(path, profile=profile)
+    file = read_history_file(path, netflix_profile=netflix_profile)
     if not file.entries and not file.left_out:
         raise DataError(f"{path} has no movies")
     notes, left_out = list(file.notes), list(file.left_out)

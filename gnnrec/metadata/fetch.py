@@ -43,7 +43,7 @@ class FetchReport:
     num_posters, num_plots : int
         Number of movies with a poster or a plot, from this run or earlier ones.
     missing : pandas.DataFrame
-        What the provider lacks: ``movie_id``, ``title``, ``item`` ("movie", "poster" or "plot") and ``reason``.
+        What the provider lacks: ``movie_id``, ``title``, ``kind`` ("movie", "poster" or "plot") and ``reason``.
     num_failed : int
         Number of movies whose metadata or poster got no response; the next run requests them again.
     stop_reason : str or None
@@ -51,7 +51,7 @@ class FetchReport:
 
     Examples
     --------
-    >>> missing = pd.DataFrame(columns=["movie_id", "title", "item", "reason"])
+    >>> missing = pd.DataFrame(columns=["movie_id", "title", "kind", "reason"])
     >>> FetchReport(4, 4, 3, 4, missing, num_failed=1, stop_reason=None)
     FetchReport(num_movies=4, num_requested=4, num_posters=3, num_plots=4, num_failed=1, stop_reason=None)
     """
@@ -360,7 +360,7 @@ class _Fetcher:
             num_requested=self.num_requested,
             num_posters=sum(self.poster_path(query).exists() for query in queries),
             num_plots=sum(query.movie_id in plots for query in queries),
-            missing=pd.DataFrame(missing, columns=["movie_id", "title", "item", "reason"]),
+            missing=pd.DataFrame(missing, columns=["movie_id", "title", "kind", "reason"]),
             num_failed=num_failed,
             stop_reason=stop_reason,
         )

@@ -1,6 +1,6 @@
 """`suggest_config`: settings of the graph neural network chosen from the size and kind of the data.
 
-They are what `gnnrec.fit` uses without a config. The constants were chosen on validation ratings of data sets between
+They are what `gnnrec.fit` uses without a config. The constants were chosen on validation ratings of datasets between
 400 and 30,000 users; `docs/explanation/training.md` names them and gives the numbers.
 """
 
@@ -28,7 +28,7 @@ _STEPS = 1000
 
 
 @dataclass(frozen=True)
-class DataProfile:
+class DataShape:
     """What the suggested settings depend on.
 
     Attributes
@@ -43,7 +43,7 @@ class DataProfile:
     --------
     >>> from gnnrec import load_dataset, split
     >>> dataset = load_dataset("sample")
-    >>> DataProfile.of(dataset).num_users, [DataProfile.of(split(dataset, p)).task for p in ("random", "next-item")]
+    >>> DataShape.of(dataset).num_users, [DataShape.of(split(dataset, p)).task for p in ("random", "next-item")]
     (600, ['any order', 'next'])
     """
 
@@ -58,8 +58,8 @@ class DataProfile:
         return self.num_ratings / (self.num_users * self.num_movies)
 
     @classmethod
-    def of(cls, data: Dataset | Split) -> DataProfile:
-        """Return the profile of a dataset or of the training ratings of a split."""
+    def of(cls, data: Dataset | Split) -> DataShape:
+        """Return the shape of a dataset or of the training ratings of a split."""
         train = data.train if isinstance(data, Split) else data.ratings
         task = _task(data.train, data.valid) if isinstance(data, Split) else "any order"
         return cls(max(1, train["user_id"].nunique()), max(1, train["movie_id"].nunique()), max(1, len(train)), task)
@@ -90,8 +90,8 @@ def suggest_config(data: Dataset | Split) -> Config:
     >>> suggest_config(split(load_dataset("sample"), "next-item")).train.objective
     'next_item'
     """
-    profile = DataProfile.of(data)
-    return Config.from_mapping(_next_item(profile) if profile.task in ("next", "later") else _any_order(profile))
+    shape = DataShape.of(data)
+    return Config.from_mapping(_next_item(shape) if shape.task in ("next", "later") else _any_order(shape))
 
 
 def describe_config(config: Config) -> str:
@@ -131,11 +131,11 @@ def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
     return "next" if rows["user_id"].value_counts().median() == 1 else "later"
 
 
-def _any_order(profile: DataProfile) -> dict[str, Any]:
+def _any_order(shape: DataShape) -> dict[str, Any]:
     """Return settings that predict ratings irrespective of their order."""
-    dim, is_sparse = _embedding_dim(profile), profile.density < _SPARSE
-    batch_size = int(np.clip(16 * round(profile.num_users / 96), 64, 768))
-    epochs = int(np.clip(_STEPS * batch_size / profile.num_users, 20, 100))
+    dim, is_sparse = _embedding_dim(shape), shape.density < _SPARSE
+    batch_size = int(np.clip(16 * round(shape.num_users / 96), 64, 768))
+    epochs = int(np.clip(_STEPS * batch_size / shape.num_users, 20, 100))
     model = {
         "embedding_dim": dim,
         "movie_degree_smoothing": 0.0 if is_sparse else 0.6,
@@ -143,7 +143,7 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
         "init_scale": 1.0 if is_sparse else 0.3,
     }
     train = {
-        "negative_weight": _significant(min(12.0, 1.2 * dim**0.5) * profile.density),
+        "negative_weight": _significant(min(12.0, 1.2 * dim**0.5) * shape.density),
         "edge_dropout": 0.5,
         "id_dropout": 0.25 if dim < 64 else 0.05,
         "history_dropout": 0.02,
@@ -154,18 +154,18 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
         "batch_size": batch_size,
         "learning_rate": 0.002 if is_sparse else 0.0043,
         "final_lr_ratio": 0.05,
-        "weight_decay": _significant(min(0.3, 3 * profile.num_movies / profile.num_ratings)),
+        "weight_decay": _significant(min(0.3, 3 * shape.num_movies / shape.num_ratings)),
     }
-    if profile.task == "cold users":
+    if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
     return {"model": model, "train": train}
 
 
-def _next_item(profile: DataProfile) -> dict[str, Any]:
+def _next_item(shape: DataShape) -> dict[str, Any]:
     """Return settings that predict the next rating, or the next ten."""
-    mean_length = profile.num_ratings / profile.num_users
-    dim = int(2 ** np.clip(np.round(np.log2(min(2 * _embedding_dim(profile), 16 * mean_length))), 6, 8))
+    mean_length = shape.num_ratings / shape.num_users
+    dim = int(2 ** np.clip(np.round(np.log2(min(2 * _embedding_dim(shape), 16 * mean_length))), 6, 8))
     model = {
         "embedding_dim": dim,
         "user_degree_smoothing": 0,
@@ -178,7 +178,7 @@ def _next_item(profile: DataProfile) -> dict[str, Any]:
     train = {
         "objective": "next_item",
         "cutoffs_per_user": int(np.clip(round(mean_length / 3), 2, 10)),
-        "horizon": 1 if profile.task == "next" else 10,
+        "horizon": 1 if shape.task == "next" else 10,
         "loss": "softmax",
         "edge_dropout": 0.1,
         "id_dropout": 0.02,
@@ -186,14 +186,14 @@ def _next_item(profile: DataProfile) -> dict[str, Any]:
         "batch_size": 1280 if dim > 64 else 512,
         "learning_rate": 0.002,
         "final_lr_ratio": 0.1,
-        "k": 10 if profile.task == "next" else 20,
+        "k": 10 if shape.task == "next" else 20,
     }
     return {"model": model, "train": train}
 
 
-def _embedding_dim(profile: DataProfile) -> int:
+def _embedding_dim(shape: DataShape) -> int:
     """One dimension per hundred nodes, in steps of 16 between 16 and 256."""
-    return int(np.clip(16 * round((profile.num_users + profile.num_movies) / 1600), 16, 256))
+    return int(np.clip(16 * round((shape.num_users + shape.num_movies) / 1600), 16, 256))
 
 
 def _significant(value: float, digits: int = 2) -> float:

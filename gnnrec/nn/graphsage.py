@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,8 @@ class GraphSAGE(Encoder):
         self, u: Tensor, users: PaddedUsers, movies: MovieEmbeddings, edge_mask: Tensor | None
     ) -> Tensor:
         """Return what `SAGEConv` does, without lists of edges, of which the number would depend on values."""
-        for k, (conv, m) in enumerate(zip(self.to_users, movies.messages, strict=True)):
+        convs: list[Any] = list(self.to_users)
+        for k, (conv, m) in enumerate(zip(convs, movies.messages, strict=True)):
             u = conv.lin_l(users.user_movie.pool(self.aggregation, m, edge_mask)) + conv.lin_r(u)
             if k < len(movies.messages) - 1:
                 u = u.relu()

@@ -1,4 +1,4 @@
-"""Files of films that people upload."""
+"""Files of movies that people upload."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gnnrec.service.served import ServedModel, now
 from gnnrec.service.store import Entry
 from gnnrec.service.tables import MAX_ID
 
-MAX_FILMS = 5_000
-"""Most films of a file."""
+MAX_MOVIES_OF_FILE = 5_000
+"""Most movies of a file."""
 _READING = threading.Lock()
 MAX_SHOWN = 200
-"""Films of each kind that a report lists."""
+"""Movies of each kind that a report lists."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The films of a file, and what became of the others."""
+    """The movies of a file, and what became of the others."""
 
     source: str
     entries: list[Entry]
@@ -36,13 +36,13 @@ class Imported:
     notes: list[str]
 
 
-def read_upload(served: ServedModel, file: BinaryIO, name: str, account: str | None = None) -> Imported:
+def read_upload(served: ServedModel, file: BinaryIO, name: str, netflix_profile: str | None = None) -> Imported:
     """Read an uploaded file.
 
     Raises
     ------
     InvalidFieldError
-        It cannot be read, or has no film of the catalog.
+        It cannot be read, or has no movie of the catalog.
     """
     ending = Path(name.replace("\\", "/")).suffix.lower()
     ending = ending if re.fullmatch(r"\.[a-z0-9]{1,5}", ending) else ".txt"
@@ -51,12 +51,14 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, account: str | N
         with path.open("wb") as target:
             shutil.copyfileobj(file, target)
         try:
-            # Films that are not in the catalog take the longest; of large files, one is read at a time.
-            num = len(read_history_file(path, profile=account or None).entries)
-            if num > MAX_FILMS:
-                raise InvalidFieldError("file", f"it has {num:,} films; the most is {MAX_FILMS:,}: import it in parts")
+            # Movies that are not in the catalog take the longest; of large files, one is read at a time.
+            num = len(read_history_file(path, netflix_profile=netflix_profile or None).entries)
+            if num > MAX_MOVIES_OF_FILE:
+                raise InvalidFieldError(
+                    "file", f"it has {num:,} movies; the most is {MAX_MOVIES_OF_FILE:,}: import it in parts"
+                )
             with _READING:
-                user, report = read_history(path, served.model, profile=account or None)
+                user, report = read_history(path, served.model, netflix_profile=netflix_profile or None)
         except InvalidFieldError:
             raise
         except GnnrecError as error:
@@ -72,7 +74,7 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, account: str | N
     missing = list(zip(report.missing["title"].tolist(), report.missing["nearest"].tolist(), strict=True))
     if not entries:
         shown = ", ".join(str(title) for title, _ in missing[:5])
-        raise InvalidFieldError("file", f"none of its films is in the catalog{f': {shown}' if shown else ''}")
+        raise InvalidFieldError("file", f"none of its movies is in the catalog{f': {shown}' if shown else ''}")
     return Imported(
         report.source,
         entries,

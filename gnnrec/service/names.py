@@ -24,5 +24,5 @@ def clean_name(text: str) -> str:
     """
     name = clean_text(text)
     if not name or not any(unicodedata.category(letter)[0] in "LNPS" for letter in name):
-        raise ValueError("a name needs a letter")
+        raise ValueError("a name needs at least one visible character")
     return name

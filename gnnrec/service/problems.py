@@ -57,7 +57,7 @@ def answer(status: int, detail: str, errors: list[FieldError] | None = None) -> 
 def clean(text: str) -> str:
     r"""Return a message of the library on one line, without paths of this machine.
 
-    >>> clean("/home/ann/films.csv: not\n  a table")
+    >>> clean("/home/ann/movies.csv: not\n  a table")
     'the file: not a table'
     """
     line = " ".join(_PATH.sub("the file", text).split())

@@ -225,8 +225,8 @@ def _route(scope: Scope) -> str:
 def _name(host: str) -> str:
     """Return the name in a ``Host`` header, without the port.
 
-    >>> _name("Films.example.org:8000"), _name("[::1]:8000"), _name("127.0.0.1")
-    ('films.example.org', '::1', '127.0.0.1')
+    >>> _name("Movies.example.org:8000"), _name("[::1]:8000"), _name("127.0.0.1")
+    ('movies.example.org', '::1', '127.0.0.1')
     """
     if host.startswith("["):
         return host[1:].partition("]")[0]

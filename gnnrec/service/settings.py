@@ -34,7 +34,7 @@ class ServiceSettings(BaseModel):
     host : str
         Address that the service listens on; beyond this machine it requires a `token`.
     hosts : tuple of str
-        Further names of this machine in the ``Host`` header, such as ``films.example.org``; ``*`` allows any.
+        Further names of this machine in the ``Host`` header, such as ``movies.example.org``; ``*`` allows any.
     token : SecretStr, optional
         What clients must send.
     posters : Path, optional
@@ -119,7 +119,7 @@ class ServiceSettings(BaseModel):
 def is_loopback(host: str) -> bool:
     """Return whether an address or name is this machine's own.
 
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "films.example.org")]
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "movies.example.org")]
     [True, True, True, False, False]
     """
     try:

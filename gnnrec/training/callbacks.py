@@ -47,7 +47,7 @@ class FitState:
     Examples
     --------
     >>> state = FitState(epoch=3, loss=0.5, seconds=2.0, metrics={"ndcg@20": 0.27})
-    >>> state.figures
+    >>> state.record
     {'epoch': 3, 'loss': 0.5, 'seconds': 2.0, 'ndcg@20': 0.27}
     >>> state.stop("good enough")
     >>> state.stopped_by
@@ -75,7 +75,7 @@ class FitState:
         return time.perf_counter() - self._started
 
     @property
-    def figures(self) -> dict[str, float]:
+    def record(self) -> dict[str, float]:
         """Epoch, loss, seconds and metrics in one dict."""
         return {"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds, **self.metrics}
 
@@ -184,7 +184,7 @@ class TensorBoardLogger(Callback):
         self._writer = self._tensorboard.SummaryWriter(str(self.log_dir))
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Log the figures of the epoch."""
+        """Log the metrics of the epoch."""
         for name, value in _logged(state).items():
             self._writer.add_scalar(name, value, state.epoch)
 
@@ -222,10 +222,10 @@ class MLflowLogger(Callback):
         self._mlflow.log_params({"model": state.model, **_flatten(state.settings)})
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Log the figures of the epoch."""
+        """Log the metrics of the epoch."""
         # MLflow does not allow @ in names.
-        figures = {name.replace("@", "_at_"): value for name, value in _logged(state).items()}
-        self._mlflow.log_metrics(figures, step=state.epoch)
+        values = {name.replace("@", "_at_"): value for name, value in _logged(state).items()}
+        self._mlflow.log_metrics(values, step=state.epoch)
 
     def on_fit_end(self, state: FitState) -> None:
         """End the run."""
@@ -259,7 +259,7 @@ class WandbLogger(Callback):
         self._run = self._wandb.init(project=self.project, config=config, **self.options)
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Log the figures of the epoch."""
+        """Log the metrics of the epoch."""
         self._run.log(_logged(state), step=state.epoch)
 
     def on_fit_end(self, state: FitState) -> None:
@@ -342,8 +342,8 @@ def _import_logger(module: str, package: str) -> Any:
 
 
 def _logged(state: FitState) -> dict[str, float]:
-    """Return the figures of an epoch; its number is the step."""
-    return {name: value for name, value in state.figures.items() if name != "epoch"}
+    """Return the metrics of an epoch; its number is the step."""
+    return {name: value for name, value in state.record.items() if name != "epoch"}
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -137,8 +137,8 @@ class FitRun:
                     state.epochs_since_best += 1
                     if score > best_score:
                         best, best_score, state.epochs_since_best = model, score, 0
-                self.history.append(state.figures)
-                bar.epoch(state.figures)
+                self.history.append(state.record)
+                bar.epoch(state.record)
                 callbacks.on_epoch_end(state)
         return snapshot() if best is None else best
 

@@ -158,6 +158,6 @@ def test_findings(script: ModuleType) -> None:
             row("much", [0.3, 0.4], "x"), row("little", [0.2, 0.39], "x"), row("other", [0.31, 0.38], "x"),
         )
     }  # fmt: skip
-    assert script.change(rows, "x", "much", "little") == "always better (+0.0550 Recall@20)"
-    assert script.change(rows, "x", "little", "much") == "always worse (-0.0550 Recall@20)"
+    assert script.change(rows, "x", "much", "little") == "better in every fit (+0.0550 Recall@20)"
+    assert script.change(rows, "x", "little", "much") == "worse in every fit (-0.0550 Recall@20)"
     assert script.change(rows, "x", "much", "other") == "no clear effect (+0.0050 Recall@20)"

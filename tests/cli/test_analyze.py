@@ -21,7 +21,7 @@ def test_report() -> None:
     ]  # fmt: skip
     assert "skipped days: the ratings of mine have no column timestamp" in lines
     assert lines[-1] == f"open {Path('analysis/mine/report.html')}"
-    assert json.loads(Path("analysis/mine/figures.json").read_text())["overview"]["ratings"] == 3
+    assert json.loads(Path("analysis/mine/analysis.json").read_text())["overview"]["ratings"] == 3
 
 
 def test_values_are_those_of_the_library(dataset: Path, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_values_are_those_of_the_library(dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "by.csv").write_text(succeeds(*words, "--csv"))
     assert pd.read_csv(tmp_path / "by.csv", dtype=str).to_dict("records") == expected
     files = {path.name for path in (tmp_path / "report").iterdir()}
-    assert {"report.html", "report.md", "figures.json", "ratings.png"} <= files
+    assert {"report.html", "report.md", "analysis.json", "ratings.png"} <= files
 
 
 def test_filters_and_posters(dataset: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_filters_and_posters(dataset: Path, tmp_path: Path) -> None:
     kept = load_dataset(dataset).filtered(min_rating=4)
     assert (rows["users"], rows["ratings"]) == (str(kept.num_users), f"{kept.num_ratings:,}")
     (missing,) = [
-        one for one in json.loads(Path("report/figures.json").read_text())["figures"] if one["name"] == "missing"
+        one for one in json.loads(Path("report/analysis.json").read_text())["findings"] if one["name"] == "missing"
     ]
     (row,) = [row for row in missing["rows"] if row[1] == "poster"]
     num_found = kept.movies["movie_id"].isin([1, 2, 3]).sum()
@@ -74,4 +74,4 @@ def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path) -> 
 def test_an_earlier_report_is_replaced() -> None:
     for users in (30, 40):
         assert call("analyze", "--dataset", f"sample:num_users={users}", "--out", "report").exit_code == 0
-    assert json.loads(Path("report/figures.json").read_text())["overview"]["users"] == 40
+    assert json.loads(Path("report/analysis.json").read_text())["overview"]["users"] == 40

@@ -66,7 +66,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "text user": (lambda run, d, s: ("recommend", run, "--user", "bob"), "user 'bob' is not in the graph"),
     "known and new": (
         lambda run, d, s: ("recommend", run, "--user", "1", "--age", "3"),
-        "--user names a known user; --rating, --disliked, --history, --age, --gender and --occupation describe a new one",
+        "--user is for a known user; --rating, --disliked, --history, --age, --gender and --occupation describe a new one",
     ),
     "gender": (lambda run, d, s: ("recommend", run, "--gender", "X"), "'X'"),
     "occupation": (lambda run, d, s: ("recommend", run, "--occupation", "artis"), "artist"),

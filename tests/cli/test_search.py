@@ -58,9 +58,9 @@ def test_history(run: Path, tmp_path: Path) -> None:
     done = call("recommend", run, "--history", tmp_path / "ratings.csv", "--rating", "1=5", "--rating", "4=1", "--json")
     expected = recommend(model, NewUser(ratings=own, timestamps=times))
     assert [row["movie_id"] for row in json.loads(done.stdout)] == expected["movie_id"].tolist()
-    assert "--user names a known user" in fails("recommend", run, "--user", 1, "--history", tmp_path / "ratings.csv")
+    assert "--user is for a known user" in fails("recommend", run, "--user", 1, "--history", tmp_path / "ratings.csv")
     assert "does not exist" in fails("recommend", run, "--history", tmp_path / "none.csv")
-    assert fails("recommend", run, "--profile", "Ann") == "--profile belongs to --history"
+    assert fails("recommend", run, "--netflix-profile", "Ann") == "--netflix-profile requires --history"
 
 
 def test_filters(run: Path) -> None:

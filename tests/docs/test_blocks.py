@@ -30,7 +30,7 @@ from tests.docs.pages import HOME, PAGES, page_name
 from tests.helpers.registries import restored_registries
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LONG = re.compile(r"ml-(\d|latest)|Movielens1M|configs/ml1m")
+LONG = re.compile(r"ml-(\d|latest)|Movielens1M|^ml1m(-|$)")
 LANGUAGES = {"python", "console", "yaml", "toml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
 

@@ -41,7 +41,7 @@ def test_a_new_finding_is_one_function(tmp_path: Path) -> None:
     assert (last.name, last.title, last.text) == ("title-lengths", "Title lengths", "The longest has 11.")
     assert {one.name for one in builtin} <= set(FINDINGS.names())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.html", "report.md", "figures.json", *(f"{one.name}.png" for one in found),
+        "report.html", "report.md", "analysis.json", *(f"{one.name}.png" for one in found),
     }  # fmt: skip
 
 

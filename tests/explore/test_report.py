@@ -59,7 +59,7 @@ def call(*arguments: object) -> Any:
 
 def test_the_folder_is_complete(found: Analysis, folder: Path) -> None:
     pictures = {f"{finding.name}.png" for finding in found}
-    assert {path.name for path in folder.iterdir()} == {"report.html", "report.md", "figures.json", *pictures}
+    assert {path.name for path in folder.iterdir()} == {"report.html", "report.md", "analysis.json", *pictures}
     assert pictures == {f"{name}.png" for name in FINDINGS.names()}
     for name in pictures:
         width, height = png_size((folder / name).read_bytes())
@@ -93,9 +93,9 @@ def test_markdown_links_exist(folder: Path) -> None:
 
 
 def test_json_numbers_equal_the_tables(sample: Dataset, found: Analysis, folder: Path) -> None:
-    numbers = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    numbers = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
     assert numbers["overview"]["ratings"] == sample.num_ratings
-    by_name = {figure["name"]: figure for figure in numbers["figures"]}
+    by_name = {figure["name"]: figure for figure in numbers["findings"]}
     table = rating_distribution(sample)
     assert by_name["ratings"]["columns"] == table.columns.tolist()
     assert by_name["ratings"]["rows"] == table.values.tolist()
@@ -150,7 +150,7 @@ def test_an_earlier_report_is_replaced_and_other_files_stay(bare: Analysis, fold
     assert (out / "notes.txt").read_text() == "mine"
     assert (out / "matrix.png").exists()
     assert not (out / "activity.png").exists()
-    assert json.loads((out / "figures.json").read_text())["dataset"] == "custom"
+    assert json.loads((out / "analysis.json").read_text())["dataset"] == "custom"
 
 
 def test_other_folders_are_refused(bare: Analysis, tmp_path: Path) -> None:
@@ -197,4 +197,4 @@ def test_markdown_of_a_single_rating(bare: Analysis) -> None:
     ]  # fmt: skip
     assert "- `ratings`: the ratings of custom have no column rating." in head.splitlines()
     assert rest.startswith("\n\nRatings per user: median 1, minimum 1, maximum 1.\n\n![Histogram: ")
-    assert rest.endswith("\n\nAll numbers are in [figures.json](figures.json).\n")
+    assert rest.endswith("\n\nAll numbers are in [analysis.json](analysis.json).\n")

@@ -224,11 +224,14 @@ def test_netflix_ratings_and_profiles(graph: Graph, tmp_path: Path) -> None:
         "Ann,Psycho,thumb,,0,x,2024-01-04 10:00:00,2024-01-04\n"
         "Bob,The Empire Strikes Back,thumb,,1,x,2024-01-01 10:00:00,2024-01-01\n"
     )
-    with pytest.raises(ConfigError, match=r"Ratings\.csv has 2 profiles; choose one with profile: Ann, Bob"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Ratings\.csv has 2 profiles; choose one with netflix_profile \(--netflix-profile\): Ann, Bob",
+    ):
         read(graph, tmp_path / "Ratings.csv", text)
-    with pytest.raises(ConfigError, match="there is no profile 'Eve'; the profiles are Ann, Bob"):
-        read(graph, tmp_path / "Ratings.csv", text, profile="Eve")
-    user, report = read(graph, tmp_path / "Ratings.csv", text, profile="Ann")
+    with pytest.raises(ConfigError, match="there is no Netflix profile 'Eve'; choose one of Ann, Bob"):
+        read(graph, tmp_path / "Ratings.csv", text, netflix_profile="Eve")
+    user, report = read(graph, tmp_path / "Ratings.csv", text, netflix_profile="Ann")
     assert user.ratings == {1: 4.0, 7: 1.0, 2: 5.0, 4: 3.0}
     assert user.timestamps[1] == seconds("2024-01-01T10:00")
     assert report.left_out["reason"].tolist() == ["a rating that was withdrawn"]

@@ -43,7 +43,7 @@ def fetch_tmdb(server: Server, out: Path, data: Dataset | None = None, **options
 
 
 def missing(report: FetchReport) -> list[tuple[Any, ...]]:
-    return list(report.missing[["movie_id", "item", "reason"]].itertuples(index=False, name=None))
+    return list(report.missing[["movie_id", "kind", "reason"]].itertuples(index=False, name=None))
 
 
 def records(out: Path) -> list[dict[str, Any]]:
@@ -197,7 +197,7 @@ def test_unusable_posters_cost_one_warning(server: Server, tmp_path: Path, reply
         report = fetch_tmdb(server, tmp_path)
     assert len(caught) == 1
     assert (report.num_posters, report.num_plots, report.stop_reason) == (1, 2, None)
-    assert report.missing["item"].tolist() == ["poster", "plot", "poster", "movie"]
+    assert report.missing["kind"].tolist() == ["poster", "plot", "poster", "movie"]
     server.requests.clear()
     fetch_tmdb(server, tmp_path)
     assert server.requests == []

@@ -9,7 +9,7 @@ import pytest
 import gnnrec
 from gnnrec import Config, ConfigError, Dataset, Split
 from gnnrec.models import GNN
-from gnnrec.models.suggest import DataProfile, describe_config, suggest_config
+from gnnrec.models.suggest import DataShape, describe_config, suggest_config
 from gnnrec.splitting import random_split
 
 QUICK = ("train.epochs=2", "model.embedding_dim=8")
@@ -38,7 +38,7 @@ def sample() -> Dataset:
 def test_the_objective_follows_the_validation_ratings(sample, protocol, task, objective, horizon):
     split = gnnrec.split(sample, protocol)
     config = suggest_config(split)
-    assert DataProfile.of(split).task == task
+    assert DataShape.of(split).task == task
     assert (config.train.objective, config.train.horizon) == (objective, horizon)
     assert config.model.temporal == (objective == "next_item")
 
@@ -46,7 +46,7 @@ def test_the_objective_follows_the_validation_ratings(sample, protocol, task, ob
 def test_equal_timestamps_are_no_order(sample):
     split = gnnrec.split(sample, "next-item")
     frames = [part.assign(timestamp=5) for part in (split.train, split.valid, split.test)]
-    assert DataProfile.of(Split(*frames, split.movies, split.users)).task == "any order"
+    assert DataShape.of(Split(*frames, split.movies, split.users)).task == "any order"
 
 
 def test_a_dataset_is_learned_in_any_order(sample):

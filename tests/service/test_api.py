@@ -321,7 +321,7 @@ def test_a_file_is_imported(client: TestClient, ann: int, trained: RecGraph) -> 
     answer = client.post(f"/api/v1/profiles/{ann}/history", files={"file": ("ratings.csv", text)})
     assert answer.status_code == 200, answer.text
     assert answer.json()["imported"] == 2
-    assert [film["title"] for film in answer.json()["missing"]] == ["A Film That Nobody Made"]
+    assert [movie["title"] for movie in answer.json()["missing"]] == ["A Film That Nobody Made"]
     stored = client.get(f"/api/v1/profiles/{ann}/ratings").json()
     assert {entry["title"]: entry["stars"] for entry in stored} == {one: 4.5, other: 2.0}
 

@@ -90,7 +90,7 @@ def test_main_path(
     page.get_by_role("heading", name="Which of these do you know?").wait_for()
     check(page)
 
-    search = page.get_by_label("Search a film by its title")
+    search = page.get_by_label("Search a movie by its title")
     for place, title in enumerate(titles[:10]):
         search.fill(title)
         card = page.locator(f'#found .card[data-movie="{place + 1}"]')
@@ -107,7 +107,7 @@ def test_main_path(
     page.goto(f"{address}/history")
     page.locator("#file").set_input_files(file)
     page.get_by_role("button", name="Import").click()
-    page.get_by_text("3 films from list of titles").wait_for()
+    page.get_by_text("3 movies from list of titles").wait_for()
     assert page.locator(".lead").first.inner_text().startswith("13 rated.")
     check(page)
 
@@ -160,7 +160,7 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
     page.get_by_label("Name").fill("Without")
     page.get_by_role("button", name="Create profile").click()
     for place, title in enumerate(trained.dataset.movies["title"][:5]):
-        page.get_by_label("Search a film by its title").fill(title)
+        page.get_by_label("Search a movie by its title").fill(title)
         page.get_by_role("button", name="Search").click()
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars button[value="5"]').click()
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars .lit').first.wait_for()

@@ -131,7 +131,7 @@ def test_reasons_and_filters(ann_s: Browser, trained: RecGraph) -> None:
     assert len(years) and (years["year"] >= 1980).all() and years["genres"].str.contains(genre).all()
     assert "numbers, such as 1995" in ann_s.get("/recommend?year_from=new")
     assert "before the first" in ann_s.get("/recommend?year_from=2000&year_to=1990")
-    assert "No film is left" in ann_s.get("/recommend?year_from=9000")
+    assert "No movie is left" in ann_s.get("/recommend?year_from=9000")
 
 
 def test_from_familiar_to_surprising(ann_s: Browser, trained: RecGraph) -> None:
@@ -167,12 +167,12 @@ def test_deleting_asks_first(ann_s: Browser) -> None:
     assert ann_s.client.app.state.context.store.counts()["ratings"] == 0  # type: ignore[attr-defined]
 
 
-def test_import_says_what_became_of_each_film(ann_s: Browser, trained: RecGraph) -> None:
+def test_import_says_what_became_of_each_movie(ann_s: Browser, trained: RecGraph) -> None:
     title = trained.dataset.movies["title"][3]
     file = ("films.txt", f"{title}\nA Film That Nobody Made\n")
     answer = ann_s.client.post("/import", data={"csrf": ann_s.csrf}, files={"file": file})
     assert answer.status_code == 200
-    assert "<strong>1 films</strong>" in answer.text and "A Film That Nobody Made" in answer.text
+    assert "<strong>1 movies</strong>" in answer.text and "A Film That Nobody Made" in answer.text
     answer = ann_s.client.post("/import", data={"csrf": ann_s.csrf}, files={"file": ("x.zip", b"PK\3\4")})
     assert answer.status_code == 422 and 'role="alert"' in answer.text
 

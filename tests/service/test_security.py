@@ -43,8 +43,8 @@ def test_token(start: Start) -> None:
 
 
 def test_other_names_of_the_host_are_refused(start: Start) -> None:
-    client = start(hosts=("films.example.org",))
-    for host, status in (("evil.example", 421), ("films.example.org:80", 200), ("[::1]:8000", 200), ("", 421)):
+    client = start(hosts=("movies.example.org",))
+    for host, status in (("evil.example", 421), ("movies.example.org:80", 200), ("[::1]:8000", 200), ("", 421)):
         assert client.get("/api/v1/health", headers={"host": host}).status_code == status, host
 
 
@@ -73,7 +73,7 @@ def test_bodies_are_limited(start: Start) -> None:
     assert client.post("/api/v1/profiles", content=chunks()).status_code == 413  # type: ignore[arg-type]
     ann = client.post("/api/v1/profiles", json={"name": "Ann"}).json()["id"]
     path = f"/api/v1/profiles/{ann}/history"
-    assert client.post(path, files={"file": ("a.txt", b"x" * 2000)}).status_code == 422  # read, and no film
+    assert client.post(path, files={"file": ("a.txt", b"x" * 2000)}).status_code == 422  # read, and no movie
     assert client.post(path, files={"file": ("a.txt", b"x" * 6000)}).status_code == 413
 
 
@@ -96,7 +96,7 @@ def test_titles_are_limited(client: TestClient) -> None:
     assert client.put("/api/v1/profiles/1/ratings", json=ratings).status_code == 200
     text = "\n".join(f"A Film {number}" for number in range(5001))
     answer = client.post("/api/v1/profiles/1/history", files={"file": ("a.txt", text)})
-    assert "5,001 films; the most is 5,000" in answer.json()["detail"]
+    assert "5,001 movies; the most is 5,000" in answer.json()["detail"]
 
 
 def test_requests_are_limited(start: Start) -> None:

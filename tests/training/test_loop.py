@@ -66,7 +66,7 @@ def test_history_and_state() -> None:
 
     class Listener(Callback):
         def on_epoch_end(self, state: FitState) -> None:
-            seen.append((state.figures, state.epochs_since_best))
+            seen.append((state.record, state.epochs_since_best))
 
     assert training.run(3, Listener()) == 2
     assert [entry for entry, _ in seen] == training.history

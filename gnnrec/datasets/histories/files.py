@@ -22,13 +22,13 @@ _SUFFIXES = (".csv", ".tsv", ".json", ".txt")
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
-def read_history_file(path: str | Path, *, profile: str | None = None) -> HistoryFile:
+def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -> HistoryFile:
     """Read an export: a file, a zip file, or the folder of an unpacked one.
 
     Parameters
     ----------
     path : str or Path
-    profile : str, optional
+    netflix_profile : str, optional
         For exports of Netflix with several profiles: which one.
 
     Returns
@@ -54,7 +54,7 @@ def read_history_file(path: str | Path, *, profile: str | None = None) -> Histor
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise DataError(f"{path} has {size >> 20} MiB; a history is at most {MAX_BYTES >> 20} MiB")
-        return _parse(path.read_bytes(), str(path), path.name, profile)
+        return _parse(path.read_bytes(), str(path), path.name, netflix_profile)
     found, unknown = HistoryFile(""), []
     # A text beside tables is a note; where there are only texts, they are lists of titles.
     for name, data in sorted(members, key=lambda member: member[0].lower().endswith(".txt")):
@@ -62,7 +62,7 @@ def read_history_file(path: str | Path, *, profile: str | None = None) -> Histor
             unknown.append(name)
             continue
         try:
-            found.add(_parse(data, f"{path}/{name}", name, profile))
+            found.add(_parse(data, f"{path}/{name}", name, netflix_profile))
         except UnknownFormatError:
             unknown.append(name)
     if not found.source:
@@ -123,7 +123,7 @@ _DOCUMENT = re.compile(r"readme|licen[cs]e|notice|changelog|copying|terms|about|
 _IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # of Letterboxd; the diary has the ratings of reviews
 
 
-def _parse(data: bytes, label: str, name: str, profile: str | None) -> HistoryFile:
+def _parse(data: bytes, label: str, name: str, netflix_profile: str | None) -> HistoryFile:
     text = _decode(data, label)
     if not text.strip():
         raise DataError(f"{label} is empty")
@@ -132,7 +132,7 @@ def _parse(data: bytes, label: str, name: str, profile: str | None) -> HistoryFi
         return parse_json(text, label, name)
     if name.lower().endswith(".json"):
         raise DataError(f"{label} is not JSON")
-    return parse_text(text, label, name, profile)
+    return parse_text(text, label, name, netflix_profile)
 
 
 def _decode(data: bytes, label: str) -> str:

@@ -59,7 +59,7 @@ class _Table(NamedTuple):
     name: str
     columns: tuple[str, ...]
     rows: list[Row]
-    profile: str | None
+    netflix_profile: str | None
 
 
 def column_key(name: str) -> str:
@@ -67,7 +67,7 @@ def column_key(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def parse_text(text: str, label: str, name: str, profile: str | None) -> HistoryFile:
+def parse_text(text: str, label: str, name: str, netflix_profile: str | None) -> HistoryFile:
     """Read a table or a list of titles."""
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
@@ -85,7 +85,7 @@ def parse_text(text: str, label: str, name: str, profile: str | None) -> History
         found = ", ".join(repr(column) for column in lines[first].split(delimiter)[:8])
         raise UnknownFormatError(f"{label} is not a known history file; its columns are {found}; {KNOWN}")
     rows = list(_rows(text, label, first, delimiter, columns))
-    return reader(_Table(name, columns, rows, profile))
+    return reader(_Table(name, columns, rows, netflix_profile))
 
 
 def _times(rows: list[Row], *columns: str) -> tuple[list[int | None], list[str]]:
@@ -256,12 +256,15 @@ def _read_netflix_ratings(table: _Table) -> HistoryFile:
 def _of_profile(table: _Table) -> list[Row]:
     """Return the rows of one profile; several without a choice are a `ConfigError`."""
     profiles = list(dict.fromkeys(row["profilename"] for row in table.rows if row["profilename"]))
-    if table.profile is not None and profiles:
-        if table.profile not in profiles:
-            raise ConfigError(f"there is no profile {table.profile!r}; the profiles are {', '.join(profiles)}")
-        return [row for row in table.rows if row["profilename"] == table.profile]
+    if table.netflix_profile is not None and profiles:
+        if table.netflix_profile not in profiles:
+            raise ConfigError(
+                f"there is no Netflix profile {table.netflix_profile!r}; choose one of {', '.join(profiles)}"
+            )
+        return [row for row in table.rows if row["profilename"] == table.netflix_profile]
     if len(profiles) > 1:
-        raise ConfigError(f"{table.name} has {len(profiles)} profiles; choose one with profile: {', '.join(profiles)}")
+        how = "choose one with netflix_profile (--netflix-profile)"
+        raise ConfigError(f"{table.name} has {len(profiles)} profiles; {how}: {', '.join(profiles)}")
     return table.rows
 
 

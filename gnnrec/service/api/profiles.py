@@ -14,7 +14,7 @@ from gnnrec.service.api.recommendations import as_list
 from gnnrec.service.api.schemas import (
     EntryOutput,
     ImportOutput,
-    MissingFilm,
+    MissingMovie,
     MovieId,
     MovieInput,
     ProfileChange,
@@ -112,17 +112,17 @@ def import_history(
     file: UploadFile,
     store: Database,
     served: Served,
-    account: Annotated[str | None, Form(max_length=100, description="Profile in an export of Netflix")] = None,
+    netflix_profile: Annotated[str | None, Form(max_length=100, description="Profile in an export of Netflix")] = None,
 ) -> Any:
-    """Add the films of an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or of a list of titles."""
+    """Add the movies of an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or of a list of titles."""
     store.profile(profile_id)
-    found = importing.read_upload(served, file.file, file.filename or "", account)
+    found = importing.read_upload(served, file.file, file.filename or "", netflix_profile)
     store.rate(profile_id, found.entries)
     return ImportOutput(
         source=found.source,
         imported=len(found.entries),
         ambiguous=found.ambiguous,
-        missing=[MissingFilm(title=title, nearest=nearest) for title, nearest in found.missing],
+        missing=[MissingMovie(title=title, nearest=nearest) for title, nearest in found.missing],
         notes=found.notes,
     )
 

@@ -306,20 +306,20 @@ class EntryOutput(BaseModel):
         return cls(**vars(entry))
 
 
-class MissingFilm(BaseModel):
-    """A film of a file that the catalog does not have."""
+class MissingMovie(BaseModel):
+    """A movie of a file that the catalog does not have."""
 
     title: str
     nearest: list[str] = Field(description="Titles that are near, none of which was taken")
 
 
 class ImportOutput(BaseModel):
-    """What became of the films in a file."""
+    """What became of the movies in a file."""
 
     source: str
     imported: int
     ambiguous: list[str]
-    missing: list[MissingFilm]
+    missing: list[MissingMovie]
     notes: list[str]
 
 

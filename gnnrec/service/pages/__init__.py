@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gnnrec.service.pages import films, model, people
+from gnnrec.service.pages import model, movies, people
 
 router = APIRouter(include_in_schema=False)
-for _module in (people, films, model):
+for _module in (people, movies, model):
     router.include_router(_module.router)

@@ -53,12 +53,14 @@ def rate(visitor: Sender, movie_id: Movie, stars: Annotated[Stars, Form()], next
 def import_file(
     visitor: Sender,
     file: Annotated[UploadFile, File()],
-    account: Annotated[str, Form(max_length=100)] = "",
+    netflix_profile: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Add the films of a file, and say what became of each."""
+    """Add the movies of a file, and say what became of each."""
     own, context = visitor.known(), visitor.context
     try:
-        found = importing.read_upload(context.holder.served, file.file, file.filename or "", account.strip() or None)
+        found = importing.read_upload(
+            context.holder.served, file.file, file.filename or "", netflix_profile.strip() or None
+        )
     except GnnrecError as error:
         return _history(visitor, "", import_error=clean(str(error)))
     context.store.rate(own.id, found.entries)
@@ -289,7 +291,7 @@ def _because(reasons: list[tuple[str, float]]) -> str:
     rated = [_plain(because) for because, _ in reasons if because != PROFILE_REASON]
     if rated:
         return f"Because you rated {' and '.join(rated) if len(rated) < 3 else ', '.join(rated)}"
-    return "Because of your age and occupation" if reasons else ""
+    return "Because of your profile" if reasons else ""
 
 
 def _plain(title: str) -> str:
