@@ -41,10 +41,9 @@ class Registry:
     ----------
     kind : str
         What is registered, for error messages. The decorator of an "encoder" is ``register_encoder``.
-    listed : mapping of str to str
-        Built-in names that no decorator in `package` spells out, and the modules that register them.
     package : str, optional
-        Package inside gnnrec whose modules register the other built-in names.
+        Package inside gnnrec whose modules register the built-in names, each in a line of its own that begins with
+        ``@register_...("name"`` or ``register_...("name"``: the source is read, not run.
     first : iterable of str
         Names, or modules with all their names, that come first and in this order.
     set_name : bool
@@ -66,7 +65,6 @@ class Registry:
     def __init__(
         self,
         kind: str,
-        listed: Mapping[str, str] | None = None,
         *,
         package: str | None = None,
         first: Iterable[str] = (),
@@ -74,7 +72,6 @@ class Registry:
     ) -> None:
         self.kind = kind
         self.set_name = set_name
-        self.listed = dict(listed or {})
         self.package = package
         self.first = tuple(first)
         self._objects: dict[str, Any] = {}
@@ -84,7 +81,7 @@ class Registry:
     @cached_property
     def builtin(self) -> dict[str, str]:
         """Built-in names and the modules that register them; nothing is imported."""
-        found = self.listed | (self._names_in_source(self.package) if self.package else {})
+        found = self._names_in_source(self.package) if self.package else {}
         place = {name: index for index, name in enumerate(self.first)}
 
         def order(entry: tuple[str, str]) -> int:
@@ -95,7 +92,7 @@ class Registry:
 
     def _names_in_source(self, package: str) -> dict[str, str]:
         """Return the names in decorators at the beginning of a line, and their modules, by file and line."""
-        call = rf"^@?(?:\w+\.)*register_{self.kind.replace(' ', '_')}\(\s*[\"']([^\"']+)[\"']"
+        call = rf"^@?(?:\w+\.)*{self.decorator}\(\s*[\"']([^\"']+)[\"']"
         folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
         found: dict[str, str] = {}
         for path in sorted(folder.glob("*.py")):
@@ -103,6 +100,15 @@ class Registry:
             for name in re.findall(call, path.read_text(encoding="utf-8"), re.MULTILINE):
                 found.setdefault(name, module)
         return found
+
+    @property
+    def decorator(self) -> str:
+        """Name of the decorator.
+
+        >>> METRICS.decorator
+        'register_metric'
+        """
+        return f"register_{self.kind.replace(' ', '_')}"
 
     def register(self, name: str, **metadata: Any) -> Callable[[T], T]:
         """Return a decorator that registers a class, function or other object.
@@ -119,7 +125,8 @@ class Registry:
         Raises
         ------
         ConfigError
-            The name is registered already.
+            The name is registered already; or a module of the package registers it in a way that is not seen in the
+            source.
         """
         module = sys._getframe(1).f_globals.get("__name__")
 
@@ -129,6 +136,11 @@ class Registry:
                 is_taken = definition != self._definitions[name]
             else:  # a built-in name is taken before its module is imported, too
                 is_taken = self.builtin.get(name, module) != module
+                if self.package and name not in self.builtin and f"{module}.".startswith(f"{self.package}."):
+                    raise ConfigError(
+                        f"{module} registers the {self.kind} {name!r} in a loop or a function, where it would not be "
+                        f'listed; write {self.decorator}("{name}", ...) at the beginning of a line'
+                    )
             if is_taken:
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
             self._objects[name], self._metadata[name], self._definitions[name] = registered, metadata, definition
@@ -288,41 +300,9 @@ MODELS = Registry(
 )
 FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
 """Models that `benchmark` runs by default: the network and baselines that take seconds."""
-DATASETS = Registry(
-    "dataset",
-    dict.fromkeys(
-        ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"),
-        "gnnrec.datasets.movielens",
-    ),
-    package="gnnrec.datasets",
-    first=("sample", "movielens"),
-)
+DATASETS = Registry("dataset", package="gnnrec.datasets", first=("sample", "movielens"))
 SPLITTERS = Registry("splitter", package="gnnrec.splitting", first=("splitters", "cold_splits"))
-PROTOCOLS = Registry(
-    "protocol",
-    dict.fromkeys(
-        (
-            "random",
-            "recbole",
-            "temporal",
-            "temporal-10core",
-            "temporal-last-10",
-            "temporal-next-10",
-            "global-time",
-            "leave-one-out",
-            "next-item",
-            "next-item-99",
-            "random-ratings",
-            "cold-movies",
-            "cold-movies-by-time",
-            "cold-users",
-            "cold-both",
-        ),
-        "gnnrec.splitting.protocols",
-    ),
-    package="gnnrec.splitting",
-    first=("protocols",),
-)
+PROTOCOLS = Registry("protocol", package="gnnrec.splitting", first=("protocols",))
 FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )

@@ -63,6 +63,11 @@ def zero(user_embeddings, movie_embeddings, observed, supervision, generator=Non
 @register_metric("second_hit")
 def second_hit(hits, num_relevant):
     return hits[:, 1].float()
+
+
+@register_metric("third_hit", default=False)
+def third_hit(hits, num_relevant):
+    return hits[:, 2].float()
 """,
 }
 
@@ -127,7 +132,7 @@ assert not {"torch", "pandas"} & set(sys.modules)
         USER_FEATURES,
     )
     added = (
-        "plugin-mean", "zero plugin-hinge", "plugin-first-hit second_hit", "plugin-counts", "plugin-blocks",
+        "plugin-mean", "zero plugin-hinge", "plugin-first-hit second_hit third_hit", "plugin-counts", "plugin-blocks",
         "plugin-every", "plugin-fives", "plugin-length", "plugin-titles", "plugin_tenure",
     )  # fmt: skip
     for line, one, names in zip(run(home, "-c", code).splitlines(), before, added, strict=True):
@@ -154,7 +159,9 @@ zero = gnnrec.fit(split, config=config.override(["train.loss=zero", "train.loss_
 assert [entry["loss"] for entry in zero.history] == [0, 0]
 
 model = gnnrec.fit(split, "plugin-counts", power=-1)
-assert {"plugin-first-hit", "second_hit", "recall"} <= set(gnnrec.evaluate(model, split)["metric"])
+reported = set(gnnrec.evaluate(model, split)["metric"])
+assert {"plugin-first-hit", "second_hit", "recall"} <= reported and not {"third_hit", "gini"} & reported
+assert set(gnnrec.evaluate(model, split, metrics=["third_hit"])["metric"]) == {"third_hit"}
 assert encode_plots(dataset, encoder="plugin-length", progress=False).values.shape == (30, 2)
 users = dataset.users[["user_id"]].assign(membersince=range(dataset.num_users))
 graph = gnnrec.Graph.from_dataset(gnnrec.Dataset(dataset.ratings, dataset.movies, users))
