@@ -93,9 +93,8 @@ class Registry:
     def _names_in_source(self, package: str) -> dict[str, str]:
         """Return the names in decorators at the beginning of a line, and their modules, by file and line."""
         call = rf"^@?(?:\w+\.)*{self.decorator}\(\s*[\"']([^\"']+)[\"']"
-        folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
         found: dict[str, str] = {}
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(_folder(package).glob("*.py")):
             module = package if path.stem == "__init__" else f"{package}.{path.stem}"
             for name in re.findall(call, path.read_text(encoding="utf-8"), re.MULTILINE):
                 found.setdefault(name, module)
@@ -128,7 +127,8 @@ class Registry:
             The name is registered already; or a module of the package registers it in a way that is not seen in the
             source.
         """
-        module = sys._getframe(1).f_globals.get("__name__")
+        caller = sys._getframe(1)
+        module, path = caller.f_globals.get("__name__"), Path(caller.f_code.co_filename)
 
         def decorator(registered: T) -> T:
             definition = (module, getattr(registered, "__qualname__", None))
@@ -136,7 +136,7 @@ class Registry:
                 is_taken = definition != self._definitions[name]
             else:  # a built-in name is taken before its module is imported, too
                 is_taken = self.builtin.get(name, module) != module
-                if self.package and name not in self.builtin and f"{module}.".startswith(f"{self.package}."):
+                if self.package and name not in self.builtin and path.parent == _folder(self.package):
                     raise ConfigError(
                         f"{module} registers the {self.kind} {name!r} in a loop or a function, where it would not be "
                         f'listed; write {self.decorator}("{name}", ...) at the beginning of a line'
@@ -185,6 +185,10 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"Registry({self.kind}: {', '.join(self.names())})"
+
+
+def _folder(package: str) -> Path:
+    return Path(__file__).parent.joinpath(*package.split(".")[1:])
 
 
 _entry_points_loaded = False

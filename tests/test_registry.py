@@ -86,8 +86,9 @@ def test_built_in_names_are_registered_by_their_modules(one: Registry) -> None:
 
 def test_a_built_in_name_that_would_not_be_listed() -> None:
     """It would work by name, but be missing from help, completion and errors."""
+    code = compile("one.register('weekly')(object())", PACKAGE / "splitting" / "protocols.py", "exec")
     with pytest.raises(ConfigError) as caught:
-        registered_by("gnnrec.splitting.protocols", registry.PROTOCOLS, "weekly", object())
+        exec(code, {"__name__": "gnnrec.splitting.protocols", "one": registry.PROTOCOLS})
     assert str(caught.value) == (
         "gnnrec.splitting.protocols registers the protocol 'weekly' in a loop or a function, where it would not be "
         'listed; write register_protocol("weekly", ...) at the beginning of a line'

@@ -34,6 +34,11 @@ class UserFeature:
         Other names of the column, in lower case, without blanks, punctuation and accents, best first.
     dtype : str
         Type of the clean column.
+
+    Examples
+    --------
+    >>> {name: type(feature).__mro__[1].__name__ for name, feature in user_features().items()}["age"]
+    'NumberFeature'
     """
 
     name: ClassVar[str]
