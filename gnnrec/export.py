@@ -25,11 +25,12 @@ from gnnrec._io import new_folder, stamp, to_json_value, write_json
 from gnnrec.errors import ConfigError, GnnrecError
 from gnnrec.graph import Graph, UserBatch, encode_users
 from gnnrec.graph.padded import PaddedUsers
-from gnnrec.graph.users import AGE_BINS
 from gnnrec.models.base import Recommender
 from gnnrec.models.gnn import RecGraph
 from gnnrec.nn import MovieEmbeddings
 from gnnrec.typing import UserInput
+from gnnrec.user_features import first_features
+from gnnrec.user_features.age import AGE_BINS
 
 FORMAT = 1
 """Layout of the folder."""
@@ -116,7 +117,7 @@ class UserEncoder(nn.Module):
         return self.encoder.embed_users(users, embeddings, users.mask)
 
     def _profile(self, age: Tensor, gender: Tensor) -> Tensor:
-        """Return ``[batch, num_features]``, as `gnnrec.graph.users.profile_features` does."""
+        """Return ``[batch, num_features]``, as `gnnrec.graph.users.UserProfiles` has them."""
         group = (age.unsqueeze(1) >= torch.tensor([float(lower) for lower in AGE_BINS])).sum(dim=1)
         ages = (group.unsqueeze(1) == torch.arange(len(AGE_BINS) + 1)) & (age >= 0).unsqueeze(1)
         genders = gender.unsqueeze(1) == torch.arange(self.num_genders)
@@ -204,7 +205,8 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
     Raises
     ------
     ConfigError
-        The model is no graph neural network, packages are missing, or the encoder has operations that ONNX lacks.
+        The model is no graph neural network, it sees further user features, packages are missing, or the encoder has
+        operations that ONNX lacks.
     DataError
         The folder exists and is no export.
 
@@ -218,6 +220,10 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
         raise ConfigError(f"only the graph neural network can be exported, not {name!r}: it has the user embeddings")
     if table not in TABLES:
         raise ConfigError(f"table must be {' or '.join(TABLES)}, not {table!r}")
+    if others := [name for name in model.graph.user_values if name not in first_features()]:
+        raise ConfigError(
+            f"the exported network takes {', '.join(first_features())}; this model also sees {', '.join(others)}"
+        )
     for module in ("onnx", "onnxscript", "onnxruntime", *(["pyarrow"] if table == "parquet" else [])):
         extra = "parquet" if module == "pyarrow" else "onnx"
         try:

@@ -100,7 +100,9 @@ def recommend(
 
         check_out(out)
         features = given_features(context)
-        described_one = bool(user is not None or history or rating or disliked or features or netflix_profile is not None)
+        described_one = bool(
+            user is not None or history or rating or disliked or features or netflix_profile is not None
+        )
         if all_users and (described_one or together):
             raise ConfigError("--all-users takes no other option that names or describes a user")
         if strategy != "average" and not together:
