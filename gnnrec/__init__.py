@@ -60,6 +60,7 @@ _MODULES = {
         "register_encoder",
         "register_feature_encoder",
         "register_finding",
+        "register_history_format",
         "register_loss",
         "register_metric",
         "register_model",

@@ -311,6 +311,11 @@ FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
 FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+HISTORY_FORMATS = Registry(
+    "history format",
+    package="gnnrec.datasets.histories",
+    first=("Letterboxd", "IMDb", "Netflix", "Trakt", "MovieLens", "TMDB"),
+)
 USER_FEATURES = Registry(
     "user feature", package="gnnrec.user_features", first=("age", "gender", "occupation"), set_name=True
 )
@@ -324,4 +329,28 @@ register_splitter = SPLITTERS.register
 register_protocol = PROTOCOLS.register
 register_feature_encoder = FEATURE_ENCODERS.register
 register_finding = FINDINGS.register
+register_history_format = HISTORY_FORMATS.register
 register_user_feature = USER_FEATURES.register
+
+
+def history_sites() -> list[str]:
+    """Return the sites whose exports `gnnrec.read_history` knows: registered names without a colon.
+
+    Examples
+    --------
+    >>> history_sites()[:3]
+    ['Letterboxd', 'IMDb', 'Netflix']
+    """
+    return [name for name in HISTORY_FORMATS.names() if ":" not in name]
+
+
+def listed_sites(word: str) -> str:
+    """Return `history_sites` as a list in a sentence.
+
+    Examples
+    --------
+    >>> listed_sites("or").startswith("Letterboxd, IMDb, Netflix, ")
+    True
+    """
+    *first, last = history_sites()
+    return f"{', '.join(first)} {word} {last}"

@@ -114,7 +114,7 @@ def import_history(
     served: Served,
     netflix_profile: Annotated[str | None, Form(max_length=100, description="Profile in an export of Netflix")] = None,
 ) -> Any:
-    """Add the movies of an export of Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or of a list of titles."""
+    """Add the movies of an export of a site, such as Letterboxd, IMDb or Netflix, or of a list of titles."""
     store.profile(profile_id)
     found = importing.read_upload(served, file.file, file.filename or "", netflix_profile)
     store.rate(profile_id, found.entries)
