@@ -62,6 +62,7 @@ _MODULES = {
         "register_finding",
         "register_history_format",
         "register_loss",
+        "register_metadata_provider",
         "register_metric",
         "register_model",
         "register_protocol",

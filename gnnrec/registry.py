@@ -311,6 +311,7 @@ FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
 FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+METADATA_PROVIDERS = Registry("metadata provider", package="gnnrec.metadata", first=("tmdb", "omdb"))
 HISTORY_FORMATS = Registry(
     "history format",
     package="gnnrec.datasets.histories",
@@ -329,6 +330,7 @@ register_splitter = SPLITTERS.register
 register_protocol = PROTOCOLS.register
 register_feature_encoder = FEATURE_ENCODERS.register
 register_finding = FINDINGS.register
+register_metadata_provider = METADATA_PROVIDERS.register
 register_history_format = HISTORY_FORMATS.register
 register_user_feature = USER_FEATURES.register
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gnnrec.splitting import Split
 
 
-def _names(registry: Registry) -> Callable[[str], list[str]]:
+def complete_names(registry: Registry) -> Callable[[str], list[str]]:
     """Return the function that completes registered names in the shell."""
     return lambda incomplete: [name for name in registry.builtin if name.startswith(incomplete)]
 
@@ -43,7 +43,7 @@ DatasetOption = Annotated[
         "--dataset",
         help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file of ratings. Filters may "
         "follow: ml-1m:min_rating=4,k_core=10.",
-        autocompletion=_names(DATASETS),
+        autocompletion=complete_names(DATASETS),
     ),
 ]
 DataDirOption = Annotated[
@@ -63,7 +63,7 @@ ProtocolOption = Annotated[
         "--protocol",
         help=f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Options may follow: "
         "cold-users:fold=1,n_known=3; every protocol takes min_rating, k_core, mask, history, negatives and seed.",
-        autocompletion=_names(PROTOCOLS),
+        autocompletion=complete_names(PROTOCOLS),
     ),
 ]
 FeaturesOption = Annotated[
@@ -74,14 +74,14 @@ FeaturesOption = Annotated[
 ]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.", autocompletion=_names(MODELS)),
+    typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.", autocompletion=complete_names(MODELS)),
 ]
 MetricOption = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
         help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; by default those up to diversity.",
-        autocompletion=_names(METRICS),
+        autocompletion=complete_names(METRICS),
     ),
 ]
 ConfigOption = Annotated[
