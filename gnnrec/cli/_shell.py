@@ -14,6 +14,7 @@ import typer
 from gnnrec._checks import choose_from
 from gnnrec.cli._output import errors, note, say, show
 from gnnrec.cli._profiles import Lists, OpenProfile, Profiles
+from gnnrec.cli._reranking import SHARES
 from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explanations import explain
@@ -36,7 +37,7 @@ HELP = {
     "popular": ("[K]", "the movies with the most ratings"),
     "filter": (
         "[NAME=VALUE ... | off]",
-        "genres, years, min_ratings, family_friendly, diversity, novelty, calibration",
+        f"genres, years, min_ratings, family_friendly, {', '.join(SHARES)}",
     ),
     "bucket": ("[add MOVIE | remove MOVIE]", "your bucket list"),
     "save": ("[NAME]", "history and bucket list as a profile, which gnnrec serve shows, too"),
@@ -48,7 +49,6 @@ HELP = {
 """Arguments and explanation of each command."""
 MAX_MOVIES = 200
 """Most movies of a list."""
-SHARES = ("diversity", "novelty", "calibration")
 FILTERS = ("genres", "years", "min_ratings", "family_friendly", *SHARES)
 
 

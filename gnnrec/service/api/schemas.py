@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
@@ -158,14 +158,7 @@ class Filters(Input):
 
     def reranking(self) -> RerankingOptions:
         """Return the options that re-rank."""
-        return {
-            "diversity": self.diversity,
-            "novelty": self.novelty,
-            "calibration": self.calibration,
-            "max_per_genre": self.max_per_genre,
-            "like": self.like,
-            "unlike": self.unlike,
-        }
+        return cast("RerankingOptions", {name: getattr(self, name) for name in RerankingOptions.__annotations__})
 
     def filters(self) -> dict[str, Any]:
         """Return the options that leave movies out."""
