@@ -82,6 +82,7 @@ PACKAGES = (
     "gnnrec.metadata",
     "gnnrec.explore",
     "gnnrec.tuning",
+    "gnnrec.user_features",
     "gnnrec.training",
     "gnnrec.nn",
     "gnnrec.graph",
