@@ -65,6 +65,7 @@ _MODULES = {
         "register_model",
         "register_protocol",
         "register_splitter",
+        "register_user_feature",
     ),
     "gnnrec.splitting": ("Protocol", "Split", "split"),
     "gnnrec.training.callbacks": (
@@ -95,6 +96,7 @@ _PACKAGES = (
     "splitting",
     "training",
     "tuning",
+    "user_features",
 )
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 

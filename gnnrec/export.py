@@ -25,11 +25,11 @@ from gnnrec._io import new_folder, stamp, to_json_value, write_json
 from gnnrec.errors import ConfigError, GnnrecError
 from gnnrec.graph import Graph, UserBatch, encode_users
 from gnnrec.graph.padded import PaddedUsers
-from gnnrec.graph.users import AGE_BINS
 from gnnrec.models.base import Recommender
 from gnnrec.models.gnn import RecGraph
 from gnnrec.nn import MovieEmbeddings
 from gnnrec.typing import UserInput
+from gnnrec.user_features.age import AGE_BINS
 
 FORMAT = 1
 """Layout of the folder."""
@@ -116,7 +116,7 @@ class UserEncoder(nn.Module):
         return self.encoder.embed_users(users, embeddings, users.mask)
 
     def _profile(self, age: Tensor, gender: Tensor) -> Tensor:
-        """Return ``[batch, num_features]``, as `gnnrec.graph.users.profile_features` does."""
+        """Return ``[batch, num_features]``, as `gnnrec.graph.users.UserProfiles` has them."""
         group = (age.unsqueeze(1) >= torch.tensor([float(lower) for lower in AGE_BINS])).sum(dim=1)
         ages = (group.unsqueeze(1) == torch.arange(len(AGE_BINS) + 1)) & (age >= 0).unsqueeze(1)
         genders = gender.unsqueeze(1) == torch.arange(self.num_genders)
@@ -225,6 +225,8 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
         except ModuleNotFoundError:
             raise ConfigError(f"the export needs the package {module}: pip install 'gnnrec[{extra}]'") from None
     graph = model.graph
+    if others := graph.user_values.keys() - INPUTS.keys():
+        raise ConfigError(f"models with the user feature {', '.join(sorted(others))} cannot be exported")
     movies = graph.dataset.movies
     columns = [column for column in ("movie_id", "title", "year") if column in movies.columns]
     with new_folder(folder, header=HEADER, owned=FILES, kind="export") as made:

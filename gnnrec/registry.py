@@ -327,6 +327,9 @@ FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
 FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+USER_FEATURES = Registry(
+    "user feature", package="gnnrec.user_features", first=("age", "gender", "occupation"), set_name=True
+)
 
 register_encoder = ENCODERS.register
 register_loss = LOSSES.register
@@ -337,3 +340,4 @@ register_splitter = SPLITTERS.register
 register_protocol = PROTOCOLS.register
 register_feature_encoder = FEATURE_ENCODERS.register
 register_finding = FINDINGS.register
+register_user_feature = USER_FEATURES.register

@@ -38,6 +38,7 @@ MODULES = (
     "gnnrec.sparse",
     "gnnrec.splitting",
     "gnnrec.training",
+    "gnnrec.user_features",
     "gnnrec.tuning",
     "gnnrec.typing",
 )

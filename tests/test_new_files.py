@@ -25,6 +25,7 @@ from gnnrec.registry import (
     MODELS,
     PROTOCOLS,
     SPLITTERS,
+    USER_FEATURES,
 )
 
 SOURCE = Path(__file__).parent / "helpers" / "plugin.py"
@@ -38,6 +39,7 @@ FILES = {
     "splitting/fives.py": ["plugin-fives"],
     "features/encoders/length.py": ["LengthEncoder"],
     "explore/a_titles.py": ["titles"],
+    "user_features/tenure.py": ["Tenure"],
 }
 COMMAND = '''
 """``gnnrec hello``."""
@@ -108,14 +110,25 @@ def test_names_come_after_those_there_are(home: Path) -> None:
     code = """
 import sys
 from gnnrec import registry
-for kind in ("ENCODERS", "LOSSES", "METRICS", "MODELS", "DATASETS", "SPLITTERS", "PROTOCOLS", "FEATURE_ENCODERS", "FINDINGS"):
+for kind in ("ENCODERS", "LOSSES", "METRICS", "MODELS", "DATASETS", "SPLITTERS", "PROTOCOLS", "FEATURE_ENCODERS", "FINDINGS", "USER_FEATURES"):
     print(*getattr(registry, kind).builtin)
 assert not {"torch", "pandas"} & set(sys.modules)
 """
-    before = (ENCODERS, LOSSES, METRICS, MODELS, DATASETS, SPLITTERS, PROTOCOLS, FEATURE_ENCODERS, FINDINGS)
+    before = (
+        ENCODERS,
+        LOSSES,
+        METRICS,
+        MODELS,
+        DATASETS,
+        SPLITTERS,
+        PROTOCOLS,
+        FEATURE_ENCODERS,
+        FINDINGS,
+        USER_FEATURES,
+    )
     added = (
         "plugin-mean", "zero plugin-hinge", "plugin-first-hit second_hit", "plugin-counts", "plugin-blocks",
-        "plugin-every", "plugin-fives", "plugin-length", "plugin-titles",
+        "plugin-every", "plugin-fives", "plugin-length", "plugin-titles", "plugin_tenure",
     )  # fmt: skip
     for line, one, names in zip(run(home, "-c", code).splitlines(), before, added, strict=True):
         assert line == f"{' '.join(one.builtin)} {names}"
@@ -143,6 +156,11 @@ assert [entry["loss"] for entry in zero.history] == [0, 0]
 model = gnnrec.fit(split, "plugin-counts", power=-1)
 assert {"plugin-first-hit", "second_hit", "recall"} <= set(gnnrec.evaluate(model, split)["metric"])
 assert encode_plots(dataset, encoder="plugin-length", progress=False).values.shape == (30, 2)
+users = dataset.users[["user_id"]].assign(membersince=range(dataset.num_users))
+graph = gnnrec.Graph.from_dataset(gnnrec.Dataset(dataset.ratings, dataset.movies, users))
+assert graph.users.x[7, -2:].tolist() == gnnrec.graph.encode_users(
+    graph, gnnrec.NewUser(profile={"plugin_tenure": 7})
+)[0].x[0, -2:].tolist() != [0, 0]
 found = gnnrec.analyze(dataset)
 assert list(found.findings)[-1] == "plugin-titles" and found["plugin-titles"].title == "Lengths of titles"
 print("done")
@@ -159,3 +177,5 @@ def test_commands(home: Path) -> None:
     )  # a line may end there
     for name in ("plugin-counts", "plugin-fives", "plugin-first-hit"):
         assert name in help_text
+    for command in ("recommend", "predict"):
+        assert "--plugin-tenure" in run(home, "-m", "gnnrec", command, "--help")

@@ -30,6 +30,7 @@ ABOUT = {
     "datasets": "MovieLens, the generated sample",
     "splitting": "splits and evaluation protocols",
     "data": "validated tables",
+    "user_features": "age, gender and more, a file for each",
     "config": "every setting",
     "sparse": "the sparse product and its gradient",
     "registry": "names to classes and functions",

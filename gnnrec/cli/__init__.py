@@ -1,6 +1,6 @@
 """The ``gnnrec`` command. Each file here without an underscore is a command: the function with the name of the file.
 
-Heavy imports are inside these functions, so that help is quick.
+Heavy imports are inside these functions, so that help is quick. A file may name the class of its command: ``Command``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import gnnrec
 from gnnrec.cli._output import errors, replace_unencodable_characters, say
@@ -93,4 +93,5 @@ def _place(name: str) -> tuple[int, str]:
 
 
 for _name in sorted((name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")), key=_place):
-    app.command(_name)(getattr(importlib.import_module(f"{__name__}.{_name}"), _name))
+    _module = importlib.import_module(f"{__name__}.{_name}")
+    app.command(_name, cls=getattr(_module, "Command", TyperCommand))(getattr(_module, _name))

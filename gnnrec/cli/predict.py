@@ -10,29 +10,28 @@ import typer
 from gnnrec.cli._options import CsvOption, JsonOption, OutOption, RunArgument
 from gnnrec.cli._output import check_out, errors, show
 from gnnrec.cli._user import (
-    AgeOption,
-    GenderOption,
     HistoryOption,
     NetflixProfileOption,
-    OccupationOption,
     RatingOption,
+    UserFeatureCommand,
     UserOption,
+    given_features,
     read_user,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Command = UserFeatureCommand
+
 
 def predict(
+    context: typer.Context,
     run: RunArgument,
     user: UserOption = None,
     rating: RatingOption = None,
     history: HistoryOption = None,
     netflix_profile: NetflixProfileOption = None,
-    age: AgeOption = None,
-    gender: GenderOption = None,
-    occupation: OccupationOption = None,
     movie: Annotated[
         list[str] | None,
         typer.Option("--movie", help="Title or id of a movie to rate; all by default. Can be repeated."),
@@ -54,7 +53,7 @@ def predict(
         check_out(out)
         if k is not None:
             check_integer(k=k)
-        described = read_user(load(run).graph, user, rating, age, gender, occupation, history, netflix_profile)
+        described = read_user(load(run).graph, user, rating, given_features(context), history, netflix_profile)
         found = _predictions(run, described, movie or None).head(k or (len(movie) if movie else 10))
         text = {
             "user": found["user_id"].tolist(),

@@ -19,14 +19,13 @@ from gnnrec.cli._reranking import (
     UnlikeOption,
 )
 from gnnrec.cli._user import (
-    AgeOption,
     DislikedOption,
-    GenderOption,
     HistoryOption,
     NetflixProfileOption,
-    OccupationOption,
     RatingOption,
+    UserFeatureCommand,
     UserOption,
+    given_features,
     known_user,
     read_user,
 )
@@ -37,8 +36,11 @@ if TYPE_CHECKING:
 
     from gnnrec.graph import Graph
 
+Command = UserFeatureCommand
+
 
 def recommend(
+    context: typer.Context,
     run: RunArgument,
     user: UserOption = None,
     all_users: Annotated[
@@ -48,9 +50,6 @@ def recommend(
     disliked: DislikedOption = None,
     history: HistoryOption = None,
     netflix_profile: NetflixProfileOption = None,
-    age: AgeOption = None,
-    gender: GenderOption = None,
-    occupation: OccupationOption = None,
     k: KOption = 10,
     offset: Annotated[int, typer.Option("--offset", help="Leave out so many of the best, for the next page.")] = 0,
     exclude: Annotated[
@@ -100,15 +99,9 @@ def recommend(
         from gnnrec.models.estimator import load
 
         check_out(out)
+        features = given_features(context)
         described_one = bool(
-            user is not None
-            or history
-            or rating
-            or disliked
-            or age is not None
-            or gender
-            or occupation
-            or netflix_profile is not None
+            user is not None or history or rating or disliked or features or netflix_profile is not None
         )
         if all_users and (described_one or together):
             raise ConfigError("--all-users takes no other option that names or describes a user")
@@ -134,7 +127,7 @@ def recommend(
             _note_missing(len(lists))
             show(lists, as_json=json, as_csv=csv, out=out)
             return
-        one = (user, rating, age, gender, occupation, history, netflix_profile, disliked)
+        one = (user, rating, features, history, netflix_profile, disliked)
         if together:
             first = [read_user(model.graph, *one)]
             members = [*(first if described_one else []), *(_member(model.graph, other) for other in together)]

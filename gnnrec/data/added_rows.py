@@ -18,8 +18,10 @@ from gnnrec.data.convert import format_id, to_categories
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.id_index import IdIndex
 from gnnrec.data.mixed_ids import spells_integer, with_mixed_ids
-from gnnrec.data.schema import CATEGORY_COLUMNS, check_unique_pairs, clean_movies, clean_ratings, clean_users
+from gnnrec.data.schema import check_unique_pairs, clean_movies, clean_ratings, clean_users
+from gnnrec.data.user_columns import feature_column
 from gnnrec.errors import DataError
+from gnnrec.user_features import CategoryFeature, user_features
 
 
 def clean_added_ratings(
@@ -44,12 +46,12 @@ def clean_added_users(
     _check_user_ids(added["user_id"], user_ids, "users")
     listed = user_ids.rows(pd.Index(added["user_id"])) >= 0
     raise_at_first_added(listed, added, "users", "user {user_id} is already in the dataset")
-    for column in CATEGORY_COLUMNS:
-        if added[column].isna().all():
+    for column, feature in user_features().items():
+        if not isinstance(feature, CategoryFeature) or added[column].isna().all():
             continue
         ours = list(spellings.get(column, ()))
         if not set(added[column].dropna().str.casefold()) <= {one.casefold() for one in ours}:
-            ours += known()[column].dropna().unique().tolist()
+            ours += feature_column(known(), feature).dropna().unique().tolist()
         added[column] = to_categories(added[column], ours)
     return added
 

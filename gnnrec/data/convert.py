@@ -22,8 +22,6 @@ from gnnrec.errors import DataError
 UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"})
 """Texts that mean a missing value in optional columns. "none" is not among them: it is an occupation in ML-100k."""
 LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; later ones are in another unit
-MAX_AGE = 150
-"""In years."""
 MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
 """Of movies."""
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
@@ -94,17 +92,6 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
         infinite &= ~np.isnan(numbers)
     raise_at_first(infinite, table, lambda row: f"{column} {numbers[row]} is not finite; correct or drop the row")
     return pd.Series(numbers, index=values.index, name=column)
-
-
-def to_ages(values: pd.Series) -> pd.Series:
-    """Return ages in years as Float64, missing where unknown."""
-    ages = to_numbers(values, "users", optional=True)
-    raise_at_first(
-        (ages < 0) | (ages > MAX_AGE),
-        "users",
-        lambda row: f"age {ages.iloc[row]:g} is not between 0 and {MAX_AGE} years; correct it or leave it out",
-    )
-    return ages.astype("Float64")
 
 
 def to_timestamps(

@@ -1,14 +1,15 @@
 """Columns of the ratings, movies and users tables: their names, their types, and how raw tables become clean ones.
 
-A column, or another name for one, is one line of `COLUMNS`.
+A column, or another name for one, is one line of `COLUMNS`; a column of users is a file of `gnnrec.user_features`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -18,8 +19,6 @@ from gnnrec._checks import raise_at_first
 from gnnrec.data import aliases
 from gnnrec.data.convert import (
     format_id,
-    to_ages,
-    to_categories,
     to_float32,
     to_genres,
     to_ids,
@@ -32,7 +31,9 @@ from gnnrec.data.convert import (
     to_years,
     years_in,
 )
+from gnnrec.data.user_columns import clean_feature
 from gnnrec.errors import DataError
+from gnnrec.user_features import user_features
 
 DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
@@ -64,7 +65,25 @@ class Column:
     dtype: str = "string"
 
 
-COLUMNS: dict[str, dict[str, Column]] = {
+class _UserColumns(Mapping[str, Column]):
+    """Columns of the users table: the id, and the user features that are registered by now."""
+
+    _user_id = Column((*aliases.USERS, "id"))
+
+    def __getitem__(self, name: str) -> Column:
+        if name == "user_id":
+            return self._user_id
+        feature = user_features()[name]
+        return Column((_plain_name(name), *feature.aliases), partial(clean_feature, feature), feature.dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["user_id", *user_features()])
+
+    def __len__(self) -> int:
+        return 1 + len(user_features())
+
+
+COLUMNS: dict[str, Mapping[str, Column]] = {
     "ratings": {
         "user_id": Column(aliases.USERS),
         "movie_id": Column((*aliases.MOVIES, *aliases.RATED_TITLES)),
@@ -85,21 +104,12 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "imdb_id": Column(("imdbid",), to_imdb_ids),
         "tmdb_id": Column(("tmdbid",), to_tmdb_ids, "Int64"),
     },
-    "users": {
-        "user_id": Column((*aliases.USERS, "id")),
-        "age": Column(("age", "userage"), to_ages, "Float64"),
-        "gender": Column(("gender", "sex"), to_categories),
-        "occupation": Column(("occupation", "job", "profession"), to_categories),
-    },
+    "users": _UserColumns(),
 }
 """By table, the columns that are understood."""
 
 OPTIONAL_MOVIE_COLUMNS = {name: column.clean for name, column in COLUMNS["movies"].items() if column.clean is not None}
 """Columns that a movies table need not have, and what converts each to its type."""
-PROFILE_COLUMNS = {name: column.clean for name, column in COLUMNS["users"].items() if column.clean is not None}
-"""Likewise of a users table: what is known about users besides their ratings. A `Dataset` always has all of them."""
-CATEGORY_COLUMNS = tuple(name for name, clean in PROFILE_COLUMNS.items() if clean is to_categories)
-"""Those of `PROFILE_COLUMNS` that hold categories, whose spelling is made the same."""
 
 
 def _plain_name(name: object) -> str:
@@ -167,14 +177,14 @@ def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
     """Return users as they are in a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "users", ("user_id",))
     clean = dict(unknown_profiles(_check_unique(to_ids(frame["user_id"], "users"), "users")).items())
-    clean |= {column: convert(frame[column]) for column, convert in PROFILE_COLUMNS.items() if column in frame}
+    clean |= {name: clean_feature(one, frame[name]) for name, one in user_features().items() if name in frame}
     return pd.DataFrame({**clean, **{column: frame[column] for column in frame if column not in clean}})
 
 
 def unknown_profiles(user_ids: pd.Series) -> pd.DataFrame:
     """Return users of whom only the ids are known."""
-    dtypes = {name: COLUMNS["users"][name].dtype for name in PROFILE_COLUMNS}
-    unknown = {name: pd.Series(pd.NA, index=user_ids.index, dtype=dtype) for name, dtype in dtypes.items()}
+    features = user_features().values()
+    unknown = {one.name: pd.Series(pd.NA, index=user_ids.index, dtype=one.dtype) for one in features}
     return pd.DataFrame({"user_id": user_ids, **unknown})
 
 

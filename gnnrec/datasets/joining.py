@@ -5,22 +5,25 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from gnnrec._checks import counted
-from gnnrec.data.convert import to_ages, to_imdb_ids, to_years
+from gnnrec.data.convert import to_imdb_ids, to_years
 from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
 from gnnrec.data.side_tables import add_side_tables
 from gnnrec.data.tables import Table
+from gnnrec.data.user_columns import clean_feature
 from gnnrec.datasets.folders import must_be_complete
 from gnnrec.datasets.imdb import add_imdb_columns, find_imdb_files
 from gnnrec.datasets.kaggle import read_metadata
 from gnnrec.errors import DataError
+from gnnrec.user_features import user_features
 
 _ID_NAMES = (*COLUMNS["movies"]["movie_id"].aliases, "goodreadsbookid", "workid", "bestbookid", "imdbid", "tmdbid")
 _RELEASE = re.compile(r"(release|released|publication|published|first)(date|on)?|daterelease|datereleased")
@@ -169,7 +172,9 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
     if (lost := blank.to_numpy(dtype=bool) | again).any():
         table = table.take(np.flatnonzero(~lost))
         frame = table.frame
-    checks: dict[str, Callable[[pd.Series], pd.Series]] = {"age": to_ages}
+    checks: dict[str, Callable[[pd.Series], pd.Series]] = {
+        name: partial(clean_feature, one) for name, one in user_features().items()
+    }
     if kind == "movies":
         checks = {**OPTIONAL_MOVIE_COLUMNS, "year": to_years}
     for column, check in checks.items():

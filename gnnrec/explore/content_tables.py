@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data import Dataset
-from gnnrec.data.schema import PROFILE_COLUMNS
+from gnnrec.data.user_columns import feature_column, known_features
 from gnnrec.errors import ConfigError
 from gnnrec.explore.tables import (
     MissingColumnError,
@@ -23,12 +23,12 @@ from gnnrec.explore.tables import (
     row_codes,
 )
 from gnnrec.features.sources import PLOT_COLUMNS, find_posters
+from gnnrec.user_features import NumberFeature, user_features
 
 MAX_GENRE_PERIODS = 12
 """Default maximum of periods of `genres_over_time`."""
 MAX_AGES = 10
-"""More distinct ages than this are grouped into decades."""
-USER_FIELDS = tuple(PROFILE_COLUMNS)
+"""More distinct ages, or other numbers, than this are grouped into decades."""
 MOVIE_FIELDS = ("year", "genres", "plot", "directors", "actors", "runtime")
 
 
@@ -182,20 +182,21 @@ def _genre_shares(genre: pd.Series, weight: np.ndarray, binned: Periods, total_n
 
 
 def demographics(dataset: Dataset, by: str) -> pd.DataFrame:
-    """Count users and ratings by age, gender or occupation.
+    """Count users and ratings by age, gender, occupation or another user feature.
 
     Parameters
     ----------
     dataset : Dataset
     by : str
-        ``"age"`` (in decades if there are more than `MAX_AGES` distinct ages), ``"gender"`` or ``"occupation"``.
+        ``"age"``, ``"gender"``, ``"occupation"`` or another registered user feature. Numbers are in tens if there are
+        more than `MAX_AGES` distinct ones.
 
     Returns
     -------
     pandas.DataFrame
-        ``group, users, ratings, share_of_users, share_of_ratings`` and, if ratings have values, ``mean_rating``. Ages
-        ascend, other groups are sorted by size, largest first. The last row, with a missing ``group``, holds the users
-        without a value, if there are any. Shares sum to 1.
+        ``group, users, ratings, share_of_users, share_of_ratings`` and, if ratings have values, ``mean_rating``.
+        Numbers ascend, other groups are sorted by size, largest first. The last row, with a missing ``group``, holds
+        the users without a value, if there are any. Shares sum to 1.
 
     Raises
     ------
@@ -211,13 +212,14 @@ def demographics(dataset: Dataset, by: str) -> pd.DataFrame:
     >>> demographics(Dataset(ratings, users=users), "age").iloc[:, :3].values.tolist()
     [['30', 1, 2], ['41', 1, 1]]
     """
-    if by not in USER_FIELDS:
-        raise ConfigError(f"users can be grouped by {', '.join(USER_FIELDS)}, not by {by!r}")
-    values = dataset.users[by]
+    features = user_features()
+    if by not in features:
+        raise ConfigError(f"users can be grouped by {', '.join(features)}, not by {by!r}")
+    values = feature_column(dataset.users, features[by])
     if values.isna().all():
         raise MissingColumnError(f"{by} is missing for every user of {dataset.name}")
     order: list[str] | None = None
-    if by == "age":
+    if isinstance(features[by], NumberFeature):
         distinct = sorted(values.dropna().unique())
         if len(distinct) > MAX_AGES:
             values = (values // 10 * 10).astype("Int64")
@@ -293,7 +295,7 @@ def missing(dataset: Dataset, posters: str | Path | None = None) -> pd.DataFrame
     elif "poster" in dataset.features:
         known["movies", "poster"] = dataset.features["poster"].aligned(movies["movie_id"])[1]
     known["users", "rating"] = rating_counts(dataset, "user_id") > 0
-    for field in USER_FIELDS:
+    for field in known_features(dataset.users):
         known["users", field] = dataset.users[field].notna().to_numpy()
     rows = [(*key, int(has.sum()), int((~has).sum()), float(has.mean())) for key, has in known.items()]
     return pd.DataFrame(rows, columns=["entity", "field", "known", "missing", "share_known"])

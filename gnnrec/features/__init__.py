@@ -1,6 +1,6 @@
 """Posters and plots as embeddings of movies, and files of embeddings.
 
-Features of users (age, gender, occupation and more) are not here but in `gnnrec.graph.users`, numeric features of
+Features of users (age, gender, occupation and more) are not here but in `gnnrec.user_features`, numeric features of
 movies in `gnnrec.graph.movies`.
 
 Optional packages are imported where they are used, so importing this package is cheap.

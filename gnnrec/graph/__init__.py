@@ -8,10 +8,9 @@ from gnnrec.graph.new_users import encode_users
 from gnnrec.graph.title_search import search
 from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.transitions import add_transitions, transition_counts
-from gnnrec.graph.users import AGE_BINS, UserBatch, UserProfiles
+from gnnrec.graph.users import UserBatch, UserProfiles
 
 __all__ = [
-    "AGE_BINS",
     "DECADES",
     "Graph",
     "History",

@@ -35,8 +35,9 @@ from gnnrec.graph.movies import (
 from gnnrec.graph.new_user import NewUser, encode_user
 from gnnrec.graph.rated_titles import replace_titles
 from gnnrec.graph.titles import TitleIndex
+from gnnrec.graph.user_values import category_columns, find_user_values, user_values_in, user_vocabularies
 from gnnrec.graph.users import UserBatch, UserProfiles
-from gnnrec.graph.vocabulary import Vocabulary, distinct_values, warn_unknown_values
+from gnnrec.graph.vocabulary import Vocabulary, warn_unknown_values
 
 if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need it
     from gnnrec._pyg import HeteroData
@@ -58,8 +59,8 @@ class Graph:
     attributes : dict of str to pandas.Index
         Attribute nodes of movies by column of the movies table: ``genres`` always, ``directors`` and ``actors`` if
         there are any.
-    occupations, genders : pandas.Index
-        Known values; occupations are nodes.
+    user_values : dict of str to pandas.Index
+        User features that models see, and the known values of those that are categories; occupations are nodes.
 
     Examples
     --------
@@ -73,8 +74,7 @@ class Graph:
 
     dataset: Dataset
     attributes: dict[str, pd.Index]
-    occupations: pd.Index
-    genders: pd.Index
+    user_values: dict[str, pd.Index]
     # Profiles of the first users and features of the first movies, taken over from the graph this one was made from.
     _first_profiles: UserProfiles | None = field(default=None)
     _first_movies: MovieFeatures | None = field(default=None)
@@ -98,7 +98,7 @@ class Graph:
             Every movie and user in its tables becomes a node, also without ratings.
         vocabularies : mapping, optional
             `vocabularies` of the graph that a model was trained on, so that the model can use this one. Other genres,
-            occupations and genders are ignored with a warning, other directors and actors without.
+            occupations, genders and the like are ignored with a warning, other directors and actors without.
         min_movies : int
             Directors and actors with fewer movies are left out, if there are no `vocabularies`.
         embedding_rows : Tensor, optional
@@ -106,15 +106,11 @@ class Graph:
         """
         if vocabularies is None:
             attributes = attribute_values(dataset.movies, min_movies)
-            occupations = distinct_values(dataset.users["occupation"])
-            genders = distinct_values(dataset.users["gender"])
-            return cls(dataset, attributes, occupations, genders)
+            return cls(dataset, attributes, find_user_values(dataset.users))
         attributes = {
             column: vocabularies[column] for column in MOVIE_ATTRIBUTES if column == GENRES or column in vocabularies
         }
-        graph = cls(
-            dataset, attributes, vocabularies["occupations"], vocabularies["genders"], _first_rows=embedding_rows
-        )
+        graph = cls(dataset, attributes, user_values_in(vocabularies), _first_rows=embedding_rows)
         graph._warn_unknown(dataset.movies, dataset.users)
         return graph
 
@@ -156,10 +152,10 @@ class Graph:
         """Profiles of all users."""
         first, users = self._first_profiles, self.dataset.users
         if first is None:
-            return UserProfiles.from_table(users, self.genders, self.occupations)
+            return UserProfiles.from_table(users, self.user_values)
         if len(first) == len(users):
             return first
-        return first.append(UserProfiles.from_table(users.iloc[len(first) :], self.genders, self.occupations))
+        return first.append(UserProfiles.from_table(users.iloc[len(first) :], self.user_values))
 
     @cached_property
     def movies(self) -> MovieFeatures:
@@ -183,6 +179,16 @@ class Graph:
         return self.attributes[GENRES]
 
     @property
+    def occupations(self) -> pd.Index:
+        """The occupation nodes."""
+        return self.user_values["occupation"]
+
+    @property
+    def genders(self) -> pd.Index:
+        """Known genders."""
+        return self.user_values["gender"]
+
+    @property
     def has_times(self) -> bool:
         """Whether the ratings have timestamps; without them, histories are in file order."""
         return self.dataset.has_times
@@ -194,8 +200,8 @@ class Graph:
 
     @property
     def vocabularies(self) -> dict[str, pd.Index]:
-        """Attribute values, occupations and genders that a model trained on this graph knows; for `from_dataset`."""
-        return {**self.attributes, "occupations": self.occupations, "genders": self.genders}
+        """Movie attributes and user features that a model trained on this graph knows; for `from_dataset`."""
+        return {**self.attributes, **user_vocabularies(self.user_values)}
 
     @cached_property
     def ids(self) -> dict[str, pd.Index]:
@@ -327,8 +333,8 @@ class Graph:
             ``user_id, movie_id[, rating][, timestamp]``. The movies must be in the graph; ``movie_id`` may hold titles,
             and a column ``title`` will do.
         users : pandas.DataFrame, optional
-            ``user_id[, age][, gender][, occupation]`` of new users. Their ids may be text, such as ``"anna"``, also
-            where the others are whole numbers.
+            ``user_id[, age][, gender][, occupation]`` and other user features of new users. Their ids may be text, such
+            as ``"anna"``, also where the others are whole numbers.
         update : bool
             Let a rating replace the one that the user gave the movie before, with a new time; otherwise it is an error.
         unknown : str
@@ -341,8 +347,7 @@ class Graph:
             already in the graph. The message names the row of the given frame.
         """
         ratings = replace_titles(ratings, self.dataset.movie_ids, lambda: self.titles, unknown)
-        spellings = {"gender": self.genders, "occupation": self.occupations}
-        dataset = self.dataset.add_ratings(ratings, users, update=update, spellings=spellings)
+        dataset = self.dataset.add_ratings(ratings, users, update=update, spellings=self.user_values)
         if users is not None:
             self._warn_unknown(None, dataset.users.iloc[self.num_users :])
         return self._with_users(dataset)
@@ -355,6 +360,7 @@ class Graph:
         age: float | None = None,
         gender: str | None = None,
         occupation: str | None = None,
+        profile: Mapping[str, Any] | None = None,
         timestamps: Mapping[Any, Any] | Iterable[Any] | None = None,
         unknown: str = "error",
     ) -> Graph:
@@ -364,7 +370,7 @@ class Graph:
         ----------
         user_id : int or str
             An unused id. A name such as ``"anna"`` may stand beside ids that are whole numbers.
-        ratings, age, gender, occupation, timestamps, unknown
+        ratings, age, gender, occupation, profile, timestamps, unknown
             As for `NewUser`; `ratings` may also be a `NewUser`. Without `timestamps`, movies count as rated at the time
             of the latest rating, in the given order.
 
@@ -383,14 +389,11 @@ class Graph:
         if isinstance(ratings, NewUser):
             user = ratings
         else:
-            user = NewUser(age, gender, occupation, ratings, timestamps=timestamps, unknown=unknown)
+            about = {} if profile is None else profile
+            user = NewUser(age, gender, occupation, ratings, timestamps=timestamps, profile=about, unknown=unknown)
         batch = encode_user(self, user, unknown)
-        profile = {"age": user.age, "gender": user.gender, "occupation": user.occupation}
-        spellings = {"gender": self.genders, "occupation": self.occupations}
-        dataset = self.dataset.add_users(
-            pd.DataFrame({"user_id": [user_id], **{k: [v] for k, v in profile.items() if v is not None}}),
-            spellings=spellings,
-        )
+        row = {name: [value] for name, value in user.features.items()}
+        dataset = self.dataset.add_users(pd.DataFrame({"user_id": [user_id], **row}), spellings=self.user_values)
         if len(batch.movie_index):
             rows = pd.DataFrame(
                 {
@@ -535,8 +538,8 @@ class Graph:
         if movies is not None:
             warn_unknown_attributes(movies, self.attributes)
         if users is not None:
-            warn_unknown_values(users["occupation"], self.occupations, "occupation")
-            warn_unknown_values(users["gender"], self.genders, "gender")
+            for name, column, known in category_columns(users, self.user_values):
+                warn_unknown_values(column, known, name)
 
     def _unused_movie_id(self) -> Any:
         ids = self.dataset.movie_ids

@@ -13,12 +13,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import choose_from
 from gnnrec.data import Dataset
-from gnnrec.data.convert import LATEST_TIMESTAMP, MAX_AGE
+from gnnrec.data.convert import LATEST_TIMESTAMP
 from gnnrec.data.schema import DEFAULT_RATING
+from gnnrec.data.user_columns import clean_feature
 from gnnrec.errors import DataError
 from gnnrec.graph.titles import check_unknown
-from gnnrec.graph.users import UserBatch, UserProfiles, profile_features
+from gnnrec.graph.users import NODE_FEATURE, UserBatch, UserProfiles
+from gnnrec.user_features import NumberFeature, UserFeature, user_features
 
 
 class Catalog(Protocol):
@@ -32,13 +35,8 @@ class Catalog(Protocol):
     """
 
     @property
-    def genders(self) -> pd.Index:
-        """Known genders."""
-        ...
-
-    @property
-    def occupations(self) -> pd.Index:
-        """Occupation nodes."""
+    def user_values(self) -> Mapping[str, pd.Index]:
+        """User features that a model sees, and the known values of those that are categories."""
         ...
 
     @property
@@ -91,17 +89,23 @@ def parse_time(movie: Any, value: Any) -> float:
     return seconds
 
 
-def parse_age(value: Any) -> float:
-    """Return an age in years, NaN if not given."""
-    if value is None or value is pd.NA:
-        return float("nan")
+def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarray:
+    """Return ``[1]``, the value of a user feature as `gnnrec.graph.users.encode_feature` takes it."""
+    missing = value is None or value is pd.NA
+    if not missing and type(feature).convert is not UserFeature.convert:
+        value = clean_feature(feature, pd.Series([value])).iloc[0]
+        missing = value is pd.NA
+    if not isinstance(feature, NumberFeature):
+        return category_code(None if missing else value, known, feature.name)
+    if missing:
+        return np.array([np.nan])
     try:
-        age = float(value)
+        number = np.array([float(value)])
     except (TypeError, ValueError, OverflowError):
-        age = -1.0
-    if not (0 <= age <= MAX_AGE or np.isnan(age)):
-        raise DataError(f"age {reprlib.repr(value)} is not between 0 and {MAX_AGE} years")
-    return age
+        number = np.array([np.inf])
+    if not (np.isnan(number) | np.isfinite(number) & feature.is_valid(number)).all():
+        raise DataError(f"{feature.name} {reprlib.repr(value)} is not {feature.bounds}")
+    return number
 
 
 def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
@@ -126,6 +130,8 @@ class NewUser:
         In years.
     gender, occupation : str, optional
         As in the training data, in upper or lower case.
+    profile : mapping, optional
+        Values of other user features by name, ``{"tenure": 3}``; see `gnnrec.user_features`.
     ratings : mapping or iterable
         ``{movie id or title: rating}``; or a list of liked movies. Oldest first, unless there are `timestamps`.
     timestamps : mapping or sequence, optional
@@ -153,10 +159,37 @@ class NewUser:
     occupation: str | None = None
     ratings: Mapping[Any, float] | Iterable[Any] = field(default_factory=dict)
     timestamps: Mapping[Any, Any] | Iterable[Any] | None = field(default=None, kw_only=True)
+    profile: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
     weights: Mapping[Any, float] | Iterable[float] | None = field(default=None, kw_only=True, repr=False)
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
     disliked: Iterable[Any] = field(default=(), kw_only=True, repr=False)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """Values of all user features by name, without those that are not given.
+
+        Raises
+        ------
+        DataError
+            `profile` names a feature that is not registered, or gives an age, gender or occupation a second time.
+
+        Examples
+        --------
+        >>> NewUser(age=25, profile={"gender": "F"}).features
+        {'age': 25, 'gender': 'F'}
+        """
+        named = {"age": self.age, "gender": self.gender, "occupation": self.occupation}
+        named = {name: value for name, value in named.items() if value is not None}
+        if not isinstance(self.profile, Mapping):
+            raise DataError(f"profile must be a mapping {{user feature: value}}, not {self.profile!r}")
+        known = user_features()
+        for name in self.profile:
+            if name not in known:
+                raise DataError(f"unknown user feature {name!r}{choose_from(str(name), known)}")
+            if name in named:
+                raise DataError(f"{name} is given twice, by itself and in profile; give it once")
+        return named | {name: value for name, value in self.profile.items() if value is not None}
 
 
 def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
@@ -172,9 +205,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
         user = NewUser(ratings=user)
     check_unknown(user.unknown)
     nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
-    age, gender = np.array([parse_age(user.age)]), category_code(user.gender, graph.genders, "gender")
-    occupation = torch.from_numpy(category_code(user.occupation, graph.occupations, "occupation"))
-    profile = UserProfiles(profile_features(age, gender, len(graph.genders)), occupation)
+    profile = UserProfiles.from_values(_feature_values(graph, user), graph.user_values)
     return UserBatch(
         x=profile.x,
         occupation=profile.occupation_edges(),
@@ -184,9 +215,18 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
         timestamp=times,
         node_id=torch.tensor([-1]),
         num_movies=graph.num_movies,
-        num_occupations=len(graph.occupations),
+        num_occupations=len(graph.user_values[NODE_FEATURE]),
         weight=weights,
     )
+
+
+def _feature_values(graph: Catalog, user: NewUser) -> dict[str, np.ndarray]:
+    """Return the values of a user by feature; one that the model does not see is an error."""
+    features, given = user_features(), user.features
+    for name in given:
+        if name not in graph.user_values:
+            raise DataError(f"no user of the graph has a {name}, so that it means nothing to the model; leave it out")
+    return {name: parse_feature(features[name], given.get(name), known) for name, known in graph.user_values.items()}
 
 
 def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

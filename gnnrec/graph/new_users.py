@@ -10,7 +10,7 @@ import pandas as pd
 
 from gnnrec._checks import raise_at_first
 from gnnrec.data.convert import to_timestamps
-from gnnrec.data.schema import DEFAULT_RATING, PROFILE_COLUMNS, canonical_names
+from gnnrec.data.schema import DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
 from gnnrec.graph.new_user import NewUser, as_mapping, encode_user
@@ -27,7 +27,8 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         With the stored users, and the movies and their titles.
     users : NewUser, mapping, id, list of these, array, Series, or DataFrame
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
-        or, if unknown, a new user with that ``age``, ``gender`` and ``occupation``, of which there must be a column.
+        or, if unknown, a new user with that ``age``, ``gender``, ``occupation`` or other user feature, of which there
+        must be a column.
         With ``movie_id`` (and optionally ``rating``, ``weight`` and ``timestamp``) every distinct ``user_id`` is a new
         user with just that history. A series of ratings with movies as its index is a mapping; a series with the
         default index, or with the name ``user_id``, is a list of user ids.
@@ -37,7 +38,7 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
     Raises
     ------
     DataError
-        A user, movie, gender or occupation is unknown, a rating is not finite, times are invalid or do not match the
+        A user, movie or category is unknown, a rating is not finite, times are invalid or do not match the
         ratings, or there are no users.
 
     Examples
@@ -111,14 +112,14 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         raise_at_first(ids.isna(), "users", lambda row: "user_id is missing; every row needs one")
         known = ids.isin(graph.ids["user"])
         graph.check_user_type(ids[~known])
-        if not known.all() and not {"age", "gender", "occupation"} & set(frame.columns):
-            stranger = ids[~known].tolist()[0]
+        if not known.all() and not graph.user_values.keys() & set(frame.columns):
+            stranger, (*others, last) = ids[~known].tolist()[0], graph.user_values
             raise DataError(
-                f"user {stranger!r} is not in the graph, and there is no column age, gender or occupation that would "
-                "describe a new user; correct the id, or pass a NewUser"
+                f"user {stranger!r} is not in the graph, and there is no column {', '.join(others)} or {last} that "
+                "would describe a new user; correct the id, or pass a NewUser"
             )
         return [
-            user_id if stored else NewUser(**_profile(frame.iloc[[row]]), name=user_id)
+            user_id if stored else NewUser(profile=_profile(graph, frame.iloc[[row]]), name=user_id)
             for row, (user_id, stored) in enumerate(zip(frame["user_id"], known, strict=True))
         ]
     pairs = frame[["user_id", "movie_id"]]
@@ -140,10 +141,11 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         history = dict(zip(rows["movie_id"], ratings, strict=True))
         times = rows["timestamp"].tolist() if "timestamp" in rows else None
         weights = rows["weight"].tolist() if "weight" in rows and graph.has_weights else None
-        users.append(NewUser(**_profile(rows), ratings=history, timestamps=times, weights=weights, name=user_id))
+        profile = _profile(graph, rows)
+        users.append(NewUser(profile=profile, ratings=history, timestamps=times, weights=weights, name=user_id))
     return users
 
 
-def _profile(rows: pd.DataFrame) -> dict[str, Any]:
-    given = {column: rows[column].iloc[0] for column in PROFILE_COLUMNS if column in rows}
+def _profile(graph: Graph, rows: pd.DataFrame) -> dict[str, Any]:
+    given = {column: rows[column].iloc[0] for column in graph.user_values if column in rows}
     return {column: None if pd.isna(value) else value for column, value in given.items()}

@@ -1,12 +1,12 @@
 """Users as models see them: profile features and histories, the same for stored and for new users.
 
-A user feature is computed in `profile_features`, from a column that `gnnrec.data.schema` lists.
+What is known of a user besides ratings is in `gnnrec.user_features`, a file for each feature; here it becomes tensors.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,31 +15,41 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec.data.user_columns import feature_column
 from gnnrec.graph.vocabulary import one_hot
 from gnnrec.sparse import Adjacency
+from gnnrec.user_features import NumberFeature, UserFeature, user_features
 
-AGE_BINS = (18, 25, 35, 45, 50, 56)
-"""Lower bounds of the age groups after the first one; the groups of MovieLens-1M."""
+NODE_FEATURE = "occupation"
+"""The user feature whose values are nodes."""
 
 
-def profile_features(ages: np.ndarray, genders: np.ndarray, num_genders: int) -> Tensor:
-    """Return the age and gender features of users, ``[num_users, 7 + num_genders]``; occupations are nodes.
+def encode_feature(feature: UserFeature, values: np.ndarray, num_known: int) -> Tensor:
+    """Return what a model sees of one feature, ``[num_users, width]`` float32; zeros where unknown.
 
     Parameters
     ----------
-    ages : numpy.ndarray
-        ``[num_users]`` in years, NaN where unknown.
-    genders : numpy.ndarray
-        ``[num_users]`` int64, position among the known genders, -1 where unknown.
-    num_genders : int
+    feature : UserFeature
+    values : numpy.ndarray
+        ``[num_users]``: of a `NumberFeature` float64, NaN where unknown; of a `CategoryFeature` int64, position among
+        the known values, -1 where unknown.
+    num_known : int
+        Number of known values of a `CategoryFeature`.
+
+    Examples
+    --------
+    >>> from gnnrec.user_features import user_features
+    >>> encode_feature(user_features()["age"], np.array([20.0, np.nan]), 0)
+    tensor([[0., 1., 0., 0., 0., 0., 0.],
+            [0., 0., 0., 0., 0., 0., 0.]])
     """
-    return torch.cat([age_features(ages), one_hot(genders, num_genders)], dim=1)
-
-
-def age_features(ages: np.ndarray) -> Tensor:
-    """Return ``[num_users, 7]``, one column per age group; zeros where the age is NaN."""
-    codes = np.where(np.isnan(ages), -1, np.digitize(ages, AGE_BINS))
-    return one_hot(codes, len(AGE_BINS) + 1)
+    if not isinstance(feature, NumberFeature):
+        return one_hot(values, num_known)
+    known = ~np.isnan(values)
+    x = torch.zeros(len(values), feature.width)
+    encoded = np.asarray(feature.encode(values[known]), dtype=np.float32).reshape(-1, feature.width)
+    x[torch.from_numpy(known)] = torch.from_numpy(encoded)
+    return x
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +59,15 @@ class UserProfiles:
     Attributes
     ----------
     x : Tensor
-        ``[num_users, num_features]`` float32, see `profile_features`.
+        ``[num_users, num_features]`` float32: the columns of each user feature but occupation, see `encode_feature`.
     occupation : Tensor
         ``[num_users]`` int64, occupation node, -1 where unknown.
 
     Examples
     --------
     >>> users = pd.DataFrame({"age": [25, None], "gender": ["F", None], "occupation": [None, "artist"]})
-    >>> profiles = UserProfiles.from_table(users, genders=pd.Index(["F", "M"]), occupations=pd.Index(["artist"]))
+    >>> known = {"age": pd.Index([]), "gender": pd.Index(["F", "M"]), "occupation": pd.Index(["artist"])}
+    >>> profiles = UserProfiles.from_table(users, known)
     >>> profiles.x.nonzero().tolist(), profiles.occupation.tolist()  # age group 2 and gender 0 of the first user
     ([[0, 2], [0, 7]], [-1, 0])
     """
@@ -65,14 +76,36 @@ class UserProfiles:
     occupation: Tensor
 
     @classmethod
-    def from_table(cls, users: pd.DataFrame, genders: pd.Index, occupations: pd.Index) -> UserProfiles:
-        """Return the profiles in a users table."""
-        gender, occupation = (
-            values.get_indexer(pd.Index(users[column].astype(object)))
-            for column, values in (("gender", genders), ("occupation", occupations))
-        )
-        ages = users["age"].to_numpy(dtype="float64", na_value=np.nan)
-        return cls(profile_features(ages, gender, len(genders)), torch.from_numpy(occupation.astype(np.int64)))
+    def from_table(cls, users: pd.DataFrame, known: Mapping[str, pd.Index]) -> UserProfiles:
+        """Return the profiles in a users table; `known` as for `from_values`."""
+        values, features = {}, user_features()
+        for name, categories in known.items():
+            column = feature_column(users, features[name])
+            values[name] = (
+                column.to_numpy(dtype="float64", na_value=np.nan)
+                if isinstance(features[name], NumberFeature)
+                else categories.get_indexer(pd.Index(column.astype(object)))
+            )
+        return cls.from_values(values, known)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, np.ndarray], known: Mapping[str, pd.Index]) -> UserProfiles:
+        """Return the profiles of users.
+
+        Parameters
+        ----------
+        values : mapping of str to numpy.ndarray
+            By feature, as for `encode_feature`.
+        known : mapping of str to pandas.Index
+            The features that a model sees, and the known values of those that are categories; empty for numbers.
+        """
+        features = user_features()
+        x = [
+            encode_feature(features[name], values[name], len(categories))
+            for name, categories in known.items()
+            if name != NODE_FEATURE
+        ]
+        return cls(torch.cat(x, dim=1), torch.from_numpy(values[NODE_FEATURE].astype(np.int64)))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -102,7 +135,7 @@ class UserBatch:
     Attributes
     ----------
     x : Tensor
-        ``[num_users, num_features]`` float32, see `profile_features`; zeros where unknown.
+        ``[num_users, num_features]`` float32, see `UserProfiles`; zeros where unknown.
     occupation : tuple of Tensor
         Edges ``(row, occupation node)``, both ``[num_known]`` int64.
     user_index, movie_index : Tensor

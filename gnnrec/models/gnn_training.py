@@ -23,7 +23,7 @@ from gnnrec._seeded import Seeded
 from gnnrec._torch import pick_device
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset
-from gnnrec.data.schema import PROFILE_COLUMNS
+from gnnrec.data.user_columns import known_features
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
@@ -276,7 +276,7 @@ def _fingerprint(config: Config, split: Split) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     read = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
     movies = split.movies[[column for column in read if column in split.movies]]
-    users = split.users[["user_id", *PROFILE_COLUMNS]]
+    users = split.users[["user_id", *known_features(split.users)]]
     for frame in (split.train, split.valid, movies, users):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     for name, embeddings in split.features.items():

@@ -36,7 +36,7 @@ from gnnrec.data.append_only import RatingTable
 from gnnrec.data.mixed_ids import clean_mixed_users
 from gnnrec.data.provenance import Provenance
 from gnnrec.data.schema import clean_movies
-from gnnrec.errors import DataError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 
 T = TypeVar("T")
@@ -188,7 +188,7 @@ def read_consistent(path: str | Path, read: Callable[[Path], T]) -> T:
         current = _identity(there)
         try:
             return read(there)
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             problem: Exception = error
         except (_InconsistentError, OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             problem = DataError(f"the saved run {folder} is damaged: {error}")

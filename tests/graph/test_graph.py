@@ -9,7 +9,8 @@ import torch
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import DataError
-from gnnrec.graph import AGE_BINS, DECADES, Graph, UserBatch
+from gnnrec.graph import DECADES, Graph, UserBatch
+from gnnrec.user_features.age import AGE_BINS
 
 RATINGS = pd.DataFrame(
     [

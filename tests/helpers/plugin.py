@@ -25,6 +25,7 @@ from gnnrec.models import Estimator
 from gnnrec.nn import DropMask, Encoder, FeatureSizes, GraphTensors, MovieEmbeddings, NodeFeatures, TemporalPooling
 from gnnrec.sparse import Adjacency
 from gnnrec.training.loop import FitRun
+from gnnrec.user_features import NumberFeature
 
 
 class MeanEncoderConfig(ModelConfig):
@@ -177,3 +178,15 @@ def titles(dataset: Dataset) -> Finding:
         return figure
 
     return Finding(f"The longest has {table['length'].max()}.", "Histogram.", table, plot)
+
+
+@gnnrec.register_user_feature("plugin_tenure")
+class Tenure(NumberFeature):
+    """Years since a user joined."""
+
+    help = "Years since a new user joined."
+    aliases = ("membersince",)
+    minimum = 0
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        return np.stack([np.ones_like(values), values / 10], axis=1)
