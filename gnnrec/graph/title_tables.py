@@ -14,7 +14,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from gnnrec.data.titles import MAX_YEAR_GAP, title_names, title_words
-from gnnrec.graph.title_rules import NEVER, title_key, title_parts
+from gnnrec.graph.title_rules import IF_TYPED, NEVER, other_name_of, title_key, title_parts
 
 
 MAX_CACHED = 20_000
@@ -110,6 +110,7 @@ class TitleTable:
             for part, max_gap, without_year, is_title in (
                 *(part for name, _ in own for part in title_parts(name)),
                 *((name, MAX_YEAR_GAP, NEVER, True) for name in possible),
+                *((other, MAX_YEAR_GAP, IF_TYPED, True) for name, _ in own[1:] if (other := other_name_of(name, own[0][0]))),
             ):
                 key = title_key(title_words(part))
                 keys[key] = max(keys.get(key, (0, NEVER, False)), (max_gap, without_year, is_title))
