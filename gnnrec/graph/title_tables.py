@@ -16,7 +16,6 @@ from rapidfuzz.distance import Indel
 from gnnrec.data.titles import MAX_YEAR_GAP, title_names, title_words
 from gnnrec.graph.title_rules import IF_TYPED, NEVER, other_name_of, title_key, title_parts
 
-
 MAX_CACHED = 20_000
 """Words for which the names with similar words are remembered."""
 MIN_SIMILARITY, MAX_SIMILAR = 0.65, 12
@@ -107,10 +106,11 @@ class TitleTable:
         parts: dict[str, list[tuple[int, int, int, bool]]] = {}
         for node, own, possible in self._named:
             keys: dict[str, tuple[int, int, bool]] = {}
+            others = [other for name, _ in own[1:] if (other := other_name_of(name, own[0][0])) is not None]
             for part, max_gap, without_year, is_title in (
                 *(part for name, _ in own for part in title_parts(name)),
                 *((name, MAX_YEAR_GAP, NEVER, True) for name in possible),
-                *((other, MAX_YEAR_GAP, IF_TYPED, True) for name, _ in own[1:] if (other := other_name_of(name, own[0][0]))),
+                *((other, MAX_YEAR_GAP, IF_TYPED, True) for other in others),
             ):
                 key = title_key(title_words(part))
                 keys[key] = max(keys.get(key, (0, NEVER, False)), (max_gap, without_year, is_title))
