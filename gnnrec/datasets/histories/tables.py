@@ -78,7 +78,9 @@ def parse_text(text: str, label: str, name: str, profile: str | None) -> History
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)
         first = next(header, first)
-    delimiter = max(",;\t", key=lines[first].count)
+    start = [line for line in lines[first : first + 5] if line.strip()]
+    # A decimal comma may be in the first line; the separator is in all.
+    delimiter = max(",;\t", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
     columns = _read_columns(lines[first], delimiter)
     reader = next((read for is_kind, read in _FORMATS if is_kind(columns)), None)
     if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
