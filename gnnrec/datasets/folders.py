@@ -41,9 +41,9 @@ RATINGS = """
 """
 MOVIES = """
     movies movie items item books book products product films film games game artists artist anime animes shows titles
-    tracks songs bxbooks movietitles metadata meta businesses business
+    tracks songs bxbooks movietitles metadata meta businesses business recipes beers jokes
 """
-USERS = "users user bxusers members customers readers profiles"
+USERS = "users user bxusers members customers readers profiles useridprofile"
 LINKS = "links link linkssmall"
 SIDE = ("fullplot", "omdb")
 _PATTERNS = {
@@ -51,7 +51,10 @@ _PATTERNS = {
         re.compile(r"(ratings|reviews|interactions).*|.*(ratings|reviews|interactions|ratedmovies)"),
         RATINGS.split(),
     ),
-    "movies": (re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists)"), MOVIES.split()),
+    "movies": (
+        re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists|recipes|beers)"),
+        MOVIES.split(),
+    ),
     "users": (re.compile(r".*users"), USERS.split()),
     "links": (re.compile(r"(?!)"), LINKS.split()),
 }
@@ -164,12 +167,16 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
         special = read_log(logs, "netflix", log)
     else:
         roles = find_roles(paths, options)
-        if "ratings" not in roles:
+        if "ratings" not in roles or _are_lists(roles["ratings"]):
+            roles.pop("ratings", None)
             logs = [path for path in paths if path not in roles.values()]
             formats = {path: kind for path in logs if suffix_of(path) in TEXT_SUFFIXES and (kind := sniff(path))}
             logs = list(formats)[:1]
             if logs:
-                special = read_log(logs, formats[logs[0]], log)
+                kind = formats[logs[0]]
+                if kind == "lists":  # train.txt and test.txt
+                    logs = [path for path in formats if formats[path] == kind]
+                special = read_log(logs, kind, log)
         elif suffix_of(roles["ratings"]) in TEXT_SUFFIXES and (kind := sniff(roles["ratings"])):
             logs = [roles.pop("ratings")]
             special = read_log(logs, kind, log)
@@ -194,7 +201,17 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
     tables = special | read_files(wanted, {name: kinds.get(name, "movies") for name in wanted}, text_ids, options, log)
     used = {*wanted.values(), *logs}
     others = {stem_of(path).lower(): path for path in paths if path not in used}
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
+        if stem_of(inner).lower() in IMDB_FILES and len(files := tables_in(inner)) == 1:
+            others[stem_of(inner).lower()] = files[0]  # title.basics.tsv/data.tsv, as archives of IMDb's files are
+        else:
+            log.unused_files.append(f"{inner.name}/")
     return tables, others
+
+
+def _are_lists(path: Path) -> bool:
+    """Return whether a file has a user and items in each line, such as train.txt, whose columns cannot be named."""
+    return suffix_of(path) in TEXT_SUFFIXES and sniff(path) == "lists"
 
 
 def beside(path: Path) -> dict[str, Path]:

@@ -21,14 +21,14 @@ import pandas as pd
 from gnnrec._checks import did_you_mean
 from gnnrec.data import Dataset
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
-from gnnrec.data.provenance import ReadLog
+from gnnrec.data.provenance import ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
 from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
-from gnnrec.datasets.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, beside, read_tables
+from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables
 from gnnrec.datasets.logs import read_log, sniff
 from gnnrec.errors import ConfigError, DataError
@@ -186,8 +186,16 @@ def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, 
         inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         if len(inner) == 1:  # an archive with one folder
             return _read_folder(inner[0], options, log)
-        raise DataError(f"{folder} contains no ratings; expected {FORMATS}")
+        raise DataError(f"{folder} contains no ratings{_instead(folder)}; expected {FORMATS}")
     return join_tables(tables, others, log, lenient=options.skips)
+
+
+def _instead(folder: Path) -> str:
+    """Say what a folder has that is no table, as the next thing to try."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if archive := next((name for name in names if name.lower().endswith(".zip")), None):
+        return f" but {archive}; give the path of that file"
+    return f" (it has {listed(names)})" if names else ""
 
 
 def _is_double_colon(path: Path) -> bool:
@@ -211,8 +219,8 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
         if suffix in (".data", ".base", ".test"):
             return {"ratings": _read_ratings(path, "\t", options, log)}
     if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
-        raise DataError(f"{path} has an unknown file type {suffix!r}; expected {FORMATS}")
-    if suffix_of(path) in TEXT_SUFFIXES and options == DEFAULT_OPTIONS and (kind := sniff(path)):
+        log.assume(f"{path.name} is a table of text")  # or `open_text` says what it is
+    if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
         return read_log([path], kind, log)
     paths = {"ratings": path, **beside(path)}
     tables = read_files(paths, {name: name for name in paths}, (), options, log)
