@@ -33,8 +33,9 @@ RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
     ratingscore userscore myrating vote grade star starrating preference puntuacion puntaje valoracion calificacion
     bewertung wertung sterne valutazione punteggio avaliacao classificacao voto nota note ratingval overallrating
-    isrecommended recommended recommend isliked liked like votedup thumbs thumb reaction
 """)
+LIKES = _words("isrecommended recommended recommend isliked liked like votedup thumbs thumb reaction")
+"""Other names of ``rating`` that say that a rating is a like or a dislike; plays or hours beside them count more."""
 COUNTS = _words("""
     plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever
     hoursplayed playhours totalplays watchtime watchcount frequency quantity clicks clickcount clicktimes views

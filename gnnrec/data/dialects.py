@@ -200,6 +200,8 @@ def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[obj
     rest = [name for name in header if name not in given and name not in taken]
     found = {old: new for old, new in canonical_names(rest, kind).items() if new not in taken}
     if kind == "ratings":
+        if "weight" in {*taken, *found.values(), *rest}:
+            found = {old: new for old, new in found.items() if new != "rating" or _plain(str(old)) not in aliases.LIKES}
         known = {*taken, *found.values(), *rest}
         found |= {old: new for old, new in _by_parts(rest, found).items() if new not in known}
     chosen: dict[object, str] = {name: new for name, new in given.items() if new is not None}
@@ -230,12 +232,16 @@ def _by_parts(names: Sequence[str], found: Mapping[object, str]) -> dict[object,
     more = {parts[str(part)]: new for part, new in canonical_names(parts, "ratings").items() if new != "weight"}
     more |= {name: part for part, name in parts.items() if part in ("user_id", "movie_id", "rating", "timestamp")}
     if "movie_id" not in {*names, *found.values(), *more.values()}:
-        others = {re.sub(r"[\W_]", "", name.lower()): name for name in rest if name not in more}
+        others = {_plain(name): name for name in rest if name not in more}
         ids = [name for plain, name in others.items() if plain.endswith("id") and plain not in aliases.USERS]
-        items = [name for name in ids if not _NO_ITEMS.fullmatch(re.sub(r"[\W_]", "", name.lower())[:-2])]
+        items = [name for name in ids if not _NO_ITEMS.fullmatch(_plain(name)[:-2])]
         if len(items) == 1 and re.fullmatch(r"\w*[^\W_](?:[_ \-.](?:id|ID|Id)|Id|ID)", items[0]):
             more[items[0]] = "movie_id"
     return dict(more)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _given(header: Sequence[str], options: ReadOptions) -> dict[str, str | None]:

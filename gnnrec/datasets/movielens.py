@@ -74,6 +74,8 @@ GENRES_100K = (
 
 BLOCK = 1 << 22
 """Bytes of a file of ratings that are parsed at once."""
+NO_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".db", ".sqlite", ".h5", ".npy", ".npz", ".pkl", ".pickle", ".feather")
+"""Suffixes of files that are not read, whatever is in them."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
 
 
@@ -218,6 +220,8 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
             return {"ratings": _read_ratings(path, "::", options, log)}
         if suffix in (".data", ".base", ".test"):
             return {"ratings": _read_ratings(path, "\t", options, log)}
+    if suffix in NO_TABLES:
+        raise DataError(f"{path} has an unknown file type {suffix!r}; save the table as CSV or Parquet")
     if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
         log.assume(f"{path.name} is a table of text")  # or `open_text` says what it is
     if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
