@@ -11,6 +11,7 @@ from rapidfuzz.distance import OSA
 
 from gnnrec.data.titles import (
     MAX_YEAR_GAP,
+    STOP_WORDS,
     content_words,
     is_number,
     is_second_title,
@@ -69,10 +70,12 @@ def title_parts(name: str) -> list[TitlePart]:
         else:
             found.append(TitlePart(back, 0, NEVER, False))
     if (owned := without_possessive(name)) != name:
-        found.append(TitlePart(owned, 0, _if_distinct(owned), True))
+        is_author = title_words(name)[0] not in STOP_WORDS  # not "On Her Majesty's Secret Service"
+        found.append(TitlePart(owned, 0, _if_distinct(owned) if is_author else NEVER, True))
     if (half := _SECOND_HALF.search(name)) is not None and len(pieces) == 1:
         back = name[half.end() :]
-        found.append(TitlePart(back, 0, _if_distinct(back), False))
+        if _if_distinct(back) != NEVER:  # not "The Snowman" for "The Falcon and the Snowman"
+            found.append(TitlePart(back, 0, IF_TYPED, False))
     if (initials := _INITIALS.match(name)) is not None:
         found.append(TitlePart(initials[1], MAX_YEAR_GAP, IF_TYPED, True))
     if (reduced := without_series_number(name)) is not None:
@@ -135,6 +138,10 @@ def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None
     common = sum((mine & theirs).values())
     if not left_words and not right_words:  # another order, other little words
         return 1 if common >= (2 if gap is not None else 3) else None
+    if gap in (0, None) and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
+        short, long = (one, other) if len(one) < len(other) else (other, one)
+        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
+            return 5
     if gap is None and Counter(one) - mine != Counter(other) - theirs:
         return None
     if len(left_words) == len(right_words) and len(left_words) <= 2:
@@ -143,10 +150,6 @@ def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None
         if all(_is_typo(a, b, common, gap) or (gap in (0, None) and common and _is_inflected(a, b)) for a, b in pairs):
             return 1 + sum(OSA.distance(a, b) for a, b in pairs)
         return None
-    if gap in (0, None) and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
-        short, long = (one, other) if len(one) < len(other) else (other, one)
-        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
-            return 5
     return None
 
 
