@@ -22,8 +22,19 @@ from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError
 
 
-def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Table, tuple[float, float] | None]:
+def prepare_ratings(
+    table: Table, options: ReadOptions, log: ReadLog, is_plain: bool = False
+) -> tuple[Table, tuple[float, float] | None]:
     """Apply the options to a ratings table and turn counts into weights.
+
+    Parameters
+    ----------
+    table : Table
+    options : ReadOptions
+    log : ReadLog
+    is_plain : bool
+        Whether the table was written by `Dataset.to_folder`, so that numbers are what they are; the rating scale that
+        is returned is then None.
 
     Returns
     -------
@@ -32,6 +43,8 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
         Lowest and highest rating; None without ratings.
     """
     frame = canonical_columns(table.frame, "ratings", ("user_id", "movie_id"))
+    if is_plain:
+        return Table(table.path, frame, table.line, table.unused), None
     if "rating" in frame and not _is_number(frame["rating"]):
         frame = _read_texts(frame, table, log)
     counts = "weight" in frame and _is_count_name(table, frame["weight"])

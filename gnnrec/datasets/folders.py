@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gnnrec.data.dialects import find_layout, names_of
 from gnnrec.data.json_lines import is_json, read_json
-from gnnrec.data.provenance import ReadLog, listed
+from gnnrec.data.provenance import ABOUT_FILE, ReadLog, listed
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.tables import Table, read_files
 from gnnrec.data.text_files import open_text, stem_of, suffix_of
@@ -66,6 +66,7 @@ OWN_NAMES = ("movies", "users")
 def tables_in(folder: Path) -> list[Path]:
     """Return the files of a folder that may be tables, by name."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = [path for path in files if path.name != ABOUT_FILE]
     return [path for path in files if suffix_of(path) in TABLE_SUFFIXES and not _DOCUMENTS.fullmatch(stem_of(path))]
 
 

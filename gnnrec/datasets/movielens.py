@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import did_you_mean
+from gnnrec._io import read_json
 from gnnrec.data import Dataset
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
-from gnnrec.data.provenance import ReadLog, listed
+from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
@@ -132,24 +133,45 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
         if path.is_file() and path.suffix.lower() == ".zip" and (members := archive_members(path)):
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
+        about = None
         if source.is_dir():
             tables = _read_folder(source, options, log)
+            about = _read_about(source) if options == DEFAULT_OPTIONS else None
             default_name = path.resolve().name if path.is_dir() else stem_of(path)
         elif source.is_file():
             tables, default_name = _read_file(source, options, log), stem_of(path)
         else:
             raise DataError(f"{str(path)!r} does not exist; a dataset is {FORMATS}")
-        dataset = _make_dataset(tables, name or default_name, options, log)
+        dataset = _make_dataset(tables, name or default_name, options, log, is_plain=about is not None)
+        if about is not None:
+            scale, earlier = about
+            provenance = earlier.followed_by(dataset.provenance)
+            dataset = dataset.with_provenance(provenance, dataset.unused, scale)
     if options.rejected is not None:
         log.write_rejected(options.rejected)
     return dataset
 
 
-def _make_dataset(tables: dict[str, Table], name: str, options: ReadOptions, log: ReadLog) -> Dataset:
+def _read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
+    """Return rating scale and provenance of a folder that `Dataset.to_folder` wrote, None for any other."""
+    if not (path := folder / ABOUT_FILE).is_file():
+        return None
+    try:
+        about = read_json(path)
+        scale = about["rating_scale"]
+        low_and_high = None if scale is None else (float(scale[0]), float(scale[1]))
+        return low_and_high, Provenance.from_json(about["provenance"])
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise DataError(f"it is not what Dataset.to_folder writes ({error}); remove the file", at=str(path)) from None
+
+
+def _make_dataset(
+    tables: dict[str, Table], name: str, options: ReadOptions, log: ReadLog, *, is_plain: bool = False
+) -> Dataset:
     """Make a dataset of tables; errors name file and line."""
     _check_columns_option(tables, options)
     try:
-        tables["ratings"], scale = prepare_ratings(tables["ratings"], options, log)
+        tables["ratings"], scale = prepare_ratings(tables["ratings"], options, log, is_plain)
         if options.skips:
             for table, column in (("movies", "movie_id"), ("users", "user_id")):
                 if table in tables and column in tables[table].frame:
