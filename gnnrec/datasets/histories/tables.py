@@ -85,7 +85,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     reader = next((read for is_kind, read in _FORMATS if is_kind(columns)), None)
     if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
         columns, skip, reader = assumed
-        table = _Table(name, columns, list(_rows(text, label, skip, delimiter, columns)), profile)
+        table = _Table(name, columns, list(_rows(text, label, skip, delimiter, columns)), netflix_profile)
         found = reader(table)
         found.notes.append(f"{label}: columns taken as {', '.join(columns)}")
         return found
