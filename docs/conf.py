@@ -84,6 +84,7 @@ PACKAGES = (
     "gnnrec.explore",
     "gnnrec.benchmarking",
     "gnnrec.tuning",
+    "gnnrec.user_features",
     "gnnrec.training",
     "gnnrec.nn",
     "gnnrec.graph",

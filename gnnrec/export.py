@@ -220,9 +220,9 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
         raise ConfigError(f"only the graph neural network can be exported, not {name!r}: it has the user embeddings")
     if table not in TABLES:
         raise ConfigError(f"table must be {' or '.join(TABLES)}, not {table!r}")
-    if others := [name for name in model.graph.user_values if name not in first_features()]:
+    if further := [name for name in model.graph.user_values if name not in first_features()]:
         raise ConfigError(
-            f"the exported network takes {', '.join(first_features())}; this model also sees {', '.join(others)}"
+            f"the exported network takes {', '.join(first_features())}; this model also sees {', '.join(further)}"
         )
     for module in ("onnx", "onnxscript", "onnxruntime", *(["pyarrow"] if table == "parquet" else [])):
         extra = "parquet" if module == "pyarrow" else "onnx"
@@ -231,6 +231,8 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
         except ModuleNotFoundError:
             raise ConfigError(f"the export needs the package {module}: pip install 'gnnrec[{extra}]'") from None
     graph = model.graph
+    if others := graph.user_values.keys() - INPUTS.keys():
+        raise ConfigError(f"models with the user feature {', '.join(sorted(others))} cannot be exported")
     movies = graph.dataset.movies
     columns = [column for column in ("movie_id", "title", "year") if column in movies.columns]
     with new_folder(folder, header=HEADER, owned=FILES, kind="export") as made:

@@ -123,7 +123,7 @@ class PaddedUsers(UserBatch):
         Parameters
         ----------
         x : Tensor
-            ``[num_users, num_features]``, see `profile_features`.
+            ``[num_users, num_features]``, see `UserProfiles`.
         occupation : Tensor
             ``[num_users]`` int64, -1 where unknown.
         movies : Tensor

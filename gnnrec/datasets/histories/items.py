@@ -37,7 +37,10 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
     except (json.JSONDecodeError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"not JSON: {getattr(error, 'msg', 'nested too deeply')}", at=f"{label}{line}") from None
-    items = value.get("results", value.get("movies", value.get("ratings"))) if isinstance(value, dict) else value
+    if isinstance(value, dict) and _are_ratings(value):
+        return _read_ratings_by_title(value, label)
+    keys = ("results", "movies", "ratings", "Items")
+    items = next((value[key] for key in keys if value.get(key)), None) if isinstance(value, dict) else value
     if not isinstance(items, list) or not items:
         raise UnknownFormatError(f"{label} is not a known history file; {known_formats()}")
     if all(isinstance(item, str) for item in items):
@@ -49,6 +52,21 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
     if reader is None:
         raise UnknownFormatError(f"{label} is not a known history file; {known_formats()}")
     return reader(HistoryItems(name, items, label))
+
+
+def _are_ratings(value: dict[str, Any]) -> bool:
+    """Return whether an object maps titles to ratings; titles have blanks or capitals, unlike keys."""
+    numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    titles = [key for key in value if " " in key.strip() or key[:1].isupper()]
+    return bool(value) and len(numbers) == len(titles) == len(value) and all(0 <= one <= 100 for one in numbers)
+
+
+def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
+    highest = next(top for top in (5.0, 10.0, 100.0) if max(value.values()) <= top)
+    found = HistoryFile("list of titles", is_typed=True, notes=[f"ratings are taken to be out of {highest:g}"])
+    for title, rating in value.items():
+        found.entries.append(HistoryEntry(title, None, float(rating), (highest / 10, highest), at=label))
+    return found
 
 
 def read_movies(items: HistoryItems, found: HistoryFile, *, id_key: str | None = None) -> HistoryFile:

@@ -9,13 +9,15 @@ from gnnrec.datasets.histories.tables import HistoryTable, Row, column_key, time
 from gnnrec.errors import ConfigError
 from gnnrec.registry import register_history_format
 
-_DATES = ("date", "datum", "data", "fecha")
-_NETFLIX_TITLES = ("title", "titel", "titre", "titolo", "título", "titulo")
+_DATES = ("date", "datum", "data", "fecha", "dato", "dátum", "päivä", "tarih")
+_NETFLIX_TITLES = ("title", "titel", "titre", "titolo", "título", "titulo", "tittel", "tytuł", "cím", "nimi", "başlık")
+_AUTOPLAYED = "autoplayed: user action: none"
 _SEASON = re.compile(
     r":\s*(?:the\s+)?(?:(?:complete\s+)?(?:season|series|book|volume|vol\.|collection|staffel|saison|stagione|temporada"
     r"|seizoen|sæson|säsong|sezon|kausi|limited series|miniseries|mini-series|miniserie)\b[^:]*:"
     r"|(?:season|series|staffel|saison|stagione|temporada|seizoen|limited series|miniserie)\s*(?:\d+)?\s*$"
-    r"|part\s+\d+\s*:|chapter\s+\d+\s*:|episode\s+\d+\b)|:[^:]+\(episode \d+\)",
+    r"|part\s+\d+\s*:|chapter\s+\w+\s*:|episode\s+\d+\b|\d+\.\s*(?:évad|sezon|sezóna|série)\b[^:]*:"
+    r"|(?:시즌|シーズン)\s*\d*[^:]*:)|:[^:]+\(episode \d+\)",
     re.IGNORECASE,
 )
 
@@ -44,6 +46,8 @@ def read_views(table: HistoryTable) -> HistoryFile:
             found.left_out.append(LeftOut(title, "an episode of a series", row.at))
         elif row["supplementalvideotype"]:
             found.left_out.append(LeftOut(title, "a trailer", row.at))
+        elif row["attributes"].lower().startswith(_AUTOPLAYED):
+            found.left_out.append(LeftOut(title, "played by itself", row.at))
         elif title:
             found.entries.append(HistoryEntry(title, time=time, at=row.at))
     return found

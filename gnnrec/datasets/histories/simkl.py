@@ -18,7 +18,12 @@ def _ids(item: dict[str, Any]) -> dict[str, Any]:
     return ids if isinstance(ids, dict) else {}
 
 
-@register_history_format("Simkl", kind="json", matches=lambda items: any("simkl" in _ids(item) for item in items))
+def is_simkl(items: list[dict[str, Any]]) -> bool:
+    """Return whether items are of Simkl: those of Trakt have other keys for ratings."""
+    return any("simkl" in _ids(item) or ("movie" in item and "user_rating" in item) for item in items)
+
+
+@register_history_format("Simkl", kind="json", matches=is_simkl)
 def read_simkl(items: HistoryItems) -> HistoryFile:
     """Read the list of movies, as in the backup and as the API returns it."""
     found = HistoryFile("Simkl")

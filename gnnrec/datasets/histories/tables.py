@@ -7,11 +7,14 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
-from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, UnknownFormatError, find_reader, known_formats
-from gnnrec.datasets.histories.times import parse_times
+from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, find_reader, known_formats
+from gnnrec.datasets.histories.lists import read_lines
+from gnnrec.datasets.histories.times import are_dates, parse_times
 from gnnrec.errors import DataError
+from gnnrec.registry import HISTORY_FORMATS
 
 csv.field_size_limit(2**31 - 1)  # reviews may be long
 
@@ -77,16 +80,67 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)
         first = next(header, first)
-    delimiter = max(",;\t", key=lines[first].count)
+    start = [line for line in lines[first : first + 5] if line.strip()]
+    # A decimal comma may be in the first line; the separator is in all.
+    delimiter = max(",;\t", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
     columns = _read_columns(lines[first], delimiter)
     reader = find_reader("table", columns)
+    if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
+        columns, skip, reader = assumed
+        table = HistoryTable(name, columns, list(_rows(text, label, skip, delimiter, columns)), netflix_profile)
+        found: HistoryFile = reader(table)
+        found.notes.append(f"{label}: columns taken as {', '.join(columns)}")
+        return found
     if reader is None:
-        if name.lower().endswith(".txt") or lines[first].count(delimiter) == 0 or len(columns) == 1:
-            return _read_lines(lines, label)
-        found = ", ".join(repr(column) for column in lines[first].split(delimiter)[:8])
-        raise UnknownFormatError(f"{label} is not a known history file; its columns are {found}; {known_formats()}")
+        if name.lower().endswith((".txt", ".md")) or lines[first].count(delimiter) == 0 or len(columns) == 1:
+            return read_lines(lines, label)
+        columns_found = ", ".join(repr(column) for column in lines[first].split(delimiter)[:8])
+        raise UnknownFormatError(
+            f"{label} is not a known history file; its columns are {columns_found}; {known_formats()}"
+        )
     rows = list(_rows(text, label, first, delimiter, columns))
     return reader(HistoryTable(name, columns, rows, netflix_profile))
+
+
+def _without_header(text: str, label: str, first: int, delimiter: str) -> Any:
+    """Return columns, lines to skip and reader of a table whose columns only its values tell; None for any other.
+
+    Two columns of titles and dates are Netflix's, in whatever language its header is. Without a header, titles or IMDb
+    ids come with years, dates or ratings.
+    """
+    source = io.StringIO(text, newline="")
+    for _ in range(first):
+        source.readline()
+    try:
+        rows = [cells for cells in islice(csv.reader(source, delimiter=delimiter), 50) if any(map(str.strip, cells))]
+    except csv.Error:
+        return None
+    width = len(rows[0]) if rows else 0
+    if width < 2 or any(len(cells) != width for cells in rows):
+        return None
+    columns = [[cells[place].strip() for cells in rows] for place in range(width)]
+    if width == 2 and len(rows) > 1 and are_dates(columns[1][1:]) and not are_dates(columns[1][:1]):
+        return ("title", "date"), first, HISTORY_FORMATS.get("Netflix")
+    names = [_column_of(values) for values in columns]
+    titles = [place for place, name in enumerate(names) if name == "text"]
+    if len(titles) > 1 or (not titles and "imdbid" not in names) or len(set(names)) < len(names) or width > 4:
+        return None
+    if not {"rating", "year", "date", "imdbid"} & set(names):
+        return None
+    return tuple("title" if name == "text" else name for name in names), first - 1, HISTORY_FORMATS.get("other: table")
+
+
+def _column_of(values: list[str]) -> str:
+    """Return what all values of a column without a name are."""
+    known = [value for value in values if value]
+    if known and all(re.fullmatch(r"tt\d{5,12}", value) for value in known):
+        return "imdbid"
+    if known and all(re.fullmatch(r"(18|19|20)\d\d", value) for value in known):
+        return "year"
+    numbers = [value.replace(",", ".") for value in known if re.fullmatch(r"\d{1,3}(?:[.,]\d+)?", value)]
+    if known and len(numbers) == len(known) and max(map(float, numbers)) <= 100:
+        return "rating"
+    return "date" if are_dates(known) else "text"
 
 
 def times_of(rows: list[Row], *columns: str) -> tuple[list[int | None], list[str]]:
@@ -119,20 +173,3 @@ def _rows(text: str, label: str, skip: int, delimiter: str, columns: tuple[str, 
             yield Row(dict(zip(columns, cells, strict=False)), at)
     except csv.Error as error:
         raise DataError(f"{error}; is a closing quote missing?", at=f"{label}:{skip + 2 + before}") from None
-
-
-def _read_lines(lines: list[str], label: str) -> HistoryFile:
-    """Read a list of titles, one a line; bullets and consecutive numbers before them are removed."""
-    numbered = [re.match(r"\s*(\d+)[.)]\s+(?=\S)", line) for line in lines if line.strip()]
-    has_numbers = len(numbered) > 1 and all(
-        match is not None and int(match[1]) == place for place, match in enumerate(numbered, 1)
-    )
-    found = HistoryFile("list of titles", is_typed=True)
-    for place, line in enumerate(lines, 1):
-        title = re.sub(r"^\s*\d+[.)]\s+", "", line) if has_numbers else re.sub(r"^\s*[-*•]\s+", "", line)
-        title = title.strip().strip('"').strip()
-        if place == 1 and column_key(title) in ("title", "titles", "name", "movie", "film", "movies", "films"):
-            continue
-        if title:
-            found.entries.append(HistoryEntry(title, is_liked=True, at=f"{label}:{place}"))
-    return found

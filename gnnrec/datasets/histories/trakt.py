@@ -31,7 +31,9 @@ def read_trakt(items: HistoryItems) -> HistoryFile:
         title, ids = str(movie.get("title") or ""), movie.get("ids")
         ids = ids if isinstance(ids, dict) else {}
         is_favorite = "favorite" in stem
-        if not is_favorite and not any(key in item for key in ("rating", "watched_at", "last_watched_at", "plays")):
+        watched = any(item.get(key) is not None for key in ("watched_at", "last_watched_at", "plays"))
+        rating = item.get("rating")
+        if not is_favorite and not watched and rating is None:
             reason = "collected, not watched" if "collected_at" in item else "on a list, not watched"
             found.left_out.append(LeftOut(title, reason, at))
             continue
@@ -40,7 +42,7 @@ def read_trakt(items: HistoryItems) -> HistoryFile:
             HistoryEntry(
                 title,
                 integer(movie.get("year")),
-                json_rating(item.get("rating"), (1.0, 10.0), at),
+                json_rating(rating, (1.0, 10.0), at),
                 (1.0, 10.0),
                 is_liked=is_favorite,
                 is_current=True,
