@@ -84,7 +84,6 @@ PACKAGES = (
     "gnnrec.explore",
     "gnnrec.benchmarking",
     "gnnrec.tuning",
-    "gnnrec.user_features",
     "gnnrec.training",
     "gnnrec.nn",
     "gnnrec.graph",
