@@ -19,6 +19,8 @@ MAX_GROUP = 20
 """Most people in a group."""
 
 
+MAX_FEATURES = 50
+"""User features of a request."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
 Category = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CATEGORY), AfterValidator(clean_text)]
 Age = Annotated[int, Field(ge=0, le=150)]
@@ -125,6 +127,9 @@ class UserInput(Input):
     age: Age | None = None
     gender: Category | None = None
     occupation: Category | None = None
+    profile: dict[Category, float | Category] = Field(
+        default={}, max_length=MAX_FEATURES, description="Values of the model's other user features by name"
+    )
     name: Annotated[str, StringConstraints(max_length=MAX_NAME)] | None = None
 
 
