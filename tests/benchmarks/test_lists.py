@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gnnrec import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.reranking import STRATEGIES
 
@@ -19,7 +20,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a script on a small dataset and returns what it writes."""
-    make_sample(120, 60).to_folder(tmp_path / "small")
+    sample = make_sample(150, 80)
+    movies = sample.movies.assign(genres=sample.movies["genres"].str.replace("Comedy", "Children's"))
+    Dataset(sample.ratings, movies, sample.users, name="small").to_folder(tmp_path / "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.delitem(sys.modules, "_common", raising=False)
@@ -35,13 +38,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_groups(run: Any) -> None:
-    found = run("groups.py", "--groups", "6")
-    assert found["command"] == "python benchmarks/groups.py --dataset small --groups 6"
+    found = run("groups.py", "--groups", "20")
+    assert found["command"] == "python benchmarks/groups.py --dataset small --groups 20"
     methods = [*STRATEGIES, "averaged lists", "one history", "common movie"]
     assert [(row["size"], row["method"]) for row in found["groups"]] == [(n, name) for n in (2, 4) for name in methods]
     for row in found["groups"]:
         assert 0 <= row["least_happy"] <= row["mean"] <= row["happiest"] <= 1
-        assert 0 < row["groups"] <= 6
+        assert 0 < row["groups"] <= 20
 
 
 def test_reranking(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
