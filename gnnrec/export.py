@@ -287,10 +287,10 @@ def _write_network(model: RecGraph, path: Path) -> None:
                 f"the encoder {model.config.model.encoder!r} cannot be exported: {reason[0] if reason else error!r}"
             ) from error
         assert program is not None
-        for value in (*program.model.graph.inputs, *program.model.graph.outputs):
+        for value in program.model.graph.inputs:
             # The exporter takes the shapes of inputs that the encoder does not use from the example.
-            shape = INPUTS[str(value.name)][1] if value.name in INPUTS else ("batch", value.shape[1])
-            value.shape = type(value.shape)(shape)
+            shape: Any = value.shape
+            value.shape = type(shape)(INPUTS[str(value.name)][1])
         program.save(path)
 
 
