@@ -90,6 +90,7 @@ PACKAGES = (
     "gnnrec.nn",
     "gnnrec.graph",
     "gnnrec.plots",
+    "gnnrec.export",
 )
 KINDS = ("Functions", "Classes", "Exceptions")
 
