@@ -18,6 +18,7 @@ ABOUT = {
     "explore": "a dataset in tables and figures",
     "plots": "training curves, map of movies",
     "explanations": "why a movie was recommended",
+    "export": "the trained GNN as ONNX",
     "models": "every recommender; the trained GNN",
     "training": "edge sampling, epochs, callbacks",
     "evaluation": "metrics, full ranking, fingerprint",
