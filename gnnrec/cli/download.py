@@ -15,7 +15,9 @@ def download(
     name: Annotated[
         str, typer.Argument(help=f"Dataset: {', '.join(name for name in DATASETS.builtin if name != 'sample')}.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder in which NAME/ is made.")] = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Parent folder; the dataset is written to OUT/NAME.")] = Path(
+        "data"
+    ),
 ) -> None:
     """Download a dataset."""
     with errors():

@@ -69,7 +69,7 @@ class ReadOptions:
                 raise ConfigError(f"encoding {self.encoding!r} is unknown; examples: utf-8, cp1252, utf-16") from None
         check_date_format(self.date_format)
         if self.rejected is not None and self.errors != "skip":
-            raise ConfigError("rejected is the file for rows that are left out; it needs errors='skip'")
+            raise ConfigError("rejected is the file for skipped rows and requires errors='skip'")
         self._check_columns()
         self._check_scale()
 
@@ -84,7 +84,7 @@ class ReadOptions:
         for name in self.named.values():
             if name is not None and name not in known:
                 hint = did_you_mean(str(name), known) or f"; choose from {', '.join(sorted(known))}"
-                raise ConfigError(f"columns: {name!r} is not a column of ours{hint}")
+                raise ConfigError(f"columns: {name!r} is not a gnnrec column{hint}")
 
     def _check_scale(self) -> None:
         if self.rating_scale is None:

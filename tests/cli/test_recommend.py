@@ -159,4 +159,4 @@ def test_together(run: Path, tmp_path: Path) -> None:
     rows = json.loads(succeeds("recommend", run, "--together", 9, "--together", tmp_path / "anna.txt", "--json"))
     assert list(rows[0])[-2:] == ["suits 9", "suits anna"]
     assert "at least two members" in fails("recommend", run, "--together", 9)
-    assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy belongs to --together"
+    assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy requires --together"

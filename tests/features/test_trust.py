@@ -52,7 +52,7 @@ def test_no_encoder_by_path_from_a_run(
     run = fit(stranger, "popularity").save(tmp_path / "run")
     features = load(run).dataset.features["text"]
     with pytest.raises(
-        ConfigError, match=r"names local files as its encoder, which are not read unasked; name the enc"
+        ConfigError, match=r"was made with an encoder from local files, which are loaded only on request; pass the enc"
     ):
         encode_plot("A ship sinks.", features)
     assert loaded == []

@@ -121,7 +121,7 @@ def _rows(text: str, label: str, skip: int, delimiter: str, columns: tuple[str, 
 
 
 def _read_lines(lines: list[str], label: str) -> HistoryFile:
-    """Read a list of titles, one a line; bullets and consecutive numbers before them are removed."""
+    """Read a list of titles, one per line; bullets and consecutive numbers before them are removed."""
     numbered = [re.match(r"\s*(\d+)[.)]\s+(?=\S)", line) for line in lines if line.strip()]
     has_numbers = len(numbered) > 1 and all(
         match is not None and int(match[1]) == place for place, match in enumerate(numbered, 1)
@@ -272,7 +272,7 @@ def _read_movielens(table: _Table) -> HistoryFile:
     users = {row["userid"] for row in table.rows if row["userid"]}
     if len(users) > 1:
         at = table.rows[0].at.rpartition(":")[0]
-        raise DataError(f"it has ratings of {len(users):,} users; a history is of one", at=at)
+        raise DataError(f"the file has ratings of {len(users):,} users; a history must be from a single user", at=at)
     found, (times, notes) = HistoryFile("MovieLens"), _times(table.rows, "timestamp", "date", "tstamp")
     found.notes += notes
     for row, time in zip(table.rows, times, strict=True):

@@ -184,7 +184,7 @@ _add_list(
 def recommendations(
     profile_id: ProfileId, store: Database, served: Served, given: Annotated[ProfileRecommendInput, Query()]
 ) -> Response:
-    """Recommend movies to a profile by its ratings as they are now, or as they were at the moment `at`."""
+    """Recommend movies to a profile, from its current ratings, or from those up to the time `at`."""
     served.check_titles(given.named())
     user, movies = listing.for_profile(
         served,

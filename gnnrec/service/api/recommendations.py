@@ -30,7 +30,7 @@ from gnnrec.service.served import ServedModel
 router = APIRouter(tags=["recommendations"])
 
 FEW_RATINGS = 200
-"""A single user with at most so many ratings is computed at once, which is quicker than in another thread."""
+"""A single user with at most this many ratings is computed right away, which is quicker than in another thread."""
 
 
 def new_user(served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None) -> Any:
@@ -58,7 +58,7 @@ def new_user(served: ServedModel, given: Any, position: int, unknown: str = "err
 
 
 def check_titles(served: ServedModel, given: RecommendInput | GroupInput) -> None:
-    """Refuse a request that names too many movies by title."""
+    """Reject a request that gives too many movies by title."""
     served.check_titles([*(movie for user in given.users for movie in _rated(user)), *given.named()])
 
 
@@ -111,7 +111,7 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
 
 @router.post("/recommend/group", response_model=GroupOutput)
 def recommend_group(given: GroupInput, served: Served) -> Any:
-    """Recommend movies to several people together, and say how well each suits whom."""
+    """Recommend movies to a group, and tell how well each movie suits each member."""
     check_titles(served, given)
     found = groups.recommend(
         served,
