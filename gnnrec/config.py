@@ -485,9 +485,12 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
 def _format(error: ValidationError, root: type[BaseModel], where: str | None = None) -> str:
     """Return one message for all errors of a validation."""
-    found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in error.errors()]
-    if where is None and len(found) == 1:
-        return f"{root.__name__}: {found[0]}"
+    errors = error.errors()
+    if where is None and len(errors) == 1:
+        return ": ".join(
+            [root.__name__, *filter(None, [".".join(map(str, errors[0]["loc"]))]), _explain(errors[0], root)]
+        )
+    found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in errors]
     return f"{where or root.__name__} is not valid:\n" + "\n".join(f"  {line}" for line in found)
 
 

@@ -1,4 +1,4 @@
-"""How files are read: what the caller said about them."""
+"""Options for reading files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe":
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the caller said about the files of a dataset; see `gnnrec.load_dataset`.
+    """Options for reading the files of a dataset; see `gnnrec.load_dataset`.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class ReadOptions:
 
     @property
     def named(self) -> dict[Any, str | None]:
-        """Canonical names by the name, or the position from 0, of a column in the file; None leaves a column out."""
+        """Canonical names by the name, or the position from 0, of a column in the file; None ignores a column."""
         if self.columns is None:
             return {}
         if isinstance(self.columns, Mapping):
@@ -110,7 +110,7 @@ class ReadOptions:
 
     @property
     def skips(self) -> bool:
-        """Whether rows that cannot be read are left out."""
+        """Whether rows that cannot be read are skipped."""
         return self.errors == "skip"
 
 

@@ -184,7 +184,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:
-    """Return a column without the values that its check refuses."""
+    """Return a column without the values that its check rejects."""
     try:
         check(values)
     except DataError:

@@ -1,4 +1,4 @@
-"""Which ratings say that a user disliked a movie."""
+"""Which ratings are dislikes."""
 
 from __future__ import annotations
 

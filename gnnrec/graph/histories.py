@@ -26,7 +26,7 @@ _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
-    r"""Which movies of a history were found in the graph, and which not.
+    r"""Which movies of a history were found in the graph, and which were not.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ class Recommender(ABC):
     estimator : BaseEstimator
         The estimator that was fitted, with its hyperparameters.
     history : list of dict
-        Figures of each training epoch, where there are epochs.
+        Loss and metrics of each epoch, where there are epochs.
     report : dict
         Results recorded with `with_report`, as plain JSON values.
 

@@ -41,7 +41,7 @@ def standardize(scores: Tensor, seen: Tensor) -> Tensor:
 
 
 def suitability(scores: Tensor, seen: Tensor, movies: Tensor) -> Tensor:
-    """Return the share of their unseen movies that suit each member less, ``[num_users, len(movies)]``.
+    """Return the share of each member's unseen movies that score lower, ``[num_users, len(movies)]``.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ class ServedModel:
         return None if node is None else self.movies[node]
 
     def check_titles(self, names: Iterable[int | str]) -> None:
-        """Refuse more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
+        """Reject more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
 
         Raises
         ------

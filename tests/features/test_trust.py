@@ -64,7 +64,7 @@ def test_no_checkpoint_by_path_from_a_run(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "evil.pt").write_bytes(b"pickle")
     monkeypatch.chdir(tmp_path)
     for name in ("clip-text:ViT-B-32:evil.pt", f"clip-text:ViT-B-32:{tmp_path / 'evil.pt'}"):
-        with pytest.raises(ConfigError, match="names local files as its encoder"):
+        with pytest.raises(ConfigError, match="was made with an encoder from local files"):
             encode_plot("A ship sinks.", embeddings(f"{name}, text tower"))
 
 

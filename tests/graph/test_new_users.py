@@ -88,7 +88,7 @@ def test_a_frame_keeps_its_times(graph):
 @pytest.mark.parametrize(
     ("timestamps", "message"),
     [
-        ([1, 2], "there are 2 timestamps for 3 ratings; give each rating one"),
+        ([1, 2], "there are 2 timestamps for 3 ratings; give one per rating"),
         ([], "there are 0 timestamps for 3 ratings"),
         ({10: 1, 20: 2, 30: 3}, "movie 20 has a time but is not rated; timestamps must have the same keys as ratings"),
         ({10: 1, 30: 3}, "movie 'Alien (1979)' has no time; timestamps must have the same keys as ratings"),

@@ -84,7 +84,7 @@ def test_a_given_config_is_used_as_it_is(sample, capsys):
 def test_overrides_are_checked_before_data_are_read():
     with pytest.raises(ConfigError, match=r"did you mean 'train\.epochs'"):
         GNN(overrides=("train.epoch=2",))
-    with pytest.raises(ConfigError, match="greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="must be at least 1"):
         gnnrec.fit(object(), overrides=("train.epochs=0",))
 
 

@@ -128,7 +128,7 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ({"train.epochs": {"low": 1}}, "high is missing"),
         ({"train.epochs": {"low": 9, "high": 1}}, "low 9 is not below high 1"),
         ({"train.epochs": {"low": 0, "high": 5}}, "must be at least 1"),
-        ({"train.epochs": {"low": 1.5, "high": 5}}, "1.5 is not allowed"),
+        ({"train.epochs": {"low": 1.5, "high": 5}}, "must be an integer, not 1.5"),
         ({"train.epochs": {"low": 1, "high": 6, "step": 2}}, "step 2 does not divide the range from 1 to 6"),
         ({"train.epochs": {"low": 1, "high": 5, "log": True, "step": 2}}, "log and step exclude each other"),
         ({"train.epochs": {"low": 1, "high": 5, "log": "yes"}}, "log must be true or false, not 'yes'"),
@@ -242,7 +242,10 @@ def test_fixed_values_of_another_encoder() -> None:
     changed = found.override(["model.aggregation=min", "model.user_degree_smoothing=4", "train.epochs=2"])
     assert changed.inactive == {"model.aggregation": "min"}
     assert (changed.base.model.user_degree_smoothing, changed.base.train.epochs) == (4.0, 2)
-    with pytest.raises(ConfigError, match=r"config is not valid: model\.aggregation: 'median' is not allowed"):
+    with pytest.raises(
+        ConfigError,
+        match=r"config is not valid: model\.aggregation: must be 'mean', 'max', 'min' or 'sum', not 'median'",
+    ):
         found.override(["model.aggregation=median"])
 
 

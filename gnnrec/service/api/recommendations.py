@@ -131,7 +131,7 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
 
 @router.post("/explain", response_model=list[Explanation])
 def explain(given: ExplainInput, served: Served) -> Any:
-    """Say why movies suit a user: what in the history, or the profile, raises the score of each."""
+    """Explain which parts of the history or profile raise the score of each movie."""
     served.check_titles([*given.movies, *_rated(given.user)])
     nodes = served.model.graph.movie_nodes_by_name(given.movies)
     movies = [served.movies[node] for node in nodes if node is not None]

@@ -1,4 +1,4 @@
-"""What the API takes and returns."""
+"""Request and response bodies of the API."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Genres = Annotated[list[Category], Field(max_length=50, description="Only movies
 
 
 class Input(BaseModel):
-    """A body; unknown fields are errors."""
+    """A request body; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -248,7 +248,7 @@ class ProfileInput(Input):
 
 
 class ProfileChange(Input):
-    """Changes of a profile; what is left out stays."""
+    """Changes to a profile; omitted fields stay the same."""
 
     name: Name | None = None
     age: Age | None = None
@@ -281,7 +281,7 @@ class StarsInput(Input):
 
 
 class RatingsInput(Input):
-    """Ratings to store, in place of earlier ones of the same movies."""
+    """Ratings to store; they replace earlier ratings of the same movies."""
 
     ratings: list[StarsInput] = Field(min_length=1, max_length=MAX_RATINGS)
 
@@ -307,14 +307,14 @@ class EntryOutput(BaseModel):
 
 
 class MissingMovie(BaseModel):
-    """A movie of a file that the catalog does not have."""
+    """A movie in the file that is not in the catalog."""
 
     title: str
     nearest: list[str] = Field(description="Titles that are near, none of which was taken")
 
 
 class ImportOutput(BaseModel):
-    """What became of the movies in a file."""
+    """Result of an import."""
 
     source: str
     imported: int
@@ -331,7 +331,7 @@ class RetrainInput(Input):
 
 
 class JobOutput(BaseModel):
-    """Work in the background."""
+    """A background job."""
 
     id: int
     state: Literal["running", "done", "failed"]
