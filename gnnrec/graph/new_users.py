@@ -115,8 +115,8 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         if not known.all() and not graph.user_values.keys() & set(frame.columns):
             new_id, (*others, last) = ids[~known].tolist()[0], graph.user_values
             raise DataError(
-                f"user {new_id!r} is not in the graph, and there is no column {', '.join(others)} or {last} to describe "
-                "a new user; correct the id, or pass a NewUser"
+                f"user {new_id!r} is not in the graph, and there is no column {', '.join(others)} or {last} to "
+                "describe a new user; correct the id, or pass a NewUser"
             )
         return [
             user_id if stored else NewUser(profile=_profile(graph, frame.iloc[[row]]), name=user_id)

@@ -162,7 +162,7 @@ _add_list(
     "/{profile_id}/bucket-list",
     (
         "Show the bucket list; oldest first",
-        "Put a movie on the bucket list; nothing changes if it is there",
+        "Put a movie on the bucket list; does nothing if it is already there",
         "Take a movie off the bucket list",
     ),
     Store.bucket_list,
@@ -172,8 +172,8 @@ _add_list(
 _add_list(
     "/{profile_id}/hidden",
     (
-        "Show the movies that are not recommended any more; oldest first",
-        "Do not recommend a movie any more; nothing changes if it is hidden",
+        "Show the movies hidden from the recommendations; oldest first",
+        "Hide a movie from the recommendations; does nothing if it is already hidden",
         "Recommend a movie again",
     ),
     Store.hidden,
