@@ -152,7 +152,7 @@ def read_history(
     groups: dict[int, list[tuple[HistoryEntry, str]]] = {}
     ambiguous, missing = [], []
     for entry in without_duplicates(file.entries):
-        found = find_entry(index, entry, typed=file.is_typed)
+        found = find_entry(index, entry, typed=file.is_handwritten)
         if isinstance(found, Found):
             groups.setdefault(found.node, []).append((entry, found.how))
         elif isinstance(found, Ambiguous):

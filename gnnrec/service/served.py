@@ -190,7 +190,7 @@ class ServedModel:
         return found
 
     def search(self, text: str, k: int) -> list[tuple[float, MovieInfo]]:
-        """Return movies by the words of a title, with scores in (0, 1]; the last word may be only begun."""
+        """Return movies by the words of a title, with scores in (0, 1]; the last word may be incomplete."""
         found = {node: score for score, node in self.model.graph.titles.search(text, max(k, 10), self.counts)}
         for node in self._by_beginning(text, k):
             found[node] = max(found.get(node, 0.0), BEGUN)

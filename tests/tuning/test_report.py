@@ -20,7 +20,7 @@ def test_the_report_folder(six_trials: tuple[StudyResult, Path]) -> None:
     assert Config.from_yaml(folder / "base.yaml") == result.space.base
     trial, value = result.pareto_front[0].trial, result.best_value
     assert (folder / "best.yaml").read_text().splitlines()[0] == (
-        f"# Study six, trial {trial}: ndcg@10 {value:.4f} on the validation rows of sample."
+        f"# Study six, trial {trial}: ndcg@10 {value:.4f} on the validation ratings of sample."
     )
     pd.testing.assert_frame_equal(
         pd.read_csv(folder / "trials.csv").drop(columns="reason"),

@@ -24,7 +24,7 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if all(isinstance(item, str) for item in items):
         entries = [HistoryEntry(item.strip(), is_liked=True, at=f"{label}[{n}]") for n, item in enumerate(items)]
-        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_typed=True)
+        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_handwritten=True)
     if not all(isinstance(item, dict) for item in items):
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if any(isinstance(item.get(key), dict) for item in items for key in ("movie", "show", "episode")):
@@ -72,7 +72,7 @@ def _read_trakt(items: list[dict[str, Any]], label: str, name: str) -> HistoryFi
 def _read_json_movies(items: list[dict[str, Any]], label: str) -> HistoryFile:
     """Read a list of movies as TMDB's API returns it."""
     is_tmdb = any("release_date" in item and "id" in item for item in items)
-    found = HistoryFile("TMDB" if is_tmdb else "list of movies", is_typed=not is_tmdb)
+    found = HistoryFile("TMDB" if is_tmdb else "list of movies", is_handwritten=not is_tmdb)
     for number, item in enumerate(items):
         at, title = f"{label}[{number}]", item.get("title") or item.get("original_title") or item.get("name")
         if not isinstance(title, str) or item.get("media_type", "movie") != "movie":

@@ -126,7 +126,7 @@ def _read_lines(lines: list[str], label: str) -> HistoryFile:
     has_numbers = len(numbered) > 1 and all(
         match is not None and int(match[1]) == place for place, match in enumerate(numbered, 1)
     )
-    found = HistoryFile("list of titles", is_typed=True)
+    found = HistoryFile("list of titles", is_handwritten=True)
     for place, line in enumerate(lines, 1):
         title = re.sub(r"^\s*\d+[.)]\s+", "", line) if has_numbers else re.sub(r"^\s*[-*•]\s+", "", line)
         title = title.strip().strip('"').strip()
@@ -327,7 +327,7 @@ def _read_other(table: _Table) -> HistoryFile:
     title = next(column for column in _TITLES if column in table.columns)
     rating = next((column for column in _RATINGS if column in table.columns), None)
     found, (times, notes) = (
-        HistoryFile("table of titles", is_typed=True),
+        HistoryFile("table of titles", is_handwritten=True),
         _times(table.rows, "date", "watcheddate", "watchedat", "ratedat", "daterated", "timestamp"),
     )
     found.notes += notes
