@@ -29,9 +29,7 @@ DATA = {
     "valid": 99_455,
     "digest": "39da211b586b00bd",
 }
-COMMAND = (
-    "gnnrec tune --dataset ml-1m --split Movielens1M_m1 --config ml1m-search --trials 45 --study ml1m"
-)
+COMMAND = "gnnrec tune --dataset ml-1m --split Movielens1M_m1 --config ml1m-search --trials 45 --study ml1m"
 INTRODUCTION = """<!-- Written by docs/_scripts/make_study.py; do not edit. -->
 
 # A study on MovieLens-1M

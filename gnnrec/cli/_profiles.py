@@ -187,16 +187,16 @@ class Profiles:
     @cached_property
     def _store(self) -> Store:
         try:
+            from gnnrec.service.settings import DATABASE, DEFAULT_DATABASE
             from gnnrec.service.store import Store
+
+            store = Store(self._url or os.environ.get(DATABASE) or DEFAULT_DATABASE)
+            store.migrate()
         except ModuleNotFoundError as missing:
             raise ConfigError(
                 f"profiles are kept in the database of gnnrec serve, which needs the package {missing.name}: "
                 "pip install 'gnnrec[serve]'"
             ) from None
-        from gnnrec.service.settings import DATABASE, DEFAULT_DATABASE
-
-        store = Store(self._url or os.environ.get(DATABASE) or DEFAULT_DATABASE)
-        store.migrate()
         return store
 
     @cached_property

@@ -14,21 +14,28 @@ USERS = _words("""
     userid user uid username userno useridx userindex reviewerid customerid customer memberid member accountid account
     visitorid viewerid readerid reader personid listenerid playerid subscriberid clientid profileid steamid
     authorsteamid reviewer reviewername customername person usuario usuarioid idusuario nutzer nutzerid benutzer
-    benutzerid utilisateur utilisateurid idutilisateur utente utenteid idutente gebruiker
+    benutzerid utilisateur utilisateurid idutilisateur utente utenteid idutente gebruiker usersha1 userhash userkey
+    useruuid userguid criticname critic profilename
 """)
 MOVIES = _words("""
     movieid movie itemid item iid mid parentasin asin isbn bookid book productid product filmid film gameid appid game
     artistid artist songid trackid track animeid anime showid titleid tconst businessid contentid videoid newsid
-    articleid venueid itemno itemidx itemindex sku pelicula peliculaid idpelicula filme filmeid idfilme filmnr idfilm
+    articleid venueid artistmbid trackmbid recordingmbid jokeid recipeid beerid beerbeerid podcastid itemno itemidx
+    itemindex sku pelicula peliculaid idpelicula filme filmeid idfilme filmnr idfilm
     livre livreid libro libroid idlibro buch buchid articulo artikel
 """)
-RATED_TITLES = _words("imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name")
+RATED_TITLES = _words("""
+    imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name animename trackname
+    songname recipename artistname
+""")
 """What identifies the movies of ratings that have no id."""
 RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
     ratingscore userscore myrating vote grade star starrating preference puntuacion puntaje valoracion calificacion
-    bewertung wertung sterne valutazione punteggio avaliacao classificacao voto nota note
+    bewertung wertung sterne valutazione punteggio avaliacao classificacao voto nota note ratingval overallrating
 """)
+LIKES = _words("isrecommended recommended recommend isliked liked like votedup thumbs thumb reaction")
+"""Other names of ``rating`` that say that a rating is a like or a dislike; plays or hours beside them count more."""
 COUNTS = _words("""
     plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever
     hoursplayed playhours totalplays watchtime watchcount frequency quantity clicks clickcount clicktimes views
@@ -38,7 +45,9 @@ COUNTS = _words("""
 TIMES = _words("""
     timestamp unixreviewtime time datetime date ts unixtime reviewtime createdat timestampcreated ratedat ratingdate
     reviewdate ratingtimestamp ratingtime eventtime watchedat dateadded playedat updatedat visitedat fecha datum zeit
-    zeitstempel horodatage
+    zeitstempel horodatage orderdate purchasedate transactiondate viewdate viewtime dateviewed watchdate watcheddate
+    datewatched ratedon reviewedat submitted eventtimestamp eventdate interactiontime clicktime unixtimestamp
+    starttime lastwatched lastplayed
 """)
 TITLES = _words("""
     title movietitle name booktitle primarytitle filmtitle itemtitle itemname producttitle productname moviename

@@ -8,8 +8,9 @@ by a known user, no pair twice. The rest of the package relies on that and deriv
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.id_index import IdIndex
 from gnnrec.data.mixed_ids import with_mixed_ids
-from gnnrec.data.provenance import NO_PROVENANCE, Provenance
+from gnnrec.data.provenance import ABOUT_FILE, NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
     DEFAULT_RATING,
@@ -507,6 +508,8 @@ class Dataset:
     def to_folder(self, path: str | Path) -> Path:
         """Write ``ratings.csv``, ``movies.csv`` and ``users.csv``, which `load_dataset` reads back.
 
+        Rating scale and provenance are in ``gnnrec.json``.
+
         Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
         as text, and surrounding blanks of text ids are lost.
 
@@ -523,6 +526,8 @@ class Dataset:
         folder = Path(path)
         for table in ("ratings", "movies", "users"):
             write_csv(getattr(self, table), folder / f"{table}.csv")
+        about = {"rating_scale": self.rating_scale, "provenance": asdict(self.provenance)}
+        write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
         return folder
 
 

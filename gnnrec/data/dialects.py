@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from gnnrec.data import aliases
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS, canonical_names
 from gnnrec.data.text_files import BLOCK, UNIT, TextFile
@@ -18,9 +19,9 @@ from gnnrec.errors import DataError
 
 csv.field_size_limit(2**31 - 1)  # plots may be long
 
-SEPARATORS = ("::", "\t", ";", "|", ",", " ")
+SEPARATORS = ("::", "\t\t", "\t", ";", "||", "|", ",", "\x01", "^", "~", " ")
 """Separators that are recognized; where several fit equally well, the first."""
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "\t\t": "double tabs", "|": "pipes", " ": "spaces"}
 REQUIRED = {"ratings": ("user_id", "movie_id"), "movies": ("movie_id",), "users": ("user_id",)}
 MAX_RATING = 100
 """Largest number that is taken for a rating where no header says so."""
@@ -133,7 +134,7 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
     options : ReadOptions
         What the caller said takes precedence.
     """
-    skip, lines, separator = _first_lines(source.file, options.sep)
+    skip, lines, separator, comment = _first_lines(source.file, options.sep)
     if not lines:
         raise DataError(f"{source.path} is empty; its first line must name the columns")
     separators = SEPARATORS if separator is None else (separator,)
@@ -149,11 +150,14 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
         rows.pop()  # may be cut off
     notes = [] if separator in (",", "\t") else [NAMES.get(separator, repr(separator))]
     first = [name.strip() for name in rows[0]]
+    if (commented := _commented_header(comment, separator, rows, kind, options)) is not None:
+        return Layout(source, dialect, commented, skip, True, (), (*notes, "the header is a comment"))
     if _is_header(first, rows[1:], kind, options):
         header, sequences = _untyped(first)
         if sequences is not None:
             notes.append("RecBole")
             dialect = replace(dialect, quoted=False)
+        header = _fitted(header, rows[1:])
         if repeated := [name for position, name in enumerate(header) if name in header[:position]]:
             problem = f"two columns {repeated[0]}; keep one of them"
             raise DataError(problem, at=f"{source.path}:{skip + 1}")
@@ -162,6 +166,27 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
     if len(header) < max(map(len, rows)) and kind == "movies":  # a title that has separators
         dialect = replace(dialect, max_fields=len(header))
     return Layout(source, dialect, header, skip, False, (), tuple(notes))
+
+
+def _fitted(header: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
+    """Return a header with a name for each column: of separators at the end of lines, and of row numbers."""
+    if rows and all(len(row) == len(header) + 1 for row in rows):
+        if all(not row[-1].strip() for row in rows):
+            header = (*header, "")
+        elif [row[0] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]:  # R's write.table
+            header = ("", *header)
+    return tuple(name or f"column {position}" for position, name in enumerate(header))
+
+
+def _commented_header(
+    comment: str, separator: str, rows: list[list[str]], kind: str, options: ReadOptions
+) -> tuple[str, ...] | None:
+    """Return the names in a comment just before the rows, if they are those of the columns."""
+    names = tuple(name.strip().strip('"') for name in comment.lstrip("#% ").split(separator))
+    if not comment or options.header is not None or any(len(row) != len(names) for row in rows):
+        return None
+    known = {*names_of(names, kind, options).values(), *names}
+    return names if set(REQUIRED[kind]) <= known else None
 
 
 def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[object, str]:
@@ -174,6 +199,11 @@ def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[obj
     taken = {new for new in given.values() if new is not None}
     rest = [name for name in header if name not in given and name not in taken]
     found = {old: new for old, new in canonical_names(rest, kind).items() if new not in taken}
+    if kind == "ratings":
+        if "weight" in {*taken, *found.values(), *rest}:
+            found = {old: new for old, new in found.items() if new != "rating" or _plain(str(old)) not in aliases.LIKES}
+        known = {*taken, *found.values(), *rest}
+        found |= {old: new for old, new in _by_parts(rest, found).items() if new not in known}
     chosen: dict[object, str] = {name: new for name, new in given.items() if new is not None}
     chosen.update(found)
     dropped = [name for name, new in given.items() if new is None and name in COLUMNS[kind]]
@@ -181,6 +211,37 @@ def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[obj
     # A column that the caller leaves out, or whose name another one takes, must not be found by its own name.
     chosen.update({name: f"{name} (not used)" for name in [*dropped, *shadowed]})
     return {old: new for old, new in chosen.items() if old != new}
+
+
+_NO_ITEMS = re.compile(
+    r"(user|reviewer|customer|member|session|review|rating|order|transaction|event|row|record|entry|interaction|log|request"
+    r"|device|comment|message|parent|login|page|query|store|shop|category|genre|tag|brand|seller|city|country|region)s?"
+)
+
+
+def _by_parts(names: Sequence[str], found: Mapping[object, str]) -> dict[object, str]:
+    """Recognize names by a part of them: ``review/score`` is a score, ``joke_id`` the only other id is the item's.
+
+    >>> _by_parts(["review/userId", "product/productId", "review/score"], {})
+    {'review/userId': 'user_id', 'product/productId': 'movie_id', 'review/score': 'rating'}
+    >>> _by_parts(["user_id", "session_id", "hotel_id", "stars"], {"stars": "rating"})
+    {'hotel_id': 'movie_id'}
+    """
+    rest = [name for name in names if name not in found]
+    parts = {part[1]: name for name in rest if (part := re.fullmatch(r"(?:\w+[/.:]|review_)(.+)", name)) is not None}
+    more = {parts[str(part)]: new for part, new in canonical_names(parts, "ratings").items() if new != "weight"}
+    more |= {name: part for part, name in parts.items() if part in ("user_id", "movie_id", "rating", "timestamp")}
+    if "movie_id" not in {*names, *found.values(), *more.values()}:
+        others = {_plain(name): name for name in rest if name not in more}
+        ids = [name for plain, name in others.items() if plain.endswith("id") and plain not in aliases.USERS]
+        items = [name for name in ids if not _NO_ITEMS.fullmatch(_plain(name)[:-2])]
+        if len(items) == 1 and re.fullmatch(r"\w*[^\W_](?:[_ \-.](?:id|ID|Id)|Id|ID)", items[0]):
+            more[items[0]] = "movie_id"
+    return dict(more)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _given(header: Sequence[str], options: ReadOptions) -> dict[str, str | None]:
@@ -194,9 +255,12 @@ def _given(header: Sequence[str], options: ReadOptions) -> dict[str, str | None]
     return named
 
 
-def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str | None]:
-    """Return the number of lines before the table, its first lines, and the separator that a line ``sep=;`` names."""
-    skip = 0
+def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str | None, str]:
+    """Return the number of lines before the table, its first lines, and what is said before it.
+
+    That is the separator that a line ``sep=;`` names, and the last comment.
+    """
+    skip, comment = 0, ""
     found: list[str] = []
     with file.open(encoding="utf-8-sig", newline="") as source:
         for line in islice(source, _SAMPLE_LINES * 50):
@@ -204,19 +268,21 @@ def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str
             if not found and (declared := re.fullmatch(r'"?sep=(.)"?', text)):
                 separator = separator or declared[1]
                 skip += 1
-            elif not found and (not text.strip() or text.startswith("#") or text.startswith("%")):
-                skip += 1
+            elif not found and (not text.strip() or text.startswith(("#", "%"))):
+                skip, comment = skip + 1, text
             else:
                 found.append(line)
                 if len(found) == _SAMPLE_LINES:
                     break
-    return skip, found, separator
+    return skip, found, separator, comment
 
 
 def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect, str]:
     """Return the separator that gives the most lines as many fields as the first one."""
     best: tuple[float, Dialect, str] | None = None
     for separator in separators:
+        if separator in ("\t\t", "||") and any(separator[0] in line.replace(separator, "") for line in lines):
+            continue  # "a\t\tb\tc" has an empty field
         one = separator if len(separator) == 1 else UNIT
         these = lines if len(separator) == 1 else [line.replace(separator, UNIT) for line in lines]
         for quoted in (True,) if separator in (",", ";") else (True, False) if len(separator) == 1 else (False,):

@@ -13,6 +13,7 @@ from gnnrec.data.aliases import COUNTS
 from gnnrec.data.convert import format_id, to_numbers
 from gnnrec.data.dtypes import is_blank, kind_of
 from gnnrec.data.provenance import ReadLog
+from gnnrec.data.rating_texts import read_rating_texts
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.scales import SCALES, are_counts, not_given, rating_scale_of
 from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings
@@ -21,8 +22,19 @@ from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError
 
 
-def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Table, tuple[float, float] | None]:
+def prepare_ratings(
+    table: Table, options: ReadOptions, log: ReadLog, is_plain: bool = False
+) -> tuple[Table, tuple[float, float] | None]:
     """Apply the options to a ratings table and turn counts into weights.
+
+    Parameters
+    ----------
+    table : Table
+    options : ReadOptions
+    log : ReadLog
+    is_plain : bool
+        Whether the table was written by `Dataset.to_folder`, so that numbers are what they are; the rating scale that
+        is returned is then None.
 
     Returns
     -------
@@ -31,6 +43,10 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
         Lowest and highest rating; None without ratings.
     """
     frame = canonical_columns(table.frame, "ratings", ("user_id", "movie_id"))
+    if is_plain:
+        return Table(table.path, frame, table.line, table.unused), None
+    if "rating" in frame and not _is_number(frame["rating"]):
+        frame = _read_texts(frame, table, log)
     counts = "weight" in frame and _is_count_name(table, frame["weight"])
     if "rating" in frame and "weight" not in frame and _rating_is_count(frame["rating"]):
         frame = frame.rename(columns={"rating": "weight"})
@@ -57,6 +73,15 @@ def prepare_ratings(table: Table, options: ReadOptions, log: ReadLog) -> tuple[T
     if "rating" not in frame or not len(frame):
         return table, None
     return _check_scale(table, options, log)
+
+
+def _read_texts(frame: pd.DataFrame, table: Table, log: ReadLog) -> pd.DataFrame:
+    """Turn ratings in words or signs, such as "like" and "4/5", into numbers; booleans stay."""
+    if kind_of(frame["rating"]) != "string" or (found := read_rating_texts(frame["rating"])) is None:
+        return frame
+    numbers, how = found
+    log.assume(f"rating of {table.path.name}: {how}")
+    return frame.assign(rating=numbers.where(numbers.notna(), frame["rating"]) if numbers.isna().any() else numbers)
 
 
 def _is_count_name(table: Table, values: pd.Series) -> bool:
@@ -160,7 +185,7 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
     numbers = values.to_numpy() if values.dtype.kind == "f" else values.to_numpy(dtype="float64", na_value=np.nan)
     if not np.isfinite(numbers).all():
         return table, None  # `Dataset` names the first of these
-    if options.rating_scale is None and (none := not_given(numbers, _is_book_crossing(table))) is not None:
+    if options.rating_scale is None and (none := not_given(numbers, _zero_is_none(table))) is not None:
         rows, mark = np.flatnonzero(none), numbers[none][0]
         named = ", ".join(f"{table.path.name}:{_line(table, int(row))}" for row in rows[:3])
         more = ", ..." if len(rows) > 3 else ""
@@ -187,8 +212,10 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
     return table, (low, high)
 
 
-def _is_book_crossing(table: Table) -> bool:
-    return "Book-Rating" in table.frame.attrs.get(ORIGINAL_NAMES, ())
+def _zero_is_none(table: Table) -> bool:
+    """Return whether the columns are those of Book-Crossing or Goodreads, where 0 says that no rating was given."""
+    names = set(map(str, table.frame.attrs.get(ORIGINAL_NAMES, ())))
+    return "Book-Rating" in names or {"book_id", "is_read"} <= names or {"book_id", "read_at", "started_at"} <= names
 
 
 def leave_out_unknown(table: Table, column: str, known: Collection[object], other: str, log: ReadLog) -> Table:

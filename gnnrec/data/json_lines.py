@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gnnrec.data.dialects import names_of
+from gnnrec.data.dialects import REQUIRED, names_of
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS, ORIGINAL_NAMES
@@ -54,11 +54,17 @@ def read_json(source: TextFile, kind: str, options: ReadOptions, log: ReadLog) -
     nested = _nested_key(sample, kind, options)
     header = list(dict.fromkeys(key for record in sample for row in _rows(record, nested) for key in row))
     names = names_of(header, kind, options)
+    has_objects = any(isinstance(value, dict) for record in sample for value in record.values())
+    is_flat = not has_objects or _has_ids(sample, nested, names, kind)
+    if not is_flat:
+        header = list(dict.fromkeys(key for record in sample for row in _rows(record, nested) for key in _flat(row)))
+        names = names_of(header, kind, options)
     wanted = [key for key in header if kind != "ratings" or names.get(key, key) in COLUMNS[kind]]
     pieces, lines, values = [], [], {key: [] for key in wanted}  # type: ignore[var-annotated]
     columns: dict[str, list[Any]] = values
     for line, record in _records(source, options, log):
-        for row in _rows(record, nested):
+        for plain in _rows(record, nested):
+            row = plain if is_flat else _flat(plain)
             lines.append(line)
             for key, column in columns.items():
                 column.append(row.get(key))
@@ -73,6 +79,36 @@ def read_json(source: TextFile, kind: str, options: ReadOptions, log: ReadLog) -
     log.rename(source.path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
     unused = tuple(key for key in header if key not in wanted)
     return JsonTable(frame, lines.__getitem__, unused)
+
+
+def _has_ids(sample: list[dict[str, Any]], nested: str | None, names: Mapping[object, str], kind: str) -> bool:
+    """Return whether what identifies rows is there, and no understood value is an object."""
+    used = [key for record in sample for row in _rows(record, nested) for key, value in row.items()]
+    found = {names.get(key, key) for key in used} >= set(REQUIRED[kind])
+    objects = {
+        names.get(key, key) for record in sample for row in _rows(record, nested)
+        for key, value in row.items() if isinstance(value, dict)
+    }  # fmt: skip
+    return found and not objects & {"user_id", "movie_id", "rating", "timestamp"}
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without objects in it: ``{"user": {"id": 1}}`` is ``{"user.id": 1}``, ``{"$oid": 1}`` is 1.
+
+    >>> _flat({"user": {"id": 1}, "rating": {"$numberDouble": "4.5"}, "tags": ["a"]})
+    {'user.id': 1, 'rating': '4.5', 'tags': ['a']}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$"):  # of MongoDB
+            flat[key] = next(iter(value.values()))
+            if isinstance(flat[key], dict) and len(flat[key]) == 1:  # {"$date": {"$numberLong": "1577836800000"}}
+                flat[key] = next(iter(flat[key].values()))
+        elif isinstance(value, dict):
+            flat |= {f"{key}.{part}": one for part, one in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _records(source: TextFile, options: ReadOptions, log: ReadLog) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gnnrec._checks import counted
 from gnnrec._io import write_atomic
@@ -15,6 +16,10 @@ MAX_NAMED = 3
 """Rows that are named among those that were left out."""
 MAX_LISTED = 6
 """Files and columns that are listed by name."""
+
+
+ABOUT_FILE = "gnnrec.json"
+"""File of a folder that `Dataset.to_folder` writes: rating scale and provenance."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,31 @@ class Provenance:
         }
         renamed = {file: names for file, names in renamed.items() if names}
         return str(replace(self, files=() if plain else self.files, renamed=renamed))
+
+    @classmethod
+    def from_json(cls, parts: Mapping[str, Any]) -> Provenance:
+        """Return the provenance that `dataclasses.asdict` turned into JSON values."""
+        return cls(**{name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()})
+
+    def followed_by(self, later: Provenance) -> Provenance:
+        """Return the story of files that were read, written in the plain format, and read again.
+
+        Examples
+        --------
+        >>> first = Provenance(files=("a.csv (tabs)",), assumed=("plays are counts",))
+        >>> print(first.followed_by(Provenance(files=("ratings.csv",), warnings=("1 probable mistake",))))
+        read: a.csv (tabs)
+        assumed: plays are counts
+        warning: 1 probable mistake
+        """
+        joined: dict[str, Any] = {
+            name: tuple(dict.fromkeys((*getattr(self, name), *getattr(later, name))))
+            for name in ("assumed", "unused", "left_out", "added", "warnings")
+        }
+        plain = not any("(" in file for file in later.files)
+        files = self.files if self.files and plain else (*self.files, *later.files)
+        renamed = {**self.renamed, **later.renamed}
+        return Provenance(files=files, renamed=renamed, **joined)
 
 
 NO_PROVENANCE = Provenance()

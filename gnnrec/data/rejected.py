@@ -11,6 +11,7 @@ import pandas as pd
 from gnnrec.data.convert import UNKNOWN, to_timestamps
 from gnnrec.data.dialects import Dialect, Layout
 from gnnrec.data.provenance import ReadLog
+from gnnrec.data.rating_texts import read_rating_texts
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS
 from gnnrec.errors import DataError
@@ -136,6 +137,8 @@ def _problems(frame: pd.DataFrame, kind: str, options: ReadOptions) -> np.ndarra
     for column in ("rating", "weight"):
         if column in frame:
             text = frame[column].str.strip()
+            if column == "rating" and (read := read_rating_texts(text)) is not None:
+                text = read[0].astype("string")
             if options.decimal != ".":
                 text = text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
             numbers = pd.to_numeric(text, errors="coerce")

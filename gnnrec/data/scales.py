@@ -59,7 +59,7 @@ def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | No
         others = values[~found]
         if not found.any() or not len(others) or found.mean() < share:
             continue
-        if mark == -1.0 and others.min() >= 0.5:
+        if mark == -1.0 and others.min() >= 0.5 and others.max() > 1:  # 1 and -1 are likes and dislikes
             return found
         whole = zero_is_none or bool((others % 1 == 0).all() and 5 < others.max() <= 10)
         if mark == 0.0 and others.min() >= 1 and whole:

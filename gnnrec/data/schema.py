@@ -87,7 +87,7 @@ COLUMNS: dict[str, Mapping[str, Column]] = {
     "ratings": {
         "user_id": Column(aliases.USERS),
         "movie_id": Column((*aliases.MOVIES, *aliases.RATED_TITLES)),
-        "rating": Column(aliases.RATINGS),
+        "rating": Column((*aliases.RATINGS, *aliases.LIKES)),
         "weight": Column(("weight", *aliases.COUNTS)),
         "timestamp": Column(aliases.TIMES),
     },

@@ -40,6 +40,21 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
+_FOREIGN = (
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save the sheet as CSV"),
+    (b"SQLite format 3\0", "a SQLite database; export the table as CSV"),
+    (b"%PDF-", "a PDF document; give a table"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it and give the folder"),
+    (b"Rar!", "a RAR archive; unpack it and give the folder"),
+    (b"\x89HDF", "in HDF5; save the table as CSV or Parquet"),
+    (b"\x93NUMPY", "a NumPy array; save the table as CSV or Parquet"),
+    (b"ARROW1", "in Arrow's (Feather) format; save it as Parquet"),
+    (b"ORC", "in ORC format; save it as Parquet"),
+    (b"\x80\x04\x95", "a pickle, which may run any code when read; save the table as CSV or Parquet"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the table; fetch it with: git lfs pull"),
+)
+"""First bytes of files that are no tables, what they are, and what to do."""
+_WEB_PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml)", re.IGNORECASE)
 _OTHER_SCRIPTS = [
     "cp1250",
     "cp1251",
@@ -148,6 +163,7 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
         notes.append(kind)
     with file.open("rb") as source:
         start = source.read(_SAMPLE)
+    _refuse_foreign(path, start)
     if not start.strip(b" \t\r\n\xef\xbb\xbf\0"):
         raise DataError(f"{path} is empty; its first line must name the columns")
     if encoding is None:
@@ -170,6 +186,17 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
     return TextFile(path, file, tuple(notes), copy)
 
 
+def _refuse_foreign(path: Path, start: bytes) -> None:
+    """Raise a `DataError` for a file that is no table, by its first bytes."""
+    what = next((what for magic, what in _FOREIGN if start.startswith(magic)), None)
+    if start[257:262] == b"ustar":
+        what = "a tar archive; unpack it and give the folder"
+    elif _WEB_PAGE.match(start):
+        what = "a web page or XML, not a table; was the download complete?"
+    if what is not None:
+        raise DataError(f"{path} is {what}")
+
+
 def archive_members(path: Path) -> list[str]:
     """Return the names of the files in a zip file that has several, none for any other file."""
     if compression_of(path) != "zip":
@@ -181,6 +208,8 @@ def archive_members(path: Path) -> list[str]:
             ]
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
+    if _is_workbook(names):
+        raise DataError(f"{path} is an Excel or other workbook; save the sheet as CSV")
     return names if len(names) > 1 or (names and "/" in names[0]) else []
 
 
@@ -234,6 +263,8 @@ def _open_compressed(path: Path, kind: str) -> Any:
     if kind == "zip":
         archive = zipfile.ZipFile(path)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_hidden(member.filename)]
+        if _is_workbook([member.filename for member in members]):
+            raise DataError(f"{path} is an Excel or other workbook; save the sheet as CSV")
         if len(members) != 1:
             raise DataError(f"{path} has {len(members)} files; a table is a single file")
         return archive.open(members[0])
@@ -241,6 +272,11 @@ def _open_compressed(path: Path, kind: str) -> Any:
         return _open_zstd(path)
     opener: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
     return opener[kind](path)
+
+
+def _is_workbook(names: list[str]) -> bool:
+    """Return whether a zip file is that of Excel or LibreOffice."""
+    return "xl/workbook.xml" in names or "xl/workbook.bin" in names or {"content.xml", "mimetype"} <= set(names)
 
 
 def _is_hidden(name: str) -> bool:
@@ -384,9 +420,31 @@ def _guess_single_byte(sample: bytes) -> tuple[str, str]:
     odd = sum(not c.isalpha() and c not in "‘’“”–—…€™®©°·¡¿«»\xa0" for c in letters)
     if foreign > len(words) / 4 or odd > len(letters) / 4:
         best = from_bytes(sample, cp_isolation=[*_OTHER_SCRIPTS, western], explain=False).best()
-        if best is not None:
+        if best is not None and best.encoding == "euc_kr" and _has_hanja(sample) and _decodes(sample, "gb18030"):
+            return "gb18030", "gb18030"
+        if best is not None and best.encoding != western:
             return best.encoding, best.encoding
+    if _is_central_european([word.decode(western, "replace") for word in words]) and _decodes(sample, "cp1250"):
+        return "cp1250", "cp1250"
     return western, western
+
+
+def _has_hanja(sample: bytes) -> bool:
+    """Return whether text in EUC-KR has many Chinese characters, which Koreans hardly use."""
+    text = [letter for letter in sample.decode("euc_kr", "ignore") if ord(letter) > 127]
+    return sum("\u4e00" <= letter <= "\u9fff" for letter in text) > len(text) / 10
+
+
+def _is_central_european(words: list[str]) -> bool:
+    """Return whether words that were read as Western ones are Czech, Slovak, Polish or Hungarian.
+
+    In these, CP1250 has other letters in the place of such that no Western word has together, or of signs.
+    """
+    czech = sum(any(c in word for c in "øìùèòï") and any(c in word for c in "šžýíáúŠŽ") for word in words)
+    polish = sum(re.search(r"[³¹¿][a-zê]|[a-z][¿¹³][a-z]|£[a-z]", word) is not None for word in words)
+    text = "".join(words)
+    is_hungarian = re.search("õ(?!e)", text) is not None and "û" in text and "ã" not in text
+    return is_hungarian or 10 * max(czech, polish) >= len(words) > 0
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

@@ -33,6 +33,13 @@ _POSSESSIVE = re.compile(
     r"^(?!(?:the|an?)\s\S+\s)(?:[^\s:]+\s){1,3}[^\s:]+(?:'s|’s|s'|s’)\s+(?=\S)", re.IGNORECASE
 )  # "Bram Stoker's Dracula"
 
+_EDITION = re.compile(
+    r"(?<=\S)\s*(?:[:,–—(\[-]|\s)\s*(?:the\s+)?(?:(?:(?:director|producer|collector)['’]?s|final|extended|special|ultimate"
+    r"|(?:\d+th\s+)?anniversary|unrated|theatrical|restored|remastered|deluxe|definitive)\s+(?:cut|edition|version)"
+    r"|redux|remastered|uncut|unrated)\s*[)\]]?$",
+    re.IGNORECASE,
+)  # "Blade Runner: The Final Cut", "Alien (Director's Cut)"
+
 ARTICLES = frozenset({"the", "a", "an"})
 STOP_WORDS = ARTICLES | {"and", "of", "in", "on", "to", "for", "at", "with", "from", "or", "by", "is", "de", "la", "le"}
 """Words that say little about which movie it is."""
@@ -183,7 +190,7 @@ def _raw_words(name: str) -> list[str]:
         spaced = _FRACTION.sub(r" \1", name.casefold())
         plain = unicodedata.normalize("NFKD", spaced).translate(_LETTERS)
         text = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    text = text.replace("&", " and ").replace(" + ", " and ")
+    text = text.replace("&", " and ").replace(" + ", " and ").replace(" and a half", " 1 2")
     if _APOSTROPHE.search(text):
         text = _APOSTROPHE.sub("", _ELISION.sub(r"\1", text))
     if "." in text:
@@ -194,6 +201,8 @@ def _raw_words(name: str) -> list[str]:
         word = _SPELLINGS.get(word, word)
         if place and word in _ROMAN:
             word = _ROMAN[word]
+        elif word == "i" and found and found[-1] in _PART_WORDS:
+            word = "1"
         if word.isdecimal():
             word = word.lstrip("0") or "0"
         elif word[-1].isdecimal() and (split := _LETTERS_AND_NUMBER.fullmatch(word)):
@@ -276,6 +285,15 @@ def without_possessive(name: str) -> str:
     """
     found = _POSSESSIVE.match(name) if "'" in name or "’" in name else None
     return name if found is None or numbers_in(title_words(found[0])) else name[found.end() :]
+
+
+def without_edition(name: str) -> str:
+    """Remove what says which cut or edition of a movie it is.
+
+    >>> without_edition("Blade Runner: The Final Cut"), without_edition("Alien (Director's Cut)")
+    ('Blade Runner', 'Alien')
+    """
+    return _EDITION.sub("", name)
 
 
 def is_number(segment: str) -> bool:

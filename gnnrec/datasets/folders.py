@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gnnrec.data.dialects import find_layout, names_of
 from gnnrec.data.json_lines import is_json, read_json
-from gnnrec.data.provenance import ReadLog, listed
+from gnnrec.data.provenance import ABOUT_FILE, ReadLog, listed
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.tables import Table, read_files
 from gnnrec.data.text_files import open_text, stem_of, suffix_of
@@ -41,9 +41,9 @@ RATINGS = """
 """
 MOVIES = """
     movies movie items item books book products product films film games game artists artist anime animes shows titles
-    tracks songs bxbooks movietitles metadata meta businesses business
+    tracks songs bxbooks movietitles metadata meta businesses business recipes beers jokes
 """
-USERS = "users user bxusers members customers readers profiles"
+USERS = "users user bxusers members customers readers profiles useridprofile"
 LINKS = "links link linkssmall"
 SIDE = ("fullplot", "omdb")
 _PATTERNS = {
@@ -51,7 +51,10 @@ _PATTERNS = {
         re.compile(r"(ratings|reviews|interactions).*|.*(ratings|reviews|interactions|ratedmovies)"),
         RATINGS.split(),
     ),
-    "movies": (re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists)"), MOVIES.split()),
+    "movies": (
+        re.compile(r"meta.*|.*(books|items|movies|metadata|business|games|products|artists|recipes|beers)"),
+        MOVIES.split(),
+    ),
     "users": (re.compile(r".*users"), USERS.split()),
     "links": (re.compile(r"(?!)"), LINKS.split()),
 }
@@ -63,6 +66,7 @@ OWN_NAMES = ("movies", "users")
 def tables_in(folder: Path) -> list[Path]:
     """Return the files of a folder that may be tables, by name."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = [path for path in files if path.name != ABOUT_FILE]
     return [path for path in files if suffix_of(path) in TABLE_SUFFIXES and not _DOCUMENTS.fullmatch(stem_of(path))]
 
 
@@ -164,12 +168,16 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
         special = read_log(logs, "netflix", log)
     else:
         roles = find_roles(paths, options)
-        if "ratings" not in roles:
+        if "ratings" not in roles or _are_lists(roles["ratings"]):
+            roles.pop("ratings", None)
             logs = [path for path in paths if path not in roles.values()]
             formats = {path: kind for path in logs if suffix_of(path) in TEXT_SUFFIXES and (kind := sniff(path))}
             logs = list(formats)[:1]
             if logs:
-                special = read_log(logs, formats[logs[0]], log)
+                kind = formats[logs[0]]
+                if kind == "lists":  # train.txt and test.txt
+                    logs = [path for path in formats if formats[path] == kind]
+                special = read_log(logs, kind, log)
         elif suffix_of(roles["ratings"]) in TEXT_SUFFIXES and (kind := sniff(roles["ratings"])):
             logs = [roles.pop("ratings")]
             special = read_log(logs, kind, log)
@@ -194,7 +202,17 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
     tables = special | read_files(wanted, {name: kinds.get(name, "movies") for name in wanted}, text_ids, options, log)
     used = {*wanted.values(), *logs}
     others = {stem_of(path).lower(): path for path in paths if path not in used}
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
+        if stem_of(inner).lower() in IMDB_FILES and len(files := tables_in(inner)) == 1:
+            others[stem_of(inner).lower()] = files[0]  # title.basics.tsv/data.tsv, as archives of IMDb's files are
+        else:
+            log.unused_files.append(f"{inner.name}/")
     return tables, others
+
+
+def _are_lists(path: Path) -> bool:
+    """Return whether a file has a user and items in each line, such as train.txt, whose columns cannot be named."""
+    return suffix_of(path) in TEXT_SUFFIXES and sniff(path) == "lists"
 
 
 def beside(path: Path) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from gnnrec.data.provenance import ReadLog
-from gnnrec.data.text_files import compression_of, open_text, stem_of
+from gnnrec.data.text_files import compression_of, open_text
 from gnnrec.errors import DataError
 
 FILES = ("title.basics", "title.ratings", "title.crew", "title.principals", "name.basics")
@@ -29,9 +29,9 @@ _COLUMNS = {
 }
 
 
-def find_imdb_files(paths: Collection[Path]) -> dict[str, Path]:
+def find_imdb_files(files: Mapping[str, Path]) -> dict[str, Path]:
     """Return those of the files that are IMDb's, by their names without suffix."""
-    return {stem: path for path in paths if (stem := stem_of(path).lower()) in FILES}
+    return {name: path for name, path in files.items() if name in FILES}
 
 
 def add_imdb_columns(movies: pd.DataFrame, files: Mapping[str, Path], log: ReadLog) -> pd.DataFrame:

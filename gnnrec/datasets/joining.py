@@ -63,10 +63,10 @@ def join_tables(
         if sides and "movie_id" in movies.frame:
             movies = add_side_tables(movies, sides)
         tables["movies"] = movies
-    elif "links" in tables and find_imdb_files(rest.values()):
+    elif "links" in tables and find_imdb_files(rest):
         frame = tables["links"].frame
         tables["movies"] = _complete(Table(tables["links"].path, frame, tables["links"].line), "movie_id", rated, log)
-    if imdb := find_imdb_files(rest.values()):
+    if imdb := find_imdb_files(rest):
         _add_imdb(tables, imdb, rated, rest, log)
     if "users" in tables and (lenient or not must_be_complete(tables["users"], "users")):
         users = _repair(tables["users"], "user_id", "users", log)

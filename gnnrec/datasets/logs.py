@@ -21,11 +21,12 @@ from gnnrec.errors import DataError
 
 BLOCK = 1 << 25
 _HEADING = re.compile(rb"^[ \t]*(\d+):[ \t]*\r?$", re.MULTILINE)
+_STEAM = re.compile(r",\"?(purchase|play)\"?,\d+(\.\d+)?(,0)?$")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
 def sniff(path: Path) -> str | None:
-    """Return the format of a file that is one of those here: "netflix", "steam", "lastfm-360k" or "lastfm-1k"."""
+    """Return the format of a file: "netflix", "steam", "lastfm-360k", "lastfm-1k", "lists" or None for any other."""
     try:
         lines = first_lines(path, 20)
         lines = lines[:-1] if len(lines) > 2 else lines  # the last one may be cut
@@ -38,15 +39,44 @@ def sniff(path: Path) -> str | None:
         return "lastfm-360k"
     if rows and all(len(row) == 6 and re.match(r"\d{4}-\d\d-\d\dT", row[1]) for row in rows):
         return "lastfm-1k"
-    if lines and all(re.search(r",\"?(purchase|play)\"?,\d+(\.\d+)?(,0)?$", line) for line in lines if line):
+    if lines[1:] and all(_STEAM.search(line) for line in lines[1:] if line):
         return "steam"
+    numbers = [line.split(" ") for line in lines if line]
+    widths = {len(row) for row in numbers}
+    if len(widths) > 1 and all(word.isdecimal() for row in numbers for word in row if word):
+        return "lists"
     return None
 
 
 def read_log(paths: list[Path], kind: str, log: ReadLog) -> dict[str, Table]:
     """Read files of the format that `sniff` returned."""
-    reader = {"netflix": _netflix, "steam": _steam, "lastfm-360k": _plays, "lastfm-1k": _listens}[kind]
-    return reader(paths, log)
+    readers = {"netflix": _netflix, "steam": _steam, "lastfm-360k": _plays, "lastfm-1k": _listens, "lists": _lists}
+    return readers[kind](paths, log)
+
+
+def _lists(paths: list[Path], log: ReadLog) -> dict[str, Table]:
+    """Read lines of a user and all items of that user, as published with NGCF and LightGCN; files are joined."""
+    users, items, places = [], [], []
+    for path in paths:
+        source = open_text(path)
+        with source.file.open(encoding="utf-8-sig") as file:
+            for line, text in enumerate(file, 1):
+                try:
+                    user, *rest = map(int, text.split()) if text.strip() else (None,)
+                except ValueError:
+                    raise DataError(
+                        "expected numbers: a user and the items of that user", at=f"{path}:{line}"
+                    ) from None
+                users += [user] * len(rest)
+                items += rest
+                places += [f"{path}:{line}"] * len(rest)
+        log.read(path, [*source.notes, "a user and items per line"])
+    frame = pd.DataFrame({"user_id": users, "movie_id": items}, dtype="int64")
+    if (again := frame.duplicated()).any():
+        row = int(np.argmax(again))
+        user, movie = frame.iloc[row]
+        raise DataError(f"user {user} has item {movie} twice; keep one", at=places[row])
+    return {"ratings": Table(paths[0], frame)}
 
 
 def _netflix(paths: list[Path], log: ReadLog) -> dict[str, Table]:
@@ -129,10 +159,23 @@ def _whole_lines(file: Path) -> Iterator[bytes]:
 def _steam(paths: list[Path], log: ReadLog) -> dict[str, Table]:
     """Read users, games and hours; a game that was bought and not played counts as an hour."""
     source = open_text(paths[0])
-    frame = pd.read_csv(
-        source.file, header=None, usecols=[0, 1, 2, 3], names=["user_id", "movie_id", "what", "hours", "zero"],
-        dtype={"movie_id": str}, keep_default_na=False,
-    )  # fmt: skip
+    start = first_lines(paths[0], 2)
+    has_header, last = not _STEAM.search(start[0]), _STEAM.search(start[-1])
+    names = ["user_id", "movie_id", "what", "hours", *(["zero"] if last is not None and last[3] else [])]
+    try:
+        frame = pd.read_csv(
+            source.file, header=None, names=names, dtype=str, keep_default_na=False, skiprows=int(has_header),
+            index_col=False,
+        )  # fmt: skip
+    except pd.errors.ParserError as error:
+        raise DataError(f"{paths[0]} cannot be read: {error}") from None
+    hours, users = (pd.to_numeric(frame[name], errors="coerce") for name in ("hours", "user_id"))
+    for column, bad in (("hours", ~(hours >= 0)), ("purchase or play", ~frame["what"].isin(["purchase", "play"]))):
+        if bad.any():
+            row = int(np.argmax(bad))
+            at, value = f"{paths[0]}:{row + 1 + has_header}", frame["hours" if column == "hours" else "what"].iloc[row]
+            raise DataError(f"{column} expected, not {value!r}", at=at)
+    frame = frame.assign(hours=hours, user_id=users.astype("int64") if (users % 1 == 0).all() else frame["user_id"])
     frame = frame.assign(played=frame["what"] == "play")
     hours = frame.groupby(["user_id", "movie_id", "played"], sort=False)["hours"].sum().reset_index("played")
     hours.loc[~hours["played"], "hours"] = 1.0

@@ -19,16 +19,17 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import did_you_mean
+from gnnrec._io import read_json
 from gnnrec.data import Dataset
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
-from gnnrec.data.provenance import ReadLog
+from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
 from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
-from gnnrec.datasets.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, beside, read_tables
+from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables
 from gnnrec.datasets.logs import read_log, sniff
 from gnnrec.errors import ConfigError, DataError
@@ -74,6 +75,8 @@ GENRES_100K = (
 
 BLOCK = 1 << 22
 """Bytes of a file of ratings that are parsed at once."""
+NO_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".db", ".sqlite", ".h5", ".npy", ".npz", ".pkl", ".pickle", ".feather")
+"""Suffixes of files that are not read, whatever is in them."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
 
 
@@ -130,24 +133,45 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
         if path.is_file() and path.suffix.lower() == ".zip" and (members := archive_members(path)):
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
+        about = None
         if source.is_dir():
             tables = _read_folder(source, options, log)
+            about = _read_about(source) if options == DEFAULT_OPTIONS else None
             default_name = path.resolve().name if path.is_dir() else stem_of(path)
         elif source.is_file():
             tables, default_name = _read_file(source, options, log), stem_of(path)
         else:
             raise DataError(f"{str(path)!r} does not exist; a dataset is {FORMATS}")
-        dataset = _make_dataset(tables, name or default_name, options, log)
+        dataset = _make_dataset(tables, name or default_name, options, log, is_plain=about is not None)
+        if about is not None:
+            scale, earlier = about
+            provenance = earlier.followed_by(dataset.provenance)
+            dataset = dataset.with_provenance(provenance, dataset.unused, scale)
     if options.rejected is not None:
         log.write_rejected(options.rejected)
     return dataset
 
 
-def _make_dataset(tables: dict[str, Table], name: str, options: ReadOptions, log: ReadLog) -> Dataset:
+def _read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
+    """Return rating scale and provenance of a folder that `Dataset.to_folder` wrote, None for any other."""
+    if not (path := folder / ABOUT_FILE).is_file():
+        return None
+    try:
+        about = read_json(path)
+        scale = about["rating_scale"]
+        low_and_high = None if scale is None else (float(scale[0]), float(scale[1]))
+        return low_and_high, Provenance.from_json(about["provenance"])
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise DataError(f"it is not what Dataset.to_folder writes ({error}); remove the file", at=str(path)) from None
+
+
+def _make_dataset(
+    tables: dict[str, Table], name: str, options: ReadOptions, log: ReadLog, *, is_plain: bool = False
+) -> Dataset:
     """Make a dataset of tables; errors name file and line."""
     _check_columns_option(tables, options)
     try:
-        tables["ratings"], scale = prepare_ratings(tables["ratings"], options, log)
+        tables["ratings"], scale = prepare_ratings(tables["ratings"], options, log, is_plain)
         if options.skips:
             for table, column in (("movies", "movie_id"), ("users", "user_id")):
                 if table in tables and column in tables[table].frame:
@@ -186,8 +210,16 @@ def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, 
         inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         if len(inner) == 1:  # an archive with one folder
             return _read_folder(inner[0], options, log)
-        raise DataError(f"{folder} contains no ratings; expected {FORMATS}")
+        raise DataError(f"{folder} contains no ratings{_instead(folder)}; expected {FORMATS}")
     return join_tables(tables, others, log, lenient=options.skips)
+
+
+def _instead(folder: Path) -> str:
+    """Say what a folder has that is no table, as the next thing to try."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if archive := next((name for name in names if name.lower().endswith(".zip")), None):
+        return f" but {archive}; give the path of that file"
+    return f" (it has {listed(names)})" if names else ""
 
 
 def _is_double_colon(path: Path) -> bool:
@@ -210,9 +242,11 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
             return {"ratings": _read_ratings(path, "::", options, log)}
         if suffix in (".data", ".base", ".test"):
             return {"ratings": _read_ratings(path, "\t", options, log)}
+    if suffix in NO_TABLES:
+        raise DataError(f"{path} has an unknown file type {suffix!r}; save the table as CSV or Parquet")
     if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
-        raise DataError(f"{path} has an unknown file type {suffix!r}; expected {FORMATS}")
-    if suffix_of(path) in TEXT_SUFFIXES and options == DEFAULT_OPTIONS and (kind := sniff(path)):
+        log.assume(f"{path.name} is a table of text")  # or `open_text` says what it is
+    if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
         return read_log([path], kind, log)
     paths = {"ratings": path, **beside(path)}
     tables = read_files(paths, {name: name for name in paths}, (), options, log)

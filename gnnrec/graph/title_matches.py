@@ -41,7 +41,7 @@ class Ambiguous:
     Examples
     --------
     >>> movies = pd.DataFrame({"movie_id": [1, 2], "title": ["Psycho (1960)", "Psycho (1998)"], "year": [1960, 1998]})
-    >>> TitleIndex(movies).find("psycho")
+    >>> gnnrec.graph.TitleIndex(movies).find("psycho")
     Ambiguous(nodes=(0, 1), how='name')
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from rapidfuzz.distance import OSA
 
 from gnnrec.data.titles import (
     MAX_YEAR_GAP,
+    STOP_WORDS,
     content_words,
     is_number,
     is_second_title,
@@ -22,6 +24,9 @@ from gnnrec.data.titles import (
 
 NEVER, IF_TYPED, ALWAYS = range(3)
 """When a part of a title is enough without a year: never, if a person typed it, or always."""
+
+_SECOND_HALF = re.compile(r"\s+(?:and|&)\s+(?=the\s)", re.IGNORECASE)  # "Indiana Jones and the Last Crusade"
+_INITIALS = re.compile(r"((?:[A-Z]\.){2,})\s+the\b", re.IGNORECASE)  # "E.T. the Extra-Terrestrial"
 
 
 def title_key(words: Sequence[str]) -> str:
@@ -65,12 +70,36 @@ def title_parts(name: str) -> list[TitlePart]:
         else:
             found.append(TitlePart(back, 0, NEVER, False))
     if (owned := without_possessive(name)) != name:
-        found.append(TitlePart(owned, 0, NEVER, True))
+        is_author = title_words(name)[0] not in STOP_WORDS  # not "On Her Majesty's Secret Service"
+        found.append(TitlePart(owned, 0, _if_distinct(owned) if is_author else NEVER, True))
+    if (half := _SECOND_HALF.search(name)) is not None and len(pieces) == 1:
+        back = name[half.end() :]
+        if _if_distinct(back) != NEVER:  # not "The Snowman" for "The Falcon and the Snowman"
+            found.append(TitlePart(back, 0, IF_TYPED, False))
+    if (initials := _INITIALS.match(name)) is not None:
+        found.append(TitlePart(initials[1], MAX_YEAR_GAP, IF_TYPED, True))
     if (reduced := without_series_number(name)) is not None:
         found.append(TitlePart(reduced, 0, NEVER, False))
     return [
         part for part in found if any(not _is_series_number(word) for word in content_words(title_words(part.text)))
     ]
+
+
+def _if_distinct(part: str) -> int:
+    """Return whether a part is enough without a year: if a person typed at least two words that tell movies apart."""
+    words = title_words(part)
+    return IF_TYPED if len(content_words(words)) >= 2 and not numbers_in(words) else NEVER
+
+
+def other_name_of(alias: str, name: str) -> str | None:
+    """Return the name that an alias puts before the title of the movie, None if it has no such form.
+
+    >>> other_name_of("Léon: The Professional", "The Professional"), other_name_of("Sydney", "Hard Eight")
+    ('Léon', None)
+    """
+    pieces = segments(alias)
+    is_both = len(pieces) > 1 and title_words(": ".join(pieces[1:])) == title_words(name)
+    return pieces[0] if is_both else None
 
 
 def series_names(name: str) -> set[str]:
@@ -109,17 +138,18 @@ def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None
     common = sum((mine & theirs).values())
     if not left_words and not right_words:  # another order, other little words
         return 1 if common >= (2 if gap is not None else 3) else None
+    if gap in (0, None) and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
+        short, long = (one, other) if len(one) < len(other) else (other, one)
+        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
+            return 5
     if gap is None and Counter(one) - mine != Counter(other) - theirs:
         return None
     if len(left_words) == len(right_words) and len(left_words) <= 2:
         pairs = list(zip(left_words, right_words, strict=True))
-        if all(_is_typo(a, b, common, gap) or (gap == 0 and common and _is_inflected(a, b)) for a, b in pairs):
+        # Without a year, "Alien" is not "Aliens", but "Silence of the Lamb" is "The Silence of the Lambs".
+        if all(_is_typo(a, b, common, gap) or (gap in (0, None) and common and _is_inflected(a, b)) for a, b in pairs):
             return 1 + sum(OSA.distance(a, b) for a, b in pairs)
         return None
-    if gap == 0 and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
-        short, long = (one, other) if len(one) < len(other) else (other, one)
-        if len(content_words(short)) >= 3 and long[-len(short) - 1 :] == ("and", *short):
-            return 5
     return None
 
 
@@ -131,9 +161,18 @@ def _first_part(words: tuple[str, ...]) -> list[str]:
 def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
     """Return whether two different words are probably the same, typed wrongly, beside `common` words of the titles."""
     length = min(len(one), len(other))
-    if length < (8 if common == 0 else 5 if common == 1 else 3) or one[0] != other[0] or _is_inflected(one, other):
+    shortest = 3 if common > 1 else 5 if common == 1 or _is_slip(one, other) else 8
+    if length < shortest or one[0] != other[0] or _is_inflected(one, other):
         return False
     return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Return whether two words have the same letters but for two that changed places, or one that is doubled."""
+    if sorted(one) == sorted(other):
+        return True
+    single = re.sub(r"(.)\1", r"\1", one)
+    return one != other and single == re.sub(r"(.)\1", r"\1", other)
 
 
 def _is_inflected(one: str, other: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +14,11 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from gnnrec.data.titles import MAX_YEAR_GAP, title_names, title_words
-from gnnrec.graph.title_rules import NEVER, title_key, title_parts
+from gnnrec.graph.title_rules import IF_TYPED, NEVER, other_name_of, title_key, title_parts
+
+MAX_CACHED = 20_000
+"""Words for which the names with similar words are remembered."""
+MIN_SIMILARITY, MAX_SIMILAR = 0.65, 12
 
 
 def imdb_number(imdb_id: Any) -> int:
@@ -100,9 +106,11 @@ class TitleTable:
         parts: dict[str, list[tuple[int, int, int, bool]]] = {}
         for node, own, possible in self._named:
             keys: dict[str, tuple[int, int, bool]] = {}
+            others = [other for name, _ in own[1:] if (other := other_name_of(name, own[0][0])) is not None]
             for part, max_gap, without_year, is_title in (
                 *(part for name, _ in own for part in title_parts(name)),
                 *((name, MAX_YEAR_GAP, NEVER, True) for name in possible),
+                *((other, MAX_YEAR_GAP, IF_TYPED, True) for other in others),
             ):
                 key = title_key(title_words(part))
                 keys[key] = max(keys.get(key, (0, NEVER, False)), (max_gap, without_year, is_title))
@@ -149,7 +157,8 @@ class WordIndex:
             for word in set(words):
                 postings.setdefault(word, []).append(place)
         self.postings = {word: np.array(places) for word, places in postings.items()}
-        self.vocabulary = list(self.postings)
+        self.vocabulary = sorted(word for word in self.postings if not word.isdecimal())
+        self._cache: dict[tuple[str, bool], tuple[np.ndarray, np.ndarray]] = {}
         total = max(len(self.names), 1)
         self.weights = weights or {word: math.log(1 + total / len(places)) for word, places in postings.items()}
         self.largest = max(self.weights.values(), default=1.0)
@@ -170,29 +179,54 @@ class WordIndex:
         weights = [self.weights.get(word, self.largest) for word in wanted]
         covered, matched = np.zeros(len(self.names)), np.zeros(len(self.names))
         for word, weight in zip(wanted, weights, strict=True):
-            best = np.zeros(len(self.names))
-            for similar, similarity in self._similar(word, loose):
-                places = self.postings[similar]
-                best[places] = np.maximum(best[places], similarity)
-            covered += weight * best
-            matched += np.minimum(weight, self.largest) * best
-        score = 0.7 * covered / sum(weights) + 0.3 * np.minimum(matched / self.name_weights, 1.0)
-        score[covered == 0] = 0.0
+            places, similarity = self._places(word, loose)
+            covered[places] += weight * similarity
+            matched[places] += min(weight, self.largest) * similarity
+        found = np.flatnonzero(covered)
+        score = 0.7 * covered[found] / sum(weights)
+        score += 0.3 * np.minimum(matched[found] / self.name_weights[found], 1.0)
         order = np.argsort(-score, kind="stable")[:k]
-        return [(float(score[place]), int(self.rows[place]), self.names[place]) for place in order if score[place] > 0]
+        return [(float(score[row]), int(self.rows[found[row]]), self.names[found[row]]) for row in order]
+
+    def _places(self, word: str, loose: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the names that have a word or nearly it, and the largest similarity for each."""
+        known = self._cache.get((word, loose))
+        if known is None:
+            best: dict[int, float] = {}
+            for other, similarity in self._similar(word, loose):
+                for place in self.postings[other].tolist():
+                    best[place] = max(best.get(place, 0.0), similarity)
+            known = np.array(list(best), dtype=np.int64), np.array(list(best.values()))
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[word, loose] = known
+        return known
 
     def _similar(self, word: str, loose: bool) -> list[tuple[str, float]]:
         """Return the words of the vocabulary that are nearly this one, with their similarity."""
         found = {word: 1.0} if word in self.postings else {}
         if word.isdecimal() or len(word) < 3 or (found and not loose):
             return list(found.items())
-        for other, similarity, _ in process.extract(
-            word, self.vocabulary, scorer=Indel.normalized_similarity, processor=None, score_cutoff=0.65, limit=12
-        ):
-            if not other.isdecimal():
-                found.setdefault(other, 0.9 * similarity)
-        if loose and len(word) >= 4 and len(found) < 12:
-            for other in self.vocabulary:
-                if other.startswith(word) and other != word:
-                    found[other] = max(found.get(other, 0.0), 0.8)
+        near = process.extract(
+            word,
+            self.vocabulary,
+            scorer=Indel.normalized_similarity,
+            processor=None,
+            score_cutoff=MIN_SIMILARITY,
+            limit=MAX_SIMILAR,
+        )
+        for other, similarity, _ in near:
+            found.setdefault(other, 0.9 * similarity)
+        if loose and len(word) >= 4 and len(found) < MAX_SIMILAR:
+            for other in self._beginning_with(word):
+                found[other] = max(found.get(other, 0.0), 0.8)
         return list(found.items())
+
+    def _beginning_with(self, word: str) -> Iterator[str]:
+        """Yield the longer words of the vocabulary that begin with a word."""
+        for place in range(bisect_left(self.vocabulary, word), len(self.vocabulary)):
+            other = self.vocabulary[place]
+            if not other.startswith(word):
+                return
+            if other != word:
+                yield other

@@ -30,9 +30,12 @@ from gnnrec.data.titles import (
     MAX_YEAR_GAP,
     content_words,
     literal_words,
+    segments,
     split_bare_year,
     title_names,
     title_words,
+    without_edition,
+    without_series_number,
 )
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph.title_matches import Ambiguous, Found, NotFound, choose_best
@@ -45,6 +48,8 @@ NUM_NEAREST = 5
 """Movies that an error lists."""
 MAX_LISTED = 10
 """Movies that fit equally well and are listed."""
+IMDB_DIGITS = 7
+"""Digits of an id of IMDb, zeros included."""
 MAX_BLOCKS = 8
 """Additions after which they are indexed anew, together."""
 
@@ -142,8 +147,7 @@ class TitleIndex:
             if len(exact) > 1 and year is not None:
                 exact = [node for node in exact if self._gap(node, year) == 0] or exact
             return Found(exact[0], "title") if len(exact) == 1 else Ambiguous(tuple(exact), "title")
-        # On the command line and in JSON, a number may be text.
-        if typed and year is None and name.strip().isdecimal() and (node := self._by_id(int(name))) is not None:
+        if ids and typed and year is None and (node := self._by_digits(name.strip())) is not None:
             return Found(node, "id")
         for query in _queries(name, year, other_names):
             found = self._find(query, typed)
@@ -165,6 +169,9 @@ class TitleIndex:
             raise DataError(f"movie {name!r} is neither an id nor a title")
         found = self.find(name)
         if isinstance(found, Found):
+            if found.how == "id" and isinstance(name, str) and name.strip().isdecimal() and self._same_words(name):
+                titles = ", ".join(repr(self.title(node)) for node, _ in self._same_words(name))
+                logger.warning("%r is taken as the id of %r; for %s add the year", name, self.title(found.node), titles)
             if found.how not in ("id", "title"):
                 # The same words are no surprise; what is only near should be seen.
                 level = logging.INFO if found.how == "name" else logging.WARNING
@@ -288,6 +295,13 @@ class TitleIndex:
                 return node
         return None
 
+    def _by_digits(self, text: str) -> int | None:
+        """Return the movie whose id is written as text, as on the command line; 0113277 is an id of IMDb."""
+        if not text.isdecimal():
+            return None
+        by_imdb = self._by_id(None, imdb_id=text) if text.startswith("0") and len(text) >= IMDB_DIGITS else None
+        return self._by_id(int(text)) if by_imdb is None else by_imdb
+
     def _gap(self, node: int, year: int | None) -> int | None:
         """Return the difference of the years, None if one is unknown."""
         own = self.year(node)
@@ -304,7 +318,7 @@ class TitleIndex:
         return [entry for block in self._blocks for entry in block.parts.get(key, ())]
 
     def _find(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
-        for step in (self._find_same, self._find_part, self._find_similar):
+        for step in (self._find_same,) if query.is_exact else (self._find_same, self._find_part, self._find_similar):
             found = step(query, typed)
             if not isinstance(found, NotFound):
                 return found
@@ -340,6 +354,8 @@ class TitleIndex:
             return Ambiguous(tuple(sorted({**best, **unsure})), "part")
         if best:
             return choose_best(best, "part")
+        if typed:
+            best = self._in_series(query)
         # "Léon: The Professional" in a catalog that says "The Professional": only if the years are the same. The other
         # part will not do, as in "Mortal Kombat: The Journey Begins".
         if query.year is not None:
@@ -351,6 +367,21 @@ class TitleIndex:
                         if self._gap(node, query.year) == 0:
                             best[node] = (0.0, 0)
         return choose_best(best, "part")
+
+    def _in_series(self, query: _Query) -> dict[int, tuple[float, int]]:
+        """Return movies whose titles lack their number in a series: "Rocky 1", "Star Trek II: The Wrath of Khan"."""
+        best: dict[int, tuple[float, int]] = {}
+        for name in query.names:
+            words, reduced = title_words(name), without_series_number(name)
+            shorter = [" ".join(words[:-1])] if len(words) > 1 and words[-1] == "1" and words[-2] != "1" else []
+            if reduced is not None and len(content_words(title_words(segments(reduced)[-1]))) >= 2:
+                shorter.append(reduced)
+            for text in shorter:
+                for node, _ in self._same_words(text):
+                    gap = self._gap(node, query.year)
+                    if gap is None or gap <= MAX_YEAR_GAP:
+                        best[node] = (self._year_rank(node, query.year), 0)
+        return best
 
     def _find_similar(self, query: _Query, typed: bool) -> Found | Ambiguous | NotFound:
         if query.year is None and not typed:
@@ -426,6 +457,8 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
 class _Query:
     names: tuple[str, ...]
     year: int | None
+    is_exact: bool = False
+    """Whether only the same words will do."""
 
 
 def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> list[_Query]:
@@ -437,6 +470,8 @@ def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> li
         bare, bare_year = split_bare_year(name)
         if bare_year is not None:
             queries.append(_Query(title_names(bare)[0], bare_year))
+    if (plain := without_edition(names[0])) != names[0]:
+        queries.append(_Query((plain,), queries[0].year, is_exact=True))  # "Urban Legends: Final Cut" is another movie
     return queries
 
 

@@ -320,13 +320,8 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
     dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
     scale = None if nodes["rating_scale"] is None else (nodes["rating_scale"][0], nodes["rating_scale"][1])
-    dataset = dataset.with_provenance(_read_provenance(nodes["provenance"]), dataset.unused, scale)
+    dataset = dataset.with_provenance(Provenance.from_json(nodes["provenance"]), dataset.unused, scale)
     return Graph.from_dataset(dataset, vocabularies, embedding_rows=edges.get("embedding_rows"))
-
-
-def _read_provenance(parts: Mapping[str, Any]) -> Provenance:
-    values: dict[str, Any] = {name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()}
-    return Provenance(**values)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

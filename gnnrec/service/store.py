@@ -164,6 +164,8 @@ class Store:
 
     def _is_current(self) -> bool:
         """Return whether the newest migration has been made; if so, Alembic need not be loaded."""
+        if self.is_sqlite and not Path(self.engine.url.database or "").exists():
+            return False
         try:
             with self._reading() as connection:
                 return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest_version()

@@ -176,7 +176,9 @@ def test_missing_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"contains no ratings; expected a folder with ratings\.csv"):
         load_dataset(tmp_path)
     (tmp_path / "ratings.xlsx").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"ratings\.xlsx has an unknown file type '\.xlsx'; expected a folder"):
+    with pytest.raises(
+        DataError, match=r"ratings\.xlsx has an unknown file type '\.xlsx'; save the table as CSV or Parquet"
+    ):
         load_dataset(tmp_path / "ratings.xlsx")
     (tmp_path / "ratings.parquet").write_bytes(b"x")
     with pytest.raises(DataError, match="not a Parquet file"):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -532,3 +533,108 @@ def _seconds(index: TitleIndex, names: list[str]) -> float:
     for name in names:
         index.find(name)
     return time.perf_counter() - start
+
+
+REMEMBERED = {
+    1: "Matrix, The (1999)",
+    2: "Indiana Jones and the Last Crusade (1989)",
+    3: "Monty Python's Life of Brian (1979)",
+    4: "Professional, The (a.k.a. Leon: The Professional) (1994)",
+    5: "E.T. the Extra-Terrestrial (1982)",
+    6: "Silence of the Lambs, The (1991)",
+    7: "Star Trek: The Wrath of Khan (1982)",
+    8: "Rocky (1976)",
+    9: "Rocky II (1979)",
+    10: "Star Wars: Episode I - The Phantom Menace (1999)",
+    11: "Raiders of the Lost Ark (1981)",
+    12: "8 1/2 (1963)",
+    13: "Blade Runner (1982)",
+    14: "On Her Majesty's Secret Service (1969)",
+    15: "Falcon and the Snowman, The (1984)",
+    16: "Forrest Gump (1994)",
+    17: "Aliens (1986)",
+    18: "Gattaca (1997)",
+    1984: "Halloween III: Season of the Witch (1983)",
+    19: "Nineteen Eighty-Four (1984)",
+}
+
+
+@pytest.fixture(scope="module")
+def remembered() -> TitleIndex:
+    return TitleIndex(pd.DataFrame({"movie_id": list(REMEMBERED), "title": list(REMEMBERED.values()),
+                                    "year": [int(title[-5:-1]) for title in REMEMBERED.values()],
+                                    "imdb_id": ["tt0133093", *[None] * (len(REMEMBERED) - 1)]}))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "movie"),
+    [
+        ("The Matirx", 1),
+        ("The Matrix 1998", 1),
+        ("The Matrix (2000)", 1),
+        ("0133093", 1),
+        ("The Last Crusade", 2),
+        ("Life of Brian", 3),
+        ("Leon", 4),
+        ("Léon", 4),
+        ("E.T.", 5),
+        ("ET", 5),
+        ("Silence of the Lamb", 6),
+        ("Star Trek II: The Wrath of Khan", 7),
+        ("Rocky 1", 8),
+        ("Rocky 2", 9),
+        ("Star Wars Episode 1", 10),
+        ("Star Wars: Episode I", 10),
+        ("Indiana Jones and the Raiders of the Lost Ark", 11),
+        ("8 and a half", 12),
+        ("Blade Runner: The Final Cut", 13),
+        ("Blade Runner - Director's Cut", 13),
+        ("forest gump", 16),
+        ("Gatacca", None),  # two slips
+        ("Gattcaa", 18),
+        ("The Matrix (1997)", None),
+        ("Secret Service", None),
+        ("The Snowman", None),
+        ("The Snowman (1984)", None),
+        ("Alien", None),
+        ("Matrix 2", None),
+        ("Rocky 3", None),
+        ("Jones", None),
+    ],
+)
+def test_what_people_remember(remembered: TitleIndex, query: str, movie: int | None) -> None:
+    found = remembered.find(query)
+    assert (remembered.movie_id(found.node) if isinstance(found, Found) else None) == movie
+
+
+def test_catalogs_make_no_slips(remembered: TitleIndex) -> None:
+    for query in ("The Matirx", "The Last Crusade", "Leon", "Silence of the Lamb"):
+        assert isinstance(remembered.find(query, typed=False), NotFound)
+    found = remembered.find("The Last Crusade", year=1989, typed=False)
+    assert isinstance(found, Found)
+    assert remembered.movie_id(found.node) == 2
+
+
+def test_an_id_that_is_a_title_too_is_said(remembered: TitleIndex, caplog: pytest.LogCaptureFixture) -> None:
+    assert remembered.movie_id(remembered.node("1984")) == 1984
+    expected = (
+        "'1984' is taken as the id of 'Halloween III: Season of the Witch (1983)'; for 'Nineteen Eighty-Four (1984)'"
+    )
+    assert caplog.messages[0].startswith(expected)
+    assert remembered.find("1984", ids=False).node == len(REMEMBERED) - 1
+
+
+def test_unknown_titles_are_quick() -> None:
+    rng = np.random.default_rng(0)
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "el", "ir")]
+    words = ["".join(rng.choice(syllables, 3)) for _ in range(6000)]
+    titles = [" ".join(rng.choice(words, rng.integers(1, 5))) for _ in range(4000)]
+    index = TitleIndex(pd.DataFrame({"movie_id": range(4000), "title": titles, "year": rng.integers(1950, 2020, 4000)}))
+    unknown = [" ".join(rng.choice(words, rng.integers(1, 5))) + " quark" for _ in range(200)]
+    index.find("warm (1999)")
+    index.nearest("warm")
+    start = time.process_time()
+    for title in unknown:
+        index.find(title, year=1990)
+        assert len(index.nearest(title, 3)) == 3
+    assert time.process_time() - start < 200 * 2e-3, "0.4 ms each here; it was 5 ms"

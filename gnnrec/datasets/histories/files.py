@@ -18,7 +18,7 @@ MAX_BYTES = 64 << 20
 MAX_MEMBERS = 10_000
 """Largest number of files in a zip file."""
 MAX_COMPRESSION_RATIO = 200
-_SUFFIXES = (".csv", ".tsv", ".json", ".txt")
+_SUFFIXES = (".csv", ".tsv", ".json", ".txt", ".md")
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
@@ -57,8 +57,8 @@ def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -
         return _parse(path.read_bytes(), str(path), path.name, netflix_profile)
     found, unknown = HistoryFile(""), []
     # A text beside tables is a note; where there are only texts, they are lists of titles.
-    for name, data in sorted(members, key=lambda member: member[0].lower().endswith(".txt")):
-        if found.source and name.lower().endswith(".txt"):
+    for name, data in sorted(members, key=lambda member: member[0].lower().endswith((".txt", ".md"))):
+        if found.source and name.lower().endswith((".txt", ".md")):
             unknown.append(name)
             continue
         try:
@@ -116,7 +116,7 @@ def _is_ignored(name: str) -> bool:
     """Return whether a file of an export is of no interest: hidden, deleted, or what others are made of."""
     parts = [part.lower() for part in PurePosixPath(name.replace("\\", "/")).parts]
     folders = {"__macosx", "deleted", "orphaned", "lists"}
-    if parts[-1].endswith(".txt") and _DOCUMENT.match(parts[-1]):
+    if parts[-1].endswith((".txt", ".md")) and _DOCUMENT.match(parts[-1]):
         return True
     return parts[-1].startswith(".") or bool(folders.intersection(parts[:-1])) or parts[-1] in _IGNORED_FILES
 

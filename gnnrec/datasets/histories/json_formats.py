@@ -19,7 +19,10 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
     except (json.JSONDecodeError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"not JSON: {getattr(error, 'msg', 'nested too deeply')}", at=f"{label}{line}") from None
-    items = value.get("results", value.get("movies", value.get("ratings"))) if isinstance(value, dict) else value
+    if isinstance(value, dict) and _are_ratings(value):
+        return _read_ratings_by_title(value, label)
+    keys = ("results", "movies", "ratings", "Items")
+    items = next((value[key] for key in keys if value.get(key)), None) if isinstance(value, dict) else value
     if not isinstance(items, list) or not items:
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if all(isinstance(item, str) for item in items):
@@ -29,6 +32,8 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if any(isinstance(item.get(key), dict) for item in items for key in ("movie", "show", "episode")):
         return _read_trakt(items, label, name)
+    if any(isinstance(item.get("UserData"), dict) and "Name" in item for item in items):
+        return _read_media_server(items, label)
     if any(isinstance(item.get("title", item.get("original_title")), str) for item in items):
         return _read_json_movies(items, label)
     raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
@@ -47,7 +52,9 @@ def _read_trakt(items: list[dict[str, Any]], label: str, name: str) -> HistoryFi
         title, ids = str(movie.get("title") or ""), movie.get("ids")
         ids = ids if isinstance(ids, dict) else {}
         is_favorite = "favorite" in stem
-        if not is_favorite and not any(key in item for key in ("rating", "watched_at", "last_watched_at", "plays")):
+        watched = any(item.get(key) is not None for key in ("watched_at", "last_watched_at", "plays"))
+        rating = item.get("rating", item.get("user_rating"))  # of Trakt or of Simkl
+        if not is_favorite and not watched and rating is None:
             reason = "collected, not watched" if "collected_at" in item else "on a list, not watched"
             found.left_out.append(LeftOut(title, reason, at))
             continue
@@ -56,7 +63,7 @@ def _read_trakt(items: list[dict[str, Any]], label: str, name: str) -> HistoryFi
             HistoryEntry(
                 title,
                 _integer(movie.get("year")),
-                _json_rating(item.get("rating"), (1.0, 10.0), at),
+                _json_rating(rating, (1.0, 10.0), at),
                 (1.0, 10.0),
                 is_liked=is_favorite,
                 is_current=True,
@@ -66,6 +73,50 @@ def _read_trakt(items: list[dict[str, Any]], label: str, name: str) -> HistoryFi
                 at=at,
             )
         )
+    return found
+
+
+def _read_media_server(items: list[dict[str, Any]], label: str) -> HistoryFile:
+    """Read a list of items as the API of Jellyfin or Emby returns it."""
+    found = HistoryFile("Jellyfin")
+    for number, item in enumerate(items):
+        at, title, user = f"{label}[{number}]", str(item.get("Name") or ""), item.get("UserData")
+        user, ids = (part if isinstance(part, dict) else {} for part in (user, item.get("ProviderIds")))
+        rating = _json_rating(user.get("Rating"), (0.0, 10.0), at)
+        if item.get("Type", "Movie") != "Movie":
+            found.left_out.append(LeftOut(title, "not a movie", at))
+        elif not (user.get("Played") or user.get("IsFavorite") or rating):
+            found.left_out.append(LeftOut(title, "not watched", at))
+        else:
+            found.entries.append(
+                HistoryEntry(
+                    title,
+                    _integer(item.get("ProductionYear")),
+                    rating or None,
+                    (1.0, 10.0),
+                    is_liked=bool(user.get("IsFavorite")),
+                    is_current=True,
+                    time=iso_time(user["LastPlayedDate"]) if user.get("LastPlayedDate") else None,
+                    imdb_id=str(ids["Imdb"]) if ids.get("Imdb") else None,
+                    tmdb_id=_integer(ids.get("Tmdb")),
+                    at=at,
+                )
+            )
+    return found
+
+
+def _are_ratings(value: dict[str, Any]) -> bool:
+    """Return whether an object maps titles to ratings; titles have blanks or capitals, unlike keys."""
+    numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    titles = [key for key in value if " " in key.strip() or key[:1].isupper()]
+    return bool(value) and len(numbers) == len(titles) == len(value) and all(0 <= one <= 100 for one in numbers)
+
+
+def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
+    highest = next(top for top in (5.0, 10.0, 100.0) if max(value.values()) <= top)
+    found = HistoryFile("list of titles", is_handwritten=True, notes=[f"ratings are taken to be out of {highest:g}"])
+    for title, rating in value.items():
+        found.entries.append(HistoryEntry(title, None, float(rating), (highest / 10, highest), at=label))
     return found
 
 

@@ -7,11 +7,13 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gnnrec.datasets.histories.entries import KNOWN, HistoryEntry, HistoryFile, LeftOut, UnknownFormatError
-from gnnrec.datasets.histories.times import parse_times
+from gnnrec.datasets.histories.lists import read_lines
+from gnnrec.datasets.histories.times import are_dates, parse_times
 from gnnrec.errors import ConfigError, DataError
 
 csv.field_size_limit(2**31 - 1)  # reviews may be long
@@ -76,16 +78,65 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)
         first = next(header, first)
-    delimiter = max(",;\t", key=lines[first].count)
+    start = [line for line in lines[first : first + 5] if line.strip()]
+    # A decimal comma may be in the first line; the separator is in all.
+    delimiter = max(",;\t", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
     columns = _read_columns(lines[first], delimiter)
     reader = next((read for is_kind, read in _FORMATS if is_kind(columns)), None)
+    if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
+        columns, skip, reader = assumed
+        table = _Table(name, columns, list(_rows(text, label, skip, delimiter, columns)), netflix_profile)
+        found = reader(table)
+        found.notes.append(f"{label}: columns taken as {', '.join(columns)}")
+        return found
     if reader is None:
-        if name.lower().endswith(".txt") or lines[first].count(delimiter) == 0 or len(columns) == 1:
-            return _read_lines(lines, label)
-        found = ", ".join(repr(column) for column in lines[first].split(delimiter)[:8])
-        raise UnknownFormatError(f"{label} is not a known history file; its columns are {found}; {KNOWN}")
+        if name.lower().endswith((".txt", ".md")) or lines[first].count(delimiter) == 0 or len(columns) == 1:
+            return read_lines(lines, label)
+        columns_found = ", ".join(repr(column) for column in lines[first].split(delimiter)[:8])
+        raise UnknownFormatError(f"{label} is not a known history file; its columns are {columns_found}; {KNOWN}")
     rows = list(_rows(text, label, first, delimiter, columns))
     return reader(_Table(name, columns, rows, netflix_profile))
+
+
+def _without_header(text: str, label: str, first: int, delimiter: str) -> Any:
+    """Return columns, lines to skip and reader of a table whose columns only its values tell; None for any other.
+
+    Two columns of titles and dates are Netflix's, in whatever language its header is. Without a header, titles or IMDb
+    ids come with years, dates or ratings.
+    """
+    source = io.StringIO(text, newline="")
+    for _ in range(first):
+        source.readline()
+    try:
+        rows = [cells for cells in islice(csv.reader(source, delimiter=delimiter), 50) if any(map(str.strip, cells))]
+    except csv.Error:
+        return None
+    width = len(rows[0]) if rows else 0
+    if width < 2 or any(len(cells) != width for cells in rows):
+        return None
+    columns = [[cells[place].strip() for cells in rows] for place in range(width)]
+    if width == 2 and len(rows) > 1 and are_dates(columns[1][1:]) and not are_dates(columns[1][:1]):
+        return ("title", "date"), first, _read_netflix_views
+    names = [_column_of(values) for values in columns]
+    titles = [place for place, name in enumerate(names) if name == "text"]
+    if len(titles) > 1 or (not titles and "imdbid" not in names) or len(set(names)) < len(names) or width > 4:
+        return None
+    if not {"rating", "year", "date", "imdbid"} & set(names):
+        return None
+    return tuple("title" if name == "text" else name for name in names), first - 1, _read_other
+
+
+def _column_of(values: list[str]) -> str:
+    """Return what all values of a column without a name are."""
+    known = [value for value in values if value]
+    if known and all(re.fullmatch(r"tt\d{5,12}", value) for value in known):
+        return "imdbid"
+    if known and all(re.fullmatch(r"(18|19|20)\d\d", value) for value in known):
+        return "year"
+    numbers = [value.replace(",", ".") for value in known if re.fullmatch(r"\d{1,3}(?:[.,]\d+)?", value)]
+    if known and len(numbers) == len(known) and max(map(float, numbers)) <= 100:
+        return "rating"
+    return "date" if are_dates(known) else "text"
 
 
 def _times(rows: list[Row], *columns: str) -> tuple[list[int | None], list[str]]:
@@ -118,23 +169,6 @@ def _rows(text: str, label: str, skip: int, delimiter: str, columns: tuple[str, 
             yield Row(dict(zip(columns, cells, strict=False)), at)
     except csv.Error as error:
         raise DataError(f"{error}; is a closing quote missing?", at=f"{label}:{skip + 2 + before}") from None
-
-
-def _read_lines(lines: list[str], label: str) -> HistoryFile:
-    """Read a list of titles, one per line; bullets and consecutive numbers before them are removed."""
-    numbered = [re.match(r"\s*(\d+)[.)]\s+(?=\S)", line) for line in lines if line.strip()]
-    has_numbers = len(numbered) > 1 and all(
-        match is not None and int(match[1]) == place for place, match in enumerate(numbered, 1)
-    )
-    found = HistoryFile("list of titles", is_handwritten=True)
-    for place, line in enumerate(lines, 1):
-        title = re.sub(r"^\s*\d+[.)]\s+", "", line) if has_numbers else re.sub(r"^\s*[-*•]\s+", "", line)
-        title = title.strip().strip('"').strip()
-        if place == 1 and column_key(title) in ("title", "titles", "name", "movie", "film", "movies", "films"):
-            continue
-        if title:
-            found.entries.append(HistoryEntry(title, is_liked=True, at=f"{label}:{place}"))
-    return found
 
 
 def _read_letterboxd(table: _Table) -> HistoryFile:
@@ -205,13 +239,15 @@ def _read_imdb(table: _Table) -> HistoryFile:
     return found
 
 
-_DATES = ("date", "datum", "data", "fecha")
-_NETFLIX_TITLES = ("title", "titel", "titre", "titolo", "título", "titulo")
+_DATES = ("date", "datum", "data", "fecha", "dato", "dátum", "päivä", "tarih")
+_NETFLIX_TITLES = ("title", "titel", "titre", "titolo", "título", "titulo", "tittel", "tytuł", "cím", "nimi", "başlık")
+_AUTOPLAYED = "autoplayed: user action: none"
 _SEASON = re.compile(
     r":\s*(?:the\s+)?(?:(?:complete\s+)?(?:season|series|book|volume|vol\.|collection|staffel|saison|stagione|temporada"
     r"|seizoen|sæson|säsong|sezon|kausi|limited series|miniseries|mini-series|miniserie)\b[^:]*:"
     r"|(?:season|series|staffel|saison|stagione|temporada|seizoen|limited series|miniserie)\s*(?:\d+)?\s*$"
-    r"|part\s+\d+\s*:|chapter\s+\d+\s*:|episode\s+\d+\b)|:[^:]+\(episode \d+\)",
+    r"|part\s+\d+\s*:|chapter\s+\w+\s*:|episode\s+\d+\b|\d+\.\s*(?:évad|sezon|sezóna|série)\b[^:]*:"
+    r"|(?:시즌|シーズン)\s*\d*[^:]*:)|:[^:]+\(episode \d+\)",
     re.IGNORECASE,
 )
 
@@ -227,6 +263,8 @@ def _read_netflix_views(table: _Table) -> HistoryFile:
             found.left_out.append(LeftOut(title, "an episode of a series", row.at))
         elif row["supplementalvideotype"]:
             found.left_out.append(LeftOut(title, "a trailer", row.at))
+        elif row["attributes"].lower().startswith(_AUTOPLAYED):
+            found.left_out.append(LeftOut(title, "played by itself", row.at))
         elif title:
             found.entries.append(HistoryEntry(title, time=time, at=row.at))
     return found
@@ -318,18 +356,32 @@ def _read_tmdb(table: _Table) -> HistoryFile:
     return found
 
 
-_TITLES = ("title", "name", "movie", "film", "movietitle", "filmtitle", "moviename", "titlename")
-_RATINGS = ("yourrating", "myrating", "userrating", "rating", "stars", "score", "rating10", "note")
+_TITLES = (
+    "title", "name", "movie", "film", "movietitle", "filmtitle", "moviename", "filmname", "titlename", "titel",
+    "filmtitel", "titre", "titolo", "título", "titulo", "tytuł", "cím", "nimi", "название",
+)  # fmt: skip
+_RATINGS = (
+    "yourrating", "myrating", "userrating", "yourscore", "rating", "stars", "score", "rating10", "note", "bewertung",
+    "wertung", "sterne", "nota", "voto", "valoración", "puntuación", "ocena", "оценка",
+)  # fmt: skip
+_YEARS = ("year", "releaseyear", "releasedate", "jahr", "année", "annee", "anno", "año", "ano", "rok", "год")
+_WATCHED = (
+    "date", "watcheddate", "watchedat", "ratedat", "daterated", "datewatched", "lastwatchedat", "lastviewedat",
+    "timestamp", "datum", "fecha", "data",
+)  # fmt: skip
+_STATUSES = ("watchlist", "status", "liststatus", "watchedstatus")
+_PLANNED = frozenset({"plantowatch", "planned", "watchlist", "wanttowatch", "wishlist", "unwatched", "notwatched"})
+_SEEN = ("checked", "watched", "seen", "played")
+_FAVORITE, _DISLIKED = ("favorite", "liked", "like"), ("dislike", "disliked")
+_YES, _NO = frozenset({"yes", "true", "1", "x", "y"}), frozenset({"no", "false", "0", "n"})
+_OTHER_KINDS = frozenset({"tv", "show", "series", "tvshow", "tvseries", "season", "episode", "game", "book"})
 
 
 def _read_other(table: _Table) -> HistoryFile:
     """Read any table with a column of titles; the largest rating tells the scale."""
-    title = next(column for column in _TITLES if column in table.columns)
+    title = next((column for column in _TITLES if column in table.columns), "")
     rating = next((column for column in _RATINGS if column in table.columns), None)
-    found, (times, notes) = (
-        HistoryFile("table of titles", is_handwritten=True),
-        _times(table.rows, "date", "watcheddate", "watchedat", "ratedat", "daterated", "timestamp"),
-    )
+    found, (times, notes) = HistoryFile("table of titles", is_handwritten=True), _times(table.rows, *_WATCHED)
     found.notes += notes
     values = [None if rating is None else row.number(rating) for row in table.rows]
     known = [value for value in values if value is not None]
@@ -339,23 +391,48 @@ def _read_other(table: _Table) -> HistoryFile:
     highest = next((top for top in (5.0, 10.0, 100.0) if max(known, default=0) <= top), max(known, default=5.0))
     if known:
         found.notes.append(f"ratings are taken to be out of {highest:g}")
+    is_wishlist = re.search(r"wish-?list|watch-?list", table.name.lower()) is not None
     for row, time, value in zip(table.rows, times, values, strict=True):
-        if row[title]:
-            found.entries.append(
-                HistoryEntry(
-                    row[title],
-                    row.year("year", "releaseyear", "releasedate"),
-                    value,
-                    (highest / 10, highest),
-                    is_liked=rating is None,
-                    is_current=True,
-                    time=time,
-                    imdb_id=row.first("imdbid", "imdb", "tconst") or None,
-                    tmdb_id=row.id("tmdbid"),
-                    at=row.at,
-                )
+        name, imdb_id = row[title], row.first("imdbid", "imdb", "tconst")
+        if linked := re.search(r"tt\d{5,12}", row.first("imdburl", "url")):
+            imdb_id = imdb_id or linked[0]
+        if not name and not imdb_id:
+            continue
+        if (reason := _why_left_out(row, value)) or (is_wishlist and value is None):
+            found.left_out.append(LeftOut(name, reason or "on the watchlist, not watched", row.at))
+            continue
+        if value is None and any(row[column].lower() in _YES for column in _DISLIKED):
+            value = highest / 10
+        is_liked = rating is None if not _has(table, _SEEN) else False
+        found.entries.append(
+            HistoryEntry(
+                name,
+                row.year(*_YEARS),
+                value,
+                (highest / 10, highest),
+                is_liked=value is None and (is_liked or any(row[column].lower() in _YES for column in _FAVORITE)),
+                is_current=True,
+                time=time,
+                imdb_id=imdb_id or None,
+                tmdb_id=row.id("tmdbid") or row.id("tmdb"),
+                at=row.at,
             )
+        )
     return found
+
+
+def _has(table: _Table, columns: tuple[str, ...]) -> bool:
+    return any(column in table.columns for column in columns)
+
+
+def _why_left_out(row: Row, rating: float | None) -> str | None:
+    """Return why a row is not a movie that was watched, None if it is."""
+    if any(column_key(row[column]) in _OTHER_KINDS for column in ("type", "titletype", "mediatype")):
+        return "not a movie"
+    if rating is not None:
+        return None
+    planned = any(column_key(row[column]) in _PLANNED for column in _STATUSES)
+    return "not watched" if planned or any(row[column].lower() in _NO for column in _SEEN) else None
 
 
 _FORMATS: tuple[tuple[Callable[[tuple[str, ...]], bool], Callable[[_Table], HistoryFile]], ...] = (

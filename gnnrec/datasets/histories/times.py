@@ -26,12 +26,12 @@ def parse_times(texts: list[str]) -> tuple[list[int | None], list[str]]:
     return times, [f"{several} {unread[0]!r}"]
 
 
-_SHORT_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})\b")
+_SHORT_DATE = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{1,4})(\.?)(?!\d)")
 
 
 def _is_day_first(texts: list[str]) -> bool:
     """Return whether dates such as 3/4/24 begin with the day: one with a 13 tells; else the full stop does."""
-    dates = [match for text in texts if (match := _SHORT_DATE.match(text)) is not None]
+    dates = [match for text in texts if (match := _SHORT_DATE.match(text)) is not None and not _is_year_first(match)]
     if any(int(date[1]) > 12 for date in dates):
         return True
     if any(int(date[3]) > 12 for date in dates):
@@ -39,17 +39,38 @@ def _is_day_first(texts: list[str]) -> bool:
     return any(date[2] == "." for date in dates)
 
 
+def _is_year_first(date: re.Match[str]) -> bool:
+    """Return whether a date begins with the year: 2024/1/31, or 24. 1. 31. as Koreans write it."""
+    return len(date[1]) == 4 or (len(date[4]) < 3 and date[5] == "." and date[2] == ".")
+
+
 def _parse_time(text: str, is_day_first: bool) -> int | None:
     if not text:
         return None
-    if (short := _SHORT_DATE.match(text)) is not None:
-        day, month = (short[1], short[3]) if is_day_first else (short[3], short[1])
-        year = int(short[4]) + (2000 if len(short[4]) == 2 else 0)
+    short = _SHORT_DATE.match(text)
+    if short is not None and not (short[2] == "-" and _is_year_first(short)):  # that is ISO
+        first, second, third = short[1], short[3], short[4]
+        if _is_year_first(short):
+            year, month, day = first, second, third
+        else:
+            day, month, year = (first, second, third) if is_day_first else (second, first, third)
         try:
-            return _seconds(datetime(year, int(month), int(day)))
+            return _seconds(datetime(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day)))
         except ValueError:
             return None
     return iso_time(text)
+
+
+def are_dates(texts: list[str]) -> bool:
+    """Return whether all texts are dates.
+
+    Examples
+    --------
+    >>> are_dates(["31/12/20", "1/2/21"]), are_dates(["24. 1. 31."]), are_dates(["4.5"]), are_dates([])
+    (True, True, False, False)
+    """
+    is_date = [re.match(r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]", text) is not None for text in texts]
+    return bool(texts) and all(is_date) and None not in parse_times(texts)[0]
 
 
 def iso_time(value: Any) -> int | None:
