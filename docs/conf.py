@@ -85,10 +85,10 @@ PACKAGES = (
     "gnnrec.explore",
     "gnnrec.benchmarking",
     "gnnrec.tuning",
-    "gnnrec.user_features",
     "gnnrec.training",
     "gnnrec.nn",
     "gnnrec.graph",
+    "gnnrec.user_features",
     "gnnrec.plots",
     "gnnrec.export",
 )

@@ -17,6 +17,7 @@ ABOUT = {
     "ratings": "predicted stars",
     "explore": "a dataset in tables and figures",
     "plots": "training curves, map of movies",
+    "export": "the network as ONNX",
     "explanations": "why a movie was recommended",
     "export": "the trained GNN as ONNX",
     "models": "every recommender; the trained GNN",

@@ -19,7 +19,9 @@ def download(
             help=f"Datasets: {', '.join(name for name in DATASETS.builtin if name != 'sample')}.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder in which NAME/ is made.")] = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Parent folder; the dataset is written to OUT/NAME.")] = Path(
+        "data"
+    ),
 ) -> None:
     """Download one or more datasets. What is there already is not downloaded again.
 

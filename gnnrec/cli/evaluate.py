@@ -34,13 +34,13 @@ def evaluate(
     split: SplitOption = None,
     protocol: ProtocolOption = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="What --protocol splits; by default the dataset of the run.")
+        str | None, typer.Option("--dataset", help="Dataset to split with --protocol; by default that of the run.")
     ] = None,
     metric: MetricOption = None,
     k: CutoffOption = None,
     relevant: Annotated[
         float | None,
-        typer.Option("--relevant", help="Relevance threshold: only test ratings from this value on are relevant."),
+        typer.Option("--relevant", help="Relevance threshold: only test ratings of at least this value are relevant."),
     ] = None,
     rmse: Annotated[
         bool,
@@ -57,7 +57,7 @@ def evaluate(
 ) -> None:
     """Evaluate a saved run on test ratings.
 
-    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and
+    The default is the test ratings saved with the run; --split or --protocol selects others, with their mask and
     candidates.
     """
     with errors():

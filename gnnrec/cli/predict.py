@@ -34,7 +34,7 @@ def predict(
     netflix_profile: NetflixProfileOption = None,
     movie: Annotated[
         list[str] | None,
-        typer.Option("--movie", help="Title or id of a movie to rate; all by default. Can be repeated."),
+        typer.Option("--movie", help="Movie to predict, by title or id; all by default. Can be repeated."),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of movies; 10, or all of --movie, by default.")] = None,
     json: JsonOption = False,
@@ -43,8 +43,8 @@ def predict(
 ) -> None:
     """Predict the ratings of a known or new user, highest first.
 
-    A run without a rating head gets one first, which is saved in its folder. A movie that the user has rated is
-    predicted from the other ratings.
+    The first prediction with a run fits a rating head and saves it in the run's folder. A movie that the user has rated
+    is predicted from the other ratings.
     """
     with errors():
         from gnnrec._checks import check_integer

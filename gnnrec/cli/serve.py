@@ -18,15 +18,18 @@ NEEDED = ("uvicorn", "fastapi", "sqlalchemy", "alembic", "prometheus_client", "p
 def serve(
     run: RunArgument,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on. Beyond this machine, GNNREC_TOKEN must be set.")
+        str,
+        typer.Option(
+            "--host", help="Address to listen on. Any address other than this machine's requires GNNREC_TOKEN."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=0, max=65535)] = 8000,
     db: Annotated[
         str | None,
         typer.Option(
             "--db",
-            help="Database: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default GNNREC_DB, or the file "
-            "gnnrec.db of this folder.",
+            help="Database: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default $GNNREC_DB, or gnnrec.db "
+            "in the working directory.",
             show_default=False,
         ),
     ] = None,
@@ -35,24 +38,24 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="Name under which the service may be reached. Can be repeated."),
+        typer.Option("--allow-host", help="Host name under which the service may be reached. Can be repeated."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Number of processes.", min=1, max=64)] = 1,
     rate_limit: Annotated[
         float | None,
         typer.Option(
             "--rate-limit",
-            help="Requests a second from one client, 0 for no limit. [default: 1000; 50 beyond this machine]",
+            help="Requests per second and client, 0 for no limit. [default: 1000; 50 with a public --host]",
             show_default=False,
             min=0,
         ),
     ] = None,
     max_upload: Annotated[int, typer.Option("--max-upload", help="Largest upload, in MiB.", min=1, max=64)] = 16,
 ) -> None:
-    """Serve a web app and a JSON API around a saved run.
+    """Serve a web app and a JSON API for a saved run.
 
-    Open http://127.0.0.1:8000 in a browser. Profiles, ratings and lists are kept in a database. A run that is replaced
-    while the service runs is loaded again.
+    Open http://127.0.0.1:8000 in a browser. Profiles and ratings are stored in a database. If the run is replaced, the
+    service loads the new one.
     """
     with errors():
         import json
@@ -80,7 +83,7 @@ def serve(
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # what people type is theirs
+        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # do not log what users type
         shown = f"[{host}]" if ":" in host else host
         options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
         options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}

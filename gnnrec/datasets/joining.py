@@ -184,7 +184,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:
-    """Return a column without the values that its check refuses."""
+    """Return a column without the values that its check rejects."""
     try:
         check(values)
     except DataError:
@@ -215,8 +215,8 @@ def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
     if not len(missing):
         return table
     if len(missing) == len(rated):
-        raise DataError(f"the file has none of the {key[:-3]}s in the ratings", at=str(table.path))
-    log.add(f"{counted(len(missing), key[:-3])} that the ratings name and {table.path.name} lacks, with only an id")
+        raise DataError(f"none of the {key[:-3]}s in the ratings is in this file; check its ids", at=str(table.path))
+    log.add(f"{counted(len(missing), key[:-3])} of the ratings that {table.path.name} does not have, with only an id")
     more = pd.DataFrame({key: missing})
     return Table(table.path, pd.concat([frame, more], ignore_index=True), table.line, table.unused)
 

@@ -237,13 +237,13 @@ def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
 
 
 def _warn_about_training(state: TrainingState, train: TrainConfig, start: float) -> None:
-    """Warn if training did not improve on its start, or if it may have ended too early."""
+    """Warn if no epoch was better than the initialization, or if training may have ended too early."""
     metric = f"{train.metric}@{train.k}"
     if state.best_score <= start:
         warnings.warn(
-            f"training never improved on its start: the best {metric} on the validation ratings is "
+            f"no epoch was better than the initialization: the best {metric} on the validation ratings is "
             f"{state.best_score:.4f}, and it was {start:.4f} before the first epoch; lower train.learning_rate, or "
-            "train.negative_weight if few pairs of a user and a movie have a rating",
+            "train.negative_weight if the data are sparse",
             stacklevel=4,
         )
     elif state.epoch == train.epochs > 1 and state.epochs_since_best == 0:
@@ -253,7 +253,7 @@ def _warn_about_training(state: TrainingState, train: TrainConfig, start: float)
 
 
 def _check_timestamps(name: str, config: Config) -> None:
-    """Refuse settings that depend on time if there are no timestamps; file order is no substitute."""
+    """Reject settings that depend on time if there are no timestamps; file order is no substitute."""
     dependent = {
         "model.temporal=true": config.model.temporal,
         "model.init=transitions": config.model.init == "transitions",

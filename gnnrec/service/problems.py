@@ -141,8 +141,8 @@ def add_handlers(app: FastAPI, show: Show) -> None:
 _CODES = {
     401: "The token is missing or wrong.",
     403: "The request comes from another site.",
-    404: "There is no such thing.",
-    409: "The request contradicts what is stored.",
+    404: "Not found.",
+    409: "The request conflicts with stored data.",
     413: "The body is too large.",
     422: "A value is invalid.",
     429: "Too many requests.",

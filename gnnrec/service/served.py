@@ -166,7 +166,7 @@ class ServedModel:
         return None if node is None else self.movies[node]
 
     def check_titles(self, names: Iterable[int | str]) -> None:
-        """Refuse more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
+        """Reject more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class ServedModel:
         return found
 
     def search(self, text: str, k: int) -> list[tuple[float, MovieInfo]]:
-        """Return movies by the words of a title, with scores in (0, 1]; the last word may be only begun."""
+        """Return movies by the words of a title, with scores in (0, 1]; the last word may be incomplete."""
         found = {node: score for score, node in self.model.graph.titles.search(text, max(k, 10), self.counts)}
         for node in self._by_beginning(text, k):
             found[node] = max(found.get(node, 0.0), BEGUN)

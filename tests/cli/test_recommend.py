@@ -73,7 +73,7 @@ def test_named_users_beside_numbers(run: Path, tmp_path: Path) -> None:
 def test_filters_that_leave_nothing(run: Path) -> None:
     empty = call("recommend", run, "--user", 7, "--offset", 10**6, "--json")
     assert json.loads(empty.stdout) == []
-    assert "no movies are left; use weaker filters" in empty.stderr
+    assert "no movies are left; relax the filters" in empty.stderr
     assert json.loads(succeeds("recommend", run, "--all-users", "--years", "1901", "--json")) == []
 
 
@@ -159,4 +159,4 @@ def test_together(run: Path, tmp_path: Path) -> None:
     rows = json.loads(succeeds("recommend", run, "--together", 9, "--together", tmp_path / "anna.txt", "--json"))
     assert list(rows[0])[-2:] == ["suits 9", "suits anna"]
     assert "at least two members" in fails("recommend", run, "--together", 9)
-    assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy belongs to --together"
+    assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy requires --together"

@@ -84,7 +84,7 @@ def test_a_given_config_is_used_as_it_is(sample, capsys):
 def test_overrides_are_checked_before_data_are_read():
     with pytest.raises(ConfigError, match=r"did you mean 'train\.epochs'"):
         GNN(overrides=("train.epoch=2",))
-    with pytest.raises(ConfigError, match="greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="must be at least 1"):
         gnnrec.fit(object(), overrides=("train.epochs=0",))
 
 
@@ -111,7 +111,7 @@ def test_a_last_epoch_that_is_the_best_is_told(sample):
 
 def test_training_that_never_improves_is_told(sample):
     overrides = ("train.epochs=2", "train.learning_rate=3", "train.negative_weight=50")
-    with pytest.warns(UserWarning, match=r"never improved on its start: the best ndcg@20 .* before the first epoch"):
+    with pytest.warns(UserWarning, match=r"better than the initialization: the best ndcg@20 .* before the first epoch"):
         gnnrec.fit(random_split(sample), overrides=overrides, progress=False)
 
 

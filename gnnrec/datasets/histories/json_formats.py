@@ -27,7 +27,7 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if all(isinstance(item, str) for item in items):
         entries = [HistoryEntry(item.strip(), is_liked=True, at=f"{label}[{n}]") for n, item in enumerate(items)]
-        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_typed=True)
+        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_handwritten=True)
     if not all(isinstance(item, dict) for item in items):
         raise UnknownFormatError(f"{label} is not a known history file; {KNOWN}")
     if any(isinstance(item.get(key), dict) for item in items for key in ("movie", "show", "episode")):
@@ -114,7 +114,7 @@ def _are_ratings(value: dict[str, Any]) -> bool:
 
 def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
     highest = next(top for top in (5.0, 10.0, 100.0) if max(value.values()) <= top)
-    found = HistoryFile("list of titles", is_typed=True, notes=[f"ratings are taken to be out of {highest:g}"])
+    found = HistoryFile("list of titles", is_handwritten=True, notes=[f"ratings are taken to be out of {highest:g}"])
     for title, rating in value.items():
         found.entries.append(HistoryEntry(title, None, float(rating), (highest / 10, highest), at=label))
     return found
@@ -123,7 +123,7 @@ def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
 def _read_json_movies(items: list[dict[str, Any]], label: str) -> HistoryFile:
     """Read a list of movies as TMDB's API returns it."""
     is_tmdb = any("release_date" in item and "id" in item for item in items)
-    found = HistoryFile("TMDB" if is_tmdb else "list of movies", is_typed=not is_tmdb)
+    found = HistoryFile("TMDB" if is_tmdb else "list of movies", is_handwritten=not is_tmdb)
     for number, item in enumerate(items):
         at, title = f"{label}[{number}]", item.get("title") or item.get("original_title") or item.get("name")
         if not isinstance(title, str) or item.get("media_type", "movie") != "movie":

@@ -310,7 +310,7 @@ def _read_movielens(table: _Table) -> HistoryFile:
     users = {row["userid"] for row in table.rows if row["userid"]}
     if len(users) > 1:
         at = table.rows[0].at.rpartition(":")[0]
-        raise DataError(f"it has ratings of {len(users):,} users; a history is of one", at=at)
+        raise DataError(f"the file has ratings of {len(users):,} users; a history must be from a single user", at=at)
     found, (times, notes) = HistoryFile("MovieLens"), _times(table.rows, "timestamp", "date", "tstamp")
     found.notes += notes
     for row, time in zip(table.rows, times, strict=True):
@@ -381,7 +381,7 @@ def _read_other(table: _Table) -> HistoryFile:
     """Read any table with a column of titles; the largest rating tells the scale."""
     title = next((column for column in _TITLES if column in table.columns), "")
     rating = next((column for column in _RATINGS if column in table.columns), None)
-    found, (times, notes) = HistoryFile("table of titles", is_typed=True), _times(table.rows, *_WATCHED)
+    found, (times, notes) = HistoryFile("table of titles", is_handwritten=True), _times(table.rows, *_WATCHED)
     found.notes += notes
     values = [None if rating is None else row.number(rating) for row in table.rows]
     known = [value for value in values if value is not None]

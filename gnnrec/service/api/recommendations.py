@@ -31,7 +31,7 @@ from gnnrec.service.served import ServedModel
 router = APIRouter(tags=["recommendations"])
 
 FEW_RATINGS = 200
-"""A single user with at most so many ratings is computed at once, which is quicker than in another thread."""
+"""A single user with at most this many ratings is computed right away, which is quicker than in another thread."""
 
 
 def new_user(
@@ -63,7 +63,7 @@ def new_user(
 
 
 def check_titles(served: ServedModel, given: RecommendInput | GroupInput) -> None:
-    """Refuse a request that names too many movies by title."""
+    """Reject a request that gives too many movies by title."""
     served.check_titles([*(movie for user in given.users for movie in _rated(user)), *given.named()])
 
 
@@ -117,7 +117,7 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
 
 @router.post("/recommend/group", response_model=GroupOutput)
 def recommend_group(given: GroupInput, served: Served) -> Any:
-    """Recommend movies to several people together, and say how well each suits whom."""
+    """Recommend movies to a group, and tell how well each movie suits each member."""
     check_titles(served, given)
     with naming_fields(served, given):
         found = groups.recommend(
@@ -138,7 +138,7 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
 
 @router.post("/explain", response_model=list[Explanation])
 def explain(given: ExplainInput, served: Served) -> Any:
-    """Say why movies suit a user: what in the history, or the profile, raises the score of each."""
+    """Explain which parts of the history or profile raise the score of each movie."""
     served.check_titles([*given.movies, *_rated(given.user)])
     with naming_fields(served, given):
         nodes = served.model.graph.movie_nodes_by_name(given.movies)

@@ -1,4 +1,4 @@
-"""What the API takes and returns."""
+"""Request and response bodies of the API."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gnnrec.service.store import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
 MAX_K, MAX_OFFSET, MAX_USERS, MAX_RATINGS, MAX_MOVIES = 200, 10_000, 100, 5_000, 10_000
-"""Most movies of a list, skipped movies, users of a request, ratings of a user, and movies in a filter."""
+"""Maximum numbers: length of a list, offset, users per request, ratings per user, and movies per filter."""
 MAX_GROUP = 20
-"""Most people in a group."""
+"""Maximum number of members of a group."""
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
@@ -45,14 +45,14 @@ Moment = Annotated[
 ProfileId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MovieId = Annotated[str, Path(min_length=1, max_length=MAX_ID)]
 K = Annotated[int, Query(ge=1, le=MAX_K, description="Number of movies")]
-Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Leave out so many of the best")]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Number of top movies to skip, for paging")]
 Years = Annotated[str, StringConstraints(max_length=20), Field(description="1995, 1990-1999, 1990- or -1950")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Genres = Annotated[list[Category], Field(max_length=50, description="Movies of at least one of these genres")]
+Genres = Annotated[list[Category], Field(max_length=50, description="Only movies with at least one of these genres")]
 
 
 class Input(BaseModel):
-    """A body; unknown fields are errors."""
+    """A request body; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -147,12 +147,12 @@ class Filters(Input):
     family_friendly: bool = False
     exclude: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
     candidates: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
-    diversity: Share = Field(default=0, description="How much a movie must differ from those before it")
-    novelty: Share = Field(default=0, description="How much movies that few people know are preferred")
-    calibration: Share = Field(default=0, description="How closely genres follow those of the history")
-    max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Most movies of a genre")
-    like: Anchors | None = Field(default=None, description="More movies like these, which are left out")
-    unlike: Anchors | None = Field(default=None, description="Fewer movies like these, which are left out")
+    diversity: Share = Field(default=0, description="Preference for movies that differ from those before them")
+    novelty: Share = Field(default=0, description="Preference for lesser-known movies")
+    calibration: Share = Field(default=0, description="How closely the genres match those of the history")
+    max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Maximum number of movies per genre")
+    like: Anchors | None = Field(default=None, description="Prefer movies like these, which are excluded themselves")
+    unlike: Anchors | None = Field(default=None, description="Avoid movies like these, which are excluded themselves")
     at: Moment | None = None
     unknown: Literal["error", "skip"] = Field(default="error", description="What to do with unknown movies")
 
@@ -168,7 +168,7 @@ class Filters(Input):
         }
 
     def filters(self) -> dict[str, Any]:
-        """Return the options that leave movies out."""
+        """Return the options that exclude movies."""
         names = ("genres", "years", "min_ratings", "family_friendly", "exclude", "candidates")
         return {name: getattr(self, name) for name in names}
 
@@ -198,12 +198,12 @@ class RecommendOutput(BaseModel):
 
 
 class GroupInput(Filters):
-    """People who watch together; `offset` leaves out so many of the best."""
+    """The members of a group, and which movies may be recommended to it."""
 
     users: list[AnyUser] = Field(min_length=1, max_length=MAX_GROUP)
     strategy: Strategy = Field(
         default="average",
-        description="What counts: the mean of all, whoever likes a movie least or most, or taking turns",
+        description="How to combine scores: mean, lowest, highest, or members take turns",
     )
 
 
@@ -212,11 +212,11 @@ class GroupRecommendation(Movie):
 
     rank: int
     score: float
-    suits: list[float] = Field(description="For each person, the share of movies that suit them less")
+    suits: list[float] = Field(description="For each member, the share of their unrated movies that score lower")
 
 
 class GroupOutput(BaseModel):
-    """One list for several people, best first."""
+    """One list for a group, best first."""
 
     movies: list[GroupRecommendation]
 
@@ -227,7 +227,7 @@ class ExplainInput(Input):
     user: AnyUser
     movies: list[MovieKey] = Field(min_length=1, max_length=MAX_K)
     at: Moment | None = None
-    k: int = Field(default=2, ge=1, le=20, description="Most reasons per movie")
+    k: int = Field(default=2, ge=1, le=20, description="Maximum number of reasons per movie")
 
 
 class Explanation(BaseModel):
@@ -248,7 +248,7 @@ class ProfileInput(Input):
 
 
 class ProfileChange(Input):
-    """Changes of a profile; what is left out stays."""
+    """Changes to a profile; omitted fields stay the same."""
 
     name: Name | None = None
     age: Age | None = None
@@ -281,7 +281,7 @@ class StarsInput(Input):
 
 
 class RatingsInput(Input):
-    """Ratings to store, in place of earlier ones of the same movies."""
+    """Ratings to store; they replace earlier ratings of the same movies."""
 
     ratings: list[StarsInput] = Field(min_length=1, max_length=MAX_RATINGS)
 
@@ -307,14 +307,14 @@ class EntryOutput(BaseModel):
 
 
 class MissingMovie(BaseModel):
-    """A movie of a file that the catalog does not have."""
+    """A movie in the file that is not in the catalog."""
 
     title: str
     nearest: list[str] = Field(description="Titles that are near, none of which was taken")
 
 
 class ImportOutput(BaseModel):
-    """What became of the movies in a file."""
+    """Result of an import."""
 
     source: str
     imported: int
@@ -331,7 +331,7 @@ class RetrainInput(Input):
 
 
 class JobOutput(BaseModel):
-    """Work in the background."""
+    """A background job."""
 
     id: int
     state: Literal["running", "done", "failed"]
