@@ -19,7 +19,6 @@ ABOUT = {
     "plots": "training curves, map of movies",
     "export": "the network as ONNX",
     "explanations": "why a movie was recommended",
-    "export": "the trained GNN as ONNX",
     "models": "every recommender; the trained GNN",
     "training": "edge sampling, epochs, callbacks",
     "evaluation": "metrics, full ranking, fingerprint",
