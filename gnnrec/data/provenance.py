@@ -149,7 +149,8 @@ class ReadLog:
 
     def note(self, text: str) -> None:
         """Record rows that are left out for a reason other than an error."""
-        self.notes.append(text)
+        if text not in self.notes:
+            self.notes.append(text)
 
     def add(self, text: str) -> None:
         """Record rows that were added to a table."""
