@@ -22,7 +22,9 @@ _MIN_ORDERED = 0.95
 """Share of validation ratings that must be later than the user's median training rating, for a split by time."""
 
 _SPARSE = 0.005
-"""Density below which training stays closer to its initialization."""
+"""Density below which a wide SVD is the model, and training only adjusts it."""
+_LOW_PASS_SMOOTHING = 0.7
+"""Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -91,7 +93,9 @@ def suggest_config(data: Dataset | Split) -> Config:
     'next_item'
     """
     profile = DataProfile.of(data)
-    return Config.from_mapping(_next_item(profile) if profile.task in ("next", "later") else _any_order(profile))
+    if profile.task in ("next", "later"):
+        return Config.from_mapping(_next_item(profile))
+    return Config.from_mapping(_low_pass(profile) if _is_low_pass(profile) else _any_order(profile))
 
 
 def describe_config(config: Config) -> str:
@@ -159,6 +163,41 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
     if profile.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
+    return {"model": model, "train": train}
+
+
+def _is_low_pass(profile: DataProfile) -> bool:
+    return profile.density < _SPARSE and profile.task == "any order"
+
+
+def _low_pass(profile: DataProfile) -> dict[str, Any]:
+    """Return settings for sparse data: a low-pass filter of the graph with many dimensions, and one epoch of small steps.
+
+    Movies have too few ratings there to learn their embeddings one by one: longer training, or larger steps, ended
+    below the initialization.
+    """
+    dim = int(np.clip(16 * round((profile.num_users + profile.num_movies) / 1024), 16, 1024))
+    batch_size = int(np.clip(16 * round(profile.num_users / 96), 64, 4096))
+    model = {
+        "embedding_dim": dim,
+        "movie_degree_smoothing": _LOW_PASS_SMOOTHING,
+        "user_degree_smoothing": 0,
+        "init_scale": 1.0,
+        "init_user_smoothing": _LOW_PASS_SMOOTHING,
+        "init_spectral_power": 0.5,
+    }
+    train = {
+        "negative_weight": _significant(10 * profile.density),
+        "edge_dropout": 0.5,
+        "id_dropout": 0.05,
+        "history_dropout": 0.02,
+        "history_truncation": 0,
+        "profile_dropout": 0.2,
+        "epochs": 1,
+        "batch_size": batch_size,
+        "learning_rate": _significant(0.007 / profile.num_movies**0.5),
+        "final_lr_ratio": 0.05,
+    }
     return {"model": model, "train": train}
 
 
