@@ -472,7 +472,7 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
     Examples
     --------
-    >>> [key for key in config_keys(Config) if "smoothing" in key]
+    >>> [key for key in config_keys(Config) if "degree" in key]
     ['model.movie_degree_smoothing', 'model.user_degree_smoothing']
     """
     found = list(root.model_fields)

@@ -22,7 +22,9 @@ _MIN_ORDERED = 0.95
 """Share of validation ratings that must be later than the user's median training rating, for a split by time."""
 
 _SPARSE = 0.005
-"""Density below which a wide SVD is the model, and training only adjusts it."""
+"""Density below which training stays closer to its initialization."""
+_FEW_RATINGS = 25
+"""Ratings per user and movie, counted together, below which sparse data are filtered rather than learned."""
 _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _STEPS = 1000
@@ -167,11 +169,12 @@ def _any_order(profile: DataProfile) -> dict[str, Any]:
 
 
 def _is_low_pass(profile: DataProfile) -> bool:
-    return profile.density < _SPARSE and profile.task == "any order"
+    few = profile.num_ratings < _FEW_RATINGS * (profile.num_users + profile.num_movies)
+    return few and profile.density < _SPARSE and profile.task == "any order"
 
 
 def _low_pass(profile: DataProfile) -> dict[str, Any]:
-    """Return settings for sparse data: a low-pass filter of the graph with many dimensions, and one epoch of small steps.
+    """Return settings for sparse data: a wide low-pass filter of the graph, and one epoch of small steps.
 
     Movies have too few ratings there to learn their embeddings one by one: longer training, or larger steps, ended
     below the initialization.

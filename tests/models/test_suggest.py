@@ -9,7 +9,7 @@ import pytest
 import gnnrec
 from gnnrec import Config, ConfigError, Dataset, Split
 from gnnrec.models import GNN
-from gnnrec.models.suggest import DataProfile, describe_config, suggest_config
+from gnnrec.models.suggest import DataProfile, _is_low_pass, describe_config, suggest_config
 from gnnrec.splitting import random_split
 
 QUICK = ("train.epochs=2", "model.embedding_dim=8")
@@ -83,6 +83,11 @@ def test_sparse_data_are_filtered(sparse):
     assert (config.model.init_spectral_power, config.train.epochs, config.model.embedding_dim) == (0.5, 1, 64)
     dense = suggest_config(Dataset(ratings(500, 400, 4_000)))
     assert (dense.model.init_spectral_power, dense.model.init_user_smoothing) == (0, 0)
+
+
+def test_sparse_data_with_many_ratings_are_learned():
+    sizes = DataProfile(160_000, 60_000, 25_000_000, "any order"), DataProfile(30_000, 41_000, 810_000, "any order")
+    assert [_is_low_pass(profile) for profile in sizes] == [False, True]
 
 
 def test_sparse_data_of_cold_users_are_learned():
