@@ -32,6 +32,7 @@ FIRST = (
     "analyze",
     "download",
     "map",
+    "export",
     "serve",
 )
 """Order in ``gnnrec --help``; other commands follow."""

@@ -65,23 +65,17 @@ def predict(
 
 def _predictions(run: Path, user: Any, movies: list[str] | None) -> pd.DataFrame:
     """Return predictions, highest first; fit and save a rating head if the run has none."""
-    from gnnrec.errors import ConfigError
+    from gnnrec.cli._rating_head import network_of, rating_model
     from gnnrec.graph import encode_users
     from gnnrec.models.estimator import load
-    from gnnrec.models.gnn import RecGraph
-    from gnnrec.ratings.fit import fit_rating_model
-    from gnnrec.ratings.model import has_rating_head, load_rating_model
+    from gnnrec.ratings.model import has_rating_head
     from gnnrec.ratings.predict import movie_nodes, predict_ratings
 
-    if has_rating_head(run):
-        model = load_rating_model(run)
-    else:
-        recommender = load(run)
-        if not isinstance(recommender, RecGraph):
-            raise ConfigError(f"rating prediction needs the graph neural network, not {recommender.name}")
+    recommender = None
+    if not has_rating_head(run):
+        recommender = network_of(load(run))
         encode_users(recommender.graph, user)  # raises on unknown users and movies before the expensive fit
         movie_nodes(recommender.graph, movies)
-        model = fit_rating_model(recommender)
-        model.save(run, keep=["checkpoint.safetensors", "split", "training.png"])
+    model = rating_model(run, recommender)
     found: pd.DataFrame = predict_ratings(model, user, movies)
     return found.sort_values("rating", ascending=False, kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,9 @@ import typer
 
 from gnnrec.cli._options import RunArgument
 from gnnrec.cli._output import errors, note
+
+NEEDED = ("uvicorn", "fastapi", "sqlalchemy", "alembic", "prometheus_client", "python_multipart", "jinja2")
+"""Packages of the extra ``serve``."""
 
 
 def serve(
@@ -72,12 +76,11 @@ def serve(
         if db is not None:
             given["db"] = db
         settings = ServiceSettings.from_environment(**given)
-        try:
-            import uvicorn
+        for name in NEEDED:
+            if find_spec(name) is None:
+                raise ConfigError(f"gnnrec serve needs the package {name}: pip install 'gnnrec[serve]'")
+        import uvicorn
 
-            from gnnrec.service.app import create_app
-        except ModuleNotFoundError as missing:
-            raise ConfigError(f"gnnrec serve needs the package {missing.name}: pip install 'gnnrec[serve]'") from None
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # do not log what users type
@@ -85,6 +88,8 @@ def serve(
         options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
         options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}
         if workers == 1:
+            from gnnrec.service.app import create_app  # with several, only they load the model
+
             app = create_app(settings)
             note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
             uvicorn.run(app, **options)  # type: ignore[arg-type]

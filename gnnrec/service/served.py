@@ -80,7 +80,7 @@ class MovieInfo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A movie on the map: a place in a square of side 1000, a radius, and the number of its genre's color."""
+    """A movie on the map: a place in percent, a radius in pixels, and the number of its genre's color."""
 
     movie: MovieInfo
     x: float
@@ -252,14 +252,14 @@ class ServedModel:
         table = movie_coordinates(self.model, num_movies=MAP_SIZE)
         places = table[["x", "y"]].to_numpy()
         low, high = np.quantile(places, [0.01, 0.99], axis=0)
-        scaled = 30 + 940 * np.clip((places - low) / np.maximum(high - low, 1e-9), 0, 1)
+        scaled = 3 + 94 * np.clip((places - low) / np.maximum(high - low, 1e-9), 0, 1)
         colors = {genre: place for place, genre in enumerate(self.map_genres)}
         dots = []
         for movie_id, (x, y) in zip(table["movie_id"].tolist(), scaled.tolist(), strict=True):
             movie = self.movie(movie_id)
-            radius = 5 + 11 * (movie.num_ratings / max(1, int(self.counts.max()))) ** 0.5
+            radius = 3.5 + 8 * (movie.num_ratings / max(1, int(self.counts.max()))) ** 0.5
             color = colors.get(movie.genres[0] if movie.genres else "", MAP_COLORS)
-            dots.append(Dot(movie, round(x, 1), round(1000 - y, 1), round(radius, 1), color))
+            dots.append(Dot(movie, round(x, 2), round(100 - y, 2), round(radius, 1), color))
         return dots
 
     @cached_property

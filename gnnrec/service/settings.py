@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from gnnrec.config import explain_value
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 
 TOKEN = "GNNREC_TOKEN"
 """Environment variable with the token of the service."""
@@ -106,7 +106,17 @@ class ServiceSettings(BaseModel):
         return settings
 
     def check(self) -> None:
-        """Raise a `ConfigError` if the service would not be safe."""
+        """Raise an error before anything is loaded: if there is no run, or the service would not be safe.
+
+        Raises
+        ------
+        DataError
+            The folder is not a saved run.
+        ConfigError
+            A token is missing or too short.
+        """
+        if not (self.run / "run.json").is_file():
+            raise DataError(f"{self.run} is not a saved run: it has no run.json")
         token = None if self.token is None else self.token.get_secret_value()
         if token is not None and len(token) < MIN_TOKEN:
             raise ConfigError(f"{TOKEN} is shorter than {MIN_TOKEN} characters; make one with: openssl rand -hex 32")

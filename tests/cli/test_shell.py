@@ -159,7 +159,6 @@ def test_the_bucket_list(session: Session) -> None:
 
 def test_a_pipe_without_the_packages_of_the_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "alembic", None)
-    monkeypatch.delitem(sys.modules, "gnnrec.service.store", raising=False)
     status, output, problems = pipe(run, "popular 2", "add 1", "save ann", "recommend 2")
     assert status == 1
     assert problems == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import runpy
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,3 +215,26 @@ def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
             assert ask(f"/profiles/{profile}", "DELETE")[0] == 204
         process.terminate()
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql: str) -> None:
+    port, statuses = free_port(), []
+    with serving(saved, postgresql, port, "--workers", "2", "--rate-limit", "3") as process:
+        time.sleep(2)  # what waiting for the start used up is allowed again
+        begun = time.monotonic()
+        for _ in range(60):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/api/v1/health")
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+            connection.close()
+        seconds = time.monotonic() - begun
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    allowed = statuses.count(200)
+    assert set(statuses) == {200, 429}
+    # Two seconds' worth at once, and then the rate: of one process at least, and of no more than two.
+    assert 6 <= allowed <= 2 * (6 + 3 * (seconds + 1))

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from gnnrec.errors import DataError
 from gnnrec.service import importing, listing
+from gnnrec.service.api.locating import as_clients_say, naming_fields
 from gnnrec.service.api.recommendations import as_list
 from gnnrec.service.api.schemas import (
     EntryOutput,
@@ -41,7 +42,7 @@ def find_entry(
     try:
         found = served.movies[served.model.graph.movie_node(movie)]
     except DataError as error:
-        raise InvalidFieldError(field, str(error)) from None
+        raise InvalidFieldError(field, as_clients_say(str(error))) from None
     return Entry(str(found.id), found.title, now() if time is None else time, stars)
 
 
@@ -188,17 +189,18 @@ def recommendations(
 ) -> Response:
     """Recommend movies to a profile, from its current ratings, or from those up to the time `at`."""
     served.check_titles(given.named())
-    user, movies = listing.for_profile(
-        served,
-        store.profile(profile_id),
-        store.ratings(profile_id),
-        store.hidden(profile_id),
-        k=given.k,
-        offset=given.offset,
-        at=given.at,
-        unknown=given.unknown,
-        reranking=given.reranking(),
-        **given.filters(),
-    )
+    with naming_fields(served, given):
+        user, movies = listing.for_profile(
+            served,
+            store.profile(profile_id),
+            store.ratings(profile_id),
+            store.hidden(profile_id),
+            k=given.k,
+            offset=given.offset,
+            at=given.at,
+            unknown=given.unknown,
+            reranking=given.reranking(),
+            **given.filters(),
+        )
     why = listing.reasons(served, user, [movie.id for movie, _, _ in movies]) if given.reasons else None
     return JSONResponse(as_list(profile_id, movies, why))

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from gnnrec.graph import NewUser
 from gnnrec.service import groups, listing
+from gnnrec.service.api.locating import naming_fields
 from gnnrec.service.api.schemas import (
     ExplainInput,
     Explanation,
@@ -33,15 +34,19 @@ FEW_RATINGS = 200
 """A single user with at most this many ratings is computed right away, which is quicker than in another thread."""
 
 
-def new_user(served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None) -> Any:
-    """Return a user of a request as the library takes it, without ratings after the moment `at`."""
+def new_user(
+    served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None, field: str = ""
+) -> Any:
+    """Return a user of a request as the library takes it, without ratings after the moment `at`; `field` names it."""
     if not isinstance(given, UserInput):
         return listing.as_of(served, given, at)
     ratings: dict[Any, float] = {}
     times: dict[Any, int | None] = {}
     for place, one in enumerate(given.ratings):
         if one.movie in ratings:
-            raise InvalidFieldError(f"users.{position}.ratings.{place}.movie", f"movie {one.movie!r} is rated twice")
+            raise InvalidFieldError(
+                f"{field or f'users.{position}'}.ratings.{place}.movie", f"movie {one.movie!r} is rated twice"
+            )
         ratings[one.movie], times[one.movie] = one.rating, one.time
     moment = int(time.time()) if at is None else at
     is_timed = any(when is not None for when in times.values())
@@ -99,13 +104,14 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
         return [as_list(name(user), listing.recommend(served, user, **options)) for user in users]
 
     rated = _rated(given.users[0])
-    if len(given.users) == 1 and not given.named() and len(rated) <= FEW_RATINGS:
-        user = new_user(served, given.users[0], 0, given.unknown, given.at)
-        users = listing.encode(served, user, given.unknown)
-        scores = await context.batcher.score(served.model, users)
-        lists = [as_list(name(user), listing.rank(served, users, scores, **options))]
-    else:
-        lists = await run_in_threadpool(compute)
+    with naming_fields(served, given):
+        if len(given.users) == 1 and not given.named() and len(rated) <= FEW_RATINGS:
+            user = new_user(served, given.users[0], 0, given.unknown, given.at)
+            users = listing.encode(served, user, given.unknown)
+            scores = await context.batcher.score(served.model, users)
+            lists = [as_list(name(user), listing.rank(served, users, scores, **options))]
+        else:
+            lists = await run_in_threadpool(compute)
     return JSONResponse({"lists": lists})
 
 
@@ -113,16 +119,17 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
 def recommend_group(given: GroupInput, served: Served) -> Any:
     """Recommend movies to a group, and tell how well each movie suits each member."""
     check_titles(served, given)
-    found = groups.recommend(
-        served,
-        [new_user(served, user, position, given.unknown, given.at) for position, user in enumerate(given.users)],
-        given.k,
-        strategy=given.strategy,
-        offset=given.offset,
-        unknown=given.unknown,
-        **given.filters(),
-        **given.reranking(),
-    )
+    with naming_fields(served, given):
+        found = groups.recommend(
+            served,
+            [new_user(served, user, position, given.unknown, given.at) for position, user in enumerate(given.users)],
+            given.k,
+            strategy=given.strategy,
+            offset=given.offset,
+            unknown=given.unknown,
+            **given.filters(),
+            **given.reranking(),
+        )
     movies = [
         GroupRecommendation(**one.movie.fields, rank=one.rank, score=one.score, suits=list(one.suits)) for one in found
     ]
@@ -133,9 +140,11 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
 def explain(given: ExplainInput, served: Served) -> Any:
     """Explain which parts of the history or profile raise the score of each movie."""
     served.check_titles([*given.movies, *_rated(given.user)])
-    nodes = served.model.graph.movie_nodes_by_name(given.movies)
-    movies = [served.movies[node] for node in nodes if node is not None]
-    why = listing.reasons(served, new_user(served, given.user, 0, at=given.at), [movie.id for movie in movies], given.k)
+    with naming_fields(served, given):
+        nodes = served.model.graph.movie_nodes_by_name(given.movies)
+        movies = [served.movies[node] for node in nodes if node is not None]
+        user = new_user(served, given.user, 0, at=given.at, field="user")
+        why = listing.reasons(served, user, [movie.id for movie in movies], given.k)
     return [
         Explanation(
             id=movie.id,

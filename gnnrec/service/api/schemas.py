@@ -25,12 +25,12 @@ Age = Annotated[int, Field(ge=0, le=150)]
 Stars = Annotated[float, Field(ge=0.5, le=5, multiple_of=0.5, description="0.5 to 5, in halves")]
 Time = Annotated[int, Field(ge=0, le=253_402_300_799, description="Seconds since 1970; now by default")]
 MovieKey = Annotated[
-    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
     | Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID), AfterValidator(clean_text)],
     Field(description="Id or title of a movie"),
 ]
 UserKey = (
-    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
     | Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 )
 Anchors = Annotated[list[MovieKey], Field(max_length=50)]
