@@ -39,7 +39,7 @@ Moment = Annotated[
     Field(
         ge=0,
         le=253_402_300_799,
-        description="When is asked, in seconds since 1970; now by default. Later ratings do not count",
+        description="Time of the request in seconds since 1970; now by default. Later ratings are ignored",
     ),
 ]
 ProfileId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -188,7 +188,7 @@ class RecommendInput(Filters):
 class ProfileRecommendInput(Filters):
     """Which movies may be recommended to a profile."""
 
-    reasons: bool = Field(default=False, description="Say why, too")
+    reasons: bool = Field(default=False, description="Include reasons")
 
 
 class RecommendOutput(BaseModel):
