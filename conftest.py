@@ -22,6 +22,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 # The plugin registers its names when it is imported; tests load a copy of it.
 # Alembic runs its own file.
 collect_ignore = ["tests/helpers/plugin.py", "gnnrec/service/migrations/env.py"]
+# The prompt of `gnnrec shell` is a module of its own because of what it imports.
+if find_spec("prompt_toolkit") is None:
+    collect_ignore.append("gnnrec/cli/_prompt.py")
 # Examples in the service need its packages.
 if not all(find_spec(name) for name in ("fastapi", "alembic", "prometheus_client", "multipart")):
     collect_ignore_glob = ["gnnrec/service/*"]

@@ -21,7 +21,7 @@ from gnnrec.errors import DataError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old or the new content, also after a power failure."""
+    """Write a file so that a reader sees either the old or the new content, even after a power failure."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with partial.open("wb") as file:

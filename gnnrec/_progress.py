@@ -16,7 +16,7 @@ Step = TypeVar("Step")
 
 
 class TrainingBar:
-    """One bar over all epochs, with the latest loss and validation metric beside it."""
+    """One bar over all epochs, with the latest loss and validation metric next to it."""
 
     def __init__(self, bar: Progress | None, epochs: int, num_batches: int) -> None:
         self._bar, self._num_batches = bar, num_batches
@@ -29,7 +29,7 @@ class TrainingBar:
             self._bar.advance(self._task)
 
     def epoch(self, figures: dict[str, Any]) -> None:
-        """Show the figures of an epoch."""
+        """Show the metrics of an epoch."""
         if self._bar is None:
             return
         shown = [f"{key} {value:.4f}" for key, value in figures.items() if key not in ("epoch", "seconds")]
@@ -47,7 +47,7 @@ def training_bar(epochs: int, num_batches: int, enabled: bool, note: str = "") -
 
 
 class TrialBar:
-    """One bar over the trials of a study, with the best trial beside it."""
+    """One bar over the trials of a study, with the best trial next to it."""
 
     def __init__(self, bar: Progress | None, num_trials: int) -> None:
         self._bar = bar

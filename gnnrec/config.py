@@ -59,7 +59,7 @@ class Settings(BaseModel):
     >>> Window(days=0)
     Traceback (most recent call last):
         ...
-    gnnrec.errors.ConfigError: Window: days: Input should be greater than or equal to 1 (got 0)
+    gnnrec.errors.ConfigError: Window: days: must be at least 1, not 0
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
@@ -115,9 +115,9 @@ class ModelConfig(Settings):
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     dislike_weight: float = Field(1.0, ge=0)
-    """How far disliked movies push away when users are scored; 0 treats them as liked ones."""
+    """How strongly disliked movies count against similar ones when lists are made; 0 treats them like liked ones."""
     temporal: bool = False
-    """Whether user embeddings depend on the order and dates of the history; the next six keys say how."""
+    """Whether user embeddings depend on the order and dates of the history; the `*_decays` settings say how."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
     """Temporal pooling by position: a rating's weight decays to 1/e after this many later ratings."""
     day_decays: tuple[Positive, ...] = ()
@@ -134,6 +134,10 @@ class ModelConfig(Settings):
     """Initialization of movie id embeddings: SVD of the ratings, SVD of the transition counts, or random."""
     init_scale: float = Field(0.3, gt=0)
     """Scale of the initial scores relative to the SVD."""
+    init_user_smoothing: float = Field(0.0, ge=0)
+    """``init: svd``: pseudo-count added to every user's degree, in units of the mean degree; for sparse data."""
+    init_spectral_power: float = Field(0.0, ge=0)
+    """``init: svd``: singular vectors count for their singular value to this power; for sparse data."""
     transition_window: int = Field(10, ge=1)
     """How many positions later a movie counts as a transition, for ``init: transitions``."""
 
@@ -159,7 +163,7 @@ class TrainConfig(Settings):
     >>> TrainConfig(epochs=0)
     Traceback (most recent call last):
         ...
-    gnnrec.errors.ConfigError: TrainConfig: epochs: Input should be greater than or equal to 1 (got 0)
+    gnnrec.errors.ConfigError: TrainConfig: epochs: must be at least 1, not 0
     """
 
     loss: str = "weighted_mse"
@@ -469,7 +473,7 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
     Examples
     --------
-    >>> [key for key in config_keys(Config) if "smoothing" in key]
+    >>> [key for key in config_keys(Config) if "degree" in key]
     ['model.movie_degree_smoothing', 'model.user_degree_smoothing']
     """
     found = list(root.model_fields)
@@ -485,9 +489,12 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
 def _format(error: ValidationError, root: type[BaseModel], where: str | None = None) -> str:
     """Return one message for all errors of a validation."""
-    found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in error.errors()]
-    if where is None and len(found) == 1:
-        return f"{root.__name__}: {found[0]}"
+    errors = error.errors()
+    if where is None and len(errors) == 1:
+        return ": ".join(
+            [root.__name__, *filter(None, [".".join(map(str, errors[0]["loc"]))]), _explain(errors[0], root)]
+        )
+    found = [f"{'.'.join(map(str, e['loc'])) or where or root.__name__}: {_explain(e, root)}" for e in errors]
     return f"{where or root.__name__} is not valid:\n" + "\n".join(f"  {line}" for line in found)
 
 
@@ -501,4 +508,35 @@ def _explain(error: Any, root: type[BaseModel]) -> str:
         return f"there is no such key{did_you_mean(key, keys)}"
     if error["type"] == "value_error":  # from a validator of ours
         return str(error["ctx"]["error"])
+    return explain_value(error)
+
+
+_BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+_BOUND_WORDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "string": "text"}
+
+
+def explain_value(error: Any) -> str:
+    """Return what one of pydantic's errors says about a value.
+
+    Examples
+    --------
+    >>> from pydantic import TypeAdapter
+    >>> for kind, value in ((Annotated[int, Field(ge=1)], 0), (float, "fast"), (Literal["svd", "random"], "pca")):
+    ...     try:
+    ...         TypeAdapter(kind).validate_python(value)
+    ...     except ValidationError as error:
+    ...         print(explain_value(error.errors()[0]))
+    must be at least 1, not 0
+    must be a number, not 'fast'
+    must be 'svd' or 'random', not 'pca'
+    """
+    kind, given = error["type"], f", not {error['input']!r}"
+    if kind in _BOUNDS:
+        bound = _BOUNDS[kind]
+        return f"must be {_BOUND_WORDS[bound]} {error['ctx'][bound]:g}{given}"
+    if kind == "literal_error":
+        return f"must be {error['ctx']['expected']}{given}"
+    if (name := kind.partition("_")[0]) in _KINDS:
+        return f"must be {_KINDS[name]}{given}"
     return f"{error['msg']} (got {error['input']!r})"

@@ -36,7 +36,7 @@ class ConfigError(GnnrecError, ValueError):
     ... except ConfigError as error:
     ...     print(error)
     config is not valid:
-      train.epochs: Input should be greater than or equal to 1 (got 0)
+      train.epochs: must be at least 1, not 0
     """
 
 

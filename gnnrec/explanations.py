@@ -48,7 +48,7 @@ def explain(
     k : int
         Maximum number of reasons per movie. Only parts that raise the score are reasons.
     dislikes : bool
-        Also name disliked movies that lower the score, at most `k` per movie.
+        Also return disliked movies that lower the score, at most `k` per movie.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
@@ -94,14 +94,14 @@ def explain(
     titles = model.graph.dataset.movies["title"].to_numpy()
     reasons = [*titles[history], PROFILE]
     statistics = rating_statistics(model.graph.users.rating)
-    hated = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist()) if dislikes else set()
+    low = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist()) if dislikes else set()
     rows = []
     for column, node in enumerate(nodes):
         values, order = effect[:, column].sort(descending=True, stable=True)
         for value, position in zip(values[:k].tolist(), order[:k].tolist(), strict=True):
             if value > 0:
                 rows.append((model.graph.ids["movie"][node], titles[node], reasons[position], value))
-        against = sorted((value, place) for place, value in enumerate(effect[:, column].tolist()) if place in hated)
+        against = sorted((value, place) for place, value in enumerate(effect[:, column].tolist()) if place in low)
         for value, position in against[:k]:
             if value < 0:
                 rows.append((model.graph.ids["movie"][node], titles[node], reasons[position], value))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -293,10 +292,10 @@ def _write_network(model: RecGraph, path: Path) -> None:
                 f"the encoder {model.config.model.encoder!r} cannot be exported: {reason[0] if reason else error!r}"
             ) from error
         assert program is not None
-        for value in (*program.model.graph.inputs, *program.model.graph.outputs):
+        for value in program.model.graph.inputs:
             # The exporter takes the shapes of inputs that the encoder does not use from the example.
-            shape = INPUTS[str(value.name)][1] if value.name in INPUTS else ("batch", value.shape[1])
-            value.shape = type(value.shape)(shape)
+            shape: Any = value.shape
+            value.shape = type(shape)(INPUTS[str(value.name)][1])
         program.save(path)
 
 
@@ -340,18 +339,13 @@ def run_onnx(network: str | Path, inputs: Mapping[str, np.ndarray]) -> np.ndarra
         The file ``user_encoder.onnx``.
     inputs : mapping of str to numpy.ndarray
         See `padded_inputs`.
+
+    Examples
+    --------
+    >>> run_onnx("exported/user_encoder.onnx", padded_inputs(model, 42)).shape  # doctest: +SKIP
+    (1, 128)
     """
     runtime = import_module("onnxruntime")
     session = runtime.InferenceSession(str(network), providers=["CPUExecutionProvider"])
     result: np.ndarray = session.run([OUTPUT], dict(inputs))[0]
     return result
-
-
-def read_movies(folder: str | Path) -> pd.DataFrame:
-    """Return the movie table of an export: row ``i`` belongs to row ``i`` of the matrix."""
-    import json
-
-    path = Path(folder)
-    if (path / TABLES["parquet"]).exists():
-        return pd.read_parquet(path / TABLES["parquet"])
-    return pd.DataFrame(json.loads((path / TABLES["json"]).read_text(encoding="utf-8")))

@@ -138,7 +138,7 @@ def test_other_list_lengths(small: Split) -> None:
         ({"models": []}, "no model is given; choose from gnn, "),
         ({"config": {}}, "config is empty; give at least one"),
         ({"time_limit": 0}, "time_limit must be a number above 0, not 0"),
-        ({"out": "."}, r"\. is a folder; name a file"),
+        ({"out": "."}, r"\. is a folder; pass the path of a file"),
     ],
 )
 def test_wrong_arguments(small: Split, options: dict[str, Any], message: str) -> None:

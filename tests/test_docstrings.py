@@ -25,6 +25,7 @@ MODULES = (
     "gnnrec.evaluation.metrics",
     "gnnrec.explanations",
     "gnnrec.explore",
+    "gnnrec.export",
     "gnnrec.features",
     "gnnrec.graph",
     "gnnrec.metadata",
@@ -56,6 +57,8 @@ WITHOUT_EXAMPLES = {
 }
 NOT_RUN = {
     "gnnrec.datasets._download.download": "it needs a network",
+    "gnnrec.export.export_onnx": "it needs optional packages",
+    "gnnrec.export.run_onnx": "it needs an optional package",
     "gnnrec.metadata.fetch.fetch_metadata": "it needs a network and an API key",
     "gnnrec.metadata.providers.Omdb": "it needs a network and an API key",
     "gnnrec.metadata.providers.Tmdb": "it needs a network and an API key",

@@ -106,7 +106,7 @@ def test_encoder_loss_and_metric_in_yaml(plugin: ModuleType, folder: Path, split
 
 def test_settings_are_checked(plugin: ModuleType, split: gnnrec.Split) -> None:
     for values, message in (
-        ({"model": {"encoder": "plugin-mean", "history_weight": 0}}, "model.history_weight: Input should be greater"),
+        ({"model": {"encoder": "plugin-mean", "history_weight": 0}}, "model.history_weight: must be above"),
         ({"model": {"history_weight": 1}}, "model.history_weight: only the encoder plugin-mean has this setting"),
         (
             {"model": {"encoder": "plugin-mean", "history_weigth": 1}},
@@ -167,7 +167,7 @@ def test_model(plugin: ModuleType, split: gnnrec.Split, tmp_path: Path) -> None:
     assert plugin.Counts(power=-1).fit(split).scores.equal(model.scores)
     assert gnnrec.fit(split, plugin.Counts(power=1)).estimator.power == 1
     assert get_estimator("plugin-counts", power=2) == plugin.Counts(power=2)
-    with pytest.raises(ConfigError, match="power: Input should be less than or equal to 2"):
+    with pytest.raises(ConfigError, match="power: must be at most 2"):
         gnnrec.fit(split, "plugin-counts", power=3)
 
 

@@ -193,7 +193,7 @@ def test_a_generator_that_was_given_is_used() -> None:
 @pytest.mark.slow
 def test_warnings_may_be_errors() -> None:
     script = MODEL + "print(gnnrec.fit(dataset, 'lightgcn', epochs=1, progress=False).name)"
-    ours = "ignore:training never improved on its start"  # one epoch is too few
+    ours = "ignore:no epoch was better than the initialization"  # one epoch is too few
     ended = run(script, "-W", "error", "-W", ours)
     assert (ended.returncode, ended.stdout) == (0, "lightgcn\n"), ended.stderr
 

@@ -22,6 +22,8 @@ HOME = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 WORKFLOWS = {path.stem: path for path in sorted((HOME / ".github" / "workflows").glob("*.yml"))}
+PROMPT = "gnnrec/cli/_prompt.py"
+"""The prompt of `gnnrec shell`, which is imported on a terminal only."""
 FOR_USERS = set(EXTRAS) - {"dev", "test", "docs"}
 
 
@@ -79,6 +81,8 @@ def test_every_import_is_declared() -> None:
             undeclared[module] = where
         elif name not in core:
             # An extra must not be imported at once, apart from that of the service in the service.
+            if module == "prompt_toolkit":
+                where = {(path, needed) for path, needed in where if path != PROMPT}
             serves = name in {distribution(one) for one in EXTRAS["serve"]}
             if eager := {(path, True) for path, needed in where if needed and not (serves and _is_service(path))}:
                 undeclared[module] = eager

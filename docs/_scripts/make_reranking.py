@@ -12,10 +12,9 @@ DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "benchmarks" / "results"
 LEFT, TOP, WIDE, HIGH = 80, 30, 600, 280
 CURVES = {"diversity": "intra_list_distance", "novelty": "popularity_lift", "calibration": "miscalibration"}
-COLUMNS = (
-    *("ndcg", "recall", "intra_list_distance", "popularity_lift", "genre_consistency", "miscalibration"),
-    *("serendipity", "coverage", "gini"),
-)
+COLUMNS = ("ndcg", "intra_list_distance", "popularity_lift", "miscalibration", "coverage")
+SHOWN = ("none", "diversity 0.7", "novelty 0.5", "calibration 0.3", "max_per_genre 3")
+"""Rows of the table, and the one that combines options; `benchmarks/results` has them all."""
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -24,7 +23,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def curve(lists: list[dict[str, Any]]) -> str:
-    """Return the share of NDCG that is left at each value of the three options as SVG."""
+    """Return NDCG relative to the unchanged list, by the strength of three options, as SVG."""
     best = lists[0]["ndcg"]
     parts = [
         f'<path d="M{LEFT},{TOP} V{TOP + HIGH} H{LEFT + WIDE}" fill="none" stroke="{color("muted")}"/>',
@@ -42,7 +41,17 @@ def curve(lists: list[dict[str, Any]]) -> str:
         role = SERIES[i % len(SERIES)]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color(role)}" stroke-width="2.2"/>')
         parts.append(text(LEFT + 20, TOP + HIGH - 60 + 20 * i, name, role, bold=True))
-    return figure(740, 380, "NDCG@10 that is left at each value of diversity, novelty and calibration", *parts)
+    return figure(
+        740,
+        380,
+        "NDCG@10 relative to the unchanged list, by the strength of diversity, novelty and calibration",
+        *parts,
+    )
+
+
+def label(options: dict[str, Any]) -> str:
+    """Return options as they are shown."""
+    return ", ".join(f"{name} {value}" for name, value in options.items()) or "none"
 
 
 def page() -> str:
@@ -53,15 +62,16 @@ def page() -> str:
     )
     shown = [
         [
-            ", ".join(f"{name} {value}" for name, value in row["options"].items()) or "none",
+            label(row["options"]),
             *(f"{row[name]:.3f}" for name in COLUMNS),
             f"{row['milliseconds']:.1f}",
         ]
         for row in lists["lists"]
+        if label(row["options"]) in SHOWN or len(row["options"]) > 1
     ]
     family = [
         [
-            ", ".join(f"{name} {value}" for name, value in row["options"].items()) or "none",
+            label(row["options"]),
             f"{row['adult_share']:.0%}",
             f"{row['lists_with_an_adult_movie']:.0%}",
             f"{row['recall_of_family_movies']:.3f}",
@@ -74,22 +84,24 @@ def page() -> str:
     ]
     return f"""# Re-ranking and groups
 
-What [other lists](../how-to/lists.md) cost and give: MovieLens-100k, EASE, a random split, lists of ten. [Metrics](../reference/metrics.md).
+What [re-ranking](../how-to/lists.md) costs in accuracy and what it improves: MovieLens-100k, EASE, a random split, lists of ten.
+[Metrics](../reference/metrics.md) defines the columns. The commands are run in a checkout of the repository.
 
 ## Re-ranking
 
 `{lists["command"]}`
 
-![NDCG that is left](../pictures/reranking.svg)
+![NDCG by re-ranking strength](../pictures/reranking.svg)
 
 {table(["options", *(name.replace("_", " ") for name in COLUMNS), "ms"], shown)}
 
-Milliseconds are processor time for one user, on a machine that was busy with other work.
+The option `diversity` compares embeddings, so it improves `intra_list_distance`. Milliseconds are processor time for one user, on a
+machine that was busy with other work.
 
 ## Families
 
 {lists["family_friendly"][0]["num_users"]} users with at least a fifth of Children's movies in their history. Movies for adults are those with a genre that
-the filter excludes, so its zero is by construction; recall is of held-out Children's movies that are not for adults.
+the filter excludes, so its zero is by construction. Recall is measured on held-out Children's movies that are not for adults.
 
 {table(["options", "movies for adults", "lists with one", "recall"], family)}
 
@@ -97,12 +109,13 @@ the filter excludes, so its zero is by construction; recall is of held-out Child
 
 `{groups["command"]}`
 
-NDCG@10 of the group's list with each member's own held-out movies.
+NDCG@10 of the group's list, measured with the held-out ratings of each member: of the member it serves worst, on average, and of the
+member it serves best.
 
-{table(["members", "list", "least happy", "mean", "happiest"], together)}
+{table(["members", "list", "worst", "mean", "best"], together)}
 
-*Averaged lists* merges the members' own lists by rank; *one history* recommends to one user with all their ratings; *common movie* lists
-movies similar to one that most members have rated, as in the classic pairing of two users.
+*Averaged lists* merges the members' own lists by rank; *one history* recommends to one user with the ratings of all members; *common
+movie* lists movies similar to one that most members have rated.
 """
 
 

@@ -29,14 +29,12 @@ DATA = {
     "valid": 99_455,
     "digest": "39da211b586b00bd",
 }
-COMMAND = (
-    "gnnrec tune --dataset ml-1m --split Movielens1M_m1 --config configs/ml1m-search.yaml --trials 45 --study ml1m"
-)
+COMMAND = "gnnrec tune --dataset ml-1m --split Movielens1M_m1 --config ml1m-search --trials 45 --study ml1m"
 INTRODUCTION = """<!-- Written by docs/_scripts/make_study.py; do not edit. -->
 
 # A study on MovieLens-1M
 
-The report of `gnnrec tune` on the study that found the settings of `configs/ml1m.yaml`. The study ran before version 0.2
+The report of `gnnrec tune` on the study that found the settings of the config `ml1m`. The study ran before version 0.2
 renamed some settings; here they have today's names, and the numbers are those of the study.
 [Settings](../../../docs/reference/config.md) explains each setting,
 [Tune hyperparameters](../../../docs/how-to/tune.md) how to run a study."""

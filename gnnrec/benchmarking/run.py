@@ -269,7 +269,7 @@ def benchmark(
     if time_limit is not None:
         check_number(0, exclusive=True, time_limit=time_limit)
     if out is not None and Path(out).is_dir():
-        raise ConfigError(f"{out} is a folder; name a file")
+        raise ConfigError(f"{out} is a folder; pass the path of a file")
     entries = [
         (f"{name} ({variant})" if model == "gnn" and variant else name, model, settings)
         for name, model in chosen.items()

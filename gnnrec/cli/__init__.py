@@ -32,6 +32,7 @@ FIRST = (
     "analyze",
     "download",
     "map",
+    "export",
     "serve",
 )
 """Order in ``gnnrec --help``; other commands follow."""
@@ -80,8 +81,8 @@ def main(
 ) -> None:
     """Inductive graph-neural-network recommendations for movies.
 
-    Start with `gnnrec train --dataset sample`, then `gnnrec recommend runs/latest --user 1`. Tables are plain text in a
-    pipe; --json, --csv and --out FILE write all digits.
+    Start with `gnnrec train --dataset sample`, then `gnnrec recommend runs/latest --user 1`. Tables are plain text when
+    piped; --json, --csv and --out FILE keep full precision.
     """
     replace_unencodable_characters()
     with errors():

@@ -41,19 +41,17 @@ DatasetOption = Annotated[
     str,
     typer.Option(
         "--dataset",
-        help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file of ratings. Filters may "
-        "follow: ml-1m:min_rating=4,k_core=10.",
+        help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file of ratings, optionally with "
+        "filters: ml-1m:min_rating=4,k_core=10.",
         autocompletion=complete_names(DATASETS),
     ),
 ]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder that is searched first for a named dataset.")
-]
+DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder to search first for a named dataset.")]
 SplitOption = Annotated[
     str | None,
     typer.Option(
         "--split",
-        help="Folder with train.csv, valid.csv and test.csv. Options may follow: "
+        help="Folder with train.csv, valid.csv and test.csv, optionally with options: "
         "my-split:mask=train+valid,negatives=99.",
     ),
 ]
@@ -61,8 +59,8 @@ ProtocolOption = Annotated[
     str | None,
     typer.Option(
         "--protocol",
-        help=f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Options may follow: "
-        "cold-users:fold=1,n_known=3; every protocol takes min_rating, k_core, mask, history, negatives and seed.",
+        help=f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Add options as in cold-users:fold=1,n_known=3; "
+        "every protocol has min_rating, k_core, mask, history, negatives and seed.",
         autocompletion=complete_names(PROTOCOLS),
     ),
 ]
@@ -88,8 +86,8 @@ ConfigOption = Annotated[
     str | None,
     typer.Option(
         "--config",
-        help="Config of the graph neural network: a YAML file, or the name of one that comes with gnnrec, such as "
-        "ml1m.",
+        help="Config of the graph neural network: a YAML file, or the name of a shipped config such as ml1m. By "
+        "default, settings are chosen from the data.",
         autocompletion=_config_names,
     ),
 ]
@@ -99,15 +97,15 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this .json, .csv or .parquet file.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Output file: .json, .csv or .parquet.")]
 KOption = Annotated[int, typer.Option("-k", help="Number of movies.")]
 CUTOFFS = (10, 20)
 CutoffOption = Annotated[
-    list[int] | None, typer.Option("-k", help="Cutoff of the lists. Can be repeated; 10 and 20 by default.")
+    list[int] | None, typer.Option("-k", help="Length of the lists. Can be repeated; 10 and 20 by default.")
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Write a report with settings and protocol to this .json file, or a .csv or .parquet."),
+    typer.Option("--out", help="Output file: .json is a report with settings and protocol, .csv and .parquet a table."),
 ]
 
 
@@ -131,22 +129,26 @@ READING_OPTIONS: dict[str, tuple[Any, str, str]] = {
     "columns": (
         list[str] | None,
         "--columns",
-        "Column of the file and its name here, such as asin=movie_id; 0=user_id counts from the left. Can be repeated.",
+        "Rename a column of the file: asin=movie_id, or 0=user_id for the first column. Can be repeated.",
     ),
-    "sep": (str | None, "--sep", "Separator of the fields, such as ';' or tab."),
-    "encoding": (str | None, "--encoding", "Encoding of the files, such as cp1252."),
+    "sep": (str | None, "--sep", "Field separator, such as ';' or tab."),
+    "encoding": (str | None, "--encoding", "File encoding, such as cp1252."),
     "decimal": (str | None, "--decimal", "Decimal mark: . or ,"),
-    "header": (bool | None, "--header/--no-header", "Whether the first line names the columns."),
-    "date_format": (str | None, "--date-format", "Format of dates, such as %d.%m.%Y."),
-    "day_first": (bool | None, "--day-first/--month-first", "Whether 03/04/2001 is 3 April."),
+    "header": (bool | None, "--header/--no-header", "Whether the first line contains column names."),
+    "date_format": (str | None, "--date-format", "Date format, such as %d.%m.%Y."),
+    "day_first": (bool | None, "--day-first/--month-first", "Read 03/04/2001 as 3 April or as March 4."),
     "duplicates": (
         str | None,
         "--duplicates",
-        "Rows of the same user and movie: error (default), first, last, mean, max or sum.",
+        "Several ratings of a movie by one user: error (default), first, last, mean, max or sum.",
     ),
     "errors": (str | None, "--errors", "Rows that cannot be read: raise (default) or skip."),
-    "rejected": (Path | None, "--rejected", "Write the rows that --errors skip leaves out to this CSV file."),
-    "rating_scale": (str | None, "--rating-scale", "Lowest and highest rating, such as 1,5; others are errors."),
+    "rejected": (Path | None, "--rejected", "With --errors skip: CSV file for the skipped rows."),
+    "rating_scale": (
+        str | None,
+        "--rating-scale",
+        "Lowest and highest rating, such as 1,5; ratings outside are errors.",
+    ),
 }
 """Options about the files of a dataset, by their names in `load_dataset`: type, flag and help."""
 _given: ContextVar[dict[str, Any]] = ContextVar("reading_options", default={})  # noqa: B039 - never changed in place
@@ -250,12 +252,12 @@ SPLIT_OPTIONS = ("mask", "history", "negatives", "seed")
 
 
 def check_source(split: str | None, protocol: str | None) -> None:
-    """Refuse both options together, unknown protocols and unknown options, before the dataset is loaded."""
+    """Reject both options together, unknown protocols and unknown options, before the dataset is loaded."""
     from gnnrec.errors import ConfigError
     from gnnrec.splitting import get_protocol
 
     if split and protocol:
-        raise ConfigError("give --split or --protocol, not both")
+        raise ConfigError("use either --split or --protocol, not both")
     if protocol:
         name, options = parse_options(protocol)
         get_protocol(name).with_options(**{key: value for key, value in options.items() if key != "seed"})
@@ -290,7 +292,7 @@ def read_split(folder: str, dataset: Dataset) -> Split:
     negatives = options.get("negatives")
     if negatives is None:
         if "seed" in options:
-            raise ConfigError("seed is for sampled negatives; give negatives, too")
+            raise ConfigError("seed is for sampled negatives; add negatives=NUMBER")
         return found
     return found.with_negatives(negatives, options.get("seed", 0))
 
@@ -302,7 +304,7 @@ def check_test_ratings(split: Split) -> None:
     if split.test.empty:
         raise ConfigError(
             f"{split.protocol} leaves no test ratings: users with few ratings are used for training only; "
-            "choose another --protocol, or give a --split"
+            "choose another --protocol, or use --split"
         )
 
 
@@ -327,7 +329,7 @@ def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
 
 
 def check_metrics(names: list[str] | None) -> None:
-    """Refuse unknown metrics before the work is done."""
+    """Reject unknown metrics before the work is done."""
     for name in names or ():
         METRICS.get(name)
 

@@ -1,7 +1,7 @@
 """What commands print: lines, tables in four formats, errors and warnings of one line each.
 
-A table is drawn with lines on a terminal. In a pipe or a file it is plain text: a line per row, columns aligned and two
-spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
+On a terminal, a table is drawn with lines. In a pipe or a file it is plain text: one line per row, columns aligned and
+two spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
 Whatever is not a result (progress, notes, warnings, errors) goes to standard error.
 """
 
@@ -100,7 +100,7 @@ def _notes_of(name: str) -> Iterator[None]:
 
 
 def check_out(out: Path | None) -> None:
-    """Refuse an output file of an unknown format before the work is done."""
+    """Reject an output file of an unknown format before the work is done."""
     from gnnrec.errors import ConfigError
 
     if out is not None and out.suffix.lower() not in FORMATS:

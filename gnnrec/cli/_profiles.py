@@ -136,7 +136,7 @@ class Profiles:
             The database cannot be used, the name is none, or there is such a profile that was not opened.
         """
         if name is None and opened is None:
-            raise ConfigError("give the profile a name: save NAME")
+            raise ConfigError("the profile needs a name: save NAME")
         with self._database() as store:
             if name is None and opened is not None:
                 found: Profile | None = store.profile(opened.id)
@@ -223,7 +223,7 @@ class Profiles:
 
 
 def _clean(name: str) -> str:
-    """Return the name of a profile; a `ConfigError` if it can be none."""
+    """Return the name of a profile; a `ConfigError` if it is invalid."""
     from gnnrec.service.names import clean_name
     from gnnrec.service.tables import MAX_NAME
 

@@ -24,31 +24,31 @@ from gnnrec.models import Recommender
 from gnnrec.models.filters import movie_mask
 
 HELP = {
-    "search": ("WORDS", "movies by the words of their titles"),
-    "add": ("MOVIE", "to your history, as a movie that you like"),
-    "rate": ("MOVIE STARS", "add it with your rating, or change that"),
-    "remove": ("MOVIE", "from your history; also its place in `show`"),
-    "clear": ("", "your history"),
-    "show": ("", "your history"),
-    "recommend": ("[K]", "movies for you; `more` shows the next ones"),
-    "more": ("", "the next movies of the last list"),
-    "similar": ("MOVIE", "movies like one"),
-    "explain": ("MOVIE", "why it is recommended"),
-    "popular": ("[K]", "the movies with the most ratings"),
+    "search": ("WORDS", "search movies by words of their titles"),
+    "add": ("MOVIE", "add a movie you like to your history"),
+    "rate": ("MOVIE STARS", "rate a movie, or change its rating"),
+    "remove": ("MOVIE", "remove a movie from your history; also by its number in `show`"),
+    "clear": ("", "empty your history"),
+    "show": ("", "show your history"),
+    "recommend": ("[K]", "recommend movies; `more` shows the next ones"),
+    "more": ("", "continue the last list"),
+    "similar": ("MOVIE", "list similar movies"),
+    "explain": ("MOVIE", "explain why a movie is recommended"),
+    "popular": ("[K]", "list the movies with the most ratings"),
     "filter": (
         "[NAME=VALUE ... | off]",
-        f"genres, years, min_ratings, family_friendly, {', '.join(SHARES)}",
+        f"set genres, years, min_ratings, family_friendly, {', '.join(SHARES)}",
     ),
-    "bucket": ("[add MOVIE | remove MOVIE]", "your bucket list"),
-    "save": ("[NAME]", "history and bucket list as a profile, which gnnrec serve shows, too"),
-    "open": ("NAME", "a saved profile"),
-    "profiles": ("", "names of the saved ones"),
-    "help": ("[COMMAND]", "this list, or one line of it"),
-    "exit": ("", "leave"),
+    "bucket": ("[add MOVIE | remove MOVIE]", "show or change your bucket list"),
+    "save": ("[NAME]", "save history and bucket list as a profile, which `gnnrec serve` shows as well"),
+    "open": ("NAME", "open a saved profile"),
+    "profiles": ("", "list saved profiles"),
+    "help": ("[COMMAND]", "show this list, or one command"),
+    "exit": ("", "leave the session"),
 }
 """Arguments and explanation of each command."""
 MAX_MOVIES = 200
-"""Most movies of a list."""
+"""Maximum length of a list."""
 FILTERS = ("genres", "years", "min_ratings", "family_friendly", *SHARES)
 
 
@@ -61,7 +61,7 @@ class Session:
     profiles : Profiles, optional
         By default those of the default database.
     is_interactive : bool
-        Whether somebody types the commands; then changes of a profile are not dropped without a question.
+        Whether a user types the commands; unsaved changes are then not discarded without asking.
 
     Attributes
     ----------
@@ -117,9 +117,9 @@ class Session:
             return True
         name = self.opened.name
         if not self.is_interactive or asked == command:
-            note(f"the changes of {name} were not saved")
+            note(f"the changes to {name} were not saved")
             return True
-        note(f"{name} has changes: `save` keeps them, `{command}` once more drops them")
+        note(f"{name} has unsaved changes: `save` keeps them, `{command}` again discards them")
         self._asked = command
         return False
 
@@ -150,7 +150,7 @@ class Session:
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             text = text[1:-1].strip()
         if not text:
-            raise DataError("name a movie: its place in the last list, its id, or its title")
+            raise DataError("which movie? Give its number in the last list, its id, or its title")
         if text.isdecimal() and 1 <= int(text) <= len(self._listed):
             return self._listed[int(text) - 1]
         text = text.removeprefix("id:")
@@ -172,7 +172,7 @@ class Session:
 
     def _search(self, text: str) -> None:
         if not text:
-            raise DataError("give words of a title: search WORDS")
+            raise DataError("search for what? Use search WORDS")
         found = search(self.model, text)
         self._table(found["movie_id"].tolist(), id=[str(movie) for movie in found["movie_id"]])
 
@@ -255,7 +255,7 @@ class Session:
             raise DataError("your history is empty; add or rate movies first")
         reasons = explain(self.model, self.user, [movie], 5)
         if reasons.empty:
-            say(f"nothing in your history speaks for {self._titles[movie]}")
+            say(f"no movie in your history explains {self._titles[movie]}")
         for because, effect in zip(reasons["because"], reasons["effect"], strict=True):
             say(f"{because}  {effect:+.3f}")
 
@@ -295,7 +295,7 @@ class Session:
             self.bucket_list.remove(movie)
             say(f"removed {self._titles[movie]}")
         elif action:
-            raise ConfigError(f"bucket {action!r}{choose_from(action, ['add', 'remove'])}")
+            raise ConfigError(f"unknown action {action!r} for bucket{choose_from(action, ['add', 'remove'])}")
         else:
             self._table(self.bucket_list)
 
@@ -305,7 +305,7 @@ class Session:
 
     def _open(self, text: str) -> None:
         if not text:
-            raise ConfigError("name a profile: open NAME; `profiles` lists them")
+            raise ConfigError("which profile? Use open NAME; `profiles` lists them")
         found = self.profiles.open(text)
         if not self.may_leave(f"open {text}"):
             return
@@ -314,7 +314,7 @@ class Session:
         self.bucket_list, self.hidden = list(found.lists.bucket_list), list(found.lists.hidden)
         say(f"{found.name}: {self._counts()}")
         if found.num_unknown:
-            note(f"{found.num_unknown} further movies of {found.name} are not in this run")
+            note(f"{found.num_unknown} movies of {found.name} are not in this run")
 
     def _counts(self) -> str:
         return f"{len(self.ratings)} in the history, {len(self.bucket_list)} on the bucket list"
@@ -322,7 +322,7 @@ class Session:
     def _profiles(self, text: str) -> None:
         names = self.profiles.names()
         if not names:
-            note("no profiles yet; `save NAME` makes one")
+            note("no profiles yet; `save NAME` creates one")
         for name in names:
             say(name)
 
@@ -330,7 +330,7 @@ class Session:
         if text and text not in HELP:
             raise ConfigError(f"unknown command {text!r}{choose_from(text, HELP)}")
         if not text:
-            say("MOVIE is its place in the last list, its id (id:3 where a place is meant otherwise), or its title.")
+            say("MOVIE: its number in the last list, its title, or its id (id:3, as 3 is the number in the list).")
         for name, (arguments, about) in HELP.items():
             if text in ("", name):
                 say(f"{name} {arguments}".ljust(36) + about)

@@ -16,7 +16,8 @@ def analyze(
     dataset: DatasetOption = "ml-1m",
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the report; analysis/NAME by default.")] = None,
     posters: Annotated[
-        Path | None, typer.Option("--posters", help="Folder of posters, <movie_id>.jpg, to count.")
+        Path | None,
+        typer.Option("--posters", help="Folder of posters, <movie_id>.jpg, to report how many movies have one."),
     ] = None,
     json: JsonOption = False,
     csv: CsvOption = False,
@@ -24,9 +25,9 @@ def analyze(
 ) -> None:
     """Describe a dataset before training.
 
-    Ratings, long tail, activity, genres, demographics, and what is missing: writes an HTML page, the same report in
-    Markdown, a picture for each finding, and all numbers. Findings that need missing columns are listed as skipped. An
-    earlier report in that folder is replaced.
+    The report covers ratings, long tail, activity, genres, demographics, and missing values: an HTML page, the same in
+    Markdown, a PNG per finding, and all numbers as JSON. Findings that need missing columns are listed as skipped. An
+    earlier report in the folder is replaced.
     """
     with errors():
         import pandas as pd

@@ -40,15 +40,18 @@ def benchmark(
     models: Annotated[
         str, typer.Option("--models", help=f"Comma-separated, or all: {', '.join(MODELS.builtin)}.")
     ] = ",".join(FAST_MODELS),
-    seeds: Annotated[int, typer.Option("--seeds", help="Number of fits of a model that depends on a seed.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", help="Number of fits of each model that depends on a seed.")] = 3,
     time_limit: Annotated[
         float | None,
-        typer.Option("--time-limit", help="Seconds per fit after which a model other than gnn starts no epoch."),
+        typer.Option(
+            "--time-limit",
+            help="Seconds per fit, except for gnn; the epoch in progress is finished.",
+        ),
     ] = None,
     features_: FeaturesOption = None,
     config: Annotated[
         list[str] | None,
-        typer.Option("--config", help="Config of the graph neural network; if repeated, each one is compared."),
+        typer.Option("--config", help="Config of the graph neural network. Can be repeated to compare several."),
     ] = None,
     set_: SetOption = None,
     metric: MetricOption = None,
@@ -60,8 +63,8 @@ def benchmark(
 ) -> None:
     """Compare models on the same test ratings.
 
-    Without --split or --protocol on a random 8:1:1 split. Hyperparameters are selected on the validation ratings.
-    Models that cannot take part are listed with the reason. A report in JSON is written after every model.
+    The default is a random 8:1:1 split. Hyperparameters are selected on the validation ratings. Models that cannot take
+    part are listed with the reason. --out FILE.json is updated after every model.
     """
     with errors():
         import pandas as pd

@@ -7,18 +7,45 @@ from typing import Annotated
 
 import typer
 
-from gnnrec.cli._output import errors, say
+from gnnrec.cli._output import errors, note, say
 from gnnrec.registry import DATASETS
 
 
 def download(
-    name: Annotated[
-        str, typer.Argument(help=f"Dataset: {', '.join(name for name in DATASETS.builtin if name != 'sample')}.")
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAMES...",
+            help=f"Datasets: {', '.join(name for name in DATASETS.builtin if name != 'sample')}.",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder in which NAME/ is made.")] = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Parent folder; the dataset is written to OUT/NAME.")] = Path(
+        "data"
+    ),
 ) -> None:
-    """Download a dataset."""
+    """Download one or more datasets. What is there already is not downloaded again.
+
+    If one of several fails, the others are downloaded all the same; the status is 1.
+    """
     with errors():
         from gnnrec.datasets import download as download_dataset
+        from gnnrec.datasets._download import RemoteDataset
+        from gnnrec.errors import DownloadError
 
-        say(f"{name} is in {download_dataset(name, out)}")
+        for name in names:
+            RemoteDataset.from_registry(name)  # refuses wrong names before anything is downloaded
+        failed = []
+        for name in dict.fromkeys(names):
+            try:
+                say(f"{name} is in {download_dataset(name, out)}")
+            except DownloadError as error:
+                if len(names) == 1:
+                    raise
+                failed.append(name)
+                note(f"error: {' '.join(str(error).split())}")
+        number = len(set(names))
+        if number > 1:
+            missing = f"; not {', '.join(failed)}" if failed else ""
+            say(f"{number - len(failed)} of {number} datasets are in {out}{missing}")
+        if failed:
+            raise typer.Exit(1)

@@ -34,14 +34,22 @@ def evaluate(
     split: SplitOption = None,
     protocol: ProtocolOption = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="What --protocol splits; by default the dataset of the run.")
+        str | None, typer.Option("--dataset", help="Dataset to split with --protocol; by default that of the run.")
     ] = None,
     metric: MetricOption = None,
     k: CutoffOption = None,
     relevant: Annotated[
         float | None,
-        typer.Option("--relevant", help="Relevance threshold: only test ratings from this value on are relevant."),
+        typer.Option("--relevant", help="Relevance threshold: only test ratings of at least this value are relevant."),
     ] = None,
+    rmse: Annotated[
+        bool,
+        typer.Option(
+            "--rmse",
+            help="Also RMSE and MAE of predicted ratings. A run without a rating head gets one first, as for `gnnrec "
+            "predict`.",
+        ),
+    ] = False,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: ReportOption = None,
@@ -49,19 +57,25 @@ def evaluate(
 ) -> None:
     """Evaluate a saved run on test ratings.
 
-    By default the test ratings saved with the run; --split or --protocol selects others, with their mask and
+    The default is the test ratings saved with the run; --split or --protocol selects others, with their mask and
     candidates.
     """
     with errors():
         from gnnrec.benchmarking import BenchmarkReport, result_rows, timed
+        from gnnrec.cli._rating_head import network_of, rating_model
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import load
+        from gnnrec.ratings.predict import evaluate_ratings
         from gnnrec.splitting import Split
 
         check_out(out)
+        if rmse and out is not None and out.suffix.lower() == ".json":
+            raise ConfigError("a .json report has ranking metrics only; write --rmse to a .csv or .parquet file")
         check_source(split, protocol)
         check_metrics(metric)
         model = load(run)
+        if rmse:
+            network_of(model)
         whole = model.dataset
         if protocol:
             whole = read_dataset(dataset or whole.name, data_dir)
@@ -73,20 +87,29 @@ def evaluate(
         found, seconds = timed(
             lambda: model.evaluate(data, metrics=metric or None, ks=tuple(k or CUTOFFS), relevant=relevant)
         )
+        ratings = evaluate_ratings(rating_model(run, model), data) if rmse else None
+        written = found.assign(**found.attrs)
+        if ratings is not None:
+            import pandas as pd
+
+            errors_ = ratings.drop(columns="num_ratings").assign(k=None, num_users=data.test["user_id"].nunique())
+            written = pd.concat([written.astype({"k": object}), errors_.astype({"k": object})], ignore_index=True)
         if out is not None and out.suffix.lower() == ".json":
             rows = result_rows(model.name, found, evaluate_seconds=seconds)
             settings = {model.name: model.hyperparameters}
             BenchmarkReport(data.name, rows, settings=settings, command=command_line(context)).write(out)
             (note if json or csv else say)(f"saved in {out}")
         elif out is not None:
-            show(found.assign(**found.attrs), as_json=json, as_csv=csv, out=out)
+            show(written, as_json=json, as_csv=csv, out=out)
             return
         if json or csv or out is None:
             show(
-                found.assign(**found.attrs) if json or csv else found,
+                written if json or csv else found,
                 title=f"{run} on {data.name}, {data.protocol}",
                 as_json=json,
                 as_csv=csv,
             )
+            if ratings is not None and not (json or csv):
+                show(ratings, title="Predicted ratings")
             if not (json or csv):
                 say_protocol(found.attrs["protocol"])

@@ -15,7 +15,7 @@ def export(
     run: RunArgument,
     onnx: Annotated[
         Path,
-        typer.Option("--onnx", help="Folder to write: the network as ONNX, the movies as safetensors and a table."),
+        typer.Option("--onnx", help="Output folder: the network as ONNX, the movies as safetensors and a table."),
     ],
     parquet: Annotated[
         bool, typer.Option("--parquet", help="Write ids and titles as movies.parquet instead of movies.json.")
@@ -23,8 +23,8 @@ def export(
 ) -> None:
     """Export a saved run for other runtimes (pip install 'gnnrec[onnx]').
 
-    The network computes the embedding of a user from a history of any length and a profile; a score is the inner
-    product with the embedding of a movie. The export is compared with the run before it is written.
+    The exported network computes the embedding of a user from a history of any length and a profile; a score is its
+    inner product with the embedding of a movie. The export is checked against the run before it is written.
     """
     with errors():
         from gnnrec._io import read_json

@@ -23,29 +23,43 @@ def features(
         typer.Option("--plots", help="CSV with movie ids and plots, or a column of the movies table."),
     ] = None,
     image_encoder: Annotated[
-        str, typer.Option("--image-encoder", help=f"auto, or one of {ENCODERS}, with its options after a colon.")
+        str,
+        typer.Option(
+            "--image-encoder", help=f"Encoder of posters: auto, or one of {ENCODERS}, with options after a colon."
+        ),
     ] = "auto",
     text_encoder: Annotated[
-        str, typer.Option("--text-encoder", help=f"auto, or one of {ENCODERS}, with its options after a colon.")
+        str,
+        typer.Option(
+            "--text-encoder", help=f"Encoder of plots: auto, or one of {ENCODERS}, with options after a colon."
+        ),
     ] = "auto",
     poster_embeddings: Annotated[
         Path | None,
-        typer.Option("--poster-embeddings", help="Precomputed embeddings: csv, parquet, npz, safetensors, npy."),
+        typer.Option(
+            "--poster-embeddings", help="Use these embeddings of posters: csv, parquet, npz, safetensors or npy file."
+        ),
     ] = None,
-    text_embeddings: Annotated[Path | None, typer.Option("--text-embeddings", help="Likewise for plots.")] = None,
+    text_embeddings: Annotated[
+        Path | None, typer.Option("--text-embeddings", help="Use these embeddings of plots: the same kinds of file.")
+    ] = None,
     poster_ids: Annotated[
-        Path | None, typer.Option("--poster-ids", help="Movie ids of the rows of an npy file.")
+        Path | None,
+        typer.Option("--poster-ids", help="Movie ids for the rows of --poster-embeddings, if that is an npy file."),
     ] = None,
-    text_ids: Annotated[Path | None, typer.Option("--text-ids", help="Likewise for --text-embeddings.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; features/NAME by default.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto uses a GPU if available.")] = "auto",
+    text_ids: Annotated[
+        Path | None,
+        typer.Option("--text-ids", help="Movie ids for the rows of --text-embeddings, if that is an npy file."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder; features/NAME by default.")] = None,
+    device: Annotated[str, typer.Option("--device", help="PyTorch device; auto uses a GPU if available.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Posters or plots per batch.")] = 32,
     data_dir: DataDirOption = None,
 ) -> None:
     """Encode posters and plots as one embedding per movie.
 
-    An interrupted run continues where it stopped, and only changed content is encoded again. Movies without a poster or
-    a plot are listed beside the embeddings.
+    Run the same command again to continue after an interruption; only new and changed content is encoded. Movies
+    without a poster or plot are listed in a summary next to the embeddings.
     """
     with errors():
         from gnnrec.errors import ConfigError

@@ -35,21 +35,21 @@ def fetch(
         Path | None, typer.Option("--links", help="CSV of movieId, imdbId, tmdbId, as in newer MovieLens datasets.")
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Request again what the provider lacked in earlier runs.")
+        bool, typer.Option("--refresh", help="Ask again for what the provider did not have earlier.")
     ] = False,
     limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of movies to request.")] = None,
     rate_limit: Annotated[
         float, typer.Option("--rate-limit", help="Maximum number of requests per second to one host.")
     ] = 5.0,
-    api_url: Annotated[str | None, typer.Option("--api-url", help="Another address of the API.")] = None,
-    image_url: Annotated[str | None, typer.Option("--image-url", help="Another address of TMDB's posters.")] = None,
+    api_url: Annotated[str | None, typer.Option("--api-url", help="Alternative URL of the API.")] = None,
+    image_url: Annotated[str | None, typer.Option("--image-url", help="Alternative URL of TMDB's images.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Fetch posters and plots from TMDB, OMDb or another source.
+    """Download posters and plots from TMDB, OMDb or another source.
 
-    Movies are found by IMDb or TMDB id, or else by title and year. Nothing is requested twice: the same command
-    continues where it stopped, and another --source fills the gaps. Exit status 75 means that a run ended early and can
-    be continued later.
+    Movies are found by IMDb or TMDB id, or else by title and year. Nothing is requested twice: run the same command
+    again to continue, or with another --source to fill the gaps. Exit status 75 means that the command stopped early
+    and can be continued later.
     """
     with errors():
         import pandas as pd

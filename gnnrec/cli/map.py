@@ -13,14 +13,16 @@ from gnnrec.cli._output import errors, say
 
 def map(
     run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", help="The picture, a PNG.")] = Path("map.png"),
+    out: Annotated[Path, typer.Option("--out", help="Output PNG file.")] = Path("map.png"),
     method: Annotated[
-        str, typer.Option("--method", help="pca, or umap, which needs umap-learn and shows neighborhoods better.")
+        str, typer.Option("--method", help="pca, or umap, which needs umap-learn and preserves neighborhoods better.")
     ] = "pca",
-    movies: Annotated[int, typer.Option("--movies", help="Number of movies, the most rated ones.")] = 500,
-    titles: Annotated[int, typer.Option("--titles", help="Maximum number of titles.")] = 40,
+    movies: Annotated[
+        int, typer.Option("--movies", help="Number of movies; those with the most ratings are shown.")
+    ] = 500,
+    titles: Annotated[int, typer.Option("--titles", help="Maximum number of titles to print.")] = 40,
 ) -> None:
-    """Draw a map of movies in which similar ones are close."""
+    """Draw a map on which similar movies are close together."""
     with errors():
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import load

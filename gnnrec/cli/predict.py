@@ -34,7 +34,7 @@ def predict(
     netflix_profile: NetflixProfileOption = None,
     movie: Annotated[
         list[str] | None,
-        typer.Option("--movie", help="Title or id of a movie to rate; all by default. Can be repeated."),
+        typer.Option("--movie", help="Movie to predict, by title or id; all by default. Can be repeated."),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of movies; 10, or all of --movie, by default.")] = None,
     json: JsonOption = False,
@@ -43,8 +43,8 @@ def predict(
 ) -> None:
     """Predict the ratings of a known or new user, highest first.
 
-    A run without a rating head gets one first, which is saved in its folder. A movie that the user has rated is
-    predicted from the other ratings.
+    The first prediction with a run fits a rating head and saves it in the run's folder. A movie that the user has rated
+    is predicted from the other ratings.
     """
     with errors():
         from gnnrec._checks import check_integer
@@ -65,23 +65,17 @@ def predict(
 
 def _predictions(run: Path, user: Any, movies: list[str] | None) -> pd.DataFrame:
     """Return predictions, highest first; fit and save a rating head if the run has none."""
-    from gnnrec.errors import ConfigError
+    from gnnrec.cli._rating_head import network_of, rating_model
     from gnnrec.graph import encode_users
     from gnnrec.models.estimator import load
-    from gnnrec.models.gnn import RecGraph
-    from gnnrec.ratings.fit import fit_rating_model
-    from gnnrec.ratings.model import has_rating_head, load_rating_model
+    from gnnrec.ratings.model import has_rating_head
     from gnnrec.ratings.predict import movie_nodes, predict_ratings
 
-    if has_rating_head(run):
-        model = load_rating_model(run)
-    else:
-        recommender = load(run)
-        if not isinstance(recommender, RecGraph):
-            raise ConfigError(f"rating prediction needs the graph neural network, not {recommender.name}")
+    recommender = None
+    if not has_rating_head(run):
+        recommender = network_of(load(run))
         encode_users(recommender.graph, user)  # raises on unknown users and movies before the expensive fit
         movie_nodes(recommender.graph, movies)
-        model = fit_rating_model(recommender)
-        model.save(run, keep=["checkpoint.safetensors", "split", "training.png"])
+    model = rating_model(run, recommender)
     found: pd.DataFrame = predict_ratings(model, user, movies)
     return found.sort_values("rating", ascending=False, kind="stable")

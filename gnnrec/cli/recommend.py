@@ -44,33 +44,33 @@ def recommend(
     history: HistoryOption = None,
     netflix_profile: NetflixProfileOption = None,
     k: KOption = 10,
-    offset: Annotated[int, typer.Option("--offset", help="Leave out so many of the best, for the next page.")] = 0,
+    offset: Annotated[int, typer.Option("--offset", help="Skip this many top movies, for paging.")] = 0,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", help="Title or id of a movie not to recommend. Can be repeated."),
+        typer.Option("--exclude", help="Movie not to recommend, by title or id. Can be repeated."),
     ] = None,
     genres: Annotated[
         list[str] | None,
-        typer.Option("--genres", help='Only movies of one of these genres: "Drama|Crime". Can be repeated.'),
+        typer.Option("--genres", help='Only movies with one of these genres: "Drama|Crime". Can be repeated.'),
     ] = None,
     years: Annotated[
-        str | None, typer.Option("--years", help="Only movies of these years: 1995, 1990-1999, 1990- or -1950.")
+        str | None, typer.Option("--years", help="Only movies from these years: 1995, 1990-1999, 1990- or -1950.")
     ] = None,
     min_ratings: Annotated[
-        int, typer.Option("--min-ratings", help="Only movies with at least so many ratings in the run.")
+        int, typer.Option("--min-ratings", help="Only movies with at least this many ratings in the run.")
     ] = 0,
     family_friendly: FamilyFriendlyOption = False,
     together: Annotated[
         list[str] | None,
         typer.Option(
             "--together",
-            help="Id of a known user for whom the list is as well, or a history file. Can be repeated; alone, or "
-            "beside a user that other options name or describe.",
+            help="Recommend to a group: add a known user (id) or the person behind a history file. Can be repeated; "
+            "--user, or the options of a new user, add one more member.",
         ),
     ] = None,
     strategy: Annotated[
         str,
-        typer.Option("--strategy", help="With --together: average, least_misery, most_pleasure or fair."),
+        typer.Option("--strategy", help="How to combine a group: average, least_misery, most_pleasure or fair."),
     ] = "average",
     json: JsonOption = False,
     csv: CsvOption = False,
@@ -78,9 +78,9 @@ def recommend(
     *,
     reranking: dict[str, Any],
 ) -> None:
-    """Recommend movies to a known or new user, with reasons; to several users --together; or to all users.
+    """Recommend movies to a known or new user, with reasons; to a group (--together); or to all users.
 
-    The --history of a new user may come with --rating, which takes precedence.
+    --rating may be added to the --history of a new user and takes precedence.
     """
     with errors():
         from gnnrec.explanations import explain
@@ -93,9 +93,11 @@ def recommend(
             user is not None or history or rating or disliked or features or netflix_profile is not None
         )
         if all_users and (described_one or together):
-            raise ConfigError("--all-users takes no other option that names or describes a user")
+            raise ConfigError(
+                "--all-users cannot be combined with --together or options of one user, such as --user and --rating"
+            )
         if strategy != "average" and not together:
-            raise ConfigError("--strategy belongs to --together")
+            raise ConfigError("--strategy requires --together")
         model = load(run)
         filters: dict[str, Any] = {
             "exclude": exclude,
@@ -160,4 +162,4 @@ def _show_group(found: pd.DataFrame, json: bool, csv: bool, out: Path | None) ->
 
 def _note_missing(num_movies: int) -> None:
     if not num_movies:
-        note("no movies are left; use weaker filters or a smaller --offset")
+        note("no movies are left; relax the filters or use a smaller --offset")

@@ -20,7 +20,7 @@ def search(
 ) -> None:
     """Search the movies of a run by title.
 
-    Case, accents, articles, typing errors and the order of the words do not matter.
+    Case, accents, articles, typos and word order do not matter.
     """
     with errors():
         from gnnrec.graph.title_search import search as find

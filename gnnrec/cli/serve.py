@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,19 +11,25 @@ import typer
 from gnnrec.cli._options import RunArgument
 from gnnrec.cli._output import errors, note
 
+NEEDED = ("uvicorn", "fastapi", "sqlalchemy", "alembic", "prometheus_client", "python_multipart", "jinja2")
+"""Packages of the extra ``serve``."""
+
 
 def serve(
     run: RunArgument,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on. Beyond this machine, GNNREC_TOKEN must be set.")
+        str,
+        typer.Option(
+            "--host", help="Address to listen on. Any address other than this machine's requires GNNREC_TOKEN."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=0, max=65535)] = 8000,
     db: Annotated[
         str | None,
         typer.Option(
             "--db",
-            help="Database: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default GNNREC_DB, or the file "
-            "gnnrec.db of this folder.",
+            help="Database: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default $GNNREC_DB, or gnnrec.db "
+            "in the working directory.",
             show_default=False,
         ),
     ] = None,
@@ -31,24 +38,24 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="Name under which the service may be reached. Can be repeated."),
+        typer.Option("--allow-host", help="Host name under which the service may be reached. Can be repeated."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Number of processes.", min=1, max=64)] = 1,
     rate_limit: Annotated[
         float | None,
         typer.Option(
             "--rate-limit",
-            help="Requests a second from one client, 0 for no limit. [default: 1000; 50 beyond this machine]",
+            help="Requests per second and client, 0 for no limit. [default: 1000; 50 with a public --host]",
             show_default=False,
             min=0,
         ),
     ] = None,
     max_upload: Annotated[int, typer.Option("--max-upload", help="Largest upload, in MiB.", min=1, max=64)] = 16,
 ) -> None:
-    """Serve a web app and a JSON API around a saved run.
+    """Serve a web app and a JSON API for a saved run.
 
-    Open http://127.0.0.1:8000 in a browser. Profiles, ratings and lists are kept in a database. A run that is replaced
-    while the service runs is loaded again.
+    Open http://127.0.0.1:8000 in a browser. Profiles and ratings are stored in a database. If the run is replaced, the
+    service loads the new one.
     """
     with errors():
         import json
@@ -69,19 +76,20 @@ def serve(
         if db is not None:
             given["db"] = db
         settings = ServiceSettings.from_environment(**given)
-        try:
-            import uvicorn
+        for name in NEEDED:
+            if find_spec(name) is None:
+                raise ConfigError(f"gnnrec serve needs the package {name}: pip install 'gnnrec[serve]'")
+        import uvicorn
 
-            from gnnrec.service.app import create_app
-        except ModuleNotFoundError as missing:
-            raise ConfigError(f"gnnrec serve needs the package {missing.name}: pip install 'gnnrec[serve]'") from None
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # what people type is theirs
+        logging.getLogger("gnnrec.graph.titles").setLevel(logging.ERROR)  # do not log what users type
         shown = f"[{host}]" if ":" in host else host
         options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
         options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}
         if workers == 1:
+            from gnnrec.service.app import create_app  # with several, only they load the model
+
             app = create_app(settings)
             note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
             uvicorn.run(app, **options)  # type: ignore[arg-type]

@@ -17,17 +17,17 @@ def shell(
         str | None,
         typer.Option(
             "--db",
-            help="Database of `save` and `open`: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default "
-            "GNNREC_DB, or the file gnnrec.db of this folder, as for `gnnrec serve`.",
+            help="Database for `save` and `open`: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. By default "
+            "$GNNREC_DB, or gnnrec.db in the working directory, as for `gnnrec serve`.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Rate movies and get recommendations in an interactive session; `help` lists its commands.
 
-    On a terminal, commands and titles are completed and earlier lines are kept (pip install 'gnnrec[shell]'). In a pipe
-    it reads a command per line; the status is 1 if one of them failed. Profiles are those of `gnnrec serve`, and need
-    its packages (pip install 'gnnrec[serve]').
+    On a terminal, commands and titles are completed and the command history is saved (pip install 'gnnrec[shell]'). In
+    a pipe, one command is read per line, and the exit status is 1 if one of them failed. Profiles are shared with
+    `gnnrec serve` and need its packages (pip install 'gnnrec[serve]').
     """
     with errors():
         from gnnrec.cli._profiles import Profiles
@@ -45,6 +45,11 @@ def shell(
                     "do not"
                 ) from None
         model = load(run)
+        if not getattr(getattr(model, "estimator", None), "serves_new_users", True):
+            raise ConfigError(
+                f"the model {model.name!r} knows only the users of its training, for whom `gnnrec recommend` is; a "
+                "session needs a model that reads histories, such as gnn or ease"
+            )
         session = Session(model, Profiles(model, db), is_interactive=is_interactive)
         if db is not None:
             session.profiles.check()

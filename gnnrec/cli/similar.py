@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def similar(
     run: RunArgument,
-    movie: Annotated[str | None, typer.Argument(help="Title or id of a movie of the run.")] = None,
+    movie: Annotated[str | None, typer.Argument(help="Movie of the run, by title or id.")] = None,
     title: Annotated[str | None, typer.Option("--title", help='Title of a new movie: "Night Train (2001)".')] = None,
     genres: Annotated[
         str | None, typer.Option("--genres", help='Genres, as in the training data: "Drama|Crime".')
@@ -25,8 +25,8 @@ def similar(
     directors: Annotated[str | None, typer.Option("--directors", help='Directors: "One Name|Another Name".')] = None,
     actors: Annotated[str | None, typer.Option("--actors", help='Actors: "One Name|Another Name".')] = None,
     runtime: Annotated[int | None, typer.Option("--runtime", help="Runtime in minutes.")] = None,
-    plot: Annotated[str | None, typer.Option("--plot", help="Plot, as text.")] = None,
-    poster: Annotated[Path | None, typer.Option("--poster", help="Poster, an image file.")] = None,
+    plot: Annotated[str | None, typer.Option("--plot", help="Plot of the new movie, as text.")] = None,
+    poster: Annotated[Path | None, typer.Option("--poster", help="Poster of the new movie, an image file.")] = None,
     text_encoder: Annotated[
         str | None, typer.Option("--text-encoder", help="Encoder of the plot; by default that of the run.")
     ] = None,
@@ -40,8 +40,8 @@ def similar(
 ) -> None:
     """List the movies most similar to a known or new movie.
 
-    Name a movie of the run, or describe a new one with the options. Its plot and poster are encoded as those of the
-    run.
+    Give a movie of the run, or describe a new one with the options. The plot and poster of a new movie are encoded like
+    those of the run.
     """
     with errors():
         from gnnrec.errors import ConfigError

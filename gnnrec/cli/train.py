@@ -44,7 +44,8 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds after which no epoch is started.")
+        float | None,
+        typer.Option("--time-limit", help="Stop after this many seconds; the epoch in progress is finished."),
     ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", help="Write training curves for TensorBoard to this folder.")
@@ -53,8 +54,8 @@ def train(
 ) -> None:
     """Train a model and save it.
 
-    Without --split or --protocol all ratings are used. With either, the model is evaluated on the test ratings, which
-    are kept in the run for `gnnrec evaluate`.
+    Without --split or --protocol, the model is trained on all ratings. With either, it is also evaluated on the test
+    ratings, which are saved with the run for `gnnrec evaluate`.
     """
     with errors():
         from gnnrec.benchmarking import compare, results_table, timed

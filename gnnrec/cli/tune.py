@@ -42,16 +42,14 @@ def tune(
         typer.Option("--config", help="Config with a search space: a YAML file, or a name such as ml1m-search."),
     ] = None,
     set_: SetOption = None,
-    trials: Annotated[
-        int, typer.Option("--trials", help="Finished trials of the whole study, of all workers together.")
-    ] = 50,
+    trials: Annotated[int, typer.Option("--trials", help="Total number of finished trials, across all workers.")] = 50,
     study: Annotated[str, typer.Option("--study", help="Name of the study in the storage.")] = "study",
     storage: Annotated[
         str | None,
         typer.Option(
             "--storage",
-            help="A path (for processes on one machine), or sqlite:///, postgresql://, mysql://; "
-            f"{JOURNAL} in the folder of --out by default.",
+            help="Storage of the study: a path (for processes on one machine), or sqlite:///, postgresql://, mysql://. "
+            f"By default {JOURNAL} in the folder --out.",
         ),
     ] = None,
     objectives: Annotated[
@@ -60,21 +58,24 @@ def tune(
     ] = None,
     sampler_seed: Annotated[int, typer.Option("--sampler-seed", help="Random seed of the sampler.")] = 0,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds after which this worker starts no trial.")
+        float | None,
+        typer.Option(
+            "--time-limit", help="Stop this worker after this many seconds; the trial in progress is finished."
+        ),
     ] = None,
     pruner_warmup: Annotated[int, typer.Option("--pruner-warmup", help="Epochs before a trial can be pruned.")] = 3,
-    out: Annotated[Path, typer.Option("--out", help="Folder of best config, table, plots and report.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the best config, table, charts and report.")] = Path(
         "studies/latest"
     ),
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Write the report of the study as it is, without new trials.")
+        bool, typer.Option("--report-only", help="Write the report of the existing study; run no trials.")
     ] = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Search for better hyperparameters on the validation ratings.
 
-    Test ratings are never used. The same command in several terminals or on several machines works on one study; after
-    Ctrl-C it continues. The best config is saved as best.yaml, for `gnnrec train --config`.
+    Test ratings are never used. Run the same command in several terminals or on several machines to work on one study,
+    and again after Ctrl-C to continue. The best config is saved as best.yaml, for `gnnrec train --config`.
     """
     with errors():
         from gnnrec.errors import ConfigError

@@ -1,6 +1,6 @@
 """Ratings, movies and users as validated tables (`Dataset`), and reading one table from one file.
 
-Which files make up a dataset is the business of `gnnrec.datasets`.
+`gnnrec.datasets` knows which files make up a dataset.
 """
 
 from gnnrec.data.dataset import Dataset

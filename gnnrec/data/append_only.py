@@ -60,7 +60,7 @@ class Parts(Generic[T]):
         return self._parts[0]
 
     def append(self, part: T) -> Parts[T]:
-        """Return the value with another part; this one stays as it is."""
+        """Return the value with another part; this one does not change."""
         first, *others = self._parts
         others.append(part)
         return Parts([first, *others] if len(others) < MAX_PARTS else [first, self._join(others)], self._join)
@@ -101,11 +101,11 @@ class FrameParts(Parts[Any]):
         return self._parts[0]  # type: ignore[no-any-return]
 
     def append(self, part: pd.DataFrame) -> FrameParts:
-        """Return the frame with more rows; this one stays as it is."""
+        """Return the frame with more rows; this one does not change."""
         return self._with(part)
 
     def without(self, row: int) -> FrameParts:
-        """Return the frame without a row; this one stays as it is."""
+        """Return the frame without a row; this one does not change."""
         return self._with(int(row))
 
     def _with(self, part: pd.DataFrame | int) -> FrameParts:
@@ -386,7 +386,7 @@ class RatingTable:
         return (first, *others), removed
 
     def append(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> RatingTable:
-        """Return the table with more ratings; this one stays as it is."""
+        """Return the table with more ratings; this one does not change."""
         merged, added, hidden, removed = self._merged
         rows = Histories.from_rows(frame, rows_before(user.astype(np.int64), removed), movie)
         latest = max(self.latest, int(frame["timestamp"].max())) if "timestamp" in frame and len(frame) else None
@@ -400,7 +400,7 @@ class RatingTable:
         )
 
     def remove(self, user: np.ndarray, movie: np.ndarray) -> RatingTable:
-        """Return the table without the ratings of some movies by some users; this one stays as it is.
+        """Return the table without the ratings of some movies by some users; this one does not change.
 
         Parameters
         ----------
@@ -426,7 +426,7 @@ class RatingTable:
         )
 
     def remove_user(self, row: int) -> RatingTable:
-        """Return the table without a user and their ratings; rows of later users move up. This one stays as it is."""
+        """Return the table without a user and their ratings; rows of later users move up. This one does not change."""
         movies = self.histories_of(np.array([row]))[0].movie
         made = self.remove(np.full(len(movies), row, dtype=np.int64), movies)
         (steps, gone), (merged, added, hidden, removed) = made._steps, made._merged

@@ -274,7 +274,7 @@ _IMDB_DIGITS = 7  # at least; ids given as numbers have lost their leading zeros
 
 
 def to_minutes(values: pd.Series) -> pd.Series:
-    """Return running times as Int64 minutes, missing where unknown or 0.
+    """Return runtimes as Int64 minutes, missing where unknown or 0.
 
     >>> to_minutes(pd.Series(["81 min", 90, "2 h 5 min", "N/A", 0])).tolist()
     [81, 90, 125, <NA>, <NA>]

@@ -254,7 +254,7 @@ class Dataset:
         unused: Mapping[str, tuple[str, ...]],
         rating_scale: tuple[float, float] | None = None,
     ) -> Dataset:
-        """Return the dataset with the story of its files; readers call it."""
+        """Return the dataset with the provenance of its files; readers call it."""
         return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:

@@ -108,7 +108,7 @@ class IdIndex:
         return codes
 
     def append(self, ids: pd.Index) -> IdIndex:
-        """Return the index with more ids; this one stays as it is."""
+        """Return the index with more ids; this one does not change."""
         added = self._added.append(ids) if len(self._added) else ids
         mixed = self.are_numbers and added.dtype != "int64"
         if not mixed and len(added) >= MIN_MERGE and 8 * len(added) >= len(self._ids):
@@ -117,7 +117,7 @@ class IdIndex:
         return IdIndex(self._ids, added, self._removed)
 
     def without(self, row: int) -> IdIndex:
-        """Return the index without the id of a row; this one stays as it is."""
+        """Return the index without the id of a row; this one does not change."""
         place = row - len(self._ids) + len(self._removed)
         if place >= 0:
             return IdIndex(self._ids, self._added.delete(place), self._removed)

@@ -1,4 +1,4 @@
-"""User ids that are whole numbers in some rows and text in others: names beside the numbers of a data set."""
+"""User ids that are whole numbers in some rows and text in others: names next to the numbers of a dataset."""
 
 from __future__ import annotations
 

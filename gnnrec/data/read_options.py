@@ -1,4 +1,4 @@
-"""How files are read: what the caller said about them."""
+"""Options for reading files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe":
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the caller said about the files of a dataset; see `gnnrec.load_dataset`.
+    """Options for reading the files of a dataset; see `gnnrec.load_dataset`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class ReadOptions:
                 raise ConfigError(f"encoding {self.encoding!r} is unknown; examples: utf-8, cp1252, utf-16") from None
         check_date_format(self.date_format)
         if self.rejected is not None and self.errors != "skip":
-            raise ConfigError("rejected is the file for rows that are left out; it needs errors='skip'")
+            raise ConfigError("rejected is the file for skipped rows and requires errors='skip'")
         self._check_columns()
         self._check_scale()
 
@@ -84,7 +84,7 @@ class ReadOptions:
         for name in self.named.values():
             if name is not None and name not in known:
                 hint = did_you_mean(str(name), known) or f"; choose from {', '.join(sorted(known))}"
-                raise ConfigError(f"columns: {name!r} is not a column of ours{hint}")
+                raise ConfigError(f"columns: {name!r} is not a gnnrec column{hint}")
 
     def _check_scale(self) -> None:
         if self.rating_scale is None:
@@ -101,7 +101,7 @@ class ReadOptions:
 
     @property
     def named(self) -> dict[Any, str | None]:
-        """Canonical names by the name, or the position from 0, of a column in the file; None leaves a column out."""
+        """Canonical names by the name, or the position from 0, of a column in the file; None ignores a column."""
         if self.columns is None:
             return {}
         if isinstance(self.columns, Mapping):
@@ -110,7 +110,7 @@ class ReadOptions:
 
     @property
     def skips(self) -> bool:
-        """Whether rows that cannot be read are left out."""
+        """Whether rows that cannot be read are skipped."""
         return self.errors == "skip"
 
 

@@ -50,7 +50,7 @@ def _check_ids(ids: pd.Index, movies: Table, table: Table) -> None:
     if theirs != ours:
         raise DataError(f"movie_id is {theirs} but {ours} in {movies.path.name}; use the same", at=str(table.path))
     if not ids.isin(movies.frame["movie_id"]).any():
-        raise DataError(f"it has none of the movies in {movies.path.name}", at=str(table.path))
+        raise DataError(f"none of the movies in {movies.path.name} is in this file; check its ids", at=str(table.path))
 
 
 def _clean_side_table(name: str, table: Table) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def load_dataset(
     errors : {"raise", "skip"}
         Whether a row that cannot be read is an error or left out.
     rejected : str or Path, optional
-        With ``errors="skip"``, a CSV file for the rows that are left out, with file, line and problem.
+        With ``errors="skip"``, a CSV file for the skipped rows, with file, line and problem.
     rating_scale : tuple of float, optional
         Lowest and highest rating; others are errors. By default the usual scale on which the ratings lie is found.
     **options
@@ -143,7 +143,8 @@ def load_dataset(
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise DataError(
-            f"a dataset is a name or a path, not {type(name_or_path).__name__}; frames go into Dataset(ratings, ...)"
+            f"a dataset is a name or a path, not {type(name_or_path).__name__}; for data frames, use "
+            "gnnrec.Dataset(ratings, ...)"
         )
     reading: dict[str, Any] = {
         "columns": columns,

@@ -310,7 +310,7 @@ def _unzip(archive: str, action: str, pup: Any, *, url: str) -> str:
 
 
 def _check_members(file: zipfile.ZipFile, packed_bytes: int, url: str) -> None:
-    """Refuse archives with members outside the folder, links, devices, or an implausible size."""
+    """Reject archives with members outside the folder, links, devices, or an implausible size."""
     for member in file.infolist():
         name = member.filename
         parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}

@@ -35,7 +35,7 @@ def find_imdb_files(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def add_imdb_columns(movies: pd.DataFrame, files: Mapping[str, Path], log: ReadLog) -> pd.DataFrame:
-    """Return movies with genres, year, running time, directors and actors from IMDb where they are not known yet.
+    """Return movies with genres, year, runtime, directors and actors from IMDb where they are not known yet.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
 from gnnrec.data.side_tables import add_side_tables
-from gnnrec.data.tables import Table
+from gnnrec.data.tables import Table, locator
 from gnnrec.data.user_columns import clean_feature
 from gnnrec.datasets.folders import must_be_complete
 from gnnrec.datasets.imdb import add_imdb_columns, find_imdb_files
@@ -48,7 +48,10 @@ def join_tables(
     """
     ratings = tables["ratings"]
     if "movie_id" in ratings.frame:
-        refuse_containers(ratings.frame["movie_id"], "ratings")
+        try:
+            refuse_containers(ratings.frame["movie_id"], "ratings")
+        except DataError as error:
+            raise error.relocated(locator({"ratings": ratings})) from None
     rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):
@@ -184,7 +187,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:
-    """Return a column without the values that its check refuses."""
+    """Return a column without the values that its check rejects."""
     try:
         check(values)
     except DataError:
@@ -215,8 +218,8 @@ def _complete(table: Table, key: str, rated: pd.Index, log: ReadLog) -> Table:
     if not len(missing):
         return table
     if len(missing) == len(rated):
-        raise DataError(f"the file has none of the {key[:-3]}s in the ratings", at=str(table.path))
-    log.add(f"{counted(len(missing), key[:-3])} that the ratings name and {table.path.name} lacks, with only an id")
+        raise DataError(f"none of the {key[:-3]}s in the ratings is in this file; check its ids", at=str(table.path))
+    log.add(f"{counted(len(missing), key[:-3])} of the ratings that {table.path.name} does not have, with only an id")
     more = pd.DataFrame({key: missing})
     return Table(table.path, pd.concat([frame, more], ignore_index=True), table.line, table.unused)
 

@@ -205,7 +205,7 @@ def _make_dataset(
 
 
 def _check_columns_option(tables: dict[str, Table], options: ReadOptions) -> None:
-    """Refuse a name in `columns` that no file has."""
+    """Reject a name in `columns` that no file has."""
     headers = {str(name) for read in tables.values() for name in read.frame.attrs.get(ORIGINAL_NAMES, ())}
     if not headers or not isinstance(options.columns, Mapping):
         return

@@ -1,4 +1,4 @@
-"""Metrics of lists beyond accuracy; `evaluate` computes them where they are named.
+"""Metrics of lists beyond accuracy; `evaluate` computes them only on request.
 
 Those registered with ``of="histories"`` take ``lists``, `CatalogStatistics` and `ListUsers`. Metrics of one user are
 NaN where the user has no history, the list is empty, or no movie has a genre.
@@ -123,7 +123,7 @@ def miscalibration(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) 
 
 @register_metric("popularity_lift", of="histories", default=False)
 def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
-    """Return by which share the movies of the list are more popular than those of the history, on average.
+    """Return the relative difference between the mean popularity of the list and that of the history.
 
     0 means as popular, 1 twice as popular. Source: Abdollahpouri et al., "The unfairness of popularity bias in
     recommendation", RMSE workshop 2019 (there for groups of users).
@@ -142,7 +142,7 @@ def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers)
 
 @register_metric("serendipity", of="histories", default=False)
 def serendipity(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
-    """Return the share of the `k` ranks with a relevant movie that the list of most popular movies does not have.
+    """Return the share of the list that is relevant and not among the most popular movies.
 
     That list is as long, and without the movies of the user's history. Source: Ge, Delgado-Battenfeld & Jannach,
     "Beyond accuracy", RecSys 2010, with popularity as the primitive model.

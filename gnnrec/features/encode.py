@@ -396,17 +396,19 @@ def _stored_encoder(embeddings: ContentEmbeddings, modality: str, device: str) -
         It is unknown: the embeddings come from another source, or from an encoder with local files.
     """
     name, _, details = embeddings.description.partition(", ")
-    remedy = f"name the encoder, e.g. {_EXAMPLES[modality]}"
+    remedy = f"pass the encoder, e.g. {_EXAMPLES[modality]}"
     try:
         if name == "auto":
-            raise ConfigError("auto is no encoder that embeddings were made with")
+            raise ConfigError("'auto' cannot be recorded as an encoder")
         found = get_encoder(name, modality, device=device)
     except ConfigError:
         raise ConfigError(f"the {modality} encoder of {embeddings!r} is not recorded; {remedy}") from None
     if LOCAL_FILES in details:
         raise ConfigError(f"{found.name} was loaded from local files whose path is not stored; {remedy}")
     if found.is_local:
-        raise ConfigError(f"{embeddings!r} names local files as its encoder, which are not read unasked; {remedy}")
+        raise ConfigError(
+            f"{embeddings!r} was made with an encoder from local files, which are loaded only on request; {remedy}"
+        )
     return found
 
 

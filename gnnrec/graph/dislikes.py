@@ -1,4 +1,4 @@
-"""Which ratings say that a user disliked a movie."""
+"""Which ratings are dislikes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SHRINKAGE = 2.0
 MAX_STD = 0.3
 """Limit of the standard deviation, as a fraction of the range of ratings, for ratings that are mostly extremes."""
 MARGINS = {0.5: 0.5, 1.5: 1.0}
-"""Standard deviations below the user's baseline from which a rating is a dislike, and how much of it is taken back.
+"""Standard deviations below the user's baseline from which a rating is a dislike, and how much of it is subtracted.
 
-From half a standard deviation on, a movie counts half; from one and a half on, it pushes away by half."""
+From half a standard deviation on, a movie counts half; from 1.5 on, it counts minus one half."""
 
 HALF_LENGTH = 20
 """Number of ratings at which a dislike matters half as much as in a history of one movie."""

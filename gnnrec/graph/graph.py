@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need i
     from gnnrec._pyg import HeteroData
 
 FEW = 64
-"""Up to so many movies are looked up one by one, which is faster."""
+"""Up to this many movies are looked up one by one, which is faster."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,7 +100,7 @@ class Graph:
             `vocabularies` of the graph that a model was trained on, so that the model can use this one. Other genres,
             occupations, genders and the like are ignored with a warning, other directors and actors without.
         min_movies : int
-            Directors and actors with fewer movies are left out, if there are no `vocabularies`.
+            Directors and actors with fewer movies get no node, if there are no `vocabularies`.
         embedding_rows : Tensor, optional
             See the attribute of that name; with `vocabularies`.
         """

@@ -26,7 +26,7 @@ _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 @dataclass(frozen=True, eq=False)
 class HistoryReport:
-    r"""Which movies of a history were found in the graph, and which not.
+    r"""Which movies of a history were found in the graph, and which were not.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ def read_history(
     groups: dict[int, list[tuple[HistoryEntry, str]]] = {}
     ambiguous, missing = [], []
     for entry in without_duplicates(file.entries):
-        found = find_entry(index, entry, typed=file.is_typed)
+        found = find_entry(index, entry, typed=file.is_handwritten)
         if isinstance(found, Found):
             groups.setdefault(found.node, []).append((entry, found.how))
         elif isinstance(found, Ambiguous):

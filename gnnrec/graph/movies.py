@@ -72,8 +72,8 @@ class MovieAttribute:
     node_type, relation : str
         Names in PyG's `HeteroData`: the edges are ``("movie", relation, node_type)``.
     is_person : bool
-        Whether the values are persons. Persons with fewer than `min_movies` movies get no node; unknown persons in
-        added movies raise no warning.
+        Whether the values are people. People with fewer than `min_movies` movies get no node; unknown people in added
+        movies raise no warning.
     separator : str
         Separator between the values of a movie.
     """
@@ -96,7 +96,7 @@ MOVIE_ATTRIBUTES = {
 
 
 def attribute_values(movies: pd.DataFrame, min_movies: int) -> dict[str, pd.Index]:
-    """Return the attribute nodes, by column; persons with fewer than `min_movies` movies are left out."""
+    """Return the attribute nodes, by column; people with fewer than `min_movies` movies get none."""
     found = {
         column: distinct_values(movies[column], attribute.separator, min_movies if attribute.is_person else 1)
         for column, attribute in MOVIE_ATTRIBUTES.items()
@@ -106,7 +106,7 @@ def attribute_values(movies: pd.DataFrame, min_movies: int) -> dict[str, pd.Inde
 
 
 def warn_unknown_attributes(movies: pd.DataFrame, attributes: Mapping[str, pd.Index]) -> None:
-    """Warn about attribute values of movies that are not nodes, except persons."""
+    """Warn about attribute values of movies that are not nodes, except people."""
     for column, values in attributes.items():
         attribute = MOVIE_ATTRIBUTES[column]
         if not attribute.is_person:

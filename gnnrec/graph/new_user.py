@@ -140,7 +140,7 @@ class NewUser:
         times keep their order.
     weights : mapping or sequence, optional
         How much each rating counts, given like `timestamps`, for a graph with weights: in the unit of the column
-        ``weight`` of the dataset, log(1 + count) for files with counts. Without weights, all ratings count as much.
+        ``weight`` of the dataset, log(1 + count) for files with counts. Without weights, all ratings count equally.
     name : hashable, optional
         Value of the ``user_id`` column in the result of `recommend`.
     unknown : str
@@ -307,10 +307,10 @@ def _in_order(given: Any, user: NewUser, movies: list[Any], what: str) -> list[A
             (movies, given, f"has no {what}"),
         ):
             if missing := [movie for movie in one if movie not in other]:
-                raise DataError(f"movie {missing[0]!r} {problem}; {name} need the keys of ratings")
+                raise DataError(f"movie {missing[0]!r} {problem}; {name} must have the same keys as ratings")
         values = [given[movie] for movie in movies]
     else:
         values = list(given)
     if len(values) != len(movies):
-        raise DataError(f"there are {len(values)} {name} for {len(movies)} ratings; give each rating one")
+        raise DataError(f"there are {len(values)} {name} for {len(movies)} ratings; give one per rating")
     return values

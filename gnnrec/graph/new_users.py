@@ -27,8 +27,8 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         With the stored users, and the movies and their titles.
     users : NewUser, mapping, id, list of these, array, Series, or DataFrame
         A mapping is ``{movie id or title: rating}``. In a frame without ``movie_id``, each ``user_id`` is a known user
-        or, if unknown, a new user with that ``age``, ``gender``, ``occupation`` or other user feature, of which there
-        must be a column.
+        or, if unknown, a new user with that ``age``, ``gender``, ``occupation`` or other user feature (at least one of
+        these columns is required).
         With ``movie_id`` (and optionally ``rating``, ``weight`` and ``timestamp``) every distinct ``user_id`` is a new
         user with just that history. A series of ratings with movies as its index is a mapping; a series with the
         default index, or with the name ``user_id``, is a list of user ids.
@@ -113,10 +113,10 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         known = ids.isin(graph.ids["user"])
         graph.check_user_type(ids[~known])
         if not known.all() and not graph.user_values.keys() & set(frame.columns):
-            stranger, (*others, last) = ids[~known].tolist()[0], graph.user_values
+            new_id, (*others, last) = ids[~known].tolist()[0], graph.user_values
             raise DataError(
-                f"user {stranger!r} is not in the graph, and there is no column {', '.join(others)} or {last} that "
-                "would describe a new user; correct the id, or pass a NewUser"
+                f"user {new_id!r} is not in the graph, and there is no column {', '.join(others)} or {last} to "
+                "describe a new user; correct the id, or pass a NewUser"
             )
         return [
             user_id if stored else NewUser(profile=_profile(graph, frame.iloc[[row]]), name=user_id)

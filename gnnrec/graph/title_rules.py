@@ -111,7 +111,7 @@ def series_names(name: str) -> set[str]:
 
 def _is_series(words: tuple[str, ...]) -> bool:
     """Return whether a title may be that of a series: not "Interview with the Vampire", "Meatballs III" or "2010"."""
-    return len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
+    return 0 < len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
 
 
 def _is_series_number(word: str) -> bool:

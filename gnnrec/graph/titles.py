@@ -84,7 +84,7 @@ class TitleIndex:
         return sum(len(block) for block in self._blocks)
 
     def extend(self, movies: pd.DataFrame) -> TitleIndex:
-        """Return the index with more movies behind the others; this one stays as it is."""
+        """Return the index with more movies behind the others; this one does not change."""
         if not len(movies):
             return self
         made = TitleIndex.__new__(TitleIndex)

@@ -47,7 +47,7 @@ class Recommender(ABC):
     estimator : BaseEstimator
         The estimator that was fitted, with its hyperparameters.
     history : list of dict
-        Figures of each training epoch, where there are epochs.
+        Loss and metrics of each epoch, where there are epochs.
     report : dict
         Results recorded with `with_report`, as plain JSON values.
 
@@ -215,7 +215,7 @@ class Recommender(ABC):
             A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
             frame, see `gnnrec.graph.encode_users`.
         k : int
-            Movies per user; fewer are returned where fewer are left.
+            Movies per user; fewer are returned if fewer are left.
         exclude_seen : bool
             Exclude movies that the user has rated.
         candidates : iterable, optional
@@ -226,19 +226,19 @@ class Recommender(ABC):
             Recommend only movies of at least one of these genres: ``"Drama"``, ``"Drama|Crime"`` or a list.
         years : int, tuple or str, optional
             Recommend only movies of this year, or from a first to a last year: ``(1990, 1999)``, ``(1990, None)``,
-            ``"1990-1999"``. Movies of an unknown year are left out.
+            ``"1990-1999"``. Movies without a year are excluded.
         min_ratings : int
-            Recommend only movies with at least so many ratings in the graph.
+            Recommend only movies with at least this many ratings in the graph.
         family_friendly : bool
             Recommend only movies for families; see `gnnrec.reranking.is_family_friendly`.
         offset : int
-            Leave out so many of the best, for the next page of a list: the ranks begin with ``offset + 1``.
+            Skip this many top movies, for paging: ranks begin with ``offset + 1``.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
         **reranking
             ``diversity, novelty, calibration`` (each between 0 and 1), ``max_per_genre, like, unlike``; see
-            `gnnrec.reranking.Reranking`. Scores stay those of the model, so they no longer descend.
+            `gnnrec.reranking.Reranking`. `score` is still the model's score, so a re-ranked list is not sorted by it.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class Recommender(ABC):
         DataError
             A user or movie is unknown, several movies fit a title, or a score is NaN.
         ConfigError
-            `k` is below 1, a genre is unknown, or `years` is no range of years.
+            `k` is below 1, a genre is unknown, or `years` is not a range of years.
 
         Examples
         --------
@@ -360,7 +360,7 @@ class Recommender(ABC):
         if similarity.isnan().any():
             title = self.graph.dataset.movies["title"].iloc[int(similarity.isnan().int().argmax())]
             raise DataError(
-                f"the model {self.name!r} has NaN embeddings, of {title!r} for one; they cannot be compared"
+                f"the model {self.name!r} has NaN embeddings (for example of {title!r}), which cannot be compared"
             )
         if (allowed := movie_mask(self.graph, candidates=candidates)) is not None:
             similarity[~allowed] = -torch.inf
@@ -412,7 +412,7 @@ def recommend(
     Raises
     ------
     ConfigError
-        `model` is not a fitted model, `k` is below 1, a genre is unknown, or `years` is no range of years.
+        `model` is not a fitted model, `k` is below 1, a genre is unknown, or `years` is not a range of years.
     DataError
         A user or movie is unknown, or several movies fit a title.
 

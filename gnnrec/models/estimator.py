@@ -231,15 +231,16 @@ def fit(
     Parameters
     ----------
     data : Dataset or Split
-        A split is trained on its training ratings and validated on its validation ratings. Of a dataset, the graph
-        neural network holds a tenth of each user's ratings back for validation; afterwards the graph gets all ratings.
+        With a split, the model is trained on the training ratings and validated on the validation ratings. With a
+        dataset, the graph neural network keeps a tenth of each user's ratings for validation; the fitted model's graph
+        has all ratings.
     model : str, Estimator or class
         A registered name such as ``"gnn"`` (the default) or ``"ease"``, an estimator, or an estimator class.
     callbacks : sequence of Callback
         Called between epochs, such as ``[EarlyStopping(patience=5), TimeLimit(600)]``.
     run_dir : str or Path, optional
-        Folder to save the run in. The graph neural network can be loaded from it after the first epoch, also after
-        Ctrl-C, and resumed; other models are saved when they are fitted.
+        Folder to save the run in. The graph neural network can be loaded from it and resumed as soon as one epoch is
+        complete, even after Ctrl-C; other models are saved when they are fitted.
     resume : bool
         Continue the run in `run_dir` (graph neural network only). The result equals that of an uninterrupted run.
     progress : bool
@@ -250,7 +251,7 @@ def fit(
     Returns
     -------
     Recommender
-        A `RecGraph` for the graph neural network. With the weights of the best epoch.
+        The fitted model, with the weights of the best epoch; a `RecGraph` for the graph neural network.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Matrix factorization with a user embedding table: MF and NeuMF, and the base of all models with such a table."""
+"""Matrix factorization with a user embedding table: MF and NeuMF, and the base class of models with such a table."""
 
 from __future__ import annotations
 

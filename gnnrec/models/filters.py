@@ -77,7 +77,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
             raise ConfigError(f"unknown genre {name!r}{choose_from(name, spellings.values())}")
         names.add(spellings[name.casefold()])
     if not names:
-        raise ConfigError("genres is an empty list; name a genre, or leave it out")
+        raise ConfigError("genres is an empty list; give a genre, or leave it out")
     values = graph.dataset.movies["genres"].tolist()
     return torch.tensor([isinstance(text, str) and not names.isdisjoint(text.split("|")) for text in values])
 
@@ -123,5 +123,5 @@ def parse_years(years: Any) -> tuple[float, float]:
             raise ConfigError(f"years must be a year, (first, last) or text such as 1990-1999, not {years!r}")
     first, last = -np.inf if first is None else int(first), np.inf if last is None else int(last)
     if first > last:
-        raise ConfigError(f"years must not end before they begin: {years!r}")
+        raise ConfigError(f"the first year must not be after the last: {years!r}")
     return first, last

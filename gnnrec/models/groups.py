@@ -38,21 +38,21 @@ def recommend_group(
 ) -> pd.DataFrame:
     """Recommend movies to several users together.
 
-    Scores of each member are standardized over the movies that they have not rated, so that nobody counts more because
-    their scores are farther apart.
+    The scores of each member are standardized over the movies that they have not rated, so that all members count
+    equally.
 
     Parameters
     ----------
     model : Recommender
         Any fitted model.
     users : list of user ids, NewUsers and mappings, or DataFrame
-        The members, as for `recommend`; known and new ones may be mixed.
+        The members, as for `recommend`; known and new users may be mixed.
     k : int
         Number of movies.
     strategy : str
-        Of Masthoff (Recommender Systems Handbook, 2015). ``"average"`` of the members' scores; ``"least_misery"``, the
-        score of whoever likes a movie least; ``"most_pleasure"``, of whoever likes it most; ``"fair"``: members take
-        turns, and the next turn is of whoever the list has suited least so far.
+        How the members' scores are combined (Masthoff, Recommender Systems Handbook, 2015): ``"average"``;
+        ``"least_misery"``, the lowest score; ``"most_pleasure"``, the highest score; or ``"fair"``: members take turns,
+        and the next turn goes to the member whom the list has served worst so far.
     exclude_seen : bool
         Exclude movies that any member has rated.
     candidates, exclude, genres, years, min_ratings, family_friendly, offset, unknown, **reranking
@@ -61,9 +61,9 @@ def recommend_group(
     Returns
     -------
     pandas.DataFrame
-        ``movie_id, title, score, rank``, and a column ``suits NAME`` for each member: the share of the movies they
-        have not rated that suit them less, in [0, 1]. `score` is the one that the strategy gives the movie, the average
-        for ``"fair"``; it is comparable within one list only.
+        ``movie_id, title, score, rank``, and a column ``suits NAME`` for each member: a percentile in [0, 1], the share
+        of the member's unrated movies that score lower for them than this one. `score` is the combined score, the
+        average for ``"fair"``; it is comparable within one list only.
 
     Raises
     ------

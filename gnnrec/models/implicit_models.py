@@ -1,4 +1,4 @@
-"""ALS and BPR from the package `implicit` (``pip install 'gnnrec[peers]'``)."""
+"""ALS and BPR from the package `implicit` (``pip install 'gnnrec[baselines]'``)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ALS(Estimator):
     """
 
     package: ClassVar[str | None] = "implicit"
-    extra: ClassVar[str | None] = "peers"
+    extra: ClassVar[str | None] = "baselines"
 
     embedding_dim: int = Field(128, ge=1)
     """Dimension of the embeddings."""
@@ -157,7 +157,7 @@ class BPR(DotProductEstimator):
     """
 
     package: ClassVar[str | None] = "implicit"
-    extra: ClassVar[str | None] = "peers"
+    extra: ClassVar[str | None] = "baselines"
 
     embedding_dim: int = Field(64, ge=1)
     """Dimension of the embeddings, without the movie bias."""

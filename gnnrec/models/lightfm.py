@@ -47,7 +47,7 @@ class LightFM(Estimator):
     """
 
     package: ClassVar[str | None] = "lightfm"
-    extra: ClassVar[str | None] = "peers"
+    extra: ClassVar[str | None] = "baselines"
     trains_in_epochs: ClassVar[bool] = True
 
     embedding_dim: int = Field(64, ge=1)

@@ -202,7 +202,7 @@ class SLIM(ItemSimilarityEstimator):
     rho: float = Field(3000.0, gt=0)
     r"""First penalty :math:`\rho` of ADMM, which adapts; changes how fast the solution is reached, not the solution."""
     iterations: int = Field(500, ge=1)
-    """Most ADMM iterations; each costs one product of two ``[num_movies, num_movies]`` matrices."""
+    """Maximum number of ADMM iterations; each costs one product of two ``[num_movies, num_movies]`` matrices."""
     tolerance: float = Field(1e-5, gt=0)
     """Relative residual at which the iterations end; a fit that does not reach it warns."""
     non_negative: bool = False

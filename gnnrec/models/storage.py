@@ -82,7 +82,7 @@ class Savable(Protocol):
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """Figures of each epoch."""
+        """Loss and metrics of each epoch."""
         ...
 
     @property

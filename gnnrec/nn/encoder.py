@@ -117,7 +117,7 @@ class Encoder(nn.Module, ABC):
     temporal : TemporalPooling or None
         None if the history is a set to this encoder.
     dislike_weight : float
-        How far disliked movies push away, in evaluation mode; see `embed_users`.
+        How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
     rating_mean, rating_std : Tensor
         Scalars, statistics of the training ratings.
 
@@ -216,16 +216,16 @@ class Encoder(nn.Module, ABC):
     def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         r"""Return user embeddings, ``[num_users, embedding_dim]``.
 
-        In evaluation mode, disliked movies push away: with :math:`z` the embedding from the whole history and
-        :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's baseline (see
-        `gnnrec.graph.dislikes`), it is
+        In evaluation mode, disliked movies count against similar ones: with :math:`z` the embedding from the whole
+        history and :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's
+        baseline (see `gnnrec.graph.dislikes`), it is
 
         .. math:: z + \lambda \frac{20}{20 + n} \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
 
         where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and
-        few ratings a mild dislike counts half, and a strong one is subtracted with half its weight. The more somebody
-        has rated, the less it matters, since the movies that heavy users dislike also tell what they watch. In
-        training, every rating counts alike, and without dislikes the result is :math:`z`.
+        few ratings a mild dislike counts half, and a strong one minus one half. The longer the history, the weaker the
+        effect, because even the movies that heavy users dislike tell what they watch. In training every rating counts
+        equally, and without dislikes the result is :math:`z`.
 
         Parameters
         ----------

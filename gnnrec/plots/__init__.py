@@ -1,4 +1,4 @@
-"""Pictures: training curves and a map of a model's movies."""
+"""Charts: training curves and a map of a model's movies."""
 
 from gnnrec.plots.movie_map import METHODS, movie_coordinates, movie_map
 from gnnrec.plots.training import training_curve

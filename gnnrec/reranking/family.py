@@ -13,7 +13,7 @@ from gnnrec.graph import Graph
 FAMILY_GENRES = frozenset({"children", "children's", "family", "kids"})
 """Genres of which a family-friendly movie without a certificate has one."""
 ANIMATION = frozenset({"animation"})
-"""Stands in for `FAMILY_GENRES` where no movie has any; elsewhere it proves nothing: *South Park* is animated."""
+"""Used if no movie has any of `FAMILY_GENRES`; otherwise it is not enough: *South Park* is animated."""
 ADULT_GENRES = frozenset({"adult", "crime", "erotic", "erotica", "film-noir", "horror", "mystery", "thriller", "war"})
 """Genres of which a family-friendly movie without a certificate has none."""
 FAMILY_CERTIFICATES = frozenset(
@@ -53,8 +53,8 @@ def is_family_friendly(graph: Graph) -> Tensor:
     certificates = [_plain(value) for value in movies["certificate"]] if "certificate" in movies else [""] * len(movies)
     if not any(genres & wanted for genres in kinds) and not any(text not in NO_CERTIFICATES for text in certificates):
         raise ConfigError(
-            "nothing says which movies are for families: no movie has a genre such as Children's or a certificate; "
-            "give the movies table a column certificate (G, PG, R, ...), or leave family_friendly out"
+            "cannot filter for families: no movie has a certificate or a genre such as Children's; add a column "
+            "certificate (G, PG, R, ...) to the movies table, or leave family_friendly out"
         )
     return torch.tensor(
         [

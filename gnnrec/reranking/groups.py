@@ -41,7 +41,7 @@ def standardize(scores: Tensor, seen: Tensor) -> Tensor:
 
 
 def suitability(scores: Tensor, seen: Tensor, movies: Tensor) -> Tensor:
-    """Return the share of their unseen movies that suit each member less, ``[num_users, len(movies)]``.
+    """Return the share of each member's unseen movies that score lower, ``[num_users, len(movies)]``.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def combine_scores(scores: Tensor, strategy: str, allowed: Tensor, k: int) -> Te
         ``[num_users, num_movies]``, standardized.
     strategy : str
         ``"average"`` of the scores; ``"least_misery"``, the lowest; ``"most_pleasure"``, the highest; or ``"fair"``:
-        members take turns, the next turn is of whoever the movies so far suit least, and they take the movie that suits
-        them best. All others follow, by average.
+        members take turns. The next turn goes to the member whom the list has served worst so far, and adds the movie
+        with their highest score. All other movies follow, by average.
     allowed : Tensor
         ``[num_movies]`` bool.
     k : int

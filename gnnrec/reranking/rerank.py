@@ -69,17 +69,17 @@ class Reranking:
     Attributes
     ----------
     diversity : float
-        `d`, between 0 and 1: how much a movie must differ from those before it.
+        `d`, between 0 and 1: preference for movies that differ from those before them, by the model's embeddings.
     novelty : float
-        `n`, between 0 and 1: how much movies that few people have rated are preferred.
+        `n`, between 0 and 1: preference for movies that few users have rated.
     calibration : float
         `c`, between 0 and 1: how closely the genres of the list follow those of the history.
     max_per_genre : int, optional
-        At most so many movies of each genre in a list, from its first rank; it may end early.
+        Maximum number of movies per genre, counted from the first rank; the list may be shorter than `k`.
     like, unlike : movie or iterable of movies, optional
         More movies like these, fewer like those (ids or titles). The similarity to them is added to or taken from the
         scores, both with a mean of 0 and a maximum of 1: the most similar movie gains as much as the best one is above
-        the average. The movies themselves are left out.
+        the average. The movies themselves are excluded.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 import gnnrec
+from gnnrec.errors import GnnrecError
 from gnnrec.service.api import PREFIX
 from gnnrec.service.api import router as api
 from gnnrec.service.context import Context
@@ -28,6 +30,11 @@ from gnnrec.service.security import Guard
 from gnnrec.service.served import ModelHolder
 from gnnrec.service.settings import SETTINGS, ServiceSettings
 from gnnrec.service.store import Store
+
+logger = logging.getLogger(__name__)
+
+STARTUP_FAILURE = 3
+"""Exit code of a worker that cannot start."""
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -81,7 +88,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 def create_app_from_environment() -> FastAPI:
     """Return the application of `gnnrec serve`, which hands its settings to workers in the environment."""
-    return create_app(ServiceSettings.from_environment(**_given()))
+    try:
+        return create_app(ServiceSettings.from_environment(**_given()))
+    except GnnrecError as error:  # of a worker, whose stack trace would hide the reason
+        logger.error("%s", error)
+        raise SystemExit(STARTUP_FAILURE) from None
 
 
 def _given() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One list for several people, and how well each movie suits each of them."""
+"""One list for a group, and how well each movie suits each member."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GroupMovie:
 
 
 def recommend(served: ServedModel, users: Sequence[Any], k: int = 10, **options: Any) -> list[GroupMovie]:
-    """Recommend movies to several people together; `options` are those of `gnnrec.models.recommend_group`.
+    """Recommend movies to a group; `options` are those of `gnnrec.models.recommend_group`.
 
     Examples
     --------

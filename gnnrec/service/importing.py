@@ -1,4 +1,4 @@
-"""Files of movies that people upload."""
+"""Uploaded history files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gnnrec.service.store import Entry
 from gnnrec.service.tables import MAX_ID
 
 MAX_MOVIES_OF_FILE = 5_000
-"""Most movies of a file."""
+"""Maximum number of movies in a file."""
 _READING = threading.Lock()
 MAX_SHOWN = 200
 """Movies of each kind that a report lists."""
@@ -55,7 +55,7 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, netflix_profile:
             num = len(read_history_file(path, netflix_profile=netflix_profile or None).entries)
             if num > MAX_MOVIES_OF_FILE:
                 raise InvalidFieldError(
-                    "file", f"it has {num:,} movies; the most is {MAX_MOVIES_OF_FILE:,}: import it in parts"
+                    "file", f"it has {num:,} movies; the limit is {MAX_MOVIES_OF_FILE:,}. Split the file"
                 )
             with _READING:
                 user, report = read_history(path, served.model, netflix_profile=netflix_profile or None)

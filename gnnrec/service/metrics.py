@@ -38,6 +38,6 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def text(self, loaded_at: float = 0.0) -> str:
-        """Return all figures as Prometheus reads them."""
+        """Return all metrics in the format of Prometheus."""
         self._loaded.set(loaded_at)
         return generate_latest(self._registry).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +21,9 @@ from gnnrec.service.errors import ConflictError, NotFoundError
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_NOT_FIELDS = ("body", "query", "path", "header", "user", "id", "constrained-int", "constrained-str")
+_PLACES = ("body", "query", "path", "header")
+_KINDS = re.compile(r"user|id|int|str|constrained-.*|.*\[.*")
+"""Names by which errors of values of several types say which type they mean."""
 MAX_DETAIL, MAX_ERRORS = 600, 10
 _PATH = re.compile(r"(?:[A-Za-z]:\\|/)(?:[\w.@+-]+[/\\])+[\w.@+-]*")
 
@@ -73,14 +75,30 @@ def status_of(error: Exception) -> int:
 
 def field_errors(error: RequestValidationError) -> list[FieldError]:
     """Return the first errors of a request by field."""
-    found = []
+    found: dict[str, str] = {}
     for one in error.errors()[:MAX_ERRORS]:
         if one["type"] == "json_invalid":
-            found.append(FieldError(field="body", message="the body is not JSON"))
+            found["body"] = "the body is not JSON"
             continue
-        field = ".".join(str(part) for part in one["loc"] if part not in _NOT_FIELDS)
-        found.append(FieldError(field=field[:200] or "body", message=clean(str(one["msg"]))))
-    return found
+        field = _field(one["loc"])
+        message = clean(str(one["msg"])).removeprefix("Value error, ")
+        if "UploadFile" in message:
+            message = "a file is expected, as multipart/form-data"
+        found[field] = f"{found[field]}, or: {message}" if field in found else message
+    return [FieldError(field=field, message=message) for field, message in found.items()]
+
+
+def _field(place: Sequence[int | str]) -> str:
+    """Return the field that an error is about.
+
+    >>> _field(("body", "users", 0, "user", "ratings", 2, "movie", "constrained-str")), _field(("query", "query"))
+    ('users.0.ratings.2.movie', 'query')
+    >>> _field(("body", "user", "id")), _field(("body",))
+    ('user', 'body')
+    """
+    parts = [str(part) for part in (place[1:] if place and place[0] in _PLACES else place)]
+    kept = [part for at, part in enumerate(parts) if at == 0 or not _KINDS.fullmatch(part)]
+    return ".".join(kept)[:200] or "body"
 
 
 Show = Callable[[Request, int, str], Awaitable[Response]]
@@ -123,8 +141,8 @@ def add_handlers(app: FastAPI, show: Show) -> None:
 _CODES = {
     401: "The token is missing or wrong.",
     403: "The request comes from another site.",
-    404: "There is no such thing.",
-    409: "The request contradicts what is stored.",
+    404: "Not found.",
+    409: "The request conflicts with stored data.",
     413: "The body is too large.",
     422: "A value is invalid.",
     429: "Too many requests.",

@@ -58,7 +58,7 @@ class RateLimiter:
     Parameters
     ----------
     rate : float
-        Requests a second; 0 for no limit.
+        Requests per second; 0 for no limit.
 
     Examples
     --------
@@ -142,11 +142,11 @@ class Guard:
             self.metrics.observe(method, _route(scope), status, time.perf_counter() - started)
 
     def _refuse(self, scope: Scope) -> Any:
-        """Return an answer that refuses a request, None if it may pass."""
+        """Return an answer that rejects a request, None if it may pass."""
         headers, path = Headers(scope=scope), scope["path"]
         host = _name(headers.get("host", ""))
         if not self._is_own(host):
-            return answer(421, "this service does not answer under this name; see --allow-host")
+            return answer(421, "unknown Host header; allow it with --allow-host NAME")
         client = scope.get("client") or ("unknown",)
         wait = self._limiter.wait(str(client[0]))
         if wait:
@@ -163,7 +163,7 @@ class Guard:
             return RedirectResponse("/login", 303)
         length = headers.get("content-length", "0")
         if not length.isdecimal():
-            return answer(400, "the header Content-Length is no number")
+            return answer(400, "the header Content-Length is not a number")
         if int(length) > self._limit(scope):
             return self._too_large(scope)
         return None

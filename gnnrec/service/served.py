@@ -80,7 +80,7 @@ class MovieInfo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A movie on the map: a place in a square of side 1000, a radius, and the number of its genre's color."""
+    """A movie on the map: a place in percent, a radius in pixels, and the number of its genre's color."""
 
     movie: MovieInfo
     x: float
@@ -166,7 +166,7 @@ class ServedModel:
         return None if node is None else self.movies[node]
 
     def check_titles(self, names: Iterable[int | str]) -> None:
-        """Refuse more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
+        """Reject more than `MAX_TITLES` movies by title, which take milliseconds each; ids take no time.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class ServedModel:
         return found
 
     def search(self, text: str, k: int) -> list[tuple[float, MovieInfo]]:
-        """Return movies by the words of a title, with scores in (0, 1]; the last word may be only begun."""
+        """Return movies by the words of a title, with scores in (0, 1]; the last word may be incomplete."""
         found = {node: score for score, node in self.model.graph.titles.search(text, max(k, 10), self.counts)}
         for node in self._by_beginning(text, k):
             found[node] = max(found.get(node, 0.0), BEGUN)
@@ -252,14 +252,14 @@ class ServedModel:
         table = movie_coordinates(self.model, num_movies=MAP_SIZE)
         places = table[["x", "y"]].to_numpy()
         low, high = np.quantile(places, [0.01, 0.99], axis=0)
-        scaled = 30 + 940 * np.clip((places - low) / np.maximum(high - low, 1e-9), 0, 1)
+        scaled = 3 + 94 * np.clip((places - low) / np.maximum(high - low, 1e-9), 0, 1)
         colors = {genre: place for place, genre in enumerate(self.map_genres)}
         dots = []
         for movie_id, (x, y) in zip(table["movie_id"].tolist(), scaled.tolist(), strict=True):
             movie = self.movie(movie_id)
-            radius = 5 + 11 * (movie.num_ratings / max(1, int(self.counts.max()))) ** 0.5
+            radius = 3.5 + 8 * (movie.num_ratings / max(1, int(self.counts.max()))) ** 0.5
             color = colors.get(movie.genres[0] if movie.genres else "", MAP_COLORS)
-            dots.append(Dot(movie, round(x, 1), round(1000 - y, 1), round(radius, 1), color))
+            dots.append(Dot(movie, round(x, 2), round(100 - y, 2), round(radius, 1), color))
         return dots
 
     @cached_property

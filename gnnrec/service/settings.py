@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from gnnrec.errors import ConfigError
+from gnnrec.config import explain_value
+from gnnrec.errors import ConfigError, DataError
 
 TOKEN = "GNNREC_TOKEN"
 """Environment variable with the token of the service."""
@@ -32,18 +33,18 @@ class ServiceSettings(BaseModel):
     db : str
         URL of the database: ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
     host : str
-        Address that the service listens on; beyond this machine it requires a `token`.
+        Address that the service listens on; any address but this machine's own requires a `token`.
     hosts : tuple of str
-        Further names of this machine in the ``Host`` header, such as ``movies.example.org``; ``*`` allows any.
+        Accepted names in the ``Host`` header besides this machine's, such as ``movies.example.org``; ``*`` allows any.
     token : SecretStr, optional
         What clients must send.
     posters : Path, optional
         Folder with ``<movie id>.jpg`` (or png, webp).
     max_body, max_upload : int
-        Most bytes of a request, and of one that uploads a file.
+        Maximum number of bytes of a request, and of a request that uploads a file.
     rate_limit : float, optional
-        Requests a second and client, in bursts of up to two seconds' worth; 0 is no limit. By default 1000 on this
-        machine and 50 beyond.
+        Requests per second and client, in bursts of up to two seconds' worth; 0 is no limit. By default 1000 if the
+        service listens to this machine only, otherwise 50.
 
     Examples
     --------
@@ -100,12 +101,22 @@ class ServiceSettings(BaseModel):
             settings = cls.model_validate({**secrets, **given})
         except ValidationError as error:
             first = error.errors()[0]
-            raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {explain_value(first)}") from None
         settings.check()
         return settings
 
     def check(self) -> None:
-        """Raise a `ConfigError` if the service would not be safe."""
+        """Raise an error before anything is loaded: if there is no run, or the service would not be safe.
+
+        Raises
+        ------
+        DataError
+            The folder is not a saved run.
+        ConfigError
+            A token is missing or too short.
+        """
+        if not (self.run / "run.json").is_file():
+            raise DataError(f"{self.run} is not a saved run: it has no run.json")
         token = None if self.token is None else self.token.get_secret_value()
         if token is not None and len(token) < MIN_TOKEN:
             raise ConfigError(f"{TOKEN} is shorter than {MIN_TOKEN} characters; make one with: openssl rand -hex 32")

@@ -70,7 +70,7 @@ class FitRun:
     model, settings : str and dict
         Name and hyperparameters of the model, for callbacks.
     history : list of dict
-        Figures of each epoch, filled by `run_epochs`.
+        Loss and metrics of each epoch, filled by `run_epochs`.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from gnnrec.tuning.parameters import Choices, Range
 from gnnrec.tuning.report import write_report
-from gnnrec.tuning.result import ParetoTrial, StudyResult, read_study
+from gnnrec.tuning.result import StudyResult, TrialResult, read_study
 from gnnrec.tuning.space import Objective, SearchSpace
 from gnnrec.tuning.trial import PruningCallback
 from gnnrec.tuning.tunable import KnownKey, Tunable, TunableGNN, TunableModel, get_tunable, known_keys
@@ -12,12 +12,12 @@ __all__ = [
     "Choices",
     "KnownKey",
     "Objective",
-    "ParetoTrial",
     "PerTrialTPE",
     "PruningCallback",
     "Range",
     "SearchSpace",
     "StudyResult",
+    "TrialResult",
     "Tunable",
     "TunableGNN",
     "TunableModel",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from gnnrec._checks import did_you_mean
+from gnnrec.config import explain_value
 from gnnrec.errors import ConfigError
 from gnnrec.tuning.tunable import KnownKey, Tunable
 
@@ -226,7 +227,7 @@ def _parse_range(spec: Mapping[str, Any], known: KnownKey) -> Range:
     try:
         step = TypeAdapter(known.number).validate_python(step)
     except ValidationError as error:
-        raise ConfigError(f"step {step!r} is not allowed: {error.errors()[0]['msg']}") from None
+        raise ConfigError(f"step {explain_value(error.errors()[0])}") from None
     if not 0 < step < math.inf or not _is_whole((high - low) / step):
         raise ConfigError(f"step {step:g} does not divide the range from {low:g} to {high:g}")
     return Range(low, high, log, step)

@@ -20,7 +20,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
 from gnnrec.tuning.parameters import to_json
-from gnnrec.tuning.result import ParetoTrial, StudyResult
+from gnnrec.tuning.result import StudyResult, TrialResult
 from gnnrec.tuning.storage import quiet_optuna
 from gnnrec.tuning.tunable import TunableGNN
 
@@ -46,7 +46,7 @@ MULTI_OBJECTIVE_PLOTS = {
 def write_report(result: StudyResult, folder: str | Path, *, command: str = "") -> Path:
     """Write the report folder of a study.
 
-    The files are ``best.yaml`` and ``before.yaml`` (the best and the base configuration), ``trials.csv``, plots,
+    The files are ``best.yaml`` and ``base.yaml`` (the best and the base config), ``trials.csv``, plots,
     ``report.md`` and, with several objectives, a configuration per trial of the Pareto front in ``pareto/``.
 
     Parameters
@@ -74,7 +74,7 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     >>> space = {"train": {"epochs": 1}, "space": {"model.embedding_dim": {"choices": [8, 16]}}}
     >>> result = tune(load_dataset("sample", num_users=60, num_movies=40), space, trials=1, progress=False)
     >>> sorted(path.name for path in write_report(result, tempfile.mkdtemp()).iterdir())
-    ['before.yaml', 'best.yaml', 'report.md', 'trials.csv']
+    ['base.yaml', 'best.yaml', 'report.md', 'trials.csv']
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -83,7 +83,7 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "best.yaml", _config_yaml(result, front[0]).encode())
     base = f"# Base configuration of study {_one_line(result.name)}.\n{_to_yaml(result, result.space.base)}"
-    write_atomic(folder / "before.yaml", base.encode())
+    write_atomic(folder / "base.yaml", base.encode())
     configs = {f"trial-{one.trial:03d}.yaml": one for one in front} if multiple else {}
     for old in (folder / "pareto").glob("trial-*.yaml"):
         if old.name not in configs:
@@ -262,11 +262,11 @@ _PLOTS: dict[str, Callable[[optuna.Study, tuple[str, ...]], Any]] = {
 }
 
 
-def _config_yaml(result: StudyResult, one: ParetoTrial) -> str:
+def _config_yaml(result: StudyResult, one: TrialResult) -> str:
     """Return a configuration as YAML, with a first line that names its study, trial and values."""
     values = ", ".join(f"{name} {value:.4f}" for name, value in one.values.items())
     data = _one_line(result.data["name"])
-    source = f"# Study {_one_line(result.name)}, trial {one.trial}: {values} on the validation rows of {data}."
+    source = f"# Study {_one_line(result.name)}, trial {one.trial}: {values} on the validation ratings of {data}."
     return f"{source}\n{_to_yaml(result, one.config)}"
 
 
@@ -275,10 +275,10 @@ def _to_yaml(result: StudyResult, config: Any) -> str:
 
 
 def _test_command(result: StudyResult) -> str:
-    """Return the command that measures the best configuration on test rows."""
+    """Return the command that measures the best configuration on test ratings."""
     dataset, tunable = result.data["name"], result.space.tunable
     if tunable.name == TunableGNN.name:
-        return f"gnnrec benchmark --dataset {dataset} --models gnn --seeds 3 --config best.yaml --config before.yaml"
+        return f"gnnrec benchmark --dataset {dataset} --models gnn --seeds 3 --config best.yaml --config base.yaml"
     settings = " ".join(f"--set '{key}={value}'" for key, value in _parameters(result, result.best).items())
     return f"gnnrec train --dataset {dataset} --protocol random --model {tunable.name} {settings}"
 

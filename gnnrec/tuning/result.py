@@ -22,7 +22,7 @@ STATISTICS = ("seconds", "epochs", "best_epoch")
 
 
 @dataclass(frozen=True)
-class ParetoTrial:
+class TrialResult:
     """A completed trial; on the Pareto front, no other trial is better in all objectives.
 
     Attributes
@@ -38,7 +38,7 @@ class ParetoTrial:
     Examples
     --------
     >>> from gnnrec import Config
-    >>> ParetoTrial(7, {"ndcg@20": 0.25, "seconds": 12.0}, Config()).values["seconds"]
+    >>> TrialResult(7, {"ndcg@20": 0.25, "seconds": 12.0}, Config()).values["seconds"]
     12.0
     """
 
@@ -55,9 +55,9 @@ class StudyResult:
     ----------
     name : str
     objectives : tuple of str
-        Such as ``ndcg@20``, measured on the validation rows.
+        Such as ``ndcg@20``, measured on the validation ratings.
     space : SearchSpace
-        What was varied, and the base configuration.
+        What was varied, and the base config.
     data : dict
         ``name``, ``protocol``, number of ``train`` and ``valid`` rows, and their ``digest``.
     optuna_trials : tuple of optuna.trial.FrozenTrial
@@ -88,13 +88,13 @@ class StudyResult:
     storage: str = "in memory"
 
     @property
-    def pareto_front(self) -> tuple[ParetoTrial, ...]:
+    def pareto_front(self) -> tuple[TrialResult, ...]:
         """The Pareto front, the best in the first objective first; with one objective, the best trial alone."""
         front = self.to_optuna().best_trials
         front = sorted(front, key=lambda one: (-float(one.values[0]), one.number))  # the first objective is a metric
         if len(self.objectives) == 1:
             front = front[:1]
-        return tuple(self._pareto_trial(one) for one in front)
+        return tuple(self._trial_result(one) for one in front)
 
     @property
     def best(self) -> Any:
@@ -107,11 +107,11 @@ class StudyResult:
         return self.pareto_front[0].values[self.objectives[0]]
 
     @property
-    def base_trial(self) -> ParetoTrial | None:
-        """The trial of the base configuration; None if there is no such completed trial."""
+    def base_trial(self) -> TrialResult | None:
+        """The trial of the base config; None if there is no such completed trial."""
         for one in self.optuna_trials:
             if one.state is TrialState.COMPLETE and self.space.config(one.params) == self.space.base:
-                return self._pareto_trial(one)
+                return self._trial_result(one)
         return None
 
     @property
@@ -153,9 +153,9 @@ class StudyResult:
         values = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
         return f"StudyResult({self.name!r}, {len(self.optuna_trials)} trials, best {values} in trial {best.trial})"
 
-    def _pareto_trial(self, one: FrozenTrial) -> ParetoTrial:
+    def _trial_result(self, one: FrozenTrial) -> TrialResult:
         values = dict(zip(self.objectives, one.values, strict=True))
-        return ParetoTrial(one.number, values, self.space.config(one.params))
+        return TrialResult(one.number, values, self.space.config(one.params))
 
 
 def read_study(

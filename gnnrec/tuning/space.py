@@ -1,4 +1,4 @@
-"""`SearchSpace`: a base configuration, the keys that a study varies, and what it optimizes."""
+"""`SearchSpace`: a base config, the keys that a study varies, and what it optimizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """A quantity that a study optimizes, measured on the validation rows.
+    """A quantity that a study optimizes, measured on the validation ratings.
 
     Attributes
     ----------
@@ -344,7 +344,7 @@ class SearchSpace:
 
 
 def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> tuple[Objective, ...]:
-    """Parse objectives from a list or a text with commas; None is the validation metric of the base configuration.
+    """Parse objectives from a list or a text with commas; None is the validation metric of the base config.
 
     Raises
     ------

@@ -316,7 +316,7 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def _check_metadata(study: Study, metadata: dict[str, Any]) -> None:
-    """Refuse to mix trials of different data, spaces or objectives."""
+    """Reject mixing trials of different data, spaces or objectives."""
     stored, given = (dict(_flatten(one)) for one in (study.user_attrs[METADATA], metadata))
     differ = [key for key in {**stored, **given} if stored.get(key) != given.get(key) and key != DEVICE_KEY]
     if differ:

@@ -94,7 +94,7 @@ class TrialRunner:
     Attributes
     ----------
     data : Split
-        Train and validation rows, as `tuning_split` returns them.
+        Training and validation ratings, as `tuning_split` returns them.
     space : SearchSpace
     objectives : tuple of Objective
     num_trials : int
@@ -164,7 +164,7 @@ class TrialRunner:
         return values
 
     def _evaluate(self, model: Recommender, objectives: set[Objective]) -> dict[str, float]:
-        """Evaluate on the validation rows."""
+        """Evaluate on the validation ratings."""
         scores: dict[str, Any] = {}
         for k in sorted({objective.k for objective in objectives}):
             frame = evaluate(

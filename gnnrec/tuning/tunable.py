@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from gnnrec.config import Config, ModelConfig, Settings, model_config_class
+from gnnrec.config import Config, ModelConfig, Settings, explain_value, model_config_class
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.models.base import Recommender
@@ -81,7 +81,7 @@ class KnownKey:
         try:
             checked = self.adapter.validate_python(value)
         except ValidationError as error:
-            raise ConfigError(f"{value!r} is not allowed: {error.errors()[0]['msg']}") from None
+            raise ConfigError(explain_value(error.errors()[0])) from None
         if self.registry is not None:
             self.registry.get(checked)
         return checked

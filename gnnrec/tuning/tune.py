@@ -54,11 +54,11 @@ def tune(
     log: Callable[[str], None] | None = None,
     model: str | type[BaseEstimator] | BaseEstimator | Tunable | None = None,
 ) -> StudyResult:
-    """Search for the hyperparameters that are best on the validation rows.
+    """Search for the hyperparameters that are best on the validation ratings.
 
-    Configurations are sampled by TPE (`PerTrialTPE`). The first trial is the base configuration, if the space contains
+    Configurations are sampled by TPE (`PerTrialTPE`). The first trial is the base config, if the space contains
     it. A trial whose validation metric is below the median of earlier trials is pruned, unless there are several
-    objectives. The test rows of a split are never read. A trial that fails because of its configuration (out of
+    objectives. The test ratings of a split are never read. A trial that fails because of its configuration (out of
     memory, a loss that is not finite, values that are not allowed together) is recorded, and the study continues.
 
     The same call from several processes or machines works on one study. Called again, it continues the study.
@@ -66,8 +66,8 @@ def tune(
     Parameters
     ----------
     data : Dataset or Split
-        Of a split, the train and validation rows are used. Of a dataset, a tenth of every user's ratings is held out
-        for validation, the same for all trials.
+        With a split, its training and validation ratings are used. With a dataset, a tenth of every user's ratings is
+        held out for validation, the same for all trials.
     space : SearchSpace, mapping, str or Path
         What to vary; a path is a YAML file. See `SearchSpace`.
     trials : int
@@ -110,7 +110,7 @@ def tune(
         The space, an objective or the storage cannot be used; the study exists with other settings; the first five
         trials all failed; or no trial was completed.
     DataError
-        There are no validation rows, or the configuration cannot use the data.
+        There are no validation ratings, or the configuration cannot use the data.
 
     References
     ----------
@@ -171,7 +171,7 @@ class PerTrialTPE(BaseSampler):
     A storage assigns every number once, so no two workers sample the same, and an interrupted study continues as if it
     had not been interrupted. Running trials count as bad ones ("constant liar"), which keeps parallel workers apart.
 
-    With a `space`, trial 0 is its base configuration, if the space contains it, and no setting is tried twice while
+    With a `space`, trial 0 is its base config, if the space contains it, and no setting is tried twice while
     there are others: a sample that was tried before is replaced by a random one that was not.
 
     Parameters
@@ -266,20 +266,20 @@ class PerTrialTPE(BaseSampler):
 
 
 def tuning_split(data: Dataset | Split, space: SearchSpace) -> Split:
-    """Return the train and validation rows for tuning, without test rows.
+    """Return the training and validation ratings for tuning, without test ratings.
 
-    Movies that are rated in test rows only are not candidates; the tables of movies and users stay complete.
+    Movies that are rated in test ratings only are not candidates; the tables of movies and users stay complete.
 
     Raises
     ------
     DataError
-        There are no validation rows.
+        There are no validation ratings.
     """
     if not isinstance(data, Dataset | Split):
         raise DataError(f"tune takes a Dataset or a Split, not {type(data).__name__}; load_dataset returns a Dataset")
     split = data if isinstance(data, Split) else space.tunable.holdout(data, space.base)
     if split.valid.empty:
-        raise DataError(f"{split.name}, {split.protocol}: there are no validation rows to compare trials on")
+        raise DataError(f"{split.name}, {split.protocol}: there are no validation ratings to compare trials on")
     candidates = split.candidates
     return Split(
         split.train,

@@ -96,7 +96,7 @@ def test_a_lower_bound(folder, monkeypatch, capsys):
     [
         (("--target", "24"), "error: --target is an NDCG, between 0 and 1, not 24.0"),
         (("--time-limit", "0"), "error: --time-limit must be above 0, not 0.0"),
-        (("--batch-sizes", "0"), "error: LightGCNReference: batch_size: Input should be greater than or equal to 1"),
+        (("--batch-sizes", "0"), "error: LightGCNReference: batch_size: must be at least 1"),
         (("--split", "nowhere"), "error: nowhere is not a folder"),
     ],
 )

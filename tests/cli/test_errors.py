@@ -14,11 +14,11 @@ Arguments = Callable[[Path, Path, Path], tuple[object, ...]]
 
 MISTAKES: dict[str, tuple[Arguments, str]] = {
     "split and protocol": (
-        lambda run, d, s: ("train", "--split", "x", "--protocol", "random"), "give --split or --protocol, not both",
+        lambda run, d, s: ("train", "--split", "x", "--protocol", "random"), "use either --split or --protocol, not both",
     ),
     "split and protocol of evaluate": (
         lambda run, d, s: ("evaluate", run, "--split", s, "--protocol", "random"),
-        "give --split or --protocol, not both",
+        "use either --split or --protocol, not both",
     ),
     "protocol": (lambda run, d, s: ("train", "--protocol", "fair"), "unknown protocol 'fair'; choose one of random"),
     "protocol typo": (lambda run, d, s: ("train", "--protocol", "recbol"), "did you mean 'recbole'?"),
@@ -52,7 +52,7 @@ MISTAKES: dict[str, tuple[Arguments, str]] = {
     "model": (lambda run, d, s: ("benchmark", "--models", "gnn,magic"), "unknown model 'magic'; choose one of gnn"),
     "model of train": (lambda run, d, s: ("train", "--model", "eas"), "unknown model 'eas'; did you mean 'ease'?"),
     "hyperparameter": (
-        lambda run, d, s: ("train", "--model", "ease", "--set", "reg=-1"), "EASE: reg: Input should be greater than",
+        lambda run, d, s: ("train", "--model", "ease", "--set", "reg=-1"), "EASE: reg: must be above 0",
     ),
     "seeds": (lambda run, d, s: ("benchmark", "--dataset", "sample:num_users=40", "--seeds", "0"), "seeds must be an"),
     "metric": (lambda run, d, s: ("benchmark", "--metric", "ndgc"), "unknown metric 'ndgc'; did you mean 'ndcg'?"),
@@ -156,7 +156,7 @@ def test_mistakes_in_the_config(tmp_path: Path) -> None:
     assert fails(*sample) == f"{yaml} must hold keys and values, not list"
     yaml.write_text("model: {num_layers: 0}\ntrain: {epoch: 3}\n")
     assert fails(*sample) == (
-        f"{yaml} is not valid: model.num_layers: Input should be greater than or equal to 1 (got 0); "
+        f"{yaml} is not valid: model.num_layers: must be at least 1, not 0; "
         "train.epoch: there is no such key; did you mean 'train.epochs'?"
     )
     yaml.write_text("")

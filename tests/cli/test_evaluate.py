@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from gnnrec import Split, evaluate, load, load_dataset, split
+from gnnrec import Split, evaluate, evaluate_ratings, load, load_dataset, load_rating_model, split
 from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.evaluation import Fingerprint
 from tests.helpers.cli import QUICK, cells, fails, succeeds
@@ -105,3 +106,17 @@ def test_undefined_metrics(twenty_ratings: Path, tmp_path: Path) -> None:
     rows = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))["results"]
     assert "diversity" not in {row["metric"] for row in rows}
     assert {row["fit_seconds"] for row in rows} == {None}
+
+
+def test_errors_of_predicted_ratings(run: Path, test_split: Split, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    output = succeeds("evaluate", tmp_path / "run", "--metric", "ndcg", "-k", 5, "--rmse")
+    model = load_rating_model(tmp_path / "run")  # fitted by the command, and kept
+    frame = evaluate_ratings(model, test_split)
+    assert [row[:2] for row in cells(output) if row[0] in ("rmse", "mae")] == [
+        [metric, f"{value:.4f}"] for metric, value in zip(frame["metric"], frame["value"], strict=True)
+    ]
+    rows = json.loads(succeeds("evaluate", tmp_path / "run", "--metric", "ndcg", "-k", 5, "--rmse", "--json"))
+    assert [(row["metric"], row["k"]) for row in rows] == [("ndcg", 5), ("rmse", None), ("mae", None)]
+    assert rows[1]["value"] == pytest.approx(frame["value"][0], rel=1e-6)
+    assert "ranking metrics only" in fails("evaluate", tmp_path / "run", "--rmse", "--out", tmp_path / "x.json")

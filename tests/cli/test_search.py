@@ -88,4 +88,4 @@ def test_all_users(run: Path, tmp_path: Path) -> None:
     found = pd.read_parquet(tmp_path / "lists.parquet")
     pd.testing.assert_frame_equal(found, recommend(model, model.dataset.users["user_id"].tolist(), k=3))
     assert len(found) == 3 * model.graph.num_users
-    assert fails("recommend", run, "--all-users", "--user", 1).startswith("--all-users takes no other option")
+    assert fails("recommend", run, "--all-users", "--user", 1).startswith("--all-users cannot be combined")

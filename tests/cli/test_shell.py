@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gnnrec import load, recommend, similar_movies
+from gnnrec import fit, load, recommend, similar_movies
 from gnnrec.cli import app
 from gnnrec.cli._profiles import Profiles
 from gnnrec.cli._shell import HELP, Session
+from gnnrec.datasets import make_sample
 from tests.helpers.cli import cells
 
 
@@ -43,7 +44,7 @@ def test_errors_go_on_and_are_counted(run: Path) -> None:
         "error: unknown command 'recomend'",
         "error: give a movie and its rating, as in: rate Heat (1995) 4",
         "error: cannot read 'genre=x'",
-        "error: bucket 'lift'",
+        "error: unknown action 'lift' for bucket",
         "error: give a movie and its rating, as in: rate seven 4",
     ]
     assert "1" in output
@@ -57,10 +58,10 @@ def test_errors_go_on_and_are_counted(run: Path) -> None:
         ("recommend 99999999999999999999", "give a number of movies from 1 to 200"),
         ("popular x", "give a number of movies from 1 to 200"),
         ("more", "there is no list yet"),
-        ("search", "give words of a title"),
-        ("add", "name a movie"),
+        ("search", "search for what?"),
+        ("add", "which movie?"),
         ("add zzzzqqqq", "unknown movie 'zzzzqqqq'"),
-        ("similar", "name a movie"),
+        ("similar", "which movie?"),
         ("explain id:1", "your history is empty"),
         ("remove id:1", "is not in your history"),
         ("bucket remove id:1", "is not on your bucket list"),
@@ -71,8 +72,8 @@ def test_errors_go_on_and_are_counted(run: Path) -> None:
         ("filter diversity=2", "diversity must be"),
         ('filter genres="Drama', "a quotation mark is missing"),
         ("help foo", "unknown command 'foo'"),
-        ("save", "give the profile a name"),
-        ("open", "name a profile"),
+        ("save", "the profile needs a name"),
+        ("open", "which profile?"),
     ],
 )
 def test_bad_input_is_one_line(session: Session, capsys: pytest.CaptureFixture[str], line: str, problem: str) -> None:
@@ -159,7 +160,6 @@ def test_the_bucket_list(session: Session) -> None:
 
 def test_a_pipe_without_the_packages_of_the_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "alembic", None)
-    monkeypatch.delitem(sys.modules, "gnnrec.service.store", raising=False)
     status, output, problems = pipe(run, "popular 2", "add 1", "save ann", "recommend 2")
     assert status == 1
     assert problems == (
@@ -177,3 +177,10 @@ def test_help_is_complete(session: Session, capsys: pytest.CaptureFixture[str]) 
     assert all(hasattr(session, f"_{name}") for name in HELP if name != "exit")
     session.run("help rate")
     assert capsys.readouterr().out.split() == ["rate", "MOVIE", "STARS", *HELP["rate"][1].split()]
+
+
+def test_a_model_without_new_users(tmp_path: Path) -> None:
+    fit(make_sample(60, 40), "mf", epochs=1, progress=False).save(tmp_path / "run")
+    status, output, problems = pipe(tmp_path / "run", "popular")
+    assert (status, output) == (1, "")
+    assert problems.startswith("error: the model 'mf' knows only the users of its training")

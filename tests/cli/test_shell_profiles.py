@@ -63,7 +63,7 @@ def test_a_profile_is_kept_between_sessions(run: Path) -> None:
         titles[0],
         titles[2],
     ]
-    assert (status, problems) == (0, "the changes of Ann were not saved\n")
+    assert (status, problems) == (0, "the changes to Ann were not saved\n")
 
 
 def test_the_database_is_that_of_the_service(session: Session, store: Store, model: Recommender) -> None:
@@ -158,7 +158,7 @@ def test_changes_are_not_dropped_without_a_question(
     do(session, "popular 2", "add 1", "save Ann", "clear", "save Bob", "open Ann", "remove 1")
     for command in ("exit", "open Bob", "exit"):
         assert session.run(command) and not session.ratings
-        assert "Ann has changes" in capsys.readouterr().err
+        assert "Ann has unsaved changes" in capsys.readouterr().err
     do(session, "show")
     assert session.run("exit"), "asked again after another command"
     assert not session.run("exit")

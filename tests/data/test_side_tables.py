@@ -113,7 +113,7 @@ def test_lists_in_frames() -> None:
         ("omdb.csv", OMDB.replace("movieId", "number"), None, "no column movie_id; columns found: number"),
         ("omdb.csv", "", None, "is empty"),
         ("fullplot.csv", FULL + "20,Alien,again,x\n", 5, "movie_id 20 is listed twice; keep one row of each (first at"),
-        ("fullplot.csv", "movieId,plot_full\n7,a\n8,b\n", None, "it has none of the movies in movies.dat"),
+        ("fullplot.csv", "movieId,plot_full\n7,a\n8,b\n", None, "none of the movies in movies.dat is in this file"),
         ("links.csv", LINKS.replace("949", "94.9"), 2, "tmdb_id 94.9 is not a TMDB movie id"),
         ("links.csv", LINKS.replace("949", "-1"), 2, "tmdb_id -1.0 is not a TMDB movie id"),
         ("links.csv", LINKS.replace("949", "none"), 2, "tmdb_id 'none' is not a number"),

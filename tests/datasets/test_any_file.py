@@ -193,7 +193,7 @@ def test_named_columns(tmp_path: Path) -> None:
     assert "'parent_asin'" in str(chosen.provenance)
     with pytest.raises(ConfigError, match=r"columns: no file has a column 'asim'; did you mean 'asin'\?"):
         read(tmp_path, text, columns={"asim": "movie_id"})
-    with pytest.raises(ConfigError, match=r"columns: 'film' is not a column of ours"):
+    with pytest.raises(ConfigError, match=r"columns: 'film' is not a gnnrec column"):
         read(tmp_path, text, columns={"asin": "film"})
 
 

@@ -31,6 +31,8 @@ from tests.helpers.registries import restored_registries
 
 FENCE = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = re.compile(r"ml-(\d|latest)|Movielens1M|^ml1m(-|$)")
+NEEDED = {"onnx.md": ("onnx", "onnxscript", "onnxruntime")}
+"""Packages that a page needs besides those of the tests."""
 LANGUAGES = {"python", "console", "yaml", "toml", "json", "text", "csv", ""}
 NOT_RUN, PRINTS, SOMETHING_LIKE = "not run: ", "prints", "prints something like"
 
@@ -106,6 +108,8 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run the blocks of a page one after the other in an empty folder, with fewer users than usual."""
+    for name in NEEDED.get(page.name, ()):
+        pytest.importorskip(name, reason=f"the page needs {name}")
     registry.DATASETS.get("sample")
     monkeypatch.setitem(registry.DATASETS._objects, "sample", small_sample)
     monkeypatch.setattr("gnnrec.datasets.movielens.locate_dataset", partial(pytest.fail, "the page needs a download"))

@@ -261,7 +261,7 @@ def test_the_tuning_study_is_current() -> None:
     assert made.report(result, captions) == (made.FOLDER / "report.md").read_text(encoding="utf-8")
     assert {path.stem for path in made.FOLDER.glob("*.png")} == set(made.PLOTS)
     assert result.best == Config.from_yaml(made.FOLDER / "best.yaml")
-    assert result.base_trial.config == Config.from_yaml(made.FOLDER / "before.yaml")
+    assert result.base_trial.config == Config.from_yaml(made.FOLDER / "base.yaml")
 
 
 def test_every_package_and_module_is_in_the_picture() -> None:

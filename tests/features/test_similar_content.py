@@ -142,13 +142,13 @@ def test_encoder_of_stored_embeddings(tmp_path: Path) -> None:
     def of(about: str) -> ContentEmbeddings:
         return ContentEmbeddings([1], [[1.0]], about)
 
-    with pytest.raises(ConfigError, match=r"from mine.csv\) is not recorded; name the encoder"):
+    with pytest.raises(ConfigError, match=r"from mine.csv\) is not recorded; pass the encoder"):
         encode_plot("A ship.", of("from mine.csv"))
     with pytest.raises(ConfigError, match=r"the text encoder of .* is not recorded"):
         encode_plot("A ship.", of(get_encoder("color", "image").description))
     with pytest.raises(ConfigError, match=r"tfidf:8 is fitted to all texts of a corpus.*encode it together with"):
         encode_plot("A ship.", encode_plots(SAMPLE, encoder="tfidf:8", progress=False))
-    with pytest.raises(ConfigError, match="was loaded from local files whose path is not stored; name the encoder"):
+    with pytest.raises(ConfigError, match="was loaded from local files whose path is not stored; pass the encoder"):
         encode_plot("A ship.", of("clip-text:ViT-B-32:mine.pt, text tower, local files"))
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigError, match="sentence:mine was loaded from local files"):

@@ -52,7 +52,7 @@ def test_no_encoder_by_path_from_a_run(
     run = fit(stranger, "popularity").save(tmp_path / "run")
     features = load(run).dataset.features["text"]
     with pytest.raises(
-        ConfigError, match=r"names local files as its encoder, which are not read unasked; name the enc"
+        ConfigError, match=r"was made with an encoder from local files, which are loaded only on request; pass the enc"
     ):
         encode_plot("A ship sinks.", features)
     assert loaded == []
@@ -64,7 +64,7 @@ def test_no_checkpoint_by_path_from_a_run(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "evil.pt").write_bytes(b"pickle")
     monkeypatch.chdir(tmp_path)
     for name in ("clip-text:ViT-B-32:evil.pt", f"clip-text:ViT-B-32:{tmp_path / 'evil.pt'}"):
-        with pytest.raises(ConfigError, match="names local files as its encoder"):
+        with pytest.raises(ConfigError, match="was made with an encoder from local files"):
             encode_plot("A ship sinks.", embeddings(f"{name}, text tower"))
 
 

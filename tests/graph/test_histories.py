@@ -269,7 +269,9 @@ def test_movielens(graph: Graph, tmp_path: Path) -> None:
     assert user.ratings == {1: 4.5, 7: 3.0}, "the title counts, not the id of another catalog"
     user, _ = read(graph, tmp_path / "r.csv", "userId,movieId,rating,timestamp\n7,1,4.5,1000000000\n7,3,2,999999999\n")
     assert (user.ratings, user.timestamps) == ({3: 2.0, 1: 4.5}, {3: 999999999, 1: 1000000000})
-    with pytest.raises(DataError, match=r"r\.csv: it has ratings of 2 users; a history is of one"):
+    with pytest.raises(
+        DataError, match=r"r\.csv: the file has ratings of 2 users; a history must be from a single user"
+    ):
         read(graph, tmp_path / "r.csv", "userId,movieId,rating\n7,1,4.5\n8,3,2\n")
 
 

@@ -88,10 +88,10 @@ def test_a_frame_keeps_its_times(graph):
 @pytest.mark.parametrize(
     ("timestamps", "message"),
     [
-        ([1, 2], "there are 2 timestamps for 3 ratings; give each rating one"),
+        ([1, 2], "there are 2 timestamps for 3 ratings; give one per rating"),
         ([], "there are 0 timestamps for 3 ratings"),
-        ({10: 1, 20: 2, 30: 3}, "movie 20 has a time but is not rated; timestamps need the keys of ratings"),
-        ({10: 1, 30: 3}, "movie 'Alien (1979)' has no time; timestamps need the keys of ratings"),
+        ({10: 1, 20: 2, 30: 3}, "movie 20 has a time but is not rated; timestamps must have the same keys as ratings"),
+        ({10: 1, 30: 3}, "movie 'Alien (1979)' has no time; timestamps must have the same keys as ratings"),
         ([1, "soon", 3], "the time of 'Alien (1979)' is 'soon'; give seconds since 1970, a datetime, or text such as"),
         ([1, None, 3], "the time of 'Alien (1979)' is None; give"),
         ([1, 2, float("nan")], "the time of 30 is nan; give"),

@@ -146,11 +146,11 @@ def test_ridge_embeds_added_movies() -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (ContentKNN, {"num_neighbors": 0}, "num_neighbors: Input should be greater than or equal to 1"),
-        (FeatureRidge, {"embedding_dim": 0}, "embedding_dim: Input should be greater than or equal to 1"),
-        (FeatureRidge, {"reg": 0.0}, "reg: Input should be greater than 0"),
-        (FeatureRidge, {"reg": float("nan")}, "reg: Input should be greater than 0"),
-        (FeatureRidge, {"power": 1.5}, "power: Input should be less than or equal to 1"),
+        (ContentKNN, {"num_neighbors": 0}, "num_neighbors: must be at least 1"),
+        (FeatureRidge, {"embedding_dim": 0}, "embedding_dim: must be at least 1"),
+        (FeatureRidge, {"reg": 0.0}, "reg: must be above 0"),
+        (FeatureRidge, {"reg": float("nan")}, "reg: must be above 0"),
+        (FeatureRidge, {"power": 1.5}, "power: must be at most 1"),
     ],
 )
 def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -> None:

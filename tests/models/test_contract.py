@@ -114,7 +114,7 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for cls, package in ((ALS, "implicit"), (LightFM, "lightfm")):
         with pytest.raises(
-            ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[peers\]'"
+            ConfigError, match=rf"{cls.name} needs the package {package}.*pip install 'gnnrec\[baselines\]'"
         ):
             cls().fit(sample().dataset)
     assert all(MODELS.get(name).package for name in ("als", "bpr", "lightfm"))

@@ -63,13 +63,13 @@ def test_movies_added_later_get_the_lowest_score() -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (MF, {"num_negatives": 0}, "num_negatives: Input should be greater than or equal to 1"),
-        (MF, {"reg": -1.0}, "reg: Input should be greater than or equal to 0"),
-        (MF, {"learning_rate": 0.0}, "learning_rate: Input should be greater than 0"),
+        (MF, {"num_negatives": 0}, "num_negatives: must be at least 1"),
+        (MF, {"reg": -1.0}, "reg: must be at least 0"),
+        (MF, {"learning_rate": 0.0}, "learning_rate: must be above 0"),
         (MF, {"dim": 4}, "dim: there is no such key"),
         (NeuMF, {"layers": (7, 4)}, r"at least two widths, the first one even, not \(7, 4\)"),
         (NeuMF, {"layers": (8,)}, r"at least two widths, the first one even, not \(8,\)"),
-        (NeuMF, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
+        (NeuMF, {"epochs": 0}, "epochs: must be at least 1"),
     ],
 )
 def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -> None:

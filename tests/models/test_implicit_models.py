@@ -52,10 +52,10 @@ def test_bpr_scores_with_the_bias_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (ALS, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        (ALS, {"alpha": 0.0}, "alpha: Input should be greater than 0"),
-        (BPR, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        (BPR, {"reg": -0.1}, "reg: Input should be greater than or equal to 0"),
+        (ALS, {"epochs": 0}, "epochs: must be at least 1"),
+        (ALS, {"alpha": 0.0}, "alpha: must be above 0"),
+        (BPR, {"epochs": 0}, "epochs: must be at least 1"),
+        (BPR, {"reg": -0.1}, "reg: must be at least 0"),
     ],
 )
 def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -> None:

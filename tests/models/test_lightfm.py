@@ -96,5 +96,5 @@ def test_the_loss_is_the_fraction_of_pairs_in_the_wrong_order(cold: Split) -> No
 
 
 def test_wrong_loss() -> None:
-    with pytest.raises(ConfigError, match="loss: Input should be 'warp' or 'bpr'"):
+    with pytest.raises(ConfigError, match="loss: must be 'warp' or 'bpr'"):
         LightFM(loss="logistic")

@@ -131,15 +131,15 @@ def test_a_smaller_graph_is_refused() -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (EASE, {"reg": 0.0}, r"EASE: reg: Input should be greater than 0 \(got 0.0\)"),
-        (EASE, {"reg": float("nan")}, "reg: Input should be greater than 0"),
+        (EASE, {"reg": 0.0}, r"EASE: reg: must be above 0, not 0.0"),
+        (EASE, {"reg": float("nan")}, "reg: must be above 0"),
         (EASE, {"rg": 5.0}, "rg: there is no such key; did you mean 'reg'"),
-        (ItemKNN, {"num_neighbors": 0}, "num_neighbors: Input should be greater than or equal to 1"),
-        (ItemKNN, {"shrink": -1.0}, "shrink: Input should be greater than or equal to 0"),
-        (SLIM, {"l1": -1.0}, "l1: Input should be greater than or equal to 0"),
-        (SLIM, {"l2": float("nan")}, "l2: Input should be greater than or equal to 0"),
-        (SLIM, {"rho": 0.0}, "rho: Input should be greater than 0"),
-        (SLIM, {"iterations": 0}, "iterations: Input should be greater than or equal to 1"),
+        (ItemKNN, {"num_neighbors": 0}, "num_neighbors: must be at least 1"),
+        (ItemKNN, {"shrink": -1.0}, "shrink: must be at least 0"),
+        (SLIM, {"l1": -1.0}, "l1: must be at least 0"),
+        (SLIM, {"l2": float("nan")}, "l2: must be at least 0"),
+        (SLIM, {"rho": 0.0}, "rho: must be above 0"),
+        (SLIM, {"iterations": 0}, "iterations: must be at least 1"),
     ],
 )
 def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -> None:

@@ -83,10 +83,10 @@ def test_losses_by_name() -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (SASRec, {"loss": "hinge"}, "loss: Input should be 'softmax' or 'binary'"),
+        (SASRec, {"loss": "hinge"}, "loss: must be 'softmax' or 'binary'"),
         (SASRec, {"embedding_dim": 10, "num_heads": 4}, "embedding_dim must be a multiple of num_heads, not 10 and 4"),
-        (SASRec, {"dropout": 1.0}, "dropout: Input should be less than 1"),
-        (MeanPooling, {"length": 0}, "length: Input should be greater than or equal to 1"),
+        (SASRec, {"dropout": 1.0}, "dropout: must be below 1"),
+        (MeanPooling, {"length": 0}, "length: must be at least 1"),
     ],
 )
 def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -> None:

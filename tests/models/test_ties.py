@@ -191,7 +191,9 @@ def test_nan_is_an_error_at_every_door() -> None:
     with pytest.raises(DataError, match="'popularity' returned NaN scores for user"):
         evaluate(broken, unrated(dataset))
     for movie in (1, 6):
-        with pytest.raises(DataError, match=r"'popularity' has NaN embeddings, of .* for one; they cannot be compared"):
+        with pytest.raises(
+            DataError, match=r"'popularity' has NaN embeddings \(for example of .*\), which cannot be compared"
+        ):
             similar_movies(broken, movie)
     biases = Biases().fit(dataset)
     with_nan = dataclasses.replace(biases, **{first_tensor(biases): getattr(biases, first_tensor(biases)) * torch.nan})

@@ -160,12 +160,12 @@ def test_a_split_is_fitted_on_its_training_ratings(name: str) -> None:
 @pytest.mark.parametrize(
     ("estimator", "options", "message"),
     [
-        (Biases, {"user_reg": -1.0}, "user_reg: Input should be greater than or equal to 0"),
-        (Biases, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        (BiasedMF, {"reg": 0.0}, "BiasedMF: reg: Input should be greater than 0"),
-        (BiasedMF, {"bias_reg": float("nan")}, "bias_reg: Input should be greater than 0"),
+        (Biases, {"user_reg": -1.0}, "user_reg: must be at least 0"),
+        (Biases, {"epochs": 0}, "epochs: must be at least 1"),
+        (BiasedMF, {"reg": 0.0}, "BiasedMF: reg: must be above 0"),
+        (BiasedMF, {"bias_reg": float("nan")}, "bias_reg: must be above 0"),
         (BiasedMF, {"epoch": 0}, "epoch: there is no such key; did you mean 'epochs'"),
-        (HistoryAttention, {"length": 0}, "length: Input should be greater than or equal to 1"),
+        (HistoryAttention, {"length": 0}, "length: must be at least 1"),
     ],
 )
 def test_invalid_hyperparameters(estimator: type[RatingEstimator], options: dict[str, float], message: str) -> None:

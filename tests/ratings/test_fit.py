@@ -258,7 +258,7 @@ def test_data_without_ratings() -> None:
 
 
 def test_invalid_configs(model: RatingModel) -> None:
-    with pytest.raises(ConfigError, match="num_samples: Input should be greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="num_samples: must be at least 1"):
         RatingConfig(num_samples=0)
     with pytest.raises(ConfigError, match="num_sample: there is no such key; did you mean 'num_samples'"):
         RatingConfig(num_sample=3)  # type: ignore[call-arg]

@@ -32,7 +32,7 @@ def test_certificates_decide() -> None:
 
 
 def test_nothing_is_known() -> None:
-    with pytest.raises(ConfigError, match="nothing says which movies are for families"):
+    with pytest.raises(ConfigError, match="cannot filter for families"):
         friendly(genres=["Drama", "Horror"])
 
 

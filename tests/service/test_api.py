@@ -85,6 +85,72 @@ def test_titles_name_movies_and_unknown_ones_are_errors_or_skipped(client: TestC
     assert [movie["id"] for movie in found] == expected["movie_id"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("options", "field", "said"),
+    [
+        ({"users": [999999]}, "users.0", "user 999999 is not in the training data"),
+        ({"users": [{}, "nobody"]}, "users.1", "user 'nobody' is not in the training data"),
+        ({"users": [True]}, "users.0", "valid integer, or: Input should be a valid string"),
+        ({"users": [None]}, "users.0", "valid integer, or: Input should be a valid string"),
+        ({"users": [{"gender": "X"}]}, "users.0.gender", "unknown gender 'X'"),
+        ({"users": [{"occupation": "king"}]}, "users.0.occupation", "unknown occupation 'king'"),
+        ({"users": [{"ratings": [{"movie": 1}, {"movie": 10**9}]}]}, "users.0.ratings.1.movie", "not in the training"),
+        ({"users": [{"ratings": [{"movie": 1}, {"movie": 1}]}]}, "users.0.ratings.1.movie", "rated twice"),
+        ({"users": [{"ratings": [{"movie": 1}, {"movie": "TITLE"}]}]}, "users.0.ratings.1.movie", "rated twice"),
+        ({"users": [{"ratings": [{"movie": "\0"}]}]}, "users.0.ratings.0.movie", "control characters are not allowed"),
+        ({"users": [{"ratings": [{"movie": 1.5}]}]}, "users.0.ratings.0.movie", "valid integer"),
+        ({"exclude": [1, "Nobody Made It"]}, "exclude.1", "Nobody Made It"),
+        ({"candidates": [10**9]}, "candidates.0", "not in the training data"),
+        ({"like": ["Nobody Made It"]}, "like.0", "Nobody Made It"),
+        ({"unlike": [2, 10**9]}, "unlike.1", "not in the training data"),
+        ({"genres": ["Nonsense"]}, "genres", "unknown genre 'Nonsense'"),
+        ({"genres": []}, "genres", "is an empty list"),
+        ({"years": "abc"}, "years", "'abc'"),
+        ({"years": "2000-1990"}, "years", "end before they begin"),
+        ({"at": -1}, "at", "greater than or equal to 0"),
+        ({"diversity": 2}, "diversity", "less than or equal to 1"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_named(
+    client: TestClient, trained: RecGraph, options: dict[str, Any], field: str, said: str
+) -> None:
+    text = json.dumps({"users": [{}], **options}).replace("TITLE", trained.dataset.movies["title"][0])
+    for path in ("/recommend", "/recommend/group"):
+        answer = client.post(f"/api/v1{path}", content=text, headers={"content-type": "application/json"})
+        (error,) = problem(answer, 422)["errors"]
+        assert error["field"] == field and said in error["message"], error
+        assert "add_" not in error["message"] and "NewUser" not in error["message"]
+
+
+def test_what_is_wrong_with_other_requests_is_named(client: TestClient, ann: int) -> None:
+    def fields(answer: Any) -> list[str]:
+        return [error["field"] for error in problem(answer, 422)["errors"]]
+
+    assert fields(client.post("/api/v1/explain", json={"user": 999999, "movies": [1]})) == ["user"]
+    assert fields(client.post("/api/v1/explain", json={"user": 5, "movies": [1, 10**9]})) == ["movies.1"]
+    twice = {"user": {"ratings": [{"movie": 1}, {"movie": 1}]}, "movies": [2]}
+    assert fields(client.post("/api/v1/explain", json=twice)) == ["user.ratings.1.movie"]
+    assert fields(client.get("/api/v1/movies", params={"query": ""})) == ["query"]
+    path = f"/api/v1/profiles/{ann}"
+    assert fields(client.get(f"{path}/recommendations", params={"genres": "Nonsense"})) == ["genres"]
+    assert fields(client.get(f"{path}/recommendations", params={"like": "Nobody Made It"})) == ["like.0"]
+    assert fields(client.post(f"{path}/bucket-list", json={"movie": 10**9})) == ["movie"]
+    error = problem(client.post(f"{path}/history", files={"file": (None, "no file")}), 422)["errors"]
+    assert error == [{"field": "file", "message": "a file is expected, as multipart/form-data"}]
+
+
+@pytest.mark.parametrize(
+    "title", ["'; DROP TABLE ratings;--", "<b>Alien</b>", "...", "(1995)", "'\"(", "%s %d", "🎬", ";--"]
+)
+def test_any_title_of_a_file_is_only_text(client: TestClient, ann: int, trained: RecGraph, title: str) -> None:
+    known = trained.dataset.movies["title"][0]
+    quoted = title.replace('"', '""')
+    text = f'Name,Year,Rating\n"{quoted}",1995,5\n{known},,4\n'
+    answer = client.post(f"/api/v1/profiles/{ann}/history", files={"file": ("ratings.csv", text)})
+    assert answer.status_code == 200, answer.text
+    assert {known} <= {entry["title"] for entry in client.get(f"/api/v1/profiles/{ann}/ratings").json()}
+
+
 def test_anchors_pull_and_push(client: TestClient, trained: RecGraph) -> None:
     title = trained.dataset.movies["title"][8]
     ratings = {1: 5.0, 7: 2.0}

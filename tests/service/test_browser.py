@@ -90,7 +90,7 @@ def test_main_path(
     page.get_by_role("heading", name="Which of these do you know?").wait_for()
     check(page)
 
-    search = page.get_by_label("Search a movie by its title")
+    search = page.get_by_label("Search for a movie by title")
     for place, title in enumerate(titles[:10]):
         search.fill(title)
         card = page.locator(f'#found .card[data-movie="{place + 1}"]')
@@ -149,7 +149,7 @@ def test_main_path(
         page.goto(f"{address}{path}")
         check(page)
     page.get_by_role("button", name="Delete this profile").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete").click()
     page.get_by_role("heading", name="Who is watching?").wait_for()
     assert page.locator(".person .name", has_text=name).all_inner_texts() == [f"{name}'s friend"]
 
@@ -160,7 +160,7 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
     page.get_by_label("Name").fill("Without")
     page.get_by_role("button", name="Create profile").click()
     for place, title in enumerate(trained.dataset.movies["title"][:5]):
-        page.get_by_label("Search a movie by its title").fill(title)
+        page.get_by_label("Search for a movie by title").fill(title)
         page.get_by_role("button", name="Search").click()
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars button[value="5"]').click()
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars .lit').first.wait_for()

@@ -131,7 +131,7 @@ def test_reasons_and_filters(ann_s: Browser, trained: RecGraph) -> None:
     assert len(years) and (years["year"] >= 1980).all() and years["genres"].str.contains(genre).all()
     assert "numbers, such as 1995" in ann_s.get("/recommend?year_from=new")
     assert "before the first" in ann_s.get("/recommend?year_from=2000&year_to=1990")
-    assert "No movie is left" in ann_s.get("/recommend?year_from=9000")
+    assert "No movies match these filters" in ann_s.get("/recommend?year_from=9000")
 
 
 def test_from_familiar_to_surprising(ann_s: Browser, trained: RecGraph) -> None:
@@ -148,10 +148,10 @@ def test_from_familiar_to_surprising(ann_s: Browser, trained: RecGraph) -> None:
 
 
 def test_unknown_things_are_pages_too(ann_s: Browser) -> None:
-    assert "Nothing here" in ann_s.get("/movie/nothing", 404)
-    assert "Nothing here" in ann_s.get("/nothing", 404)
-    assert "That did not work" in ann_s.send("/rate", 422, movie="5", stars="7")
-    assert "Nothing here" in ann_s.send("/rate", 404, movie="nothing", stars="5")
+    assert "Page not found" in ann_s.get("/movie/nothing", 404)
+    assert "Page not found" in ann_s.get("/nothing", 404)
+    assert "Something went wrong" in ann_s.send("/rate", 422, movie="5", stars="7")
+    assert "Page not found" in ann_s.send("/rate", 404, movie="nothing", stars="5")
 
 
 def test_a_profile_that_another_tab_deleted(ann_s: Browser) -> None:
@@ -172,7 +172,7 @@ def test_import_says_what_became_of_each_movie(ann_s: Browser, trained: RecGraph
     file = ("films.txt", f"{title}\nA Film That Nobody Made\n")
     answer = ann_s.client.post("/import", data={"csrf": ann_s.csrf}, files={"file": file})
     assert answer.status_code == 200
-    assert "<strong>1 movies</strong>" in answer.text and "A Film That Nobody Made" in answer.text
+    assert "<strong>1 movie</strong>" in answer.text and "A Film That Nobody Made" in answer.text
     answer = ann_s.client.post("/import", data={"csrf": ann_s.csrf}, files={"file": ("x.zip", b"PK\3\4")})
     assert answer.status_code == 422 and 'role="alert"' in answer.text
 

@@ -96,7 +96,7 @@ def test_titles_are_limited(client: TestClient) -> None:
     assert client.put("/api/v1/profiles/1/ratings", json=ratings).status_code == 200
     text = "\n".join(f"A Film {number}" for number in range(5001))
     answer = client.post("/api/v1/profiles/1/history", files={"file": ("a.txt", text)})
-    assert "5,001 movies; the most is 5,000" in answer.json()["detail"]
+    assert "5,001 movies; the limit is 5,000" in answer.json()["detail"]
 
 
 def test_requests_are_limited(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import runpy
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError
 
 from gnnrec.errors import ConfigError
 from gnnrec.service.errors import ConflictError, NotFoundError
@@ -134,6 +137,27 @@ def test_the_order_of_a_history_is_that_of_its_times(store: Store) -> None:
     assert [(entry.movie_id, entry.stars) for entry in store.ratings(ann.id)] == [("3", 5.0), ("1", 4.0), ("2", 1.0)]
 
 
+def test_changes_are_stored_together(store: Store) -> None:
+    ann = store.create_profile("Ann")
+    assert store.profile_named("ANN") == ann and store.profile_named("Bob") is None
+    store.rate(ann.id, [Entry("1", "One", 10, 4), Entry("2", "Two", 20, 3)])
+    store.add_to_bucket_list(ann.id, Entry("3", "Three", 30))
+    store.hide(ann.id, Entry("4", "Four", 30))
+    rated, listed = (
+        [Entry("4", "Four", 50, 5), Entry("2", "Two", 40, 1)],
+        [Entry("5", "Five", 50), Entry("3", "Three", 1)],
+    )
+    store.change_lists(ann.id, rated=rated, unrated=["1", "9"], listed=listed, unlisted=["8"])
+    assert [(entry.movie_id, entry.stars) for entry in store.ratings(ann.id)] == [("2", 1), ("4", 5)]
+    assert [entry.movie_id for entry in store.bucket_list(ann.id)] == ["3", "5"] and store.hidden(ann.id) == []
+    broken = Entry("6", None, 50, 5)  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError):
+        store.change_lists(ann.id, unrated=["2"], unlisted=["3"], rated=[broken])
+    assert [entry.movie_id for entry in store.ratings(ann.id)] == ["2", "4"], "all or nothing"
+    with pytest.raises(NotFoundError):
+        store.change_lists(ann.id + 1, unrated=["2"])
+
+
 def test_one_job_at_a_time(store: Store) -> None:
     job = store.start_job()
     with pytest.raises(ConflictError, match="is running"):
@@ -213,3 +237,26 @@ def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
             assert ask(f"/profiles/{profile}", "DELETE")[0] == 204
         process.terminate()
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql: str) -> None:
+    port, statuses = free_port(), []
+    with serving(saved, postgresql, port, "--workers", "2", "--rate-limit", "3") as process:
+        time.sleep(2)  # what waiting for the start used up is allowed again
+        begun = time.monotonic()
+        for _ in range(60):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/api/v1/health")
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+            connection.close()
+        seconds = time.monotonic() - begun
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    allowed = statuses.count(200)
+    assert set(statuses) == {200, 429}
+    # Two seconds' worth at once, and then the rate: of one process at least, and of no more than two.
+    assert 6 <= allowed <= 2 * (6 + 3 * (seconds + 1))

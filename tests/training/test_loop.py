@@ -95,11 +95,11 @@ def test_a_loss_that_is_not_finite_stops_with_its_epoch() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        ({"batch_size": 0}, "batch_size: Input should be greater than or equal to 1"),
-        ({"learning_rate": -1.0}, "learning_rate: Input should be greater than 0"),
-        ({"learning_rate": math.nan}, "learning_rate: Input should be greater than 0"),
-        ({"weight_decay": -0.1}, "weight_decay: Input should be greater than or equal to 0"),
+        ({"epochs": 0}, "epochs: must be at least 1"),
+        ({"batch_size": 0}, "batch_size: must be at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate: must be above 0"),
+        ({"learning_rate": math.nan}, "learning_rate: must be above 0"),
+        ({"weight_decay": -0.1}, "weight_decay: must be at least 0"),
     ],
 )
 def test_invalid_settings(changed: dict[str, float], message: str) -> None:

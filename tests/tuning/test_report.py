@@ -17,10 +17,10 @@ from tests.tuning.test_result import brute_force_front
 def test_the_report_folder(six_trials: tuple[StudyResult, Path]) -> None:
     result, folder = six_trials
     assert Config.from_yaml(folder / "best.yaml") == result.best
-    assert Config.from_yaml(folder / "before.yaml") == result.space.base
+    assert Config.from_yaml(folder / "base.yaml") == result.space.base
     trial, value = result.pareto_front[0].trial, result.best_value
     assert (folder / "best.yaml").read_text().splitlines()[0] == (
-        f"# Study six, trial {trial}: ndcg@10 {value:.4f} on the validation rows of sample."
+        f"# Study six, trial {trial}: ndcg@10 {value:.4f} on the validation ratings of sample."
     )
     pd.testing.assert_frame_equal(
         pd.read_csv(folder / "trials.csv").drop(columns="reason"),
@@ -68,7 +68,7 @@ def test_several_objectives(small: Split, tmp_path: Path) -> None:
     assert (tmp_path / "pareto.png").read_bytes().startswith(PNG)
     # A later report leaves nothing of this one.
     tune(small, SPACE, trials=1, out=tmp_path, progress=False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["before.yaml", "best.yaml", "report.md", "trials.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base.yaml", "best.yaml", "report.md", "trials.csv"]
 
 
 def test_the_folder_must_not_be_a_file(six_trials: tuple[StudyResult, Path], tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def check(result: StudyResult, trials: int) -> None:
     assert not [one for one in result.optuna_trials if not one.state.is_finished()]
     rates = [one.params.get("train.learning_rate") for one in result.optuna_trials]
     assert len({one.params["train.learning_rate"] for one in finished}) == trials
-    assert rates.count(0.002) == 1  # the base configuration, once
+    assert rates.count(0.002) == 1  # the base config, once
     assert len({one.user_attrs["worker"] for one in finished}) == 2
     assert [one.number for one in result.optuna_trials] == list(range(len(result.optuna_trials)))
 
@@ -258,7 +258,7 @@ def test_a_worker_killed_while_it_creates_the_study(tmp_path: Path, monkeypatch:
             tune(data(), SPACE, trials=1, storage=where, progress=False)
     found = tune(data(), SPACE, trials=2, storage=where, progress=False)
     assert found.trials["state"].tolist() == ["complete", "complete"]
-    assert found.trials["train.learning_rate"][0] == 0.002  # the base configuration
+    assert found.trials["train.learning_rate"][0] == 0.002  # the base config
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""`tune`: studies are repeatable, never read test rows, and survive interruptions."""
+"""`tune`: studies are repeatable, never read test ratings, and survive interruptions."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_unusable_data_end_the_study(small: Split, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no timestamps, which model\.temporal=true needs"):
         tune(replace_rows(small, **parts), space, trials=20, storage=tmp_path / "journal", progress=False)
     assert read_study(tmp_path / "journal").trials["state"].iloc[-1] == "lost"
-    with pytest.raises(DataError, match="there are no validation rows to compare trials on"):
+    with pytest.raises(DataError, match="there are no validation ratings to compare trials on"):
         tune(replace_rows(small, valid=small.valid[:0]), SPACE)
     with pytest.raises(DataError, match="tune takes a Dataset or a Split, not str"):
         tune("ml-1m", SPACE)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ class HistoryFile:
         Rows that are not used.
     notes : list of str
         What else was guessed or ignored.
-    is_typed : bool
+    is_handwritten : bool
         Whether people wrote the titles themselves.
     """
 
@@ -114,7 +114,7 @@ class HistoryFile:
     entries: list[HistoryEntry] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    is_typed: bool = False
+    is_handwritten: bool = False
 
     def add(self, other: HistoryFile) -> None:
         """Add the contents of another file of the same export."""
@@ -123,7 +123,7 @@ class HistoryFile:
         self.entries += other.entries
         self.left_out += other.left_out
         self.notes += [note for note in other.notes if note not in self.notes]
-        self.is_typed |= other.is_typed
+        self.is_handwritten |= other.is_handwritten
 
 
 def without_duplicates(entries: list[HistoryEntry]) -> list[HistoryEntry]:

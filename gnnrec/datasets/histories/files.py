@@ -80,7 +80,7 @@ def _folder_members(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in paths[: MAX_MEMBERS + 1]:
         total += path.stat().st_size
         if total > MAX_BYTES or len(paths) > MAX_MEMBERS:
-            raise DataError(f"{folder} has too many or too large files for a history; name the file")
+            raise DataError(f"{folder} has too many or too large files for a history; pass the path of the file")
         if not _is_ignored(name := path.relative_to(folder).as_posix()):
             yield name, path.read_bytes()
 
@@ -100,9 +100,11 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
                     size = f"unpacks to {info.file_size >> 20:,} MiB"
                     raise DataError(f"{path}: {info.filename} {size}, too large for a history file")
                 if info.flag_bits & 1:
-                    raise DataError(f"{path}: {info.filename} is encrypted; unpack it and give the folder")
+                    raise DataError(f"{path}: {info.filename} is encrypted; unpack it and pass the folder")
             if sum(info.file_size for info in wanted) > MAX_BYTES:
-                raise DataError(f"{path} unpacks to more than {MAX_BYTES >> 20} MiB; name a file of it")
+                raise DataError(
+                    f"{path} unpacks to more than {MAX_BYTES >> 20} MiB; unpack it and pass the path of one file"
+                )
             for info in wanted:
                 with file.open(info) as member:
                     yield info.filename, member.read(MAX_BYTES)

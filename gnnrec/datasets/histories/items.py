@@ -45,7 +45,7 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
         raise UnknownFormatError(f"{label} is not a known history file; {known_formats()}")
     if all(isinstance(item, str) for item in items):
         entries = [HistoryEntry(item.strip(), is_liked=True, at=f"{label}[{n}]") for n, item in enumerate(items)]
-        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_typed=True)
+        return HistoryFile("list of titles", [entry for entry in entries if entry.title], is_handwritten=True)
     if not all(isinstance(item, dict) for item in items):
         raise UnknownFormatError(f"{label} is not a known history file; {known_formats()}")
     reader = find_reader("json", items)
@@ -63,7 +63,7 @@ def _are_ratings(value: dict[str, Any]) -> bool:
 
 def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
     highest = next(top for top in (5.0, 10.0, 100.0) if max(value.values()) <= top)
-    found = HistoryFile("list of titles", is_typed=True, notes=[f"ratings are taken to be out of {highest:g}"])
+    found = HistoryFile("list of titles", is_handwritten=True, notes=[f"ratings are taken to be out of {highest:g}"])
     for title, rating in value.items():
         found.entries.append(HistoryEntry(title, None, float(rating), (highest / 10, highest), at=label))
     return found

@@ -48,7 +48,7 @@ def read_lines(lines: list[str], label: str) -> HistoryFile:
     steps = {after - before for before, after in pairwise(numbers)}
     is_numbered = is_numbered and steps in ({1}, {-1}) and 1 in numbers
     has_ticks = any(match["mark"] not in (None, " ") or match["sign"] not in (None, "☐") for match in _boxes(lines))
-    found = HistoryFile("list of titles", is_typed=True)
+    found = HistoryFile("list of titles", is_handwritten=True)
     for place, line in enumerate(lines, 1):
         at = f"{label}:{place}"
         if not line.strip():

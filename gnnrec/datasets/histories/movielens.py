@@ -14,7 +14,7 @@ def read_movielens(table: HistoryTable) -> HistoryFile:
     users = {row["userid"] for row in table.rows if row["userid"]}
     if len(users) > 1:
         at = table.rows[0].at.rpartition(":")[0]
-        raise DataError(f"it has ratings of {len(users):,} users; a history is of one", at=at)
+        raise DataError(f"the file has ratings of {len(users):,} users; a history must be from a single user", at=at)
     found, (times, notes) = HistoryFile("MovieLens"), times_of(table.rows, "timestamp", "date", "tstamp")
     found.notes += notes
     for row, time in zip(table.rows, times, strict=True):

@@ -40,7 +40,7 @@ def read_table(table: HistoryTable) -> HistoryFile:
     """Read any table with a column of titles; the largest rating tells the scale."""
     title = next((column for column in _TITLES if column in table.columns), "")
     rating = next((column for column in _RATINGS if column in table.columns), None)
-    found, (times, notes) = HistoryFile("table of titles", is_typed=True), times_of(table.rows, *_WATCHED)
+    found, (times, notes) = HistoryFile("table of titles", is_handwritten=True), times_of(table.rows, *_WATCHED)
     found.notes += notes
     values = [None if rating is None else row.number(rating) for row in table.rows]
     known = [value for value in values if value is not None]
@@ -97,4 +97,4 @@ def _why_left_out(row: Row, rating: float | None) -> str | None:
 @register_history_format("other: JSON", kind="json", matches=have_titles)
 def read_json(items: HistoryItems) -> HistoryFile:
     """Read a list of movies with titles."""
-    return read_movies(items, HistoryFile("list of movies", is_typed=True))
+    return read_movies(items, HistoryFile("list of movies", is_handwritten=True))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, find_reader, known_formats
 from gnnrec.datasets.histories.lists import read_lines
@@ -88,7 +88,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
         columns, skip, reader = assumed
         table = HistoryTable(name, columns, list(_rows(text, label, skip, delimiter, columns)), netflix_profile)
-        found: HistoryFile = reader(table)
+        found = reader(table)
         found.notes.append(f"{label}: columns taken as {', '.join(columns)}")
         return found
     if reader is None:
@@ -102,7 +102,9 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     return reader(HistoryTable(name, columns, rows, netflix_profile))
 
 
-def _without_header(text: str, label: str, first: int, delimiter: str) -> Any:
+def _without_header(
+    text: str, label: str, first: int, delimiter: str
+) -> tuple[tuple[str, ...], int, Callable[[HistoryTable], HistoryFile]] | None:
     """Return columns, lines to skip and reader of a table whose columns only its values tell; None for any other.
 
     Two columns of titles and dates are Netflix's, in whatever language its header is. Without a header, titles or IMDb

@@ -16,7 +16,9 @@ router = APIRouter(prefix="/movies", tags=["movies"])
 @router.get("", response_model=list[FoundMovie])
 def search(
     served: Served,
-    query: Annotated[str, Query(min_length=1, max_length=200, description="Words of a title; the last may be begun")],
+    query: Annotated[
+        str, Query(min_length=1, max_length=200, description="Words of a title; the last word may be incomplete")
+    ],
     k: K = 10,
 ) -> Any:
     """Search the titles."""

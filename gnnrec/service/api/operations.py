@@ -1,4 +1,4 @@
-"""Health, readiness, figures, and training again."""
+"""Health, readiness, metrics and retraining."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def health() -> Any:
 
 @router.get("/ready", response_model=Ready, responses=responses(503))
 def ready(context: ContextNow) -> Any:
-    """Say whether the model is loaded and the database answers."""
+    """Tell whether the model is loaded and the database answers."""
     if not context.store.ping():
         return answer(503, "the database does not answer")
     served = context.holder.served
@@ -32,13 +32,13 @@ def ready(context: ContextNow) -> Any:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(context: ContextNow) -> Response:
-    """Return the figures of this process for Prometheus."""
+    """Return the metrics of this process for Prometheus."""
     return PlainTextResponse(context.metrics.text(context.holder.served.loaded_at))
 
 
 @router.post("/retrain", response_model=JobOutput, status_code=202, responses=responses(409))
 def retrain(context: ContextNow, given: RetrainInput | None = None) -> Any:
-    """Train the model again in the background, on the ratings of its run. The old one answers until then."""
+    """Train the model again in the background, on the ratings of its run. The current model is used until then."""
     given = given or RetrainInput()
     return JobOutput(**vars(context.jobs.retrain(given.epochs, given.seed)))
 

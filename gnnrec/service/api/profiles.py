@@ -1,4 +1,4 @@
-"""Profiles, and what belongs to them."""
+"""Profiles with their ratings and lists."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from gnnrec.errors import DataError
 from gnnrec.service import importing, listing
+from gnnrec.service.api.locating import as_clients_say, naming_fields
 from gnnrec.service.api.recommendations import as_list
 from gnnrec.service.api.schemas import (
     EntryOutput,
@@ -41,7 +42,7 @@ def find_entry(
     try:
         found = served.movies[served.model.graph.movie_node(movie)]
     except DataError as error:
-        raise InvalidFieldError(field, str(error)) from None
+        raise InvalidFieldError(field, as_clients_say(str(error))) from None
     return Entry(str(found.id), found.title, now() if time is None else time, stars)
 
 
@@ -76,7 +77,7 @@ def change(profile_id: ProfileId, given: ProfileChange, store: Database, served:
 
 @router.delete("/{profile_id}", status_code=204, responses=responses(404))
 def remove(profile_id: ProfileId, store: Database) -> Response:
-    """Delete a profile with everything that belongs to it."""
+    """Delete a profile with everything stored for it."""
     store.delete_profile(profile_id)
     return Response(status_code=204)
 
@@ -89,7 +90,7 @@ def ratings(profile_id: ProfileId, store: Database) -> Any:
 
 @router.put("/{profile_id}/ratings", response_model=list[EntryOutput], responses=responses(404))
 def rate(profile_id: ProfileId, given: RatingsInput, store: Database, served: Served) -> Any:
-    """Rate movies; earlier ratings of the same movies are replaced, and they leave the bucket list."""
+    """Rate movies: replaces earlier ratings of the same movies and removes them from the bucket list."""
     served.check_titles([one.movie for one in given.ratings])
     entries = [
         find_entry(served, one.movie, f"ratings.{place}.movie", one.time, one.stars)
@@ -112,9 +113,11 @@ def import_history(
     file: UploadFile,
     store: Database,
     served: Served,
-    netflix_profile: Annotated[str | None, Form(max_length=100, description="Profile in an export of Netflix")] = None,
+    netflix_profile: Annotated[
+        str | None, Form(max_length=100, description="Netflix profile to read, if the export has several")
+    ] = None,
 ) -> Any:
-    """Add the movies of an export of a site, such as Letterboxd, IMDb or Netflix, or of a list of titles."""
+    """Import an export from a site, such as Letterboxd, IMDb or Netflix, or a list of titles."""
     store.profile(profile_id)
     found = importing.read_upload(served, file.file, file.filename or "", netflix_profile)
     store.rate(profile_id, found.entries)
@@ -160,7 +163,7 @@ _add_list(
     "/{profile_id}/bucket-list",
     (
         "Show the bucket list; oldest first",
-        "Put a movie on the bucket list; nothing changes if it is there",
+        "Put a movie on the bucket list; does nothing if it is already there",
         "Take a movie off the bucket list",
     ),
     Store.bucket_list,
@@ -170,8 +173,8 @@ _add_list(
 _add_list(
     "/{profile_id}/hidden",
     (
-        "Show the movies that are not recommended any more; oldest first",
-        "Do not recommend a movie any more; nothing changes if it is hidden",
+        "Show the movies hidden from the recommendations; oldest first",
+        "Hide a movie from the recommendations; does nothing if it is already hidden",
         "Recommend a movie again",
     ),
     Store.hidden,
@@ -184,19 +187,20 @@ _add_list(
 def recommendations(
     profile_id: ProfileId, store: Database, served: Served, given: Annotated[ProfileRecommendInput, Query()]
 ) -> Response:
-    """Recommend movies to a profile by its ratings as they are now, or as they were at the moment `at`."""
+    """Recommend movies to a profile, from its current ratings, or from those up to the time `at`."""
     served.check_titles(given.named())
-    user, movies = listing.for_profile(
-        served,
-        store.profile(profile_id),
-        store.ratings(profile_id),
-        store.hidden(profile_id),
-        k=given.k,
-        offset=given.offset,
-        at=given.at,
-        unknown=given.unknown,
-        reranking=given.reranking(),
-        **given.filters(),
-    )
+    with naming_fields(served, given):
+        user, movies = listing.for_profile(
+            served,
+            store.profile(profile_id),
+            store.ratings(profile_id),
+            store.hidden(profile_id),
+            k=given.k,
+            offset=given.offset,
+            at=given.at,
+            unknown=given.unknown,
+            reranking=given.reranking(),
+            **given.filters(),
+        )
     why = listing.reasons(served, user, [movie.id for movie, _, _ in movies]) if given.reasons else None
     return JSONResponse(as_list(profile_id, movies, why))

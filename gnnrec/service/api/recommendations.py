@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from gnnrec.graph import NewUser
 from gnnrec.service import groups, listing
+from gnnrec.service.api.locating import naming_fields
 from gnnrec.service.api.schemas import (
     ExplainInput,
     Explanation,
@@ -30,18 +31,22 @@ from gnnrec.service.served import ServedModel
 router = APIRouter(tags=["recommendations"])
 
 FEW_RATINGS = 200
-"""A single user with at most so many ratings is computed at once, which is quicker than in another thread."""
+"""A single user with at most this many ratings is computed right away, which is quicker than in another thread."""
 
 
-def new_user(served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None) -> Any:
-    """Return a user of a request as the library takes it, without ratings after the moment `at`."""
+def new_user(
+    served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None, field: str = ""
+) -> Any:
+    """Return a user of a request as the library takes it, without ratings after the moment `at`; `field` names it."""
     if not isinstance(given, UserInput):
         return listing.as_of(served, given, at)
     ratings: dict[Any, float] = {}
     times: dict[Any, int | None] = {}
     for place, one in enumerate(given.ratings):
         if one.movie in ratings:
-            raise InvalidFieldError(f"users.{position}.ratings.{place}.movie", f"movie {one.movie!r} is rated twice")
+            raise InvalidFieldError(
+                f"{field or f'users.{position}'}.ratings.{place}.movie", f"movie {one.movie!r} is rated twice"
+            )
         ratings[one.movie], times[one.movie] = one.rating, one.time
     moment = int(time.time()) if at is None else at
     is_timed = any(when is not None for when in times.values())
@@ -59,7 +64,7 @@ def new_user(served: ServedModel, given: Any, position: int, unknown: str = "err
 
 
 def check_titles(served: ServedModel, given: RecommendInput | GroupInput) -> None:
-    """Refuse a request that names too many movies by title."""
+    """Reject a request that gives too many movies by title."""
     served.check_titles([*(movie for user in given.users for movie in _rated(user)), *given.named()])
 
 
@@ -100,30 +105,32 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
         return [as_list(name(user), listing.recommend(served, user, **options)) for user in users]
 
     rated = _rated(given.users[0])
-    if len(given.users) == 1 and not given.named() and len(rated) <= FEW_RATINGS:
-        user = new_user(served, given.users[0], 0, given.unknown, given.at)
-        users = listing.encode(served, user, given.unknown)
-        scores = await context.batcher.score(served.model, users)
-        lists = [as_list(name(user), listing.rank(served, users, scores, **options))]
-    else:
-        lists = await run_in_threadpool(compute)
+    with naming_fields(served, given):
+        if len(given.users) == 1 and not given.named() and len(rated) <= FEW_RATINGS:
+            user = new_user(served, given.users[0], 0, given.unknown, given.at)
+            users = listing.encode(served, user, given.unknown)
+            scores = await context.batcher.score(served.model, users)
+            lists = [as_list(name(user), listing.rank(served, users, scores, **options))]
+        else:
+            lists = await run_in_threadpool(compute)
     return JSONResponse({"lists": lists})
 
 
 @router.post("/recommend/group", response_model=GroupOutput)
 def recommend_group(given: GroupInput, served: Served) -> Any:
-    """Recommend movies to several people together, and say how well each suits whom."""
+    """Recommend movies to a group, and tell how well each movie suits each member."""
     check_titles(served, given)
-    found = groups.recommend(
-        served,
-        [new_user(served, user, position, given.unknown, given.at) for position, user in enumerate(given.users)],
-        given.k,
-        strategy=given.strategy,
-        offset=given.offset,
-        unknown=given.unknown,
-        **given.filters(),
-        **given.reranking(),
-    )
+    with naming_fields(served, given):
+        found = groups.recommend(
+            served,
+            [new_user(served, user, position, given.unknown, given.at) for position, user in enumerate(given.users)],
+            given.k,
+            strategy=given.strategy,
+            offset=given.offset,
+            unknown=given.unknown,
+            **given.filters(),
+            **given.reranking(),
+        )
     movies = [
         GroupRecommendation(**one.movie.fields, rank=one.rank, score=one.score, suits=list(one.suits)) for one in found
     ]
@@ -132,11 +139,13 @@ def recommend_group(given: GroupInput, served: Served) -> Any:
 
 @router.post("/explain", response_model=list[Explanation])
 def explain(given: ExplainInput, served: Served) -> Any:
-    """Say why movies suit a user: what in the history, or the profile, raises the score of each."""
+    """Explain which parts of the history or profile raise the score of each movie."""
     served.check_titles([*given.movies, *_rated(given.user)])
-    nodes = served.model.graph.movie_nodes_by_name(given.movies)
-    movies = [served.movies[node] for node in nodes if node is not None]
-    why = listing.reasons(served, new_user(served, given.user, 0, at=given.at), [movie.id for movie in movies], given.k)
+    with naming_fields(served, given):
+        nodes = served.model.graph.movie_nodes_by_name(given.movies)
+        movies = [served.movies[node] for node in nodes if node is not None]
+        user = new_user(served, given.user, 0, at=given.at, field="user")
+        why = listing.reasons(served, user, [movie.id for movie in movies], given.k)
     return [
         Explanation(
             id=movie.id,

@@ -1,4 +1,4 @@
-"""What the API takes and returns."""
+"""Request and response bodies of the API."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gnnrec.service.store import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
 MAX_K, MAX_OFFSET, MAX_USERS, MAX_RATINGS, MAX_MOVIES = 200, 10_000, 100, 5_000, 10_000
-"""Most movies of a list, skipped movies, users of a request, ratings of a user, and movies in a filter."""
+"""Maximum numbers: length of a list, offset, users per request, ratings per user, and movies per filter."""
 MAX_GROUP = 20
-"""Most people in a group."""
+"""Maximum number of members of a group."""
 
 
 MAX_FEATURES = 50
@@ -27,12 +27,12 @@ Age = Annotated[int, Field(ge=0, le=150)]
 Stars = Annotated[float, Field(ge=0.5, le=5, multiple_of=0.5, description="0.5 to 5, in halves")]
 Time = Annotated[int, Field(ge=0, le=253_402_300_799, description="Seconds since 1970; now by default")]
 MovieKey = Annotated[
-    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
     | Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID), AfterValidator(clean_text)],
     Field(description="Id or title of a movie"),
 ]
 UserKey = (
-    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
     | Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 )
 Anchors = Annotated[list[MovieKey], Field(max_length=50)]
@@ -41,20 +41,20 @@ Moment = Annotated[
     Field(
         ge=0,
         le=253_402_300_799,
-        description="When is asked, in seconds since 1970; now by default. Later ratings do not count",
+        description="Time of the request in seconds since 1970; now by default. Later ratings are ignored",
     ),
 ]
 ProfileId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 MovieId = Annotated[str, Path(min_length=1, max_length=MAX_ID)]
 K = Annotated[int, Query(ge=1, le=MAX_K, description="Number of movies")]
-Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Leave out so many of the best")]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Number of top movies to skip, for paging")]
 Years = Annotated[str, StringConstraints(max_length=20), Field(description="1995, 1990-1999, 1990- or -1950")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Genres = Annotated[list[Category], Field(max_length=50, description="Movies of at least one of these genres")]
+Genres = Annotated[list[Category], Field(max_length=50, description="Only movies with at least one of these genres")]
 
 
 class Input(BaseModel):
-    """A body; unknown fields are errors."""
+    """A request body; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -152,12 +152,12 @@ class Filters(Input):
     family_friendly: bool = False
     exclude: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
     candidates: list[MovieKey] | None = Field(default=None, max_length=MAX_MOVIES)
-    diversity: Share = Field(default=0, description="How much a movie must differ from those before it")
-    novelty: Share = Field(default=0, description="How much movies that few people know are preferred")
-    calibration: Share = Field(default=0, description="How closely genres follow those of the history")
-    max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Most movies of a genre")
-    like: Anchors | None = Field(default=None, description="More movies like these, which are left out")
-    unlike: Anchors | None = Field(default=None, description="Fewer movies like these, which are left out")
+    diversity: Share = Field(default=0, description="Preference for movies that differ from those before them")
+    novelty: Share = Field(default=0, description="Preference for lesser-known movies")
+    calibration: Share = Field(default=0, description="How closely the genres match those of the history")
+    max_per_genre: int | None = Field(default=None, ge=1, le=MAX_K, description="Maximum number of movies per genre")
+    like: Anchors | None = Field(default=None, description="Prefer movies like these, which are excluded themselves")
+    unlike: Anchors | None = Field(default=None, description="Avoid movies like these, which are excluded themselves")
     at: Moment | None = None
     unknown: Literal["error", "skip"] = Field(default="error", description="What to do with unknown movies")
 
@@ -166,7 +166,7 @@ class Filters(Input):
         return cast("RerankingOptions", {name: getattr(self, name) for name in RerankingOptions.__annotations__})
 
     def filters(self) -> dict[str, Any]:
-        """Return the options that leave movies out."""
+        """Return the options that exclude movies."""
         names = ("genres", "years", "min_ratings", "family_friendly", "exclude", "candidates")
         return {name: getattr(self, name) for name in names}
 
@@ -186,7 +186,7 @@ class RecommendInput(Filters):
 class ProfileRecommendInput(Filters):
     """Which movies may be recommended to a profile."""
 
-    reasons: bool = Field(default=False, description="Say why, too")
+    reasons: bool = Field(default=False, description="Include reasons")
 
 
 class RecommendOutput(BaseModel):
@@ -196,12 +196,12 @@ class RecommendOutput(BaseModel):
 
 
 class GroupInput(Filters):
-    """People who watch together; `offset` leaves out so many of the best."""
+    """The members of a group, and which movies may be recommended to it."""
 
     users: list[AnyUser] = Field(min_length=1, max_length=MAX_GROUP)
     strategy: Strategy = Field(
         default="average",
-        description="What counts: the mean of all, whoever likes a movie least or most, or taking turns",
+        description="How to combine scores: mean, lowest, highest, or members take turns",
     )
 
 
@@ -210,11 +210,11 @@ class GroupRecommendation(Movie):
 
     rank: int
     score: float
-    suits: list[float] = Field(description="For each person, the share of movies that suit them less")
+    suits: list[float] = Field(description="For each member, the share of their unrated movies that score lower")
 
 
 class GroupOutput(BaseModel):
-    """One list for several people, best first."""
+    """One list for a group, best first."""
 
     movies: list[GroupRecommendation]
 
@@ -225,7 +225,7 @@ class ExplainInput(Input):
     user: AnyUser
     movies: list[MovieKey] = Field(min_length=1, max_length=MAX_K)
     at: Moment | None = None
-    k: int = Field(default=2, ge=1, le=20, description="Most reasons per movie")
+    k: int = Field(default=2, ge=1, le=20, description="Maximum number of reasons per movie")
 
 
 class Explanation(BaseModel):
@@ -246,7 +246,7 @@ class ProfileInput(Input):
 
 
 class ProfileChange(Input):
-    """Changes of a profile; what is left out stays."""
+    """Changes to a profile; omitted fields stay the same."""
 
     name: Name | None = None
     age: Age | None = None
@@ -279,7 +279,7 @@ class StarsInput(Input):
 
 
 class RatingsInput(Input):
-    """Ratings to store, in place of earlier ones of the same movies."""
+    """Ratings to store; they replace earlier ratings of the same movies."""
 
     ratings: list[StarsInput] = Field(min_length=1, max_length=MAX_RATINGS)
 
@@ -305,14 +305,14 @@ class EntryOutput(BaseModel):
 
 
 class MissingMovie(BaseModel):
-    """A movie of a file that the catalog does not have."""
+    """A movie in the file that is not in the catalog."""
 
     title: str
     nearest: list[str] = Field(description="Titles that are near, none of which was taken")
 
 
 class ImportOutput(BaseModel):
-    """What became of the movies in a file."""
+    """Result of an import."""
 
     source: str
     imported: int
@@ -329,7 +329,7 @@ class RetrainInput(Input):
 
 
 class JobOutput(BaseModel):
-    """Work in the background."""
+    """A background job."""
 
     id: int
     state: Literal["running", "done", "failed"]

@@ -9,6 +9,8 @@ function say(text) {
 
 /** Exchange the main part of the page (or one element of it) for that of an answer. */
 async function show(response, selector = "#main") {
+  // Another page answered, such as the choice of profiles after this one was deleted in another tab.
+  if (response.redirected && new URL(response.url).pathname !== location.pathname) { location.assign(response.url); return; }
   const made = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = made.querySelector(selector);
   const old = document.querySelector(selector);
@@ -106,3 +108,7 @@ setInterval(async () => {
   const response = await fetch(location.href).catch(() => null);
   if (response && response.ok) await show(response);
 }, 2000);
+
+// On a phone, the pages are a row that scrolls: show the present one.
+const present = document.querySelector(".top nav [aria-current]");
+if (present) present.scrollIntoView({ block: "nearest", inline: "center" });
