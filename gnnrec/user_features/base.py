@@ -34,6 +34,12 @@ class UserFeature:
         Other names of the column, in lower case, without blanks, punctuation and accents, best first.
     dtype : str
         Type of the clean column.
+
+    Examples
+    --------
+    >>> from gnnrec.registry import USER_FEATURES
+    >>> [name for name, feature in USER_FEATURES.items() if isinstance(feature, UserFeature)][:3]
+    ['age', 'gender', 'occupation']
     """
 
     name: ClassVar[str]
