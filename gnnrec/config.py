@@ -134,6 +134,10 @@ class ModelConfig(Settings):
     """Initialization of movie id embeddings: SVD of the ratings, SVD of the transition counts, or random."""
     init_scale: float = Field(0.3, gt=0)
     """Scale of the initial scores relative to the SVD."""
+    init_user_smoothing: float = Field(0.0, ge=0)
+    """``init: svd``: pseudo-count added to every user's degree, in units of the mean degree; for sparse data."""
+    init_spectral_power: float = Field(0.0, ge=0)
+    """``init: svd``: singular vectors count for their singular value to this power; for sparse data."""
     transition_window: int = Field(10, ge=1)
     """How many positions later a movie counts as a transition, for ``init: transitions``."""
 
@@ -469,7 +473,7 @@ def config_keys(root: type[BaseModel]) -> list[str]:
 
     Examples
     --------
-    >>> [key for key in config_keys(Config) if "smoothing" in key]
+    >>> [key for key in config_keys(Config) if "degree" in key]
     ['model.movie_degree_smoothing', 'model.user_degree_smoothing']
     """
     found = list(root.model_fields)

@@ -45,6 +45,11 @@ def shell(
                     "do not"
                 ) from None
         model = load(run)
+        if not getattr(getattr(model, "estimator", None), "serves_new_users", True):
+            raise ConfigError(
+                f"the model {model.name!r} knows only the users of its training, for whom `gnnrec recommend` is; a "
+                "session needs a model that reads histories, such as gnn or ease"
+            )
         session = Session(model, Profiles(model, db), is_interactive=is_interactive)
         if db is not None:
             session.profiles.check()

@@ -33,6 +33,7 @@ RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
     ratingscore userscore myrating vote grade star starrating preference puntuacion puntaje valoracion calificacion
     bewertung wertung sterne valutazione punteggio avaliacao classificacao voto nota note ratingval overallrating
+    yourrating
 """)
 LIKES = _words("isrecommended recommended recommend isliked liked like votedup thumbs thumb reaction")
 """Other names of ``rating`` that say that a rating is a like or a dislike; plays or hours beside them count more."""

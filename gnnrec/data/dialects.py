@@ -229,7 +229,8 @@ def _by_parts(names: Sequence[str], found: Mapping[object, str]) -> dict[object,
     """
     rest = [name for name in names if name not in found]
     parts = {part[1]: name for name in rest if (part := re.fullmatch(r"(?:\w+[/.:]|review_)(.+)", name)) is not None}
-    more = {parts[str(part)]: new for part, new in canonical_names(parts, "ratings").items() if new != "weight"}
+    more: dict[object, str] = {}
+    more |= {parts[str(part)]: new for part, new in canonical_names(parts, "ratings").items() if new != "weight"}
     more |= {name: part for part, name in parts.items() if part in ("user_id", "movie_id", "rating", "timestamp")}
     if "movie_id" not in {*names, *found.values(), *more.values()}:
         others = {_plain(name): name for name in rest if name not in more}
@@ -237,7 +238,7 @@ def _by_parts(names: Sequence[str], found: Mapping[object, str]) -> dict[object,
         items = [name for name in ids if not _NO_ITEMS.fullmatch(_plain(name)[:-2])]
         if len(items) == 1 and re.fullmatch(r"\w*[^\W_](?:[_ \-.](?:id|ID|Id)|Id|ID)", items[0]):
             more[items[0]] = "movie_id"
-    return dict(more)
+    return more
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ from gnnrec.data.provenance import ReadLog
 from gnnrec.data.rating_texts import read_rating_texts
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.scales import SCALES, are_counts, not_given, rating_scale_of
-from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, clean_ratings
+from gnnrec.data.schema import ORIGINAL_NAMES, canonical_columns, canonical_names, clean_ratings
 from gnnrec.data.tables import Table, locator
 from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError
@@ -232,4 +232,17 @@ def relocate(error: DataError, tables: Mapping[str, Table]) -> DataError:
     hint = "keep one of the two rows, or say which with duplicates='first', 'last', 'mean', 'max' or 'sum'"
     moved = error.relocated(locator(tables))
     problem = moved.problem.replace("keep one of the two rows", hint)
+    if problem.startswith("no column") and "ratings" in tables:
+        problem += _instead(tables["ratings"])
     return DataError(problem, at=moved.at, earlier=moved.earlier)
+
+
+def _instead(table: Table) -> str:
+    """Say what a table without users or movies may be: one person's films, or a matrix."""
+    header = [str(name) for name in table.frame.attrs.get(ORIGINAL_NAMES, ())]
+    names = {*canonical_names(header, "ratings").values(), *header, *map(str, table.frame.columns)}
+    if "user_id" not in names and {"movie_id", "rating"} <= names:
+        return "; if these are the ratings of one person, read_history reads them"
+    if "user_id" in names and "movie_id" not in names and len(header) > 3 and not {"rating", "weight"} & names:
+        return "; if each column is a movie, make a row for each rating first, as pandas.melt does"
+    return ""

@@ -85,7 +85,8 @@ class Provenance:
     @classmethod
     def from_json(cls, parts: Mapping[str, Any]) -> Provenance:
         """Return the provenance that `dataclasses.asdict` turned into JSON values."""
-        return cls(**{name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()})
+        values: dict[str, Any] = {name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()}
+        return cls(**values)
 
     def followed_by(self, later: Provenance) -> Provenance:
         """Return the story of files that were read, written in the plain format, and read again.
@@ -149,7 +150,8 @@ class ReadLog:
 
     def note(self, text: str) -> None:
         """Record rows that are left out for a reason other than an error."""
-        self.notes.append(text)
+        if text not in self.notes:
+            self.notes.append(text)
 
     def add(self, text: str) -> None:
         """Record rows that were added to a table."""

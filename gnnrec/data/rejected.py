@@ -8,8 +8,10 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import counted
 from gnnrec.data.convert import UNKNOWN, to_timestamps
 from gnnrec.data.dialects import Dialect, Layout
+from gnnrec.data.number_texts import read_numbers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.rating_texts import read_rating_texts
 from gnnrec.data.read_options import ReadOptions
@@ -47,8 +49,12 @@ def read_valid_rows(
     wanted = [i for i, column in enumerate(columns) if column in COLUMNS[kind] or kind != "ratings"]
     rows: list[list[str]] = []
     lines: list[int] = []
+    blank: list[int] = []
     for line, fields, text in _records(layout):
         problem = None
+        if fields is not None and not any(map(str.strip, fields)):
+            blank.append(line)
+            continue
         if fields is None:
             problem = "a quote is not closed"
         elif len(fields) != len(columns):
@@ -62,6 +68,10 @@ def read_valid_rows(
             log.reject(path, str(line), problem or "", text)
         else:
             raise DataError(str(problem), at=f"{path}:{line}")
+    if blank:
+        log.note(
+            f"{counted(len(blank), 'row')} of separators only ({path.name}:{blank[0]}{', ...' * (len(blank) > 1)})"
+        )
     frame = pd.DataFrame(rows, columns=[columns[i] for i in wanted], dtype=str)
     numbers = np.array(lines, dtype=np.int64)
     if options.skips:
@@ -141,6 +151,8 @@ def _problems(frame: pd.DataFrame, kind: str, options: ReadOptions) -> np.ndarra
                 text = read[0].astype("string")
             if options.decimal != ".":
                 text = text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
+            elif (plain := read_numbers(text, options.decimal)) is not None:
+                text = plain[0]
             numbers = pd.to_numeric(text, errors="coerce")
             bad = ~np.isfinite(numbers)
             mark(bad, lambda text, name=column: f"{name} {text!r} is not a number", column)  # type: ignore[misc]

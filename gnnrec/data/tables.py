@@ -21,6 +21,7 @@ from gnnrec.data.convert import UNKNOWN
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
 from gnnrec.data.json_lines import is_json, read_json
+from gnnrec.data.number_texts import COMMAS, convert_numbers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.rejected import read_valid_rows
@@ -240,6 +241,8 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     else:
         frame = _parse(layout, columns, wanted, kind, text_ids, options, commas)
         line = _line_finder(layout)
+        if _has_blank_rows(frame):
+            frame, line = read_valid_rows(layout, columns, kind, text_ids, options, log)
     frame.attrs[ORIGINAL_NAMES] = header  # for messages
     ids = [column for column in ("user_id", "movie_id") if column in frame]
     again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
@@ -257,11 +260,10 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
         if (new := names.get(column, column)) in ("genres", "directors", "actors"):
             frame[new] = frame[new].fillna("").str.replace(" ", "|")
     try:
-        found = _convert_decimals(frame, kind, options)
+        found = convert_numbers(frame, kind, options)
     except DataError as error:
         raise error.relocated(locator({kind: Table(path, frame, line)})) from None
-    if found or commas:
-        notes.append("decimal commas")
+    notes += dict.fromkeys([*([COMMAS] if commas else []), *found])
     log.read(path, notes)
     log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
     unused = tuple(name for name, column in zip(header, columns, strict=True) if column not in frame)
@@ -389,27 +391,14 @@ def _with_text_ids(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFra
     return frame
 
 
-def _convert_decimals(frame: pd.DataFrame, kind: str, options: ReadOptions) -> bool:
-    """Convert numbers with decimal commas; return whether there were any."""
-    columns = {"ratings": ("rating", "weight"), "movies": ("year", "runtime"), "users": ("age",)}[kind]
-    found = False
-    for column in columns:
-        if column not in frame or pd.api.types.is_numeric_dtype(frame[column].dtype) or options.decimal == ".":
-            continue
-        text = frame[column].astype("string").str.strip()
-        commas = text.str.contains(",", regex=False, na=False)
-        if not commas.any() or not text[commas].str.fullmatch(r"[+-]?\d*,\d*", na=False).all():
-            continue
-        if column == "runtime" and options.decimal is None:
-            continue  # 1,440 minutes
-        if options.decimal is None and text[commas].str.fullmatch(r"[+-]?\d{1,3},\d{3}").all():
-            raise DataError(
-                f"{column} {text[commas].iloc[0]!r} may have a decimal comma or one between thousands; set decimal",
-                at=(kind, int(np.argmax(commas.to_numpy()))),
-            )
-        frame[column] = text.str.replace(",", ".", regex=False).astype(object)
-        found = True
-    return found
+def _has_blank_rows(frame: pd.DataFrame) -> bool:
+    """Return whether a row has only separators, as spreadsheets write behind the last row."""
+    ids = [frame[column] for column in ("user_id", "movie_id") if column in frame]
+    if not ids or any(pd.api.types.is_numeric_dtype(values.dtype) for values in ids):
+        return False
+    blank = np.logical_and.reduce([(values == "").to_numpy(dtype=bool) for values in ids])
+    rows = frame[blank]
+    return bool(len(rows) and (rows.isna() | (rows == "")).all(axis=1).any())
 
 
 def _has_gaps(column: pd.Series) -> bool:

@@ -17,7 +17,7 @@ from gnnrec.data.dtypes import refuse_containers
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
 from gnnrec.data.side_tables import add_side_tables
-from gnnrec.data.tables import Table
+from gnnrec.data.tables import Table, locator
 from gnnrec.data.user_columns import clean_feature
 from gnnrec.datasets.folders import must_be_complete
 from gnnrec.datasets.imdb import add_imdb_columns, find_imdb_files
@@ -48,7 +48,10 @@ def join_tables(
     """
     ratings = tables["ratings"]
     if "movie_id" in ratings.frame:
-        refuse_containers(ratings.frame["movie_id"], "ratings")
+        try:
+            refuse_containers(ratings.frame["movie_id"], "ratings")
+        except DataError as error:
+            raise error.relocated(locator({"ratings": ratings})) from None
     rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):

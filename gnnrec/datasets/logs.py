@@ -177,9 +177,9 @@ def _steam(paths: list[Path], log: ReadLog) -> dict[str, Table]:
             raise DataError(f"{column} expected, not {value!r}", at=at)
     frame = frame.assign(hours=hours, user_id=users.astype("int64") if (users % 1 == 0).all() else frame["user_id"])
     frame = frame.assign(played=frame["what"] == "play")
-    hours = frame.groupby(["user_id", "movie_id", "played"], sort=False)["hours"].sum().reset_index("played")
-    hours.loc[~hours["played"], "hours"] = 1.0
-    best = hours.sort_values("played", kind="stable").groupby(level=[0, 1], sort=False)["hours"].last()
+    sums = frame.groupby(["user_id", "movie_id", "played"], sort=False)["hours"].sum().reset_index("played")
+    sums.loc[~sums["played"], "hours"] = 1.0
+    best = sums.sort_values("played", kind="stable").groupby(level=[0, 1], sort=False)["hours"].last()
     log.read(paths[0], [*source.notes, "Steam-200k"])
     log.assume(f"the columns of {paths[0].name} are user_id, movie_id, purchase or play, hours")
     ratings = best.reset_index()

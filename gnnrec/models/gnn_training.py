@@ -211,7 +211,8 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":
-        init_from_svd(encoder, tensors, generator, config.model.init_scale)
+        scale, smoothing = config.model.init_scale, config.model.init_user_smoothing
+        init_from_svd(encoder, tensors, generator, scale, smoothing, config.model.init_spectral_power)
     elif config.model.init == "transitions":
         window = config.model.transition_window
         init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)
@@ -239,6 +240,8 @@ def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
 def _warn_about_training(state: TrainingState, train: TrainConfig, start: float) -> None:
     """Warn if no epoch was better than the initialization, or if training may have ended too early."""
     metric = f"{train.metric}@{train.k}"
+    if train.epochs == 1:
+        return  # the initialization is the model
     if state.best_score <= start:
         warnings.warn(
             f"no epoch was better than the initialization: the best {metric} on the validation ratings is "
@@ -246,7 +249,7 @@ def _warn_about_training(state: TrainingState, train: TrainConfig, start: float)
             "train.negative_weight if the data are sparse",
             stacklevel=4,
         )
-    elif state.epoch == train.epochs > 1 and state.epochs_since_best == 0:
+    elif state.epoch == train.epochs and state.epochs_since_best == 0:
         warnings.warn(
             f"the last epoch, {state.epoch}, was the best on the validation ratings; raise train.epochs", stacklevel=4
         )

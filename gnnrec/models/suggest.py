@@ -23,6 +23,10 @@ _MIN_ORDERED = 0.95
 
 _SPARSE = 0.005
 """Density below which training stays closer to its initialization."""
+_FEW_RATINGS = 25
+"""Ratings per user and movie, counted together, below which sparse data are filtered rather than learned."""
+_LOW_PASS_SMOOTHING = 0.7
+"""Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -91,7 +95,9 @@ def suggest_config(data: Dataset | Split) -> Config:
     'next_item'
     """
     shape = DataShape.of(data)
-    return Config.from_mapping(_next_item(shape) if shape.task in ("next", "later") else _any_order(shape))
+    if shape.task in ("next", "later"):
+        return Config.from_mapping(_next_item(shape))
+    return Config.from_mapping(_low_pass(shape) if _is_low_pass(shape) else _any_order(shape))
 
 
 def describe_config(config: Config) -> str:
@@ -159,6 +165,42 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
+    return {"model": model, "train": train}
+
+
+def _is_low_pass(shape: DataShape) -> bool:
+    few = shape.num_ratings < _FEW_RATINGS * (shape.num_users + shape.num_movies)
+    return few and shape.density < _SPARSE and shape.task == "any order"
+
+
+def _low_pass(shape: DataShape) -> dict[str, Any]:
+    """Return settings for sparse data: a wide low-pass filter of the graph, and one epoch of small steps.
+
+    Movies have too few ratings there to learn their embeddings one by one: longer training, or larger steps, ended
+    below the initialization.
+    """
+    dim = int(np.clip(16 * round((shape.num_users + shape.num_movies) / 1024), 16, 1024))
+    batch_size = int(np.clip(16 * round(shape.num_users / 96), 64, 4096))
+    model = {
+        "embedding_dim": dim,
+        "movie_degree_smoothing": _LOW_PASS_SMOOTHING,
+        "user_degree_smoothing": 0,
+        "init_scale": 1.0,
+        "init_user_smoothing": _LOW_PASS_SMOOTHING,
+        "init_spectral_power": 0.5,
+    }
+    train = {
+        "negative_weight": _significant(10 * shape.density),
+        "edge_dropout": 0.5,
+        "id_dropout": 0.05,
+        "history_dropout": 0.02,
+        "history_truncation": 0,
+        "profile_dropout": 0.2,
+        "epochs": 1,
+        "batch_size": batch_size,
+        "learning_rate": _significant(0.007 / shape.num_movies**0.5),
+        "final_lr_ratio": 0.05,
+    }
     return {"model": model, "train": train}
 
 

@@ -47,12 +47,23 @@ def randomized_svd(
 
 
 @torch.no_grad()
-def init_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, scale: float) -> None:
+def init_from_svd(
+    encoder: Encoder,
+    graph: GraphTensors,
+    generator: Generator,
+    scale: float,
+    user_smoothing: float = 0.0,
+    spectral_power: float = 0.0,
+) -> None:
     r"""Set the id embeddings of movies so that one propagation gives the SVD's reconstruction of the ratings.
 
-    With :math:`V` the right singular vectors of :math:`D_u^{-1/2} A (D_i + c)^{-1/2}`, messages :math:`V` and targets
-    :math:`(D_i + c)^{1/2} V \bar d_u^{1/2}` give a score :math:`z_u \cdot t_i` of about 1 for a rated movie. Training
-    from scores of a fraction of that size, `scale`, does better than from the solution itself.
+    With :math:`V` the right singular vectors of :math:`(D_u + s)^{-1/2} A (D_i + c)^{-1/2}`, messages
+    :math:`V \bar d_u^{1/2}` and targets :math:`(D_i + c)^{1/2} V` give a score :math:`z_u \cdot t_i` of about 1 for a
+    rated movie. Where many pairs have a rating, training from scores of a fraction of that size, `scale`, does better
+    than from the solution itself.
+
+    With a spectral power :math:`p`, singular vectors count for :math:`(\sigma_k / \sigma_1)^p`: a smoother low-pass
+    filter of the graph than the cut after the last dimension (Shen et al. 2021, https://arxiv.org/abs/2108.07567).
 
     Parameters
     ----------
@@ -63,6 +74,11 @@ def init_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, s
     generator : torch.Generator
     scale : float
         Scale of the initial scores.
+    user_smoothing : float
+        :math:`s` in units of the mean degree of a user. Of users with few ratings every rating weighs much; in sparse
+        data they would fill the first singular vectors.
+    spectral_power : float
+        :math:`p`, not negative.
 
     Examples
     --------
@@ -84,11 +100,16 @@ def init_from_svd(encoder: Encoder, graph: GraphTensors, generator: Generator, s
     user_movie = graph.users.user_movie
     user_degree, _ = user_movie.degrees()
     degree = graph.movie_degree + encoder.degree_pseudocount
-    weight = symmetric_norm(user_degree, degree, user_movie.row, user_movie.col)
-    _, _, v = randomized_svd(user_movie, weight, message.size(1), generator)
     mean_user_degree = max(user_movie.num_edges / max(int((user_degree > 0).sum()), 1), 1.0)
+    smoothed = user_degree + user_smoothing * mean_user_degree
+    weight = symmetric_norm(smoothed, degree, user_movie.row, user_movie.col)
+    _, s, v = randomized_svd(user_movie, weight, message.size(1), generator)
     message.copy_(v * (scale * mean_user_degree**0.5))
     target.copy_(v * degree.sqrt().unsqueeze(1))
+    if spectral_power:
+        root = (s / s[0].clamp(min=1e-12)) ** (spectral_power / 2)
+        message.mul_(root)
+        target.mul_(root)
 
 
 @torch.no_grad()

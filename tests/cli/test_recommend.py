@@ -160,3 +160,45 @@ def test_together(run: Path, tmp_path: Path) -> None:
     assert list(rows[0])[-2:] == ["suits 9", "suits anna"]
     assert "at least two members" in fails("recommend", run, "--together", 9)
     assert fails("recommend", run, "--user", 9, "--strategy", "fair") == "--strategy requires --together"
+
+
+def test_dislikes(run: Path) -> None:
+    model = load(run)
+    movies = model.dataset.movies
+    liked, hated = movies["title"].iloc[4], movies["title"].iloc[9]
+    expected = recommend(model, NewUser(ratings={liked: 5.0}, disliked=[hated]), k=40)
+    rows = cells(succeeds("recommend", run, "--rating", f"{liked}=5", "--disliked", hated, "-k", 40))
+    assert [row[1] for row in rows] == expected["title"].tolist()
+    assert hated not in [row[1] for row in rows]
+    by_id = cells(succeeds("recommend", run, "--rating", liked, "--disliked", movies["movie_id"].iloc[9], "-k", 40))
+    assert [row[1] for row in by_id] == [row[1] for row in rows]
+    loved = cells(succeeds("recommend", run, "--rating", f"{liked}=5", "--rating", f"{hated}=5", "-k", 40))
+    assert [row[2] for row in loved] != [row[2] for row in rows]
+    assert fails("recommend", run, "--rating", f"{hated}=5", "--disliked", hated).endswith(
+        "is rated and disliked; give it once"
+    )
+    assert fails("recommend", run, "--user", 7, "--disliked", hated).startswith("--user names a known user; --rating")
+    assert fails("recommend", run, "--disliked", "A Movie That Nobody Made").startswith("unknown movie")
+
+
+def test_more_like_this(run: Path) -> None:
+    model = load(run)
+    title, other = model.dataset.movies["title"].iloc[[4, 9]]
+    expected = recommend(model, NewUser(), k=5, like=[title], unlike=[other])
+    rows = json.loads(succeeds("recommend", run, "--like", title, "--unlike", other, "-k", 5, "--json"))
+    assert [row["movie_id"] for row in rows] == expected["movie_id"].tolist()
+    assert fails("recommend", run, "--like", "A Movie That Nobody Made").startswith("unknown movie")
+
+
+def test_filters(run: Path) -> None:
+    model = load(run)
+    title = recommend(model, 7, k=1)["title"][0]
+    expected = recommend(model, 7, k=3, exclude=[title], years=(1960, 2010), min_ratings=2, offset=1)
+    options = ("--exclude", title, "--years", "1960-2010", "--min-ratings", 2, "--offset", 1, "-k", 3)
+    rows = json.loads(succeeds("recommend", run, "--user", 7, *options, "--json"))
+    assert [(row["movie_id"], row["rank"]) for row in rows] == list(
+        zip(expected["movie_id"], expected["rank"], strict=True)
+    )
+    assert expected["rank"].tolist() == [2, 3, 4]
+    assert "unknown genre 'Dramma'" in fails("recommend", run, "--user", 7, "--genres", "Dramma")
+    assert fails("recommend", run, "--user", 7, "--years", "1999-1990").startswith("years must not end before")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gnnrec import load, recommend, similar_movies
+from gnnrec import fit, load, recommend, similar_movies
 from gnnrec.cli import app
 from gnnrec.cli._profiles import Profiles
 from gnnrec.cli._shell import HELP, Session
+from gnnrec.datasets import make_sample
 from tests.helpers.cli import cells
 
 
@@ -176,3 +177,10 @@ def test_help_is_complete(session: Session, capsys: pytest.CaptureFixture[str]) 
     assert all(hasattr(session, f"_{name}") for name in HELP if name != "exit")
     session.run("help rate")
     assert capsys.readouterr().out.split() == ["rate", "MOVIE", "STARS", *HELP["rate"][1].split()]
+
+
+def test_a_model_without_new_users(tmp_path: Path) -> None:
+    fit(make_sample(60, 40), "mf", epochs=1, progress=False).save(tmp_path / "run")
+    status, output, problems = pipe(tmp_path / "run", "popular")
+    assert (status, output) == (1, "")
+    assert problems.startswith("error: the model 'mf' knows only the users of its training")

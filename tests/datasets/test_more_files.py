@@ -271,3 +271,46 @@ def test_folders_of_imdb_and_others(tmp_path: Path) -> None:
     dataset = load_dataset(tmp_path)
     assert dataset.movies[["title", "genres", "year"]].values.tolist() == [["Heat", "Action|Crime", 1995]]
     assert "files not used: posters/" in str(dataset.provenance)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "expected"),
+    [
+        (["1,234.5", "12", "10,000"], {}, [1234.5, 12, 10000]),
+        (["1.234,5", "12", "10.000"], {}, [1234.5, 12, 10000]),
+        (["1 234", "12", "10 000,5"], {}, [1234, 12, 10000.5]),
+        (["1'234", "12", "10'000"], {}, [1234, 12, 10000]),
+        (["1,234", "12", "10,000"], {"decimal": "."}, [1234, 12, 10000]),
+        (["1,234", "12", "10,5"], {}, [1.234, 12, 10.5]),
+    ],
+)
+def test_thousands(tmp_path: Path, values: list[str], options: dict[str, Any], expected: list[float]) -> None:
+    lines = [f'{user};{movie};"{value}"' for (user, movie), value in zip([(1, 2), (1, 3), (2, 3)], values, strict=True)]
+    dataset = load(tmp_path / "hours.csv", "\n".join(["user;game;hours", *lines]) + "\n", **options)
+    np.testing.assert_allclose(dataset.ratings["weight"], np.log1p(expected), rtol=1e-6)
+
+
+def test_a_comma_that_may_be_either(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.csv:2: weight '1,234' may have a decimal comma or one between thousands"):
+        load(tmp_path / "a.csv", 'user,artist,plays\n1,2,"1,234"\n1,3,12\n')
+
+
+def test_rows_of_separators_only(tmp_path: Path) -> None:
+    dataset = load(tmp_path / "a.csv", "user,movie,rating\n1,2,4\n,,\n1,3,3\n,,\n")
+    assert rows(dataset) == [(1, 2, 4.0), (1, 3, 3.0)]
+    assert dataset.provenance.left_out == ("2 rows of separators only (a.csv:3, ...)",)
+    with pytest.raises(DataError, match=r"a\.csv:3: user_id is missing"):
+        load(tmp_path / "a.csv", "user,movie,rating\n1,2,4\n,3,3\n")
+
+
+def test_what_the_table_may_be_instead(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="if these are the ratings of one person, read_history reads them"):
+        load(tmp_path / "a.csv", "Const,Your Rating,Title\ntt1,9,Heat\n", columns={"Your Rating": "rating"})
+    with pytest.raises(DataError, match=r"if each column is a movie, make a row for each rating first"):
+        load(tmp_path / "b.csv", "user,Heat,Alien,Brazil\nann,5,,3\nbob,,4,2\n")
+
+
+def test_errors_in_json_name_the_line(tmp_path: Path) -> None:
+    text = '{"user_id": 1, "movie_id": 2, "rating": 4}\n{"user_id": 1, "movie_id": [3], "rating": 4}\n'
+    with pytest.raises(DataError, match=r"r\.jsonl:2: movie_id is \[3\]"):
+        load(tmp_path / "r.jsonl", text)

@@ -1,5 +1,6 @@
 """One star pushes away: which ratings are dislikes, and what they do to the lists of the graph neural network."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -100,3 +101,55 @@ def test_relevance_threshold():
     assert found["num_users"].to_dict() == {"recall": 1, "dislikes": 2}
     with pytest.raises(ConfigError, match="needs a relevance threshold"):
         gnnrec.evaluate(ease, test, metrics=["dislikes"])
+
+
+SETTINGS = {
+    "graphsage": ["model.encoder=graphsage"],
+    "two-layers": ["model.num_layers=2"],
+    "temporal": ["model.temporal=true"],
+    "temporal-graphsage": ["model.encoder=graphsage", "model.temporal=true", "model.day_decays=[30]"],
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_every_encoder_is_pushed_away(settings, tmp_path):
+    config = Config().override(["model.embedding_dim=16", "train.epochs=6", "train.batch_size=64", *settings])
+    dataset = gnnrec.load_dataset("sample", num_users=200, num_movies=100)
+    model = gnnrec.fit(dataset, config=config, progress=False, run_dir=tmp_path / "run")
+
+    def mean_rank(user, movies):
+        return model.recommend(user, 100, exclude_seen=False).set_index("movie_id")["rank"][movies].mean()
+
+    ranks = []  # scores have another scale after each history, so ranks are compared
+    for movie, liked in ((1, 6), (11, 40), (25, 60), (33, 7), (48, 90), (70, 12)):
+        neighbors = [one for one in model.similar_movies(movie, 5)["movie_id"] if one != liked]
+        ranks.append([mean_rank({movie: stars, liked: 5}, neighbors) for stars in (1, 5)])
+    hated, loved = map(np.mean, zip(*ranks, strict=True))
+    assert hated > loved, "the neighbors of a hated movie are behind those of a loved one"
+    loaded = gnnrec.load(tmp_path / "run")
+    assert _score(loaded, {1: 1, 6: 5}).equals(_score(model, {1: 1, 6: 5}))
+
+
+def test_a_resumed_run_has_the_same_dislikes(tmp_path):
+    dataset = gnnrec.load_dataset("sample", num_users=150, num_movies=80)
+    config = Config().override(["model.embedding_dim=8", "train.epochs=4", "train.batch_size=64"])
+    whole = gnnrec.fit(dataset, config=config, progress=False)
+    gnnrec.fit(dataset, config=config.override(["train.epochs=2"]), progress=False, run_dir=tmp_path / "run")
+    resumed = gnnrec.fit(dataset, config=config, progress=False, run_dir=tmp_path / "run", resume=True)
+    users = [{1: 1, 6: 5}, NewUser(ratings={6: 5}, disliked=[1, 2])]
+    torch.testing.assert_close(resumed.user_embeddings(users), whole.user_embeddings(users), atol=1e-5, rtol=1e-4)
+    assert torch.equal(resumed.encoder.rating_mean, whole.encoder.rating_mean)
+    assert torch.equal(resumed.encoder.rating_std, whole.encoder.rating_std)
+
+
+def test_changes_of_mind(model):
+    neighbors = model.similar_movies(1, 5)["movie_id"].tolist()
+    user = model.dataset.ratings["user_id"].value_counts().index[-1]  # of the shortest history
+    rows = pd.DataFrame({"user_id": [user], "movie_id": [1]})
+    loved = model.add_ratings(rows.assign(rating=5), update=True)
+    hated = loved.add_ratings(rows.assign(rating=1), update=True)
+    assert _score(hated, user)[neighbors].mean() < _score(loved, user)[neighbors].mean()
+    removed, before = hated.remove_ratings(user, [1]), model
+    if 1 in model.dataset.ratings.loc[model.dataset.ratings["user_id"] == user, "movie_id"].tolist():
+        before = model.remove_ratings(user, [1])
+    torch.testing.assert_close(removed.user_embeddings([user]), before.user_embeddings([user]))

@@ -9,7 +9,7 @@ import pytest
 import gnnrec
 from gnnrec import Config, ConfigError, Dataset, Split
 from gnnrec.models import GNN
-from gnnrec.models.suggest import DataShape, describe_config, suggest_config
+from gnnrec.models.suggest import DataShape, _is_low_pass, describe_config, suggest_config
 from gnnrec.splitting import random_split
 
 QUICK = ("train.epochs=2", "model.embedding_dim=8")
@@ -65,6 +65,49 @@ def test_sizes_follow_the_data(users, movies, count, dim, batch):
 def test_the_negative_weight_follows_the_density():
     sparse, dense = (suggest_config(Dataset(ratings(500, 400, count))) for count in (4_000, 40_000))
     assert dense.train.negative_weight == pytest.approx(10 * sparse.train.negative_weight, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def sparse() -> Split:
+    """Return ratings of one pair in 500, in groups of users who like the same movies."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(1500), 10)
+    movies = (users % 30) * 100 + rng.integers(100, size=len(users))
+    dataset = Dataset(pd.DataFrame({"user_id": users, "movie_id": movies}).drop_duplicates())
+    return random_split(dataset, (0.6, 0.2, 0.2))
+
+
+def test_sparse_data_are_filtered(sparse):
+    config = suggest_config(sparse)
+    assert DataShape.of(sparse).density < 0.005
+    assert (config.model.init_spectral_power, config.train.epochs, config.model.embedding_dim) == (0.5, 1, 64)
+    dense = suggest_config(Dataset(ratings(500, 400, 4_000)))
+    assert (dense.model.init_spectral_power, dense.model.init_user_smoothing) == (0, 0)
+
+
+def test_sparse_data_with_many_ratings_are_learned():
+    sizes = DataShape(160_000, 60_000, 25_000_000, "any order"), DataShape(30_000, 41_000, 810_000, "any order")
+    assert [_is_low_pass(profile) for profile in sizes] == [False, True]
+
+
+def test_sparse_data_of_cold_users_are_learned():
+    rows = ratings(3000, 2000, 12_000)
+    is_cold = rows["user_id"] > 2500
+    valid, test = rows[is_cold].iloc[::2], rows[is_cold].iloc[1::2]
+    cold = Split(rows[~is_cold], valid, test, rows[["movie_id"]].drop_duplicates())
+    assert DataShape.of(cold).task == "cold users"
+    assert suggest_config(cold).train.epochs > 1
+
+
+def test_the_chosen_settings_of_sparse_data_are_far_better_than_popularity(sparse):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = gnnrec.fit(sparse, progress=False)
+    chosen, popular = (
+        gnnrec.evaluate(one, sparse, ks=[20], metrics=["ndcg"])["value"].item()
+        for one in (model, gnnrec.fit(sparse, "popularity"))
+    )
+    assert chosen > 3 * popular
 
 
 def test_what_was_chosen_is_printed_and_saved(sample, tmp_path, capsys):

@@ -25,6 +25,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError
 
 from gnnrec.errors import ConfigError
 from gnnrec.service.errors import ConflictError, NotFoundError
@@ -134,6 +135,27 @@ def test_the_order_of_a_history_is_that_of_its_times(store: Store) -> None:
     store.rate(ann.id, [Entry("1", "Heat", 30, 4.0), Entry("2", "Alien", 10, 3.0)])
     store.rate(ann.id, [Entry("3", "Brazil", 20, 5.0), Entry("2", "Alien", 40, 1.0)])
     assert [(entry.movie_id, entry.stars) for entry in store.ratings(ann.id)] == [("3", 5.0), ("1", 4.0), ("2", 1.0)]
+
+
+def test_changes_are_stored_together(store: Store) -> None:
+    ann = store.create_profile("Ann")
+    assert store.profile_named("ANN") == ann and store.profile_named("Bob") is None
+    store.rate(ann.id, [Entry("1", "One", 10, 4), Entry("2", "Two", 20, 3)])
+    store.add_to_bucket_list(ann.id, Entry("3", "Three", 30))
+    store.hide(ann.id, Entry("4", "Four", 30))
+    rated, listed = (
+        [Entry("4", "Four", 50, 5), Entry("2", "Two", 40, 1)],
+        [Entry("5", "Five", 50), Entry("3", "Three", 1)],
+    )
+    store.change_lists(ann.id, rated=rated, unrated=["1", "9"], listed=listed, unlisted=["8"])
+    assert [(entry.movie_id, entry.stars) for entry in store.ratings(ann.id)] == [("2", 1), ("4", 5)]
+    assert [entry.movie_id for entry in store.bucket_list(ann.id)] == ["3", "5"] and store.hidden(ann.id) == []
+    broken = Entry("6", None, 50, 5)  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError):
+        store.change_lists(ann.id, unrated=["2"], unlisted=["3"], rated=[broken])
+    assert [entry.movie_id for entry in store.ratings(ann.id)] == ["2", "4"], "all or nothing"
+    with pytest.raises(NotFoundError):
+        store.change_lists(ann.id + 1, unrated=["2"])
 
 
 def test_one_job_at_a_time(store: Store) -> None:

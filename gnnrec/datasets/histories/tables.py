@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gnnrec.datasets.histories.entries import KNOWN, HistoryEntry, HistoryFile, LeftOut, UnknownFormatError
 from gnnrec.datasets.histories.lists import read_lines
@@ -98,7 +98,9 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     return reader(_Table(name, columns, rows, netflix_profile))
 
 
-def _without_header(text: str, label: str, first: int, delimiter: str) -> Any:
+def _without_header(
+    text: str, label: str, first: int, delimiter: str
+) -> tuple[tuple[str, ...], int, Callable[[_Table], HistoryFile]] | None:
     """Return columns, lines to skip and reader of a table whose columns only its values tell; None for any other.
 
     Two columns of titles and dates are Netflix's, in whatever language its header is. Without a header, titles or IMDb
