@@ -38,7 +38,7 @@ class UserFeature:
     Examples
     --------
     >>> from gnnrec.registry import USER_FEATURES
-    >>> [name for name, feature in USER_FEATURES.items() if isinstance(feature, UserFeature)][:3]
+    >>> [name for name, feature in USER_FEATURES.items() if issubclass(feature, UserFeature)][:3]
     ['age', 'gender', 'occupation']
     """
 
