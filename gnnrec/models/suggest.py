@@ -27,6 +27,8 @@ _FEW_RATINGS = 25
 """Ratings per user and movie, counted together, below which sparse data are filtered rather than learned."""
 _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
+_LONG_TAIL = 15
+"""Ratings per movie below which most movies have too few to learn their embeddings alone."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -162,6 +164,14 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         "final_lr_ratio": 0.05,
         "weight_decay": _significant(min(0.3, 3 * shape.num_movies / shape.num_ratings)),
     }
+    if not is_sparse and shape.num_ratings < _LONG_TAIL * shape.num_movies:  # a few users, and many movies
+        model |= {
+            "embedding_dim": min(dim, max(16, 16 * round(shape.num_users / 160))),
+            "movie_degree_smoothing": 3.0,
+            "init_scale": 1.0,
+            "init_spectral_power": 0.5,
+        }
+        train |= {"id_dropout": 0.25, "learning_rate": 0.001}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
