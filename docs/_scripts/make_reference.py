@@ -51,7 +51,7 @@ def _settings(section: str, settings: type[BaseModel], base: type[BaseModel] | N
     shared = base.model_fields if base else {}
     rows = [
         (
-            _linked(f"{section}.{name}"),
+            _linked(f"{section}.{name}") if section in ("model", "train") else f"`{section}.{name}`",
             f"`{_yaml(key.get_default(call_default_factory=True))}`",
             f"{_prose(key.description)} {_values(f'{section}.{name}', key)}",
         )
