@@ -3,9 +3,9 @@
     gnnrec serve runs/latest --rate-limit 0 &
     python benchmarks/bench_service.py --clients 8 --requests 20000 --ratings 20
 
-Prints requests a second, percentiles of the time of an answer, errors, and the growth of the server's memory if its
-process is named with --pid. The clients are threads of one process with sockets of their own that send requests that
-were made before, so that they take little of the processor from the server.
+Prints requests a second, percentiles of the time of an answer, errors, and, if the server's process is named with
+--pid, its memory and the processor time of a request. The clients are threads of one process with sockets of their own
+that send requests that were made before, so that they take little of the processor from the server.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import socket
 import threading
@@ -74,6 +75,14 @@ def memory(pid: int | None) -> float:
     return float("nan")
 
 
+def processor_seconds(pid: int | None) -> float:
+    """Return the processor time that a process has used."""
+    if pid is None:
+        return float("nan")
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -85,7 +94,7 @@ def measure(
 ) -> dict[str, float]:
     """Return the figures of a load test."""
     made = make_requests(host, port, 500, ratings, k)
-    before = memory(pid)
+    before, used = memory(pid), processor_seconds(pid)
     times: list[list[float]] = [[] for _ in range(clients)]
     errors: list[int] = []
     share = requests // clients
@@ -99,6 +108,7 @@ def measure(
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - begun
+    used = processor_seconds(pid) - used
     ordered = sorted(value for one in times for value in one)
 
     def percentile(share_below: float) -> float:
@@ -111,6 +121,7 @@ def measure(
         "p50_ms": round(percentile(0.5), 2),
         "p99_ms": round(percentile(0.99), 2),
         "max_ms": round(1000 * ordered[-1], 2),
+        "processor_ms_per_request": round(1000 * used / len(ordered), 2),
         "memory_before_mib": round(before, 1),
         "memory_after_mib": round(memory(pid), 1),
     }

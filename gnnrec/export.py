@@ -28,6 +28,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.gnn import RecGraph
 from gnnrec.nn import MovieEmbeddings
 from gnnrec.typing import UserInput
+from gnnrec.user_features import first_features
 from gnnrec.user_features.age import AGE_BINS
 
 FORMAT = 1
@@ -203,7 +204,8 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
     Raises
     ------
     ConfigError
-        The model is no graph neural network, packages are missing, or the encoder has operations that ONNX lacks.
+        The model is no graph neural network, it sees further user features, packages are missing, or the encoder has
+        operations that ONNX lacks.
     DataError
         The folder exists and is no export.
 
@@ -217,6 +219,10 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
         raise ConfigError(f"only the graph neural network can be exported, not {name!r}: it has the user embeddings")
     if table not in TABLES:
         raise ConfigError(f"table must be {' or '.join(TABLES)}, not {table!r}")
+    if further := [name for name in model.graph.user_values if name not in first_features()]:
+        raise ConfigError(
+            f"the exported network takes {', '.join(first_features())}; this model also sees {', '.join(further)}"
+        )
     for module in ("onnx", "onnxscript", "onnxruntime", *(["pyarrow"] if table == "parquet" else [])):
         extra = "parquet" if module == "pyarrow" else "onnx"
         try:

@@ -41,10 +41,9 @@ class Registry:
     ----------
     kind : str
         What is registered, for error messages. The decorator of an "encoder" is ``register_encoder``.
-    listed : mapping of str to str
-        Built-in names that no decorator in `package` spells out, and the modules that register them.
     package : str, optional
-        Package inside gnnrec whose modules register the other built-in names.
+        Package inside gnnrec whose modules register the built-in names, each in a line of its own that begins with
+        ``@register_...("name"`` or ``register_...("name"``: the source is read, not run.
     first : iterable of str
         Names, or modules with all their names, that come first and in this order.
     set_name : bool
@@ -66,7 +65,6 @@ class Registry:
     def __init__(
         self,
         kind: str,
-        listed: Mapping[str, str] | None = None,
         *,
         package: str | None = None,
         first: Iterable[str] = (),
@@ -74,7 +72,6 @@ class Registry:
     ) -> None:
         self.kind = kind
         self.set_name = set_name
-        self.listed = dict(listed or {})
         self.package = package
         self.first = tuple(first)
         self._objects: dict[str, Any] = {}
@@ -84,7 +81,7 @@ class Registry:
     @cached_property
     def builtin(self) -> dict[str, str]:
         """Built-in names and the modules that register them; nothing is imported."""
-        found = self.listed | (self._names_in_source(self.package) if self.package else {})
+        found = self._names_in_source(self.package) if self.package else {}
         place = {name: index for index, name in enumerate(self.first)}
 
         def order(entry: tuple[str, str]) -> int:
@@ -95,14 +92,22 @@ class Registry:
 
     def _names_in_source(self, package: str) -> dict[str, str]:
         """Return the names in decorators at the beginning of a line, and their modules, by file and line."""
-        call = rf"^@?(?:\w+\.)*register_{self.kind.replace(' ', '_')}\(\s*[\"']([^\"']+)[\"']"
-        folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
+        call = rf"^@?(?:\w+\.)*{self.decorator}\(\s*[\"']([^\"']+)[\"']"
         found: dict[str, str] = {}
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(_folder(package).glob("*.py")):
             module = package if path.stem == "__init__" else f"{package}.{path.stem}"
             for name in re.findall(call, path.read_text(encoding="utf-8"), re.MULTILINE):
                 found.setdefault(name, module)
         return found
+
+    @property
+    def decorator(self) -> str:
+        """Name of the decorator.
+
+        >>> METRICS.decorator
+        'register_metric'
+        """
+        return f"register_{self.kind.replace(' ', '_')}"
 
     def register(self, name: str, **metadata: Any) -> Callable[[T], T]:
         """Return a decorator that registers a class, function or other object.
@@ -119,9 +124,11 @@ class Registry:
         Raises
         ------
         ConfigError
-            The name is registered already.
+            The name is registered already; or a module of the package registers it in a way that is not seen in the
+            source.
         """
-        module = sys._getframe(1).f_globals.get("__name__")
+        caller = sys._getframe(1)
+        module, path = caller.f_globals.get("__name__"), Path(caller.f_code.co_filename)
 
         def decorator(registered: T) -> T:
             definition = (module, getattr(registered, "__qualname__", None))
@@ -129,6 +136,11 @@ class Registry:
                 is_taken = definition != self._definitions[name]
             else:  # a built-in name is taken before its module is imported, too
                 is_taken = self.builtin.get(name, module) != module
+                if self.package and name not in self.builtin and path.parent == _folder(self.package):
+                    raise ConfigError(
+                        f"{module} registers the {self.kind} {name!r} in a loop or a function, where it would not be "
+                        f'listed; write {self.decorator}("{name}", ...) at the beginning of a line'
+                    )
             if is_taken:
                 raise ConfigError(f"the {self.kind} {name!r} is already registered; choose another name")
             self._objects[name], self._metadata[name], self._definitions[name] = registered, metadata, definition
@@ -173,6 +185,10 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"Registry({self.kind}: {', '.join(self.names())})"
+
+
+def _folder(package: str) -> Path:
+    return Path(__file__).parent.joinpath(*package.split(".")[1:])
 
 
 _entry_points_loaded = False
@@ -288,45 +304,19 @@ MODELS = Registry(
 )
 FAST_MODELS = ("gnn", "ease", "itemknn", "popularity")
 """Models that `benchmark` runs by default: the network and baselines that take seconds."""
-DATASETS = Registry(
-    "dataset",
-    dict.fromkeys(
-        ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"),
-        "gnnrec.datasets.movielens",
-    ),
-    package="gnnrec.datasets",
-    first=("sample", "movielens"),
-)
+DATASETS = Registry("dataset", package="gnnrec.datasets", first=("sample", "movielens"))
 SPLITTERS = Registry("splitter", package="gnnrec.splitting", first=("splitters", "cold_splits"))
-PROTOCOLS = Registry(
-    "protocol",
-    dict.fromkeys(
-        (
-            "random",
-            "recbole",
-            "temporal",
-            "temporal-10core",
-            "temporal-last-10",
-            "temporal-next-10",
-            "global-time",
-            "leave-one-out",
-            "next-item",
-            "next-item-99",
-            "random-ratings",
-            "cold-movies",
-            "cold-movies-by-time",
-            "cold-users",
-            "cold-both",
-        ),
-        "gnnrec.splitting.protocols",
-    ),
-    package="gnnrec.splitting",
-    first=("protocols",),
-)
+PROTOCOLS = Registry("protocol", package="gnnrec.splitting", first=("protocols",))
 FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
 FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+METADATA_PROVIDERS = Registry("metadata provider", package="gnnrec.metadata", first=("tmdb", "omdb"))
+HISTORY_FORMATS = Registry(
+    "history format",
+    package="gnnrec.datasets.histories",
+    first=("Letterboxd", "IMDb", "Netflix", "Trakt", "MovieLens", "TMDB"),
+)
 USER_FEATURES = Registry(
     "user feature", package="gnnrec.user_features", first=("age", "gender", "occupation"), set_name=True
 )
@@ -340,4 +330,29 @@ register_splitter = SPLITTERS.register
 register_protocol = PROTOCOLS.register
 register_feature_encoder = FEATURE_ENCODERS.register
 register_finding = FINDINGS.register
+register_metadata_provider = METADATA_PROVIDERS.register
+register_history_format = HISTORY_FORMATS.register
 register_user_feature = USER_FEATURES.register
+
+
+def history_sites() -> list[str]:
+    """Return the sites whose exports `gnnrec.read_history` knows: registered names without a colon.
+
+    Examples
+    --------
+    >>> history_sites()[:3]
+    ['Letterboxd', 'IMDb', 'Netflix']
+    """
+    return [name for name in HISTORY_FORMATS.names() if ":" not in name]
+
+
+def listed_sites(word: str) -> str:
+    """Return `history_sites` as a list in a sentence.
+
+    Examples
+    --------
+    >>> listed_sites("or").startswith("Letterboxd, IMDb, Netflix, ")
+    True
+    """
+    *first, last = history_sites()
+    return f"{', '.join(first)} {word} {last}"

@@ -25,7 +25,7 @@ from gnnrec.graph.padded import PaddedAdjacency
 from gnnrec.models import EASE
 from gnnrec.sparse import Adjacency
 
-pytestmark = pytest.mark.filterwarnings("ignore:training never improved")
+pytestmark = pytest.mark.filterwarnings("ignore:no epoch was better")
 
 TEMPORAL = (
     "model.temporal=true",

@@ -15,18 +15,22 @@ from pathlib import Path
 import pytest
 
 import gnnrec
+from gnnrec import registry
 from gnnrec.registry import (
     DATASETS,
     ENCODERS,
     FEATURE_ENCODERS,
     FINDINGS,
+    HISTORY_FORMATS,
     LOSSES,
+    METADATA_PROVIDERS,
     METRICS,
     MODELS,
     PROTOCOLS,
     SPLITTERS,
     USER_FEATURES,
 )
+from tests.helpers.cli import cells
 
 SOURCE = Path(__file__).parent / "helpers" / "plugin.py"
 FILES = {
@@ -40,6 +44,8 @@ FILES = {
     "features/encoders/length.py": ["LengthEncoder"],
     "explore/a_titles.py": ["titles"],
     "user_features/tenure.py": ["Tenure"],
+    "datasets/histories/plugin.py": ["read_plugin"],
+    "metadata/shelf.py": ["Shelf"],
 }
 COMMAND = '''
 """``gnnrec hello``."""
@@ -63,6 +69,11 @@ def zero(user_embeddings, movie_embeddings, observed, supervision, generator=Non
 @register_metric("second_hit")
 def second_hit(hits, num_relevant):
     return hits[:, 1].float()
+
+
+@register_metric("third_hit", default=False)
+def third_hit(hits, num_relevant):
+    return hits[:, 2].float()
 """,
 }
 
@@ -106,32 +117,41 @@ def run(home: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_names_come_after_those_there_are(home: Path) -> None:
-    code = """
+REGISTRIES = {
+    "ENCODERS": (ENCODERS, "plugin-mean"),
+    "LOSSES": (LOSSES, "zero plugin-hinge"),
+    "METRICS": (METRICS, "plugin-first-hit second_hit third_hit"),
+    "MODELS": (MODELS, "plugin-counts"),
+    "DATASETS": (DATASETS, "plugin-blocks"),
+    "SPLITTERS": (SPLITTERS, "plugin-every"),
+    "PROTOCOLS": (PROTOCOLS, "plugin-fives"),
+    "FEATURE_ENCODERS": (FEATURE_ENCODERS, "plugin-length"),
+    "FINDINGS": (FINDINGS, "plugin-titles"),
+    "USER_FEATURES": (USER_FEATURES, "plugin_tenure"),
+    "HISTORY_FORMATS": (HISTORY_FORMATS, "Plugin"),
+    "METADATA_PROVIDERS": (METADATA_PROVIDERS, "plugin-shelf"),
+}
+"""By name, each registry and what the new files add."""
+
+
+def test_every_registry_is_tried() -> None:
+    assert set(REGISTRIES) == {name for name, value in vars(registry).items() if isinstance(value, registry.Registry)}
+
+
+def test_new_names_are_listed(home: Path) -> None:
+    """Without an import of anything heavy, and after the names that have a fixed place."""
+    code = f"""
 import sys
 from gnnrec import registry
-for kind in ("ENCODERS", "LOSSES", "METRICS", "MODELS", "DATASETS", "SPLITTERS", "PROTOCOLS", "FEATURE_ENCODERS", "FINDINGS", "USER_FEATURES"):
-    print(*getattr(registry, kind).builtin)
-assert not {"torch", "pandas"} & set(sys.modules)
+for kind in {list(REGISTRIES)}:
+    print("|".join(getattr(registry, kind).builtin))
+assert not {{"torch", "pandas"}} & set(sys.modules)
 """
-    before = (
-        ENCODERS,
-        LOSSES,
-        METRICS,
-        MODELS,
-        DATASETS,
-        SPLITTERS,
-        PROTOCOLS,
-        FEATURE_ENCODERS,
-        FINDINGS,
-        USER_FEATURES,
-    )
-    added = (
-        "plugin-mean", "zero plugin-hinge", "plugin-first-hit second_hit", "plugin-counts", "plugin-blocks",
-        "plugin-every", "plugin-fives", "plugin-length", "plugin-titles", "plugin_tenure",
-    )  # fmt: skip
-    for line, one, names in zip(run(home, "-c", code).splitlines(), before, added, strict=True):
-        assert line == f"{' '.join(one.builtin)} {names}"
+    for line, (one, added) in zip(run(home, "-c", code).splitlines(), REGISTRIES.values(), strict=True):
+        names = line.split("|")
+        assert [name for name in names if name not in one.builtin] == added.split()
+        assert [name for name in names if name in one.builtin] == list(one.builtin)
+        assert names[: len(one.first)] == list(one.builtin)[: len(one.first)]
 
 
 @pytest.mark.slow
@@ -154,7 +174,9 @@ zero = gnnrec.fit(split, config=config.override(["train.loss=zero", "train.loss_
 assert [entry["loss"] for entry in zero.history] == [0, 0]
 
 model = gnnrec.fit(split, "plugin-counts", power=-1)
-assert {"plugin-first-hit", "second_hit", "recall"} <= set(gnnrec.evaluate(model, split)["metric"])
+reported = set(gnnrec.evaluate(model, split)["metric"])
+assert {"plugin-first-hit", "second_hit", "recall"} <= reported and not {"third_hit", "gini"} & reported
+assert set(gnnrec.evaluate(model, split, metrics=["third_hit"])["metric"]) == {"third_hit"}
 assert encode_plots(dataset, encoder="plugin-length", progress=False).values.shape == (30, 2)
 users = dataset.users[["user_id"]].assign(membersince=range(dataset.num_users))
 graph = gnnrec.Graph.from_dataset(gnnrec.Dataset(dataset.ratings, dataset.movies, users))
@@ -179,3 +201,13 @@ def test_commands(home: Path) -> None:
         assert name in help_text
     for command in ("recommend", "predict"):
         assert "--plugin-tenure" in run(home, "-m", "gnnrec", command, "--help")
+    assert "tmdb, omdb, plugin-shelf" in run(home, "-m", "gnnrec", "fetch", "--help")
+    fetched = run(
+        home, "-m", "gnnrec", "fetch", "--out", "out", "--source", "plugin-shelf", "--dataset", "plugin-blocks"
+    )
+    assert [row[-1] for row in cells(fetched)][3:4] == ["30"]
+    (home / "hearts.csv").write_text("Plugin Id,Title,Hearts\n1,Movie 3,4\n")
+    code = (
+        "from gnnrec.datasets.histories import read_history_file as read; print(read('hearts.csv').entries[0].rating)"
+    )
+    assert run(home, "-c", code) == "4.0\n"

@@ -68,7 +68,7 @@ def test_every_decorated_definition_is_found() -> None:
             assert name not in known, f"{function}({name!r}) in {known[name]} and {module}"
             known[name] = module
     for one in ALL:
-        expected = one.listed | decorated.pop(f"register_{one.kind.replace(' ', '_')}", {})
+        expected = decorated.pop(one.decorator, {})
         assert one.builtin == expected
         assert not set(one.first) - set(expected) - {m.rpartition(".")[2] for m in expected.values()}
     assert not decorated
@@ -82,6 +82,20 @@ def test_built_in_names_are_registered_by_their_modules(one: Registry) -> None:
             importlib.import_module(module.name)
     found = {name: module for name, (module, _) in one._definitions.items() if str(module).startswith("gnnrec.")}
     assert found == one.builtin
+
+
+def test_a_built_in_name_that_would_not_be_listed() -> None:
+    """It would work by name, but be missing from help, completion and errors."""
+    code = compile("one.register('weekly')(object())", PACKAGE / "splitting" / "protocols.py", "exec")
+    with pytest.raises(ConfigError) as caught:
+        exec(code, {"__name__": "gnnrec.splitting.protocols", "one": registry.PROTOCOLS})
+    assert str(caught.value) == (
+        "gnnrec.splitting.protocols registers the protocol 'weekly' in a loop or a function, where it would not be "
+        'listed; write register_protocol("weekly", ...) at the beginning of a line'
+    )
+    assert "weekly" not in registry.PROTOCOLS
+    registered_by("gnnrec_weekly", registry.PROTOCOLS, "weekly", object())  # a plugin may
+    assert "weekly" in registry.PROTOCOLS
 
 
 def test_unknown_names() -> None:
@@ -138,7 +152,8 @@ def test_the_same_definition_may_run_again() -> None:
 
 @pytest.mark.parametrize("is_imported", [True, False])
 def test_builtin_names_are_taken_before_their_import_too(is_imported: bool) -> None:
-    shapes = Registry("shape", {"Fraction": "fractions"})
+    shapes = Registry("shape")
+    shapes.builtin = {"Fraction": "fractions"}
     if is_imported:
         registered_by("fractions", shapes, "Fraction", 1)
     with pytest.raises(ConfigError, match="the shape 'Fraction' is already registered"):

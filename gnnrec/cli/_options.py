@@ -9,10 +9,10 @@ import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gnnrec.splitting import Split
 
 
-def _names(registry: Registry) -> Callable[[str], list[str]]:
+def complete_names(registry: Registry) -> Callable[[str], list[str]]:
     """Return the function that completes registered names in the shell."""
     return lambda incomplete: [name for name in registry.builtin if name.startswith(incomplete)]
 
@@ -43,7 +43,7 @@ DatasetOption = Annotated[
         "--dataset",
         help=f"A name ({', '.join(list(DATASETS.builtin)[:3])}, ...), a folder, or a file of ratings, optionally with "
         "filters: ml-1m:min_rating=4,k_core=10.",
-        autocompletion=_names(DATASETS),
+        autocompletion=complete_names(DATASETS),
     ),
 ]
 DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder to search first for a named dataset.")]
@@ -61,7 +61,7 @@ ProtocolOption = Annotated[
         "--protocol",
         help=f"Evaluation protocol: {', '.join(PROTOCOLS.builtin)}. Add options as in cold-users:fold=1,n_known=3; "
         "every protocol has min_rating, k_core, mask, history, negatives and seed.",
-        autocompletion=_names(PROTOCOLS),
+        autocompletion=complete_names(PROTOCOLS),
     ),
 ]
 FeaturesOption = Annotated[
@@ -72,15 +72,14 @@ FeaturesOption = Annotated[
 ]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.", autocompletion=_names(MODELS)),
+    typer.Option("--model", help=f"Model: {', '.join(MODELS.builtin)}.", autocompletion=complete_names(MODELS)),
 ]
 MetricOption = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated. By default recall, ndcg, hit_rate, mrr, map, "
-        "precision, coverage, novelty and diversity.",
-        autocompletion=_names(METRICS),
+        help=f"Metric: {', '.join(METRICS.builtin)}. Can be repeated; some are reported only where they are named.",
+        autocompletion=complete_names(METRICS),
     ),
 ]
 ConfigOption = Annotated[
@@ -155,35 +154,61 @@ READING_OPTIONS: dict[str, tuple[Any, str, str]] = {
 _given: ContextVar[dict[str, Any]] = ContextVar("reading_options", default={})  # noqa: B039 - never changed in place
 
 
-def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the `READING_OPTIONS` to a command that calls `read_dataset`."""
+def with_options(
+    command: Callable[..., None],
+    options: Mapping[str, Any],
+    call: Callable[[dict[str, Any], dict[str, Any]], None],
+    hidden: str = "",
+) -> Callable[..., None]:
+    """Return a command with more options.
+
+    Parameters
+    ----------
+    command : callable
+    options : mapping of str to annotation
+        What typer reads, by parameter; its default is that of the kind: None, or 0 or false.
+    call : callable
+        Takes the values of the options, and those of the other parameters.
+    hidden : str
+        Parameter of the command that `call` fills.
+    """
     signature = inspect.signature(command, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != hidden]
     added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[kind, typer.Option(flag, help=help_, rich_help_panel="Files of the dataset")],
-        )
-        for name, (kind, flag, help_) in READING_OPTIONS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(kind), annotation=kind)
+        for name, kind in options.items()
     ]
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> None:
-        given = {name: values.pop(name) for name in READING_OPTIONS}
+        call({name: values.pop(name) for name in options}, values)
+
+    wrapper.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {**{one.name: one.annotation for one in (*own, *added)}, "return": None}
+    return wrapper
+
+
+def _default(kind: Any) -> Any:
+    """Return the default of an option by the type that it is annotated with."""
+    plain = get_args(kind)[0]
+    return plain() if plain in (float, int, bool) else None
+
+
+def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the `READING_OPTIONS` to a command that calls `read_dataset`."""
+
+    def call(given: dict[str, Any], values: dict[str, Any]) -> None:
         token = _given.set({name: value for name, value in given.items() if value is not None})
         try:
             command(**values)
         finally:
             _given.reset(token)
 
-    wrapper.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {
-        **{name: parameter.annotation for name, parameter in signature.parameters.items()},
-        **{parameter.name: parameter.annotation for parameter in added},
-        "return": None,
+    options = {
+        name: Annotated[kind, typer.Option(flag, help=help_, rich_help_panel="Files of the dataset")]
+        for name, (kind, flag, help_) in READING_OPTIONS.items()
     }
-    return wrapper
+    return with_options(command, options, call)
 
 
 def reading_options() -> dict[str, Any]:

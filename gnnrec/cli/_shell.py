@@ -14,6 +14,7 @@ import typer
 from gnnrec._checks import choose_from
 from gnnrec.cli._output import errors, note, say, show
 from gnnrec.cli._profiles import Lists, OpenProfile, Profiles
+from gnnrec.cli._reranking import SHARES
 from gnnrec.data.schema import DEFAULT_RATING
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.explanations import explain
@@ -36,7 +37,7 @@ HELP = {
     "popular": ("[K]", "list the movies with the most ratings"),
     "filter": (
         "[NAME=VALUE ... | off]",
-        "set genres, years, min_ratings, family_friendly, diversity, novelty, calibration",
+        f"set genres, years, min_ratings, family_friendly, {', '.join(SHARES)}",
     ),
     "bucket": ("[add MOVIE | remove MOVIE]", "show or change your bucket list"),
     "save": ("[NAME]", "save history and bucket list as a profile, which `gnnrec serve` shows as well"),
@@ -48,7 +49,6 @@ HELP = {
 """Arguments and explanation of each command."""
 MAX_MOVIES = 200
 """Maximum length of a list."""
-SHARES = ("diversity", "novelty", "calibration")
 FILTERS = ("genres", "years", "min_ratings", "family_friendly", *SHARES)
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from gnnrec.cli._options import parse_rating
 from gnnrec.cli._output import errors, note
-from gnnrec.registry import USER_FEATURES
+from gnnrec.registry import USER_FEATURES, listed_sites
 from gnnrec.user_features import NumberFeature, user_features
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option(
         "--history",
-        help="History of a new user: an export from Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of "
-        "titles.",
+        help=f"History of a new user: an export from {listed_sites('or')}, or a list of titles.",
     ),
 ]
 NetflixProfileOption = Annotated[

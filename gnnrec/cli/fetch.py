@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gnnrec.cli._options import DataDirOption, DatasetOption, read_dataset, with_reading_options
+from gnnrec.cli._options import DataDirOption, DatasetOption, complete_names, read_dataset, with_reading_options
 from gnnrec.cli._output import errors, say, show
+from gnnrec.registry import METADATA_PROVIDERS
 
 TRY_LATER = 75
 """Exit status of a run that stopped early and can be continued later; EX_TEMPFAIL in sysexits.h."""
-
-
-class ProviderName(StrEnum):
-    """Metadata services."""
-
-    tmdb = "tmdb"
-    omdb = "omdb"
 
 
 @with_reading_options
@@ -29,8 +23,14 @@ def fetch(
     out: Annotated[Path, typer.Option("--out", help="Folder for posters/, plots.csv and fetched.jsonl.")],
     dataset: DatasetOption = "ml-1m",
     source: Annotated[
-        ProviderName, typer.Option("--source", help="The API key is read from $TMDB_API_KEY or $OMDB_API_KEY.")
-    ] = ProviderName.tmdb,
+        str,
+        typer.Option(
+            "--source",
+            help=f"Service: {', '.join(METADATA_PROVIDERS.builtin)}. The API key is read from "
+            f"{' or '.join(f'${name.upper()}_API_KEY' for name in METADATA_PROVIDERS.builtin)}.",
+            autocompletion=complete_names(METADATA_PROVIDERS),
+        ),
+    ] = "tmdb",
     links: Annotated[
         Path | None, typer.Option("--links", help="CSV of movieId, imdbId, tmdbId, as in newer MovieLens datasets.")
     ] = None,
@@ -45,7 +45,7 @@ def fetch(
     image_url: Annotated[str | None, typer.Option("--image-url", help="Alternative URL of TMDB's images.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Download posters and plots from TMDB or OMDb.
+    """Download posters and plots from TMDB, OMDb or another source.
 
     Movies are found by IMDb or TMDB id, or else by title and year. Nothing is requested twice: run the same command
     again to continue, or with another --source to fill the gaps. Exit status 75 means that the command stopped early
@@ -55,18 +55,17 @@ def fetch(
         import pandas as pd
 
         from gnnrec.errors import ConfigError
-        from gnnrec.metadata import Omdb, RequestPolicy, Tmdb, fetch_metadata
+        from gnnrec.metadata import RequestPolicy, fetch_metadata
 
-        if image_url is not None and source is not ProviderName.tmdb:
-            raise ConfigError("--image-url is for TMDB; OMDb returns the addresses of its posters")
-        policy = RequestPolicy(rate_limit=rate_limit)
+        make = METADATA_PROVIDERS.get(source).from_environment
         urls = {"api_url": api_url, "image_url": image_url}
         given = {name: url for name, url in urls.items() if url is not None}
-        provider_class = Tmdb if source is ProviderName.tmdb else Omdb
-        provider = provider_class.from_environment(**given, policy=policy)
+        for name in given.keys() - inspect.signature(make).parameters.keys():
+            raise ConfigError(f"--{name.replace('_', '-')} is not an option of the source {source}")
+        provider = make(**given, policy=RequestPolicy(rate_limit=rate_limit))
         data = read_dataset(dataset, data_dir)
         try:
-            with _progress_bar(source.value) as on_progress:
+            with _progress_bar(source) as on_progress:
                 report = fetch_metadata(
                     data, out, provider, links=links, refresh=refresh, limit=limit, on_progress=on_progress
                 )
@@ -76,12 +75,12 @@ def fetch(
         missing = report.missing["kind"].value_counts()
         counts = {
             "movies": report.num_movies,
-            f"requested from {source.value} in this run": report.num_requested,
+            f"requested from {source} in this run": report.num_requested,
             "posters": report.num_posters,
             "plots": report.num_plots,
-            f"movies missing at {source.value}": missing.get("movie", 0),
-            f"posters missing at {source.value}": missing.get("poster", 0),
-            f"plots missing at {source.value}": missing.get("plot", 0),
+            f"movies missing at {source}": missing.get("movie", 0),
+            f"posters missing at {source}": missing.get("poster", 0),
+            f"plots missing at {source}": missing.get("plot", 0),
             "failed, requested again next time": report.num_failed,
         }
         show(pd.DataFrame({str(out): list(counts), "count": [f"{count:,}" for count in counts.values()]}))

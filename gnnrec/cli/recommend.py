@@ -9,15 +9,7 @@ import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument
 from gnnrec.cli._output import check_out, errors, note, show
-from gnnrec.cli._reranking import (
-    CalibrationOption,
-    DiversityOption,
-    FamilyFriendlyOption,
-    LikeOption,
-    MaxPerGenreOption,
-    NoveltyOption,
-    UnlikeOption,
-)
+from gnnrec.cli._reranking import FamilyFriendlyOption, with_reranking_options
 from gnnrec.cli._user import (
     DislikedOption,
     HistoryOption,
@@ -39,6 +31,7 @@ if TYPE_CHECKING:
 Command = UserFeatureCommand
 
 
+@with_reranking_options
 def recommend(
     context: typer.Context,
     run: RunArgument,
@@ -67,12 +60,6 @@ def recommend(
         int, typer.Option("--min-ratings", help="Only movies with at least this many ratings in the run.")
     ] = 0,
     family_friendly: FamilyFriendlyOption = False,
-    diversity: DiversityOption = 0.0,
-    novelty: NoveltyOption = 0.0,
-    calibration: CalibrationOption = 0.0,
-    max_per_genre: MaxPerGenreOption = None,
-    like: LikeOption = None,
-    unlike: UnlikeOption = None,
     together: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,6 +75,8 @@ def recommend(
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
+    *,
+    reranking: dict[str, Any],
 ) -> None:
     """Recommend movies to a known or new user, with reasons; to a group (--together); or to all users.
 
@@ -117,12 +106,7 @@ def recommend(
             "min_ratings": min_ratings,
             "family_friendly": family_friendly,
             "offset": offset,
-            "diversity": diversity,
-            "novelty": novelty,
-            "calibration": calibration,
-            "max_per_genre": max_per_genre,
-            "like": like,
-            "unlike": unlike,
+            **reranking,
         }
         if all_users:
             lists = model.recommend(model.graph.ids["user"].tolist(), k, **filters)

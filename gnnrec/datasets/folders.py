@@ -205,7 +205,7 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
     for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
         if stem_of(inner).lower() in IMDB_FILES and len(files := tables_in(inner)) == 1:
             others[stem_of(inner).lower()] = files[0]  # title.basics.tsv/data.tsv, as archives of IMDb's files are
-        else:
+        elif any(_rank(path, role) for path in tables_in(inner) for role in ("ratings", "movies", "users")):
             log.unused_files.append(f"{inner.name}/")
     return tables, others
 

@@ -85,16 +85,33 @@ def load_movielens(name: str, data_dir: str | Path | None = None, download: bool
     return read_dataset(locate_dataset(name, data_dir, allow_download=download), name)
 
 
-def _register(name: str, **metadata: Any) -> None:
-    register_dataset(name, url=f"{BASE_URL}/{name}.zip", **metadata)(partial(load_movielens, name))
+def _url(name: str) -> str:
+    return f"{BASE_URL}/{name}.zip"
 
 
-_register("ml-100k", md5="0e33842e24a9c977be4e0107933c0723", ratings_file="u.data", own_format=True)
-_register("ml-1m", md5="c4d9eecfca2ab87c1945afe126590906", ratings_file="ratings.dat", own_format=True)
+register_dataset(
+    "ml-100k",
+    url=_url("ml-100k"),
+    md5="0e33842e24a9c977be4e0107933c0723",
+    ratings_file="u.data",
+    own_format=True,
+)(partial(load_movielens, "ml-100k"))
+register_dataset(
+    "ml-1m",
+    url=_url("ml-1m"),
+    md5="c4d9eecfca2ab87c1945afe126590906",
+    ratings_file="ratings.dat",
+    own_format=True,
+)(partial(load_movielens, "ml-1m"))
 # GroupLens publishes the checksums of these beside the files (and updates ml-latest); they are read at each download.
-_register("ml-10m", ratings_file="ratings.dat", folder_names=("ml-10M100K",))
-for _name in ("ml-20m", "ml-25m", "ml-32m", "ml-latest-small", "ml-latest"):
-    _register(_name)
+register_dataset("ml-10m", url=_url("ml-10m"), ratings_file="ratings.dat", folder_names=("ml-10M100K",))(
+    partial(load_movielens, "ml-10m")
+)
+register_dataset("ml-20m", url=_url("ml-20m"))(partial(load_movielens, "ml-20m"))
+register_dataset("ml-25m", url=_url("ml-25m"))(partial(load_movielens, "ml-25m"))
+register_dataset("ml-32m", url=_url("ml-32m"))(partial(load_movielens, "ml-32m"))
+register_dataset("ml-latest-small", url=_url("ml-latest-small"))(partial(load_movielens, "ml-latest-small"))
+register_dataset("ml-latest", url=_url("ml-latest"))(partial(load_movielens, "ml-latest"))
 
 
 def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions = DEFAULT_OPTIONS) -> Dataset:

@@ -50,7 +50,7 @@ class ListUsers:
         return result.index_add(0, self.user_index, values.float()[self.movie_index])
 
 
-@register_metric("intra_list_distance", of="lists", embeddings=True)
+@register_metric("intra_list_distance", of="lists", embeddings=True, default=False)
 def intra_list_distance(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     r"""Return the mean of :math:`1 - \cos(i, j)` over all pairs of movies of each list, by the model's embeddings.
 
@@ -76,7 +76,7 @@ def intra_list_distance(lists: Tensor, catalog: CatalogStatistics) -> Tensor:
     return torch.cat(found) if found else torch.zeros(0)
 
 
-@register_metric("genre_consistency", of="histories")
+@register_metric("genre_consistency", of="histories", default=False)
 def genre_consistency(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     r"""Return the Jaccard similarity of the genres in the history and those in the list.
 
@@ -96,7 +96,7 @@ def genre_consistency(lists: Tensor, catalog: CatalogStatistics, users: ListUser
     return torch.where(history.any(1) & listed.any(1), result, torch.nan)
 
 
-@register_metric("miscalibration", of="histories")
+@register_metric("miscalibration", of="histories", default=False)
 def miscalibration(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     r"""Return the Kullback-Leibler divergence of the list's genres from those of the history, in nats; 0 is best.
 
@@ -121,7 +121,7 @@ def miscalibration(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) 
     return torch.where(known, divergence, torch.nan)
 
 
-@register_metric("popularity_lift", of="histories")
+@register_metric("popularity_lift", of="histories", default=False)
 def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     """Return the relative difference between the mean popularity of the list and that of the history.
 
@@ -140,7 +140,7 @@ def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers)
     return torch.where(own > 0, listed / own - 1, torch.nan)
 
 
-@register_metric("serendipity", of="histories")
+@register_metric("serendipity", of="histories", default=False)
 def serendipity(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     """Return the share of the list that is relevant and not among the most popular movies.
 
@@ -170,7 +170,7 @@ def serendipity(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> 
     return (users.hits.bool() & ~expected & (lists >= 0)).float().sum(1) / k
 
 
-@register_metric("gini", of="catalog")
+@register_metric("gini", of="catalog", default=False)
 def gini(lists: Tensor, catalog: CatalogStatistics) -> float:
     r"""Return how unequally the ranks are distributed over the candidate movies: 0 is equally, near 1 all to one.
 

@@ -24,12 +24,6 @@ from gnnrec.splitting.split import check_mask_or_history
 from gnnrec.typing import Scorer
 
 Metric: TypeAlias = Callable[..., Any]
-ON_REQUEST = (
-    "dislikes", "intra_list_distance", "genre_consistency", "miscalibration", "popularity_lift", "serendipity", "gini",
-)  # fmt: skip
-"""Metrics that `evaluate` reports only where they are named; `dislikes` also with a relevance threshold."""
-METRIC_NAMES = tuple(name for name in METRICS.builtin if name not in ON_REQUEST)
-"""Metrics that `evaluate` reports by default, in this order."""
 COLUMNS = ("metric", "k", "value", "ci_low", "ci_high", "num_users")
 
 
@@ -75,7 +69,7 @@ def evaluate(
         ``user_id, movie_id``: rank each user's test movies among these only.
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
-        ``[n]`` values (see `gnnrec.evaluation.metrics`); `METRIC_NAMES` by default.
+        ``[n]`` values (see `gnnrec.evaluation.metrics`); `default_metrics` if not given.
     relevant : float, optional
         Relevance threshold: only test ratings of at least this value are relevant. `dislikes` is then reported, too:
         how often a list holds movies whose test rating is at most the threshold mirrored in the rating scale
@@ -122,7 +116,7 @@ def evaluate(
     ['metric', 'k', 'value', 'ci_low', 'ci_high', 'num_users']
     """
     if metrics is None and relevant is not None:
-        metrics = [*METRIC_NAMES, "dislikes"]
+        metrics = [*default_metrics(), "dislikes"]
     resolved, sizes = _resolve_metrics(metrics), _check_ks(ks)
     if relevant is None and any(of == "disliked" for _, of in resolved.values()):
         raise ConfigError("the metric 'dislikes' needs a relevance threshold; pass relevant=4 (--relevant 4)")
@@ -296,10 +290,21 @@ def _resolve_data(
     return _EvaluationData(split.test, mask, history, candidates, negatives, attrs)
 
 
+def default_metrics() -> tuple[str, ...]:
+    """Return the metrics that `evaluate` reports unless others are named: built-in ones without ``default=False``.
+
+    Examples
+    --------
+    >>> default_metrics()[:3], "gini" in default_metrics()
+    (('recall', 'ndcg', 'hit_rate'), False)
+    """
+    return tuple(name for name in METRICS.builtin if METRICS.metadata(name).get("default", True))
+
+
 def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> dict[str, tuple[Metric, str]]:
     """Return the function of each metric and what it is computed of (users, lists or catalog), by name."""
     if metrics is None:
-        metrics = METRIC_NAMES
+        metrics = default_metrics()
     elif isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     registered = {id(METRICS.get(name)): name for name in METRICS.names()}

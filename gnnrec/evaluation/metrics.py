@@ -10,7 +10,8 @@ and ``num_relevant`` ``[n]``, and returns one value per user, ``[n]``::
 With ``of="lists"`` it takes ``lists`` and `CatalogStatistics` instead. Lists are ``[n, k]`` int64 movie nodes, best
 first; -1 fills the end of a list that is too short. With ``of="histories"`` it takes `ListUsers` as well. With
 ``of="catalog"`` it takes lists and `CatalogStatistics` and returns one value for all users, which has no confidence
-interval. Users for whom a metric is NaN do not count.
+interval. Users for whom a metric is NaN do not count. Metrics of the package are reported by default, unless they say
+``default=False``.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def average_precision(hits: Tensor, num_relevant: Tensor) -> Tensor:
     return (hits * precisions).sum(1) / _ideal_length(hits, num_relevant)
 
 
-@register_metric("dislikes", of="disliked")
+@register_metric("dislikes", of="disliked", default=False)
 def dislikes(hits: Tensor, num_disliked: Tensor) -> Tensor:
     """Return the fraction of the `k` ranks with a movie that the user dislikes by a test rating; lower is better.
 

@@ -103,9 +103,9 @@ def read_history(
 ) -> History:
     r"""Read a user's movies, exported from another site, as a `NewUser`.
 
-    Reads exports of Letterboxd, IMDb, Netflix, Trakt, MovieLens and TMDB, zipped or unpacked, other tables with a
-    column of titles, and lists of titles. A movie that the graph does not have is never mistaken for another one;
-    the report lists it.
+    Reads exports of Letterboxd, IMDb, Netflix and other sites (`gnnrec.registry.history_sites` lists them), zipped or
+    unpacked, other tables with a column of titles, and lists of titles. A movie that the graph does not have is never
+    mistaken for another one; the report lists it.
 
     Parameters
     ----------

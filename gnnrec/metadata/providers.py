@@ -23,6 +23,7 @@ from gnnrec.metadata.client import (
     ServiceUnavailableError,
 )
 from gnnrec.metadata.matching import MovieQuery, NoMatch, SearchResult, best_match
+from gnnrec.registry import register_metadata_provider
 
 TMDB_API_URL = "https://api.themoviedb.org/3"
 TMDB_IMAGE_URL = "https://image.tmdb.org/t/p/w342"
@@ -76,6 +77,10 @@ class MovieMetadata:
 class MetadataProvider(Protocol):
     """Interface of a metadata provider.
 
+    A class with ``@register_metadata_provider("name")`` is a ``--source`` of ``gnnrec fetch``. It is made by its class
+    method ``from_environment(policy=...)``, which reads the API key from the variable ``NAME_API_KEY`` and may take
+    ``api_url`` and ``image_url``.
+
     Examples
     --------
     >>> class Offline:
@@ -121,6 +126,7 @@ class MetadataProvider(Protocol):
         """
 
 
+@register_metadata_provider("tmdb")
 @dataclass(frozen=True, eq=False)
 class Tmdb:
     """The Movie Database, https://www.themoviedb.org, version 3 of its API.
@@ -248,6 +254,7 @@ def _tmdb_result(movie: dict[str, Any]) -> SearchResult:
     )
 
 
+@register_metadata_provider("omdb")
 @dataclass(frozen=True, eq=False)
 class Omdb:
     """The Open Movie Database, https://www.omdbapi.com.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
 import numpy as np
@@ -44,6 +44,12 @@ class RerankingOptions(TypedDict, total=False):
     max_per_genre: int | None
     like: MovieInput | Iterable[MovieInput] | None
     unlike: MovieInput | Iterable[MovieInput] | None
+
+
+def _share() -> float:
+    """Return a field for a number between 0 and 1, where 0 changes nothing."""
+    made: float = field(default=0.0, metadata={"share": True})
+    return made
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,15 @@ class Reranking:
     (True, False)
     """
 
-    diversity: float = 0.0
-    novelty: float = 0.0
-    calibration: float = 0.0
+    diversity: float = _share()
+    novelty: float = _share()
+    calibration: float = _share()
     max_per_genre: int | None = None
     like: MovieInput | Iterable[MovieInput] | None = None
     unlike: MovieInput | Iterable[MovieInput] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("diversity", "novelty", "calibration"):
-            value = getattr(self, name)
+        for name, value in self._shares.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
                 raise ConfigError(f"{name} must be a number between 0 and 1, not {value!r}")
         if self.max_per_genre is not None:
@@ -108,7 +113,11 @@ class Reranking:
 
     @property
     def _is_greedy(self) -> bool:
-        return bool(self.diversity or self.novelty or self.calibration) or self.max_per_genre is not None
+        return any(self._shares.values()) or self.max_per_genre is not None
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {one.name: getattr(self, one.name) for one in fields(self) if "share" in one.metadata}
 
     def _anchors(self, name: str) -> list[Any]:
         given = getattr(self, name)

@@ -69,11 +69,8 @@ def _stored(served: ServedModel, user_id: Any) -> NewUser:
     node = graph.user_nodes([user_id])
     batch, row = graph.user_batch(node), graph.dataset.users.iloc[int(node[0])]
     movies = [served.movies[place].id for place in batch.movie_index.tolist()]
-    profile: dict[str, Any] = {
-        name: None if pd.isna(row[name]) else row[name] for name in ("age", "gender", "occupation")
-    }
     return NewUser(
-        **profile,
+        profile={name: row[name] for name in graph.user_values if name in row and not pd.isna(row[name])},
         ratings=dict(zip(movies, batch.rating.tolist(), strict=True)),
         timestamps=dict(zip(movies, batch.timestamp.tolist(), strict=True)),
         weights=None if batch.weight is None else dict(zip(movies, batch.weight.tolist(), strict=True)),
@@ -151,13 +148,11 @@ def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -
     if isinstance(user, NewUser) and isinstance(user.ratings, Mapping) and len(user.ratings) > RECENT:
         recent = list(user.ratings)[-RECENT:]
         times: Any = user.timestamps
-        user = NewUser(
-            user.age,
-            user.gender,
-            user.occupation,
+        user = dataclasses.replace(
+            user,
             ratings={movie: user.ratings[movie] for movie in recent},
             timestamps={movie: times[movie] for movie in recent} if isinstance(times, Mapping) else None,
-            name=user.name,
+            weights=None,
         )
     found: dict[Any, list[tuple[str, float]]] = {movie: [] for movie in movies}
     if movies:

@@ -336,7 +336,11 @@ class ServedModel:
         """Return a rating of the data as stars."""
         if self.scale is None:
             return STARS[1]
-        stars = map_rating(rating, self.scale, STARS) if self.scale[0] >= 0 else STARS[1]
+        low, high = self.scale
+        if low < 0:  # thumbs, of which the lowest is no share of the highest
+            stars = STARS[0] + (rating - low) / (high - low) * (STARS[1] - STARS[0])
+        else:
+            stars = map_rating(rating, self.scale, STARS)
         return min(max(round(2 * stars) / 2, STARS[0]), STARS[1])
 
 

@@ -21,7 +21,7 @@ from gnnrec._checks import check_integer, choose_from
 from gnnrec.config import YAML_ERRORS
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
-from gnnrec.registry import PROTOCOLS, SPLITTERS
+from gnnrec.registry import PROTOCOLS, SPLITTERS, register_protocol
 from gnnrec.splitting.split import Split, check_mask_or_history
 
 OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives")
@@ -212,42 +212,51 @@ def _parse_options(text: str) -> dict[str, Any]:
 
 
 _next_item: dict[str, Any] = {"mask": "train+valid", "history": "train+valid"}
-for _name, _protocol in {
-    "random": Protocol("random", "a random tenth of each user's ratings"),
-    "recbole": Protocol(
-        "random", "as in RecBole's benchmark: ratings >= 3, 10-core", min_rating=3, k_core=10, mask="train+valid"
-    ),
-    "temporal": Protocol("temporal", "the newest fifth of each user's ratings"),
-    "temporal-10core": Protocol(
-        "temporal", "the same with ratings >= 4, 10-core", min_rating=4, k_core=10, mask="train+valid"
-    ),
-    "temporal-last-10": Protocol(
+register_protocol("random")(Protocol("random", "a random tenth of each user's ratings"))
+register_protocol("recbole")(
+    Protocol("random", "as in RecBole's benchmark: ratings >= 3, 10-core", min_rating=3, k_core=10, mask="train+valid")
+)
+register_protocol("temporal")(Protocol("temporal", "the newest fifth of each user's ratings"))
+register_protocol("temporal-10core")(
+    Protocol("temporal", "the same with ratings >= 4, 10-core", min_rating=4, k_core=10, mask="train+valid")
+)
+register_protocol("temporal-last-10")(
+    Protocol(
         "temporal",
         "the newest tenth of each user's ratings >= 4; the fifth before it is for validation",
         {"fractions": (0.7, 0.2, 0.1)},
         min_rating=4,
         k_core=10,
         mask="train+valid",
-    ),
-    "temporal-next-10": Protocol(
+    )
+)
+register_protocol("temporal-next-10")(
+    Protocol(
         "temporal",
         "the tenth that directly follows the training ratings; the fifth after it is for validation",
         {"fractions": (0.7, 0.2, 0.1), "test_first": True},
         min_rating=4,
         k_core=10,
-    ),
-    "global-time": Protocol("global-time", "the newest tenth of all ratings", **_next_item),
-    "leave-one-out": Protocol(
-        "leave-one-out", "test: last rating; validation: the one before, not added to the history at test time"
-    ),
-    "next-item": Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item),
-    "next-item-99": Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item),
-    "random-ratings": Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"),
-    "cold-movies": Protocol("cold-movies", "all ratings of a fixed tenth of the movies", mask="train+valid"),
-    "cold-movies-by-time": Protocol(
-        "cold-movies-by-time", "all ratings of the newest tenth of the movies", mask="train+valid"
-    ),
-    "cold-users": Protocol("cold-users", "a fixed tenth of the users, all ratings but the first 5"),
-    "cold-both": Protocol("cold-both", "ratings of a fixed tenth of the movies by a fixed tenth of the users"),
-}.items():
-    PROTOCOLS.register(_name)(_protocol)
+    )
+)
+register_protocol("global-time")(Protocol("global-time", "the newest tenth of all ratings", **_next_item))
+register_protocol("leave-one-out")(
+    Protocol("leave-one-out", "test: last rating; validation: the one before, not added to the history at test time")
+)
+register_protocol("next-item")(
+    Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item)
+)
+register_protocol("next-item-99")(
+    Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item)
+)
+register_protocol("random-ratings")(Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"))
+register_protocol("cold-movies")(
+    Protocol("cold-movies", "all ratings of a fixed tenth of the movies", mask="train+valid")
+)
+register_protocol("cold-movies-by-time")(
+    Protocol("cold-movies-by-time", "all ratings of the newest tenth of the movies", mask="train+valid")
+)
+register_protocol("cold-users")(Protocol("cold-users", "a fixed tenth of the users, all ratings but the first 5"))
+register_protocol("cold-both")(
+    Protocol("cold-both", "ratings of a fixed tenth of the movies by a fixed tenth of the users")
+)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 RESERVED = frozenset(
     """
     all_users calibration context csv disliked diversity exclude family_friendly genres help history json k like
-    max_per_genre min_ratings movie movie_id name netflix_profile novelty offset out profile rating ratings run strategy
-    timestamp timestamps title together unknown unlike user user_id weight weights years
+    max_per_genre min_ratings movie movie_id name netflix_profile novelty offset out profile rating ratings run
+    strategy timestamp timestamps title together unknown unlike user user_id weight weights years
     """.split()  # noqa: SIM905 - as a list it is 40 lines
 )
 """Names that would be mistaken for another column, argument or option."""
@@ -37,9 +37,8 @@ class UserFeature:
 
     Examples
     --------
-    >>> from gnnrec.registry import USER_FEATURES
-    >>> [name for name, feature in USER_FEATURES.items() if issubclass(feature, UserFeature)][:3]
-    ['age', 'gender', 'occupation']
+    >>> {name: type(feature).__mro__[1].__name__ for name, feature in user_features().items()}["age"]
+    'NumberFeature'
     """
 
     name: ClassVar[str]

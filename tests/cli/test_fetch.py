@@ -68,3 +68,7 @@ def test_image_url_is_an_option_of_tmdb(server: Server, folder: Path) -> None:
     result = run(server, "--dataset", "four", "--source", "omdb")
     assert result.exit_code == 1
     assert "--image-url" in result.stderr
+    assert "--image-url is not an option of the source omdb" in result.stderr
+    result = run(server, "--dataset", "four", "--source", "tmbd")
+    assert result.exit_code == 1
+    assert "unknown metadata provider 'tmbd'; did you mean 'tmdb'" in result.stderr

@@ -177,7 +177,7 @@ def test_dislikes(run: Path) -> None:
     assert fails("recommend", run, "--rating", f"{hated}=5", "--disliked", hated).endswith(
         "is rated and disliked; give it once"
     )
-    assert fails("recommend", run, "--user", 7, "--disliked", hated).startswith("--user names a known user; --rating")
+    assert fails("recommend", run, "--user", 7, "--disliked", hated).startswith("--user is for a known user; --rating")
     assert fails("recommend", run, "--disliked", "A Movie That Nobody Made").startswith("unknown movie")
 
 
@@ -201,4 +201,4 @@ def test_filters(run: Path) -> None:
     )
     assert expected["rank"].tolist() == [2, 3, 4]
     assert "unknown genre 'Dramma'" in fails("recommend", run, "--user", 7, "--genres", "Dramma")
-    assert fails("recommend", run, "--user", 7, "--years", "1999-1990").startswith("years must not end before")
+    assert fails("recommend", run, "--user", 7, "--years", "1999-1990").startswith("the first year must not be after")

@@ -10,9 +10,11 @@ import pytest
 
 pytest.importorskip("alembic", reason="needs alembic: pip install 'gnnrec[serve]'")
 
-from gnnrec import Recommender, load
+from gnnrec import Dataset, Recommender, load
 from gnnrec.cli._profiles import Profiles
 from gnnrec.cli._shell import Session
+from gnnrec.datasets import make_sample
+from gnnrec.models import Popularity
 from gnnrec.service import listing
 from gnnrec.service.served import ServedModel
 from gnnrec.service.store import Entry, Store
@@ -116,6 +118,21 @@ def test_order_of_ratings_in_one_second(session: Session) -> None:
     do(session, "save Ann", "clear", "save Bob", "open ann")
     assert list(session.ratings) == [shown[place - 1] for place in (8, 2, 5, 1, 7)]
     assert session.bucket_list == [shown[place - 1] for place in (6, 3, 4)]
+
+
+@pytest.mark.parametrize("values", [(1, 2, 3, 4, 5), (0.5, 2.5, 5), (1, 2, 6, 10), (10, 50, 100), (-1, 1)], ids=str)
+def test_ratings_come_back_on_the_scale_of_the_data(values: tuple[float, ...], url: str) -> None:
+    made = make_sample(60, 40)
+    ratings = made.ratings.assign(rating=[float(values[place % len(values)]) for place in range(len(made.ratings))])
+    model = Popularity().fit(Dataset(ratings, made.movies, made.users, "mine"))
+    session = Session(model, Profiles(model, url))
+    do(session, "popular 10", *[f"rate {place + 1} {value}" for place, value in enumerate(values)])
+    before = list(session.ratings.values())
+    do(session, "save Ann", "clear", "save Bob", "open Ann")
+    half_a_star = (max(values) - min(values)) / 9 / 2
+    assert before == list(values)
+    assert list(session.ratings.values()) == pytest.approx(before, abs=half_a_star + 1e-6)
+    session.profiles.close()
 
 
 def test_another_profile_is_not_overwritten(session: Session, store: Store, capsys: pytest.CaptureFixture[str]) -> None:

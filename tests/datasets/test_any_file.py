@@ -207,7 +207,7 @@ def test_named_columns(tmp_path: Path) -> None:
         ({"sep": ""}, "sep must be a text"),
         ({"date_format": "soon"}, "date_format 'soon' is not a format of dates"),
         ({"columns": "asin"}, "columns must map names in the file to names here"),
-        ({"rejected": "x.csv"}, "needs errors='skip'"),
+        ({"rejected": "x.csv"}, "requires errors='skip'"),
         ({"rating_scale": (5, 1)}, "rating_scale must be the lowest and the highest rating"),
         ({"header": 3}, "header must be true, false or left out"),
         ({"seperator": ";"}, "options seperator are only for registered datasets"),
@@ -389,7 +389,7 @@ def test_escaped_quotes(tmp_path: Path) -> None:
     text = str(dataset.provenance)
     assert "1 row with rating 0, which means that none was given (BX-Book-Ratings.csv:2)" in text
     assert "1 value with errors (BX-Books.csv:3: year 'DK Publishing' is not a number)" in text
-    assert "added: 1 movie that the ratings name and BX-Books.csv lacks" in text
+    assert "added: 1 movie of the ratings that BX-Books.csv does not have" in text
 
 
 def test_plain_files_need_no_words(tmp_path: Path) -> None:

@@ -267,10 +267,12 @@ def test_folders_of_imdb_and_others(tmp_path: Path) -> None:
         "tconst\ttitleType\tprimaryTitle\toriginalTitle\tisAdult\tstartYear\tendYear\truntimeMinutes\tgenres\n"
         "tt0113277\tmovie\tHeat\tHeat\t0\t1995\t\\N\t170\tAction,Crime\n"
     )
-    (tmp_path / "posters").mkdir()
+    for name in ("posters", "old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "old" / "movies.csv").write_text("movie_id,title\n1,Heat\n")
     dataset = load_dataset(tmp_path)
     assert dataset.movies[["title", "genres", "year"]].values.tolist() == [["Heat", "Action|Crime", 1995]]
-    assert "files not used: posters/" in str(dataset.provenance)
+    assert "files not used: old/" in str(dataset.provenance)
 
 
 @pytest.mark.parametrize(

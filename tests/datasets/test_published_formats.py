@@ -181,7 +181,7 @@ def test_amazon_2014(tmp_path: Path) -> None:
         ["0000013999", "Not rated", "Movies & TV", None],
         ["B000000001", "B000000001", "", None],
     ]
-    assert "added: 1 movie that the ratings name and meta_Movies_and_TV.json.gz lacks" in str(dataset.provenance)
+    assert "added: 1 movie of the ratings that meta_Movies_and_TV.json.gz does not have" in str(dataset.provenance)
 
 
 def test_amazon_2018(tmp_path: Path) -> None:

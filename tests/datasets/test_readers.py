@@ -164,6 +164,7 @@ def test_folder_round_trip(tmp_path: Path) -> None:
     for table in ("ratings", "movies", "users"):
         pd.testing.assert_frame_equal(getattr(again, table), getattr(dataset, table))
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == [
+        "gnnrec.json",
         "movies.csv",
         "ratings.csv",
         "users.csv",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from gnnrec.evaluation import METRIC_NAMES, CatalogStatistics, bootstrap
+from gnnrec.evaluation import CatalogStatistics, bootstrap, default_metrics
 from gnnrec.evaluation import metrics as metrics_module
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
 from gnnrec.evaluation.metrics import coverage, genre_diversity, novelty
@@ -65,10 +65,10 @@ def test_a_list_of_all_relevant_movies_scores_one():
 
 
 def test_names():
-    assert METRIC_NAMES[:9] == (
+    assert default_metrics()[:9] == (
         "recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity",
     )  # fmt: skip
-    assert METRICS.builtin.keys() - set(METRIC_NAMES) == {
+    assert METRICS.builtin.keys() - set(default_metrics()) == {
         "dislikes", "intra_list_distance", "genre_consistency", "miscalibration", "popularity_lift", "serendipity",
         "gini",
     }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from hypothesis import strategies as st
 import gnnrec
 from gnnrec import ConfigError, DataError, Dataset, NewUser
 from gnnrec.data.titles import parse_title
-from gnnrec.datasets.histories import HistoryEntry, files, merge_entries, read_history_file
 from gnnrec.graph import Graph, HistoryReport
 from gnnrec.graph.histories import map_rating
+from tests.helpers.histories import zipped
 
 MOVIES = {
     1: ("Heat (1995)", "tt0113277", 949),
@@ -360,162 +359,14 @@ def test_mapped_ratings_keep_their_order(one: float, other: float, low: float, h
     assert low - 1e-9 <= mapped[0] <= mapped[1] <= high + 1e-9
 
 
-def test_merged_entries() -> None:
-    diary = HistoryEntry("Heat", 1995, 2.0, time=50)
-    entries = [
-        diary,
-        HistoryEntry("Heat", 1995, 4.0, is_current=True, time=10),
-        HistoryEntry("Heat", 1995, is_liked=True),
-    ]
-    merged = merge_entries(entries)
-    assert (merged.rating, merged.time, merged.is_liked) == (4.0, 50, True)
-
-
 # Faults
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a.csv", b"", r"a\.csv is empty"),
-        ("a.csv", b"\xff\xfe\x00", r"a\.csv is damaged UTF-16"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0", r"a\.csv is not text; known are exports of Letterboxd, IMDb"),
-        ("a.csv", b"x,y\n1,2\n", r"a\.csv is not a known history file; its columns are 'x', 'y'; known are"),
-        ("a.csv", b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,6\n", r"a\.csv:2: rating 6 is not between 0\.5"),
-        ("a.csv", b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Heat,1995,x,good\n", r"a\.csv:2: rating 'good' is not a n"),
-        ("a.csv", b"Const,Your Rating,Title\ntt1,5,Heat\ntt2,11,Heat\n", r"a\.csv:3: yourrating 11 is not between 1 and 10"),
-        ("a.csv", b"Date,Name,Year,Letterboxd URI\n2020,Heat\n2020,A,B,C,D,E\n", r"a\.csv:3: expected 4 fields as in the head"),
-        ("a.csv", b"Title,Date\n", r"a\.csv has no movies$"),
-        ("a.json", b"[{", r"a\.json:1: not JSON"),
-        ("a.json", b'{"a": 1}', r"a\.json is not a known history file"),
-        ("a.json", b"[1, 2]", r"a\.json is not a known history file"),
-        ("a.json", b'[{"movie": {"title": "Heat"}, "rating": "ten"}]', r"a\.json\[0\]: rating 'ten' is not a number between"),
-        ("a.json", b"[" * 100_000, r"not JSON: nested too deeply|is no known"),
-        ("a.zip", b"not a zip", r"a\.zip is not a zip file, or it is damaged"),
-    ],
-)  # fmt: skip
-def test_odd_files(graph: Graph, tmp_path: Path, name: str, data: bytes, message: str) -> None:
-    with pytest.raises(DataError, match=message) as caught:
-        read(graph, tmp_path / name, data)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_files_and_folders(graph: Graph, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none does not exist"):
-        gnnrec.read_history(tmp_path / "none", graph)
-    with pytest.raises(DataError, match=r"is not a known export \(it has no \.csv, \.json or \.txt file\)"):
-        gnnrec.read_history(tmp_path, graph)
+def test_nothing_to_read(graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.csv has no movies$"):
+        read(graph, tmp_path / "a.csv", "Title,Date\n")
     with pytest.raises(DataError, match="read_history needs a graph or a fitted model, not str"):
         gnnrec.read_history(tmp_path, "graph")
-
-
-def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as file:
-        for name, data in members.items():
-            file.writestr(name, data)
-    return path
-
-
-def test_zip_bombs(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = zipped(tmp_path / "bomb.zip", {"ratings.csv": b"0" * (20 << 20)})
-    with pytest.raises(DataError, match=r"bomb\.zip: ratings\.csv unpacks to 20 MiB, too large for a history file"):
-        gnnrec.read_history(bomb, graph)
-    monkeypatch.setattr(files, "MAX_BYTES", 1000)
-    many = zipped(tmp_path / "many.zip", {f"{n}.csv": bytes(range(1, 251)) for n in range(5)})
-    with pytest.raises(DataError, match=r"many\.zip unpacks to more than"):
-        gnnrec.read_history(many, graph)
-    with pytest.raises(DataError, match=r"has 0 MiB; a history is at most"):
-        read(graph, tmp_path / "large.csv", LETTERBOXD * 10)
-    monkeypatch.setattr(files, "MAX_MEMBERS", 3)
-    with pytest.raises(DataError, match=r"many\.zip has 5 files; an export has at most 3"):
-        gnnrec.read_history(many, graph)
-
-
-def test_damaged_and_foreign_zip_files(graph: Graph, tmp_path: Path) -> None:
-    data = bytearray(zipped(tmp_path / "a.zip", {"ratings.csv": LETTERBOXD.encode()}, zipfile.ZIP_STORED).read_bytes())
-    data[60] ^= 255
-    (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(DataError, match=r"a\.zip is a damaged zip file: .*CRC.*; download it again"):
-        gnnrec.read_history(tmp_path / "a.zip", graph)
-    other = zipped(tmp_path / "b.zip", {"x.csv": b"a,b\n1,2\n", "readme.txt": b"Heat"})
-    with pytest.raises(DataError, match=r"b\.zip is not a known export \(it has x\.csv\); known are"):
-        gnnrec.read_history(other, graph)
-    both = zipped(tmp_path / "c.zip", {"x.csv": b"a,b\n1,2\n", "../../ratings.csv": LETTERBOXD.encode()})
-    user, report = gnnrec.read_history(both, graph)
-    assert len(user.ratings) == 4 and "files not used: x.csv" in report.notes
-    assert not (tmp_path.parent / "ratings.csv").exists()
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes(data: bytes) -> None:
-    path = Path("history-of-a-test.csv")
-    path.write_bytes(data)
-    try:
-        found = read_history_file(path)
-    except (DataError, ConfigError):
-        return
-    finally:
-        path.unlink()
-    assert all(entry.at for entry in found.entries)
-
-
-KEYS = [
-    "movie",
-    "show",
-    "title",
-    "year",
-    "ids",
-    "imdb",
-    "tmdb",
-    "rating",
-    "watched_at",
-    "results",
-    "release_date",
-    "id",
-]
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("2024-01-01T10:00:00Z"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(VALUES)
-def test_any_json(value: Any) -> None:
-    assert_read_or_refused("any.json", json.dumps(value))
-
-
-HEADERS = [
-    "Date,Name,Year,Letterboxd URI,Rating",
-    "Const,Your Rating,Date Rated,Title,Title Type,Year",
-    "Title,Date",
-    "Profile Name,Title Name,Star Value,Thumbs Value,Event Utc Ts",
-    "userId,movieId,rating,timestamp",
-    "TMDb ID,IMDb ID,Type,Name,Release Date,Your Rating",
-    "film;year;stars",
-]
-CELLS = st.sampled_from(
-    ["", "Heat", "1995", "4", "9.5", "-1", "2024-01-01", "1/13/24", "99/99/99", "tt1", "movie", "é", '"']
-)
-
-
-@given(st.sampled_from(HEADERS), st.lists(st.lists(CELLS, max_size=7), max_size=4))
-def test_any_rows(header: str, rows: list[list[str]]) -> None:
-    assert_read_or_refused("any.csv", "\n".join([header, *(("," if "," in header else ";").join(row) for row in rows)]))
-
-
-def assert_read_or_refused(name: str, text: str) -> None:
-    """Refused means: one line, with the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_text(text, encoding="utf-8")
-        try:
-            gnnrec.read_history(path, GRAPH)
-        except (DataError, ConfigError) as error:
-            assert name in str(error) and "\n" not in str(error)
-
-
-GRAPH = make_graph()
 
 
 # Through a model

@@ -19,6 +19,7 @@ from gnnrec import ConfigError, DataError, Dataset, Graph, NewUser, load_dataset
 from gnnrec.cli import app
 from gnnrec.data.schema import clean_users
 from gnnrec.explore import demographics
+from gnnrec.export import export_onnx
 from gnnrec.graph import UserBatch, encode_users
 from gnnrec.graph.users import encode_feature
 from gnnrec.registry import USER_FEATURES
@@ -217,6 +218,8 @@ def test_runs_keep_their_features(plugin: Path, tmp_path: Path) -> None:
         users = [1, NewUser(age=30, profile={"tenure": 40} if name == "with" else {})]
         pd.testing.assert_frame_equal(gnnrec.load(tmp_path / name).recommend(users), model.recommend(users))
     model = gnnrec.load(tmp_path / "with")
+    with pytest.raises(ConfigError, match="takes age, gender, occupation; this model also sees tenure, country"):
+        export_onnx(model, tmp_path / "exported")
     scores = [model.recommend(NewUser(profile={"tenure": years}), 40)["score"] for years in (1, 40)]
     assert not scores[0].equals(scores[1])
     shown = succeeds("--plugin", str(plugin), "recommend", "--help")

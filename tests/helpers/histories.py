@@ -1,9 +1,11 @@
-"""Histories, given or drawn at random, as a `UserBatch`."""
+"""Histories: given or drawn at random, as a `UserBatch`; and zip files of exports."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import zipfile
+from pathlib import Path
 
 import torch
 from hypothesis import strategies as st
@@ -57,3 +59,11 @@ def replace_users(graph: Graph, **tensors: torch.Tensor) -> Graph:
     made.__dict__.pop("user_ptr", None)
     made.__dict__["users"] = users
     return made
+
+
+def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write a zip file with these members."""
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path

@@ -18,9 +18,11 @@ from torch import Generator, Tensor
 import gnnrec
 from gnnrec import Dataset, Graph, Protocol, Recommender, Split
 from gnnrec.config import ModelConfig
+from gnnrec.datasets.histories import HistoryEntry, HistoryFile
 from gnnrec.explore import Finding
 from gnnrec.features import FeatureEncoder
 from gnnrec.graph import UserBatch
+from gnnrec.metadata import MovieMetadata, MovieQuery, NotFoundError, RequestPolicy
 from gnnrec.models import Estimator
 from gnnrec.nn import DropMask, Encoder, FeatureSizes, GraphTensors, MovieEmbeddings, NodeFeatures, TemporalPooling
 from gnnrec.sparse import Adjacency
@@ -190,3 +192,27 @@ class Tenure(NumberFeature):
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         return np.stack([np.ones_like(values), values / 10], axis=1)
+
+
+@gnnrec.register_history_format("Plugin", kind="table", matches=lambda columns: "pluginid" in columns)
+def read_plugin(table: Any) -> HistoryFile:
+    """Read an export of hearts."""
+    entries = [HistoryEntry(row["title"], rating=row.number("hearts"), scale=(0, 4), at=row.at) for row in table.rows]
+    return HistoryFile("Plugin", entries)
+
+
+@gnnrec.register_metadata_provider("plugin-shelf")
+class Shelf:
+    """Knows the plots of all movies."""
+
+    name = "plugin-shelf"
+
+    @classmethod
+    def from_environment(cls, policy: RequestPolicy | None = None) -> Self:
+        return cls()
+
+    def find(self, query: MovieQuery) -> MovieMetadata:
+        return MovieMetadata(str(query.movie_id), query.title, query.year, "title", 1.0, f"About {query.title}.", None)
+
+    def poster(self, url: str) -> bytes:
+        raise NotFoundError("there are no posters")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnrec import ConfigError, DataError, Dataset, Graph, recommend
-from gnnrec.models import EASE, Popularity
-from gnnrec.reranking import Reranker, Reranking, rerank
+from gnnrec.cli._reranking import RERANKING_OPTIONS, SHARES
+from gnnrec.models import EASE, Popularity, Recommender
+from gnnrec.reranking import Reranker, Reranking, RerankingOptions, rerank
 from tests.helpers.contract import sample
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 1, 1, 2, 2, 3, 4], "movie_id": [10, 20, 30, 40, 10, 20, 10, 10]})
@@ -125,3 +129,21 @@ def test_lists_hold_each_allowed_movie_once(
     allowed = {node for node, score in enumerate(scores) if score > -np.inf and node != 1}
     assert len(found) == len(set(found)) == min(k, len(allowed))
     assert set(found) <= allowed
+
+
+def test_every_option_is_offered_everywhere() -> None:
+    """A new rule is a field of `Reranking`; this names every other place that needs a line."""
+    from gnnrec.service.api.schemas import Filters
+
+    names = [one.name for one in fields(Reranking)]
+    assert list(RerankingOptions.__annotations__) == names
+    assert list(RERANKING_OPTIONS) == names, "gnnrec/cli/_reranking.py"
+    assert [name for name in Filters.model_fields if name in names] == names, "gnnrec/service/api/schemas.py"
+    assert list(SHARES) == [one.name for one in fields(Reranking) if "share" in one.metadata]
+    given = {name: 0.5 if name in SHARES else 3 if name == "max_per_genre" else [7] for name in names}
+    assert Filters(**given).reranking() == given
+    for function in (Recommender.recommend, recommend):
+        assert all(name in inspect.getdoc(function) for name in names), function  # type: ignore[operator]
+    page = Path(__file__).parents[2] / "docs" / "reference" / "conventions.md"
+    row = next(line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| re-ranking |"))
+    assert all(f"`{name}`" in row for name in names), page

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from fastapi.testclient import TestClient
 
 import gnnrec
 from gnnrec import NewUser, RecGraph
+from tests.helpers.registries import restored_registries
 
 
 def ids(answer: Any) -> list[Any]:
@@ -103,7 +106,7 @@ def test_titles_name_movies_and_unknown_ones_are_errors_or_skipped(client: TestC
         ({"genres": ["Nonsense"]}, "genres", "unknown genre 'Nonsense'"),
         ({"genres": []}, "genres", "is an empty list"),
         ({"years": "abc"}, "years", "'abc'"),
-        ({"years": "2000-1990"}, "years", "end before they begin"),
+        ({"years": "2000-1990"}, "years", "after the last"),
         ({"at": -1}, "at", "greater than or equal to 0"),
         ({"diversity": 2}, "diversity", "less than or equal to 1"),
     ],
@@ -276,6 +279,33 @@ def test_profiles(client: TestClient) -> None:
     for answer in (client.get(path), client.delete(path), client.patch(path, json={"age": 3})):  # the other tab
         problem(answer, 404)
     assert client.post("/api/v1/profiles", json={"name": "Zoë"}).json()["id"] not in (other, made.json()["id"])
+
+
+def test_user_features_of_a_plugin(start: Callable[..., TestClient], tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[1] / "helpers" / "plugin.py", tmp_path / "served_plugin.py")
+    with restored_registries():
+        gnnrec.load_plugins(tmp_path / "served_plugin.py")
+        data = gnnrec.load_dataset("sample", num_users=60, num_movies=40)
+        users = data.users[["user_id", "age"]].assign(membersince=range(60))
+        data = gnnrec.Dataset(data.ratings, data.movies, users)
+        config = gnnrec.Config().override(["train.epochs=1", "model.embedding_dim=8"])
+        model = gnnrec.fit(data, config=config, run_dir=tmp_path / "run", progress=False)
+        client = start(run=tmp_path / "run")
+
+        def scores(**options: Any) -> list[float]:
+            answer = client.post("/api/v1/recommend", json={"k": 5, **options})
+            assert answer.status_code == 200, answer.text
+            return [movie["score"] for movie in answer.json()["lists"][0]["movies"]]
+
+        given = {"ratings": [{"movie": 1, "rating": 5}], "profile": {"plugin_tenure": 40}}
+        expected = gnnrec.recommend(model, NewUser(profile={"plugin_tenure": 40}, ratings={1: 5}), 5)["score"]
+        assert scores(users=[given]) == pytest.approx(expected.tolist(), abs=1e-5)
+        assert scores(users=[given]) != scores(users=[{**given, "profile": {}}])
+        moment = scores(users=[50], at=10**9)  # a stored user as a new one
+        assert moment != pytest.approx(scores(users=[{"profile": {}}]), abs=1e-6)
+        wrong = {**given, "profile": {"tenure": 1}}
+        answer = client.post("/api/v1/recommend", json={"users": [wrong]})
+        assert answer.status_code == 422 and "unknown user feature 'tenure'" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from gnnrec.errors import DataError
+from gnnrec.registry import HISTORY_FORMATS, listed_sites
 
-KNOWN = (
-    "known are exports of Letterboxd, IMDb, Netflix, Trakt, MovieLens and TMDB, tables with a column of titles, and "
-    "lists of titles"
-)
+
+def find_reader(kind: str, contents: Any) -> Callable[[Any], HistoryFile] | None:
+    """Return the reader of the registered format that matches, None if there is none.
+
+    Formats that were registered later are tried first, so that those of plugins may be more specific; formats of no
+    site in particular (``"other: ..."``) are tried last.
+
+    Parameters
+    ----------
+    kind : str
+        ``"table"`` or ``"json"``.
+    contents : tuple of str or list of dict
+        Columns of the table, or items of the JSON file.
+    """
+    names = HISTORY_FORMATS.names()[::-1]
+    general = [name for name in names if name.startswith("other: ")]
+    for name in [*(name for name in names if name not in general), *general]:
+        about = HISTORY_FORMATS.metadata(name)
+        if about["kind"] == kind and about["matches"](contents):
+            reader: Callable[[Any], HistoryFile] = HISTORY_FORMATS.get(name)
+            return reader
+    return None
+
+
+def known_formats() -> str:
+    """Return what can be read, for messages."""
+    return f"known are exports of {listed_sites('and')}, tables with a column of titles, and lists of titles"
 
 
 class UnknownFormatError(DataError):

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from gnnrec.datasets.histories.entries import KNOWN, HistoryFile, UnknownFormatError
-from gnnrec.datasets.histories.json_formats import parse_json
+from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, known_formats
+from gnnrec.datasets.histories.items import parse_json
 from gnnrec.datasets.histories.tables import parse_text
 from gnnrec.errors import DataError
 
@@ -67,7 +67,7 @@ def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -
             unknown.append(name)
     if not found.source:
         listed = ", ".join(unknown[:5]) or "no .csv, .json or .txt file"
-        raise DataError(f"{path} is not a known export (it has {listed}); {KNOWN}")
+        raise DataError(f"{path} is not a known export (it has {listed}); {known_formats()}")
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         found.notes.append(f"files not used: {', '.join(unknown[:3])}{more}")
@@ -141,7 +141,7 @@ def _decode(data: bytes, label: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     elif b"\0" in data[:4096]:
-        raise UnknownFormatError(f"{label} is not text; {KNOWN}")
+        raise UnknownFormatError(f"{label} is not text; {known_formats()}")
     else:
         encoding = "utf-8-sig"
     try:

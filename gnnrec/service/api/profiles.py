@@ -117,7 +117,7 @@ def import_history(
         str | None, Form(max_length=100, description="Netflix profile to read, if the export has several")
     ] = None,
 ) -> Any:
-    """Import an export from Letterboxd, IMDb, Netflix, Trakt, MovieLens or TMDB, or a list of titles."""
+    """Import an export from a site, such as Letterboxd, IMDb or Netflix, or a list of titles."""
     store.profile(profile_id)
     found = importing.read_upload(served, file.file, file.filename or "", netflix_profile)
     store.rate(profile_id, found.entries)

@@ -56,6 +56,7 @@ def new_user(
         given.occupation,
         ratings=ratings,
         timestamps={movie: moment if when is None else when for movie, when in times.items()} if is_timed else None,
+        profile=given.profile,
         name=given.name if given.name is not None else f"user {position + 1}",
         unknown=unknown,
     )

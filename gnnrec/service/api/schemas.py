@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
@@ -19,6 +19,8 @@ MAX_GROUP = 20
 """Maximum number of members of a group."""
 
 
+MAX_FEATURES = 50
+"""User features of a request."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
 Category = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CATEGORY), AfterValidator(clean_text)]
 Age = Annotated[int, Field(ge=0, le=150)]
@@ -125,6 +127,9 @@ class UserInput(Input):
     age: Age | None = None
     gender: Category | None = None
     occupation: Category | None = None
+    profile: dict[Category, float | Category] = Field(
+        default={}, max_length=MAX_FEATURES, description="Values of the model's other user features by name"
+    )
     name: Annotated[str, StringConstraints(max_length=MAX_NAME)] | None = None
 
 
@@ -158,14 +163,7 @@ class Filters(Input):
 
     def reranking(self) -> RerankingOptions:
         """Return the options that re-rank."""
-        return {
-            "diversity": self.diversity,
-            "novelty": self.novelty,
-            "calibration": self.calibration,
-            "max_per_genre": self.max_per_genre,
-            "like": self.like,
-            "unlike": self.unlike,
-        }
+        return cast("RerankingOptions", {name: getattr(self, name) for name in RerankingOptions.__annotations__})
 
     def filters(self) -> dict[str, Any]:
         """Return the options that exclude movies."""

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 import gnnrec
+from gnnrec.registry import listed_sites
 from gnnrec.service.context import Context
 from gnnrec.service.errors import NotFoundError
 from gnnrec.service.served import MovieInfo, poster_path
@@ -37,7 +38,7 @@ environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.globals.update(poster=poster_path, page_of=page_of, version=gnnrec.__version__)
+environment.globals.update(listed_sites=listed_sites, poster=poster_path, page_of=page_of, version=gnnrec.__version__)
 
 
 class Visitor:
