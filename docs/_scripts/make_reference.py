@@ -1,4 +1,4 @@
-"""Write the reference of settings and of the command line, in Markdown, from the code itself."""
+"""Write the reference of settings, commands and column names, in Markdown, from the code itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from gnnrec.cli import app
 from gnnrec.config import ModelConfig, RatingConfig, TrainConfig, model_config_class
+from gnnrec.data.schema import COLUMNS
 from gnnrec.registry import ENCODERS, LOSSES, METRICS
 
 SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -19,10 +20,11 @@ REGISTERED = {"model.encoder": ENCODERS, "train.loss": LOSSES, "train.metric": M
 
 
 def write(folder: Path) -> None:
-    """Write ``config.md`` and ``cli.md``."""
+    """Write ``config.md``, ``cli.md`` and ``columns.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.md").write_text(config_reference(), encoding="utf-8")
     (folder / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    (folder / "columns.md").write_text(column_reference(), encoding="utf-8")
 
 
 def config_reference() -> str:
@@ -76,6 +78,16 @@ def cli_reference() -> str:
             _table(("option", "default", "meaning"), rows),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def column_reference() -> str:
+    """Return the table of the names of columns that are recognized."""
+    rows = [
+        (table, f"`{name}`", ", ".join(f"`{alias}`" for alias in column.aliases))
+        for table in ("ratings", "movies", "users")
+        for name, column in COLUMNS[table].items()
+    ]
+    return _table(("table", "column", "names"), rows) + "\n"
 
 
 def _linked(key: str) -> str:
