@@ -38,6 +38,13 @@ def main() -> None:
                 server.terminate()
 
 
+def _shoot(page: Any, picture: str) -> None:
+    """Take a screenshot when all pictures of the window are there."""
+    seen = "image => image.getBoundingClientRect().top < innerHeight"
+    page.wait_for_function(f"[...document.images].filter({seen}).every(image => image.complete && image.naturalWidth)")
+    page.screenshot(path=PICTURES / f"{picture}.png")
+
+
 def _wait() -> None:
     for _ in range(300):
         try:
@@ -61,12 +68,12 @@ def _take() -> None:
             _create(page, name, movies)
         for path, picture in (("/recommend", "app-list"), ("/together?with=1", "app-together")):
             page.goto(f"{ADDRESS}{path}")
-            page.screenshot(path=PICTURES / f"{picture}.png")
+            _shoot(page, picture)
         phone = browser.new_context(
             viewport={"width": 390, "height": 760}, color_scheme="dark", storage_state=context.storage_state()
         ).new_page()
         phone.goto(f"{ADDRESS}/recommend")
-        phone.screenshot(path=PICTURES / "app-phone.png")
+        _shoot(phone, "app-phone")
         browser.close()
 
 
