@@ -138,8 +138,6 @@ class ModelConfig(Settings):
     """``init: svd``: pseudo-count added to every user's degree, in units of the mean degree; for sparse data."""
     init_spectral_power: float = Field(0.0, ge=0)
     """``init: svd``: singular vectors count for their singular value to this power; for sparse data."""
-    init_popularity_power: float = Field(0.5, ge=0, le=1)
-    """``init: svd``: scores grow with this power of a movie's degree; 0.5 is the SVD's own reconstruction."""
     transition_window: int = Field(10, ge=1)
     """How many positions later a movie counts as a transition, for ``init: transitions``."""
 

@@ -211,15 +211,8 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
         encoder = make_encoder(config, graph).to(device)
     encoder.prepare(tensors)
     if config.model.init == "svd":
-        init_from_svd(
-            encoder,
-            tensors,
-            generator,
-            config.model.init_scale,
-            config.model.init_user_smoothing,
-            config.model.init_spectral_power,
-            config.model.init_popularity_power,
-        )
+        scale, smoothing = config.model.init_scale, config.model.init_user_smoothing
+        init_from_svd(encoder, tensors, generator, scale, smoothing, config.model.init_spectral_power)
     elif config.model.init == "transitions":
         window = config.model.transition_window
         init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)

@@ -198,7 +198,6 @@ def _low_pass(shape: DataShape) -> dict[str, Any]:
         "init_scale": 1.0,
         "init_user_smoothing": _LOW_PASS_SMOOTHING,
         "init_spectral_power": 0.5,
-        "init_popularity_power": 0.25,
     }
     train = {
         "negative_weight": _significant(10 * shape.density),

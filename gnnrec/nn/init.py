@@ -54,7 +54,6 @@ def init_from_svd(
     scale: float,
     user_smoothing: float = 0.0,
     spectral_power: float = 0.0,
-    popularity_power: float = 0.5,
 ) -> None:
     r"""Set the id embeddings of movies so that one propagation gives the SVD's reconstruction of the ratings.
 
@@ -80,9 +79,6 @@ def init_from_svd(
         data they would fill the first singular vectors.
     spectral_power : float
         :math:`p`, not negative.
-    popularity_power : float
-        Targets are proportional to :math:`(D_i + c)` to this power. Below 0.5, the scores of popular movies are lower
-        than in the SVD's reconstruction.
 
     Examples
     --------
@@ -109,10 +105,7 @@ def init_from_svd(
     weight = symmetric_norm(smoothed, degree, user_movie.row, user_movie.col)
     _, s, v = randomized_svd(user_movie, weight, message.size(1), generator)
     message.copy_(v * (scale * mean_user_degree**0.5))
-    size = degree.sqrt()
-    if popularity_power != 0.5:
-        size = size * (degree.clamp(min=1) / encoder.mean_degree.clamp(min=1)) ** (popularity_power - 0.5)
-    target.copy_(v * size.unsqueeze(1))
+    target.copy_(v * degree.sqrt().unsqueeze(1))
     if spectral_power:
         root = (s / s[0].clamp(min=1e-12)) ** (spectral_power / 2)
         message.mul_(root)
