@@ -139,7 +139,7 @@ def test_main_path(
     check(page)
     assert page.locator(".card h3").all_inner_texts() == [wanted]
     page.locator('.stars button[value="4"]').click()
-    page.get_by_text("Nothing yet.").wait_for()
+    page.get_by_text("Your bucket list is empty.").wait_for()
 
     page.goto(f"{address}/together")
     page.locator(".chips label", has_text="'s friend").first.click()
@@ -170,4 +170,4 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
     page.locator(".done").wait_for()
     page.get_by_role("link", name="Bucket list", exact=True).click()
     page.locator('.stars button[value="4"]').click()
-    page.get_by_text("Nothing yet.").wait_for()
+    page.get_by_text("Your bucket list is empty.").wait_for()
