@@ -99,7 +99,9 @@ def suggest_config(data: Dataset | Split) -> Config:
     shape = DataShape.of(data)
     if shape.task in ("next", "later"):
         return Config.from_mapping(_next_item(shape))
-    return Config.from_mapping(_low_pass(shape) if _is_low_pass(shape) else _any_order(shape))
+    return Config.from_mapping(
+        _low_pass(shape) if shape.task == "any order" and _has_few_ratings(shape) else _any_order(shape)
+    )
 
 
 def describe_config(config: Config) -> str:
@@ -178,9 +180,8 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
     return {"model": model, "train": train}
 
 
-def _is_low_pass(shape: DataShape) -> bool:
-    few = shape.num_ratings < _FEW_RATINGS * (shape.num_users + shape.num_movies)
-    return few and shape.density < _SPARSE and shape.task == "any order"
+def _has_few_ratings(shape: DataShape) -> bool:
+    return shape.density < _SPARSE and shape.num_ratings < _FEW_RATINGS * (shape.num_users + shape.num_movies)
 
 
 def _low_pass(shape: DataShape) -> dict[str, Any]:
@@ -240,6 +241,11 @@ def _next_item(shape: DataShape) -> dict[str, Any]:
         "final_lr_ratio": 0.1,
         "k": 10 if shape.task == "next" else 20,
     }
+    if _has_few_ratings(shape):  # a wide initialization, few and small steps, and much dropout
+        dim = int(2 ** np.clip(np.round(np.log2((shape.num_users + shape.num_movies) / 64)), 6, 9))
+        model |= {"embedding_dim": dim, "hidden_dim": 256, "dropout": 0.5}
+        train |= {"id_dropout": 0.2, "epochs": 4, "batch_size": 640, "learning_rate": 0.0005}
+        train |= {"cutoffs_per_user": int(np.clip(round(mean_length / 2), 3, 10))}
     return {"model": model, "train": train}
 
 

@@ -9,7 +9,7 @@ import pytest
 import gnnrec
 from gnnrec import Config, ConfigError, Dataset, Split
 from gnnrec.models import GNN
-from gnnrec.models.suggest import DataShape, _is_low_pass, describe_config, suggest_config
+from gnnrec.models.suggest import DataShape, _has_few_ratings, describe_config, suggest_config
 from gnnrec.splitting import random_split
 
 QUICK = ("train.epochs=2", "model.embedding_dim=8")
@@ -95,7 +95,15 @@ def test_sparse_data_are_filtered(sparse):
 
 def test_sparse_data_with_many_ratings_are_learned():
     sizes = DataShape(160_000, 60_000, 25_000_000, "any order"), DataShape(30_000, 41_000, 810_000, "any order")
-    assert [_is_low_pass(profile) for profile in sizes] == [False, True]
+    assert [_has_few_ratings(profile) for profile in sizes] == [False, True]
+
+
+def test_next_ratings_of_sparse_data_are_learned_in_few_steps(sparse):
+    order = np.arange(len(sparse.dataset.ratings))
+    dated = gnnrec.split(Dataset(sparse.dataset.ratings.assign(timestamp=order)), "next-item")
+    config = suggest_config(dated)
+    assert (config.train.objective, config.train.epochs, config.train.learning_rate) == ("next_item", 4, 0.0005)
+    assert config.model.embedding_dim == 64
 
 
 def test_sparse_data_of_cold_users_are_learned():
