@@ -238,11 +238,11 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
         raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
     ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
     seconds, weights = _times(user, list(ratings)), _weights(graph, user, list(ratings))
-    disliked = _disliked(graph, user, ratings)
-    ratings = {**disliked, **ratings}
-    seconds = np.concatenate([np.full(len(disliked), seconds.min() if len(seconds) else 0), seconds])
-    if weights is not None:
-        weights = np.concatenate([np.ones(len(disliked)), weights])
+    if disliked := _disliked(graph, user, ratings):
+        ratings = {**disliked, **ratings}
+        seconds = np.concatenate([np.full(len(disliked), seconds.min() if len(seconds) else 0), seconds])
+        if weights is not None:
+            weights = np.concatenate([np.ones(len(disliked)), weights])
     found = graph.movie_nodes_by_name(ratings, unknown=unknown)
     known = [place for place, node in enumerate(found) if node is not None]
     nodes = [node for node in found if node is not None]

@@ -34,5 +34,6 @@ class Age(NumberFeature):
         """Return ``[n, 7]``, one column per age group."""
         import numpy as np
 
-        groups: np.ndarray = np.eye(len(AGE_BINS) + 1)[np.digitize(values, AGE_BINS)]
+        groups = np.zeros((len(values), len(AGE_BINS) + 1))
+        groups[np.arange(len(values)), np.digitize(values, AGE_BINS)] = 1
         return groups
