@@ -187,8 +187,8 @@ def _has_few_ratings(shape: DataShape) -> bool:
 def _low_pass(shape: DataShape) -> dict[str, Any]:
     """Return settings for sparse data: a wide low-pass filter of the graph, and one epoch of small steps.
 
-    Movies have too few ratings there to learn their embeddings one by one: longer training, or larger steps, ended
-    below the initialization.
+    Movies have too few ratings there to learn their embeddings one by one: in short runs, larger steps ended below the
+    initialization.
     """
     dim = int(np.clip(16 * round((shape.num_users + shape.num_movies) / 1024), 16, 1024))
     batch_size = int(np.clip(16 * round(shape.num_users / 96), 64, 4096))
