@@ -14,21 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gnnrec.errors import ConfigError
+from gnnrec.service.database import MIGRATION_LOCK, MIGRATIONS, make_engine, newest_version, parse_url, reason_of
 from gnnrec.service.errors import ConflictError, NotFoundError
 from gnnrec.service.tables import BucketRow, HiddenRow, JobRow, ProfileRow, RatingRow
 
-DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
-"""Supported databases, and the driver used for each."""
-BUSY_TIMEOUT = 20.0
-"""Seconds that a write waits for others."""
-MIGRATIONS = Path(__file__).parent / "migrations"
-MIGRATION_LOCK = 7_205_113
-"""Number of the lock that a PostgreSQL server holds during migrations."""
 HEARTBEAT_TIMEOUT = 60
 """Seconds without a sign of life after which a job counts as failed."""
 MAX_LISTED_PROFILES = 1000
@@ -96,11 +89,6 @@ def name_key(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def newest_version() -> str:
-    """Return the number of the newest migration, which is in the name of its file."""
-    return max(file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9]*.py"))
-
-
 class Store:
     """A database, with its tables.
 
@@ -125,7 +113,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(_parse(url))
+        self.engine = make_engine(parse_url(url))
 
     @property
     def is_sqlite(self) -> bool:
@@ -158,7 +146,7 @@ class Store:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except (SQLAlchemyError, OSError) as error:
-            raise ConfigError(f"the database {self.description} cannot be opened: {_reason(error)}") from None
+            raise ConfigError(f"the database {self.description} cannot be opened: {reason_of(error)}") from None
         except CommandError as error:
             raise ConfigError(f"the database {self.description} is of a later version of gnnrec: {error}") from None
 
@@ -507,52 +495,3 @@ def _taken(name: str) -> Iterator[None]:
 
 def _now() -> int:
     return int(time.time())
-
-
-def _parse(url: str) -> URL:
-    known = "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-    try:
-        parsed = make_url(url)
-        kind = parsed.get_backend_name()
-    except ArgumentError:
-        raise ConfigError(f"the URL of the database cannot be read; give {known}") from None
-    if kind not in DRIVERS:
-        raise ConfigError(f"databases of the kind {kind!r} are not supported; give {known}")
-    return parsed.set(drivername=DRIVERS[kind])
-
-
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        try:
-            return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
-        except ImportError:
-            raise ConfigError("PostgreSQL needs the package psycopg: pip install 'gnnrec[postgresql]'") from None
-    if url.database:
-        try:
-            Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"the folder of the database {url.database} cannot be made: {error.strerror}") from None
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT}, pool_size=10, max_overflow=30)
-    else:
-        from sqlalchemy.pool import StaticPool
-
-        engine = create_engine(url, connect_args={"check_same_thread": False}, poolclass=StaticPool)
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where `begin` says so
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later may fail; one that begins as a write waits for its turn.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _reason(error: Exception) -> str:
-    found = error.orig if isinstance(error, OperationalError) and error.orig is not None else error
-    return str(found).splitlines()[0] if str(found) else type(found).__name__

@@ -28,8 +28,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
 from gnnrec.errors import ConfigError
+from gnnrec.service.database import MIGRATIONS, newest_version
 from gnnrec.service.errors import ConflictError, NotFoundError
-from gnnrec.service.store import MIGRATIONS, Entry, Store, newest_version
+from gnnrec.service.store import Entry, Store
 from gnnrec.service.tables import Base
 from tests.helpers.service import free_port, serving
 
