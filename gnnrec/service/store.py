@@ -282,9 +282,7 @@ class Store:
         NotFoundError
             There is no such profile.
         """
-        with self._writing() as connection:
-            _lock(connection, profile_id)
-            _put_ratings(connection, profile_id, entries)
+        self.change_lists(profile_id, rated=entries)
 
     def change_lists(
         self,

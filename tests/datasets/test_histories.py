@@ -17,17 +17,8 @@ from gnnrec import ConfigError, DataError, load_plugins
 from gnnrec.datasets.histories import HistoryEntry, HistoryFile, files, merge_entries, read_history_file
 from gnnrec.registry import HISTORY_FORMATS, history_sites, listed_sites
 from tests.helpers.cli import HOME, succeeds
-from tests.helpers.histories import zipped
+from tests.helpers.histories import LETTERBOXD, zipped
 from tests.helpers.registries import restored_registries
-
-LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
-2023-01-01,Heat,1995,https://boxd.it/1,4.5
-2023-02-02,The Matrix,1999,https://boxd.it/2,5
-2023-03-03,Psycho,1960,https://boxd.it/3,0.5
-2023-04-04,Amélie,2001,https://boxd.it/4,
-2023-05-05,Parasite,2019,https://boxd.it/5,5
-2023-06-06,"Alien, Romulus",2024,https://boxd.it/6,2
-"""
 
 
 def read(path: Path, text: str | bytes, **options: Any) -> HistoryFile:

@@ -17,7 +17,7 @@ from gnnrec import ConfigError, DataError, Dataset, NewUser
 from gnnrec.data.titles import parse_title
 from gnnrec.graph import Graph, HistoryReport
 from gnnrec.graph.histories import map_rating
-from tests.helpers.histories import zipped
+from tests.helpers.histories import LETTERBOXD, zipped
 
 MOVIES = {
     1: ("Heat (1995)", "tt0113277", 949),
@@ -52,16 +52,6 @@ def read(graph: Graph, path: Path, text: str | bytes, **options: Any) -> tuple[N
 
 def seconds(text: str) -> int:
     return int(pd.Timestamp(text, tz="UTC").timestamp())
-
-
-LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
-2023-01-01,Heat,1995,https://boxd.it/1,4.5
-2023-02-02,The Matrix,1999,https://boxd.it/2,5
-2023-03-03,Psycho,1960,https://boxd.it/3,0.5
-2023-04-04,Amélie,2001,https://boxd.it/4,
-2023-05-05,Parasite,2019,https://boxd.it/5,5
-2023-06-06,"Alien, Romulus",2024,https://boxd.it/6,2
-"""
 
 
 def test_letterboxd_ratings(graph: Graph, tmp_path: Path) -> None:

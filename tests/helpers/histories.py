@@ -17,6 +17,15 @@ DAY = 86_400
 Rating = tuple[int, float, int]
 """Movie, stars, seconds."""
 
+LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
+2023-01-01,Heat,1995,https://boxd.it/1,4.5
+2023-02-02,The Matrix,1999,https://boxd.it/2,5
+2023-03-03,Psycho,1960,https://boxd.it/3,0.5
+2023-04-04,Amélie,2001,https://boxd.it/4,
+2023-05-05,Parasite,2019,https://boxd.it/5,5
+2023-06-06,"Alien, Romulus",2024,https://boxd.it/6,2
+"""
+
 
 def batch_of_histories(users: list[list[Rating]], num_movies: int = NUM_MOVIES) -> UserBatch:
     """Return users without profiles; ratings are given oldest first."""
