@@ -239,6 +239,7 @@ def tar_archive() -> bytes:
         ("ratings.7z", b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it and give the folder"),
         ("ratings.data2", b"SQLite format 3\0 x", "is a SQLite database; export the table as CSV"),
     ],
+    ids=["xlsx", "xlsx named csv", "xls", "web page", "Git LFS", "tar", "7z", "SQLite"],
 )
 def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
