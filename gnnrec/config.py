@@ -142,6 +142,10 @@ class ModelConfig(Settings):
     """``init: svd``: singular vectors count for their singular value to this power; for sparse data."""
     transition_window: int = Field(10, ge=1)
     """How many positions later a movie counts as a transition, for ``init: transitions``."""
+    transition_attribute_weight: float = Field(0.0, ge=0)
+    """``init: transitions``: weight of shared attributes of movies, added to the transition counts; for sparse data."""
+    transition_spectral_power: float = Field(1.0, ge=0)
+    """``init: transitions``: singular vectors count for their singular value to this power."""
 
     @field_validator("encoder")
     @classmethod

@@ -214,8 +214,15 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
         scale, smoothing = config.model.init_scale, config.model.init_user_smoothing
         init_from_svd(encoder, tensors, generator, scale, smoothing, config.model.init_spectral_power)
     elif config.model.init == "transitions":
-        window = config.model.transition_window
-        init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)
+        init_from_transitions(
+            encoder,
+            tensors,
+            generator,
+            config.model.init_scale,
+            config.model.transition_window,
+            config.model.transition_attribute_weight,
+            config.model.transition_spectral_power,
+        )
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
