@@ -103,7 +103,8 @@ def test_next_ratings_of_sparse_data_are_learned_in_few_steps(sparse):
     order = np.arange(len(sparse.dataset.ratings))
     dated = gnnrec.split(Dataset(sparse.dataset.ratings.assign(timestamp=order)), "next-item")
     config = suggest_config(dated)
-    assert (config.train.objective, config.train.epochs, config.train.learning_rate) == ("next_item", 4, 0.0005)
+    assert (config.train.objective, config.train.epochs, config.train.learning_rate) == ("next_item", 3, 0.001)
+    assert (config.train.loss, config.model.transition_attribute_weight) == ("sampled_softmax", 0.4)
     assert config.model.embedding_dim == 64
 
 
