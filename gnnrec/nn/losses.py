@@ -115,8 +115,8 @@ def sampled_softmax(
 ) -> Tensor:
     r"""Softmax cross-entropy with sampled negatives, averaged over supervision edges (Jean et al. 2015, eq. 11).
 
-    .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P}
-        \log \frac{e^{s_{ui}}}{e^{s_{ui}} + \frac{M - 1}{|S \setminus i|} \sum_{j \in S \setminus (M_u \cup i)} e^{s_{uj}}}
+    .. math:: L = -\frac{1}{|P|} \sum_{(u, i) \in P} \log \frac{e^{s_{ui}}}
+        {e^{s_{ui}} + \frac{M - 1}{|S \setminus i|} \sum_{j \in S \setminus (M_u \cup i)} e^{s_{uj}}}
 
     All users of a batch share the sample :math:`S` of :math:`n` of the :math:`M` movies, so a step costs a fraction of
     `softmax` where there are many movies. The factor before the sum makes it an estimate of the sum over all of them.
