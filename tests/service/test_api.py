@@ -360,6 +360,7 @@ def test_options_of_a_profiles_list(client: TestClient, ann: int, trained: RecGr
     both = NewUser(ratings={1: 5, 7: 1}, timestamps=[10, 20])
     for asked, expected in (
         ({"at": 15}, gnnrec.recommend(trained, {1: 5})),
+        ({"at": 15}, gnnrec.recommend(trained, both, at=15)),
         ({"exclude": [2, 3], "unlike": [4]}, gnnrec.recommend(trained, both, exclude=[2, 3], unlike=[4])),
         (
             {"candidates": [5, 6, 8, 9], "calibration": 0.5},
