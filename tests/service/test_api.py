@@ -482,7 +482,7 @@ def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
     assert job.status_code == 202
     problem(client.post("/api/v1/retrain"), 409)
     problem(client.get("/api/v1/retrain/99"), 404)
-    client.app.state.context.jobs._thread.join(timeout=120)
+    client.app.state.context.jobs._thread.join(timeout=300)
     done = client.get(f"/api/v1/retrain/{job.json()['id']}").json()
     assert (done["state"], done["step"], done["steps"]) == ("done", 2, 2)
     model = client.app.state.context.holder.served.model
