@@ -98,7 +98,9 @@ def suggest_config(data: Dataset | Split) -> Config:
     """
     shape = DataShape.of(data)
     if shape.task in ("next", "later"):
-        return Config.from_mapping(_next_item(shape))
+        config = Config.from_mapping(_next_item(shape))
+        told = isinstance(data, Split) and data.request_times
+        return config.override(["model.request_time_features=true"]) if told else config
     return Config.from_mapping(
         _low_pass(shape) if shape.task == "any order" and _has_few_ratings(shape) else _any_order(shape)
     )

@@ -41,6 +41,9 @@ def test_the_objective_follows_the_validation_ratings(sample, protocol, task, ob
     assert DataShape.of(split).task == task
     assert (config.train.objective, config.train.horizon) == (objective, horizon)
     assert config.model.temporal == (objective == "next_item")
+    assert not config.model.request_time_features
+    told = suggest_config(split.with_request_times())
+    assert told.model.request_time_features == (objective == "next_item")
 
 
 def test_equal_timestamps_are_no_order(sample):
