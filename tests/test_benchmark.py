@@ -42,7 +42,7 @@ from gnnrec.training.loop import FitRun
 from tests.helpers.registries import restored_registries
 
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
-KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
+KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds", "fit_cpu_seconds"]
 KEYS += ["fingerprint", "protocol"]
 
 
