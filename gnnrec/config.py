@@ -126,6 +126,8 @@ class ModelConfig(Settings):
     """Temporal pooling by position, weighted by how far each rating is above or below the user's mean."""
     date_features: bool = False
     """Whether the hidden layer also sees the date of the user's last rating."""
+    request_time_features: bool = False
+    """Whether the hidden layer also sees the time since the user's last rating, at the time of the request."""
     hidden_dim: int = Field(256, ge=0)
     """Width of the hidden layer over the pooled histories; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -150,6 +152,8 @@ class ModelConfig(Settings):
     def _date_features_need_a_hidden_layer(self) -> Self:
         if self.temporal and self.date_features and not self.hidden_dim:
             raise ValueError("date_features needs the hidden layer; set hidden_dim above 0, or date_features to false")
+        if self.request_time_features and not (self.temporal and self.hidden_dim):
+            raise ValueError("request_time_features needs temporal: true and a hidden_dim above 0")
         return self
 
 
@@ -192,6 +196,8 @@ class TrainConfig(Settings):
     """``masked_edges``: fraction of users whose history is cut to 1 to 15 ratings at each step."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Fraction of users whose age, gender and occupation are dropped at each step."""
+    request_time_dropout: float = Field(0.1, ge=0, lt=1)
+    """Fraction of users whose request time is hidden at each step, with ``model.request_time_features``."""
     epochs: int = Field(30, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
@@ -285,6 +291,14 @@ class Config(Settings):
         default = ModelConfig.model_fields["encoder"].default
         name = value.get("encoder", default)
         return model_config_class(name if name in ENCODERS else default).model_validate(value)
+
+    @model_validator(mode="after")
+    def _request_times_are_trained(self) -> Self:
+        if self.model.request_time_features and self.train.objective != "next_item":
+            raise ValueError(
+                "model.request_time_features needs train.objective: next_item; other objectives have no request time"
+            )
+        return self
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:

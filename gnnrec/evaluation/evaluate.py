@@ -36,6 +36,7 @@ def evaluate(
     history: pd.DataFrame | str | None = None,
     candidates: Iterable[Any] | None = None,
     negatives: pd.DataFrame | None = None,
+    request_times: bool | None = None,
     metrics: Sequence[str | Metric] | None = None,
     relevant: float | None = None,
     per_user: bool = False,
@@ -54,7 +55,7 @@ def evaluate(
         Any fitted model.
     test : pandas.DataFrame or Split
         Test ratings, ``user_id, movie_id``. A `Split` also provides the arguments `candidates`, `mask`, `history`
-        (including its ``support``) and `negatives` that are not given.
+        (including its ``support``), `negatives` and `request_times` that are not given.
     ks : sequence of int
         Lengths of the lists.
     mask : pandas.DataFrame or str, optional
@@ -67,6 +68,9 @@ def evaluate(
         Movies to rank; all movies of the graph by default.
     negatives : pandas.DataFrame, optional
         ``user_id, movie_id``: rank each user's test movies among these only.
+    request_times : bool, optional
+        Whether the model is told when each user asks: the time of the user's first test rating. Later ratings of the
+        history do not count then. By default it is not, or as a `Split` says.
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
         ``[n]`` values (see `gnnrec.evaluation.metrics`); `default_metrics` if not given.
@@ -122,11 +126,13 @@ def evaluate(
         raise ConfigError("the metric 'dislikes' needs a relevance threshold; pass relevant=4 (--relevant 4)")
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence!r}")
-    data = _resolve_data(model, test, mask, history, candidates, negatives)
+    data = _resolve_data(model, test, mask, history, candidates, negatives, request_times)
     trained = model.graph
     if data.history is not None and len(data.history):
         model = model.add_ratings(data.history)
-    task = RankingTask.from_frames(model.graph, data.test, data.mask, data.candidates, data.negatives)
+    task = RankingTask.from_frames(
+        model.graph, data.test, data.mask, data.candidates, data.negatives, data.request_times
+    )
     ranking = rank(model, task, max(sizes))
     hits, num_relevant = ranking.hits, ranking.num_relevant
     if relevant is not None:
@@ -240,6 +246,7 @@ def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int 
         metrics=(metric,),
         candidates=split.candidates_for("valid"),
         history=split.support,
+        request_times=split.request_times,
         per_user=of != "catalog",
     )
     return float(found["value"].item() if of == "catalog" else found[f"{name}@{k}"].mean())
@@ -254,6 +261,7 @@ class _EvaluationData:
     history: pd.DataFrame | None
     candidates: Iterable[Any] | None
     negatives: pd.DataFrame | None
+    request_times: bool
     attrs: dict[str, str] = field(default_factory=dict)
 
 
@@ -264,19 +272,27 @@ def _resolve_data(
     history: pd.DataFrame | str | None,
     candidates: Iterable[Any] | None,
     negatives: pd.DataFrame | None,
+    request_times: bool | None,
 ) -> _EvaluationData:
     """Take arguments that are not given from the split, and turn names of ratings into ratings."""
     if not isinstance(test, Split):
         if isinstance(mask, str) or isinstance(history, str):
             raise ConfigError("a mask or history by name, such as 'train+valid', needs a Split as test data")
-        return _EvaluationData(test, mask, history, candidates, negatives)
+        return _EvaluationData(test, mask, history, candidates, negatives, bool(request_times))
     split = test
     mask = split.mask if mask is None else mask
     history = split.history if history is None else history
     candidates = split.candidates_for() if candidates is None else list(candidates)
     negatives = split.negatives if negatives is None else negatives
+    told = split.request_times if request_times is None else request_times
     fingerprint = Fingerprint.from_split(
-        split, mask=mask, history=history, candidates=candidates, negatives=negatives, graph=model.graph.dataset.ratings
+        split,
+        mask=mask,
+        history=history,
+        candidates=candidates,
+        negatives=negatives,
+        graph=model.graph.dataset.ratings,
+        request_times=told,
     )
     if isinstance(mask, str):
         mask = split.valid if check_mask_or_history(mask, "mask") == "train+valid" else None
@@ -287,7 +303,7 @@ def _resolve_data(
         frames = [frame for frame in known if frame is not None]
         history = pd.concat(frames, ignore_index=True) if len(frames) == 2 else next(iter(frames), None)
     attrs = {"fingerprint": fingerprint.digest, "protocol": str(fingerprint)}
-    return _EvaluationData(split.test, mask, history, candidates, negatives, attrs)
+    return _EvaluationData(split.test, mask, history, candidates, negatives, told, attrs)
 
 
 def default_metrics() -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def parse_number(what: str, movie: Any, value: Any) -> float:
     return rating
 
 
-def parse_time(movie: Any, value: Any) -> float:
+def parse_time(movie: Any, value: Any, what: str = "") -> float:
     """Return seconds since 1970; dates without a time zone are UTC, as in the data."""
     try:
         seconds = float(value) if isinstance(value, (int, float, np.number)) else pd.Timestamp(value).timestamp()
@@ -83,10 +83,15 @@ def parse_time(movie: Any, value: Any) -> float:
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as "
-            "2001-03-09T12:00"
+            f"the time of {what or repr(movie)} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text "
+            "such as 2001-03-09T12:00"
         )
     return seconds
+
+
+def parse_request_time(value: Any) -> int:
+    """Return the time of a request in whole seconds since 1970, at least 1."""
+    return max(int(parse_time(None, value, "request")), 1)
 
 
 def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarray:
@@ -147,6 +152,9 @@ class NewUser:
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
     disliked : iterable
         Ids or titles of disliked movies: they count as rated with the lowest rating, before all `ratings`.
+    at : time, optional
+        When the user asks for recommendations, given like one of the `timestamps`. Later ratings do not count. Models
+        that use the request time take now if it is not given.
 
     Examples
     --------
@@ -164,6 +172,7 @@ class NewUser:
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
     disliked: Iterable[Any] = field(default=(), kw_only=True, repr=False)
+    at: Any = field(default=None, kw_only=True, repr=False)
 
     @property
     def features(self) -> dict[str, Any]:
@@ -206,7 +215,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
     check_unknown(user.unknown)
     nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
     profile = UserProfiles.from_values(_feature_values(graph, user), graph.user_values)
-    return UserBatch(
+    batch = UserBatch(
         x=profile.x,
         occupation=profile.occupation_edges(),
         user_index=torch.zeros_like(nodes),
@@ -218,6 +227,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
         num_occupations=len(graph.user_values[NODE_FEATURE]),
         weight=weights,
     )
+    return batch if user.at is None else batch.at(torch.tensor([parse_request_time(user.at)]))
 
 
 def _feature_values(graph: Catalog, user: NewUser) -> dict[str, np.ndarray]:

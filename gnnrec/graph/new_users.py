@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from gnnrec._checks import raise_at_first
 from gnnrec.data.convert import to_timestamps
 from gnnrec.data.schema import DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
-from gnnrec.graph.new_user import NewUser, as_mapping, encode_user
+from gnnrec.graph.new_user import NewUser, as_mapping, encode_user, parse_request_time
 from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch
 
 
-def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[UserBatch, pd.Index]:
+def encode_users(graph: Graph, users: Any, *, unknown: str = "error", at: Any = None) -> tuple[UserBatch, pd.Index]:
     """Return users as a `UserBatch`, and their ids or names in the same order.
 
     Parameters
@@ -34,6 +35,9 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         default index, or with the name ``user_id``, is a list of user ids.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
+    at : time, optional
+        When the users ask for recommendations: seconds since 1970 or anything that `pandas.Timestamp` reads. Later
+        ratings do not count. `NewUser.at` takes precedence.
 
     Raises
     ------
@@ -66,13 +70,28 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         raise DataError("the list of users is empty")
     is_new = [isinstance(user, (NewUser, Mapping)) for user in given]
     if not any(is_new):
-        return graph.user_batch(graph.user_nodes(given)), pd.Index(given)
+        return asked_at(graph.user_batch(graph.user_nodes(given)), at), pd.Index(given)
     batches, names = [], []
     for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
         batches.append(encode_user(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
         names.append(_name(user, position, len(given)) if new else user)
     has_text = any(isinstance(name, str) for name in names)
-    return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
+    return asked_at(UserBatch.concatenate(batches), at), pd.Index(names, dtype=object if has_text else None)
+
+
+def asked_at(batch: UserBatch, at: Any) -> UserBatch:
+    """Return users at the time of a request; those that have a request time of their own keep it.
+
+    Examples
+    --------
+    >>> asked_at(graph.users.slice(0, 2), "2003-01-01").request_time.tolist()
+    [1041379200, 1041379200]
+    """
+    if at is None:
+        return batch
+    time = torch.full_like(batch.node_id, parse_request_time(at))
+    own = batch.request_time
+    return batch.at(time if own is None else torch.where(own > 0, own, time))
 
 
 def _is_ratings(series: pd.Series) -> bool:

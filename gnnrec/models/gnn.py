@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gnnrec._torch import pick_device
 from gnnrec.config import Config
-from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
+from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
 from gnnrec.registry import ENCODERS
@@ -91,7 +91,12 @@ class RecGraph(Recommender):
 
     def user_embeddings(self, users: UserInput) -> Tensor:
         """Return the embeddings of known or new users, ``[num_users, dim]``; `users` as in `recommend`."""
-        return self.embed(encode_users(self.graph, users)[0])
+        return self.embed(self.encode_users(users)[0])
+
+    @property
+    def uses_request_time(self) -> bool:
+        """See `Recommender.uses_request_time`: setting ``model.request_time_features``."""
+        return self.config.model.request_time_features
 
     def similarity_embeddings(self) -> Tensor:
         r"""Return ``[num_movies, dim]`` embeddings whose inner products compare the scores of movies across users.

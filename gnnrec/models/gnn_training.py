@@ -97,7 +97,7 @@ class GNN(BaseEstimator):
         listeners = CallbackList(callbacks, train.patience)
         if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
             _check_timestamps(data.name, config)
-        split = data if isinstance(data, Split) else holdout_validation(data, train)
+        split = data if isinstance(data, Split) else holdout_validation(data, config)
 
         graph = Graph.from_dataset(split.dataset)
         tensors, state = init_training(graph, config, pick_device(train.device))
@@ -222,10 +222,12 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
     return tensors, TrainingState(encoder, optimizer, generator)
 
 
-def holdout_validation(dataset: Dataset, train: TrainConfig) -> Split:
+def holdout_validation(dataset: Dataset, config: Config) -> Split:
     """Hold out a tenth of each user's ratings for validation: random ones, or the last ones for ``next_item``."""
+    train = config.train
     if train.objective == "next_item":
-        return temporal_split(dataset, (0.9, 0.1, 0.0))
+        split = temporal_split(dataset, (0.9, 0.1, 0.0))
+        return split.with_request_times() if config.model.request_time_features else split
     return random_split(dataset, (0.9, 0.1, 0.0), seed=train.seed)
 
 
@@ -276,7 +278,7 @@ def _fingerprint(config: Config, split: Split) -> str:
     # A decaying learning rate depends on the number of epochs.
     for name in free if config.train.final_lr_ratio == 1 else free[1:]:
         settings["train"].pop(name)
-    digest = hashlib.sha256(repr(settings).encode())
+    digest = hashlib.sha256(repr(settings).encode() + b"request times" * split.request_times)
     read = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
     movies = split.movies[[column for column in read if column in split.movies]]
     users = split.users[["user_id", *known_features(split.users)]]

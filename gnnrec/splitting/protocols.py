@@ -24,7 +24,7 @@ from gnnrec.errors import ConfigError
 from gnnrec.registry import PROTOCOLS, SPLITTERS, register_protocol
 from gnnrec.splitting.split import Split, check_mask_or_history
 
-OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives")
+OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives", "request_times")
 """Options of every protocol; all others are options of its splitter."""
 
 
@@ -53,6 +53,8 @@ class Protocol:
         `Split.with_negatives`; 0 ranks all candidates.
     seed : int, optional
         Random seed of the splitter and of sampled negatives; by default the splitter's own, and 0.
+    request_times : bool
+        Whether models are told when each user asks; see `Split`.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class Protocol:
     history: str = "train"
     negatives: int | str = 0
     seed: int | None = None
+    request_times: bool = False
 
     def __post_init__(self) -> None:
         check_mask_or_history(self.mask, "mask")
@@ -122,6 +125,7 @@ class Protocol:
         if not isinstance(made, Split):
             raise ConfigError(f"the splitter {self.splitter!r} must return a Split, not {type(made).__name__}")
         made = made.with_mask_and_history(mask=self.mask, history=self.history)
+        made = made.with_request_times(self.request_times)
         return made if self.negatives == 0 else made.with_negatives(self.negatives, seed or 0)
 
 
@@ -246,8 +250,11 @@ register_protocol("leave-one-out")(
 register_protocol("next-item")(
     Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item)
 )
+register_protocol("next-item-timed")(
+    Protocol("leave-one-out", "the same, and the time of the request is known", **_next_item, request_times=True)
+)
 register_protocol("next-item-99")(
-    Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item)
+    Protocol("leave-one-out", "each user's last rating, among 99 sampled negatives", negatives=99, **_next_item)
 )
 register_protocol("random-ratings")(Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"))
 register_protocol("cold-movies")(

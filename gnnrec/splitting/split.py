@@ -31,7 +31,7 @@ MASK_AND_HISTORY_CHOICES = ("train", "train+valid")
 """Ratings that are excluded from ranked lists (``mask``), or known at test time (``history``)."""
 SPLIT_FILE = "split.json"
 SPLIT_FIELDS = ("name", "protocol", "mask", "history")
-"""Fields that `SPLIT_FILE` stores."""
+"""Fields that `SPLIT_FILE` stores; `request_times` only if it is true."""
 EMPTY_TRAIN = "the training set is empty; a split needs training ratings"
 
 
@@ -40,6 +40,15 @@ def check_mask_or_history(value: Any, name: str) -> str:
     if value not in MASK_AND_HISTORY_CHOICES:
         raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {value!r}")
     return str(value)
+
+
+def check_request_times(value: Any, ratings: pd.DataFrame) -> bool:
+    """Return whether request times are told; a `ConfigError` unless it is a bool, or without timestamps."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"request_times must be true or false, not {value!r}")
+    if value and "timestamp" not in ratings:
+        raise ConfigError("request_times needs timestamps, which the ratings do not have")
+    return value
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -68,6 +77,9 @@ class Split:
         Known ratings are also excluded from the lists.
     candidates : pandas.DataFrame, optional
         ``movie_id, part``: the movies to rank for ``"valid"`` and for ``"test"``; by default the `catalog` for both.
+    request_times : bool
+        Whether models are told when each user asks: the time of the user's first test (or validation) rating. Known
+        ratings that are later do not count. In service this time is always known; many published results do without.
     features : mapping of str to ContentEmbeddings, optional
         As in `Dataset`.
 
@@ -77,7 +89,7 @@ class Split:
         As for `Dataset`; a rating is in two parts; invalid `negatives`, see `with_negatives`; or a movie of `valid` or
         `test` is not among the `candidates` of that part.
     ConfigError
-        Invalid `mask` or `history`.
+        Invalid `mask` or `history`, or `request_times` without timestamps.
 
     Examples
     --------
@@ -100,6 +112,7 @@ class Split:
     mask: str
     history: str
     candidates: pd.DataFrame | None
+    request_times: bool
     dataset: Dataset = field(init=False)
     """The training ratings, with all movies and users of the split."""
 
@@ -119,6 +132,7 @@ class Split:
         history: str = "train",
         candidates: pd.DataFrame | None = None,
         features: Mapping[str, ContentEmbeddings] | None = None,
+        request_times: bool = False,
     ) -> None:
         given = {"train": train, "valid": valid, "test": test, "support": support}
         parts = {part: frame for part, frame in given.items() if frame is not None}
@@ -132,6 +146,7 @@ class Split:
             "protocol": protocol,
             "mask": check_mask_or_history(mask, "mask"),
             "history": check_mask_or_history(history, "history"),
+            "request_times": check_request_times(request_times, train),
         }
         start = 0
         for part, frame in parts.items():
@@ -191,6 +206,11 @@ class Split:
         frame, description = resolve_negatives(negatives, whole, self.test, seed)
         return self._with(negatives=frame, protocol=f"{self.protocol}, {description}")
 
+    def with_request_times(self, request_times: bool = True) -> Split:
+        """Return the split with or without telling models when each user asks; see `request_times`."""
+        told = check_request_times(request_times, self.train)
+        return self._with(request_times=told)
+
     def with_mask_and_history(self, *, mask: str | None = None, history: str | None = None) -> Split:
         """Return the split with another `mask` or `history`."""
         given = {name: value for name, value in (("mask", mask), ("history", history)) if value is not None}
@@ -240,6 +260,7 @@ class Split:
         """
         parts = PARTS[: 4 if with_support else 3]
         values: dict[str, Any] = {"support": None, "negatives": None, "mask": "train", "history": "train"}
+        values["request_times"] = False
         values |= {
             part: dataset.ratings[codes == code].reset_index(drop=True) for code, part in enumerate(parts) if code
         }
@@ -315,6 +336,8 @@ class Split:
             else:
                 write_csv(frame, file)
         fields = {key: getattr(self, key) for key in SPLIT_FIELDS}
+        if self.request_times:
+            fields["request_times"] = True
         write_atomic(folder / SPLIT_FILE, (json.dumps(fields, indent=2) + "\n").encode())
         return folder
 
@@ -383,18 +406,19 @@ def _read_folder(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any],
     tables = read_folder(folder, kinds, required=PARTS[:3], text_ids=text_ids)
     arguments: dict[str, Any] = {part: table.frame for part, table in tables.items()}
     name = folder.resolve().name
-    fields = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(folder / SPLIT_FILE)
+    fields: dict[str, Any] = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(folder / SPLIT_FILE)
     if dataset is not None:
         fields["name"] = dataset.name
         arguments |= {"movies": dataset.movies, "users": dataset.users}
     return arguments | fields, locator(tables)
 
 
-def _read_split_file(path: Path) -> dict[str, str]:
+def _read_split_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        return {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
+        texts = {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
+        return texts | {"request_times": fields["request_times"]} if "request_times" in fields else texts
     except (ValueError, TypeError) as error:
         raise DataError(f"not a JSON object ({error}); correct or remove the file", at=str(path)) from None
