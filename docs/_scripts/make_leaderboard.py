@@ -199,8 +199,9 @@ def time_text(results: Path, usual: str = "") -> str:
     """Return the section on training time until a target quality."""
     ((file, planned),) = TIME.items()
     about = (
-        "Seconds of training until NDCG@20 on the validation ratings first reaches a target: `gnn (ml1m)` and PyG's LightGCN "
-        "with several batch sizes, one after the other in one process with the same threads. Evaluation is not timed."
+        "Seconds until NDCG@20 on the validation ratings first reaches a target: `gnn (ml1m)` and the model `lightgcn`, "
+        "both trained until early stopping ends them, one after the other in one process. Seconds are those of the "
+        "processor, with the ranking of the validation ratings after each epoch."
     )
     parts = ["## Time to quality", about]
     if not (results / file).exists():
@@ -217,11 +218,10 @@ def time_text(results: Path, usual: str = "") -> str:
         parts.append("The graph neural network did not reach the target.")
     elif found["ratio_is_a_bound"]:
         parts.append(
-            f"LightGCN was stopped after {found['time_limit']:g} s without reaching {found['target']:g}, so this is no "
-            "comparison of the two at convergence."
+            f"LightGCN did not reach {found['target']:g} within {found['time_limit']:g} s, so there is no time to compare."
         )
     else:
-        parts.append(f"LightGCN takes **{found['ratio']:.1f} times** as long.")
+        parts.append(f"To the same quality, LightGCN takes **{found['ratio']:.1f} times** as long.")
     return "\n\n".join(parts)
 
 

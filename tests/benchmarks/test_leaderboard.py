@@ -205,8 +205,8 @@ def test_not_a_result(made: Any, results: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "bound", "line"),
     [
-        (12.34, False, "LightGCN takes **12.3 times** as long."),
-        (12.34, True, "without reaching 0.24, so this is no comparison of the two at convergence."),
+        (12.34, False, "To the same quality, LightGCN takes **12.3 times** as long."),
+        (12.34, True, "LightGCN did not reach 0.24 within 60 s, so there is no time to compare."),
         (None, False, "The graph neural network did not reach the target."),
     ],
 )
