@@ -143,10 +143,10 @@ class SymmetricAdjacency:
 
     Examples
     --------
-    >>> users, movies = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])
-    >>> adjacency = SymmetricAdjacency(users, movies, num_rows=2, num_cols=2)
-    >>> adjacency.matmul(torch.eye(4))[:2, 2:].round(decimals=3).tolist()  # from movies to users
-    [[0.707, 0.5], [0.0, 0.707]]
+    >>> user, movies = torch.zeros(4, dtype=torch.int64), torch.arange(4)  # one user who rated four movies
+    >>> adjacency = SymmetricAdjacency(user, movies, num_rows=1, num_cols=4)
+    >>> adjacency.matmul(torch.ones(5, 1)).flatten().tolist()
+    [2.0, 0.5, 0.5, 0.5, 0.5]
     """
 
     def __init__(self, row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> None:
