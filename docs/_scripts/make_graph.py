@@ -258,6 +258,15 @@ def reasons(sections: dict[str, Row]) -> list[str]:
         "Two variants show what that costs: *made up for* lets the remaining ratings count for the hidden ones, *nothing hidden* "
         "lets movies gather from all ratings, which leaks."
     )
+    for name, section in sections.items():
+        rows = rows_of(section)
+        lines = [
+            f"- {TITLES[name]}, {row['row'].removeprefix('2 layers, ')}: "
+            f"{said(values(row, section['k']), values(rows[DEPTH[1]], section['k']), section['k'])} against two layers as they are."
+            for row in section["rows"]
+            if row["group"] == "guard"
+        ]
+        parts += ["\n".join(lines)] if lines else []
     parts += compared(sections, "guard", DEPTH[1])
     parts.append(
         "**The start.** Vectors of movies start from a singular value decomposition of the ratings, which already knows which "
@@ -268,7 +277,7 @@ def reasons(sections: dict[str, Row]) -> list[str]:
         rows = rows_of(section)
         shown = [rows[one] for one in DEPTH if one in rows]
         shown += [row for row in section["rows"] if row["group"] == "start"]
-        if len(shown) > len(DEPTH):
+        if len(shown) > 1:
             lines = [("model", "before training", "valid", heading(f"ndcg@{section['k']}"), "rate")]
             for row in shown:
                 ndcg = spread(values(row, section["k"]))
