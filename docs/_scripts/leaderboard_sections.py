@@ -158,6 +158,14 @@ SECTIONS: dict[str, Section] = {
         "slim,als,mf,average,sasrec,sasrec-binary",
         time_limit=480,
     ),
+    "next-item-timed": ranking(
+        "next-item-timed",
+        "Next item, told when",
+        "The same ratings; the model is told the time of the test rating, as a service knows when it is asked. The "
+        "baselines do not use it.",
+        HITS,
+        "--config ml1m-next-timed",
+    ),
     "next-item-99": ranking(
         "next-item-99",
         "Next item among 99 sampled negatives",
