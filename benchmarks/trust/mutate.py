@@ -267,7 +267,9 @@ def mutate_safetensors(data: bytes, random: Random) -> bytes:
             ([0, end], [start, 10**13], [end, start], [-4, end], [start, end - 1], [2**63, 2**64], [start])
         )
     elif kind == 2 and entry:
-        entry["dtype"] = random.choice(("F64", "F16", "BF16", "I64", "I8", "U8", "BOOL", "F8_E4M3", "C64", "X", 5, None))
+        entry["dtype"] = random.choice(
+            ("F64", "F16", "BF16", "I64", "I8", "U8", "BOOL", "F8_E4M3", "C64", "X", 5, None)
+        )
     elif kind == 3 and names:
         header[random.choice(("x", "", "../x", "a\x00b", "embeddings", "\ud800"))] = header.pop(random.choice(names))
     elif kind == 4 and "__metadata__" in header:
@@ -292,10 +294,14 @@ def mutate_npy(data: bytes, random: Random) -> bytes:
     header, body = data[10 : 10 + length].decode("latin-1"), data[10 + length :]
     kind = random.randrange(4)
     if kind == 0:
-        shape = random.choice(("(10**9,)", "(10000000000, 100)", "(-1, 3)", "(2, 3", "()", "(2,)", "(True, 3)", "(3, 2)"))
+        shape = random.choice(
+            ("(10**9,)", "(10000000000, 100)", "(-1, 3)", "(2, 3", "()", "(2,)", "(True, 3)", "(3, 2)")
+        )
         header = re.sub(r"'shape': \(.*?\)", f"'shape': {shape}", header)
     elif kind == 1:
-        descr = random.choice(("|O", "<f8", "<i8", "<U9", "|S4", "<M8[s]", "<c8", "|V4", "<f2", "|b1", "nonsense", ">f4"))
+        descr = random.choice(
+            ("|O", "<f8", "<i8", "<U9", "|S4", "<M8[s]", "<c8", "|V4", "<f2", "|b1", "nonsense", ">f4")
+        )
         header = re.sub(r"'descr': '.*?'", f"'descr': '{descr}'", header)
     elif kind == 2:
         header = header.replace("False", random.choice(("True", "None", "1", "[" * 300)))

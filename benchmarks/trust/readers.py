@@ -37,16 +37,25 @@ from gnnrec.datasets import make_sample
 
 HEADER = ("user_id", "movie_id", "rating", "timestamp")
 ROWS = tuple(
-    (str(1 + row % 6), str(10 + row // 6 + 3 * (row % 6 > 2)), f"{1 + (row * 7) % 9 / 2:g}", str(978300000 + 86400 * row))
+    (
+        str(1 + row % 6),
+        str(10 + row // 6 + 3 * (row % 6 > 2)),
+        f"{1 + (row * 7) % 9 / 2:g}",
+        str(978300000 + 86400 * row),
+    )
     for row in range(24)
 )
 """Ratings: user, movie, rating, time."""
-MOVIES = ("movie_id", "title", "genres", "runtime"), tuple(
-    (str(10 + movie), f"Movie {movie} ({1980 + movie})", "Comedy|Drama" if movie % 2 else "Crime", str(90 + movie))
-    for movie in range(8)
+MOVIES = (
+    ("movie_id", "title", "genres", "runtime"),
+    tuple(
+        (str(10 + movie), f"Movie {movie} ({1980 + movie})", "Comedy|Drama" if movie % 2 else "Crime", str(90 + movie))
+        for movie in range(8)
+    ),
 )
-USERS = ("user_id", "age", "gender", "occupation"), tuple(
-    (str(1 + user), str(20 + user), "MF"[user % 2], ("artist", "writer")[user % 2]) for user in range(6)
+USERS = (
+    ("user_id", "age", "gender", "occupation"),
+    tuple((str(1 + user), str(20 + user), "MF"[user % 2], ("artist", "writer")[user % 2]) for user in range(6)),
 )
 
 
@@ -88,7 +97,14 @@ class Target:
 
 def frame_view(frame: pd.DataFrame) -> str:
     """Return all values of a frame as text."""
-    return f"{list(frame.columns)} {list(map(str, frame.dtypes))} {frame.to_numpy(dtype=object).tolist()!r}"
+    return f"{list(frame.columns)} {list(map(str, frame.dtypes))} {_values(frame.to_numpy(dtype=object).tolist())}"
+
+
+def _values(rows: list[Any]) -> str:
+    try:
+        return repr(rows)
+    except ValueError:  # a whole number of thousands of digits
+        return repr([[hex(value) if isinstance(value, int) else value for value in row] for row in rows])
 
 
 def dataset_view(dataset: Dataset) -> tuple[str, ...]:
@@ -154,9 +170,7 @@ def change_cell(files: Files, random: Random) -> Files:
 
 def json_rows(rows: Any = ROWS) -> list[dict[str, Any]]:
     """Return ratings as JSON values."""
-    return [
-        {"user_id": int(u), "movie_id": int(m), "rating": float(r), "timestamp": int(t)} for u, m, r, t in rows
-    ]
+    return [{"user_id": int(u), "movie_id": int(m), "rating": float(r), "timestamp": int(t)} for u, m, r, t in rows]
 
 
 def change_json(files: Files, random: Random) -> Files:
@@ -181,7 +195,9 @@ def dat_files() -> list[Files]:
     ml1m = {
         "ratings.dat": "".join("::".join(row) + "\n" for row in whole).encode(),
         "movies.dat": "".join("::".join(row[:3]) + "\n" for row in MOVIES[1]).encode(),
-        "users.dat": "".join(f"{u}::{g}::{a}::{o}::55455\n" for (u, a, g, _), o in zip(USERS[1], range(6), strict=True)).encode(),
+        "users.dat": "".join(
+            f"{u}::{g}::{a}::{o}::55455\n" for (u, a, g, _), o in zip(USERS[1], range(6), strict=True)
+        ).encode(),
     }
     flags = "|".join(["0"] * 18 + ["1"])
     ml100k = {
@@ -455,7 +471,10 @@ def split_view(split: Split) -> str:
     known = [part for part in parts[:4] if part is not None]
     together = pd.concat(known)
     check(not together.duplicated(["user_id", "movie_id"]).any(), "a rating is in two parts")
-    return " ".join(frame_view(part) for part in parts if part is not None) + f"{split.protocol} {split.mask} {split.history}"
+    return (
+        " ".join(frame_view(part) for part in parts if part is not None)
+        + f"{split.protocol} {split.mask} {split.history}"
+    )
 
 
 @cache
@@ -510,16 +529,56 @@ def history_files() -> list[Files]:
     names = [title.rpartition(" (") for title in titles]
     letterboxd = csv_text(
         ("Date", "Name", "Year", "Letterboxd URI", "Rating"),
-        [("2023-01-0%d" % (1 + n), name, year.rstrip(")"), f"https://boxd.it/{n}", "4.5") for n, (name, _, year) in enumerate(names)],
+        [
+            ("2023-01-0%d" % (1 + n), name, year.rstrip(")"), f"https://boxd.it/{n}", "4.5")
+            for n, (name, _, year) in enumerate(names)
+        ],
     )
     imdb = csv_text(
         ("Const", "Your Rating", "Date Rated", "Title", "URL", "Title Type", "Year"),
-        [(f"tt{1000000 + n}", "8", "2020-02-03", name, "x", "Movie", year.rstrip(")")) for n, (name, _, year) in enumerate(names)],
+        [
+            (f"tt{1000000 + n}", "8", "2020-02-03", name, "x", "Movie", year.rstrip(")"))
+            for n, (name, _, year) in enumerate(names)
+        ],
     )
-    trakt = [{"rated_at": "2021-01-02T03:04:05.000Z", "rating": 8, "type": "movie", "movie": {"title": name, "year": int(year.rstrip(")")), "ids": {"imdb": "tt1", "tmdb": 5}}} for name, _, year in names]
-    simkl = {"movies": [{"last_watched_at": "2021-01-02T03:04:05Z", "user_rating": 7, "status": "completed", "movie": {"title": name, "year": int(year.rstrip(")")), "ids": {"simkl": 1}}} for name, _, year in names]}
-    tmdb = {"results": [{"id": n, "title": name, "release_date": f"{year.rstrip(')')}-01-01", "rating": 7.5} for n, (name, _, year) in enumerate(names)]}
-    jellyfin = {"Items": [{"Name": name, "ProductionYear": int(year.rstrip(")")), "Type": "Movie", "ProviderIds": {"Imdb": "tt1"}, "UserData": {"Played": True, "Rating": 8.0, "LastPlayedDate": "2021-01-02T03:04:05.0000000Z"}} for name, _, year in names]}
+    trakt = [
+        {
+            "rated_at": "2021-01-02T03:04:05.000Z",
+            "rating": 8,
+            "type": "movie",
+            "movie": {"title": name, "year": int(year.rstrip(")")), "ids": {"imdb": "tt1", "tmdb": 5}},
+        }
+        for name, _, year in names
+    ]
+    simkl = {
+        "movies": [
+            {
+                "last_watched_at": "2021-01-02T03:04:05Z",
+                "user_rating": 7,
+                "status": "completed",
+                "movie": {"title": name, "year": int(year.rstrip(")")), "ids": {"simkl": 1}},
+            }
+            for name, _, year in names
+        ]
+    }
+    tmdb = {
+        "results": [
+            {"id": n, "title": name, "release_date": f"{year.rstrip(')')}-01-01", "rating": 7.5}
+            for n, (name, _, year) in enumerate(names)
+        ]
+    }
+    jellyfin = {
+        "Items": [
+            {
+                "Name": name,
+                "ProductionYear": int(year.rstrip(")")),
+                "Type": "Movie",
+                "ProviderIds": {"Imdb": "tt1"},
+                "UserData": {"Played": True, "Rating": 8.0, "LastPlayedDate": "2021-01-02T03:04:05.0000000Z"},
+            }
+            for name, _, year in names
+        ]
+    }
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("ratings.csv", letterboxd)
@@ -629,7 +688,10 @@ def open_poster(folder: Path) -> Any:
 
 def saved_datasets() -> list[Files]:
     """Return what `Dataset.to_folder` writes."""
-    return [made_by(sample().to_folder), made_by(lambda folder: gnnrec.load_dataset(_written(folder)).to_folder(folder))]
+    return [
+        made_by(sample().to_folder),
+        made_by(lambda folder: gnnrec.load_dataset(_written(folder)).to_folder(folder)),
+    ]
 
 
 def _written(folder: Path) -> Path:
@@ -640,7 +702,16 @@ def _written(folder: Path) -> Path:
 
 def targets() -> list[Target]:
     """Return all readers."""
-    yaml_tokens = (b"&a [*a]", b"*a", b"!!int x", b"!!python/name:os.system", b"? [a]", b"2001-99-99", b"{" * 900, b"- " * 900)
+    yaml_tokens = (
+        b"&a [*a]",
+        b"*a",
+        b"!!int x",
+        b"!!python/name:os.system",
+        b"? [a]",
+        b"2001-99-99",
+        b"{" * 900,
+        b"- " * 900,
+    )
     return [
         Target("csv", lambda: [tables(), tables("\t", "tsv")], load_any, dataset_view, change=change_cell),
         Target("csv options", lambda: [tables()], load_with_options, dataset_view, change=change_cell),
@@ -718,7 +789,9 @@ def trial(target: Target, seed: int, number: int) -> Trial:
             write_files(path, changed)
             found = target.view(target.read(path))
             if target.exact:
-                check(found == _expected(target.name, place), "the answer is another one than that of the unchanged files")
+                check(
+                    found == _expected(target.name, place), "the answer is another one than that of the unchanged files"
+                )
             if twice:
                 check(found == target.view(target.read(path)), "reading twice gives different answers")
 
@@ -745,7 +818,10 @@ def cell_trial(seed: int, number: int) -> Trial:
             found = gnnrec.load_dataset(folder)
         dataset_view(found)
         frame, expected = (getattr(one, name) for one in (found, _plain_dataset()))
-        check(len(frame) == len(expected), f"{len(frame)} rows in place of {len(expected)} after {header[column]} {text!r}")
+        check(
+            len(frame) == len(expected),
+            f"{len(frame)} rows in place of {len(expected)} after {header[column]} {text!r}",
+        )
         for other in expected.columns:
             if other not in frame:
                 continue
@@ -766,7 +842,10 @@ def check_cell(column: str, text: str, value: Any) -> None:
     problem = f"{column} {text!r} is read as {value!r}"
     if column.endswith("_id"):
         is_number = plain.isascii() and plain.lstrip("+-").isdecimal()
-        check(str(value).strip() == plain or (is_number and str(value) == str(int(plain))) or _same_number(plain, value), problem)
+        check(
+            str(value).strip() == plain or (is_number and str(value) == str(int(plain))) or _same_number(plain, value),
+            problem,
+        )
     elif column in ("rating", "timestamp", "age", "runtime"):
         if pd.isna(value):
             check(column in ("age", "runtime") and not _is_number(plain), problem)

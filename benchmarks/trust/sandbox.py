@@ -59,7 +59,8 @@ class Summary:
         self.kinds[kind] += 1
         if kind in ("answer", "refused"):
             return
-        detail = f"{label.split('#')[0]}: {outcome.get('where', '')} {outcome.get('detail', '')[:80]}"
+        group = label.partition("#")[0].partition(" = ")[0]
+        detail = f"{group}: {outcome.get('where', '')} {outcome.get('detail', '')[:40]}"
         self.counts[detail] += 1
         if self.counts[detail] <= 2 and len(self.failures) < 10 * MAX_LISTED:
             self.failures.append({"trial": label, **outcome})

@@ -31,6 +31,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from gnnrec._checks import as_path
 from gnnrec._io import check_layout, stamp, write_atomic
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
@@ -166,7 +167,7 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> load_features(folder)
     {'text': ContentEmbeddings(2 movies, 2 dimensions: by hand)}
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder, "a folder of embeddings")
     # A stem with a dot belongs to an earlier encoder.
     paths = [path for path in sorted(folder.glob("*.safetensors")) if "." not in path.stem]
     if not paths:

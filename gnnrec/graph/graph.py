@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import NO_MOVIE, plain_ids
 from gnnrec._torch import csr_ranges
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.added_rows import clean_added_movies
-from gnnrec.errors import DataError
 from gnnrec.graph.movies import (
     GENRES,
     MOVIE,
@@ -300,9 +300,7 @@ class Graph:
         unknown : str
             ``"error"``; or ``"skip"``, which logs movies that are unknown, and returns None for them.
         """
-        wanted = list(movies)
-        if unhashable := [movie for movie in wanted if not isinstance(movie, Hashable)]:
-            raise DataError(f"movie {unhashable[0]!r} is neither an id nor a title")
+        wanted = plain_ids(movies, "movie", NO_MOVIE)
         # Ids first; the rest are titles or errors.
         nodes: list[int | None]
         if len(wanted) <= FEW:

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from gnnrec._checks import as_path
+from gnnrec._torch import pick_device
 from gnnrec.config import Settings
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -326,7 +328,8 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     >>> load(model.save(tempfile.mkdtemp())).name
     'ease'
     """
-    run = read_run(path)
+    pick_device(device)
+    run = read_run(as_path(path, "the folder of a run"))
     cls: type[BaseEstimator] = _registered(MODELS, run.model, path)
     for registry, name in cls.names_in(run.settings):
         _registered(registry, name, path)

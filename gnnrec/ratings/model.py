@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from gnnrec._checks import as_path
 from gnnrec._io import check_layout, read_json, stamp, write_json
 from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
@@ -114,7 +115,7 @@ class RatingModel(RatingPredictor):
         DataError
             The folder exists and is not a saved run.
         """
-        return write_run(path, self.recommender, keep, self._write_head)
+        return write_run(as_path(path, "the folder of a run"), self.recommender, keep, self._write_head)
 
     def _write_head(self, folder: Path) -> None:
         weights = save({name: value.cpu().contiguous() for name, value in self.head.state_dict().items()})
@@ -175,7 +176,7 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     >>> load_rating_model(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
-    model: RatingModel = read_consistent(path, partial(_read_model, device=device))
+    model: RatingModel = read_consistent(as_path(path, "the folder of a run"), partial(_read_model, device=device))
     return model
 
 

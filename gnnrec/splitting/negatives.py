@@ -45,6 +45,7 @@ def resolve_negatives(
     if isinstance(negatives, pd.DataFrame):
         return check_negatives(negatives, dataset, test), "negatives as given"
     if not isinstance(negatives, (str, Path)):
+        check_integer(negatives=negatives)
         return sample_negatives(dataset, test, negatives, seed), f"{negatives} negatives per user, seed {seed}"
     frame, locate = read_negatives(negatives, test)
     try:
