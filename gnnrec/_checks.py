@@ -56,7 +56,9 @@ def plain(value: Any) -> Any:
     if type(value) in (int, float, str) or getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
         return value
     try:
-        return value.item()
+        found = value.item()
+        is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # of which `item` makes no float
+        return float(found) if is_float else found  # type: ignore[arg-type]
     except (RuntimeError, ValueError, TypeError):  # a tensor without values
         return value
 
@@ -78,7 +80,7 @@ def plain_ids(values: Iterable[Any], what: str, problem: str) -> list[Any]:
         ...
     gnnrec.errors.DataError: movie True is neither an id nor a title
     """
-    found = list(values)
+    found = entries(values, f"{what}s")
     for place, value in enumerate(found):
         if type(value) is not int and type(value) is not str:
             found[place] = plain_id(value, what, problem)
@@ -97,6 +99,37 @@ def plain_id(value: Any, what: str, problem: str) -> Any:
     if not is_whole:
         raise DataError(f"{what} {shown(value)} {problem}")
     return int(value)
+
+
+MAX_ENTRIES = 50_000_000
+"""Entries of the longest list of ids that one call takes."""
+
+
+def entries(values: Iterable[Any], what: str) -> list[Any]:
+    """Return the entries of a collection; a `ConfigError` for a huge one, such as ``range(10**9)``."""
+    if hasattr(values, "__len__") and len(values) > MAX_ENTRIES:
+        raise ConfigError(f"{len(values):,} {what} are too many at once; give at most {MAX_ENTRIES:,}")
+    return list(values)
+
+
+def check_text(**values: Any) -> None:
+    """Raise a `DataError` for a value that is no text, or has half of a surrogate pair, which no file can hold.
+
+    Examples
+    --------
+    >>> check_text(title="Heat")
+    >>> check_text(title=5)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.DataError: title must be a text, not 5
+    """
+    for name, value in values.items():
+        try:
+            is_text = isinstance(value, str) and value.encode() is not None
+        except UnicodeEncodeError:
+            raise DataError(f"{name} {shown(value)} has half of a surrogate pair, which is no character") from None
+        if not is_text:
+            raise DataError(f"{name} must be a text, not {shown(value)}")
 
 
 def as_path(value: Any, what: str) -> Path:
@@ -154,7 +187,7 @@ def as_list(values: Any, what: str, of: str) -> list[Any]:
     """
     if isinstance(values, Mapping) or not is_listing(values):
         raise ConfigError(f"{what} must be a list of {of}, not {shown(values)}")
-    return list(values)
+    return entries(values, of)
 
 
 def check_flag(**values: Any) -> None:
@@ -218,6 +251,10 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+_NO_NUMBERS = ("bool", "bool_", "timedelta64")
+"""Types that count as whole numbers in Python or NumPy, but are not meant where a number is wanted."""
+
+
 def check_integer(minimum: int = 1, **values: Any) -> None:
     """Raise a `ConfigError` unless every value is an integer of at least `minimum`.
 
@@ -230,7 +267,8 @@ def check_integer(minimum: int = 1, **values: Any) -> None:
     gnnrec.errors.ConfigError: k must be an integer of at least 1, not 0
     """
     for name, value in values.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
+        is_number = isinstance(value, Integral) and type(value).__name__ not in _NO_NUMBERS
+        if not is_number or value < minimum:
             raise ConfigError(f"{name} must be an integer of at least {minimum}, not {shown(value)}")
 
 
@@ -248,7 +286,7 @@ def check_number(minimum: float = 0.0, *, exclusive: bool = False, **values: Any
     bound = "a finite number" if minimum == -math.inf else bound
     for name, value in values.items():
         try:
-            ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+            ok = isinstance(value, Real) and type(value).__name__ not in _NO_NUMBERS and math.isfinite(value)
         except OverflowError:  # a whole number that is no float
             ok = False
         if not ok or value < minimum or (exclusive and value == minimum):

@@ -68,6 +68,7 @@ class Settings(BaseModel):
         if _validating.get():  # a section of other settings: the outermost call reports all errors
             super().__init__(**values)
             return
+        _check_keys(values, type(self).__name__)
         with _validation():
             try:
                 super().__init__(**values)
@@ -76,6 +77,14 @@ class Settings(BaseModel):
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self)))  # fields may be dicts
+
+
+def _check_keys(values: Mapping[Any, Any], where: str) -> None:
+    """Raise a `ConfigError` for a key that is no text, in a mapping or in a section of it."""
+    for section in (values, *values.values()):
+        for key in section if isinstance(section, Mapping) else ():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where}: the key {shown(key)} is no text")
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -292,6 +301,7 @@ class Config(Settings):
         """Return the config with the settings in a nested mapping; a `ConfigError` lists all wrong keys and values."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where} must hold keys and values, not {shown(values)}")
+        _check_keys(values, where)
         try:
             with _validation():
                 return cls.model_validate(dict(values))

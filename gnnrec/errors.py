@@ -104,10 +104,10 @@ def printable(text: str, longest: int = MAX_MESSAGE) -> str:
     if len(text) > longest:
         kept = longest - len(" ... ")
         text = f"{text[: kept - kept // 2]} ... {text[-(kept // 2) :]}"
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escape, text)
+    return text if text.isascii() and text.isprintable() else UNSAFE.sub(_escape, text)
 
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, marks that turn the direction of text, and halves of surrogate pairs."""
 
 

@@ -120,8 +120,8 @@ def _are_text_or_numbers(values: pd.Series) -> bool:
 
 def _flags(values: pd.Series) -> tuple[type, ...]:
     """Return the types of true and false for a column that has nothing else, none for any other column."""
-    kinds = {type(item) for item in values.tolist()} if values.dtype == object else set()
-    return (bool, np.bool_) if kinds <= {bool, np.bool_, type(None), float} and kinds & {bool, np.bool_} else ()
+    kinds = {type(item) for item in values[values.notna()].tolist()} if values.dtype == object else set()
+    return (bool, np.bool_) if kinds and kinds <= {bool, np.bool_} else ()
 
 
 def to_timestamps(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, as_path, plain_id, plain_ids, shown
+from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids, shown
 from gnnrec._io import write_atomic
 from gnnrec.data.added_rows import (
     clean_added_movies,
@@ -371,6 +371,7 @@ class Dataset:
         >>> dataset.add_ratings(pd.DataFrame({"user_id": [2], "movie_id": [8]}))
         Dataset('custom': 2 users, 2 movies, 3 ratings)
         """
+        check_flag(update=update)
         added, movie = clean_added_ratings(ratings, self.user_ids, self.movie_ids)
         made = self if users is None else self.add_users(users, spellings=spellings)
         ids, people = made.user_ids, made._users

@@ -15,6 +15,8 @@ import pandas as pd
 from gnnrec._checks import plain, raise_at_first, shown
 from gnnrec.errors import DataError
 
+MAX_BITS = 10_000
+"""Of a whole number; Python does not write those with many more as text."""
 MAX_EXPONENT = 400
 """Of a Decimal that is a whole number or a float."""
 SLICE = 100_000
@@ -47,6 +49,9 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
     kinds = {type(item) for item in values.tolist()}
     if str in kinds:
         _refuse_surrogates(values, table)
+    if int in kinds:
+        huge = np.array([type(item) is int and item.bit_length() > MAX_BITS for item in values.tolist()], dtype=bool)
+        raise_at_first(huge, table, lambda row: f"{values.name} is {shown(values.iloc[row])}, which is too large")
     if kinds <= {int, float, str, type(None)}:
         return values
     values = _with_plain_items(values)

@@ -289,6 +289,10 @@ def _resolve_data(
             raise ConfigError("a mask or history by name, such as 'train+valid', needs a Split as test data")
         return _EvaluationData(test, mask, history, candidates, negatives)
     # The digest of the protocol is computed of checked rows.
+    mask, history = (
+        pd.DataFrame(columns=["user_id", "movie_id"]) if isinstance(given, pd.DataFrame) and not len(given) else given
+        for given in (mask, history)
+    )
     if isinstance(mask, pd.DataFrame) and len(mask):
         mask = clean_rows(mask, "mask")
     if isinstance(negatives, pd.DataFrame):

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import is_listing, shown
+from gnnrec._checks import check_text, is_listing, shown
 from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
@@ -227,6 +227,7 @@ class NewMovie:
         values: dict[str, Any] = {"movie_id": movie_id, "title": self.title, "year": self.year}
         values |= {"runtime": self.runtime, "plot": self.plot}
         values |= {column: _join_names(column, getattr(self, column)) for column in ("genres", "directors", "actors")}
+        check_text(**{column: text for column, text in values.items() if column in _TEXTS and text is not None})
         return pd.DataFrame([{column: value for column, value in values.items() if value is not None}])
 
     def embeddings(self, movie_id: Any) -> dict[str, ContentEmbeddings]:
@@ -240,6 +241,9 @@ class NewMovie:
             except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # DataError is a ValueError
                 raise DataError(f"the {shown(name)} embedding of the movie: {error}") from None
         return made
+
+
+_TEXTS = ("title", "plot", "genres", "directors", "actors")
 
 
 def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:

@@ -132,7 +132,7 @@ def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
     """Return ``[1]`` int64, the position of a value among the known ones, -1 if not given."""
     if value is None:
         return np.array([-1])
-    if not isinstance(value, (str, int, float)):
+    if not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) > 2**63):
         raise DataError(f"{what} must be a text, not {shown(value)}")
     value = str(value)[:LONGEST_NAME]
     for code, candidate in enumerate(known):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, plain_id, plain_ids, raise_at_first, shown
+from gnnrec._checks import NO_MOVIE, NO_USER, entries, is_listing, plain_id, plain_ids, raise_at_first, shown
 from gnnrec.data.convert import to_timestamps
 from gnnrec.data.schema import COLUMNS, DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
@@ -16,9 +16,6 @@ from gnnrec.graph.graph import Graph
 from gnnrec.graph.new_user import NewUser, as_mapping, encode_user
 from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch
-
-MAX_USERS = 50_000_000
-"""Users of one call."""
 
 
 def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[UserBatch, pd.Index]:
@@ -62,9 +59,7 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         users = [users]
     if users is None or not isinstance(users, Iterable):
         raise DataError(f"expected a user id, a NewUser, ratings by movie, or a list of these, not {shown(users)}")
-    if hasattr(users, "__len__") and len(users) > MAX_USERS:
-        raise DataError(f"{len(users):,} users are too many at once; give at most {MAX_USERS:,}")
-    given = [as_mapping(user) if isinstance(user, pd.Series) else user for user in users]
+    given = [as_mapping(user) if isinstance(user, pd.Series) else user for user in entries(users, "users")]
     if not given:
         raise DataError("the list of users is empty")
     is_new = [isinstance(user, (NewUser, Mapping)) for user in given]
@@ -165,5 +160,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
 
 
 def _profile(graph: Graph, rows: pd.DataFrame) -> dict[str, Any]:
-    given = {column: rows[column].iloc[0] for column in graph.user_values if column in rows}
+    given = {column: rows[column].tolist()[0] for column in graph.user_values if column in rows}
+    if wrong := [column for column, value in given.items() if is_listing(value)]:
+        raise DataError(f"{wrong[0]} must be a single value, not {shown(given[wrong[0]])}")
     return {column: None if pd.isna(value) else value for column, value in given.items()}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec._checks import check_integer, is_listing, shown
+from gnnrec._checks import check_integer, entries, is_listing, shown
 from gnnrec._torch import stable_topk
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
@@ -105,6 +105,7 @@ class Reranking:
                 raise ConfigError(f"{name} must be a number between 0 and 1, not {shown(value)}")
         if self.max_per_genre is not None:
             check_integer(max_per_genre=self.max_per_genre)
+            object.__setattr__(self, "max_per_genre", min(int(self.max_per_genre), 2**31))
 
     @property
     def changes_nothing(self) -> bool:
@@ -123,7 +124,7 @@ class Reranking:
         given = getattr(self, name)
         if given is None:
             return []
-        return list(given) if is_listing(given) and not isinstance(given, Mapping) else [given]
+        return entries(given, "movies") if is_listing(given) and not isinstance(given, Mapping) else [given]
 
 
 class Reranker:

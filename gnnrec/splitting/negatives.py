@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer, raise_at_first
+from gnnrec._checks import check_integer, raise_at_first, shown
 from gnnrec.data import Dataset
 from gnnrec.data.convert import format_id
 from gnnrec.data.tables import locator, read_files
@@ -89,7 +89,7 @@ def sample_negatives(dataset: Dataset, test: pd.DataFrame, number: int, seed: in
         worst = int(np.argmin(num_unrated))
         raise ConfigError(
             f"user {format_id(users[worst])} has rated all but {num_unrated[worst]} of {len(movies)} movies, so "
-            f"{number} negatives cannot be sampled; choose a smaller number"
+            f"{shown(number)} negatives cannot be sampled; choose a smaller number"
         )
     order = np.argsort(row, kind="stable")
     row, column = row[order], column[order]

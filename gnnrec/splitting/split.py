@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._checks import as_path, raise_at_first, shown
-from gnnrec._io import write_atomic
+from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
 from gnnrec.data.dataset import check_features, write_csv
@@ -389,7 +389,7 @@ def _read_folder(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any],
     tables = read_folder(folder, kinds, required=PARTS[:3], text_ids=text_ids)
     arguments: dict[str, Any] = {part: table.frame for part, table in tables.items()}
     name = folder.resolve().name
-    fields = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(folder / SPLIT_FILE)
+    fields = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(own_file(folder, SPLIT_FILE))
     if dataset is not None:
         fields["name"] = dataset.name
         arguments |= {"movies": dataset.movies, "users": dataset.users}
@@ -400,7 +400,7 @@ def _read_split_file(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         return {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
     except (ValueError, TypeError) as error:
         raise DataError(f"not a JSON object ({error}); correct or remove the file", at=str(path)) from None

@@ -303,6 +303,7 @@ def global_time_split(
 def _check_fractions(fractions: Sequence[float]) -> None:
     given = list(fractions) if is_listing(fractions) and not isinstance(fractions, Mapping) else []
     valid = len(given) == 3 and all(isinstance(one, Real) and not isinstance(one, bool) for one in given)
+    valid = valid and all(abs(one) <= 1 for one in given)
     if not valid or min(given) < 0 or not given[0] > 0 or not math.isclose(sum(given), 1):
         raise ConfigError(
             f"fractions must be three numbers for train (above 0), valid and test that sum to 1, not {shown(fractions)}"
