@@ -269,3 +269,10 @@ register_protocol("cold-users")(Protocol("cold-users", "a fixed tenth of the use
 register_protocol("cold-both")(
     Protocol("cold-both", "ratings of a fixed tenth of the movies by a fixed tenth of the users")
 )
+register_protocol("strong-generalization")(
+    Protocol(
+        "strong-generalization",
+        "ratings >= 4 of a random tenth of the users, 80% of each folded in, as in the Mult-VAE paper",
+        min_rating=4,
+    )
+)
