@@ -79,8 +79,8 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
 
     Users and movies have an embedding each. The BPR loss compares each rating with one unrated movie, and L2 is on the
     embeddings of each comparison before propagation, as in the authors' code. Embeddings, loss and gradients equal
-    those of `torch_geometric.nn.models.LightGCN`. The whole graph is propagated at every step, so the default batches are
-    eight times as large as the paper's, with a higher learning rate; the defaults suit MovieLens-1M.
+    those of `torch_geometric.nn.models.LightGCN`. The whole graph is propagated at every step, so the default batches
+    are eight times as large as the paper's, with a higher learning rate; the defaults suit MovieLens-1M.
 
     Examples
     --------
