@@ -58,8 +58,42 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; a ValueError for anything else, also for what is no file."""
+    if path.exists() and not path.is_file():  # reading from a pipe could block forever
+        raise ValueError(f"{path.name} is not a file")
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON of somebody else; a ValueError for what is not JSON, or nested too deeply.
+
+    Examples
+    --------
+    >>> parse_json("[" * 100_000)
+    Traceback (most recent call last):
+        ...
+    ValueError: JSON that is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Return the path of a file of a folder that somebody else may have made.
+
+    Raises
+    ------
+    DataError
+        It is a link out of the folder, or a pipe or a device; a missing file is left to whoever opens it.
+    """
+    path = folder / name
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} is a link out of its folder; put the file itself there")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a file")
+    return path
 
 
 def stamp(layout: int) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def explain(
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
     nodes = movie_nodes(model.graph, movies, "movies", unknown)
+    k = min(int(k), model.graph.num_movies + 1)
     scores = model.score(users).cpu()
     check_scores(scores, model.name, names.tolist)
     full = scores[0, nodes]

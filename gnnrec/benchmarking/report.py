@@ -12,7 +12,7 @@ from typing import Any, Self
 import pandas as pd
 import torch
 
-from gnnrec._io import write_atomic
+from gnnrec._io import read_json, write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import METRICS
 
@@ -97,7 +97,7 @@ class BenchmarkReport:
     def read(cls, path: str | Path) -> Self:
         """Read a report; a `DataError` for any other file."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = read_json(Path(path))
             protocols = found.pop("protocols")
             rows = [{**row, "protocol": protocols[row["fingerprint"]]} for row in found.pop("results")]
             return cls(results=rows, **found)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import raise_at_first, shown
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
 from gnnrec.data.dataset import clean_mixed_ratings
 from gnnrec.data.mixed_ids import spells_integer
@@ -59,7 +59,7 @@ class RankingTask:
         request_times: bool = False,
     ) -> RankingTask:
         """Check data frames against a graph; see `gnnrec.evaluation.evaluate` for arguments and errors."""
-        rows = _clean(test, "test")
+        rows = clean_rows(test, "test")
         users, row = _unique_users(_user_nodes(graph, rows["user_id"]))
         movies = graph.movie_nodes(rows["movie_id"])
         ranked = _candidate_nodes(graph, candidates)
@@ -172,9 +172,9 @@ def _pad(values: Tensor, k: int, filler: int | bool) -> Tensor:
     return padded
 
 
-def _clean(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+def clean_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of a frame after the checks of all ratings."""
-    if isinstance(frame, pd.DataFrame) and frame.empty:
+    if isinstance(frame, pd.DataFrame) and not len(frame):
         raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
     try:
         return clean_mixed_ratings(frame)
@@ -188,8 +188,8 @@ def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
         nodes < 0,
         "test",
         lambda row: (
-            f"user {_value(ids, row)!r} is not in the graph; pass their known ratings as history, or add them to the "
-            "users table of the dataset"
+            f"user {shown(_value(ids, row))} is not in the graph; pass their known ratings as history, or add them to "
+            "the users table of the dataset"
         ),
     )
     return torch.from_numpy(nodes.astype("int64"))
@@ -270,7 +270,7 @@ def _negative_pairs(
 
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
-    rows = _clean(frame, name)
+    rows = clean_rows(frame, name)
     # Other users are ignored. Ids of another type are no other users.
     is_number = rows["user_id"].dtype == "int64"
     named = graph.ids["user"].dtype == object and not is_number and not rows["user_id"].map(spells_integer).any()

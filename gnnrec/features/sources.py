@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import as_path
 from gnnrec.data import Dataset
 from gnnrec.data.convert import format_id, to_ids, to_text
 from gnnrec.data.embeddings import ContentEmbeddings
@@ -226,7 +227,8 @@ def read_embeddings(
     >>> embeddings.movie_ids.tolist(), embeddings.values.tolist()
     ([1, 7], [[0.5, 1.0], [0.0, 2.0]])
     """
-    path, suffix = Path(path).expanduser(), Path(path).suffix.lower()
+    path = as_path(path, "a file of embeddings")
+    suffix = path.suffix.lower()
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     if ids is not None and suffix != ".npy":

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from gnnrec._io import write_atomic
+from gnnrec._io import parse_json, write_atomic
 from gnnrec.data.dataset import Dataset, write_csv
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import PosterError, decode_poster
@@ -235,7 +235,7 @@ class FetchLog:
 
 def _parse_record(line: bytes, place: str) -> FetchRecord:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
         if values["metadata"] is not None:
             values["metadata"] = MovieMetadata(**values["metadata"])
         record = FetchRecord(**{name: values[name] for name in (field.name for field in fields(FetchRecord))})

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gnnrec import _torch
-from gnnrec._checks import check_integer
+from gnnrec._checks import as_path, check_flag, check_integer
 from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -200,7 +200,7 @@ class Recommender(ABC):
         DataError
             The folder exists and is not a saved run.
         """
-        return write_run(path, self, keep)
+        return write_run(as_path(path, "the folder of a run"), self, keep)
 
     def evaluate(self, test: pd.DataFrame | Split, **options: Any) -> pd.DataFrame:
         """Evaluate the model on test ratings; see `gnnrec.evaluate`."""
@@ -284,6 +284,8 @@ class Recommender(ABC):
         """
         check_integer(k=k)
         check_integer(0, offset=offset)
+        check_flag(exclude_seen=exclude_seen)
+        k, offset = (min(int(number), self.graph.num_movies) for number in (k, offset))
         batch, names = self.encode_users(users, unknown=unknown, at=at)
         allowed = movie_mask(
             self.graph,
@@ -369,6 +371,7 @@ class Recommender(ABC):
         ['ronin']
         """
         check_integer(k=k)
+        k = min(int(k), self.graph.num_movies)
         if isinstance(movie, NewMovie):
             similarity = self.similarity_to_new(movie)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -160,12 +161,20 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id embedding; all by default. Fewer if movies were added after training.
     """
+    return encoder_builder(config, graph, graph.num_movies if num_ids is None else num_ids)()
+
+
+def encoder_builder(config: Config, graph: Graph, num_ids: int) -> Callable[[], Encoder]:
+    """Return the function that makes an untrained encoder; it depends on the sizes of the graph only."""
     movie_features = movie_feature_sizes(graph, config.model)
     user_features = NodeFeatures.from_users(graph.users).sizes
-    num_movies = graph.num_movies if num_ids is None else num_ids
-    encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
-        config.model, movie_features, user_features, num_movies
-    )
-    encoder.edge_weights = config.model.edge_weights
-    encoder.dislike_weight = config.model.dislike_weight
-    return encoder
+
+    def build() -> Encoder:
+        encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
+            config.model, movie_features, user_features, num_ids
+        )
+        encoder.edge_weights = config.model.edge_weights
+        encoder.dislike_weight = config.model.dislike_weight
+        return encoder
+
+    return build

@@ -28,7 +28,8 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
-from gnnrec.models.gnn import RecGraph, make_encoder
+from gnnrec.models.gnn import RecGraph, encoder_builder, make_encoder
+from gnnrec.models.saved_state import build_with
 from gnnrec.models.storage import write_run, write_weights
 from gnnrec.models.suggest import describe_config, suggest_config
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
@@ -181,8 +182,10 @@ class GNN(BaseEstimator):
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
         """See `Estimator.restore`. There are fewer id embeddings than movies if movies were added after training."""
         config = self.base_config
-        encoder = make_encoder(config, graph, num_ids=len(state["target.id_embeddings"]))
-        encoder.load_state_dict(dict(state))
+        num_ids = len(state["target.id_embeddings"])
+        if num_ids > graph.num_movies:
+            raise LookupError(f"{num_ids:,} movies have an id embedding, and the graph has {graph.num_movies:,}")
+        encoder = build_with(state, encoder_builder(config, graph, num_ids))
         encoder.eval().requires_grad_(False)
         return RecGraph(graph, config, encoder)
 

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import pandas as pd
 import torch
 
-from gnnrec._checks import check_integer, choose_from
+from gnnrec._checks import check_flag, check_integer, choose_from, shown
 from gnnrec._torch import check_scores, stable_topk
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.models.base import Recommender, fitted
@@ -83,8 +83,10 @@ def recommend_group(
     model = fitted(model)
     check_integer(k=k)
     check_integer(0, offset=offset)
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"unknown strategy {strategy!r}{choose_from(str(strategy), STRATEGIES)}")
+    check_flag(exclude_seen=exclude_seen)
+    k, offset = (min(int(number), model.graph.num_movies) for number in (k, offset))
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
+        raise ConfigError(f"unknown strategy {shown(strategy)}{choose_from(shown(strategy), STRATEGIES)}")
     batch, names = model.encode_users(users, unknown=unknown, at=at)
     if names.has_duplicates:
         raise DataError(f"member {names[names.duplicated()].tolist()[0]!r} is in the group twice")
@@ -115,12 +117,12 @@ def recommend_group(
     else:
         nodes = reranker.rank(group, batch.movie_index, end)
     nodes = nodes[offset:]
-    shown = standard.mean(0) if strategy == "fair" else group
+    score = standard.mean(0) if strategy == "fair" else group
     table = model.graph.dataset.movies
     result = {
         "movie_id": table["movie_id"].array.take(nodes.numpy()),
         "title": table["title"].array.take(nodes.numpy()),
-        "score": shown[nodes].numpy(),
+        "score": score[nodes].numpy(),
         "rank": range(offset + 1, offset + 1 + len(nodes)),
     }
     return pd.DataFrame(

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
-from gnnrec._io import write_atomic
+from gnnrec._checks import as_path, raise_at_first, shown
+from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
-from gnnrec.data.dataset import write_csv
+from gnnrec.data.dataset import check_features, write_csv
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
@@ -37,8 +37,8 @@ EMPTY_TRAIN = "the training set is empty; a split needs training ratings"
 
 def check_mask_or_history(value: Any, name: str) -> str:
     """Return a `mask` or `history`; a `ConfigError` unless it is one of `MASK_AND_HISTORY_CHOICES`."""
-    if value not in MASK_AND_HISTORY_CHOICES:
-        raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {value!r}")
+    if not isinstance(value, str) or value not in MASK_AND_HISTORY_CHOICES:
+        raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {shown(value)}")
     return str(value)
 
 
@@ -135,6 +135,10 @@ class Split:
         request_times: bool = False,
     ) -> None:
         given = {"train": train, "valid": valid, "test": test, "support": support}
+        for part, frame in given.items():
+            if not isinstance(frame, pd.DataFrame) and not (part == "support" and frame is None):
+                raise DataError(f"{part} must be a pandas DataFrame, not {type(frame).__name__}")
+        check_features(features)
         parts = {part: frame for part, frame in given.items() if frame is not None}
         whole = _join_parts(parts, movies, users, name)
         values: dict[str, Any] = {
@@ -175,7 +179,7 @@ class Split:
     def candidates_for(self, part: str = "test") -> pd.Index:
         """Return the sorted ids of the movies to rank for a part, ``"test"`` or ``"valid"``."""
         if part not in EVALUATED_PARTS:
-            raise ConfigError(f"part must be one of {', '.join(EVALUATED_PARTS)}, not {part!r}")
+            raise ConfigError(f"part must be one of {', '.join(EVALUATED_PARTS)}, not {shown(part)}")
         if self.candidates is None:
             return self.catalog
         rows = self.candidates["part"] == part
@@ -307,7 +311,7 @@ class Split:
         DataError
             As for `Split`, with file and line.
         """
-        arguments, locate = _read_folder(Path(path), dataset)
+        arguments, locate = _read_folder(as_path(path, "the folder of a split"), dataset)
         try:
             return cls(**arguments, features=None if dataset is None else dataset.features)
         except DataError as error:
@@ -328,7 +332,7 @@ class Split:
         Path
             The folder, which `from_folder` reads.
         """
-        folder = Path(path)
+        folder = as_path(path, "the folder of a split")
         for table in (*PARTS, "negatives", "candidates", "movies", "users"):
             frame, file = getattr(self, table), folder / f"{table}.csv"
             if frame is None:
@@ -350,6 +354,8 @@ def _join_parts(
         raise DataError(EMPTY_TRAIN)
     filled = {part: frame for part, frame in parts.items() if len(frame)}  # empty frames have no useful dtypes
     for part, frame in filled.items():
+        if not frame.columns.is_unique:
+            raise DataError(f"{part} has two columns of the same name; keep one of them")
         if set(frame.columns) != set(parts["train"].columns):
             columns, expected = (", ".join(map(str, rows.columns)) for rows in (frame, parts["train"]))
             raise DataError(f"{part} has the columns {columns} but train has {expected}; use the same in all parts")
@@ -406,7 +412,9 @@ def _read_folder(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any],
     tables = read_folder(folder, kinds, required=PARTS[:3], text_ids=text_ids)
     arguments: dict[str, Any] = {part: table.frame for part, table in tables.items()}
     name = folder.resolve().name
-    fields: dict[str, Any] = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(folder / SPLIT_FILE)
+    fields: dict[str, Any] = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(
+        own_file(folder, SPLIT_FILE)
+    )
     if dataset is not None:
         fields["name"] = dataset.name
         arguments |= {"movies": dataset.movies, "users": dataset.users}
@@ -417,7 +425,7 @@ def _read_split_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         texts = {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
         return texts | {"request_times": fields["request_times"]} if "request_times" in fields else texts
     except (ValueError, TypeError) as error:
