@@ -32,7 +32,7 @@ TITLES = {
 """Titles of the sections that the page can show, in their order."""
 PROFILE, FACTORS = "0 layers: profile only", "0 layers: user table (ALS)"
 DEPTH = ("1 layer", "2 layers", "3 layers")
-SAME = 0.01
+SAME = 0.02
 """Relative differences up to this are called none where there is a single seed."""
 CONTENT = ("1 layer, without genres", "1 layer, without occupations")
 SAGE = tuple(f"GraphSAGE, {name}" for name in DEPTH)
@@ -66,7 +66,7 @@ A user has no embedding of their own, so the number of layers is the number of t
 | 2 | also, for each of those movies, who else rated it and what else they rated: user ← movie ← user ← movie |
 | 3 | two hops more |
 
-Every row was trained with several learning rates, all for the same number of epochs; the rate with the best NDCG on the validation
+Every row was trained with several learning rates where nothing else is said, all for the same number of epochs; the rate with the best NDCG on the validation
 ratings (*valid*) is in the table and was used for all seeds, and only that model saw the test ratings. An *edge* beside a rate
 means that it is the smallest or largest that was tried, so a better one may lie outside. ± is the
 standard deviation over seeds; a number without it is a single fit."""
@@ -150,10 +150,13 @@ def table(rows: list[Row], k: int) -> str:
 
 def protocol(section: Row) -> str:
     row = section["rows"][-1]
-    return (
-        f"{section['protocol'][0].upper()}{section['protocol'][1:]}. {row['embedding_dim']} dimensions, "
-        f"{row['epochs']} epochs."
-    )
+    rates = max((row["valid_by_rate"] for row in section["rows"]), key=len)
+    tried = ", ".join(f"{float(one):g}" for one in rates if one[0].isdigit())
+    epochs = f"{row['epochs']} epoch{'s' * (row['epochs'] > 1)}"
+    chosen = f"Learning rates: {tried} times that of the config."
+    if len(rates) == 1:
+        chosen = "**One learning rate only**, that of the settings that gnnrec chooses for such data."
+    return f"{section['protocol'][0].upper()}{section['protocol'][1:]}. {row['embedding_dim']} dimensions, {epochs}. {chosen}"
 
 
 def lengths(rows: list[Row], k: int) -> str:
@@ -239,6 +242,11 @@ def reasons(sections: dict[str, Row]) -> list[str]:
         "propagation in the trained models with the most layers:",
         picture("graph-smoothing.svg", "Mean cosine of two nodes after each step of propagation"),
     ]
+    ends = ", ".join(f"{values[-1]:.2f} on {name}" for name, values in curves(sections).items())
+    parts.append(
+        f"Users end at {ends}. Where this is near 1, what the last layer adds is nearly the same vector for everybody: it can say which "
+        "movies are popular, and little else. Where it is low, over-smoothing is not the reason."
+    )
     heads = ("data", "weights of the layers", "length of what each layer adds to a movie's message")
     lines: list[tuple[str, ...]] = [heads]
     for name, row in deepest.items():
@@ -306,7 +314,7 @@ def reasons(sections: dict[str, Row]) -> list[str]:
 def below_their_start(sections: dict[str, Row]) -> list[str]:
     """Return a warning about rows that training made worse."""
     found = [
-        f"{row['row']} on {TITLES[name]} ({row['untrained']:.4f} before, {row['valid']:.4f} after {row['epochs']} epochs)"
+        f"{row['row']} on {TITLES[name]} ({row['untrained']:.4f} before, {row['valid']:.4f} after training)"
         for name, section in sections.items()
         for row in section["rows"]
         if row["valid"] < row.get("untrained", 0.0)
@@ -315,7 +323,7 @@ def below_their_start(sections: dict[str, Row]) -> list[str]:
         return []
     return [
         f"**Training ended below its start in {'; '.join(found)}.** At the start these models are as good as one layer or nearly so; "
-        "it is the training, with each of the rates, that loses. So these rows do not say what more layers could reach with a longer or "
+        "it is the training that loses. So these rows do not say what more layers could reach with a longer or "
         "gentler training, which was not measured."
     ]
 
@@ -329,6 +337,10 @@ def missing(sections: dict[str, Row]) -> list[str]:
             lines.append(f"{TITLES[name]}: nothing.")
         elif lacking := [one for one in wanted if one not in rows]:
             lines.append(f"{TITLES[name]}: {'; '.join(lacking)}.")
+        if rows and max(len(row["valid_by_rate"]) for row in rows.values()) == 1:
+            lines.append(
+                f"{TITLES[name]}: a choice of learning rates, and a training longer than {rows[DEPTH[0]]['epochs']} epoch."
+            )
         if single := [row for row in rows.values() if len(row["seeds"]) == 1]:
             lines.append(f"{TITLES[name]}: more than one seed of {len(single)} of {len(rows)} rows.")
     return lines
