@@ -12,24 +12,25 @@ def depth(panels: Mapping[str, Mapping[str, float]], metric: str) -> str:
 
     Every group has a scale of its own, from zero to its best bar; the value stands on the bar.
     """
-    left, top, height, bar, gap = 30, 46, 190, 40, 8
-    room = max(len(bars) for bars in panels.values()) * (bar + gap) + 30
-    width = left + len(panels) * room
+    left, top, height, bar, gap, apart = 30, 46, 190, 36, 6, 30
+    labels = sorted({label for bars in panels.values() for label in bars})
+    roles = dict(zip(labels, SERIES, strict=False))
     parts = [text(left, 24, metric, "muted")]
-    roles: dict[str, str] = {}
-    for i, (name, bars) in enumerate(panels.items()):
-        start, best = left + i * room, max(bars.values())
+    start = left
+    for name, bars in panels.items():
+        best, wide = max(bars.values()), max(len(bars) * (bar + gap) - gap, 7 * len(name))
+        first = start + (wide - len(bars) * (bar + gap) + gap) / 2
         for j, (label, value) in enumerate(bars.items()):
-            role = roles.setdefault(label, SERIES[len(roles) % len(SERIES)])
-            x, tall = start + j * (bar + gap), height * value / best
+            x, tall = first + j * (bar + gap), height * value / best
             y = top + height - tall
             parts.append(
-                f'<rect x="{x}" y="{y:.1f}" width="{bar}" height="{tall:.1f}" rx="3" fill="{color(role)}" '
+                f'<rect x="{x:g}" y="{y:.1f}" width="{bar}" height="{tall:.1f}" rx="3" fill="{color(roles[label])}" '
                 'fill-opacity="0.8"/>'
             )
             parts.append(text(x + bar / 2, round(y - 5, 1), f"{value:.3f}", anchor="middle", size=11))
-        middle = start + (len(bars) * (bar + gap) - gap) / 2
-        parts.append(text(round(middle, 1), top + height + 20, name, anchor="middle"))
+        parts.append(text(round(start + wide / 2, 1), top + height + 20, name, anchor="middle"))
+        start += wide + apart
+    width = start
     x = float(left)
     for label, role in roles.items():
         parts.append(
@@ -38,7 +39,9 @@ def depth(panels: Mapping[str, Mapping[str, float]], metric: str) -> str:
         )
         parts.append(text(x + 18, top + height + 49, label))
         x += 40 + 7 * len(label)
-    return figure(max(740, width), top + height + 66, f"{metric} by number of layers, for each kind of data", *parts)
+    return figure(
+        max(740, round(width)), top + height + 66, f"{metric} by number of layers, for each kind of data", *parts
+    )
 
 
 def smoothing(curves: Mapping[str, Sequence[float]]) -> str:
@@ -52,9 +55,10 @@ def smoothing(curves: Mapping[str, Sequence[float]]) -> str:
         at = round(top + height * (1 - mark) / (1 - low), 1)
         parts.append(f'<path d="M{left},{at} H{left + width}" stroke="{color("line")}" stroke-width="0.8"/>')
         parts.append(text(left - 8, at + 4, f"{mark:g}", anchor="end"))
-    labels = ["movies, no message yet", "users, 1 layer", "movies", "users, 2 layers", "movies", "users, 3 layers"]
     for step in range(steps + 1):
-        parts.append(text(round(x[step], 1), top + height + 20, labels[step], anchor="middle", size=10))
+        below = f"{step // 2 + 1} layer{'s' * (step > 1)}" if step % 2 else "" if step else "at the start"
+        parts.append(text(round(x[step], 1), top + height + 20, "users" if step % 2 else "movies", anchor="middle"))
+        parts.append(text(round(x[step], 1), top + height + 37, below, "muted", anchor="middle", size=11))
     order = sorted(curves, key=lambda name: -curves[name][-1])
     spots: list[float] = []  # labels keep a distance
     for name in order:
@@ -66,4 +70,4 @@ def smoothing(curves: Mapping[str, Sequence[float]]) -> str:
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color(role)}" stroke-width="2.2"/>')
         parts += [f'<circle cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="3.5" fill="{color(role)}"/>' for i in range(len(values))]
         parts.append(text(left + width + 34, round(spots[order.index(name)] + 4, 1), name, role, bold=True))
-    return figure(740, top + height + 40, "Mean cosine of two nodes after each step of propagation", *parts)
+    return figure(740, top + height + 52, "Mean cosine of two nodes after each step of propagation", *parts)

@@ -32,15 +32,27 @@ TITLES = {
 """Titles of the sections that the page can show, in their order."""
 PROFILE, FACTORS = "0 layers: profile only", "0 layers: user table (ALS)"
 DEPTH = ("1 layer", "2 layers", "3 layers")
-SAME = 0.01
+SAME = 0.02
 """Relative differences up to this are called none where there is a single seed."""
+CONTENT = ("1 layer, without genres", "1 layer, without occupations")
+SAGE = tuple(f"GraphSAGE, {name}" for name in DEPTH)
+RANDOM = tuple(f"random start, {name}" for name in DEPTH)
+WANTED = {
+    "warm: ml-1m": (PROFILE, FACTORS, *DEPTH, *SAGE, *RANDOM, *CONTENT, "1 layer, with directors"),
+    "warm: ml-100k": (PROFILE, FACTORS, *DEPTH, *SAGE, *RANDOM, *CONTENT),
+    "sparse: gowalla": (*DEPTH, *RANDOM),
+    "next: amazon-beauty": (*DEPTH, "1 layer, start without transitions", CONTENT[0]),
+    "cold-users: ml-1m": (PROFILE, *DEPTH, CONTENT[1]),
+    "cold-movies: ml-1m": (*DEPTH, CONTENT[0], "1 layer, with directors"),
+}
+"""The comparisons that this page should have; those without results are listed as not measured."""
 INTRODUCTION = """<!-- Written by docs/_scripts/make_graph.py; do not edit. `make graph-page` rewrites it. -->
 
 # Does the graph help?
 
-What each layer, each kind of node and each encoder contributes, measured, and why a second layer adds little. The numbers are from
-short trainings made for this comparison, so they are below those of the [leaderboard](leaderboard.md); compare rows only
-within a table.
+What each layer and each kind of node contributes, measured, and why a second layer does not add more. The numbers are from short
+trainings made for this comparison, so they are below those of the [leaderboard](leaderboard.md); compare rows only within a
+table.
 
 ## What flows
 
@@ -54,7 +66,7 @@ A user has no embedding of their own, so the number of layers is the number of t
 | 2 | also, for each of those movies, who else rated it and what else they rated: user ← movie ← user ← movie |
 | 3 | two hops more |
 
-Every row was trained with several learning rates, all for the same number of epochs; the rate with the best NDCG on the validation
+Every row was trained with several learning rates where nothing else is said, all for the same number of epochs; the rate with the best NDCG on the validation
 ratings (*valid*) is in the table and was used for all seeds, and only that model saw the test ratings. An *edge* beside a rate
 means that it is the smallest or largest that was tried, so a better one may lie outside. ± is the
 standard deviation over seeds; a number without it is a single fit."""
@@ -78,8 +90,10 @@ def pages(file: Path) -> dict[str, str]:
                 parts += ["By the number of training ratings of a user, NDCG:", text]
     if text := encoders(sections):
         parts += ["## LightGCN and GraphSAGE", text]
-    parts += ["## Why more layers add little", *reasons(sections)]
-    parts += ["## Genres, occupations, directors, transitions", *content(sections)]
+    parts += ["## Why more layers do not add more", *reasons(sections)]
+    if any(row["group"] in ("content", "start") for section in sections.values() for row in section["rows"]):
+        parts += ["## Genres, occupations, directors, transitions", *content(sections)]
+    parts += ["## Not measured", "\n".join(f"- {line}" for line in missing(sections))]
     parts += ["## Commands", "Run in a checkout of the repository:"]
     for name, section in sections.items():
         commands = dict.fromkeys(row["command"] for row in section["rows"])
@@ -136,10 +150,13 @@ def table(rows: list[Row], k: int) -> str:
 
 def protocol(section: Row) -> str:
     row = section["rows"][-1]
-    return (
-        f"{section['protocol'][0].upper()}{section['protocol'][1:]}. {row['embedding_dim']} dimensions, "
-        f"{row['epochs']} epochs."
-    )
+    rates = max((row["valid_by_rate"] for row in section["rows"]), key=len)
+    tried = ", ".join(f"{float(one):g}" for one in rates if one[0].isdigit())
+    epochs = f"{row['epochs']} epoch{'s' * (row['epochs'] > 1)}"
+    chosen = f"Learning rates: {tried} times that of the config."
+    if len(rates) == 1:
+        chosen = "**One learning rate only**, that of the settings that gnnrec chooses for such data."
+    return f"{section['protocol'][0].upper()}{section['protocol'][1:]}. {row['embedding_dim']} dimensions, {epochs}. {chosen}"
 
 
 def lengths(rows: list[Row], k: int) -> str:
@@ -207,7 +224,7 @@ def encoders(sections: dict[str, Row]) -> str:
 
 
 def reasons(sections: dict[str, Row]) -> list[str]:
-    """Return the measurements that explain why layers add little."""
+    """Return the measurements that explain why more layers do not add more."""
     deepest = deepest_rows(sections)
     parts = [
         "**LightGCN is linear in the vectors of movies, so one layer can already do what three do.** A second layer replaces the vector "
@@ -225,6 +242,11 @@ def reasons(sections: dict[str, Row]) -> list[str]:
         "propagation in the trained models with the most layers:",
         picture("graph-smoothing.svg", "Mean cosine of two nodes after each step of propagation"),
     ]
+    ends = ", ".join(f"{values[-1]:.2f} on {name}" for name, values in curves(sections).items())
+    parts.append(
+        f"Users end at {ends}. Where this is near 1, what the last layer adds is nearly the same vector for everybody: it can say which "
+        "movies are popular, and little else. Where it is low, over-smoothing is not the reason."
+    )
     heads = ("data", "weights of the layers", "length of what each layer adds to a movie's message")
     lines: list[tuple[str, ...]] = [heads]
     for name, row in deepest.items():
@@ -258,6 +280,7 @@ def reasons(sections: dict[str, Row]) -> list[str]:
         "Two variants show what that costs: *made up for* lets the remaining ratings count for the hidden ones, *nothing hidden* "
         "lets movies gather from all ratings, which leaks."
     )
+    listed_lines: list[str] = []
     for name, section in sections.items():
         rows = rows_of(section)
         lines = [
@@ -266,7 +289,8 @@ def reasons(sections: dict[str, Row]) -> list[str]:
             for row in section["rows"]
             if row["group"] == "guard"
         ]
-        parts += ["\n".join(lines)] if lines else []
+        listed_lines += lines
+    parts += ["\n".join(listed_lines)] if listed_lines else []
     parts += compared(sections, "guard", DEPTH[1])
     parts.append(
         "**The start.** Vectors of movies start from a singular value decomposition of the ratings, which already knows which "
@@ -283,7 +307,43 @@ def reasons(sections: dict[str, Row]) -> list[str]:
                 ndcg = spread(values(row, section["k"]))
                 lines.append((row["row"], f"{row['untrained']:.4f}", f"{row['valid']:.4f}", ndcg, rate(row)))
             parts += [f"{TITLES[name]}:", markdown(lines)]
+    parts += below_their_start(sections)
     return parts
+
+
+def below_their_start(sections: dict[str, Row]) -> list[str]:
+    """Return a warning about rows that training made worse."""
+    found = [
+        f"{row['row']} on {TITLES[name]} ({row['untrained']:.4f} before, {row['valid']:.4f} after training)"
+        for name, section in sections.items()
+        for row in section["rows"]
+        if row["valid"] < row.get("untrained", 0.0)
+    ]
+    if not found:
+        return []
+    return [
+        f"**Training ended below its start in {'; '.join(found)}.** At the start these models are as good as one layer or nearly so; "
+        "it is the training that loses. So these rows do not say what more layers could reach with a longer or "
+        "gentler training, which was not measured."
+    ]
+
+
+def missing(sections: dict[str, Row]) -> list[str]:
+    """Return what this page does not tell, by kind of data."""
+    lines = []
+    for name, wanted in WANTED.items():
+        rows = rows_of(sections[name]) if name in sections else {}
+        if not rows:
+            lines.append(f"{TITLES[name]}: nothing.")
+        elif lacking := [one for one in wanted if one not in rows]:
+            lines.append(f"{TITLES[name]}: {'; '.join(lacking)}.")
+        if rows and max(len(row["valid_by_rate"]) for row in rows.values()) == 1:
+            lines.append(
+                f"{TITLES[name]}: a choice of learning rates, and a training longer than {rows[DEPTH[0]]['epochs']} epoch."
+            )
+        if single := [row for row in rows.values() if len(row["seeds"]) == 1]:
+            lines.append(f"{TITLES[name]}: more than one seed of {len(single)} of {len(rows)} rows.")
+    return lines
 
 
 def deepest_rows(sections: dict[str, Row]) -> dict[str, Row]:
