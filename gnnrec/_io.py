@@ -111,6 +111,14 @@ def remove_partials(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
                 path.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; a `StorageError` says why it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError.writing(path, error) from None
+
+
 def sync(path: Path) -> None:
     """Write a file or a folder through to the disk; where the system cannot do that for folders, do nothing."""
     is_folder = path.is_dir()
@@ -238,7 +246,7 @@ def new_folder(
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() and (replaced := find_replaced(target, header)) is not None:
             replaced.rename(target)
-        with _temporary_folder(target) as temporary:
+        with temporary_folder(target) as temporary:
             yield temporary
             for entry in target.iterdir() if target.exists() else ():
                 kept = (entry.name in keep or entry.name not in owned) and not is_partial(entry.name)
@@ -260,7 +268,7 @@ def _check_replaceable(path: str | Path, target: Path, header: str, kind: str) -
 
 
 @contextlib.contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
+def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder beside a folder, and remove it at the end, with those of writers that were killed."""
     temporary, descriptor = _make_temporary(target)
     try:

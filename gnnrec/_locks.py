@@ -105,8 +105,25 @@ def open_exclusive(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs, after a wait for others; Windows has no locks of folders."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        pause = 0.001
+        while try_lock(descriptor) is False:
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def claim(folder: str | Path | None) -> Iterator[None]:
-    """Keep other processes and threads from training into a folder while the block runs; None claims nothing.
+    """Keep other processes and threads from working in a folder while the block runs; None claims nothing.
 
     Raises
     ------
@@ -160,7 +177,7 @@ def claim(folder: str | Path | None) -> Iterator[None]:
 
 
 def check_unclaimed(folder: str | Path) -> None:
-    """Raise a `StorageError` if another process or thread trains into a folder."""
+    """Raise a `StorageError` if another process or thread has claimed a folder."""
     target = Path(folder).resolve()
     path = _lock_file(target)
     if (os.getpid(), threading.get_ident(), target) in _claims:
@@ -200,4 +217,4 @@ def _in_use(folder: str | Path, path: Path) -> StorageError:
         texts = [str(told[key]) for key in ("machine", "command", "since")]
         if all(text.isprintable() for text in texts):
             name = f"process {int(told['process'])} on {texts[0]} ({texts[1]}, since {texts[2]})"
-    return StorageError(f"{folder} is being trained into by {name}; wait until it has ended, or choose another folder")
+    return StorageError(f"{folder} is in use by {name}; wait until it has ended, or choose another folder")

@@ -125,9 +125,7 @@ def try_operation(
             if time.monotonic() > deadline:
                 break
             signal_name = operation.signals[number % len(operation.signals)]
-            moment = moments(
-                rng, 1.1 * reference.seconds, reference.num_operations, reference.largest, signal_name
-            )
+            moment = moments(rng, 1.1 * reference.seconds, reference.num_operations, reference.largest, signal_name)
             tally.add(f"{operation.name}, {signal_name}", try_once(reference, moment, folder / f"case{number}"))
 
 
@@ -142,4 +140,3 @@ def run(seed: int, seconds: float, *, only: str | None = None, cases: int = 200)
         with tempfile.TemporaryDirectory(prefix="gnnrec-kill-") as folder:
             try_operation(operation, rng, Path(folder).resolve(), tally, cases=cases, seconds=left)
     return tally.summary()
-

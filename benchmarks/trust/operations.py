@@ -99,7 +99,9 @@ class Train(Operation):
     name = "train"
 
     def prepare(self, folder: Path) -> None:
-        gnnrec.fit(small_split(), config=config("train.epochs=1", "train.seed=5"), run_dir=folder / "run", progress=False)
+        gnnrec.fit(
+            small_split(), config=config("train.epochs=1", "train.seed=5"), run_dir=folder / "run", progress=False
+        )
 
     def perform(self, folder: Path) -> None:
         resume = (folder / "run" / "checkpoint.safetensors").exists()
@@ -162,7 +164,9 @@ class Features(Operation):
 
         (folder / "posters").mkdir()
         for movie_id in range(1, 31):
-            Image.new("RGB", (20, 30), (8 * movie_id, 0, 255 - 8 * movie_id)).save(folder / "posters" / f"{movie_id}.png")
+            Image.new("RGB", (20, 30), (8 * movie_id, 0, 255 - 8 * movie_id)).save(
+                folder / "posters" / f"{movie_id}.png"
+            )
         encode_plots(self.dataset, encoder="tfidf:4", out=folder / "out", progress=False)
 
     def perform(self, folder: Path) -> None:
@@ -182,7 +186,9 @@ class Features(Operation):
     def result(self, folder: Path) -> Any:
         from gnnrec.features import load_features
 
-        return {name: [one.movie_ids.tolist(), one.values.tolist()] for name, one in load_features(folder / "out").items()}
+        return {
+            name: [one.movie_ids.tolist(), one.values.tolist()] for name, one in load_features(folder / "out").items()
+        }
 
 
 class Offline:
@@ -199,7 +205,9 @@ class Offline:
 
         self._note(f"find {query.movie_id}")
         address = f"https://images.example/{query.movie_id}"
-        return MovieMetadata(str(query.movie_id), query.title, query.year, "title", 1.0, f"Plot of {query.title}", address)
+        return MovieMetadata(
+            str(query.movie_id), query.title, query.year, "title", 1.0, f"Plot of {query.title}", address
+        )
 
     def poster(self, url: str) -> bytes:
         """Return an image."""
@@ -508,7 +516,18 @@ def postgresql() -> Iterator[str]:
 
 def operations() -> list[Operation]:
     """Return every operation that can be tried on this machine."""
-    kinds: list[type[Operation]] = [Train, Save, Features, Fetch, Tune, TuneSQLite, Download, Retrain, AppWrites, Command]
+    kinds: list[type[Operation]] = [
+        Train,
+        Save,
+        Features,
+        Fetch,
+        Tune,
+        TuneSQLite,
+        Download,
+        Retrain,
+        AppWrites,
+        Command,
+    ]
     if postgresql_programs() is not None:
         kinds.insert(6, TunePostgreSQL)
     return [kind() for kind in kinds]
@@ -516,7 +535,16 @@ def operations() -> list[Operation]:
 
 def preload() -> None:
     """Import what the operations use, so that forked children need not."""
-    for name in ("cli.train", "features", "metadata", "models", "plots", "service.retraining", "service.store", "tuning"):
+    for name in (
+        "cli.train",
+        "features",
+        "metadata",
+        "models",
+        "plots",
+        "service.retraining",
+        "service.store",
+        "tuning",
+    ):
         importlib.import_module(f"gnnrec.{name}")
     small_split()
 

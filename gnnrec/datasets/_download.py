@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 import pooch
 import requests
 
+from gnnrec._io import temporary_folder
 from gnnrec._progress import download_bar
 from gnnrec.errors import ConfigError, DataError, DownloadError
 from gnnrec.registry import DATASETS
@@ -251,13 +251,13 @@ def _all_folder_names() -> set[str]:
 @contextmanager
 def _scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield a temporary folder on the target's disk, so that the last step is a rename, which cannot stop halfway."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent)
-    except OSError as error:
-        raise DownloadError(f"{name} cannot be saved in {parent}: {error}; choose another folder") from error
-    with scratch as path:
-        yield Path(path)
+    with ExitStack() as stack:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            path = stack.enter_context(temporary_folder(parent / name))
+        except OSError as error:
+            raise DownloadError(f"{name} cannot be saved in {parent}: {error}; choose another folder") from error
+        yield path
 
 
 def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: bool | ProgressHook, name: str) -> Path:
