@@ -41,7 +41,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     try:
         partial, descriptor = _open_partial(path)
-        with open(descriptor, "wb", closefd=True) as file:
+        with os.fdopen(descriptor, "wb") as file:
             try:
                 file.truncate()
                 file.write(data)

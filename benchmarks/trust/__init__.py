@@ -1,4 +1,4 @@
-"""What gnnrec survives: killed processes, full disks, many users at once, days of requests, and other seeds and processes.
+"""What gnnrec survives: killed processes, full disks, many users at once, days of requests, and more.
 
     python -m benchmarks.trust [--only kill,disk,...] [--minutes 30] [--seed 0]
 

@@ -102,7 +102,7 @@ def in_child(
     data = _read(reader, child, patience)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    error, value = pickle.loads(data) if data else ("", None)  # noqa: S301 - from a child of this process
+    error, value = pickle.loads(data) if data else ("", None)
     return Ended(code, error, value)
 
 

@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
@@ -162,48 +162,38 @@ def _fail(study: Study, trial: FrozenTrial) -> None:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-class _JournalLock(BaseJournalFileLock):
-    """A lock of the journal itself, which ends with the process that holds it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._descriptor = path, -1
-
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        pause = 0.001
-        try:
-            while not (locked := try_lock(self._descriptor)):
-                if locked is None:
-                    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(self._path))
-                time.sleep(pause)
-                pause = min(2 * pause, 0.05)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-        return True
-
-    def release(self) -> None:
-        """Release the lock."""
-        os.close(self._descriptor)
-
-
 class _JournalFile(JournalFileBackend):
-    """An Optuna journal that removes an incomplete last line, left by a process that died while writing it."""
+    """An Optuna journal that is locked itself, so that the lock of a process that died does not remain.
+
+    An incomplete last line, left by a process that died while writing it, is removed.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._own_lock = path, _JournalLock(path)
-        super().__init__(str(path), lock_obj=self._own_lock)
+        self._path = path
+        super().__init__(str(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines after the last complete one."""
-        # The lock is taken twice: between the two another process can only append whole lines, or die.
-        self._own_lock.acquire()
-        try:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        with self._path.open("rb+", buffering=0) as file:
+            self._wait_for_lock(file.fileno())
             drop_torn_line(self._path)
-        finally:
-            self._own_lock.release()
-        super().append_logs(logs)
+            end = written = file.seek(0, os.SEEK_END)
+            try:
+                while written < end + len(lines):
+                    written += file.write(lines[written - end :]) or 0
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+
+    def _wait_for_lock(self, descriptor: int) -> None:
+        pause = 0.001
+        while not (locked := try_lock(descriptor)):
+            if locked is None:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(self._path))
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
 
 
 def drop_torn_line(path: Path) -> None:
