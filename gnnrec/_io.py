@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnrec._locks import abandoned, is_at, open_exclusive, try_lock
-from gnnrec.errors import DataError, StorageError
+from gnnrec.errors import ConfigError, DataError, StorageError
 
 PARTIAL = ".part"
 """How temporary files and folders end. They begin with a dot and the name of what they become."""
@@ -109,6 +109,14 @@ def remove_partials(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif is_abandoned:
                 path.unlink(missing_ok=True)
+
+
+def expand_user(path: str | Path) -> Path:
+    """Return a path with ``~`` replaced by a home folder; a `ConfigError` if there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{str(path)!r}: this user has no home folder that ~ could stand for; write it out") from None
 
 
 def make_folder(path: Path) -> None:
@@ -278,9 +286,14 @@ def temporary_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
-        remove_partials(target.parent, _siblings(target))
-        if target.exists():
-            remove_partials(target.parent, _siblings(target, REPLACED))
+        remove_temporary_folders(target)
+
+
+def remove_temporary_folders(target: Path) -> None:
+    """Remove the temporary folders of a folder whose writers were killed."""
+    remove_partials(target.parent, _siblings(target))
+    if target.exists():
+        remove_partials(target.parent, _siblings(target, REPLACED))
 
 
 def _make_temporary(target: Path) -> tuple[Path, int | None]:

@@ -57,9 +57,11 @@ class Ended:
     code: int
     """Exit status; negative for a signal."""
     error: str
-    """What it raised, or wrote to standard error."""
+    """What it raised, and where."""
     value: Any = None
     """What the function returned."""
+    kinds: tuple[str, ...] = ()
+    """The classes of what it raised, and their bases."""
 
     @property
     def hung(self) -> bool:
@@ -102,8 +104,7 @@ def in_child(
     data = _read(reader, child, patience)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    error, value = pickle.loads(data) if data else ("", None)
-    return Ended(code, error, value)
+    return Ended(code, *(pickle.loads(data) if data else ("", None, ())))
 
 
 def _run(
@@ -113,7 +114,7 @@ def _run(
     folder: Path | None,
     before: Callable[[], None] | None,
 ) -> None:
-    code, error, value = FAILED, "", None
+    code, error, kinds, value = FAILED, "", (), None
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -130,12 +131,13 @@ def _run(
     except BaseException as raised:
         error = "".join(traceback.format_exception_only(raised)).strip()
         frames = traceback.extract_tb(raised.__traceback__)
-        error += f" [{frames[-1].filename}:{frames[-1].lineno}; {type(raised).__mro__}]" if frames else ""
+        error += f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+        kinds = tuple(one.__name__ for one in type(raised).__mro__)
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         with open(writer, "wb") as file:
-            pickle.dump((error, value), file)
+            pickle.dump((error, value, kinds), file)
     finally:
         os._exit(code)
 

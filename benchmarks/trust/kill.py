@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trust.children import INTERRUPTED, OK, Moment, count_file_operations, in_child, moments
-from benchmarks.trust.operations import Operation, listing, operations, plain, preload
+from benchmarks.trust.operations import Operation, listing, operations, plain, preload, work_folder
 
 MAX_FAILURES = 20
 """Failures that are described, of each harness."""
@@ -33,6 +32,7 @@ class Reference:
     seconds: float
     num_operations: int
     largest: int
+    written: int
     result: Any
     files: list[str]
 
@@ -75,8 +75,8 @@ def make_reference(operation: Operation, folder: Path) -> Reference:
     _must_end(lambda: operation.perform(done))
     seconds = time.monotonic() - started
     result = _must_end(lambda: plain(operation.result(done)))
-    largest = max((path.stat().st_size for path in done.rglob("*") if path.is_file()), default=0)
-    return Reference(operation, before, seconds, number, largest, result, listing(done))
+    sizes = [path.stat().st_size for path in done.rglob("*") if path.is_file()]
+    return Reference(operation, before, seconds, number, max(sizes, default=0), sum(sizes), result, listing(done))
 
 
 def try_once(reference: Reference, moment: Moment, folder: Path) -> str | None:
@@ -89,22 +89,31 @@ def try_once(reference: Reference, moment: Moment, folder: Path) -> str | None:
             return f"{moment}: hangs"
         if first.code > 0 and first.code != INTERRUPTED:
             return f"{moment}: exit status {first.code}, {first.error}"
-        checked = in_child(lambda: operation.check(work))
-        if checked.code != OK:
-            return f"{moment}: what is there cannot be used: {checked.error}"
-        again = in_child(lambda: operation.perform(work))
-        if again.code != OK:
-            return f"{moment}: {'hangs' if again.hung else 'fails'} when it is run again: {again.error}"
-        result = in_child(lambda: plain(operation.result(work)))
-        if result.code != OK:
-            return f"{moment}: after it was run again: {result.error}"
-        if result.value != reference.result:
-            return f"{moment}: another result than without the stop"
-        if left := sorted(set(listing(work)) - set(reference.files)):
-            return f"{moment}: left {left[:3]}"
-        return None
+        problem = complete(reference, work)
+        return problem and f"{moment}: {problem}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def complete(reference: Reference, work: Path) -> str | None:
+    """Look at what an operation that was stopped has left, run it again, and return what is wrong."""
+    operation, stage = reference.operation, work.with_suffix(".stage")
+
+    def checked() -> Any:
+        stage.write_text("what is there cannot be used")
+        operation.check(work)
+        stage.write_text("it fails when it is run again")
+        operation.perform(work)
+        stage.write_text("it was run again, and the result cannot be used")
+        return plain(operation.result(work))
+
+    ended = in_child(checked)
+    if ended.code != OK:
+        return f"{stage.read_text()}: {'hangs' if ended.hung else ended.error}"
+    if ended.value != reference.result:
+        return "another result than that of a process that was not stopped"
+    left = sorted(set(listing(work)) - set(reference.files))
+    return f"left {left[:3]}" if left else None
 
 
 def _must_end(function: Callable[[], Any]) -> Any:
@@ -137,6 +146,6 @@ def run(seed: int, seconds: float, *, only: str | None = None, cases: int = 200)
     started = time.monotonic()
     for number, operation in enumerate(chosen):
         left = (seconds - (time.monotonic() - started)) / (len(chosen) - number)
-        with tempfile.TemporaryDirectory(prefix="gnnrec-kill-") as folder:
+        with work_folder() as folder:
             try_operation(operation, rng, Path(folder).resolve(), tally, cases=cases, seconds=left)
     return tally.summary()

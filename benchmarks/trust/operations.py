@@ -20,6 +20,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -42,6 +43,12 @@ class Operation(ABC):
 
     name: ClassVar[str]
     signals: ClassVar[tuple[str, ...]] = ("SIGKILL", "SIGTERM", "Ctrl-C", "Ctrl-C twice")
+    clear_errors: ClassVar[tuple[str, ...]] = ("GnnrecError",)
+    """Classes of errors that say what is wrong."""
+    is_command: ClassVar[bool] = False
+    """Whether it prints its error and exits with status 1."""
+    without: ClassVar[tuple[str, ...]] = ()
+    """Limits that do not apply."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -309,6 +316,7 @@ class TunePostgreSQL(Tune):
     """The same in PostgreSQL, whose server is not killed."""
 
     name = "tune, PostgreSQL"
+    without = ("disk full", "file too large", "read-only", "no such user")  # its files are the server's
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -368,7 +376,7 @@ class Retrain(Operation):
     name = "retrain"
 
     def prepare(self, folder: Path) -> None:
-        gnnrec.fit(small_split(), config=config("train.epochs=1")).save(folder / "run")
+        gnnrec.fit(small_split(), config=config("train.epochs=1"), progress=False).save(folder / "run")
 
     def perform(self, folder: Path) -> None:
         from gnnrec.service import retraining
@@ -392,6 +400,7 @@ class AppWrites(Operation):
     """Profiles and ratings that the app writes to SQLite; what was acknowledged must be there."""
 
     name = "app, SQLite"
+    clear_errors = ("GnnrecError", "SQLAlchemyError")  # the service answers 503
     writes = 25
 
     def url(self, folder: Path) -> str:
@@ -444,6 +453,7 @@ class Command(Operation):
     """``gnnrec train`` as people run it: no traceback, whatever stops it."""
 
     name = "gnnrec train"
+    is_command = True
 
     def prepare(self, folder: Path) -> None:
         make_sample(60, 40).to_folder(folder / "data")
@@ -547,9 +557,23 @@ def preload() -> None:
         "tuning",
     ):
         importlib.import_module(f"gnnrec.{name}")
-    small_split()
+    for kind in (Train, Save, Features, Fetch, Tune):  # what is imported at the first use
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            work = Path(folder).resolve() / "w"
+            work.mkdir()
+            operation = kind()
+            operation.prepare(work)
+            operation.perform(work)
+            operation.result(work)
     gc.collect()
     gc.freeze()  # the children's garbage collectors leave these objects, and their pages, alone
+
+
+def work_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder in memory if there is one there: a killed process loses nothing in it, and it is fast."""
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(prefix="gnnrec-trust-", dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def listing(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnrec._checks import did_you_mean
+from gnnrec._io import expand_user
 from gnnrec.data import Dataset
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
@@ -162,7 +163,7 @@ def load_dataset(
     if isinstance(name_or_path, str) and name_or_path in DATASETS.names():
         options |= {key: value for key, value in reading.items() if value != getattr(DEFAULT_OPTIONS, key)}
         return _load_registered(name_or_path, {"data_dir": data_dir, "download": download}, options)
-    path = Path(name_or_path).expanduser()
+    path = expand_user(name_or_path)
     try:
         is_there = path.exists()
     except (OSError, ValueError) as error:  # too long, or with a character that no path has

@@ -9,7 +9,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import pooch
 import requests
 
-from gnnrec._io import temporary_folder
+from gnnrec._io import expand_user, remove_temporary_folders, temporary_folder
 from gnnrec._progress import download_bar
 from gnnrec.errors import ConfigError, DataError, DownloadError
 from gnnrec.registry import DATASETS
@@ -126,12 +126,14 @@ def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
     """
     remote = RemoteDataset.from_registry(name)
     roots = [data_dir, os.environ.get("GNNREC_DATA"), Path("data") / name]
-    for root in (Path(root).expanduser() for root in roots if root):
+    for root in (expand_user(root) for root in roots if root):
         for folder in (root, *(root / folder_name for folder_name in (name, *remote.folder_names))):
             if remote.matches(folder):
                 return folder
-    cached = cache_dir() / name
-    return cached if remote.is_complete(cached) else None
+    with suppress(ConfigError):  # no home, so nothing was ever downloaded there
+        cached = cache_dir() / name
+        return cached if remote.is_complete(cached) else None
+    return None
 
 
 def locate_dataset(name: str, data_dir: str | Path | None = None, *, allow_download: bool = True) -> Path:
@@ -219,9 +221,10 @@ def download(
     PosixPath('data/ml-100k')
     """
     remote = RemoteDataset.from_registry(name)
-    parent = cache_dir() if folder is None else Path(folder).expanduser()
+    parent = cache_dir() if folder is None else expand_user(folder)
     target = parent / name
     if remote.is_complete(target):
+        remove_temporary_folders(target)
         return target
     mirror = base_url or os.environ.get("GNNREC_BASE_URL")
     url = f"{mirror.rstrip('/')}/{remote.url.rsplit('/', 1)[-1]}" if mirror else remote.url
@@ -239,8 +242,11 @@ def download(
 
 
 def cache_dir() -> Path:
-    """Return the default download folder."""
-    return Path(pooch.os_cache("gnnrec"))
+    """Return the default download folder; a `ConfigError` if this user has no home."""
+    found = Path(pooch.os_cache("gnnrec"))
+    if not found.is_absolute():
+        raise ConfigError("this user has no home folder for downloads; set HOME or XDG_CACHE_HOME, or name a folder")
+    return found
 
 
 def _all_folder_names() -> set[str]:

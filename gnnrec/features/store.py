@@ -33,7 +33,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gnnrec._io import PARTIAL, check_layout, make_folder, remove_partials, stamp, write_atomic
+from gnnrec._io import PARTIAL, check_layout, expand_user, make_folder, remove_partials, stamp, write_atomic
 from gnnrec._locks import locked_folder, open_exclusive
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
@@ -169,7 +169,7 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> load_features(folder)
     {'text': ContentEmbeddings(2 movies, 2 dimensions: by hand)}
     """
-    folder = Path(folder).expanduser()
+    folder = expand_user(folder)
     # A stem with a dot belongs to an earlier encoder.
     paths = [path for path in sorted(folder.glob("*.safetensors")) if "." not in path.stem]
     if not paths:
@@ -207,7 +207,7 @@ def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings
     """
     if not name.replace("_", "").replace("-", "").isalnum():
         raise ConfigError(f"{name!r} is not a valid feature name; use letters, digits, hyphens and underscores")
-    path = Path(folder).expanduser() / f"{name}.safetensors"
+    path = expand_user(folder) / f"{name}.safetensors"
     path.with_suffix(".json").unlink(missing_ok=True)  # the summary of the replaced embeddings
     write_embedding_file(path, StoredEmbeddings(embeddings, [], "", corpus_dependent=False))
     return path

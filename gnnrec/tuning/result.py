@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
+from gnnrec._io import expand_user
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.tuning.space import Objective, SearchSpace
@@ -195,7 +196,7 @@ def read_study(
     >>> read_study(storage).best == result.best
     True
     """
-    if "://" not in str(storage) and not Path(storage).expanduser().is_file():
+    if "://" not in str(storage) and not expand_user(storage).is_file():
         raise ConfigError(f"storage {storage} does not exist")
     opened = open_storage(storage)
     with quiet_optuna():

@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from gnnrec._io import expand_user
 from gnnrec._locks import abandoned, open_exclusive, try_lock
 from gnnrec.errors import ConfigError, StorageError
 from gnnrec.tuning.space import Objective
@@ -247,7 +248,7 @@ def open_storage(storage: str | Path | None) -> Storage:
         return Storage(InMemoryStorage(), "in memory")
     if "://" in str(storage):
         return _open_database(str(storage))
-    path = Path(storage).expanduser().absolute()
+    path = expand_user(storage).absolute()
     try:
         _check_journal(path)
         path.parent.mkdir(parents=True, exist_ok=True)

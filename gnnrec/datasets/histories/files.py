@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from gnnrec._io import expand_user
 from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, known_formats
 from gnnrec.datasets.histories.items import parse_json
 from gnnrec.datasets.histories.tables import parse_text
@@ -41,7 +42,7 @@ def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -
     DataError
         The file is missing, too large, damaged, or of no known kind.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     if path.is_dir():
         members = _folder_members(path)
     elif not path.is_file():
