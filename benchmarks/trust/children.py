@@ -5,6 +5,7 @@ A fork of a process that has already imported everything starts in milliseconds,
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import random
@@ -21,6 +22,7 @@ from typing import Any
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
+PR_SET_PDEATHSIG = 1
 PATIENCE = 120.0
 """Seconds after which a child counts as hanging."""
 
@@ -118,6 +120,7 @@ def _run(
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a child of a child that hangs ends with it
         if before is not None:
             before()
         if moment is not None and moment.kind != "time":

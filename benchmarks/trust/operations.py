@@ -469,7 +469,11 @@ class Command(Operation):
             sys.stderr = file
             os.dup2(file.fileno(), 2)
             with contextlib.redirect_stdout(io.StringIO()):
-                app([*words, *options])
+                try:
+                    app([*words, *options])
+                except SystemExit as stop:
+                    if stop.code:
+                        raise
 
     def check(self, folder: Path) -> None:
         path = folder.with_suffix(".stderr")
