@@ -64,6 +64,7 @@ class Tally:
 
 def make_reference(operation: Operation, folder: Path) -> Reference:
     """Prepare an operation, and run it once without stopping it."""
+    operation.load()
     before = folder / "before"
     before.mkdir(parents=True)
     _must_end(lambda: operation.prepare(before))

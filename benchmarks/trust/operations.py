@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import hashlib
 import importlib
 import io
@@ -54,6 +53,10 @@ class Operation(ABC):
     def running(self) -> Iterator[None]:
         """Run what the operation needs besides files, such as a server."""
         yield
+
+    def load(self) -> None:
+        """Compute what every child needs, once."""
+        small_split()
 
     def prepare(self, folder: Path) -> None:  # noqa: B027 - not every operation needs something
         """Make what is there before."""
@@ -141,6 +144,14 @@ class Save(Operation):
         """The old model and the new one."""
         return gnnrec.fit(small_split(), "ease", reg=10), gnnrec.fit(small_split(), "ease", reg=500)
 
+    @functools.cached_property
+    def lists(self) -> tuple[Any, Any]:
+        """What both of them recommend."""
+        return lists(self.models[0]), lists(self.models[1])
+
+    def load(self) -> None:
+        self.lists  # noqa: B018 - remembers it
+
     def prepare(self, folder: Path) -> None:
         self.models[0].save(folder / "run")
         (folder / "run" / "notes.txt").write_text("mine")  # what somebody keeps with a run stays there
@@ -149,7 +160,7 @@ class Save(Operation):
         self.models[1].save(folder / "run")
 
     def check(self, folder: Path) -> None:
-        expect(lists(gnnrec.load(folder / "run")) in [lists(model) for model in self.models], "neither old nor new")
+        expect(lists(gnnrec.load(folder / "run")) in self.lists, "neither old nor new")
         expect((folder / "run" / "notes.txt").read_text() == "mine", "a file beside the run is lost")
 
     def result(self, folder: Path) -> Any:
@@ -166,6 +177,9 @@ class Features(Operation):
     def dataset(self) -> gnnrec.Dataset:
         """A sample with plots."""
         return make_sample(60, 40)
+
+    def load(self) -> None:
+        self.dataset  # noqa: B018 - remembers it
 
     def prepare(self, folder: Path) -> None:
         from gnnrec.features import encode_plots
@@ -239,6 +253,9 @@ class Fetch(Operation):
     def dataset(self) -> gnnrec.Dataset:
         """A sample of few movies."""
         return make_sample(30, 12)
+
+    def load(self) -> None:
+        self.dataset  # noqa: B018 - remembers it
 
     def perform(self, folder: Path) -> None:
         from gnnrec.metadata import fetch_metadata
@@ -529,23 +546,15 @@ def postgresql() -> Iterator[str]:
             subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=False, **quiet)
 
 
+def kinds() -> list[type[Operation]]:
+    """Return every kind of operation that can be tried on this machine."""
+    tuning = [Tune, TuneSQLite, *([TunePostgreSQL] if postgresql_programs() is not None else [])]
+    return [Train, Save, Features, Fetch, *tuning, Download, Retrain, AppWrites, Command]
+
+
 def operations() -> list[Operation]:
     """Return every operation that can be tried on this machine."""
-    kinds: list[type[Operation]] = [
-        Train,
-        Save,
-        Features,
-        Fetch,
-        Tune,
-        TuneSQLite,
-        Download,
-        Retrain,
-        AppWrites,
-        Command,
-    ]
-    if postgresql_programs() is not None:
-        kinds.insert(6, TunePostgreSQL)
-    return [kind() for kind in kinds]
+    return [kind() for kind in kinds()]
 
 
 def preload() -> None:
@@ -570,8 +579,6 @@ def preload() -> None:
             operation.prepare(work)
             operation.perform(work)
             operation.result(work)
-    gc.collect()
-    gc.freeze()  # the children's garbage collectors leave these objects, and their pages, alone
 
 
 def work_folder() -> tempfile.TemporaryDirectory[str]:
