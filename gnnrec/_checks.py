@@ -4,11 +4,206 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+import os
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from gnnrec.errors import ConfigError, DataError
+
+
+class _Repr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # more digits than Python writes
+            return f"a whole number of {x.bit_length():,} bits"
+
+
+_repr = _Repr()
+
+
+def shown(value: Any) -> str:
+    """Return the representation of any value for a message: one line, not long.
+
+    Examples
+    --------
+    >>> shown("Heat"), shown([[1, 2], "a"]), shown(10**5000), len(shown("x" * 5000))
+    ("'Heat'", "[[1, 2], 'a']", 'a whole number of 16,610 bits', 80)
+    """
+    try:
+        return " ".join(_repr.repr(value).split())
+    except Exception:  # of a class whose values have no representation
+        return f"a value of type {type(value).__name__}"
+
+
+def plain(value: Any) -> Any:
+    """Return the number or text in an array or tensor without dimensions, and any other value as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain(np.int64(3)), plain(np.array(3.5)), plain("3"), plain([3])
+    (3, 3.5, '3', [3])
+    """
+    if type(value) in (int, float, str) or getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
+        return value
+    try:
+        found = value.item()
+        is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # of which `item` makes no float
+        return float(found) if is_float else found  # type: ignore[arg-type]
+    except (RuntimeError, ValueError, TypeError):  # a tensor without values
+        return value
+
+
+NO_USER = "is not the id of a user; ids are whole numbers or text"
+NO_MOVIE = "is neither an id nor a title"
+
+
+def plain_ids(values: Iterable[Any], what: str, problem: str) -> list[Any]:
+    """Return ids of users or movies, or titles, as whole numbers and texts; a `DataError` for what cannot be one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain_ids([1, "ann", np.int64(3), np.array(4), 5.0], "user", NO_USER)
+    [1, 'ann', 3, 4, 5]
+    >>> plain_ids([1, True], "movie", NO_MOVIE)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.DataError: movie True is neither an id nor a title
+    """
+    found = entries(values, f"{what}s")
+    for place, value in enumerate(found):
+        if type(value) is not int and type(value) is not str:
+            found[place] = plain_id(value, what, problem)
+    return found
+
+
+def plain_id(value: Any, what: str, problem: str) -> Any:
+    """Return one id, as `plain_ids` does."""
+    value = plain(value)
+    if isinstance(value, str):
+        return str(value)
+    try:
+        is_whole = not isinstance(value, bool) and isinstance(value, Real | Decimal) and value == int(value)
+    except (ValueError, OverflowError, ArithmeticError):  # NaN and infinity
+        is_whole = False
+    if not is_whole:
+        raise DataError(f"{what} {shown(value)} {problem}")
+    return int(value)
+
+
+MAX_ENTRIES = 50_000_000
+"""Entries of the longest list of ids that one call takes."""
+
+
+def entries(values: Iterable[Any], what: str) -> list[Any]:
+    """Return the entries of a collection; a `ConfigError` for a huge one, such as ``range(10**9)``."""
+    if hasattr(values, "__len__") and len(values) > MAX_ENTRIES:
+        raise ConfigError(f"{len(values):,} {what} are too many at once; give at most {MAX_ENTRIES:,}")
+    return list(values)
+
+
+def check_text(**values: Any) -> None:
+    """Raise a `DataError` for a value that is no text, or has half of a surrogate pair, which no file can hold.
+
+    Examples
+    --------
+    >>> check_text(title="Heat")
+    >>> check_text(title=5)
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.DataError: title must be a text, not 5
+    """
+    for name, value in values.items():
+        try:
+            is_text = isinstance(value, str) and value.encode() is not None
+        except UnicodeEncodeError:
+            raise DataError(f"{name} {shown(value)} has half of a surrogate pair, which is no character") from None
+        if not is_text:
+            raise DataError(f"{name} must be a text, not {shown(value)}")
+
+
+def as_path(value: Any, what: str) -> Path:
+    """Return a path with the home folder in place of ``~``; a `ConfigError` for anything but text or a path.
+
+    Examples
+    --------
+    >>> as_path([1], "the folder of the run")
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: the folder of the run must be a path, not [1]
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise ConfigError(f"{what} must be a path, not {shown(value)}")
+    if "\0" in text or len(text) > MAX_PATH:
+        raise ConfigError(f"{what} {shown(text)} is not a path")
+    try:
+        os.fsencode(text)
+        return Path(text).expanduser()
+    except (UnicodeEncodeError, RuntimeError) as error:  # half a surrogate pair, or a user who has no home
+        raise ConfigError(f"{what} {shown(text)} is not a path: {error}") from None
+
+
+MAX_PATH = 4096
+"""Characters of the longest path."""
+
+
+def is_listing(value: Any) -> bool:
+    """Return whether a value has entries: a list, a mapping or the like, but no text.
+
+    Examples
+    --------
+    >>> is_listing([1]), is_listing({1: 5}), is_listing("Heat"), is_listing(1)
+    (True, True, False, False)
+    """
+    return (
+        isinstance(value, Iterable)
+        and not isinstance(value, (str, bytes, bytearray))
+        and getattr(value, "ndim", None) != 0  # arrays and tensors of one number are no lists
+    )
+
+
+def as_list(values: Any, what: str, of: str) -> list[Any]:
+    """Return the values of a list or another collection; a `ConfigError` for a text, a mapping, or no collection.
+
+    Examples
+    --------
+    >>> as_list(range(2), "ks", "numbers"), as_list((), "ks", "numbers")
+    ([0, 1], [])
+    >>> as_list(5, "ks", "numbers")
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: ks must be a list of numbers, not 5
+    """
+    if isinstance(values, Mapping) or not is_listing(values):
+        raise ConfigError(f"{what} must be a list of {of}, not {shown(values)}")
+    return entries(values, of)
+
+
+def check_flag(**values: Any) -> None:
+    """Raise a `ConfigError` unless every value is true or false.
+
+    Examples
+    --------
+    >>> check_flag(exclude_seen=True)
+    >>> check_flag(exclude_seen="no")
+    Traceback (most recent call last):
+        ...
+    gnnrec.errors.ConfigError: exclude_seen must be True or False, not 'no'
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # NumPy's
+            raise ConfigError(f"{name} must be True or False, not {shown(value)}")
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
@@ -21,8 +216,12 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["lightgcn"])
     ''
     """
-    close = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
+    close = difflib.get_close_matches(str(name)[:LONGEST_NAME], [str(option) for option in options], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+LONGEST_NAME = 200
+"""Characters of a name that is compared with others."""
 
 
 def choose_from(name: str, options: Iterable[str], advice: str = "choose one of") -> str:
@@ -52,6 +251,10 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+_NO_NUMBERS = ("bool", "bool_", "timedelta64")
+"""Types that count as whole numbers in Python or NumPy, but are not meant where a number is wanted."""
+
+
 def check_integer(minimum: int = 1, **values: Any) -> None:
     """Raise a `ConfigError` unless every value is an integer of at least `minimum`.
 
@@ -64,8 +267,9 @@ def check_integer(minimum: int = 1, **values: Any) -> None:
     gnnrec.errors.ConfigError: k must be an integer of at least 1, not 0
     """
     for name, value in values.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
-            raise ConfigError(f"{name} must be an integer of at least {minimum}, not {value!r}")
+        is_number = isinstance(value, Integral) and type(value).__name__ not in _NO_NUMBERS
+        if not is_number or value < minimum:
+            raise ConfigError(f"{name} must be an integer of at least {minimum}, not {shown(value)}")
 
 
 def check_number(minimum: float = 0.0, *, exclusive: bool = False, **values: Any) -> None:
@@ -81,9 +285,12 @@ def check_number(minimum: float = 0.0, *, exclusive: bool = False, **values: Any
     bound = f"a number above {minimum:g}" if exclusive else f"a number of at least {minimum:g}"
     bound = "a finite number" if minimum == -math.inf else bound
     for name, value in values.items():
-        ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        try:
+            ok = isinstance(value, Real) and type(value).__name__ not in _NO_NUMBERS and math.isfinite(value)
+        except OverflowError:  # a whole number that is no float
+            ok = False
         if not ok or value < minimum or (exclusive and value == minimum):
-            raise ConfigError(f"{name} must be {bound}, not {value!r}")
+            raise ConfigError(f"{name} must be {bound}, not {shown(value)}")
 
 
 def first_bad_row(bad: Any) -> int | None:

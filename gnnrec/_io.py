@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnrec._locks import abandoned, is_at, open_exclusive, try_lock
-from gnnrec.errors import ConfigError, DataError, StorageError
+from gnnrec.errors import DataError, StorageError
 
 PARTIAL = ".part"
 """How temporary files and folders end. They begin with a dot and the name of what they become."""
@@ -111,14 +111,6 @@ def remove_partials(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
                 path.unlink(missing_ok=True)
 
 
-def expand_user(path: str | Path) -> Path:
-    """Return a path with ``~`` replaced by a home folder; a `ConfigError` if there is none."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise ConfigError(f"{str(path)!r}: this user has no home folder that ~ could stand for; write it out") from None
-
-
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; a `StorageError` says why it cannot be made."""
     try:
@@ -151,8 +143,42 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; a ValueError for anything else, also for what is no file."""
+    if path.exists() and not path.is_file():  # reading from a pipe could block forever
+        raise ValueError(f"{path.name} is not a file")
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON of somebody else; a ValueError for what is not JSON, or nested too deeply.
+
+    Examples
+    --------
+    >>> parse_json("[" * 100_000)
+    Traceback (most recent call last):
+        ...
+    ValueError: JSON that is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Return the path of a file of a folder that somebody else may have made.
+
+    Raises
+    ------
+    DataError
+        It is a link out of the folder, or a pipe or a device; a missing file is left to whoever opens it.
+    """
+    path = folder / name
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} is a link out of its folder; put the file itself there")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a file")
+    return path
 
 
 def stamp(layout: int) -> dict[str, Any]:

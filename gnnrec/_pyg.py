@@ -13,6 +13,5 @@ with warnings.catch_warnings():
     from torch_geometric import EdgeIndex
     from torch_geometric.data import HeteroData
     from torch_geometric.nn import SAGEConv
-    from torch_geometric.nn.models import LightGCN
 
-__all__ = ["EdgeIndex", "HeteroData", "LightGCN", "SAGEConv"]
+__all__ = ["EdgeIndex", "HeteroData", "SAGEConv"]

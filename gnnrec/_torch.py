@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gnnrec._checks import shown
 from gnnrec.errors import ConfigError, DataError, OutOfMemoryError
 
 CHUNK_SIZE = 1024
@@ -23,13 +24,17 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 def pick_device(name: str) -> torch.device:
     """Return a PyTorch device by name; ``auto`` is a GPU if available. An unusable device is a `ConfigError`."""
+    if not isinstance(name, str):
+        raise ConfigError(f"a device is a name such as 'cpu' or 'cuda:1', not {shown(name)}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError) as error:
+        raise ConfigError(f"device {shown(name)} cannot be used: {str(error).splitlines()[0]}") from None
+    if device.type == "meta":
+        raise ConfigError("device 'meta' cannot be used: it has no values")
     return device
 
 

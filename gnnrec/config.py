@@ -7,7 +7,7 @@ losses and metrics are checked against the registries, so a registered extension
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import as_list, as_path, did_you_mean, shown
 from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
@@ -68,6 +68,7 @@ class Settings(BaseModel):
         if _validating.get():  # a section of other settings: the outermost call reports all errors
             super().__init__(**values)
             return
+        _check_keys(values, type(self).__name__)
         with _validation():
             try:
                 super().__init__(**values)
@@ -76,6 +77,14 @@ class Settings(BaseModel):
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self)))  # fields may be dicts
+
+
+def _check_keys(values: Mapping[Any, Any], where: str) -> None:
+    """Raise a `ConfigError` for a key that is no text, in a mapping or in a section of it."""
+    for section in (values, *values.values()):
+        for key in section if isinstance(section, Mapping) else ():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where}: the key {shown(key)} is no text")
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -126,6 +135,8 @@ class ModelConfig(Settings):
     """Temporal pooling by position, weighted by how far each rating is above or below the user's mean."""
     date_features: bool = False
     """Whether the hidden layer also sees the date of the user's last rating."""
+    request_time_features: bool = False
+    """Whether the hidden layer also sees the time since the user's last rating, at the time of the request."""
     hidden_dim: int = Field(256, ge=0)
     """Width of the hidden layer over the pooled histories; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -140,6 +151,10 @@ class ModelConfig(Settings):
     """``init: svd``: singular vectors count for their singular value to this power; for sparse data."""
     transition_window: int = Field(10, ge=1)
     """How many positions later a movie counts as a transition, for ``init: transitions``."""
+    transition_attribute_weight: float = Field(0.0, ge=0)
+    """``init: transitions``: weight of shared attributes of movies, added to the transition counts; for sparse data."""
+    transition_spectral_power: float = Field(1.0, ge=0)
+    """``init: transitions``: singular vectors count for their singular value to this power."""
 
     @field_validator("encoder")
     @classmethod
@@ -150,6 +165,8 @@ class ModelConfig(Settings):
     def _date_features_need_a_hidden_layer(self) -> Self:
         if self.temporal and self.date_features and not self.hidden_dim:
             raise ValueError("date_features needs the hidden layer; set hidden_dim above 0, or date_features to false")
+        if self.request_time_features and not (self.temporal and self.hidden_dim):
+            raise ValueError("request_time_features needs temporal: true and a hidden_dim above 0")
         return self
 
 
@@ -192,6 +209,8 @@ class TrainConfig(Settings):
     """``masked_edges``: fraction of users whose history is cut to 1 to 15 ratings at each step."""
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Fraction of users whose age, gender and occupation are dropped at each step."""
+    request_time_dropout: float = Field(0.1, ge=0, lt=1)
+    """Fraction of users whose request time is hidden at each step, with ``model.request_time_features``."""
     epochs: int = Field(30, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
@@ -284,14 +303,26 @@ class Config(Settings):
             return value
         default = ModelConfig.model_fields["encoder"].default
         name = value.get("encoder", default)
-        return model_config_class(name if name in ENCODERS else default).model_validate(value)
+        known = isinstance(name, str) and name in ENCODERS
+        return model_config_class(name if known else default).model_validate(value)
+
+    @model_validator(mode="after")
+    def _request_times_are_trained(self) -> Self:
+        if self.model.request_time_features and self.train.objective != "next_item":
+            raise ValueError(
+                "model.request_time_features needs train.objective: next_item; other objectives have no request time"
+            )
+        return self
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
         """Return the config with the settings in a nested mapping; a `ConfigError` lists all wrong keys and values."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where} must hold keys and values, not {shown(values)}")
+        _check_keys(values, where)
         try:
             with _validation():
-                return cls.model_validate(values)
+                return cls.model_validate(dict(values))
         except ValidationError as error:
             raise ConfigError(_format(error, cls, where)) from None
 
@@ -314,21 +345,27 @@ class Config(Settings):
 
     def override(self, assignments: Iterable[str]) -> Self:
         """Return a config with ``section.key=value`` assignments applied; values are in YAML."""
-        assignments = list(assignments)
+        assignments = as_list(assignments, "assignments", "texts such as model.num_layers=2")
+        if wrong := [one for one in assignments if not isinstance(one, str)]:
+            raise ConfigError(f"cannot read {shown(wrong[0])}; write section.key=value, as in model.num_layers=2")
         values: dict[str, Any] = {"model": self.model.model_dump(), "train": self.train.model_dump()}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             section, dot, name = key.strip().partition(".")
             if not equals or not dot:
-                raise ConfigError(f"cannot read {assignment!r}; write section.key=value, as in model.num_layers=2")
+                raise ConfigError(f"cannot read {shown(assignment)}; write section.key=value, as in model.num_layers=2")
             if not isinstance(values.get(section), dict):
-                raise ConfigError(f"unknown config section {section!r}; choose one of {', '.join(values)}")
+                raise ConfigError(f"unknown config section {shown(section)}; choose one of {', '.join(values)}")
             try:
-                values[section][name] = yaml.safe_load(text)
+                values[section][name] = load_yaml(text)
             except YAML_ERRORS:
-                raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
+                raise ConfigError(f"cannot read the value in {shown(assignment)}; it is not YAML") from None
         model = values["model"]
-        if model["encoder"] in ENCODERS and model["encoder"] != self.model.encoder:
+        if (
+            isinstance(model["encoder"], str)
+            and model["encoder"] in ENCODERS
+            and model["encoder"] != self.model.encoder
+        ):
             # Drop settings that only the previous encoder has.
             known = model_config_class(model["encoder"]).model_fields
             given = {assignment.partition("=")[0].strip() for assignment in assignments}
@@ -388,7 +425,7 @@ def find_config(name: str | Path) -> Path:
     >>> find_config("ml1m").name
     'ml1m.yaml'
     """
-    path, shipped = Path(name), shipped_configs()
+    path, shipped = as_path(name, "a config file"), shipped_configs()
     if path.is_file() or str(name) not in shipped:
         return path
     return shipped[str(name)]
@@ -409,6 +446,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = find_config(path)
     try:
+        if path.exists() and not path.is_file():  # reading from a pipe could block forever
+            raise ConfigError(f"the config file {path} is not a file")
+        if path.exists() and path.stat().st_size > MAX_YAML:
+            raise ConfigError(f"the config file {path} has more than {MAX_YAML:,} bytes")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(_no_config(path)) from None
@@ -433,7 +474,7 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
     {'model': {'embedding_dim': 64}}
     """
     try:
-        values = yaml.load(text, _Loader)
+        values = load_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
@@ -450,8 +491,48 @@ def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
     return {str(key): _with_text_keys(one) if isinstance(one, dict) else one for key, one in values.items()}
 
 
+MAX_YAML = 2_000_000
+"""Bytes of the largest YAML file."""
+MAX_NODES = 100_000
+"""Values of the largest YAML text, with those that aliases repeat."""
+
+
+def load_yaml(text: str) -> Any:
+    """Return the value of a YAML text, which makes no objects but plain values, and not very many.
+
+    Raises one of `YAML_ERRORS` for any other text.
+
+    Examples
+    --------
+    >>> load_yaml("[1, null, {a: 2001-03-09}]")
+    [1, None, {'a': datetime.date(2001, 3, 9)}]
+    """
+    return yaml.load(text, _Loader)
+
+
 class _Loader(yaml.SafeLoader):
-    """Tells the line of a value that cannot be converted, such as the date 2001-99-99."""
+    """Tells the line of a value that cannot be converted, such as the date 2001-99-99, and counts values.
+
+    Aliases of aliases would repeat a value a billion times in a text of a few lines, or hold itself.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark
+        is_alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if is_alias and id(node) not in self._sizes:
+            raise yaml.composer.ComposerError(None, None, "a value holds itself", mark)
+        if not is_alias:
+            parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+            inner = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+            self._sizes[id(node)] = 1 + sum(self._sizes[id(one)] for one in inner)
+        if self._sizes[id(node)] > MAX_NODES:
+            raise yaml.composer.ComposerError(None, None, f"there are more than {MAX_NODES:,} values", mark)
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -531,7 +612,7 @@ def explain_value(error: Any) -> str:
     must be a number, not 'fast'
     must be 'svd' or 'random', not 'pca'
     """
-    kind, given = error["type"], f", not {error['input']!r}"
+    kind, given = error["type"], f", not {shown(error['input'])}"
     if kind in _BOUNDS:
         bound = _BOUNDS[kind]
         return f"must be {_BOUND_WORDS[bound]} {error['ctx'][bound]:g}{given}"
@@ -539,4 +620,4 @@ def explain_value(error: Any) -> str:
         return f"must be {error['ctx']['expected']}{given}"
     if (name := kind.partition("_")[0]) in _KINDS:
         return f"must be {_KINDS[name]}{given}"
-    return f"{error['msg']} (got {error['input']!r})"
+    return f"{error['msg']} (got {shown(error['input'])})"

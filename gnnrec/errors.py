@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -15,8 +16,15 @@ Location = tuple[str, int | None] | str
 """Where an error is: text like ``ratings.csv:7``, or a table and a row; rows count from 0, None is the whole table."""
 
 
+MAX_MESSAGE = 2000
+"""Characters of the longest message; the middle of a longer one, which repeats a huge value, is left out."""
+
+
 class GnnrecError(Exception):
-    """Base of all errors of this library.
+    r"""Base of all errors of this library.
+
+    Messages may repeat what a file says. They have no control characters, which a terminal would obey, and no halves of
+    surrogate pairs, which cannot be printed: those are written as escapes.
 
     Examples
     --------
@@ -26,7 +34,12 @@ class GnnrecError(Exception):
     ... except gnnrec.GnnrecError as error:
     ...     print(type(error).__name__)
     DataError
+    >>> print(gnnrec.GnnrecError("unknown movie \x1b[31mHeat"))
+    unknown movie \x1b[31mHeat
     """
+
+    def __init__(self, *details: object) -> None:
+        super().__init__(*(printable(one) if isinstance(one, str) else one for one in details))
 
 
 class ConfigError(GnnrecError, ValueError):
@@ -120,6 +133,31 @@ class DataError(GnnrecError, ValueError):
         """
         at, earlier = (locate(*where) if isinstance(where, tuple) else where for where in (self.at, self.earlier))
         return DataError(self.problem, at=at, earlier=earlier)
+
+
+def printable(text: str, longest: int = MAX_MESSAGE) -> str:
+    r"""Return a text that is safe to print: without control characters but tabs and line ends, and not too long.
+
+    Examples
+    --------
+    >>> printable("\x1b[2J\ud800 caf\u00e9")
+    '\\x1b[2J\\ud800 café'
+    >>> printable("x" * 100, longest=20)
+    'xxxxxxxx ... xxxxxxx'
+    """
+    if len(text) > longest:
+        kept = longest - len(" ... ")
+        text = f"{text[: kept - kept // 2]} ... {text[-(kept // 2) :]}"
+    return text if text.isascii() and text.isprintable() else UNSAFE.sub(_escape, text)
+
+
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, marks that turn the direction of text, and halves of surrogate pairs."""
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def _text(location: Location) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -11,7 +12,7 @@ import torch
 from gnnrec._checks import check_integer
 from gnnrec._torch import check_scores
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import UserBatch, encode_users
+from gnnrec.graph import UserBatch
 from gnnrec.graph.dislikes import disliked, rating_statistics
 from gnnrec.models.base import Recommender
 from gnnrec.models.filters import movie_nodes
@@ -30,6 +31,7 @@ def explain(
     k: int = 2,
     *,
     dislikes: bool = False,
+    at: Any = None,
     unknown: str = "error",
 ) -> pd.DataFrame:
     """Return the main reasons why each movie was recommended to a user.
@@ -49,6 +51,8 @@ def explain(
         Maximum number of reasons per movie. Only parts that raise the score are reasons.
     dislikes : bool
         Also return disliked movies that lower the score, at most `k` per movie.
+    at : time, optional
+        As for `recommend`.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out unknown movies, which are logged.
 
@@ -77,10 +81,11 @@ def explain(
     if not isinstance(model, Recommender):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     check_integer(k=k)
-    users, names = encode_users(model.graph, user, unknown=unknown)
+    users, names = model.encode_users(user, unknown=unknown, at=at)
     if users.num_users != 1:
         raise DataError(f"explain takes a single user, not {users.num_users}; call it once per user")
     nodes = movie_nodes(model.graph, movies, "movies", unknown)
+    k = min(int(k), model.graph.num_movies + 1)
     scores = model.score(users).cpu()
     check_scores(scores, model.name, names.tolist)
     full = scores[0, nodes]
@@ -128,4 +133,5 @@ def _leave_one_out(users: UserBatch, positions: range) -> UserBatch:
         rating=users.rating[edge],
         timestamp=users.timestamp[edge],
         weight=None if users.weight is None else users.weight[edge],
+        request_time=None if users.request_time is None else users.request_time.expand(num_copies),
     )

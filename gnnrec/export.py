@@ -53,8 +53,10 @@ INPUTS = {
     "gender": ("int64", ("batch",), "place in `genders`; -1 where unknown"),
     "occupation": ("int64", ("batch",), "place in `occupations`; -1 where unknown"),
     "weights": ("float32", ("batch", "length"), "how much each rating counts; 1 by default"),
+    "request_time": ("int64", ("batch",), "time of the request in seconds since 1970; 0 where unknown"),
 }
-"""Type, shape and meaning of the inputs of the network; the last one only for data with weights."""
+"""Type, shape and meaning of the inputs of the network: `weights` for data with weights, `request_time` for models that
+use it."""
 OUTPUT = "user_embedding"
 
 
@@ -70,8 +72,8 @@ class UserEncoder(nn.Module):
     >>> from gnnrec import Config
     >>> model = gnnrec.fit(dataset, config=Config().override(["train.epochs=1"]), progress=False)
     >>> users = [3, {1: 5, 2: 1}]
-    >>> inputs = [torch.from_numpy(array) for array in padded_inputs(model, users).values()]
-    >>> bool(torch.allclose(UserEncoder(model)(*inputs), model.user_embeddings(users), atol=1e-6))
+    >>> inputs = {name: torch.from_numpy(array) for name, array in padded_inputs(model, users).items()}
+    >>> bool(torch.allclose(UserEncoder(model)(**inputs), model.user_embeddings(users), atol=1e-6))
     True
     """
 
@@ -99,6 +101,7 @@ class UserEncoder(nn.Module):
         gender: Tensor,
         occupation: Tensor,
         weights: Tensor | None = None,
+        request_time: Tensor | None = None,
     ) -> Tensor:
         """Return ``[batch, embedding_dim]``; see `INPUTS`."""
         users = PaddedUsers.from_arrays(
@@ -108,6 +111,7 @@ class UserEncoder(nn.Module):
             ratings,
             timestamps,
             weights,
+            request_time,
             num_movies=self.num_movies,
             num_occupations=self.num_occupations,
         )
@@ -144,7 +148,8 @@ def padded_inputs(graph: Graph | Recommender, users: UserInput) -> dict[str, np.
     >>> padded_inputs(graph, [{3: 5, 7: 4}, {2: 1}])["movies"].tolist()  # rows of the movie table
     [[2, 6], [1, -1]]
     """
-    graph = graph.graph if isinstance(graph, Recommender) else graph
+    if isinstance(graph, Recommender):
+        return _padded(graph.graph, graph.encode_users(users)[0])
     return _padded(graph, encode_users(graph, users)[0])
 
 
@@ -174,6 +179,8 @@ def _padded(graph: Graph, batch: UserBatch) -> dict[str, np.ndarray]:
     }
     if batch.weight is not None:
         arrays["weights"] = padded(batch.weight, 1)
+    if batch.request_time is not None:
+        arrays["request_time"] = batch.request_time.numpy()
     return arrays
 
 
@@ -242,7 +249,7 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
             movies[columns].to_parquet(made / TABLES[table], index=False)
         else:
             write_json(made / TABLES[table], {column: movies[column].tolist() for column in columns})
-        names = _input_names(graph)
+        names = _input_names(model)
         header = {
             **stamp(FORMAT),
             "dataset": graph.dataset.name,
@@ -264,12 +271,13 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
     return Path(folder)
 
 
-def _input_names(graph: Graph) -> list[str]:
-    return [name for name in INPUTS if name != "weights" or graph.has_weights]
+def _input_names(model: RecGraph) -> list[str]:
+    optional = {"weights": model.graph.has_weights, "request_time": model.uses_request_time}
+    return [name for name in INPUTS if optional.get(name, True)]
 
 
 def _write_network(model: RecGraph, path: Path) -> None:
-    names = _input_names(model.graph)
+    names = _input_names(model)
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
     shapes: dict[str, Any] = {
         name: {0: batch, 1: length} if len(INPUTS[name][1]) == 2 else {0: batch} for name in names
@@ -280,9 +288,7 @@ def _write_network(model: RecGraph, path: Path) -> None:
     }
     with _quiet():
         try:
-            traced = torch.export.export(
-                UserEncoder(model).eval(), tuple(example.values()), dynamic_shapes=shapes, strict=False
-            )
+            traced = torch.export.export(UserEncoder(model).eval(), (), example, dynamic_shapes=shapes, strict=False)
             program = torch.onnx.export(
                 traced, input_names=names, output_names=[OUTPUT], opset_version=OPSET, dynamo=True, verbose=False
             )
@@ -319,6 +325,9 @@ def _check(model: RecGraph, path: Path) -> dict[str, Any]:
     """Compare the exported network with the model for some users; raise a `GnnrecError` if they differ."""
     graph = model.graph
     batch = graph.users.slice(0, min(graph.num_users, NUM_CHECKED))
+    if model.uses_request_time:
+        later = torch.arange(batch.num_users) ** 4  # seconds
+        batch = batch.at(batch.last_timestamp() + later)
     expected = model.embed(batch).cpu().numpy()
     found = run_onnx(path, _padded(graph, batch))
     difference = float(np.abs(found - expected).max())

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from gnnrec._checks import choose_from
+from gnnrec._checks import choose_from, shown
 from gnnrec.errors import ConfigError
 
 T = TypeVar("T")
@@ -163,12 +163,14 @@ class Registry:
         ConfigError
             The name is unknown; the message proposes a similar one and lists all.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"the name of a {self.kind} must be a text, not {shown(name)}")
         if name not in self._objects and name in self.builtin:
             importlib.import_module(self.builtin[name])
         if name not in self._objects:
             names = self.names()  # loads entry points
             if name not in self._objects:
-                raise ConfigError(f"unknown {self.kind} {name!r}{choose_from(name, names)}")
+                raise ConfigError(f"unknown {self.kind} {shown(name)}{choose_from(name, names)}")
         return self._objects[name]
 
     def metadata(self, name: str) -> Mapping[str, Any]:
@@ -181,7 +183,7 @@ class Registry:
         return [(name, self.get(name)) for name in self.names()]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names()
+        return isinstance(name, str) and name in self.names()
 
     def __repr__(self) -> str:
         return f"Registry({self.kind}: {', '.join(self.names())})"

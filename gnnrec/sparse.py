@@ -128,6 +128,49 @@ class Adjacency:
         return self._backward
 
 
+class SymmetricAdjacency:
+    r"""Edges between two kinds of nodes, in both directions, with the weights :math:`d_r^{-1/2} d_c^{-1/2}` of a GCN.
+
+    Rows come first, then columns. The weights are fixed and sorted once; `Adjacency` sorts those of each product. The
+    matrix equals its transpose, so the gradient of a product is the same product.
+
+    Parameters
+    ----------
+    row, col : Tensor
+        ``[num_edges]`` int64, both ends of each edge.
+    num_rows, num_cols : int
+        Number of nodes of each kind.
+
+    Examples
+    --------
+    >>> user, movies = torch.zeros(4, dtype=torch.int64), torch.arange(4)  # one user who rated four movies
+    >>> adjacency = SymmetricAdjacency(user, movies, num_rows=1, num_cols=4)
+    >>> adjacency.matmul(torch.ones(5, 1)).flatten().tolist()
+    [2.0, 0.5, 0.5, 0.5, 0.5]
+    """
+
+    def __init__(self, row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> None:
+        self.num_nodes = num_rows + num_cols
+        both = Adjacency(torch.cat([row, num_rows + col]), torch.cat([num_rows + col, row]), *[self.num_nodes] * 2)
+        degree, _ = both.degrees()
+        pointers, columns, order = both.csr(transposed=False)
+        weight = symmetric_norm(degree, degree, both.row, both.col)
+        self._csr = pointers, columns, weight if order is None else weight[order]
+
+    def matmul(self, x: Tensor) -> Tensor:
+        r"""Return :math:`D^{-1/2} A D^{-1/2} x`, ``[num_nodes, dim]`` like `x`."""
+        product: Tensor = _SymmetricProduct.apply(self, x)
+        return product
+
+    def _multiply(self, x: Tensor) -> Tensor:
+        pointers, columns, weight = self._csr
+        if columns.numel() == 0:  # some sparse kernels do not accept a matrix without entries
+            return torch.zeros_like(x)
+        size = (self.num_nodes, self.num_nodes)
+        matrix = torch.sparse_csr_tensor(pointers, columns, weight.to(x.dtype), size, check_invariants=False)
+        return matrix @ x.contiguous()
+
+
 def symmetric_norm(
     row_degree: Tensor,
     col_degree: Tensor,
@@ -169,6 +212,17 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:
         return None, None, _multiply(ctx.adjacency, ctx.weight, grad, not ctx.transposed), None
+
+
+class _SymmetricProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, adjacency: SymmetricAdjacency, x: Tensor) -> Tensor:
+        ctx.adjacency = adjacency
+        return adjacency._multiply(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.adjacency._multiply(grad)
 
 
 class _EdgeScores(torch.autograd.Function):

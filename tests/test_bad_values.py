@@ -21,6 +21,9 @@ from gnnrec.models.base import Recommender
 from gnnrec.splitting import get_protocol
 
 SAMPLE = make_sample(60, 40)
+BILLION_LAUGHS = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"] + [
+    f"a{level}: &a{level} [{', '.join(['*a' + str(level - 1)] * 10)}]" for level in range(1, 10)
+])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,9 @@ def model() -> Recommender:
         ("? [1, {a: b}]\n: 2", r"c\.yaml is not YAML: .* in line 1"),
         ("[" * 3000, r"c\.yaml is nested too deeply"),
         ("a: " + "{a: " * 3000, r"c\.yaml is nested too deeply"),
-        ("&a [*a]", r"c\.yaml must hold keys and values, not list"),
+        ("&a [*a]", r"c\.yaml is not YAML: a value holds itself in line 1"),
+        ("a: &a [*a]", r"c\.yaml is not YAML: a value holds itself in line 1"),
+        (BILLION_LAUGHS, r"c\.yaml is not YAML: there are more than 100,000 values in line 7"),
         ("1: 2", r"c\.yaml is not valid:\s+1: there is no such key"),
         ("\0", r"c\.yaml is not YAML"),
     ],

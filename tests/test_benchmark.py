@@ -43,7 +43,7 @@ from tests.helpers.registries import restored_registries
 
 TINY = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=32", "train.seed=5"])
 KEYS = ["model", "metric", "k", "mean", "std", "seeds", "values", "fit_seconds", "evaluate_seconds"]
-KEYS += ["fingerprint", "protocol"]
+KEYS += ["fingerprint", "protocol", "fit_cpu_seconds"]
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +68,23 @@ def as_dict(frame: pd.DataFrame) -> dict[tuple[str, int], float]:
 def test_every_model_and_metric_once(results: list[dict[str, Any]]) -> None:
     assert list(dict.fromkeys(row["model"] for row in results)) == ["gnn", "ease", "itemknn", "popularity"]
     assert set(FAST_MODELS) <= set(MODELS.names())
-    assert all(list(row) == KEYS for row in results)
+    of_epochs = ["epochs", "best_epochs"]
+    assert all(list(row) == [*KEYS, *(of_epochs if row["model"] == "gnn" else [])] for row in results)
     metrics = ["recall", "ndcg", "hit_rate", "mrr", "map", "precision", "coverage", "novelty", "diversity"]
     assert [(r["metric"], r["k"]) for r in results if r["model"] == "ease"] == [
         (m, k) for m in metrics for k in (10, 20)
     ]
-    assert all(row["fit_seconds"] > 0 and row["evaluate_seconds"] > 0 for row in results)
+    assert all(min(row["fit_seconds"], row["fit_cpu_seconds"], row["evaluate_seconds"]) > 0 for row in results)
+
+
+def test_epochs_are_recorded(small: Split) -> None:
+    estimator = MF(epochs=30, learning_rate=0.05, embedding_dim=4)
+    rows = benchmark(small, models=[estimator], seeds=2, ks=[10], metrics=["ndcg", "recall"], progress=False).results
+    histories = [estimator.with_seed(seed).fit(small).history for seed in (0, 1)]
+    assert len({len(history) for history in histories}) == 2, "early stopping ends them at different epochs"
+    best = [max(history, key=lambda record: record["ndcg@20"])["epoch"] for history in histories]
+    for row in rows:
+        assert (row["epochs"], row["best_epochs"]) == ([len(history) for history in histories], best)
 
 
 def ease_by_hand(split: Split) -> Recommender:

@@ -79,7 +79,10 @@ def test_configs_are_frozen() -> None:
         ({"train": {"edge_dropout": 1.0}}, "  train.edge_dropout: must be below 1, not 1.0"),
         ({"train": {"edge_dropout": 0}}, "  train.edge_dropout: must be above 0, not 0"),
         ({"train": {"learning_rate": float("nan")}}, "  train.learning_rate: must be above 0, not nan"),
-        ({"train": {"loss": "hinge"}}, "unknown loss 'hinge'; choose one of weighted_mse, softmax, bpr"),
+        (
+            {"train": {"loss": "hinge"}},
+            "unknown loss 'hinge'; choose one of weighted_mse, softmax, sampled_softmax, bpr",
+        ),
         ({"train": 3}, "(got 3)"),
         (
             {"model": {"position_decays": []}},

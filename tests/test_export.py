@@ -43,6 +43,7 @@ SETTINGS = {
     "sage-sum": ("model.encoder=graphsage", "model.num_layers=2", "model.aggregation=sum"),
     "weights": ("model.edge_weights=true", "model.num_layers=2"),
     "no profiles": (),
+    "timed": (*TEMPORAL, "model.request_time_features=true", "train.objective=next_item", "model.hidden_dim=16"),
 }
 
 
@@ -85,6 +86,7 @@ def random_users(graph: gnnrec.Graph, number: int, longest: int = 40) -> list[Ne
                 timestamps=times,
                 weights=rng.uniform(0, 3, len(liked)).tolist() if graph.has_weights and rng.random() < 0.8 else None,
                 disliked=disliked,
+                at=int(rng.integers(900_000_000, 1_100_000_000)) if rng.random() < 0.8 else None,
             )
         )
     return users
@@ -101,7 +103,7 @@ def test_padded_users_are_the_same_users(name: str) -> None:
     graph = model(name).graph
     users: list[Any] = [*random_users(graph, 120), *graph.ids["user"].tolist()[:20]]
     network = UserEncoder(model(name)).eval()
-    inputs = {key: torch.from_numpy(array) for key, array in padded_inputs(graph, users).items()}
+    inputs = {key: torch.from_numpy(array) for key, array in padded_inputs(model(name), users).items()}
     with torch.inference_mode():
         found = network(**inputs)
         assert_close(found.numpy(), model(name).user_embeddings(users))
@@ -150,21 +152,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("needs_onnx")
-@pytest.mark.parametrize("name", ["temporal", "sage", "sage-max", "weights"])
+@pytest.mark.parametrize("name", ["temporal", "sage", "sage-max", "weights", "timed"])
 def test_onnx_runtime_computes_the_same(name: str, exported: Callable[[str], Path]) -> None:
     graph, folder = model(name).graph, exported(name)
     network = folder / "user_encoder.onnx"
     users: list[Any] = [*random_users(graph, 400), *graph.ids["user"].tolist()]
     expected = model(name).user_embeddings(users)
-    assert_close(run_onnx(network, padded_inputs(graph, users)), expected)
+    assert_close(run_onnx(network, padded_inputs(model(name), users)), expected)
     for one in (0, 1, 2, 17, 40, 405):  # no rating, one, two; alone, so neither size is that of the example
-        assert_close_alone(run_onnx(network, padded_inputs(graph, [users[one]])), expected[one])
+        assert_close_alone(run_onnx(network, padded_inputs(model(name), [users[one]])), expected[one])
 
     movies = load_file(folder / "movies.safetensors")["embeddings"]
     table = json.loads((folder / "movies.json").read_text(encoding="utf-8"))
     assert table["movie_id"] == graph.ids["movie"].tolist()
     assert table["title"] == graph.dataset.movies["title"].tolist()
-    scores = run_onnx(network, padded_inputs(graph, [5])) @ movies.T
+    scores = run_onnx(network, padded_inputs(model(name), [5])) @ movies.T
     best = gnnrec.recommend(model(name), 5, k=3, exclude_seen=False)["movie_id"].tolist()
     assert [table["movie_id"][place] for place in np.argsort(-scores[0], kind="stable")[:3]] == best
 

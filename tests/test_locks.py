@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from gnnrec import _io, _locks
+from gnnrec._checks import as_path
 from gnnrec._io import new_folder, remove_partials, write_atomic
 from gnnrec._locks import check_unclaimed, claim
 from gnnrec.errors import ConfigError, GnnrecError, OutOfMemoryError, StorageError
@@ -199,8 +200,8 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", expanduser)
-    with pytest.raises(ConfigError, match="'~/runs': this user has no home folder that ~ could stand for"):
-        _io.expand_user("~/runs")
+    with pytest.raises(ConfigError, match=r"a run '~/runs' is not a path: Could not determine home directory\."):
+        as_path("~/runs", "a run")
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

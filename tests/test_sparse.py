@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.nn import LGConv
 
-from gnnrec.sparse import Adjacency, symmetric_norm
+from gnnrec.sparse import Adjacency, SymmetricAdjacency, symmetric_norm
 
 DIM = 3
 few = settings(max_examples=40, deadline=None)
@@ -167,3 +167,20 @@ def test_no_gradient_reaches_the_weights() -> None:
         adjacency.matmul(weight.detach(), torch.ones(2, DIM)).sum().backward()
     adjacency.matmul(weight, torch.ones(2, DIM)).sum().backward()
     assert weight.grad is None
+
+
+@few
+@given(relations())
+@example(relation([], 3, 2))
+@example(relation([(2, 0), (0, 1), (2, 1)], 4, 3))
+def test_both_directions_are_one_symmetric_matrix(adjacency: Adjacency) -> None:
+    weight = symmetric_norm(*adjacency.degrees(), adjacency.row, adjacency.col).double()
+    block = dense(adjacency, weight)
+    matrix = torch.cat([torch.cat([torch.zeros(len(block), len(block)), block], 1),
+                        torch.cat([block.T, torch.zeros(block.size(1), block.size(1))], 1)])  # fmt: skip
+    symmetric = SymmetricAdjacency(adjacency.row, adjacency.col, adjacency.num_rows, adjacency.num_cols)
+    x = numbers(symmetric.num_nodes, DIM).requires_grad_()
+    torch.testing.assert_close(symmetric.matmul(x), matrix @ x)
+    upstream = numbers(symmetric.num_nodes, DIM, seed=3)
+    (gradient,) = torch.autograd.grad((symmetric.matmul(x) * upstream).sum(), x)
+    torch.testing.assert_close(gradient, matrix.T @ upstream)

@@ -20,9 +20,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from draw_cold_start import Rows, ndcg_by_ratings, recall_by_content
-from make_leaderboard import CUT_OFF, HOME, RESULTS, SPLIT, heading, markdown
+from make_leaderboard import HOME, RESULTS, SPLIT, heading, markdown
 from recorded import EXPLANATION, console_block
 
+CUT_OFF = "†"
+"""Marks models that a time limit stopped in some of their fits."""
 START = "python benchmarks/cold_start.py"
 WARM = "--set model.user_degree_smoothing=0 --set train.history_truncation=0"  # settings that favor cold start are off
 COMMANDS = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import operator
 import os
 import subprocess
 import sys
@@ -36,8 +37,6 @@ NAMES = {"hit_rate": "HR", "ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "rm
 CHECKED = {"source": "read in the source", "second-hand": "second-hand, unchecked"}
 OURS = {"gnn": "gnn (ml1m)", "gnnrec": "gnn"}
 """Our models, where the results have a shorter name or an earlier one."""
-CUT_OFF = "†"
-"""Marks models that a time limit stopped."""
 
 
 def main() -> None:
@@ -100,7 +99,7 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
     """Return a section: its protocol, our measurements and published results."""
     parts = [f"## {section.title}", section.about]
     reports = {file: BenchmarkReport.read(results / file) for file in section.commands if (results / file).exists()}
-    rows = [row for report in reports.values() for row in report.results]
+    rows = [{**row, "shown_seconds": shown_seconds(row, one)} for one in reports.values() for row in one.results]
     if rows:
         parts.append(folded(protocol_text(section, rows)))
     for file, planned in section.commands.items():
@@ -111,10 +110,8 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
         parts += [console_block(report.command), *remarks(report.threads, report.packages, usual)]
         parts += [f"**Skipped: {name}.** {reason}" for name, reason in report.skipped.items()]
     if rows:
-        stopped = {name: report.time_limit for report in reports.values() for name in cut_off(report)}
-        parts.append(our_table(section, rows, set(stopped)))
-        if stopped:
-            parts.append(cut_off_text(sorted({limit for limit in stopped.values() if limit is not None})))
+        stopped = {name: why for report in reports.values() for name, why in not_converged(report).items()}
+        parts.append(our_table(section, rows, stopped))
     if published:
         parts += ["Published:", published_table(section, published)]
     return "\n\n".join(parts)
@@ -140,23 +137,30 @@ def protocol_text(section: Section, rows: list[dict[str, Any]]) -> str:
     return per_line(next(iter(protocols.values())))
 
 
-def cut_off(report: BenchmarkReport) -> list[str]:
-    """Return the models whose fits took as long as the time limit, which does not apply to gnnrec."""
+def not_converged(report: BenchmarkReport) -> dict[str, str]:
+    """Return the models that were not trained to the end, and why.
+
+    A fit took as long as the time limit, which does not apply to gnnrec; or the last epoch was still the best.
+    """
     limit = report.time_limit or math.inf
-    return list(dict.fromkeys(row["model"] for row in report.results if row["fit_seconds"] >= limit))
+    found = {}
+    for row in report.results:
+        best, epochs = row.get("best_epochs", []), row.get("epochs", [])
+        if row["fit_seconds"] >= limit:
+            found[row["model"]] = f"stopped after {limit:g} s, not converged"
+        elif not row["model"].startswith("gnn") and any(map(operator.eq, best, epochs)):
+            found[row["model"]] = f"stopped after {max(epochs)} epochs, not converged"
+    return found
 
 
-def cut_off_text(limits: list[float]) -> str:
-    """Return the footnote of a table with models that were cut off."""
-    shown = " or ".join(f"{limit:g} s" for limit in limits)
-    return (
-        f"{CUT_OFF} Stopped by the time limit of {shown}, before training had ended or all hyperparameters were tried; "
-        "with more time, the model may be better. gnnrec has no time limit in these measurements."
-    )
+def shown_seconds(row: dict[str, Any], report: BenchmarkReport) -> float:
+    """Return the seconds of a fit: those of the processor if they are known and there was one thread."""
+    seconds: float = row.get("fit_cpu_seconds", row["fit_seconds"]) if report.threads == 1 else row["fit_seconds"]
+    return seconds
 
 
-def our_table(section: Section, rows: list[dict[str, Any]], stopped: set[str]) -> str:
-    """Return our table, best model first, the best of each column in bold, models in `stopped` marked."""
+def our_table(section: Section, rows: list[dict[str, Any]], stopped: dict[str, str]) -> str:
+    """Return our table, best model first, the best of each column in bold, models in `stopped` with the reason."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         key = row["metric"] if row["k"] is None else f"{row['metric']}@{row['k']}"
@@ -176,18 +180,18 @@ def our_table(section: Section, rows: list[dict[str, Any]], stopped: set[str]) -
             spread = f" ± {row['std']:.4f}" if row["seeds"] > 1 else ""
             cells.append(f"**{row['mean']:.4f}{spread}**" if row["mean"] == best[key] else f"{row['mean']:.4f}{spread}")
         last = own[section.sorted_by]
-        name = f"{model} {CUT_OFF}" if row_name in stopped else model
-        lines.append((name, *cells, str(last["seeds"]), f"{last['fit_seconds']:.1f}"))
+        name = f"{model} *({stopped[row_name]})*" if row_name in stopped else model
+        lines.append((name, *cells, str(last["seeds"]), f"{last['shown_seconds']:.1f}"))
     return markdown(lines)
 
 
 def published_table(section: Section, published: list[dict[str, Any]]) -> str:
     """Return the table of published results."""
-    lines = [("model", *map(heading, section.columns), "same protocol?", "source", "number")]
+    lines = [("model", *map(heading, section.columns), "told when?", "same protocol?", "source", "number")]
     for entry in published:
         numbers = [entry.get(key, "") for key in section.columns]
         same = f"{entry['same']}: {entry['why']}"
-        lines.append((entry["model"], *numbers, same, entry["source"], CHECKED[entry["checked"]]))
+        lines.append((entry["model"], *numbers, entry["told"], same, entry["source"], CHECKED[entry["checked"]]))
     return markdown(lines)
 
 
@@ -195,8 +199,9 @@ def time_text(results: Path, usual: str = "") -> str:
     """Return the section on training time until a target quality."""
     ((file, planned),) = TIME.items()
     about = (
-        "Seconds of training until NDCG@20 on the validation ratings first reaches a target: `gnn (ml1m)` and PyG's LightGCN "
-        "with several batch sizes, one after the other in one process with the same threads. Evaluation is not timed."
+        "Seconds until NDCG@20 on the validation ratings first reaches a target: `gnn (ml1m)` and the model `lightgcn`, "
+        "both trained until early stopping ends them, one after the other in one process. Seconds are those of the "
+        "processor, with the ranking of the validation ratings after each epoch."
     )
     parts = ["## Time to quality", about]
     if not (results / file).exists():
@@ -213,11 +218,10 @@ def time_text(results: Path, usual: str = "") -> str:
         parts.append("The graph neural network did not reach the target.")
     elif found["ratio_is_a_bound"]:
         parts.append(
-            f"LightGCN was stopped after {found['time_limit']:g} s without reaching {found['target']:g}, so this is no "
-            "comparison of the two at convergence."
+            f"LightGCN did not reach {found['target']:g} within {found['time_limit']:g} s, so there is no time to compare."
         )
     else:
-        parts.append(f"LightGCN takes **{found['ratio']:.1f} times** as long.")
+        parts.append(f"To the same quality, LightGCN takes **{found['ratio']:.1f} times** as long.")
     return "\n\n".join(parts)
 
 

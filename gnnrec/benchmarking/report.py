@@ -12,12 +12,14 @@ from typing import Any, Self
 import pandas as pd
 import torch
 
-from gnnrec._io import write_atomic
+from gnnrec._io import read_json, write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import METRICS
 
 TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
 """Columns of a results table, as far as they were measured."""
+SECONDS = ("fit_seconds", "fit_cpu_seconds", "evaluate_seconds")
+EPOCHS = ("epochs", "best_epochs")
 PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")
 
 
@@ -95,7 +97,7 @@ class BenchmarkReport:
     def read(cls, path: str | Path) -> Self:
         """Read a report; a `DataError` for any other file."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = read_json(Path(path))
             protocols = found.pop("protocols")
             rows = [{**row, "protocol": protocols[row["fingerprint"]]} for row in found.pop("results")]
             return cls(results=rows, **found)
@@ -206,12 +208,13 @@ def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Parameters
     ----------
     runs : list of dict
-        Results of `compare` for each seed, with their ``fit_seconds``.
+        Results of `compare` for each seed, with their seconds.
 
     Returns
     -------
     list of dict
-        One per metric and cutoff: mean, sample standard deviation (0 for one seed), and mean seconds.
+        One per metric and cutoff: mean, sample standard deviation (0 for one seed), mean seconds, and the epochs of
+        each seed.
 
     Examples
     --------
@@ -230,8 +233,8 @@ def aggregate_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "std": stdev(run["mean"] for run in group) if len(group) > 1 else 0.0,
             "seeds": len(group),
             "values": [run["mean"] for run in group],
-            "fit_seconds": mean(run["fit_seconds"] for run in group),
-            "evaluate_seconds": mean(run["evaluate_seconds"] for run in group),
+            **{key: mean(run[key] for run in group) for key in SECONDS if key in group[0]},
+            **{key: [run[key][0] for run in group] for key in EPOCHS if key in group[0]},
         }
         for group in groups.values()
     ]

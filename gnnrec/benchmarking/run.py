@@ -242,9 +242,11 @@ def benchmark(
     Returns
     -------
     BenchmarkReport
-        Its ``results`` are dicts of ``model, metric, k, mean, std, seeds, values, fit_seconds, evaluate_seconds,
-        fingerprint, protocol``: values has one number per seed, std is their sample standard deviation (0 for one
-        seed), seconds are means over seeds. Undefined metrics (diversity without genres) have no row.
+        Its ``results`` are dicts of ``model, metric, k, mean, std, seeds, values, fit_seconds, fit_cpu_seconds,
+        evaluate_seconds, fingerprint, protocol``, and for models trained in epochs ``epochs, best_epochs``. values,
+        epochs (how many were run) and best_epochs have one number per seed; std is the sample standard deviation over
+        seeds (0 for one seed), seconds are means. CPU seconds are those of all threads together; other programs on the
+        same machine hardly change them. Undefined metrics (diversity without genres) have no row.
 
     Raises
     ------
@@ -287,7 +289,9 @@ def benchmark(
         options: dict[str, Any] = {"time_limit": time_limit, "callbacks": callbacks, "progress": progress}
         try:
             for seed in range(first_seed, first_seed + (seeds if seeded else 1)):
+                cpu_seconds = time.process_time()
                 fitted, seconds = timed(partial(fit_best, model, split, config=settings, seed=seed, **options))
+                cpu_seconds = time.process_time() - cpu_seconds
                 found = compare(
                     {row: fitted}, split, ks=ks, metrics=metrics, mask=mask, history=history, fit_seconds={row: seconds}
                 )
@@ -298,7 +302,8 @@ def benchmark(
                 first = next((one for one in found if one["metric"] == "ndcg"), found[0])
                 title = f"{row}, seed {seed}" if seeded else row
                 say(f"{title}: {first['metric']}@{first['k']} {first['mean']:.4f}, fitted in {seconds:.1f} s")
-                runs += found
+                extra = {"fit_cpu_seconds": cpu_seconds, **_epochs(fitted.history)}
+                runs += [{**one, **extra} for one in found]
         except (GnnrecError, FloatingPointError) as error:
             first_error = first_error or error
             report = replace(report, skipped={**report.skipped, row: str(error)})
@@ -312,6 +317,15 @@ def benchmark(
     if first_error is not None and not report.results:
         raise first_error
     return report
+
+
+def _epochs(history: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Return how many epochs were run, and which was the best; nothing for models without epochs or validation."""
+    metrics = [key for key in (history[0] if history else {}) if key not in ("epoch", "loss", "seconds")]
+    if not metrics:
+        return {}
+    best = max(history, key=lambda record: record[metrics[0]])
+    return {"epochs": [history[-1]["epoch"]], "best_epochs": [best["epoch"]]}
 
 
 def _check_models(models: Any, configs: Mapping[str, Config | None]) -> dict[str, str | BaseEstimator]:

@@ -355,9 +355,7 @@ def read_configs(configs: list[str], assignments: list[str] | None) -> Config | 
 
 def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
     """Read ``name=value`` pairs; values are YAML."""
-    import yaml
-
-    from gnnrec.config import YAML_ERRORS
+    from gnnrec.config import YAML_ERRORS, load_yaml
     from gnnrec.errors import ConfigError
 
     found: dict[str, Any] = {}
@@ -366,7 +364,7 @@ def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
         if not equals:
             raise ConfigError(f"cannot read {assignment!r}; write name=value, as in reg=500")
         try:
-            found[name.strip()] = yaml.safe_load(text)
+            found[name.strip()] = load_yaml(text)
         except YAML_ERRORS:
             raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
     return found

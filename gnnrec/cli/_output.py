@@ -2,7 +2,8 @@
 
 On a terminal, a table is drawn with lines. In a pipe or a file it is plain text: one line per row, columns aligned and
 two spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
-Whatever is not a result (progress, notes, warnings, errors) goes to standard error.
+Whatever is not a result (progress, notes, warnings, errors) goes to standard error. A title of somebody else's data
+could hold codes that a terminal obeys; what people read has escapes in their place.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gnnrec.errors import UNSAFE, printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,12 +33,12 @@ FORMATS = (".json", ".csv", ".parquet")
 
 def say(text: str = "") -> None:
     """Print a line to standard output."""
-    print(text)
+    print(printable(text, longest=sys.maxsize))
 
 
 def note(text: str) -> None:
     """Print a line to standard error."""
-    print(text, file=sys.stderr)
+    print(printable(text, longest=sys.maxsize), file=sys.stderr)
 
 
 def say_protocol(text: str) -> None:
@@ -135,9 +138,10 @@ def show(
         write_values(values, out)
         (note if as_json or as_csv else say)(f"saved in {out}")
     if as_json:
-        say(_to_json(values))
+        print(_to_json(values))  # has its own escapes
     elif as_csv:
-        sys.stdout.write(values.to_csv(index=False, lineterminator="\n"))
+        text = values.to_csv(index=False, lineterminator="\n")
+        sys.stdout.write(printable(text, longest=sys.maxsize) if sys.stdout.isatty() else text)
     elif out is None:
         _print_table(text if text is not None else {str(name): values[name].tolist() for name in values}, title)
 
@@ -168,6 +172,7 @@ def _to_json(values: pd.DataFrame) -> str:
     columns = {str(name): [_plain(value) for value in values[name].to_numpy()] for name in values}
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     lines = ",\n".join(f" {json.dumps(record, ensure_ascii=False, allow_nan=False)}" for record in records)
+    lines = UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", lines)
     return f"[\n{lines}\n]" if records else "[]"
 
 
@@ -210,7 +215,7 @@ def _print_table(columns: Mapping[str, Sequence[Any]], title: str) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4f}"
-    return "" if value is None else " ".join(str(value).splitlines())
+    return "" if value is None else printable(" ".join(str(value).splitlines()), longest=sys.maxsize)
 
 
 def _is_number(value: Any) -> bool:

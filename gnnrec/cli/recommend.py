@@ -72,6 +72,14 @@ def recommend(
         str,
         typer.Option("--strategy", help="How to combine a group: average, least_misery, most_pleasure or fair."),
     ] = "average",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            help="When the user asks: 2001-03-09, 2001-03-09T12:00 or seconds since 1970; later ratings do not count. "
+            "Now by default, for runs that use it.",
+        ),
+    ] = None,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
@@ -106,6 +114,7 @@ def recommend(
             "min_ratings": min_ratings,
             "family_friendly": family_friendly,
             "offset": offset,
+            "at": float(at) if at is not None and at.isdecimal() else at,
             **reranking,
         }
         if all_users:
@@ -124,7 +133,7 @@ def recommend(
         described = read_user(model.graph, *one)
         found = model.recommend(described, k, **filters)
         _note_missing(len(found))
-        reasons = explain(model, described, found["movie_id"])
+        reasons = explain(model, described, found["movie_id"], at=filters["at"])
         reasons = reasons[reasons["effect"] > 0]
         because = [list(reasons.loc[reasons["movie_id"] == movie_id, "because"]) for movie_id in found["movie_id"]]
         text = {

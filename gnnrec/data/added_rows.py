@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import raise_at_first, shown
 from gnnrec.data.append_only import RatingTable
 from gnnrec.data.convert import format_id, to_categories
 from gnnrec.data.embeddings import ContentEmbeddings
@@ -74,9 +74,11 @@ def clean_added_movies(
     known : mapping of str to ContentEmbeddings
         Embeddings of the dataset's movies by modality.
     """
-    if unknown := [name for name in embeddings if name not in known]:
+    if not isinstance(embeddings, Mapping):
+        raise DataError(f"features must be a mapping {{modality: embeddings}}, not {shown(embeddings)}")
+    if unknown := [name for name in embeddings if not isinstance(name, str) or name not in known]:
         modalities = ", ".join(known) or "none"
-        raise DataError(f"unknown modality {', '.join(unknown)}; the dataset has {modalities}")
+        raise DataError(f"unknown modality {', '.join(map(str, unknown))}; the dataset has {modalities}")
     with _relocated_to_added():
         added = clean_movies(movies)
     _check_id_type(added["movie_id"], movie_ids, "movies")
@@ -130,9 +132,9 @@ def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbed
     if isinstance(values, ContentEmbeddings):
         return values
     try:
-        rows = np.asarray(values, dtype=np.float32)
-        return ContentEmbeddings(movies["movie_id"], rows[None] if rows.ndim == 1 and len(movies) == 1 else rows)
-    except (TypeError, ValueError) as error:  # DataError is a ValueError
+        single = np.ndim(values) == 1 and len(movies) == 1
+        return ContentEmbeddings(movies["movie_id"], [values] if single else values)
+    except (TypeError, ValueError, RuntimeError) as error:  # DataError is a ValueError
         raise DataError(f"the {name} embeddings of the added movies: {error}") from None
 
 

@@ -6,6 +6,7 @@ A value that cannot be converted is a `DataError` that names its row.
 from __future__ import annotations
 
 import ast
+import datetime
 import json
 import re
 from collections import Counter
@@ -14,8 +15,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
-from gnnrec.data.dtypes import is_blank, kind_of, refuse_containers, to_plain
+from gnnrec._checks import raise_at_first, shown
+from gnnrec.data.dtypes import is_blank, kind_of, refuse_containers, refuse_others, to_plain
 from gnnrec.data.times import parse_times, time_unit
 from gnnrec.errors import DataError
 
@@ -39,6 +40,9 @@ def to_ids(values: pd.Series, table: str) -> pd.Series:
     refuse_containers(values, table)
     missing = values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
+        if not _are_text_or_numbers(values):
+            problem = f"{column} is of type {values.dtype}; ids must be whole numbers or text"
+            raise DataError(problem, at=(table, None))
         missing |= (values == "").fillna(False).astype(bool)
     raise_at_first(missing, table, lambda row: f"{column} is missing; every row needs one")
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -74,17 +78,20 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
     """Return float64; missing (unless `optional`), not finite or not a number is an error."""
     column = str(values.name)
     values = to_plain(values, table)
+    refuse_others(values, table, "it must be a number", str, int, float, np.integer, np.floating, *_flags(values))
+    if values.dtype.kind == "c" or not _are_text_or_numbers(values):
+        raise DataError(f"{column} is of type {values.dtype}; it must be a number", at=(table, None))
     raw, missing = values, values.isna()
     if not pd.api.types.is_numeric_dtype(values.dtype):
         if optional:
             missing = missing | values.astype("string").str.strip().isin(UNKNOWN).fillna(False).astype(bool)
         else:
             _raise_at_blank(values, table)
-        values = pd.to_numeric(values.astype(object).where(~missing, None), errors="coerce")
+        values = _parse_numbers(values.astype(object).where(~missing, None))
         raise_at_first(
             values.isna() & ~missing & ~_spells_nan(raw),
             table,
-            lambda row: f"{column} {raw.iloc[row]!r} is not a number",
+            lambda row: f"{column} {shown(raw.iloc[row])} is not a number",
         )
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)  # checks of arrays are faster than those of series
     infinite = ~(np.abs(numbers) <= _MAX_RATING)
@@ -92,6 +99,29 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
         infinite &= ~np.isnan(numbers)
     raise_at_first(infinite, table, lambda row: f"{column} {numbers[row]} is not finite; correct or drop the row")
     return pd.Series(numbers, index=values.index, name=column)
+
+
+def _parse_numbers(values: pd.Series) -> pd.Series:
+    """Return numbers, NaN for what is none."""
+    try:
+        return pd.to_numeric(values, errors="coerce")
+    except (OverflowError, ValueError):  # whole numbers beyond the range of floats
+        items = [np.inf if isinstance(item, int) and abs(item) > _MAX_RATING else item for item in values.tolist()]
+        return pd.to_numeric(pd.Series(items, index=values.index, name=values.name), errors="coerce")
+
+
+def _are_text_or_numbers(values: pd.Series) -> bool:
+    """Return whether a column is of one of the dtypes of texts and numbers, and not of times or intervals."""
+    dtype = values.dtype
+    return bool(
+        pd.api.types.is_object_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.StringDtype)
+    )
+
+
+def _flags(values: pd.Series) -> tuple[type, ...]:
+    """Return the types of true and false for a column that has nothing else, none for any other column."""
+    kinds = {type(item) for item in values[values.notna()].tolist()} if values.dtype == object else set()
+    return (bool, np.bool_) if kinds and kinds <= {bool, np.bool_} else ()
 
 
 def to_timestamps(
@@ -121,10 +151,15 @@ def to_names(values: pd.Series) -> pd.Series:
     return _join_each(values, _join_names)
 
 
-def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN) -> pd.Series:
+def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN, table: str = "movies") -> pd.Series:
     """Return nullable text; blank text and other spellings of a missing value become `pandas.NA`."""
     if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # codes beside missing values: "4", not "4.0"
+    if values.dtype == object:
+        values = to_plain(values, table)
+        times = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+        refuse_others(values, table, "it must be a text", str, int, float, np.integer, np.floating, *times, bool)
+        values = values.map(lambda item: item if isinstance(item, str) or pd.isna(item) else shown(item))
     text = values.astype("string").str.strip()
     missing = text.isin(unknown)
     return text.mask(missing) if missing.any() else text
@@ -138,7 +173,7 @@ def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
     >>> to_categories(pd.Series(["artist", "Nurse", " Artist", "Artist"])).tolist()
     ['Artist', 'Nurse', 'Artist', 'Artist']
     """
-    text = to_text(values)
+    text = to_text(values, table="users")
     found = [spelling for spelling, _ in Counter(text.dropna()).most_common()]
     chosen: dict[str, str] = {}
     for spelling in (*known, *found):
@@ -173,7 +208,7 @@ def years_in(titles: pd.Series) -> pd.Series:
 
 def format_id(value: object) -> str:
     """Format a value for an error message: 5, not ``np.int64(5)``."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    return shown(value.item() if isinstance(value, np.generic) else value)
 
 
 def to_genres(values: pd.Series) -> pd.Series:
@@ -201,9 +236,19 @@ def to_genres(values: pd.Series) -> pd.Series:
 
 
 def _join_each(values: pd.Series, join: Callable[[str], str]) -> pd.Series:
-    items = to_plain(values, "movies").tolist()
+    if pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any():
+        values = to_text(values)  # numbers as names
+    plain = to_plain(values, "movies")
+    containers = (list, tuple, set, frozenset, np.ndarray, dict)
+    refuse_others(plain, "movies", "it must be a text or a list of texts", str, *containers, int, float, np.number)
+    items = plain.tolist()
     distinct = {item: join(item) for item in {item for item in items if isinstance(item, str)}}
-    joined = [distinct[item] if isinstance(item, str) else _join_names(item) for item in items]
+    joined = []
+    for row, item in enumerate(items):
+        try:
+            joined.append(distinct[item] if isinstance(item, str) else _join_names(item))
+        except RecursionError:
+            raise DataError(f"{values.name} is nested too deeply", at=("movies", row)) from None
     return pd.Series(joined, index=values.index, dtype=str, name=values.name)
 
 
@@ -234,8 +279,10 @@ def _join_names(value: object) -> str:
                     break
                 except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
                     continue
+    elif isinstance(value, (list, tuple, set, frozenset, np.ndarray, dict)):
+        parts = _flatten(value)
     else:
-        parts = _flatten(value) if isinstance(value, (list, tuple, set, frozenset, np.ndarray, dict)) else []
+        parts = [] if value is None or pd.isna(value) else [str(int(value)) if value % 1 == 0 else f"{value:g}"]
     parts = [part.strip().replace("|", "/") if not isinstance(value, str) else part.strip() for part in parts]
     names = dict.fromkeys(parts)
     for missing in _NO_NAMES.intersection(names):
@@ -251,12 +298,34 @@ def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_for
         if date_format is None and pd.notna(pd.to_numeric(values.iloc[:1], errors="coerce")).all():
             return to_numbers(values, table)
         return parse_times(values, table, day_first=day_first, date_format=date_format)[0]
+    refuse_others(values, table, "it must be a time", *_TIMES)
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        values = pd.to_datetime(values, utc=True, errors="coerce")
-    raise_at_first(values.isna(), table, lambda row: f"timestamp {raw.iloc[row]!r} is not a time")
+        if values.dtype != object:
+            raise DataError(f"timestamp is of type {values.dtype}; it must be a time", at=(table, None))
+        values = _to_datetimes(values)
+    raise_at_first(values.isna(), table, lambda row: f"timestamp {shown(raw.iloc[row])} is not a time")
     if values.dt.tz is not None:
         values = values.dt.tz_convert(None)
     return values.astype("datetime64[s]").astype("int64")
+
+
+_TIMES = (str, int, float, np.integer, np.floating, datetime.date, np.datetime64)
+
+
+def _to_datetimes(values: pd.Series) -> pd.Series:
+    """Convert objects one by one, as numbers beside dates are seconds, not nanoseconds; what is no time is missing."""
+
+    def convert(item: object) -> pd.Timestamp:
+        try:
+            if isinstance(item, (int, float, np.integer, np.floating)):
+                return pd.Timestamp(float(item), unit="s", tz="UTC")
+            time = pd.Timestamp(item)  # type: ignore[arg-type]
+            return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+        except (ValueError, TypeError, OverflowError):
+            return pd.NaT
+
+    found = [convert(item) for item in values.tolist()]
+    return pd.Series(found, index=values.index, name=values.name, dtype="datetime64[us, UTC]")
 
 
 def _spells_nan(values: pd.Series) -> pd.Series:
@@ -269,7 +338,7 @@ def _raise_at_blank(values: pd.Series, table: str) -> None:
     )
 
 
-_RUNTIME = r"(?:(?P<hours>\d+) ?h(?:ours?)?)? ?(?:(?P<minutes>\d[\d,]*(?:\.\d+)?) ?(?:min(?:utes?)?\.?)?)?"
+_RUNTIME = r"(?:(?P<hours>[0-9]+) ?h(?:ours?)?)? ?(?:(?P<minutes>[0-9][0-9,]*(?:\.[0-9]+)?) ?(?:min(?:utes?)?\.?)?)?"
 _IMDB_DIGITS = 7  # at least; ids given as numbers have lost their leading zeros
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids, shown
 from gnnrec._io import write_atomic
 from gnnrec.data.added_rows import (
     clean_added_movies,
@@ -119,6 +120,7 @@ class Dataset:
         features: Mapping[str, ContentEmbeddings] | None = None,
     ) -> None:
         given = {"ratings": ratings, "movies": movies, "users": users}
+        check_features(features)
         ratings = clean_ratings(ratings)
         movies = clean_movies(given_or_derived(movies, ratings, "movie_id"))
         users = clean_users(given_or_derived(users, ratings, "user_id"))
@@ -317,6 +319,7 @@ class Dataset:
         >>> dataset.features
         {'text': ContentEmbeddings(1 movies, 2 dimensions: given)}
         """
+        check_features(features)
         for name, embeddings in features.items():
             if not (self.movie_ids.rows(embeddings.movie_ids) >= 0).any():
                 raise DataError(
@@ -368,6 +371,7 @@ class Dataset:
         >>> dataset.add_ratings(pd.DataFrame({"user_id": [2], "movie_id": [8]}))
         Dataset('custom': 2 users, 2 movies, 3 ratings)
         """
+        check_flag(update=update)
         added, movie = clean_added_ratings(ratings, self.user_ids, self.movie_ids)
         made = self if users is None else self.add_users(users, spellings=spellings)
         ids, people = made.user_ids, made._users
@@ -432,7 +436,7 @@ class Dataset:
         >>> dataset.remove_ratings(1, [7]).ratings.values.tolist()
         [[1, 8], [2, 7]]
         """
-        row, wanted = self._user_row(user_id), list(dict.fromkeys(movie_ids))
+        row, wanted = self._user_row(user_id), list(dict.fromkeys(plain_ids(movie_ids, "movie", NO_MOVIE)))
         movies = self.movie_ids.rows(pd.Index(wanted, dtype=object if not wanted else None))
         rated, _ = self.rating_table.histories_of(np.array([row]))
         for movie_id, missing in zip(wanted, ~np.isin(movies, rated.movie), strict=True):
@@ -459,6 +463,7 @@ class Dataset:
         return self._with(rating_table=table, user_ids=ids, _users=self._users.without(row))
 
     def _user_row(self, user_id: Any) -> int:
+        user_id = plain_id(user_id, "user", NO_USER)
         row = int(self.user_ids.rows(pd.Index([user_id]))[0])
         if row < 0:
             raise DataError(f"user {format_id(user_id)} is not in the dataset")
@@ -523,12 +528,25 @@ class Dataset:
         Path
             The folder.
         """
-        folder = Path(path)
+        folder = as_path(path, "the folder of a dataset")
         for table in ("ratings", "movies", "users"):
             write_csv(getattr(self, table), folder / f"{table}.csv")
         about = {"rating_scale": self.rating_scale, "provenance": asdict(self.provenance)}
         write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
         return folder
+
+
+def check_features(features: Any) -> None:
+    """Raise a `DataError` unless features are content embeddings by name."""
+    if features is None:
+        return
+    if not isinstance(features, Mapping):
+        raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
+    for name, embeddings in features.items():
+        if not isinstance(name, str):
+            raise DataError(f"the name of a feature must be a text, not {shown(name)}")
+        if not isinstance(embeddings, ContentEmbeddings):
+            raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -1,17 +1,24 @@
-"""Values of any dtype as plain NumPy or pandas values: Arrow, categorical, UUID, Decimal, bytes, dates."""
+"""Values of any dtype as plain NumPy or pandas values: Arrow, categorical, UUID, Decimal, bytes, dates, tensors."""
 
 from __future__ import annotations
 
 import decimal
+import enum
+import fractions
+import re
 import uuid
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import plain, raise_at_first, shown
 from gnnrec.errors import DataError
 
+MAX_BITS = 10_000
+"""Of a whole number; Python does not write those with many more as text."""
+MAX_EXPONENT = 400
+"""Of a Decimal that is a whole number or a float."""
 SLICE = 100_000
 """Texts that are looked at at once."""
 
@@ -19,7 +26,8 @@ SLICE = 100_000
 def to_plain(values: pd.Series, table: str) -> pd.Series:
     """Return a column whose values are numbers, text, times or containers of these, whatever its dtype.
 
-    Categories become their values, Arrow types their Python values, UUIDs and bytes text, Decimals numbers.
+    Categories become their values, Arrow types their Python values, UUIDs and bytes text, Decimals, fractions and
+    tensors without dimensions numbers. Text with half of a surrogate pair, which no file can hold, is a `DataError`.
 
     >>> to_plain(pd.Series([uuid.UUID(int=1)], name="user_id"), "ratings").tolist()
     ['00000000-0000-0000-0000-000000000001']
@@ -39,8 +47,15 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
     if values.dtype != object:
         return values
     kinds = {type(item) for item in values.tolist()}
+    if str in kinds:
+        _refuse_surrogates(values, table)
+    if int in kinds:
+        huge = np.array([type(item) is int and item.bit_length() > MAX_BITS for item in values.tolist()], dtype=bool)
+        raise_at_first(huge, table, lambda row: f"{values.name} is {shown(values.iloc[row])}, which is too large")
     if kinds <= {int, float, str, type(None)}:
         return values
+    values = _with_plain_items(values)
+    kinds = {type(item) for item in values.tolist()}
     if kinds & {bytes, bytearray, memoryview, np.bytes_}:
         values = values.map(lambda item: _decode(item, values, table))
     if uuid.UUID in kinds:
@@ -66,15 +81,69 @@ def is_blank(values: pd.Series) -> np.ndarray:
     return found
 
 
+def refuse_others(values: pd.Series, table: str, wanted: str, *kinds: type) -> None:
+    """Raise a `DataError` for the first value that is neither missing nor of one of some types.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        As of `to_plain`; other dtypes than object are left alone.
+    table : str
+        For messages.
+    wanted : str
+        What messages say that values must be.
+    *kinds : type
+        True and False are numbers only if `bool` is one of them.
+    """
+    if values.dtype != object:
+        return
+    allowed = tuple(kinds)
+    odd = np.array([not isinstance(item, allowed) and not _is_missing(item) for item in values.tolist()], dtype=bool)
+    if bool not in kinds:
+        odd |= np.array([isinstance(item, bool | np.bool_) for item in values.tolist()], dtype=bool)
+    raise_at_first(odd, table, lambda row: f"{values.name} is {shown(values.tolist()[row])}; {wanted}")
+
+
 def refuse_containers(values: pd.Series, table: str) -> None:
-    """Raise a `DataError` for the first value that is a list, an array, a mapping or the like."""
-    if values.dtype == object:
-        odd = values.map(lambda item: isinstance(item, (list, tuple, dict, set, frozenset, np.ndarray))).astype(bool)
-        raise_at_first(
-            odd,
-            table,
-            lambda row: f"{values.name} is {values.iloc[row]!r}; ids must be whole numbers or text",
-        )
+    """Raise a `DataError` for the first value that is a list, an array, a mapping or the like, and thus no id."""
+    number = (int, float, np.integer, np.floating)
+    refuse_others(values, table, "ids must be whole numbers or text", str, *number, bool)
+
+
+def _is_missing(item: Any) -> bool:
+    return item is None or item is pd.NA or item is pd.NaT or (isinstance(item, float) and item != item)
+
+
+def _refuse_surrogates(values: pd.Series, table: str) -> None:
+    items = values.tolist()
+    try:
+        "".join(item for item in items if type(item) is str).encode()
+    except UnicodeEncodeError:
+        row = next(row for row, item in enumerate(items) if isinstance(item, str) and _SURROGATES.search(item))
+        problem = f"{values.name} {shown(items[row])} has half of a surrogate pair, which is no character; correct it"
+        raise DataError(problem, at=(table, row)) from None
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def _with_plain_items(values: pd.Series) -> pd.Series:
+    """Return a column without objects that stand for a number or a text."""
+
+    def item(given: Any) -> Any:
+        given = given if isinstance(given, np.datetime64 | np.timedelta64) else plain(given)
+        if isinstance(given, str) and type(given) is not str:
+            return str(given)
+        if isinstance(given, fractions.Fraction):
+            return int(given) if given.denominator == 1 else float(given)
+        if isinstance(given, enum.Enum) and isinstance(given, int):
+            return int(given)
+        return given
+
+    found = np.empty(len(values), dtype=object)
+    for place, given in enumerate(values.tolist()):
+        found[place] = item(given)
+    return pd.Series(found, index=values.index, name=values.name)
 
 
 def _decode(item: Any, values: pd.Series, table: str) -> Any:
@@ -89,7 +158,7 @@ def _decode(item: Any, values: pd.Series, table: str) -> Any:
     except UnicodeDecodeError:
         if len(raw) == 16:
             return str(uuid.UUID(bytes=raw))
-        raise DataError(f"{values.name} has bytes that are not UTF-8 text: {raw!r}", at=(table, None)) from None
+        raise DataError(f"{values.name} has bytes that are not UTF-8 text: {shown(raw)}", at=(table, None)) from None
 
 
 def _from_decimals(values: pd.Series) -> pd.Series:
@@ -98,6 +167,8 @@ def _from_decimals(values: pd.Series) -> pd.Series:
             return item
         if not item.is_finite():
             return float("nan") if item.is_nan() else float(item)
+        if abs(item.adjusted()) > MAX_EXPONENT:  # its digits would fill the memory
+            return float(item)
         return int(item) if item == item.to_integral_value() else float(item)
 
     return pd.Series([number(item) for item in values.tolist()], index=values.index, name=values.name).infer_objects()

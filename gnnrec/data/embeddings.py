@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import is_listing, plain_ids, shown
 from gnnrec.data.convert import format_id
 from gnnrec.errors import DataError
+
+
+def _as_ids(movie_ids: Any) -> pd.Index:
+    """Return ids as an index of whole numbers or texts."""
+    if isinstance(movie_ids, Mapping) or not is_listing(movie_ids):
+        raise DataError(f"movie ids must be a list of ids, not {shown(movie_ids)}")
+    values = getattr(movie_ids, "dtype", None)
+    if values is not None and getattr(movie_ids, "ndim", 1) == 1 and getattr(values, "kind", "") in "iu":
+        return pd.Index(movie_ids)
+    found = plain_ids(movie_ids, "movie", "is not an id; ids are whole numbers or text")
+    return pd.Index(found, dtype=None if found else object)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Return numbers as float32; numbers beyond its range become infinite."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error")  # about complex numbers, and shapes that do not fit
+            raw = values.detach().cpu() if hasattr(values, "detach") else values
+            if getattr(getattr(raw, "dtype", None), "is_floating_point", False):  # NumPy has no bfloat16
+                raw = raw.float()
+            plain = np.asarray(raw)
+            if plain.dtype.kind not in "fiubOUS":
+                raise TypeError(f"they are {plain.dtype}")
+            return np.array(plain, dtype=np.float32, order="C")
+    except (TypeError, ValueError, OverflowError, RuntimeError, Warning) as error:
+        raise DataError(f"embeddings must be a table of numbers with a row per movie: {error}") from None
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -48,7 +77,7 @@ class ContentEmbeddings:
     description: str
 
     def __init__(self, movie_ids: Iterable[Any], values: Any, description: str = "given") -> None:
-        ids, array = pd.Index(movie_ids), np.array(values, dtype=np.float32, order="C")
+        ids, array = _as_ids(movie_ids), _as_array(values)
         if array.ndim != 2 or not array.shape[1]:
             raise DataError(
                 f"embeddings must be a table of numbers with a row per movie, not an array of shape {array.shape}"
@@ -57,6 +86,8 @@ class ContentEmbeddings:
             raise DataError(f"{len(ids)} movie ids for {len(array)} embeddings")
         if ids.has_duplicates:
             raise DataError(f"movie {format_id(ids[ids.duplicated()][0])} has more than one embedding")
+        if not isinstance(description, str):
+            raise DataError(f"the description of embeddings must be a text, not {shown(description)}")
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
             raise DataError(f"the embedding of movie {format_id(ids[row])} is not finite")

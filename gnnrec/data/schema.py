@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import raise_at_first, shown
 from gnnrec.data import aliases
 from gnnrec.data.convert import (
     format_id,
@@ -240,7 +240,7 @@ def check_ratings(
             ),
         )
     user, movie = codes["user_id"], codes["movie_id"]
-    if not _are_unique_pairs(user, movie, len(movies)):
+    if not have_unique_pairs(user, movie, len(movies)):
         check_unique_pairs(pd.Series(user * np.int64(len(movies)) + movie), ratings, "ratings")
     return user, movie
 
@@ -258,7 +258,7 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
     raise_at_first(pairs.duplicated().to_numpy(), table, problem, lambda row: int(np.argmax(numbers == numbers[row])))
 
 
-def _are_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> bool:
+def have_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> bool:
     """Return whether no user has a movie twice; some users at a time, which takes little memory."""
     blocks = USER_BLOCKS if len(user) > MIN_BLOCKED else 1
     bounds = np.linspace(0, int(user.max(initial=0)) + 1, blocks + 1).astype(np.int32)
@@ -309,6 +309,9 @@ def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]
     for column in COLUMNS[table]:
         if isinstance(renamed.get(column), pd.DataFrame):
             raise DataError(f"two columns {column}; keep one of them", at=(table, None))
+    if table != "ratings" and not renamed.columns.is_unique:  # of movies and users, columns of one's own are kept
+        twice = renamed.columns[renamed.columns.duplicated()][0]
+        raise DataError(f"two columns {shown(twice)}; keep one of them", at=(table, None))
     return renamed
 
 

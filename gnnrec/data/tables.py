@@ -412,10 +412,28 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
+PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, NotImplementedError)
+"""What pyarrow and pandas raise for a damaged file, besides errors of pyarrow's own."""
+MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 16
+"""Rows that a Parquet file may have, and more if it is itself large: no two ratings are alike."""
+
+
+def check_parquet(path: Path) -> None:
+    """Raise a `DataError` for a Parquet file that declares more rows than it can hold, before memory is taken."""
+    import pyarrow.parquet
+
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    found, size = pyarrow.parquet.read_metadata(path), path.stat().st_size
+    if found.num_rows > max(MIN_ROWS, ROWS_PER_BYTE * size):
+        raise DataError(f"{path} has {size:,} bytes and declares {found.num_rows:,} rows, too many for a table")
+
+
 def _read_parquet(path: Path, kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog) -> Table:
     try:
         import pyarrow.parquet
 
+        check_parquet(path)
         header = [str(name) for name in pyarrow.parquet.read_schema(path).names]
         names = names_of(header, kind, options)
         wanted = [name for name in header if kind != "ratings" or names.get(name, name) in COLUMNS[kind]]
@@ -424,8 +442,10 @@ def _read_parquet(path: Path, kind: str, text_ids: Collection[str], options: Rea
         raise DataError(f"{path} needs pyarrow; install it with: pip install 'gnnrec[parquet]'") from error
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a Parquet file: {error}") from error
+    except DataError:
+        raise
+    except (*PARQUET_ERRORS, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} is not a Parquet file, or it is damaged: {error}") from error
     frame = frame.reset_index(drop=True) if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
     log.read(path, [])
     log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})

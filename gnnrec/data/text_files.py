@@ -12,7 +12,6 @@ import contextlib
 import gzip
 import lzma
 import re
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -70,6 +69,10 @@ _OTHER_SCRIPTS = [
     "euc_jp",
 ]
 _SAMPLE = 1 << 17
+MAX_MEMBERS = 100_000
+"""Files of the largest zip file."""
+MIN_UNPACKED, MAX_RATIO = 64 << 20, 200
+"""A compressed file may unpack to so many bytes, and to more if it is itself large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +209,10 @@ def archive_members(path: Path) -> list[str]:
             names = [
                 item.filename for item in archive.infolist() if not item.is_dir() and not _is_hidden(item.filename)
             ]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
+    if len(names) > MAX_MEMBERS:
+        raise DataError(f"{path} has {len(names):,} files, too many for a dataset")
     if _is_workbook(names):
         raise DataError(f"{path} is an Excel or other workbook; save the sheet as CSV")
     return names if len(names) > 1 or (names and "/" in names[0]) else []
@@ -216,6 +221,9 @@ def archive_members(path: Path) -> list[str]:
 def extract_members(path: Path, members: list[str], folder: Path) -> None:
     """Extract files of a zip file into a folder, and nowhere else."""
     with zipfile.ZipFile(path) as archive:
+        total = sum(archive.getinfo(member).file_size for member in members)  # no more is extracted than these say
+        if total > max_unpacked(path):
+            raise DataError(_bomb(path, f"{total:,}"))
         for member in members:
             try:
                 archive.extract(member, folder)  # drops "..", drives and leading slashes
@@ -253,10 +261,27 @@ def _damage(path: Path) -> Iterator[None]:
 
 def _decompress(path: Path, kind: str) -> Any:
     copy = _new_copy()
+    size, limit = 0, max_unpacked(path)
     with _damage(path), _open_compressed(path, kind) as source:
-        shutil.copyfileobj(source, copy, BLOCK)
+        while block := source.read(BLOCK):
+            size += len(block)
+            if size > limit:
+                raise DataError(_bomb(path, f"more than {limit:,}"))
+            copy.write(block)
     copy.flush()
     return copy
+
+
+def max_unpacked(path: Path) -> int:
+    """Return how many bytes a compressed file may unpack to; more would be a file made to fill a disk."""
+    return max(MIN_UNPACKED, MAX_RATIO * path.stat().st_size)
+
+
+def _bomb(path: Path, size: str) -> str:
+    return (
+        f"{path} unpacks from {path.stat().st_size:,} to {size} bytes, too many for a table; unpack it yourself if it "
+        "can be trusted"
+    )
 
 
 def _open_compressed(path: Path, kind: str) -> Any:

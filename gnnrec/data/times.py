@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import raise_at_first, shown
 from gnnrec.data.dtypes import SLICE
 from gnnrec.errors import ConfigError, DataError
 
@@ -30,6 +30,8 @@ _DAYS = (
 _CLOCKS = ("", "%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%H:%M:%S%z", "%H:%M%z")
 _WHOLE = ("%a %b %d %H:%M:%S%z %Y", "%a %b %d %H:%M:%S %Y")
 _SAMPLE = 50
+LONGEST_FORMAT = 100
+"""Characters of a format of dates."""
 _MISSING = np.iinfo(np.int64).min
 ISO = "ISO"
 """The notation of ISO 8601."""
@@ -110,11 +112,11 @@ def check_date_format(date_format: str | None) -> None:
     if date_format is None:
         return
     try:
-        datetime.strptime(datetime(2001, 3, 9).strftime(date_format), date_format)
-        if "%" not in date_format:
+        if not isinstance(date_format, str) or "%" not in date_format or len(date_format) > LONGEST_FORMAT:
             raise ValueError
-    except (ValueError, TypeError, re.error):
-        raise ConfigError(f"date_format {date_format!r} is not a format of dates, such as %d.%m.%Y") from None
+        datetime.strptime(datetime(2001, 3, 9).strftime(date_format), date_format)
+    except (ValueError, TypeError, re.error, IndexError):
+        raise ConfigError(f"date_format {shown(date_format)} is not a format of dates, such as %d.%m.%Y") from None
 
 
 def _tidy(values: pd.Series) -> pd.Series:

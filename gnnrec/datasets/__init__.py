@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gnnrec._checks import did_you_mean
-from gnnrec._io import expand_user
+from gnnrec._checks import as_path, did_you_mean
 from gnnrec.data import Dataset
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
@@ -161,9 +160,9 @@ def load_dataset(
         "rating_scale": rating_scale,
     }
     if isinstance(name_or_path, str) and name_or_path in DATASETS.names():
-        options |= {key: value for key, value in reading.items() if value != getattr(DEFAULT_OPTIONS, key)}
+        options |= {key: value for key, value in reading.items() if not is_default(key, value)}
         return _load_registered(name_or_path, {"data_dir": data_dir, "download": download}, options)
-    path = expand_user(name_or_path)
+    path = as_path(name_or_path, "a dataset")
     try:
         is_there = path.exists()
     except (OSError, ValueError) as error:  # too long, or with a character that no path has
@@ -177,6 +176,12 @@ def load_dataset(
         hint = did_you_mean(next(iter(options)), reading)
         raise ConfigError(f"options {', '.join(options)} are only for registered datasets, not for {str(path)!r}{hint}")
     return read_dataset(path, options=ReadOptions(**reading))
+
+
+def is_default(key: str, value: Any) -> bool:
+    """Return whether an option of `load_dataset` is not given; values of any type are compared."""
+    default = getattr(DEFAULT_OPTIONS, key)
+    return value is default or (isinstance(value, str) and value == default)
 
 
 def _looks_like_name(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import time
 import zipfile
@@ -17,14 +18,32 @@ from typing import Any, Protocol
 
 import pooch
 import requests
+from urllib3.exceptions import HTTPError
 
-from gnnrec._io import expand_user, remove_temporary_folders, temporary_folder
+from gnnrec._checks import as_path
+from gnnrec._io import remove_temporary_folders, temporary_folder
+from gnnrec._network import (
+    CHUNK_SIZE,
+    MAX_REDIRECTS,
+    REDIRECT_STATUSES,
+    Session,
+    call_with_timeout,
+    display_url,
+    is_public,
+    join,
+    origin,
+)
 from gnnrec._progress import download_bar
 from gnnrec.errors import ConfigError, DataError, DownloadError
 from gnnrec.registry import DATASETS
 
 ATTEMPTS = 3
 RETRY_DELAY = 0.5  # seconds before the second attempt, twice as many before the third
+MAX_ARCHIVE_BYTES = 4 << 30  # the largest MovieLens archive has 335 MB
+MAX_SECONDS = 24 * 3600.0  # of one download
+MIN_SPEED, WINDOW = 10_000, 60.0  # bytes per second over so many seconds; a slower server sends drop by drop
+HEAD_SECONDS = 60.0  # for name resolution, connection and the head of the response
+MAX_CHECKSUM_BYTES = 1000
 MAX_UNPACKED_BYTES = 8 << 30  # the largest MovieLens dataset unpacks to about 2 GiB
 MAX_COMPRESSION_RATIO = 100  # rating files shrink about fivefold, a zip bomb a thousandfold
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -126,7 +145,7 @@ def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
     """
     remote = RemoteDataset.from_registry(name)
     roots = [data_dir, os.environ.get("GNNREC_DATA"), Path("data") / name]
-    for root in (expand_user(root) for root in roots if root):
+    for root in (as_path(root, "a folder of datasets") for root in roots if root):
         for folder in (root, *(root / folder_name for folder_name in (name, *remote.folder_names))):
             if remote.matches(folder):
                 return folder
@@ -221,7 +240,7 @@ def download(
     PosixPath('data/ml-100k')
     """
     remote = RemoteDataset.from_registry(name)
-    parent = cache_dir() if folder is None else expand_user(folder)
+    parent = cache_dir() if folder is None else as_path(folder, "the folder of downloads")
     target = parent / name
     if remote.is_complete(target):
         remove_temporary_folders(target)
@@ -273,7 +292,7 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
     unzip = partial(_unzip, url=url)
     for attempt in range(1, ATTEMPTS + 1):
         with _progress_hook(progress, url) as hook:
-            downloader = pooch.HTTPDownloader(progressbar=hook, chunk_size=1 << 16, timeout=(timeout, 2 * timeout))
+            downloader = partial(_download_file, timeout=timeout, hook=hook)
             try:
                 return Path(
                     pooch.retrieve(url, known_hash, "archive.zip", scratch, processor=unzip, downloader=downloader)
@@ -281,6 +300,9 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or not _is_transient(error):
                     raise _unreachable(url, error, name) from None
+            except HTTPError as error:  # of urllib3, while the body is read
+                if attempt == ATTEMPTS:
+                    raise _unreachable(url, requests.ConnectionError(error), name) from None
             except ValueError as error:  # raised by pooch for a wrong checksum, after it has removed the file
                 raise DownloadError(
                     f"{url} does not have the checksum {known_hash}; it is damaged or was replaced, try again"
@@ -293,6 +315,92 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
         if not isinstance(progress, bool):
             progress.reset()
     raise AssertionError("the last attempt returns or raises")
+
+
+def _download_file(url: str, file: Any, _: Any, *, timeout: float, hook: ProgressHook | bool) -> None:
+    """Download a file that is not endless, in a time that is not either; a downloader for `pooch`."""
+    start = checkpoint = time.monotonic()
+    size = last = 0
+    limit = min(MAX_ARCHIVE_BYTES, shutil.disk_usage(Path(file).parent).free)
+    with _get(url, timeout) as response, Path(file).open("wb") as output:
+        announced = int(text) if (text := response.headers.get("Content-Length", "")).isdecimal() else 0
+        if announced > limit:
+            raise DownloadError(f"{url} has {announced:,} bytes, more than the limit of {limit:,}")
+        if not isinstance(hook, bool):
+            hook.total = announced
+        for chunk in response.raw.stream(CHUNK_SIZE, decode_content=False):
+            output.write(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise DownloadError(f"{url} has more than {limit:,} bytes; the download was stopped")
+            if not isinstance(hook, bool):
+                hook.update(len(chunk))
+            now = time.monotonic()
+            if now - start > MAX_SECONDS:
+                raise DownloadError(f"{url} was not complete after {MAX_SECONDS:,.0f} seconds")
+            if now - checkpoint > WINDOW:
+                if size - last < MIN_SPEED * WINDOW:
+                    raise DownloadError(f"{url} sends less than {MIN_SPEED:,} bytes per second; try again, or a mirror")
+                checkpoint, last = now, size
+        if not isinstance(hook, bool):
+            hook.reset()
+            hook.update(size)
+            hook.close()
+
+
+@contextmanager
+def _get(url: str, timeout: float) -> Iterator[requests.Response]:
+    """Request an address and follow redirects, whose bodies are not read; they must not lead to private networks."""
+    wanted = origin(url)
+    if wanted is None:
+        raise DownloadError(f"{url!r} is not an http or https address")
+    place, session = url, Session([wanted])
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = _send(session, place, timeout)
+            target = response.headers.get("location")
+            if response.status_code not in REDIRECT_STATUSES or target is None:
+                response.raise_for_status()
+                if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+                    raise DownloadError(f"{display_url(place)} is compressed on its way, which was not asked for")
+                yield response
+                return
+            response.close()
+            previous, place = place, join(place, target)
+            where = f"{display_url(url)} redirects to {display_url(place)}"
+            if origin(place) is None:
+                raise DownloadError(f"{where}, which is not an http or https address")
+            if previous.startswith("https:") and place.startswith("http:"):
+                raise DownloadError(f"{where}, from https to unencrypted http")
+            if origin(place) != wanted and not _is_public(place):
+                raise DownloadError(f"{where}, which is in a private network")
+        raise DownloadError(f"{display_url(url)} redirects more than {MAX_REDIRECTS} times")
+    finally:
+        session.close()
+
+
+def _is_public(url: str) -> bool:
+    try:
+        return is_public(url)
+    except OSError:
+        return True  # the connection says what is wrong with the name
+    except UnicodeError as error:
+        raise DownloadError(f"{display_url(url)} is no address: {error}") from None
+
+
+def _send(session: requests.Session, url: str, timeout: float) -> requests.Response:
+    """Return the response to a request, whose body is not read yet."""
+    headers = {"User-Agent": "gnnrec", "Accept-Encoding": "identity"}
+
+    def send() -> requests.Response:
+        return session.get(url, headers=headers, timeout=(timeout, 2 * timeout), stream=True, allow_redirects=False)
+
+    try:
+        return call_with_timeout(HEAD_SECONDS, send)
+    except TimeoutError:
+        raise requests.Timeout(f"no response within {HEAD_SECONDS:g} seconds") from None
+    except UnicodeError as error:
+        raise requests.exceptions.InvalidURL(f"{display_url(url)} is no address: {error}") from None
 
 
 def _progress_hook(progress: bool | ProgressHook, url: str) -> AbstractContextManager[Any]:
@@ -333,16 +441,28 @@ def _check_members(file: zipfile.ZipFile, packed_bytes: int, url: str) -> None:
 def _published_md5(url: str, timeout: float, name: str) -> str | None:
     """Return the checksum published beside the file; None without one, then only the CRCs in the zip protect it."""
     try:
-        response = requests.get(f"{url}.md5", timeout=(timeout, 2 * timeout))
-        if response.status_code == 404:
-            return None
-        response.raise_for_status()
+        with _get(f"{url}.md5", timeout) as response:
+            text = _first_bytes(response).decode("utf-8", "replace")
     except requests.RequestException as error:
+        if error.response is not None and error.response.status_code == 404:
+            return None
         raise _unreachable(f"{url}.md5", error, name) from None
-    found = re.search(r"\b[0-9a-fA-F]{32}\b", response.text[:1000])
+    except HTTPError as error:
+        raise _unreachable(f"{url}.md5", requests.ConnectionError(error), name) from None
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
     if found is None:
         raise DownloadError(f"{url}.md5 contains no MD5 checksum; check the base URL")
     return found[0].lower()
+
+
+def _first_bytes(response: requests.Response) -> bytes:
+    """Return the start of a body, which may have no end."""
+    end, start = time.monotonic() + HEAD_SECONDS, b""
+    for chunk in response.raw.stream(MAX_CHECKSUM_BYTES, decode_content=False):
+        start += chunk
+        if len(start) >= MAX_CHECKSUM_BYTES or time.monotonic() > end:
+            break
+    return start[:MAX_CHECKSUM_BYTES]
 
 
 def _unreachable(url: str, error: requests.RequestException, name: str) -> DownloadError:

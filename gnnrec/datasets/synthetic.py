@@ -22,6 +22,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import check_integer, check_number, shown
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError
 from gnnrec.registry import register_dataset
@@ -112,6 +113,10 @@ class SyntheticUsers:
     leniency: np.ndarray  # [num_users]
 
 
+MAX_SIZE = 10_000_000
+"""Users or movies of the largest sample."""
+
+
 @register_dataset("sample")
 def make_sample(num_users: int = 600, num_movies: int = 400, seed: int = 0, ratings_per_user: float = 50) -> Dataset:
     """Generate the dataset "sample"; equal arguments give equal rows.
@@ -143,6 +148,12 @@ def make_sample(num_users: int = 600, num_movies: int = 400, seed: int = 0, rati
     >>> make_sample(100, 80).movies["title"].iloc[2]
     'Broken Kiss (1978)'
     """
+    for name, number in (("num_users", num_users), ("num_movies", num_movies)):
+        check_integer(0, **{name: number})
+        if number > MAX_SIZE:
+            raise ConfigError(f"the sample has at most {MAX_SIZE:,} {name.removeprefix('num_')}, not {shown(number)}")
+    check_number(ratings_per_user=ratings_per_user)
+    check_integer(-(2**63), seed=seed)
     if num_users < 2 or num_movies < 12 or ratings_per_user < 1 or seed < 0:
         raise ConfigError(
             "the sample needs num_users >= 2, num_movies >= 12, seed >= 0 and ratings_per_user >= 1, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -10,14 +11,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gnnrec._checks import check_integer
+from gnnrec._checks import as_list, check_flag, check_integer, check_number, shown
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
 from gnnrec.evaluation.fingerprint import Fingerprint
 from gnnrec.evaluation.metrics import CatalogStatistics
-from gnnrec.evaluation.ranking import Ranking, RankingTask, rank
+from gnnrec.evaluation.ranking import Ranking, RankingTask, clean_rows, rank
 from gnnrec.graph import Graph
+from gnnrec.graph.rated_titles import replace_titles
 from gnnrec.registry import METRICS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_mask_or_history
@@ -36,6 +38,7 @@ def evaluate(
     history: pd.DataFrame | str | None = None,
     candidates: Iterable[Any] | None = None,
     negatives: pd.DataFrame | None = None,
+    request_times: bool | None = None,
     metrics: Sequence[str | Metric] | None = None,
     relevant: float | None = None,
     per_user: bool = False,
@@ -54,7 +57,7 @@ def evaluate(
         Any fitted model.
     test : pandas.DataFrame or Split
         Test ratings, ``user_id, movie_id``. A `Split` also provides the arguments `candidates`, `mask`, `history`
-        (including its ``support``) and `negatives` that are not given.
+        (including its ``support``), `negatives` and `request_times` that are not given.
     ks : sequence of int
         Lengths of the lists.
     mask : pandas.DataFrame or str, optional
@@ -67,6 +70,9 @@ def evaluate(
         Movies to rank; all movies of the graph by default.
     negatives : pandas.DataFrame, optional
         ``user_id, movie_id``: rank each user's test movies among these only.
+    request_times : bool, optional
+        Whether the model is told when each user asks: the time of the user's first test rating. Later ratings of the
+        history do not count then. By default it is not, or as a `Split` says.
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
         ``[n]`` values (see `gnnrec.evaluation.metrics`); `default_metrics` if not given.
@@ -120,13 +126,22 @@ def evaluate(
     resolved, sizes = _resolve_metrics(metrics), _check_ks(ks)
     if relevant is None and any(of == "disliked" for _, of in resolved.values()):
         raise ConfigError("the metric 'dislikes' needs a relevance threshold; pass relevant=4 (--relevant 4)")
-    if not 0 < confidence < 1:
+    check_number(0, exclusive=True, confidence=confidence)
+    if confidence >= 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence!r}")
-    data = _resolve_data(model, test, mask, history, candidates, negatives)
+    check_integer(0, seed=seed)
+    check_flag(per_user=per_user)
+    if request_times is not None:
+        check_flag(request_times=request_times)
+    if relevant is not None:
+        check_number(-math.inf, relevant=relevant)
+    data = _resolve_data(model, test, mask, history, candidates, negatives, request_times)
     trained = model.graph
     if data.history is not None and len(data.history):
         model = model.add_ratings(data.history)
-    task = RankingTask.from_frames(model.graph, data.test, data.mask, data.candidates, data.negatives)
+    task = RankingTask.from_frames(
+        model.graph, data.test, data.mask, data.candidates, data.negatives, data.request_times
+    )
     ranking = rank(model, task, max(sizes))
     hits, num_relevant = ranking.hits, ranking.num_relevant
     if relevant is not None:
@@ -240,6 +255,7 @@ def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int 
         metrics=(metric,),
         candidates=split.candidates_for("valid"),
         history=split.support,
+        request_times=split.request_times,
         per_user=of != "catalog",
     )
     return float(found["value"].item() if of == "catalog" else found[f"{name}@{k}"].mean())
@@ -254,6 +270,7 @@ class _EvaluationData:
     history: pd.DataFrame | None
     candidates: Iterable[Any] | None
     negatives: pd.DataFrame | None
+    request_times: bool
     attrs: dict[str, str] = field(default_factory=dict)
 
 
@@ -264,19 +281,50 @@ def _resolve_data(
     history: pd.DataFrame | str | None,
     candidates: Iterable[Any] | None,
     negatives: pd.DataFrame | None,
+    request_times: bool | None,
 ) -> _EvaluationData:
     """Take arguments that are not given from the split, and turn names of ratings into ratings."""
+    if not isinstance(getattr(model, "graph", None), Graph) or not callable(getattr(model, "score", None)):
+        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
+    for name, given in (("mask", mask), ("history", history), ("negatives", negatives)):
+        if given is not None and not isinstance(given, pd.DataFrame | str):
+            raise DataError(f"{name} must be a pandas DataFrame, not {type(given).__name__}")
+    if isinstance(negatives, str):
+        raise DataError("negatives must be a pandas DataFrame; Split.with_negatives also reads a file")
+    if candidates is not None:
+        candidates = as_list(candidates, "candidates", "movie ids")
     if not isinstance(test, Split):
+        if not isinstance(test, pd.DataFrame):
+            raise DataError(f"test must be a pandas DataFrame, not {type(test).__name__}")
         if isinstance(mask, str) or isinstance(history, str):
             raise ConfigError("a mask or history by name, such as 'train+valid', needs a Split as test data")
-        return _EvaluationData(test, mask, history, candidates, negatives)
+        return _EvaluationData(test, mask, history, candidates, negatives, bool(request_times))
+    # The digest of the protocol is computed of checked rows.
+    mask, history = (
+        pd.DataFrame(columns=["user_id", "movie_id"]) if isinstance(given, pd.DataFrame) and not len(given) else given
+        for given in (mask, history)
+    )
+    if isinstance(mask, pd.DataFrame) and len(mask):
+        mask = clean_rows(mask, "mask")
+    if isinstance(negatives, pd.DataFrame):
+        negatives = clean_rows(negatives, "negatives")
+    if isinstance(history, pd.DataFrame) and len(history):
+        graph = model.graph
+        history = clean_rows(replace_titles(history, graph.dataset.movie_ids, lambda: graph.titles, "error"), "history")
     split = test
     mask = split.mask if mask is None else mask
     history = split.history if history is None else history
-    candidates = split.candidates_for() if candidates is None else list(candidates)
+    candidates = split.candidates_for() if candidates is None else candidates
     negatives = split.negatives if negatives is None else negatives
+    told = split.request_times if request_times is None else request_times
     fingerprint = Fingerprint.from_split(
-        split, mask=mask, history=history, candidates=candidates, negatives=negatives, graph=model.graph.dataset.ratings
+        split,
+        mask=mask,
+        history=history,
+        candidates=candidates,
+        negatives=negatives,
+        graph=model.graph.dataset.ratings,
+        request_times=told,
     )
     if isinstance(mask, str):
         mask = split.valid if check_mask_or_history(mask, "mask") == "train+valid" else None
@@ -287,7 +335,7 @@ def _resolve_data(
         frames = [frame for frame in known if frame is not None]
         history = pd.concat(frames, ignore_index=True) if len(frames) == 2 else next(iter(frames), None)
     attrs = {"fingerprint": fingerprint.digest, "protocol": str(fingerprint)}
-    return _EvaluationData(split.test, mask, history, candidates, negatives, attrs)
+    return _EvaluationData(split.test, mask, history, candidates, negatives, told, attrs)
 
 
 def default_metrics() -> tuple[str, ...]:
@@ -307,13 +355,16 @@ def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> d
         metrics = default_metrics()
     elif isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
+    metrics = as_list(metrics, "metrics", "names and functions")
     registered = {id(METRICS.get(name)): name for name in METRICS.names()}
     resolved: dict[str, tuple[Metric, str]] = {}
     for metric in metrics:
         if callable(metric) and id(metric) not in registered:
             name, function, of = getattr(metric, "__name__", type(metric).__name__), metric, "users"
         else:
-            name = registered[id(metric)] if callable(metric) else str(metric)
+            if not isinstance(metric, str) and not callable(metric):
+                raise ConfigError(f"a metric is a name or a function, not {shown(metric)}")
+            name = registered[id(metric)] if callable(metric) else metric
             function, of = METRICS.get(name), METRICS.metadata(name).get("of", "users")
         if resolved.get(name, (function,))[0] is not function:
             raise ConfigError(f"two metrics have the name {name!r}; rename one of the functions")
@@ -323,11 +374,10 @@ def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> d
 
 
 def _check_ks(ks: Sequence[int]) -> list[int]:
-    if not isinstance(ks, Iterable):
-        raise ConfigError(f"ks must be a sequence of list lengths, such as [10, 20], not {ks!r}")
-    sizes = sorted(set(ks))
-    for k in sizes:
+    found = as_list(ks, "ks", "list lengths, such as [10, 20]")
+    for k in found:
         check_integer(k=k)
+    sizes = sorted(set(found))
     if not sizes:
         raise ConfigError("ks is empty; give at least one list length")
     return [int(k) for k in sizes]

@@ -67,6 +67,8 @@ class Fingerprint:
         `gnnrec.evaluation.metrics.DEFINITIONS`.
     graph : Rows, optional
         Ratings in the graph of the model if they are not the training ratings.
+    request_times : str
+        Digest of the request times of the users, if models are told.
 
     Examples
     --------
@@ -85,6 +87,7 @@ class Fingerprint:
     candidates: str
     metrics: str = DEFINITIONS
     graph: Rows | None = None
+    request_times: str = ""
 
     @classmethod
     def from_split(
@@ -96,6 +99,7 @@ class Fingerprint:
         candidates: Iterable[Any] | None = None,
         negatives: pd.DataFrame | None = None,
         graph: pd.DataFrame | None = None,
+        request_times: bool | None = None,
     ) -> Fingerprint:
         """Return the fingerprint of `evaluate` with the same arguments.
 
@@ -103,7 +107,7 @@ class Fingerprint:
         ----------
         split : Split
             Test data.
-        mask, history, candidates, negatives
+        mask, history, candidates, negatives, request_times
             As for `evaluate`.
         graph : pandas.DataFrame, optional
             Ratings in the graph of the model; the training ratings by default.
@@ -121,6 +125,7 @@ class Fingerprint:
             number = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
             summary = Rows.from_frame(negatives)
             ranked = f"test movies and {number} negatives of each user ({summary.digest}) among {ranked}"
+        told = split.request_times if request_times is None else request_times
         parts = {part: Rows.from_frame(rows) for part in PARTS if (rows := getattr(split, part)) is not None}
         in_graph = parts["train"] if graph is None else Rows.from_frame(graph)
         return cls(
@@ -131,6 +136,7 @@ class Fingerprint:
             mask=_describe(mask),
             candidates=ranked,
             graph=None if in_graph == parts["train"] else in_graph,
+            request_times=_times_digest(split.test) if told else "",
         )
 
     @property
@@ -139,7 +145,8 @@ class Fingerprint:
         parts = {part: (rows.rows, rows.digest) for part, rows in self.parts.items()}
         # Published digests contain these words, so they stay.
         history = self.history if self.graph is None else f"{self.history}, but in the graph not train but {self.graph}"
-        text = json.dumps([parts, history, self.mask, self.candidates, self.metrics])
+        told = [self.request_times] if self.request_times else []
+        text = json.dumps([parts, history, self.mask, self.candidates, self.metrics, *told])
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     def __str__(self) -> str:
@@ -148,11 +155,18 @@ class Fingerprint:
         return (
             f"{self.digest} = {self.dataset}, {self.protocol}; {parts}; history {self.history}{graph}; "
             f"masked {self.mask}; ranked {self.candidates}; metrics {self.metrics}"
+            f"{f'; told the request times ({self.request_times})' if self.request_times else ''}"
         )
 
 
 def _describe(ratings: str | pd.DataFrame) -> str:
     return ratings if isinstance(ratings, str) else f"{Rows.from_frame(ratings)} as given"
+
+
+def _times_digest(test: pd.DataFrame) -> str:
+    """Return a digest of the time of each user's first test rating."""
+    first = test.groupby("user_id", sort=False)["timestamp"].min()
+    return _digest(_mix(_hash_ids(first.index) ^ first.to_numpy().astype(np.uint64)))
 
 
 def _digest(numbers: np.ndarray) -> str:

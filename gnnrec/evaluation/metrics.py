@@ -34,7 +34,7 @@ MAX_PAIRS = 1_000_000
 def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     r"""Return the fraction of the relevant movies that are in the list: hits / `num_relevant`.
 
-    As in the LightGCN and UltraGCN papers. Some libraries divide by :math:`\min(k, n)` instead, which gives larger
+    As in the LightGCN and UltraGCN papers. `capped_recall` divides by :math:`\min(k, n)` instead, which gives larger
     values.
 
     Examples
@@ -43,6 +43,22 @@ def recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
     tensor([0.5000])
     """
     return hits.float().sum(1) / num_relevant
+
+
+@register_metric("capped_recall", default=False)
+def capped_recall(hits: Tensor, num_relevant: Tensor) -> Tensor:
+    r"""Return hits / :math:`\min(k, n)`: a list of hits only scores 1, even if it has no room for all relevant movies.
+
+    The Recall@k of Liang et al. ("Variational Autoencoders for Collaborative Filtering", WWW 2018, sec. 4.2) and of the
+    papers that follow it; the name is from BEIR (Thakur et al., NeurIPS 2021). It equals `recall` for users with at
+    most `k` relevant movies.
+
+    Examples
+    --------
+    >>> capped_recall(torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]), torch.tensor([4, 2]))
+    tensor([0.6667, 0.5000])
+    """
+    return hits.float().sum(1) / _ideal_length(hits, num_relevant)
 
 
 @register_metric("precision")

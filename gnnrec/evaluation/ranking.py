@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import raise_at_first, shown
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
 from gnnrec.data.dataset import clean_mixed_ratings
 from gnnrec.data.mixed_ids import spells_integer
@@ -37,6 +37,8 @@ class RankingTask:
         Pairs excluded from the lists.
     user_candidates : tuple of Tensor, optional
         The only pairs that may be in the lists, if candidates differ between users.
+    request_time : Tensor, optional
+        ``[n]`` int64, when each user asks, in seconds since 1970: at the first test rating. See `UserBatch.at`.
     """
 
     users: Tensor
@@ -44,6 +46,7 @@ class RankingTask:
     relevant: tuple[Tensor, Tensor]
     masked: tuple[Tensor, Tensor]
     user_candidates: tuple[Tensor, Tensor] | None = None
+    request_time: Tensor | None = None
 
     @classmethod
     def from_frames(
@@ -53,9 +56,10 @@ class RankingTask:
         mask: pd.DataFrame | None = None,
         candidates: Iterable[Any] | None = None,
         negatives: pd.DataFrame | None = None,
+        request_times: bool = False,
     ) -> RankingTask:
         """Check data frames against a graph; see `gnnrec.evaluation.evaluate` for arguments and errors."""
-        rows = _clean(test, "test")
+        rows = clean_rows(test, "test")
         users, row = _unique_users(_user_nodes(graph, rows["user_id"]))
         movies = graph.movie_nodes(rows["movie_id"])
         ranked = _candidate_nodes(graph, candidates)
@@ -79,6 +83,7 @@ class RankingTask:
             relevant=_unpack(relevant, graph.num_movies),
             masked=_unpack(masked, graph.num_movies),
             user_candidates=user_candidates,
+            request_time=_first_times(rows, row, len(users)) if request_times else None,
         )
 
 
@@ -131,7 +136,10 @@ def rank(model: Scorer, task: RankingTask, k: int) -> Ranking:
     for start in range(0, len(task.users), step):
         users = task.users[start : start + step]
         rows = range(start, start + step)
-        scores = model.score(model.graph.user_batch(users)).cpu()
+        batch = model.graph.user_batch(users)
+        if task.request_time is not None:
+            batch = batch.at(task.request_time[start : start + step])
+        scores = model.score(batch).cpu()
         scores = scores.clone() if all_movies else scores[:, task.candidates]  # [chunk, num_candidates]
         check_scores(scores, name, lambda users=users: ids[users.numpy()].tolist())  # type: ignore[misc]
         scores[_chunk_pairs(task.masked, rows, column_of)] = -torch.inf
@@ -164,9 +172,9 @@ def _pad(values: Tensor, k: int, filler: int | bool) -> Tensor:
     return padded
 
 
-def _clean(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+def clean_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of a frame after the checks of all ratings."""
-    if isinstance(frame, pd.DataFrame) and frame.empty:
+    if isinstance(frame, pd.DataFrame) and not len(frame):
         raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
     try:
         return clean_mixed_ratings(frame)
@@ -180,8 +188,8 @@ def _user_nodes(graph: Graph, ids: pd.Series) -> Tensor:
         nodes < 0,
         "test",
         lambda row: (
-            f"user {_value(ids, row)!r} is not in the graph; pass their known ratings as history, or add them to the "
-            "users table of the dataset"
+            f"user {shown(_value(ids, row))} is not in the graph; pass their known ratings as history, or add them to "
+            "the users table of the dataset"
         ),
     )
     return torch.from_numpy(nodes.astype("int64"))
@@ -191,6 +199,15 @@ def _unique_users(nodes: Tensor) -> tuple[Tensor, Tensor]:
     """Return distinct nodes in the order of first occurrence, and for each row the position of its node there."""
     codes, users = pd.factorize(nodes.numpy())
     return torch.from_numpy(users), torch.from_numpy(codes.astype("int64"))
+
+
+def _first_times(rows: pd.DataFrame, row: Tensor, num_users: int) -> Tensor:
+    """Return the time of each user's first test rating, ``[num_users]`` int64."""
+    if "timestamp" not in rows:
+        raise DataError("request times need timestamps, and the test ratings have no column 'timestamp'")
+    times = torch.from_numpy(rows["timestamp"].to_numpy(dtype="int64", copy=True))
+    raise_at_first((times <= 0).numpy(), "test", lambda row: "the timestamp is 0, so that the request time is unknown")
+    return times.new_zeros(num_users).scatter_reduce(0, row, times, "amin", include_self=False)
 
 
 def _candidate_nodes(graph: Graph, candidates: Iterable[Any] | None) -> Tensor:
@@ -253,7 +270,7 @@ def _negative_pairs(
 
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
-    rows = _clean(frame, name)
+    rows = clean_rows(frame, name)
     # Other users are ignored. Ids of another type are no other users.
     is_number = rows["user_id"].dtype == "int64"
     named = graph.ids["user"].dtype == object and not is_number and not rows["user_id"].map(spells_integer).any()

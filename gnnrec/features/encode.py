@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnrec._io import expand_user
+from gnnrec._checks import as_path
 from gnnrec._progress import progress_bar
 from gnnrec.data import Dataset
 from gnnrec.data.embeddings import ContentEmbeddings
@@ -280,7 +280,7 @@ def encode(
     if encoder.corpus_dependent:
         depends_on = depends_on | {"corpus": _hash_corpus(source.items)}
     key = hash_key(depends_on)
-    cache = EmbeddingCache(None if out is None else expand_user(out), source.name, key)
+    cache = EmbeddingCache(None if out is None else as_path(out, "the folder of embeddings"), source.name, key)
     todo = {item.content_hash: item for item in source.items if item.content_hash not in cache.embeddings}
     start = time.perf_counter()
     unusable: dict[bytes, str] = {}

@@ -33,7 +33,17 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gnnrec._io import PARTIAL, check_layout, expand_user, make_folder, remove_partials, stamp, write_atomic
+from gnnrec._checks import as_path
+from gnnrec._io import (
+    PARTIAL,
+    check_layout,
+    make_folder,
+    own_file,
+    parse_json,
+    remove_partials,
+    stamp,
+    write_atomic,
+)
 from gnnrec._locks import locked_folder, open_exclusive
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
@@ -103,19 +113,23 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
     header, tensors = read_safetensors(path)
     if header is None:
         raise DataError(f"{path} was not written by gnnrec features")
+    if not isinstance(header, dict):
+        raise DamagedFileError(f"{path} is damaged: its header is no JSON object")
     check_layout({"format": None, **header}, FORMAT, str(path), "delete it and encode again with gnnrec features")
     try:
         if header["digest"] != _digest(tensors):
             raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")
         embeddings = ContentEmbeddings(header["movie_ids"], tensors["embeddings"], header["description"])
         hashes = [row.tobytes() for row in tensors["content_hash"]]
+        if hashes and (len(hashes) != len(embeddings) or any(len(one) != HASH_BYTES for one in hashes)):
+            raise DamagedFileError(f"{path} is damaged: it has {len(hashes)} hashes for {len(embeddings)} embeddings")
         key = header["encoder_key"]
         if key != "" and not (isinstance(key, str) and KEY.fullmatch(key)):  # it becomes part of a file name
             raise DamagedFileError(f"{path} is damaged: {key!r} is not the key of an encoder, 16 hexadecimal digits")
         return StoredEmbeddings(embeddings, hashes, key, bool(header["corpus_dependent"]))
     except LookupError as error:
         raise DamagedFileError(f"{path} is damaged: {error} is missing") from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ConfigError) as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
@@ -129,15 +143,17 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, np.nd
     DataError
         The file does not exist.
     """
+    if path.exists() and not path.is_file():  # reading from a pipe could block forever
+        raise DamagedFileError(f"{path} is not a file")
     try:
         with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
             metadata = file.metadata() or {}
             read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         tensors = {name: (t.float() if t.is_floating_point() else t).numpy() for name, t in read.items()}
-        return json.loads(metadata["gnnrec"]) if "gnnrec" in metadata else None, tensors
+        return parse_json(metadata["gnnrec"]) if "gnnrec" in metadata else None, tensors
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
@@ -169,9 +185,10 @@ def load_features(folder: str | Path) -> dict[str, ContentEmbeddings]:
     >>> load_features(folder)
     {'text': ContentEmbeddings(2 movies, 2 dimensions: by hand)}
     """
-    folder = expand_user(folder)
+    folder = as_path(folder, "a folder of embeddings")
     # A stem with a dot belongs to an earlier encoder.
-    paths = [path for path in sorted(folder.glob("*.safetensors")) if "." not in path.stem]
+    names = [path.name for path in sorted(folder.glob("*.safetensors")) if "." not in path.stem]
+    paths = [own_file(folder, name) for name in names]
     if not paths:
         raise DataError(f"{folder} contains no embedding files; create them with gnnrec features --out {folder}")
     return {path.stem: read_embedding_file(path).embeddings for path in paths}
@@ -207,7 +224,7 @@ def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings
     """
     if not name.replace("_", "").replace("-", "").isalnum():
         raise ConfigError(f"{name!r} is not a valid feature name; use letters, digits, hyphens and underscores")
-    path = expand_user(folder) / f"{name}.safetensors"
+    path = as_path(folder, "a folder of embeddings") / f"{name}.safetensors"
     path.with_suffix(".json").unlink(missing_ok=True)  # the summary of the replaced embeddings
     write_embedding_file(path, StoredEmbeddings(embeddings, [], "", corpus_dependent=False))
     return path
@@ -370,7 +387,7 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
 def _read_or_warn(path: Path) -> StoredEmbeddings | None:
     """Read an embedding file; a damaged one is ignored with a warning, a file of another kind is an error."""
     try:
-        return read_embedding_file(path)
+        return read_embedding_file(own_file(path.parent, path.name))
     except DamagedFileError as error:
         warnings.warn(f"{error}; its embeddings are computed again", stacklevel=2)
         return None

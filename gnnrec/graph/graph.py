@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import NO_MOVIE, NO_USER, check_flag, check_text, is_listing, plain_id, plain_ids
 from gnnrec._torch import csr_ranges
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.added_rows import clean_added_movies
-from gnnrec.errors import DataError
 from gnnrec.graph.movies import (
     GENRES,
     MOVIE,
@@ -300,9 +300,7 @@ class Graph:
         unknown : str
             ``"error"``; or ``"skip"``, which logs movies that are unknown, and returns None for them.
         """
-        wanted = list(movies)
-        if unhashable := [movie for movie in wanted if not isinstance(movie, Hashable)]:
-            raise DataError(f"movie {unhashable[0]!r} is neither an id nor a title")
+        wanted = plain_ids(movies, "movie", NO_MOVIE)
         # Ids first; the rest are titles or errors.
         nodes: list[int | None]
         if len(wanted) <= FEW:
@@ -346,6 +344,7 @@ class Graph:
             A movie is unknown, a user has rated a movie before (without `update`), or `users` lists a user that is
             already in the graph. The message names the row of the given frame.
         """
+        check_flag(update=update)
         ratings = replace_titles(ratings, self.dataset.movie_ids, lambda: self.titles, unknown)
         dataset = self.dataset.add_ratings(ratings, users, update=update, spellings=self.user_values)
         if users is not None:
@@ -386,6 +385,9 @@ class Graph:
         >>> graph.ids["user"][-2:].tolist(), graph.user_batch(graph.user_nodes(["anna"])).movie_index.tolist()
         ([60, 'anna'], [2, 6])
         """
+        user_id = plain_id(user_id, "user", NO_USER)
+        if isinstance(user_id, str):
+            check_text(user_id=user_id)
         if isinstance(ratings, NewUser):
             user = ratings
         else:
@@ -431,7 +433,7 @@ class Graph:
         [6]
         """
         self.user_nodes([user_id])
-        if isinstance(movies, (str, bytes)) or not isinstance(movies, Iterable):
+        if not is_listing(movies) or isinstance(movies, Mapping):
             movies = [movies]
         found = [node for node in self.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
         return self._with_users(self.dataset.remove_ratings(user_id, self.dataset.movie_ids.ids[found].tolist()))

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import check_text, is_listing, shown
 from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
@@ -226,26 +227,29 @@ class NewMovie:
         values: dict[str, Any] = {"movie_id": movie_id, "title": self.title, "year": self.year}
         values |= {"runtime": self.runtime, "plot": self.plot}
         values |= {column: _join_names(column, getattr(self, column)) for column in ("genres", "directors", "actors")}
+        check_text(**{column: text for column, text in values.items() if column in _TEXTS and text is not None})
         return pd.DataFrame([{column: value for column, value in values.items() if value is not None}])
 
     def embeddings(self, movie_id: Any) -> dict[str, ContentEmbeddings]:
         """Return its content embeddings by modality."""
         if not isinstance(self.features, Mapping):
-            raise DataError(f"features must be a mapping {{modality: embedding}}, not {self.features!r}")
+            raise DataError(f"features must be a mapping {{modality: embedding}}, not {shown(self.features)}")
         made = {}
         for name, values in self.features.items():
             try:
-                made[name] = ContentEmbeddings([movie_id], np.asarray(values, dtype=np.float32).reshape(1, -1))
-            except (TypeError, ValueError, OverflowError) as error:  # DataError is a ValueError
-                raise DataError(f"the {name} embedding of the movie: {error}") from None
+                made[name] = ContentEmbeddings([movie_id], [values] if np.ndim(values) == 1 else values)
+            except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # DataError is a ValueError
+                raise DataError(f"the {shown(name)} embedding of the movie: {error}") from None
         return made
+
+
+_TEXTS = ("title", "plot", "genres", "directors", "actors")
 
 
 def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
     if values is None or isinstance(values, str):
         return values
-    is_list = isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping))
-    names: list[Any] = list(values) if is_list else [values]
+    names: list[Any] = list(values) if is_listing(values) and not isinstance(values, Mapping) else [values]
     if wrong := [name for name in names if not isinstance(name, str)]:
-        raise DataError(f"{column} must be a text or a list of texts, not {wrong[0]!r}")
+        raise DataError(f"{column} must be a text or a list of texts, not {shown(wrong[0])}")
     return "|".join(names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
-import reprlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import choose_from
+from gnnrec._checks import LONGEST_NAME, NO_MOVIE, choose_from, is_listing, plain, plain_ids, shown
 from gnnrec.data import Dataset
 from gnnrec.data.convert import LATEST_TIMESTAMP
 from gnnrec.data.schema import DEFAULT_RATING
@@ -66,31 +68,56 @@ def parse_rating(movie: Any, value: Any) -> float:
 
 def parse_number(what: str, movie: Any, value: Any) -> float:
     """Return the rating or weight of a movie; a `DataError` unless it is a finite number."""
-    try:
-        rating = float(value)
-    except (TypeError, ValueError, OverflowError):
-        rating = float("nan")
-    if not np.isfinite(rating):
-        raise DataError(f"the {what} of {movie!r} is {reprlib.repr(value)}; give a finite number")
+    rating = _number(value)
+    if not abs(rating) <= MAX_NUMBER:
+        raise DataError(f"the {what} of {shown(movie)} is {shown(value)}; give a finite number")
     return rating
 
 
-def parse_time(movie: Any, value: Any) -> float:
-    """Return seconds since 1970; dates without a time zone are UTC, as in the data."""
+MAX_NUMBER = float(np.finfo(np.float32).max)
+"""Larger numbers are infinite in the tensors of a model."""
+
+
+def _number(value: Any) -> float:
+    """Return a value as a number, NaN if it is none."""
+    if type(value) not in (int, float):
+        value = plain(value)
+        if isinstance(value, bool) or not isinstance(value, (Real, Decimal, str)):
+            return float("nan")
     try:
-        seconds = float(value) if isinstance(value, (int, float, np.number)) else pd.Timestamp(value).timestamp()
-    except (TypeError, ValueError, OverflowError):
+        return float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        return float("nan")
+
+
+def parse_time(movie: Any, value: Any, what: str = "") -> float:
+    """Return seconds since 1970; dates without a time zone are UTC, as in the data."""
+    given, value = value, plain(value) if not isinstance(value, np.datetime64) else value
+    try:
+        if isinstance(value, (Real, Decimal)):
+            seconds = _number(value)
+        elif isinstance(value, (str, np.datetime64, datetime.date)):
+            seconds = pd.Timestamp(value).timestamp()
+        else:
+            seconds = float("nan")
+    except (TypeError, ValueError, ArithmeticError):
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {movie!r} is {reprlib.repr(value)}; give seconds since 1970, a datetime, or text such as "
+            f"the time of {what or shown(movie)} is {shown(given)}; give seconds since 1970, a datetime, or text such as "
             "2001-03-09T12:00"
         )
     return seconds
 
 
+def parse_request_time(value: Any) -> int:
+    """Return the time of a request in whole seconds since 1970, at least 1."""
+    return max(int(parse_time(None, value, "request")), 1)
+
+
 def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarray:
     """Return ``[1]``, the value of a user feature as `gnnrec.graph.users.encode_feature` takes it."""
+    value = plain(value)
     missing = value is None or value is pd.NA
     if not missing and type(feature).convert is not UserFeature.convert:
         value = clean_feature(feature, pd.Series([value])).iloc[0]
@@ -99,12 +126,10 @@ def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarr
         return category_code(None if missing else value, known, feature.name)
     if missing:
         return np.array([np.nan])
-    try:
-        number = np.array([float(value)])
-    except (TypeError, ValueError, OverflowError):
-        number = np.array([np.inf])
-    if not (np.isnan(number) | np.isfinite(number) & feature.is_valid(number)).all():
-        raise DataError(f"{feature.name} {reprlib.repr(value)} is not {feature.bounds}")
+    number = np.array([_number(value)])
+    is_nan = isinstance(value, float) and value != value
+    if not is_nan and not (np.isfinite(number) & feature.is_valid(number)).all():
+        raise DataError(f"{feature.name} {shown(value)} is not {feature.bounds}")
     return number
 
 
@@ -112,12 +137,15 @@ def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
     """Return ``[1]`` int64, the position of a value among the known ones, -1 if not given."""
     if value is None:
         return np.array([-1])
+    if not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) > 2**63):
+        raise DataError(f"{what} must be a text, not {shown(value)}")
+    value = str(value)[:LONGEST_NAME]
     for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():
             return np.array([code])
     close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
     hint = f"choose, for example, from {', '.join(close)}" if close else f"the training data has no {what}"
-    raise DataError(f"unknown {what} {value!r}; {hint}")
+    raise DataError(f"unknown {what} {shown(value)}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -147,6 +175,9 @@ class NewUser:
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies, which are logged.
     disliked : iterable
         Ids or titles of disliked movies: they count as rated with the lowest rating, before all `ratings`.
+    at : time, optional
+        When the user asks for recommendations, given like one of the `timestamps`. Later ratings do not count. Models
+        that use the request time take now if it is not given.
 
     Examples
     --------
@@ -164,6 +195,7 @@ class NewUser:
     name: Hashable | None = None
     unknown: str = field(default="error", kw_only=True, repr=False)
     disliked: Iterable[Any] = field(default=(), kw_only=True, repr=False)
+    at: Any = field(default=None, kw_only=True, repr=False)
 
     @property
     def features(self) -> dict[str, Any]:
@@ -182,11 +214,11 @@ class NewUser:
         named = {"age": self.age, "gender": self.gender, "occupation": self.occupation}
         named = {name: value for name, value in named.items() if value is not None}
         if not isinstance(self.profile, Mapping):
-            raise DataError(f"profile must be a mapping {{user feature: value}}, not {self.profile!r}")
+            raise DataError(f"profile must be a mapping {{user feature: value}}, not {shown(self.profile)}")
         known = user_features()
         for name in self.profile:
             if name not in known:
-                raise DataError(f"unknown user feature {name!r}{choose_from(str(name), known)}")
+                raise DataError(f"unknown user feature {shown(name)}{choose_from(shown(name), known)}")
             if name in named:
                 raise DataError(f"{name} is given twice, by itself and in profile; give it once")
         return named | {name: value for name, value in self.profile.items() if value is not None}
@@ -195,7 +227,7 @@ class NewUser:
 def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
     """Return a series of ratings by movie as a mapping; a movie twice is a `DataError`."""
     if not ratings.index.is_unique:
-        raise DataError(f"movie {ratings.index[ratings.index.duplicated()].tolist()[0]!r} is rated twice")
+        raise DataError(f"movie {shown(ratings.index[ratings.index.duplicated()].tolist()[0])} is rated twice")
     return ratings.to_dict()
 
 
@@ -206,7 +238,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
     check_unknown(user.unknown)
     nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
     profile = UserProfiles.from_values(_feature_values(graph, user), graph.user_values)
-    return UserBatch(
+    batch = UserBatch(
         x=profile.x,
         occupation=profile.occupation_edges(),
         user_index=torch.zeros_like(nodes),
@@ -218,6 +250,7 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
         num_occupations=len(graph.user_values[NODE_FEATURE]),
         weight=weights,
     )
+    return batch if user.at is None else batch.at(torch.tensor([parse_request_time(user.at)]))
 
 
 def _feature_values(graph: Catalog, user: NewUser) -> dict[str, np.ndarray]:
@@ -234,9 +267,9 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
     given = user.ratings
     if isinstance(given, pd.Series):
         given = as_mapping(given)
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {given!r}")
-    ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, DEFAULT_RATING)
+    if not is_listing(given):
+        raise DataError(f"ratings must be a mapping {{movie: rating}} or a list of movies, not {shown(given)}")
+    ratings = dict(given) if isinstance(given, Mapping) else dict.fromkeys(_movies(given), DEFAULT_RATING)
     seconds, weights = _times(user, list(ratings)), _weights(graph, user, list(ratings))
     if disliked := _disliked(graph, user, ratings):
         ratings = {**disliked, **ratings}
@@ -248,7 +281,7 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
     nodes = [node for node in found if node is not None]
     if len(set(nodes)) < len(nodes):
         twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
-        raise DataError(f"movie {twice!r} is rated twice (by id and by title?)")
+        raise DataError(f"movie {shown(twice)} is rated twice (by id and by title?)")
     values = [parse_rating(movie, value) for movie, value in ratings.items()]
     values, times = [values[place] for place in known], seconds[known]
     order = torch.from_numpy(np.argsort(times, kind="stable"))
@@ -263,11 +296,11 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
 def _disliked(graph: Catalog, user: NewUser, ratings: Mapping[Any, Any]) -> dict[Any, float]:
     """Return the disliked movies of a user with the lowest rating of the graph."""
     given = user.disliked
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise DataError(f"disliked must be a list of movies, not {given!r}")
-    movies = list(given)
+    if isinstance(given, Mapping) or not is_listing(given):
+        raise DataError(f"disliked must be a list of movies, not {shown(given)}")
+    movies = _movies(given)
     if both := [movie for movie in movies if movie in ratings]:
-        raise DataError(f"movie {both[0]!r} is rated and disliked; give it once")
+        raise DataError(f"movie {shown(both[0])} is rated and disliked; give it once")
     scale = graph.dataset.rating_scale
     return dict.fromkeys(movies, DEFAULT_RATING - 1 if scale is None else min(scale[0], DEFAULT_RATING - 1))
 
@@ -282,7 +315,7 @@ def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | N
     weights = [parse_number("weight", movie, value) for movie, value in zip(movies, values, strict=True)]
     for movie, weight in zip(movies, weights, strict=True):
         if weight < 0:
-            raise DataError(f"the weight of {movie!r} is {weight:g}; give a number of at least 0")
+            raise DataError(f"the weight of {shown(movie)} is {weight:g}; give a number of at least 0")
     return np.array(weights, dtype=np.float64)
 
 
@@ -294,20 +327,25 @@ def _times(user: NewUser, movies: list[Any]) -> np.ndarray:
     return np.array([parse_time(movie, value) for movie, value in zip(movies, values, strict=True)])
 
 
+def _movies(given: Iterable[Any]) -> list[Any]:
+    """Return ids and titles; an error for what is neither, before it is looked up."""
+    return plain_ids(given, "movie", NO_MOVIE)
+
+
 def _in_order(given: Any, user: NewUser, movies: list[Any], what: str) -> list[Any]:
     """Return the times or weights of the ratings, given by movie or as a list, in the order of the ratings."""
     name = {"time": "timestamps"}.get(what, f"{what}s")
     if isinstance(given, pd.Series) and isinstance(user.ratings, pd.Series):
         given = given.to_dict()
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise DataError(f"{name} must be a mapping {{movie: {what}}} or a list of {what}s, not {given!r}")
+    if not is_listing(given):
+        raise DataError(f"{name} must be a mapping {{movie: {what}}} or a list of {what}s, not {shown(given)}")
     if isinstance(given, Mapping):
         for one, other, problem in (
             (given, movies, f"has a {what} but is not rated"),
             (movies, given, f"has no {what}"),
         ):
             if missing := [movie for movie in one if movie not in other]:
-                raise DataError(f"movie {missing[0]!r} {problem}; {name} must have the same keys as ratings")
+                raise DataError(f"movie {shown(missing[0])} {problem}; {name} must have the same keys as ratings")
         values = [given[movie] for movie in movies]
     else:
         values = list(given)

@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from gnnrec._checks import raise_at_first
+from gnnrec._checks import NO_MOVIE, NO_USER, entries, is_listing, plain_id, plain_ids, raise_at_first, shown
 from gnnrec.data.convert import to_timestamps
-from gnnrec.data.schema import DEFAULT_RATING, canonical_names
+from gnnrec.data.schema import COLUMNS, DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
-from gnnrec.graph.new_user import NewUser, as_mapping, encode_user
+from gnnrec.graph.new_user import NewUser, as_mapping, encode_user, parse_request_time
 from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch
 
 
-def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[UserBatch, pd.Index]:
+def encode_users(graph: Graph, users: Any, *, unknown: str = "error", at: Any = None) -> tuple[UserBatch, pd.Index]:
     """Return users as a `UserBatch`, and their ids or names in the same order.
 
     Parameters
@@ -34,6 +35,9 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         default index, or with the name ``user_id``, is a list of user ids.
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
+    at : time, optional
+        When the users ask for recommendations: seconds since 1970 or anything that `pandas.Timestamp` reads. Later
+        ratings do not count. `NewUser.at` takes precedence.
 
     Raises
     ------
@@ -55,24 +59,40 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error") -> tuple[U
         users = _users_in_frame(graph, users)
     elif isinstance(users, pd.Series):
         users = [users] if _is_ratings(users) else users.tolist()
-    elif isinstance(users, (NewUser, Mapping, str, bytes)) or np.isscalar(users):
+    elif isinstance(users, (NewUser, Mapping, str, bytes)) or np.isscalar(users) or getattr(users, "ndim", None) == 0:
         users = [users]
     if users is None or not isinstance(users, Iterable):
-        raise DataError(f"expected a user id, a NewUser, ratings by movie, or a list of these, not {users!r}")
-    given = [as_mapping(user) if isinstance(user, pd.Series) else user for user in users]
-    if invalid := [user for user in given if not isinstance(user, (NewUser, Mapping, Hashable))]:
-        raise DataError(f"each user must be a user id, a NewUser or ratings by movie, not {invalid[0]!r}")
+        raise DataError(f"expected a user id, a NewUser, ratings by movie, or a list of these, not {shown(users)}")
+    given = [as_mapping(user) if isinstance(user, pd.Series) else user for user in entries(users, "users")]
     if not given:
         raise DataError("the list of users is empty")
     is_new = [isinstance(user, (NewUser, Mapping)) for user in given]
+    for place, (user, new) in enumerate(zip(given, is_new, strict=True)):
+        if not new and type(user) is not int and type(user) is not str:
+            given[place] = plain_id(user, "user", "is neither a user id, a NewUser nor ratings by movie")
     if not any(is_new):
-        return graph.user_batch(graph.user_nodes(given)), pd.Index(given)
+        return asked_at(graph.user_batch(graph.user_nodes(given)), at), pd.Index(given)
     batches, names = [], []
     for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
         batches.append(encode_user(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
         names.append(_name(user, position, len(given)) if new else user)
     has_text = any(isinstance(name, str) for name in names)
-    return UserBatch.concatenate(batches), pd.Index(names, dtype=object if has_text else None)
+    return asked_at(UserBatch.concatenate(batches), at), pd.Index(names, dtype=object if has_text else None)
+
+
+def asked_at(batch: UserBatch, at: Any) -> UserBatch:
+    """Return users at the time of a request; those that have a request time of their own keep it.
+
+    Examples
+    --------
+    >>> asked_at(graph.users.slice(0, 2), "2003-01-01").request_time.tolist()
+    [1041379200, 1041379200]
+    """
+    if at is None:
+        return batch
+    time = torch.full_like(batch.node_id, parse_request_time(at))
+    own = batch.request_time
+    return batch.at(time if own is None else torch.where(own > 0, own, time))
 
 
 def _is_ratings(series: pd.Series) -> bool:
@@ -107,21 +127,33 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
     if "user_id" not in frame:
         found = ", ".join(map(str, frame.columns)) or "none"
         raise DataError(f"a frame of users needs a user_id column; found {found}")
+    if twice := [
+        name for name in ("user_id", "movie_id", *COLUMNS["users"]) if isinstance(frame.get(name), pd.DataFrame)
+    ]:
+        raise DataError(f"two columns {twice[0]}; keep one of them")
     if "movie_id" not in frame:
         ids = frame["user_id"]
         raise_at_first(ids.isna(), "users", lambda row: "user_id is missing; every row needs one")
+        if ids.dtype == object:
+            frame = frame.assign(user_id=pd.Series(plain_ids(ids, "user", NO_USER), index=ids.index, dtype=object))
+            ids = frame["user_id"]
         known = ids.isin(graph.ids["user"])
         graph.check_user_type(ids[~known])
         if not known.all() and not graph.user_values.keys() & set(frame.columns):
             new_id, (*others, last) = ids[~known].tolist()[0], graph.user_values
             raise DataError(
-                f"user {new_id!r} is not in the graph, and there is no column {', '.join(others)} or {last} to "
+                f"user {shown(new_id)} is not in the graph, and there is no column {', '.join(others)} or {last} to "
                 "describe a new user; correct the id, or pass a NewUser"
             )
         return [
             user_id if stored else NewUser(profile=_profile(graph, frame.iloc[[row]]), name=user_id)
             for row, (user_id, stored) in enumerate(zip(frame["user_id"], known, strict=True))
         ]
+    checked = {"user_id": ("user", NO_USER), "movie_id": ("movie", NO_MOVIE)}
+    for column, (what, problem) in checked.items():
+        if frame[column].dtype == object and not frame[column].isna().any():
+            found = plain_ids(frame[column], what, problem)
+            frame = frame.assign(**{column: pd.Series(found, index=frame.index, dtype=object)})
     pairs = frame[["user_id", "movie_id"]]
     for bad, problem in (
         (pairs.isna().any(axis=1), "is missing an id"),
@@ -130,7 +162,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
 
         def text(row: int, problem: str = problem) -> str:
             user, movie = (pairs[column].tolist()[row] for column in pairs)
-            return f"the row of user {user!r} and movie {movie!r} {problem}; drop it"
+            return f"the row of user {shown(user)} and movie {shown(movie)} {problem}; drop it"
 
         raise_at_first(bad, "users", text)
     if "timestamp" in frame:
@@ -147,5 +179,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
 
 
 def _profile(graph: Graph, rows: pd.DataFrame) -> dict[str, Any]:
-    given = {column: rows[column].iloc[0] for column in graph.user_values if column in rows}
+    given = {column: rows[column].tolist()[0] for column in graph.user_values if column in rows}
+    if wrong := [column for column, value in given.items() if is_listing(value)]:
+        raise DataError(f"{wrong[0]} must be a single value, not {shown(given[wrong[0]])}")
     return {column: None if pd.isna(value) else value for column, value in given.items()}

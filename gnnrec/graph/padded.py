@@ -114,6 +114,7 @@ class PaddedUsers(UserBatch):
         ratings: Tensor,
         timestamps: Tensor,
         weights: Tensor | None = None,
+        request_time: Tensor | None = None,
         *,
         num_movies: int,
         num_occupations: int,
@@ -130,6 +131,8 @@ class PaddedUsers(UserBatch):
             ``[num_users, length]`` int64, movie nodes, oldest first; -1 is padding, anywhere.
         ratings, timestamps, weights : Tensor
             ``[num_users, length]``.
+        request_time : Tensor, optional
+            ``[num_users]`` int64, see `UserBatch`.
         num_movies, num_occupations : int
         """
         mask = (movies >= 0).float()
@@ -145,6 +148,7 @@ class PaddedUsers(UserBatch):
             num_movies=num_movies,
             num_occupations=num_occupations,
             weight=None if weights is None else weights.reshape(-1) * mask.reshape(-1),
+            request_time=request_time,
             mask=mask.reshape(-1),
             movies=movies,
             occupation_node=occupation,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer
+from gnnrec._checks import check_integer, shown
 from gnnrec.errors import DataError
 from gnnrec.graph.titles import TitleIndex
 
@@ -51,7 +51,8 @@ def search(graph: Any, text: str, k: int = 10) -> pd.DataFrame:
     if not isinstance(index, TitleIndex):
         raise DataError(f"search needs a graph or a fitted model, not {type(graph).__name__}")
     if not isinstance(text, str):
-        raise DataError(f"search needs the words of a title, not {text!r}")
+        raise DataError(f"search needs the words of a title, not {shown(text)}")
+    k = min(int(k), len(index))
     counts = np.bincount(graph.dataset.rating_table.movie, minlength=len(index))
     found = index.search(text, k, counts)
     table = graph.dataset.movies.iloc[[node for _, node in found]]

@@ -26,6 +26,7 @@ import pandas as pd
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
+from gnnrec._checks import NO_MOVIE, plain_id, shown
 from gnnrec.data.titles import (
     MAX_YEAR_GAP,
     content_words,
@@ -53,6 +54,8 @@ IMDB_DIGITS = 7
 MAX_BLOCKS = 8
 """Additions after which they are indexed anew, together."""
 
+MAX_DIGITS = 30
+"""Of a number that may be an id."""
 _IMDB_ID = re.compile(r"(?:.*\bimdb\.com/(?:[a-z]{2}/)?title/)?(?:imdb:)?(tt\d{5,12})(?:[/?#].*)?", re.IGNORECASE)
 _TMDB_ID = re.compile(r"(?:.*\bthemoviedb\.org/movie/|tmdb:\s*)(\d{1,12})(?:[-/?#].*)?", re.IGNORECASE)
 
@@ -165,8 +168,7 @@ class TitleIndex:
         DataError
             There is no such movie, and the message lists the nearest; or several fit, and it lists them.
         """
-        if not isinstance(name, Hashable):
-            raise DataError(f"movie {name!r} is neither an id nor a title")
+        name = plain_id(name, "movie", NO_MOVIE)
         found = self.find(name)
         if isinstance(found, Found):
             if found.how == "id" and isinstance(name, str) and name.strip().isdecimal() and self._same_words(name):
@@ -198,7 +200,7 @@ class TitleIndex:
             try:
                 found.append(self.node(name))
             except DataError as error:
-                if unknown == "error" or not isinstance(name, Hashable):
+                if unknown == "error" or not isinstance(name, (int, str)):
                     raise
                 found.append(None)
                 skipped.append(str(error))
@@ -297,7 +299,7 @@ class TitleIndex:
 
     def _by_digits(self, text: str) -> int | None:
         """Return the movie whose id is written as text, as on the command line; 0113277 is an id of IMDb."""
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > MAX_DIGITS:
             return None
         by_imdb = self._by_id(None, imdb_id=text) if text.startswith("0") and len(text) >= IMDB_DIGITS else None
         return self._by_id(int(text)) if by_imdb is None else by_imdb
@@ -427,7 +429,9 @@ class TitleIndex:
         return [one for one, _, _ in close]
 
     def _unknown(self, name: Any) -> str:
-        problem = [f"unknown movie {name!r}" if isinstance(name, str) else f"movie {name!r} is not in the graph"]
+        problem = [
+            f"unknown movie {shown(name)}" if isinstance(name, str) else f"movie {shown(name)} is not in the graph"
+        ]
         if not isinstance(name, str):
             problem.append("add it with add_movies")
         elif all(block.has_no_titles for block in self._blocks):
@@ -440,8 +444,8 @@ class TitleIndex:
 
 def check_unknown(unknown: str) -> None:
     """Raise a `ConfigError` unless `unknown` is "error" or "skip"."""
-    if unknown not in ("error", "skip"):
-        raise ConfigError(f"unknown must be 'error' or 'skip', not {unknown!r}")
+    if not isinstance(unknown, str) or unknown not in ("error", "skip"):
+        raise ConfigError(f"unknown must be 'error' or 'skip', not {shown(unknown)}")
 
 
 _COLUMNS = ("movie_id", "title", "year", "imdb_id", "tmdb_id")

@@ -154,6 +154,9 @@ class UserBatch:
     weight : Tensor, optional
         ``[num_edges]`` float32, how much each rating counts; None if the data has no weights. Models use
         `relative_weight`.
+    request_time : Tensor, optional
+        ``[num_users]`` int64, when each user asks for recommendations, in seconds since 1970; 0 where unknown. None if
+        no time is known. See `at`.
 
     Examples
     --------
@@ -179,6 +182,7 @@ class UserBatch:
     num_movies: int
     num_occupations: int
     weight: Tensor | None = None
+    request_time: Tensor | None = None
 
     @property
     def num_users(self) -> int:
@@ -233,6 +237,51 @@ class UserBatch:
         of_user = mean[self.user_index]
         return torch.where(of_user > 0, self.weight / of_user.clamp(min=1e-12), 1.0)
 
+    def at(self, request_time: Tensor) -> UserBatch:
+        """Return the users as they are when they ask for recommendations: without later ratings.
+
+        Ratings without a time are kept.
+
+        Parameters
+        ----------
+        request_time : Tensor
+            ``[num_users]`` int64, seconds since 1970; 0 where unknown, and then all ratings are kept.
+
+        Examples
+        --------
+        >>> early = graph.user_batch(torch.tensor([3])).at(torch.tensor([graph.users.timestamp.min() + 1]))
+        >>> early.user_index.tolist(), early.num_users
+        ([], 1)
+        """
+        asked = request_time[self.user_index]
+        kept = (asked == 0) | (self.timestamp <= asked)
+        if kept.all():
+            return dataclasses.replace(self, request_time=request_time)
+        return dataclasses.replace(
+            self,
+            user_index=self.user_index[kept],
+            movie_index=self.movie_index[kept],
+            rating=self.rating[kept],
+            timestamp=self.timestamp[kept],
+            weight=None if self.weight is None else self.weight[kept],
+            request_time=request_time,
+        )
+
+    def time_since_last(self, keep: Tensor | None = None) -> Tensor:
+        """Return the seconds from the last rating to the request, ``[num_users]`` float32; NaN where unknown.
+
+        It is infinite for users without any rating that counts; `keep` as above.
+        """
+        nowhere = torch.full((self.num_users,), torch.nan, device=self.x.device)
+        if self.request_time is None:
+            return nowhere
+        last = self.last_timestamp(keep)
+        ones = torch.ones_like(self.rating) if keep is None else keep.to(self.rating.dtype)
+        number = ones.new_zeros(self.num_users).index_add(0, self.user_index, ones)
+        seconds = torch.where(last > 0, (self.request_time - last).clamp(min=0).to(nowhere.dtype), nowhere)
+        seconds = torch.where(number > 0, seconds, torch.inf)
+        return torch.where(self.request_time > 0, seconds, nowhere)
+
     def slice(self, start: int, end: int) -> UserBatch:
         """Return the users ``start`` to ``end - 1``."""
         first, last = torch.searchsorted(
@@ -250,6 +299,7 @@ class UserBatch:
             timestamp=self.timestamp[first:last],
             node_id=self.node_id[start:end],
             weight=None if self.weight is None else self.weight[first:last],
+            request_time=None if self.request_time is None else self.request_time[start:end],
         )
 
     def without_profile(self, hidden: Tensor) -> UserBatch:
@@ -262,8 +312,9 @@ class UserBatch:
         """Return the batch on another device."""
         names = ("x", "user_index", "movie_index", "rating", "timestamp", "node_id")
         tensors = {name: getattr(self, name).to(device) for name in names}
-        if self.weight is not None:
-            tensors["weight"] = self.weight.to(device)
+        for name in ("weight", "request_time"):
+            if (optional := getattr(self, name)) is not None:
+                tensors[name] = optional.to(device)
         row, node = self.occupation
         return dataclasses.replace(self, **tensors, occupation=(row.to(device), node.to(device)))
 
@@ -274,6 +325,9 @@ class UserBatch:
         rows = [b.user_index + int(s) for b, s in zip(batches, starts, strict=True)]
         weights = [b.weight for b in batches if b.weight is not None]
         occupation_rows = [b.occupation[0] + int(s) for b, s in zip(batches, starts, strict=True)]
+        times = [b.request_time for b in batches if b.request_time is not None]
+        if times and len(times) < len(batches):
+            times = [torch.zeros_like(b.node_id) if b.request_time is None else b.request_time for b in batches]
         return dataclasses.replace(
             batches[0],
             x=torch.cat([b.x for b in batches]),
@@ -284,4 +338,5 @@ class UserBatch:
             timestamp=torch.cat([b.timestamp for b in batches]),
             node_id=torch.cat([b.node_id for b in batches]),
             weight=torch.cat(weights) if len(weights) == len(batches) else None,
+            request_time=torch.cat(times) if times else None,
         )

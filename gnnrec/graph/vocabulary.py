@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import NO_MOVIE, NO_USER, plain_ids, shown
 from gnnrec.data.id_index import IdIndex
 from gnnrec.errors import DataError
 
@@ -40,7 +41,7 @@ class Vocabulary:
 
     def nodes(self, ids: Iterable[Any]) -> Tensor:
         """Return the node of each id, ``[n]`` int64."""
-        wanted = ids if isinstance(ids, pd.Index) else pd.Index(list(ids))
+        wanted = ids if isinstance(ids, pd.Index) else _index(ids, self.node_type)
         nodes = self.ids.rows(wanted)
         if (nodes < 0).any():
             first = wanted.tolist()[int(np.argmin(nodes))]
@@ -69,11 +70,11 @@ class Vocabulary:
             is_text = isinstance(one, str)
             if is_text != are_numbers:
                 continue
-            twin = _as_integer(one) if is_text else str(one)
+            twin = _as_integer(one) if is_text else shown(one)
             if twin in self._by_id:
                 mine, theirs = ("text", "whole numbers") if is_text else ("no text", "text")
                 raise DataError(
-                    f"{self.node_type} {one!r} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
+                    f"{self.node_type} {shown(one)} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
                     "convert yours"
                 )
 
@@ -92,7 +93,15 @@ class Vocabulary:
     def _unknown(self, name: Any) -> DataError:
         suggestions = self._close(name) if isinstance(name, str) else ""
         question = f"; did you mean {suggestions}?" if suggestions else ""
-        return DataError(f"{self.node_type} {name!r} is not in the graph; {self.hint}{question}")
+        return DataError(f"{self.node_type} {shown(name)} is not in the graph; {self.hint}{question}")
+
+
+def _index(ids: Iterable[Any], node_type: str) -> pd.Index:
+    """Return ids as an index; of frames, where ids were checked, as they are."""
+    if isinstance(ids, pd.Series) and (ids.dtype == "int64" or isinstance(ids.dtype, pd.StringDtype)):
+        return pd.Index(ids)
+    found = plain_ids(ids, node_type, NO_USER if node_type == "user" else NO_MOVIE)
+    return pd.Index(found, dtype=object if any(isinstance(one, str) for one in found) else None)
 
 
 def _as_integer(text: str) -> int | None:

@@ -6,34 +6,43 @@ the service alone and removed from every message, and a response cannot direct a
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import logging
-import socket
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, quote_plus, urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, quote_plus
 
 import requests
-from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError
+from urllib3.exceptions import TimeoutError as ReadTimeout
 from urllib3.util import Retry
 
+from gnnrec._checks import check_integer, check_number
+from gnnrec._io import parse_json
+from gnnrec._network import (
+    MAX_REDIRECTS,
+    REDIRECT_STATUSES,
+    EncodingError,
+    PrivateAddressError,
+    Session,
+    TooLargeError,
+    call_with_timeout,
+    display_url,
+    is_public,
+    join,
+    origin,
+    read_body,
+)
 from gnnrec.errors import ConfigError, DownloadError
 
 RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 """Status codes of temporary failures."""
-REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-MAX_REDIRECTS = 5
-_CHUNK_SIZE = 1 << 14
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
+
+MAX_SECONDS = 1e6
+"""Longest time of a policy, in seconds."""
 
 logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 class FetchError(DownloadError):
@@ -97,9 +106,11 @@ class RequestPolicy:
     rate_limit: float = 5.0
 
     def __post_init__(self) -> None:
+        check_integer(max_attempts=self.max_attempts)
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ConfigError(f"{name} must be greater than 0, not {value}")
+            check_number(0, exclusive=True, **{name: value})
+            if value > MAX_SECONDS:
+                raise ConfigError(f"{name} must be at most {MAX_SECONDS:g}, not {value:g}")
 
 
 class RateLimiter:
@@ -180,16 +191,22 @@ class Client:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     _limiter: RateLimiter = field(init=False, repr=False)
-    _session: requests.Session = field(default_factory=lambda: _Session(), init=False, repr=False)
+    _session: requests.Session = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for url in self.trusted_urls:
             if origin(url) is None:
                 raise ConfigError(f"{url!r} is not a server address; it must start with https:// or http://")
         self._limiter = RateLimiter(self.policy.rate_limit, self.clock, self.sleep)
+        self._session = self._new_session()
         if self.api_key:
             _LOG_FILTER.api_keys.add(self.api_key)
-            logging.getLogger("urllib3.connectionpool").addFilter(_LOG_FILTER)
+            # A filter holds for a logger, not for those below it.
+            for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]:
+                logging.getLogger(name).addFilter(_LOG_FILTER)
+
+    def _new_session(self) -> requests.Session:
+        return Session([origin(url) for url in self.trusted_urls])
 
     def redact(self, text: str) -> str:
         """Return a text with the API key replaced by ``***``."""
@@ -205,7 +222,7 @@ class Client:
         """
         response = self.get(url, max_bytes, params)
         try:
-            value = json.loads(self.redact(response.body.decode("utf-8")))
+            value = parse_json(self.redact(response.body.decode("utf-8")))
         except ValueError:
             value = None
         if not isinstance(value, dict):
@@ -273,7 +290,7 @@ class Client:
             if response.status not in REDIRECT_STATUSES or target is None:
                 return response
             # The target already contains the query parameters that it needs.
-            previous, url, params = url, _join(url, target), None if params is None else {}
+            previous, url, params = url, join(url, target), None if params is None else {}
             redirect = f"{self._display(start)} redirects to {self._display(url)}"
             if previous.startswith("https:") and url.startswith("http:"):
                 raise NotFoundError(f"{redirect}, from https to unencrypted http")
@@ -291,19 +308,27 @@ class Client:
         self._limiter.wait(target.host)
         total_timeout = self.policy.total_timeout
         try:
-            return _call_with_timeout(total_timeout, lambda: self._read(url, max_bytes, query, headers))
+            return call_with_timeout(total_timeout, lambda: self._read(url, max_bytes, query, headers))
         except TimeoutError:
-            self._session = _Session()  # the old session is still in use by the abandoned thread
+            self._session = self._new_session()  # the old session is still in use by the abandoned thread
             cause = f"no response within {total_timeout:g} seconds"
-        except requests.Timeout:
+        except (requests.Timeout, ReadTimeout):
             cause = "no response in time"
+        except (requests.exceptions.InvalidURL, UnicodeError) as error:
+            raise NotFoundError(f"{self._display(url)} is no address: {self.redact(_root_cause(error))}") from None
         except (requests.RequestException, HTTPError, OSError) as error:
+            if isinstance(_root_error(error), PrivateAddressError):
+                raise NotFoundError(self._private(url)) from None
             cause = self.redact(_root_cause(error))
+        except EncodingError as error:
+            cause = str(error)
+        except (ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+            cause = f"the response is malformed ({type(error).__name__})"  # by somebody who wants to see what happens
         raise ServiceUnavailableError(f"{self._display(url)} could not be fetched: {cause}")
 
     def _read(self, url: str, max_bytes: int, query: dict[str, Any], headers: dict[str, str]) -> HttpResponse:
         if origin(url) not in map(origin, self.trusted_urls) and not is_public(url):
-            raise NotFoundError(f"{self._display(url)} is in a private network, which responses must not lead to")
+            raise NotFoundError(self._private(url))
         end = self.clock() + self.policy.total_timeout
         with self._session.get(
             url,
@@ -313,29 +338,19 @@ class Client:
             stream=True,
             allow_redirects=False,
         ) as response:
-            body = bytearray()
+            body = b""
             if response.status_code not in REDIRECT_STATUSES:
-                for chunk in response.iter_content(_CHUNK_SIZE):
-                    body += chunk
-                    if len(body) > max_bytes:
-                        raise NotFoundError(f"{self._display(url)} has more than {max_bytes:,} bytes")
-                    if self.clock() > end:  # ends the abandoned thread
-                        raise TimeoutError
-            return HttpResponse(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+                try:
+                    body = read_body(response, max_bytes, until=end, clock=self.clock)  # ends the abandoned thread
+                except TooLargeError:
+                    raise NotFoundError(f"{self._display(url)} has more than {max_bytes:,} bytes") from None
+            return HttpResponse(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+
+    def _private(self, url: str) -> str:
+        return f"{self._display(url)} is in a private network, which responses must not lead to"
 
     def _display(self, url: str) -> str:
         return self.redact(display_url(url))
-
-
-class _Session(requests.Session):
-    """A session without automatic redirects and stored passwords."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.auth = lambda request: request  # otherwise an entry for the host in ~/.netrc would replace the key
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: otherwise requests reads the whole body of a redirect, of any size, to prepare the next one."""
 
 
 class _RedactionFilter(logging.Filter):
@@ -351,6 +366,7 @@ class _RedactionFilter(logging.Filter):
 
 
 _LOG_FILTER = _RedactionFilter()
+_LOGGERS = ("urllib3", "requests")
 
 
 def _redact(text: str, api_keys: Collection[str]) -> str:
@@ -360,119 +376,32 @@ def _redact(text: str, api_keys: Collection[str]) -> str:
     return text
 
 
-def _call_with_timeout(seconds: float, function: Callable[[], _T]) -> _T:
-    """Call a function in a thread: name resolution and slowly sent headers have no timeout of their own.
-
-    After a TimeoutError the call may continue in the abandoned thread, which does not keep the process alive.
-    """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]
-
-
 def _retry_after(response: HttpResponse, retries: Retry) -> float:
     """Return the pause in seconds of a ``Retry-After`` header, 0 without a valid one."""
-    try:
-        return float(retries.parse_retry_after(response.headers.get("retry-after", "0")))
-    except (InvalidHeader, ValueError, OverflowError):  # the last two: numbers and dates beyond any range
+    text = response.headers.get("retry-after", "0").strip()
+    if text.isdecimal() and len(text) > MAX_DIGITS:
         return 0.0
+    try:
+        return float(retries.parse_retry_after(text))
+    except (InvalidHeader, ValueError, OverflowError):  # the last two: dates beyond any range
+        return 0.0
+
+
+MAX_DIGITS = 15
+"""Of the seconds of a pause."""
 
 
 def _root_cause(error: BaseException) -> str:
     """Return the operating system's message, which urllib3 and requests wrap several times."""
-    inner: object = error
-    while isinstance(
-        deeper := getattr(inner, "reason", None) or next(iter(getattr(inner, "args", ())), None), BaseException
-    ):
-        inner = deeper
+    inner = _root_error(error)
     return str(inner) or type(inner).__name__
 
 
-class Origin(NamedTuple):
-    """Scheme, host and port of an address."""
-
-    scheme: str
-    host: str
-    port: int
-
-
-def origin(url: str) -> Origin | None:
-    """Return the origin of an http or https address, None for anything else."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:  # a port that is not a number, or an unclosed bracket
-        return None
-    if not parts.hostname or not port or parts.scheme not in _DEFAULT_PORTS:
-        return None
-    return Origin(parts.scheme, parts.hostname, port)
-
-
-def display_url(url: str) -> str:
-    """Return an address for messages: without query, user name and password."""
-    place = origin(url)
-    if place is None:
-        return url.partition("?")[0]
-    port = "" if place.port == _DEFAULT_PORTS[place.scheme] else f":{place.port}"
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return f"{place.scheme}://{host}{port}{urlsplit(url).path}"
-
-
-def is_public(url: str) -> bool:
-    """Return whether all IP addresses of a URL's host are public.
-
-    Behind a proxy, which resolves host names itself, only IP addresses and common local names are checked. A host name
-    that cannot be resolved raises an OSError.
-
-    Examples
-    --------
-    >>> is_public("http://192.168.0.1/x"), is_public("http://printer.local/x"), is_public("http://8.8.8.8/x")
-    (False, False, True)
-    """
-    host = (urlsplit(url).hostname or "").rstrip(".").lower()
-    if host in _LOCAL_NAMES or host.endswith(tuple(f".{name}" for name in _LOCAL_NAMES)):
-        return False
-    address = _parse_ip(host)
-    if address is not None:
-        return _is_global(address)
-    if select_proxy(url, get_environ_proxies(url)):
-        return True
-    found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    return all(_is_global(ipaddress.ip_address(address)) for address in found)
-
-
-def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))  # "127.1" and "0x7f000001" are valid addresses, too
-    except (OSError, UnicodeError):
-        return None
-
-
-def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return plain.is_global and not plain.is_multicast
-
-
-def _join(url: str, target: str) -> str:
-    try:
-        return urljoin(url, target)
-    except ValueError:
-        return target
+def _root_error(error: BaseException) -> BaseException:
+    inner = error
+    for _ in range(10):
+        deeper = getattr(inner, "reason", None) or next(iter(getattr(inner, "args", ())), None)
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    return inner

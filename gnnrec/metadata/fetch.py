@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from gnnrec._io import PARTIAL, make_folder, remove_partials, write_atomic
+from gnnrec._io import PARTIAL, make_folder, parse_json, remove_partials, write_atomic
 from gnnrec._locks import claim
 from gnnrec.data.dataset import Dataset, write_csv
 from gnnrec.errors import ConfigError, DataError, StorageError
@@ -250,7 +250,7 @@ class FetchLog:
 
 def _parse_record(line: bytes, place: str) -> FetchRecord:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
         if values["metadata"] is not None:
             values["metadata"] = MovieMetadata(**values["metadata"])
         record = FetchRecord(**{name: values[name] for name in (field.name for field in fields(FetchRecord))})

@@ -35,6 +35,8 @@ OMDB_KEY_VARIABLE = "OMDB_API_KEY"
 OMDB_KEY_PAGE = "https://www.omdbapi.com/apikey.aspx"
 MAX_SEARCH_NAMES = 3
 """Maximum number of titles of a movie to search for; each costs requests."""
+MAX_DIGITS = 15
+"""Of a number of votes."""
 _LEADING_YEAR = re.compile(r"\s*(\d{4})")
 
 
@@ -72,6 +74,12 @@ class MovieMetadata:
     score: float
     plot: str | None
     poster_url: str | None
+
+    def __post_init__(self) -> None:
+        for name in ("provider_id", "title", "plot", "poster_url"):
+            text = getattr(self, name)
+            if isinstance(text, str):  # JSON may hold halves of surrogate pairs, which no file can
+                object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
 
 
 class MetadataProvider(Protocol):
@@ -240,7 +248,7 @@ class Tmdb:
 
 def _tmdb_id(movie: dict[str, Any]) -> str:
     key = movie.get("id")
-    return str(key) if isinstance(key, int) and not isinstance(key, bool) else ""
+    return str(key) if isinstance(key, int) and not isinstance(key, bool) and 0 < key < 10**MAX_DIGITS else ""
 
 
 def _tmdb_result(movie: dict[str, Any]) -> SearchResult:
@@ -249,7 +257,7 @@ def _tmdb_result(movie: dict[str, Any]) -> SearchResult:
         _tmdb_id(movie),
         _distinct_texts(movie.get("title"), movie.get("original_title")),
         _parse_year(movie.get("release_date")),
-        votes if isinstance(votes, int) else 0,
+        votes if isinstance(votes, int) and abs(votes) < 10**MAX_DIGITS else 0,
         movie,
     )
 
@@ -340,7 +348,7 @@ def _omdb_result(movie: dict[str, Any]) -> SearchResult:
         _clean_text(movie.get("imdbID")) or "",
         _distinct_texts(movie.get("Title")),
         _parse_year(movie.get("Year")),
-        int(votes) if votes.isdecimal() else 0,
+        int(votes) if votes.isdecimal() and len(votes) < MAX_DIGITS else 0,
         movie,
     )
 

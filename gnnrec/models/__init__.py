@@ -31,6 +31,8 @@ _ESTIMATORS = {
     "MeanPooling": "average",
     "SASRec": "sasrec",
     "SASRecBinary": "sasrec-binary",
+    "MultVAE": "mult-vae",
+    "RecVAE": "recvae",
 }
 
 __all__ = [
@@ -48,9 +50,11 @@ __all__ = [
     "LightFM",
     "LightGCNReference",
     "MeanPooling",
+    "MultVAE",
     "NeuMF",
     "Popularity",
     "RecGraph",
+    "RecVAE",
     "Recommender",
     "SASRec",
     "SASRecBinary",

@@ -7,6 +7,7 @@ models derive from `Recommender` and inherit the rest, so they are used, evaluat
 from __future__ import annotations
 
 import copy
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -18,12 +19,13 @@ import torch
 from torch import Tensor
 
 from gnnrec import _torch
-from gnnrec._checks import check_integer
+from gnnrec._checks import as_path, check_flag, check_integer
 from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
+from gnnrec.graph.new_users import asked_at
 from gnnrec.models.filters import movie_mask
 from gnnrec.models.storage import write_run
 from gnnrec.reranking import Reranker, Reranking, RerankingOptions
@@ -107,6 +109,19 @@ class Recommender(ABC):
         """The caller's id of every node, by node type."""
         return self.graph.ids
 
+    @property
+    def uses_request_time(self) -> bool:
+        """Whether lists depend on the time at which they are asked for."""
+        return False
+
+    def encode_users(self, users: UserInput, *, unknown: str = "error", at: Any = None) -> tuple[UserBatch, pd.Index]:
+        """Return users as the model sees them, and their ids or names; see `gnnrec.graph.encode_users`.
+
+        Where no request time is given, it is now for models that use it.
+        """
+        batch, names = encode_users(self.graph, users, unknown=unknown, at=at)
+        return (asked_at(batch, time.time()) if self.uses_request_time else batch), names
+
     def add_ratings(
         self,
         ratings: pd.DataFrame,
@@ -185,7 +200,7 @@ class Recommender(ABC):
         DataError
             The folder exists and is not a saved run.
         """
-        return write_run(path, self, keep)
+        return write_run(as_path(path, "the folder of a run"), self, keep)
 
     def evaluate(self, test: pd.DataFrame | Split, **options: Any) -> pd.DataFrame:
         """Evaluate the model on test ratings; see `gnnrec.evaluate`."""
@@ -204,6 +219,7 @@ class Recommender(ABC):
         min_ratings: int = 0,
         family_friendly: bool = False,
         offset: int = 0,
+        at: Any = None,
         unknown: str = "error",
         **reranking: Unpack[RerankingOptions],
     ) -> pd.DataFrame:
@@ -233,6 +249,9 @@ class Recommender(ABC):
             Recommend only movies for families; see `gnnrec.reranking.is_family_friendly`.
         offset : int
             Skip this many top movies, for paging: ranks begin with ``offset + 1``.
+        at : time, optional
+            When the users ask, as seconds since 1970 or anything that `pandas.Timestamp` reads: ratings that are later
+            do not count. `NewUser.at` takes precedence. Models that use the request time take now by default.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
@@ -265,7 +284,9 @@ class Recommender(ABC):
         """
         check_integer(k=k)
         check_integer(0, offset=offset)
-        batch, names = encode_users(self.graph, users, unknown=unknown)
+        check_flag(exclude_seen=exclude_seen)
+        k, offset = (min(int(number), self.graph.num_movies) for number in (k, offset))
+        batch, names = self.encode_users(users, unknown=unknown, at=at)
         allowed = movie_mask(
             self.graph,
             candidates=candidates,
@@ -350,6 +371,7 @@ class Recommender(ABC):
         ['ronin']
         """
         check_integer(k=k)
+        k = min(int(k), self.graph.num_movies)
         if isinstance(movie, NewMovie):
             similarity = self.similarity_to_new(movie)
         else:
@@ -390,6 +412,7 @@ def recommend(
     min_ratings: int = 0,
     family_friendly: bool = False,
     offset: int = 0,
+    at: Any = None,
     unknown: str = "error",
     **reranking: Unpack[RerankingOptions],
 ) -> pd.DataFrame:
@@ -399,7 +422,7 @@ def recommend(
     ----------
     model : Recommender
         Any fitted model, such as a `RecGraph`.
-    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, unknown
+    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, at, unknown
         As for `Recommender.recommend`.
     **reranking
         ``diversity, novelty, calibration, max_per_genre, like, unlike``; see `gnnrec.reranking.Reranking`.
@@ -436,6 +459,7 @@ def recommend(
         min_ratings=min_ratings,
         family_friendly=family_friendly,
         offset=offset,
+        at=at,
         unknown=unknown,
         **reranking,
     )

@@ -17,6 +17,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown, check_square, id_order, movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.neighbors import POPULARITY_WEIGHT, ItemSimilarityModel
+from gnnrec.models.saved_state import check_shapes
 from gnnrec.nn.init import randomized_svd
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
@@ -109,6 +110,10 @@ class ContentKNN(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ContentKNNModel:
         """See `Estimator.restore`."""
+        check_shapes(state, weights="mm", share="m", rated="r")
+        rated, size = state["rated"], len(state["share"])
+        if size != graph.num_movies or rated.dtype != torch.int64 or not bool(((rated >= 0) & (rated < size)).all()):
+            raise LookupError("rated are not movies of the graph")
         return ContentKNNModel(graph, state["weights"], state["share"], self, state["rated"])
 
 
@@ -213,6 +218,9 @@ class FeatureRidge(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> FeatureRidgeModel:
         """See `Estimator.restore`."""
+        check_shapes(state, messages="md", embeddings="md", weight="cd", bias="d", share="m")
+        if len(state["share"]) != graph.num_movies:
+            raise LookupError(f"it has {len(state['share']):,} movies, and the graph {graph.num_movies:,}")
         return FeatureRidgeModel(graph=graph, estimator=self, **state)
 
 

@@ -14,10 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
+from gnnrec._checks import as_path
 from gnnrec._locks import claim
-from gnnrec._torch import memory_errors
+from gnnrec._torch import check_scores, memory_errors, pick_device
 from gnnrec.config import Settings
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -337,11 +339,12 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     >>> load(model.save(tempfile.mkdtemp())).name
     'ease'
     """
+    pick_device(device)
     with memory_errors(f"the run {path}"):
-        return _load(path, device)
+        return _load(as_path(path, "the folder of a run"), device)
 
 
-def _load(path: str | Path, device: str) -> Any:
+def _load(path: Path, device: str) -> Any:
     run = read_run(path)
     cls: type[BaseEstimator] = _registered(MODELS, run.model, path)
     for registry, name in cls.names_in(run.settings):
@@ -353,9 +356,20 @@ def _load(path: str | Path, device: str) -> Any:
     estimator.check_installed()
     try:
         fitted = estimator.restore(run.graph, run.state)
-    except (RuntimeError, LookupError, ConfigError) as error:
+        if isinstance(estimator, Estimator) and run.graph.num_users:  # a network was compared with its weights
+            check_scores(_first_scores(fitted), fitted.name, lambda: run.graph.ids["user"][:1].tolist())
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:  # ConfigError, DataError too
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
     return fitted.to(device).with_records(run.records["history"], run.records["report"])
+
+
+def _first_scores(fitted: Recommender) -> Tensor:
+    """Return the scores of one user; a LookupError if they are not those of the movies of the graph."""
+    graph = fitted.graph
+    scores = fitted.score(graph.user_batch(torch.tensor([0])))
+    if tuple(scores.shape) != (1, graph.num_movies) or not scores.is_floating_point():
+        raise LookupError(f"it scores {list(scores.shape)} movies of {graph.num_movies:,}")
+    return scores
 
 
 def _registered(registry: Registry, name: str, path: str | Path) -> Any:

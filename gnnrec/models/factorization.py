@@ -19,6 +19,7 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown
 from gnnrec.models.estimator import Estimator
+from gnnrec.models.saved_state import build_with, check_shapes
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded, trained_users
 
@@ -161,6 +162,7 @@ class DotProductEstimator(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> DotProductModel:
         """See `Estimator.restore`."""
+        check_shapes(state, users="ud", movies="md", trained="u", bias="?m")
         ids = training_ids(graph, len(state["users"]), len(state["movies"]))
         return DotProductModel(graph, state["users"], state["movies"], state.get("bias"), state["trained"], ids, self)
 
@@ -398,8 +400,8 @@ class NeuMF(Estimator, OptimizerConfig):
         """See `Estimator.restore`."""
         weights = {name: value for name, value in state.items() if name != "trained"}
         num_users, num_movies = len(weights["gmf_user.weight"]), len(weights["gmf_movie.weight"])
-        network = NeuMFNetwork(num_users, num_movies, self.embedding_dim, self.layers)
-        network.load_state_dict(weights)
+        check_shapes({"trained": state["trained"]}, trained="u")
+        network = build_with(weights, lambda: NeuMFNetwork(num_users, num_movies, self.embedding_dim, self.layers))
         return NeuMFModel(graph, frozen(network), state["trained"], training_ids(graph, num_users, num_movies), self)
 
 

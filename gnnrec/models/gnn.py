@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from gnnrec._torch import pick_device
 from gnnrec.config import Config
-from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
+from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
 from gnnrec.registry import ENCODERS
@@ -91,7 +92,12 @@ class RecGraph(Recommender):
 
     def user_embeddings(self, users: UserInput) -> Tensor:
         """Return the embeddings of known or new users, ``[num_users, dim]``; `users` as in `recommend`."""
-        return self.embed(encode_users(self.graph, users)[0])
+        return self.embed(self.encode_users(users)[0])
+
+    @property
+    def uses_request_time(self) -> bool:
+        """See `Recommender.uses_request_time`: setting ``model.request_time_features``."""
+        return self.config.model.request_time_features
 
     def similarity_embeddings(self) -> Tensor:
         r"""Return ``[num_movies, dim]`` embeddings whose inner products compare the scores of movies across users.
@@ -155,12 +161,20 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id embedding; all by default. Fewer if movies were added after training.
     """
+    return encoder_builder(config, graph, graph.num_movies if num_ids is None else num_ids)()
+
+
+def encoder_builder(config: Config, graph: Graph, num_ids: int) -> Callable[[], Encoder]:
+    """Return the function that makes an untrained encoder; it depends on the sizes of the graph only."""
     movie_features = movie_feature_sizes(graph, config.model)
     user_features = NodeFeatures.from_users(graph.users).sizes
-    num_movies = graph.num_movies if num_ids is None else num_ids
-    encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
-        config.model, movie_features, user_features, num_movies
-    )
-    encoder.edge_weights = config.model.edge_weights
-    encoder.dislike_weight = config.model.dislike_weight
-    return encoder
+
+    def build() -> Encoder:
+        encoder: Encoder = ENCODERS.get(config.model.encoder).from_config(
+            config.model, movie_features, user_features, num_ids
+        )
+        encoder.edge_weights = config.model.edge_weights
+        encoder.dislike_weight = config.model.dislike_weight
+        return encoder
+
+    return build

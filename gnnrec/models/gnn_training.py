@@ -29,7 +29,8 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
-from gnnrec.models.gnn import RecGraph, make_encoder
+from gnnrec.models.gnn import RecGraph, encoder_builder, make_encoder
+from gnnrec.models.saved_state import build_with
 from gnnrec.models.storage import write_run, write_weights
 from gnnrec.models.suggest import describe_config, suggest_config
 from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
@@ -109,7 +110,7 @@ class GNN(BaseEstimator):
         listeners = CallbackList(callbacks, train.patience)
         if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
             _check_timestamps(data.name, config)
-        split = data if isinstance(data, Split) else holdout_validation(data, train)
+        split = data if isinstance(data, Split) else holdout_validation(data, config)
 
         graph = Graph.from_dataset(split.dataset)
         tensors, state = init_training(graph, config, pick_device(train.device))
@@ -193,8 +194,10 @@ class GNN(BaseEstimator):
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
         """See `Estimator.restore`. There are fewer id embeddings than movies if movies were added after training."""
         config = self.base_config
-        encoder = make_encoder(config, graph, num_ids=len(state["target.id_embeddings"]))
-        encoder.load_state_dict(dict(state))
+        num_ids = len(state["target.id_embeddings"])
+        if num_ids > graph.num_movies:
+            raise LookupError(f"{num_ids:,} movies have an id embedding, and the graph has {graph.num_movies:,}")
+        encoder = build_with(state, encoder_builder(config, graph, num_ids))
         encoder.eval().requires_grad_(False)
         return RecGraph(graph, config, encoder)
 
@@ -226,18 +229,27 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
         scale, smoothing = config.model.init_scale, config.model.init_user_smoothing
         init_from_svd(encoder, tensors, generator, scale, smoothing, config.model.init_spectral_power)
     elif config.model.init == "transitions":
-        window = config.model.transition_window
-        init_from_transitions(encoder, tensors, generator, config.model.init_scale, window)
+        init_from_transitions(
+            encoder,
+            tensors,
+            generator,
+            config.model.init_scale,
+            config.model.transition_window,
+            config.model.transition_attribute_weight,
+            config.model.transition_spectral_power,
+        )
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
     return tensors, TrainingState(encoder, optimizer, generator)
 
 
-def holdout_validation(dataset: Dataset, train: TrainConfig) -> Split:
+def holdout_validation(dataset: Dataset, config: Config) -> Split:
     """Hold out a tenth of each user's ratings for validation: random ones, or the last ones for ``next_item``."""
+    train = config.train
     if train.objective == "next_item":
-        return temporal_split(dataset, (0.9, 0.1, 0.0))
+        split = temporal_split(dataset, (0.9, 0.1, 0.0))
+        return split.with_request_times() if config.model.request_time_features else split
     return random_split(dataset, (0.9, 0.1, 0.0), seed=train.seed)
 
 
@@ -288,7 +300,7 @@ def _fingerprint(config: Config, split: Split) -> str:
     # A decaying learning rate depends on the number of epochs.
     for name in free if config.train.final_lr_ratio == 1 else free[1:]:
         settings["train"].pop(name)
-    digest = hashlib.sha256(repr(settings).encode())
+    digest = hashlib.sha256(repr(settings).encode() + b"request times" * split.request_times)
     read = ["movie_id", "genres", "year", "directors", "actors", "runtime", "plot"]
     movies = split.movies[[column for column in read if column in split.movies]]
     users = split.users[["user_id", *known_features(split.users)]]

@@ -8,10 +8,9 @@ from typing import Any, Unpack
 import pandas as pd
 import torch
 
-from gnnrec._checks import check_integer, choose_from
+from gnnrec._checks import check_flag, check_integer, choose_from, shown
 from gnnrec._torch import check_scores, stable_topk
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.graph import encode_users
 from gnnrec.models.base import Recommender, fitted
 from gnnrec.models.filters import movie_mask
 from gnnrec.reranking import STRATEGIES, Reranking, RerankingOptions, combine_scores, standardize, suitability
@@ -33,6 +32,7 @@ def recommend_group(
     min_ratings: int = 0,
     family_friendly: bool = False,
     offset: int = 0,
+    at: Any = None,
     unknown: str = "error",
     **reranking: Unpack[RerankingOptions],
 ) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def recommend_group(
         and the next turn goes to the member whom the list has served worst so far.
     exclude_seen : bool
         Exclude movies that any member has rated.
-    candidates, exclude, genres, years, min_ratings, family_friendly, offset, unknown, **reranking
+    candidates, exclude, genres, years, min_ratings, family_friendly, offset, at, unknown, **reranking
         As for `Recommender.recommend`. The history for `calibration` is that of all members.
 
     Returns
@@ -83,9 +83,11 @@ def recommend_group(
     model = fitted(model)
     check_integer(k=k)
     check_integer(0, offset=offset)
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"unknown strategy {strategy!r}{choose_from(str(strategy), STRATEGIES)}")
-    batch, names = encode_users(model.graph, users, unknown=unknown)
+    check_flag(exclude_seen=exclude_seen)
+    k, offset = (min(int(number), model.graph.num_movies) for number in (k, offset))
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
+        raise ConfigError(f"unknown strategy {shown(strategy)}{choose_from(shown(strategy), STRATEGIES)}")
+    batch, names = model.encode_users(users, unknown=unknown, at=at)
     if names.has_duplicates:
         raise DataError(f"member {names[names.duplicated()].tolist()[0]!r} is in the group twice")
     mask = movie_mask(
@@ -115,12 +117,12 @@ def recommend_group(
     else:
         nodes = reranker.rank(group, batch.movie_index, end)
     nodes = nodes[offset:]
-    shown = standard.mean(0) if strategy == "fair" else group
+    score = standard.mean(0) if strategy == "fair" else group
     table = model.graph.dataset.movies
     result = {
         "movie_id": table["movie_id"].array.take(nodes.numpy()),
         "title": table["title"].array.take(nodes.numpy()),
-        "score": shown[nodes].numpy(),
+        "score": score[nodes].numpy(),
         "rank": range(offset + 1, offset + 1 + len(nodes)),
     }
     return pd.DataFrame(

@@ -19,6 +19,7 @@ from gnnrec.models.counts import movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids, zeros_for_added
 from gnnrec.models.neighbors import POPULARITY_WEIGHT
+from gnnrec.models.saved_state import check_shapes
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, trained_users
 
@@ -71,6 +72,7 @@ class ALS(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ALSModel:
         """See `Estimator.restore`."""
+        check_shapes(state, movies="md", share="n")
         fitted = self._solver(None)
         fitted.item_factors = state["movies"].numpy()
         return ALSModel(graph, fitted, padded(state["share"], graph.num_movies), self)

@@ -18,6 +18,7 @@ from gnnrec.models.content import genre_decade_matrix
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.factorization import check_same_ids, training_ids
 from gnnrec.models.implicit_models import rating_matrix
+from gnnrec.models.saved_state import check_shapes
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, seeded, trained_users
 
@@ -106,6 +107,7 @@ class LightFM(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> LightFMModel:
         """See `Estimator.restore`."""
+        check_shapes(state, users="ud", profile="pd", movies="me", genres_decades="ge")
         return LightFMModel(graph=graph, estimator=self, **state)
 
 

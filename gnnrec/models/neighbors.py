@@ -23,6 +23,7 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import cooccurrence_counts, id_order, movie_counts, padded
 from gnnrec.models.estimator import Estimator
+from gnnrec.models.saved_state import check_shapes
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
@@ -100,6 +101,7 @@ class ItemSimilarityEstimator(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ItemSimilarityModel:
         """See `Estimator.restore`."""
+        check_shapes(state, weights="mm", share="m")
         size = graph.num_movies
         return ItemSimilarityModel(graph, padded(state["weights"], size), padded(state["share"], size), self)
 

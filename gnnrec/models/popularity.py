@@ -13,6 +13,7 @@ from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.models.counts import movie_counts, padded
 from gnnrec.models.estimator import Estimator
+from gnnrec.models.saved_state import check_shapes
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
@@ -38,6 +39,7 @@ class Popularity(Estimator):
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> PopularityModel:
         """See `Estimator.restore`."""
+        check_shapes(state, counts="m")
         return PopularityModel(graph, padded(state["counts"], graph.num_movies), self)
 
 

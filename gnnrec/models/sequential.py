@@ -18,6 +18,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.counts import check_grown
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.factorization import lowest_for_added, zeros_for_added
+from gnnrec.models.saved_state import build_with
 from gnnrec.registry import register_model
 from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded
 
@@ -180,8 +181,10 @@ class SequenceEstimator(Estimator, OptimizerConfig):
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> SequenceModel:
         """See `Estimator.restore`."""
         weights = dict(state)
-        network = self.build_network(int(weights.pop("num_movies")))
-        network.load_state_dict(weights)
+        num_movies = int(weights.pop("num_movies"))
+        if not 0 < num_movies <= graph.num_movies:
+            raise LookupError(f"it has {num_movies:,} movies, and the graph {graph.num_movies:,}")
+        network = build_with(weights, lambda: self.build_network(num_movies))
         return SequenceModel(graph, frozen(network), self)
 
 

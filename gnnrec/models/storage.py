@@ -27,6 +27,8 @@ from gnnrec._io import (
     check_layout,
     find_replaced,
     new_folder,
+    own_file,
+    parse_json,
     read_json,
     stamp,
     to_json_value,
@@ -37,11 +39,13 @@ from gnnrec._locks import check_unclaimed
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
+from gnnrec.data.convert import LATEST_TIMESTAMP
 from gnnrec.data.mixed_ids import clean_mixed_users
 from gnnrec.data.provenance import Provenance
-from gnnrec.data.schema import clean_movies
+from gnnrec.data.schema import clean_movies, have_unique_pairs
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
+from gnnrec.models.saved_state import check_finite
 
 T = TypeVar("T")
 
@@ -143,6 +147,8 @@ def write_run(
         The folder cannot be written, or another process trains into it. An earlier run is unchanged.
     """
     check_unclaimed(path)
+    weights = _plain_tensors(model.state())
+    check_finite(weights, f"the model {model.name!r}")
     with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
         settings = yaml.safe_dump(model.hyperparameters, sort_keys=False)
         (folder / CONFIG).write_text(settings, encoding="utf-8")
@@ -150,7 +156,6 @@ def write_run(
         write_json(folder / METRICS, {"history": list(model.history), "report": dict(model.report)})
         digests |= {name: _digest((folder / name).read_bytes()) for name in TEXTS}
         generation = _digest("".join(digests[name] for name in (CONFIG, NODES, EDGES)).encode())
-        weights = _plain_tensors(model.state())
         digest = tensors_digest(weights)
         if not in_training:
             digests[WEIGHTS] = digest
@@ -177,6 +182,7 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
     header = read_header(folder)
     if header["digests"].pop(WEIGHTS, None) is not None:  # a run that is resumed is in training again
         write_atomic(folder / HEADER, json.dumps(header, ensure_ascii=False, indent=2).encode())
+    check_finite(weights, "the model in training")
     plain = _plain_tensors(weights)
     write_atomic(folder / WEIGHTS, _pack(plain, header["generation"], tensors_digest(plain)))
 
@@ -210,9 +216,12 @@ def read_consistent(path: str | Path, read: Callable[[Path], T]) -> T:
 
 def read_header(folder: Path) -> dict[str, Any]:
     """Return the content of ``run.json``, or raise a `DataError` if it is missing or of another layout."""
-    if not (folder / HEADER).is_file():
+    path = own_file(folder, HEADER)
+    if not path.is_file():
         raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
-    header = read_json(folder / HEADER)
+    header = read_json(path)
+    if not isinstance(header, dict):
+        raise DataError(f"the saved run {folder} is damaged: {HEADER} is no JSON object")
     check_layout(header, FORMAT, str(folder), f"train it again with {folder / CONFIG}")
     return dict(header)
 
@@ -230,16 +239,20 @@ def _read_once(folder: Path) -> Run:
     header = read_header(folder)
     digests, generation = header["digests"], header["generation"]
     # Everything is opened before anything is parsed: when a folder is replaced, files that are open remain.
-    with _open(folder / WEIGHTS) as weights, _open(folder / EDGES) as edges:
-        texts = {name: (folder / name).read_bytes() for name in TEXTS}
+    with _open(own_file(folder, WEIGHTS)) as weights, _open(own_file(folder, EDGES)) as edges:
+        texts = {name: own_file(folder, name).read_bytes() for name in TEXTS}
         for name, data in texts.items():
             if _digest(data) != digests[name]:
                 raise _InconsistentError(f"{name} was changed after it was saved")
         state = _unpack(weights, generation, digests.get(WEIGHTS), WEIGHTS)
         tensors = _unpack(edges, generation, digests[EDGES], EDGES)
+    check_finite(state, WEIGHTS)
     settings = parse_yaml(texts[CONFIG].decode(), folder / CONFIG)
-    graph = _read_graph(json.loads(texts[NODES]), tensors)
-    return Run(header["model"], settings, graph, state, json.loads(texts[METRICS]))
+    graph = _read_graph(parse_json(texts[NODES]), tensors)
+    records = parse_json(texts[METRICS])
+    if not all(isinstance(one, dict) for one in (records["report"], *records["history"])):
+        raise _InconsistentError(f"{METRICS} does not hold the records of a training")
+    return Run(str(header["model"]), settings, graph, state, records)
 
 
 def _open(path: Path) -> Any:
@@ -317,8 +330,14 @@ def _write_graph(graph: Graph, folder: Path) -> str:
 
 
 def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
+    """Rebuild the graph; whatever it refers to must be there."""
     movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_mixed_users(pd.DataFrame(nodes["users"]))
-    user, movie = edges["user"].numpy(), edges["movie"].numpy()
+    user, movie = (
+        _rows(edges[name], len(table), f"{name} of {EDGES}") for name, table in (("user", users), ("movie", movies))
+    )
+    _check_values(edges, len(user), len(movie))
+    if not have_unique_pairs(user, movie, len(movies)):
+        raise _InconsistentError(f"{EDGES} has two ratings of a movie by the same user")
     ratings = pd.DataFrame(
         {
             "user_id": users["user_id"].iloc[user].reset_index(drop=True),
@@ -332,11 +351,56 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
         name: ContentEmbeddings(of["movie_ids"], edges[f"features.{name}"].numpy(), of["description"])
         for name, of in nodes["features"].items()
     }
-    vocabularies = {kind: pd.Index(values, dtype=object) for kind, values in nodes["vocabularies"].items()}
-    dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, nodes["name"], features=features)
-    scale = None if nodes["rating_scale"] is None else (nodes["rating_scale"][0], nodes["rating_scale"][1])
+    vocabularies = {kind: _vocabulary(kind, values) for kind, values in nodes["vocabularies"].items()}
+    name = str(nodes["name"])
+    dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, name, features=features)
+    scale = None if nodes["rating_scale"] is None else tuple(map(float, nodes["rating_scale"]))
+    if scale is not None and not (len(scale) == 2 and -math.inf < scale[0] <= scale[1] < math.inf):
+        raise _InconsistentError(f"{scale} is no rating scale")
     dataset = dataset.with_provenance(Provenance.from_json(nodes["provenance"]), dataset.unused, scale)
-    return Graph.from_dataset(dataset, vocabularies, embedding_rows=edges.get("embedding_rows"))
+    rows = edges.get("embedding_rows")
+    if rows is not None:
+        _rows(rows + 1, 2**31, f"embedding_rows of {EDGES}")
+        known = rows[rows >= 0]
+        if len(rows) > len(users) or len(known.unique()) < len(known):
+            raise _InconsistentError(f"embedding_rows of {EDGES} do not fit the users")
+    return Graph.from_dataset(dataset, vocabularies, embedding_rows=rows)
+
+
+def _rows(values: Tensor, size: int, what: str) -> np.ndarray:
+    """Return the numbers of rows of a table; one that it does not have is an error."""
+    if values.dim() != 1 or values.dtype != torch.int64:
+        raise _InconsistentError(f"{what} is {values.dtype} of the shape {list(values.shape)}")
+    if len(values) and not (int(values.min()) >= 0 and int(values.max()) < size):
+        raise _InconsistentError(f"{what} names rows that are not there")
+    rows: np.ndarray = values.numpy()
+    return rows
+
+
+def _check_values(edges: Mapping[str, Tensor], *lengths: int) -> None:
+    """Raise unless the values of ratings are those of a dataset."""
+    bounds = {"rating": (-math.inf, math.inf), "weight": (0.0, math.inf), "timestamp": (0, LATEST_TIMESTAMP)}
+    for name, (low, high) in bounds.items():
+        if name not in edges:
+            continue
+        values = edges[name]
+        lengths = (*lengths, len(values) if values.dim() == 1 else -1)
+        wanted = torch.int64 if name == "timestamp" else torch.float32
+        is_right = values.dtype == wanted and not (len(values) and bool((values < low).any() | (values > high).any()))
+        if not is_right or not bool(torch.isfinite(values).all()):
+            raise _InconsistentError(f"{name} of {EDGES} has values that no rating has")
+    if len(set(lengths)) > 1:
+        raise _InconsistentError(f"the columns of {EDGES} have different lengths")
+
+
+def _vocabulary(kind: str, values: list[Any]) -> pd.Index:
+    if (
+        not isinstance(values, list)
+        or not all(isinstance(one, str) for one in values)
+        or len(set(values)) < len(values)
+    ):
+        raise _InconsistentError(f"the {kind} of {NODES} are not a list of different texts")
+    return pd.Index(values, dtype=object)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

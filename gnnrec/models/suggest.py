@@ -98,7 +98,9 @@ def suggest_config(data: Dataset | Split) -> Config:
     """
     shape = DataShape.of(data)
     if shape.task in ("next", "later"):
-        return Config.from_mapping(_next_item(shape))
+        config = Config.from_mapping(_next_item(shape))
+        told = isinstance(data, Split) and data.request_times
+        return config.override(["model.request_time_features=true"]) if told else config
     return Config.from_mapping(
         _low_pass(shape) if shape.task == "any order" and _has_few_ratings(shape) else _any_order(shape)
     )
@@ -244,7 +246,8 @@ def _next_item(shape: DataShape) -> dict[str, Any]:
     if _has_few_ratings(shape):  # a wide initialization, few and small steps, and much dropout
         dim = int(2 ** np.clip(np.round(np.log2((shape.num_users + shape.num_movies) / 64)), 6, 9))
         model |= {"embedding_dim": dim, "hidden_dim": 256, "dropout": 0.5}
-        train |= {"id_dropout": 0.2, "epochs": 4, "batch_size": 640, "learning_rate": 0.0005}
+        model |= {"transition_attribute_weight": 0.4, "transition_spectral_power": 0.6}
+        train |= {"loss": "sampled_softmax", "id_dropout": 0.2, "epochs": 3, "batch_size": 1280, "learning_rate": 0.001}
         train |= {"cutoffs_per_user": int(np.clip(round(mean_length / 2), 3, 10))}
     return {"model": model, "train": train}
 

@@ -6,7 +6,7 @@ from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
 from gnnrec.nn.graphsage import GraphSAGE, GraphSAGEConfig
 from gnnrec.nn.init import init_from_svd, init_from_transitions
 from gnnrec.nn.lightgcn import LightGCN, LightGCNConfig
-from gnnrec.nn.losses import bpr, softmax, weighted_mse
+from gnnrec.nn.losses import bpr, sampled_softmax, softmax, weighted_mse
 from gnnrec.nn.temporal import TemporalPooling
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "init_from_svd",
     "init_from_transitions",
     "movie_feature_sizes",
+    "sampled_softmax",
     "softmax",
     "weighted_mse",
 ]

@@ -193,6 +193,11 @@ class Encoder(nn.Module, ABC):
         if self.temporal is not None and self.temporal.dates is not None:
             self.temporal.dates.prepare(graph.users.timestamp)
 
+    @property
+    def uses_request_time(self) -> bool:
+        """Whether user embeddings depend on the time of the request."""
+        return self.temporal is not None and self.temporal.request_times is not None
+
     @abstractmethod
     def embed_movies(
         self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None

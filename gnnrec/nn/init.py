@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -34,12 +37,51 @@ def randomized_svd(
     u, s, v : Tensor
         ``[num_rows, rank]``, ``[rank]`` and ``[num_cols, rank]``.
     """
-    width = min(rank + 16, adjacency.num_rows, adjacency.num_cols)
-    q = torch.randn(adjacency.num_cols, width, generator=generator).to(weight.device)
+    return _randomized_svd(_SparseMatrix(adjacency, weight), rank, generator)
+
+
+class _Matrix(Protocol):
+    """A matrix of which only products are computed."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def matmul(self, x: Tensor) -> Tensor: ...
+
+    def matmul_transposed(self, x: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _SparseMatrix:
+    adjacency: Adjacency
+    weight: Tensor  # [num_edges]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.adjacency.num_rows, self.adjacency.num_cols
+
+    @property
+    def device(self) -> torch.device:
+        return self.weight.device
+
+    def matmul(self, x: Tensor) -> Tensor:
+        return self.adjacency.matmul(self.weight, x)
+
+    def matmul_transposed(self, x: Tensor) -> Tensor:
+        return self.adjacency.matmul_transposed(self.weight, x)
+
+
+def _randomized_svd(matrix: _Matrix, rank: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    num_rows, num_cols = matrix.shape
+    width = min(rank + 16, num_rows, num_cols)
+    q = torch.randn(num_cols, width, generator=generator).to(matrix.device)
     q = torch.linalg.qr(q).Q
     for _ in range(4):
-        q = torch.linalg.qr(adjacency.matmul_transposed(weight, adjacency.matmul(weight, q))).Q  # [num_cols, width]
-    u, s, vh = torch.linalg.svd(adjacency.matmul(weight, q), full_matrices=False)  # of [num_rows, width]
+        q = torch.linalg.qr(matrix.matmul_transposed(matrix.matmul(q))).Q  # [num_cols, width]
+    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # of [num_rows, width]
     u, s, v = u[:, :rank], s[:rank], q @ vh.T[:, :rank]
     missing = rank - len(s)
     pad = nn.functional.pad
@@ -114,7 +156,13 @@ def init_from_svd(
 
 @torch.no_grad()
 def init_from_transitions(
-    encoder: Encoder, graph: GraphTensors, generator: Generator, scale: float, window: int = 10
+    encoder: Encoder,
+    graph: GraphTensors,
+    generator: Generator,
+    scale: float,
+    window: int = 10,
+    attribute_weight: float = 0.0,
+    spectral_power: float = 1.0,
 ) -> None:
     r"""Set the id embeddings of movies so that a message scores the movies that users rate next.
 
@@ -123,12 +171,25 @@ def init_from_transitions(
     targets :math:`V S^{1/2}`, scaled for scores of a size that suits a softmax. The profile of a user without any
     features starts at the popularity of movies, as far as targets can express it.
 
+    Where most pairs of movies never follow each other, shared attributes say which ones could. With an attribute weight
+    :math:`w`, the decomposed matrix is
+
+    .. math:: (R + r)^{-1/2} F (C + r)^{-1/2} + w \sum_A X_A X_A^T
+
+    where :math:`X_A = D_m^{-1/2} A D_a^{-1/2}` is the normalized adjacency from the nodes of an attribute to movies:
+    the last term is a walk of two steps through them.
+
     Parameters
     ----------
     encoder, graph, generator, scale
         As for `init_from_svd`.
     window : int
         Maximum number of positions between a movie and a later one.
+    attribute_weight : float
+        :math:`w`, of the attributes that the encoder uses; not negative.
+    spectral_power : float
+        :math:`p`: singular vectors count for :math:`\sigma_1 (\sigma_k / \sigma_1)^p`; not negative. Below 1, the later
+        ones count for more than in the SVD itself.
 
     Examples
     --------
@@ -153,7 +214,13 @@ def init_from_transitions(
     before = count.new_zeros(num_movies).index_add_(0, source, count) + TRANSITION_SMOOTHING
     after = count.new_zeros(num_movies).index_add_(0, following, count) + TRANSITION_SMOOTHING
     weight = count * before.rsqrt()[source] * after.rsqrt()[following]
-    u, s, v = randomized_svd(transitions, weight, embedding_dim, generator)
+    matrix: _Matrix = _SparseMatrix(transitions, weight)
+    attributes = _normalized_attributes(encoder, graph)
+    if attribute_weight and attributes:
+        matrix = _WithSharedAttributes(matrix, attributes, attribute_weight)
+    u, s, v = _randomized_svd(matrix, embedding_dim, generator)
+    if spectral_power != 1:
+        s = s[0] * (s / s[0].clamp(min=1e-12)) ** spectral_power
     size = (scale * s * num_movies / embedding_dim**0.5).sqrt()
     relative = (graph.movie_degree + encoder.degree_pseudocount).clamp(min=1) / encoder.mean_degree.clamp(min=1)
     message.copy_(u * size * relative.sqrt().unsqueeze(1))  # cancels the normalization in `TemporalPooling`
@@ -165,6 +232,46 @@ def init_from_transitions(
     wanted = (popularity - popularity[rated].mean())[rated] * graph.movie_degree[rated].sqrt()
     gram = ridge_gram(known, graph.movie_degree.mean())
     encoder.profile.linear.bias.copy_(torch.linalg.solve(gram, known.T @ wanted))
+
+
+@dataclass(frozen=True, eq=False)
+class _WithSharedAttributes:
+    """A matrix of movies by movies plus `weight` times the products of attribute matrices with their transposes."""
+
+    matrix: _Matrix
+    attributes: list[_SparseMatrix]
+    weight: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape
+
+    @property
+    def device(self) -> torch.device:
+        return self.matrix.device
+
+    def matmul(self, x: Tensor) -> Tensor:
+        return self.matrix.matmul(x) + self._similar(x)
+
+    def matmul_transposed(self, x: Tensor) -> Tensor:
+        return self.matrix.matmul_transposed(x) + self._similar(x)
+
+    def _similar(self, x: Tensor) -> Tensor:
+        similar = [one.matmul(one.matmul_transposed(x)) for one in self.attributes]
+        return self.weight * torch.stack(similar).sum(0)
+
+
+def _normalized_attributes(encoder: Encoder, graph: GraphTensors) -> list[_SparseMatrix]:
+    """Return :math:`X_A` of every attribute that the encoder uses and the data have."""
+    found = []
+    for name in encoder.target.attributes:
+        adjacency = graph.movie_features.attributes[name]
+        if not adjacency.num_edges:
+            continue
+        movie_degree, node_degree = adjacency.degrees()
+        weight = symmetric_norm(movie_degree, node_degree, adjacency.row, adjacency.col)
+        found.append(_SparseMatrix(adjacency, weight))
+    return found
 
 
 def _id_embeddings(encoder: Encoder) -> tuple[Tensor, Tensor]:

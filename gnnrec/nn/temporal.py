@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from gnnrec.config import ModelConfig
 from gnnrec.graph import UserBatch
 from gnnrec.graph.transitions import SECONDS_PER_DAY
+
+LONGEST = 10 * 365.25 * SECONDS_PER_DAY
+"""Longer times since the last rating count as this one, in seconds."""
 
 
 class DateEncoding(nn.Module):
@@ -52,6 +56,45 @@ class DateEncoding(nn.Module):
         return shares * (last > 0).unsqueeze(1)
 
 
+class RequestTimeEncoding(nn.Module):
+    """Encodes the time from a user's last rating to the request as a soft one-hot vector of logarithmic buckets.
+
+    What somebody watches next depends on when they ask: on the same page a second later, or a year after. A time is
+    shared between the two buckets with the nearest centers; the centers divide :math:`log(1 + s)` evenly, from
+    :math:`s = 0` seconds to ten years, as relative times are bucketed in HSTU (Zhai et al. 2024,
+    https://arxiv.org/abs/2402.17152). Two more entries say that the request is in the same second, and that there is no
+    rating. Without a request time the result is zero.
+
+    Parameters
+    ----------
+    num_buckets : int
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gnnrec.data import Dataset
+    >>> from gnnrec.graph import Graph
+    >>> ratings = pd.DataFrame({"user_id": [1, 2], "movie_id": [7, 7], "timestamp": [100, 100]})
+    >>> users = Graph.from_dataset(Dataset(ratings)).users.at(torch.tensor([100, 10_000_000]))
+    >>> [[round(x, 2) for x in row] for row in RequestTimeEncoding(4)(users, torch.ones(2)).tolist()]
+    [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.53, 0.47, 0.0, 0.0]]
+    """
+
+    def __init__(self, num_buckets: int = 20) -> None:
+        super().__init__()
+        self.num_buckets = num_buckets
+        self.width = num_buckets + 2
+
+    def forward(self, users: UserBatch, edge_mask: Tensor) -> Tensor:
+        """Return ``[num_users, num_buckets + 2]``; ratings where `edge_mask` is 0 are ignored."""
+        seconds = users.time_since_last(edge_mask)
+        share = (seconds.clamp(max=LONGEST).log1p() / math.log1p(LONGEST)).nan_to_num()
+        centers = torch.arange(self.num_buckets, device=share.device)
+        buckets = (1 - (share * (self.num_buckets - 1)).unsqueeze(1).sub(centers).abs()).clamp(min=0)
+        flags = torch.stack([seconds == 0, seconds.isinf()], dim=1).to(buckets.dtype)
+        return torch.cat([buckets * seconds.isfinite().unsqueeze(1), flags], dim=1)
+
+
 class TemporalPooling(nn.Module):
     r"""Time-aware aggregation of a user's ratings.
 
@@ -70,7 +113,7 @@ class TemporalPooling(nn.Module):
     :math:`\mu_v` has an entry per dimension, so every dimension learns its own decay, the mixture
     :math:`\sum_v \mu_{vc} e^{-r/\tau_v}`. The hidden layer sees all poolings together, so that the last ratings can
     mean different things after different histories, as in attention. :math:`c_u` is the context: the length of the
-    history and the date of the last rating (see `DateEncoding`).
+    history, the date of the last rating (see `DateEncoding`) and the time since then (see `RequestTimeEncoding`).
 
     Parameters
     ----------
@@ -79,7 +122,9 @@ class TemporalPooling(nn.Module):
     position_decays, day_decays, rating_decays : sequence of float
         :math:`\tau` of each pooling, in ratings or days.
     date_features : bool
-        Whether the hidden layer sees the date.
+        Whether the hidden layer sees the date of the last rating.
+    request_time_features : bool
+        Whether the hidden layer sees the time from the last rating to the request.
     hidden_dim : int
         Width of the hidden layer; 0 for none, and then no context either.
     dropout : float
@@ -105,6 +150,7 @@ class TemporalPooling(nn.Module):
         rating_decays: Sequence[float] = (),
         *,
         date_features: bool = False,
+        request_time_features: bool = False,
         hidden_dim: int = 256,
         dropout: float = 0.0,
     ) -> None:
@@ -116,11 +162,14 @@ class TemporalPooling(nn.Module):
         self.mix = nn.Parameter(mix)
         self.dropout = nn.Dropout(dropout)
         self.dates: DateEncoding | None = None
+        self.request_times: RequestTimeEncoding | None = None
         self.network: nn.Sequential | None = None
         if hidden_dim:
             self.dates = DateEncoding() if date_features else None
+            self.request_times = RequestTimeEncoding() if request_time_features else None
             self.norm = nn.LayerNorm(num_poolings * embedding_dim)
-            width = num_poolings * embedding_dim + 1 + (self.dates.width if self.dates else 0)
+            context = 1 + sum(encoding.width for encoding in (self.dates, self.request_times) if encoding is not None)
+            width = num_poolings * embedding_dim + context
             last = nn.Linear(hidden_dim, embedding_dim)
             nn.init.zeros_(last.weight)  # training starts at the plain mixture
             nn.init.zeros_(last.bias)
@@ -137,6 +186,7 @@ class TemporalPooling(nn.Module):
             config.day_decays,
             config.rating_decays,
             date_features=config.date_features,
+            request_time_features=config.request_time_features,
             hidden_dim=config.hidden_dim,
             dropout=config.dropout,
         )
@@ -175,6 +225,8 @@ class TemporalPooling(nn.Module):
             context = [length.log1p().unsqueeze(1) / 5]  # 1 for about 150 ratings
             if self.dates is not None:
                 context.append(self.dates(users, edge_mask))
+            if self.request_times is not None:
+                context.append(self.request_times(users, edge_mask))
             z = z + self.network(torch.cat([self.norm(torch.cat(pooled, dim=1)), *context], dim=1))
         pooled_history: Tensor = self.dropout(z)
         return pooled_history

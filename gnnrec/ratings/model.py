@@ -15,12 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gnnrec._io import check_layout, read_json, stamp, write_json
+from gnnrec._checks import as_path
+from gnnrec._io import check_layout, own_file, read_json, stamp, write_json
 from gnnrec.config import RatingConfig
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.estimator import load as load_recommender
 from gnnrec.models.gnn import RecGraph
+from gnnrec.models.saved_state import build_with, check_finite
 from gnnrec.models.storage import read_consistent, tensors_digest, write_run
 from gnnrec.ratings.base import RatingPredictor
 from gnnrec.ratings.head import MoviePosterior, RatingHead
@@ -114,9 +116,10 @@ class RatingModel(RatingPredictor):
         DataError
             The folder exists and is not a saved run.
         """
-        return write_run(path, self.recommender, keep, self._write_head)
+        return write_run(as_path(path, "the folder of a run"), self.recommender, keep, self._write_head)
 
     def _write_head(self, folder: Path) -> None:
+        check_finite(self.head.state_dict(), "the rating head")
         weights = save({name: value.cpu().contiguous() for name, value in self.head.state_dict().items()})
         header = {
             **stamp(FORMAT),
@@ -175,7 +178,7 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     >>> load_rating_model(model.save(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
     RatingModel(5 samples, 4 factors, RecGraph(lightgcn, 8 dimensions, Graph(60 users, ...
     """
-    model: RatingModel = read_consistent(path, partial(_read_model, device=device))
+    model: RatingModel = read_consistent(as_path(path, "the folder of a run"), partial(_read_model, device=device))
     return model
 
 
@@ -184,16 +187,17 @@ def _read_model(folder: Path, device: str) -> RatingModel:
     if not has_rating_head(folder):
         raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
     try:
-        header = read_json(folder / HEADER)
+        header = read_json(own_file(folder, HEADER))
         check_layout(header, FORMAT, f"the rating head in {folder}", "fit it again with fit_rating_model")
         if header["recommender"] != tensors_digest(recommender.state()):
             raise DataError(f"the rating head in {folder} belongs to another run; fit it again with fit_rating_model")
-        weights = (folder / WEIGHTS).read_bytes()
+        weights = own_file(folder, WEIGHTS).read_bytes()
         if header["weights"] != hashlib.blake2b(weights, digest_size=16).hexdigest():
             raise DataError(f"the rating head in {folder} is damaged: {WEIGHTS} was changed after it was saved")
-        head = RatingHead(**header["sizes"])
-        head.load_state_dict(load(weights))
-        return RatingModel(recommender, head.eval(), RatingConfig(**header["rating_config"]), header["report"])
+        state = load(weights)
+        check_finite(state, f"the rating head in {folder}")
+        head = build_with(state, lambda: RatingHead(**header["sizes"]))
+        return RatingModel(recommender, head.eval(), RatingConfig(**header["rating_config"]), dict(header["report"]))
     except DataError:
         raise
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:

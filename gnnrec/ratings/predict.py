@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gnnrec._checks import is_listing, shown
 from gnnrec.data import Dataset
 from gnnrec.data.schema import canonical_names
 from gnnrec.errors import ConfigError, DataError
@@ -88,10 +89,10 @@ def movie_nodes(graph: Graph, movies: Any, unknown: str = "error") -> Tensor:
     """Return the nodes of `movies`, which are given as in `predict_ratings`."""
     if movies is None:
         return torch.arange(graph.num_movies)
-    if isinstance(movies, (str, bytes)) or np.isscalar(movies):
+    if isinstance(movies, (str, bytes)) or np.isscalar(movies) or getattr(movies, "ndim", None) == 0:
         movies = [movies]
-    if not isinstance(movies, Iterable) or isinstance(movies, Mapping):
-        raise DataError(f"movies must be an id, a title or a list of these, not {movies!r}")
+    if not is_listing(movies) or isinstance(movies, Mapping):
+        raise DataError(f"movies must be an id, a title or a list of these, not {shown(movies)}")
     nodes = [node for node in graph.movie_nodes_by_name(movies, unknown=unknown) if node is not None]
     if not nodes:
         raise DataError("nothing to predict: the list of movies is empty")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gnnrec._checks import choose_from
+from gnnrec._checks import choose_from, shown
 from gnnrec.errors import ConfigError
 
 STRATEGIES = ("average", "least_misery", "most_pleasure", "fair")
@@ -99,7 +99,7 @@ def combine_scores(scores: Tensor, strategy: str, allowed: Tensor, k: int) -> Te
     elif strategy == "fair":
         return _take_turns(scores, allowed, k)
     else:
-        raise ConfigError(f"unknown strategy {strategy!r}{choose_from(str(strategy), STRATEGIES)}")
+        raise ConfigError(f"unknown strategy {shown(strategy)}{choose_from(shown(strategy), STRATEGIES)}")
     return combined.masked_fill(~allowed, -torch.inf)
 
 

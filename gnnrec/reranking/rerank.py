@@ -8,7 +8,7 @@ So pages of a list fit together, and a longer list begins with the shorter one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnrec._checks import check_integer
+from gnnrec._checks import check_integer, entries, is_listing, shown
 from gnnrec._torch import stable_topk
 from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
@@ -102,9 +102,10 @@ class Reranking:
     def __post_init__(self) -> None:
         for name, value in self._shares.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
-                raise ConfigError(f"{name} must be a number between 0 and 1, not {value!r}")
+                raise ConfigError(f"{name} must be a number between 0 and 1, not {shown(value)}")
         if self.max_per_genre is not None:
             check_integer(max_per_genre=self.max_per_genre)
+            object.__setattr__(self, "max_per_genre", min(int(self.max_per_genre), 2**31))
 
     @property
     def changes_nothing(self) -> bool:
@@ -123,7 +124,7 @@ class Reranking:
         given = getattr(self, name)
         if given is None:
             return []
-        return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+        return entries(given, "movies") if is_listing(given) and not isinstance(given, Mapping) else [given]
 
 
 class Reranker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from gnnrec._torch import check_scores
 from gnnrec.explanations import explain
 from gnnrec.graph import NewUser, UserBatch
 from gnnrec.graph.new_user import encode_user
+from gnnrec.graph.new_users import asked_at
 from gnnrec.models.base import best_movies
 from gnnrec.models.filters import movie_mask
 from gnnrec.reranking import Reranking, RerankingOptions
@@ -31,12 +33,14 @@ def encode(served: ServedModel, user: Any, unknown: str = "error") -> UserBatch:
     """Return a user of the training data, by id, or a new one, as models see users."""
     graph = served.model.graph
     if isinstance(user, NewUser):
-        return encode_user(graph, user, unknown)
-    return graph.user_batch(graph.user_nodes([user]))
+        batch = encode_user(graph, user, unknown)
+    else:
+        batch = graph.user_batch(graph.user_nodes([user]))
+    return asked_at(batch, time.time()) if served.model.uses_request_time else batch
 
 
 def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
-    """Return a user as they were at a moment: without later ratings. Ratings without a time count.
+    """Return a user who asks at a given time: without later ratings. Ratings without a time count.
 
     Examples
     --------
@@ -49,6 +53,7 @@ def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
         return user
     if not isinstance(user, NewUser):
         user = _stored(served, user)
+    user = dataclasses.replace(user, at=at)
     if not isinstance(user.timestamps, Mapping) or not isinstance(user.ratings, Mapping):
         return user
     kept = [movie for movie in user.ratings if user.timestamps[movie] <= at]
@@ -176,10 +181,10 @@ def for_profile(
 ) -> tuple[NewUser, Ranked]:
     """Return a profile as a user, and the recommendations, without movies that it rated or does not want.
 
-    With a moment `at`, entries that were made later do not count.
+    With a request time `at`, entries that were made later do not count.
     """
     if at is not None:
         history, not_wanted = ([entry for entry in entries if entry.time <= at] for entries in (history, not_wanted))
-    user = served.user(profile, history)
+    user = dataclasses.replace(served.user(profile, history), at=at)
     known = [movie.id for entry in (*history, *not_wanted) if (movie := served.find(entry.movie_id)) is not None]
     return user, recommend(served, user, exclude=[*known, *(exclude or ())] or None, **options)

@@ -15,6 +15,7 @@ from gnnrec.splitting.splitters import (
     random_split,
     temporal_split,
 )
+from gnnrec.splitting.strong_generalization import strong_generalization_split
 
 __all__ = [
     "Protocol",
@@ -29,5 +30,6 @@ __all__ = [
     "random_ratings_split",
     "random_split",
     "split",
+    "strong_generalization_split",
     "temporal_split",
 ]

@@ -236,7 +236,7 @@ def cold_users_split(
         part = np.select([ids.isin(test), ids.isin(valid)], [2, 1], default=0)
         description = f"cold users {fraction:g}+{fraction:g}, first {n_known} ratings known, seed {seed}"
     codes = np.where((part > 0) & (rank < n_known), 3, part)
-    _check_not_empty(codes, description)
+    check_not_empty(codes, description)
     return Split.from_codes(dataset, codes, description, with_support=True)
 
 
@@ -283,7 +283,7 @@ def cold_both_split(dataset: Dataset, fold: int = 0, n_known: int = 5, *, candid
     rank[known], _ = chronological_ranks(dataset.ratings["user_id"][known], times_or_file_order(dataset)[known])
     codes = np.select([user_part == movie_part, known & (rank < n_known)], [user_part, 3], default=-1)
     description = f"cold users and movies, fold {fold} of {NUM_FOLDS}, first {n_known} ratings known"
-    _check_not_empty(codes, description)
+    check_not_empty(codes, description)
     ranked = [movies[movie_part == part].unique() for part in (1, 2)]
     if _check_candidates(candidates) == "all":
         ranked = [movies.unique()] * 2  # not `Split.catalog`: all ratings of a movie may be dropped
@@ -294,7 +294,7 @@ def cold_both_split(dataset: Dataset, fold: int = 0, n_known: int = 5, *, candid
 
 def _split_of_movies(dataset: Dataset, codes: np.ndarray, description: str, candidates: str) -> Split:
     description += f", among {_check_candidates(candidates)} movies"
-    _check_not_empty(codes, description)
+    check_not_empty(codes, description)
     if candidates == "all":
         return Split.from_codes(dataset, codes, description)
     ids = dataset.ratings["movie_id"]
@@ -308,7 +308,8 @@ def _check_candidates(candidates: Any) -> str:
     return str(candidates)
 
 
-def _check_not_empty(codes: np.ndarray, description: str) -> None:
+def check_not_empty(codes: np.ndarray, description: str) -> None:
+    """Raise a `DataError` if nothing is left for validation or for testing."""
     for code, part in ((1, "validation"), (2, "test")):
         if not (codes == code).any():
             raise DataError(f"{description}: the {part} set would be empty; the dataset is too small for this split")

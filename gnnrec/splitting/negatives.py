@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer, raise_at_first
+from gnnrec._checks import check_integer, raise_at_first, shown
 from gnnrec.data import Dataset
 from gnnrec.data.convert import format_id
 from gnnrec.data.tables import locator, read_files
@@ -45,6 +45,7 @@ def resolve_negatives(
     if isinstance(negatives, pd.DataFrame):
         return check_negatives(negatives, dataset, test), "negatives as given"
     if not isinstance(negatives, (str, Path)):
+        check_integer(negatives=negatives)
         return sample_negatives(dataset, test, negatives, seed), f"{negatives} negatives per user, seed {seed}"
     frame, locate = read_negatives(negatives, test)
     try:
@@ -88,7 +89,7 @@ def sample_negatives(dataset: Dataset, test: pd.DataFrame, number: int, seed: in
         worst = int(np.argmin(num_unrated))
         raise ConfigError(
             f"user {format_id(users[worst])} has rated all but {num_unrated[worst]} of {len(movies)} movies, so "
-            f"{number} negatives cannot be sampled; choose a smaller number"
+            f"{shown(number)} negatives cannot be sampled; choose a smaller number"
         )
     order = np.argsort(row, kind="stable")
     row, column = row[order], column[order]

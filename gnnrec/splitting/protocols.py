@@ -15,16 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from gnnrec._checks import check_integer, choose_from
-from gnnrec.config import YAML_ERRORS
+from gnnrec._checks import check_integer, choose_from, shown
+from gnnrec.config import YAML_ERRORS, load_yaml
 from gnnrec.data import Dataset
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import PROTOCOLS, SPLITTERS, register_protocol
 from gnnrec.splitting.split import Split, check_mask_or_history
 
-OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives")
+OWN_OPTIONS = ("seed", "min_rating", "k_core", "mask", "history", "negatives", "request_times")
 """Options of every protocol; all others are options of its splitter."""
 
 
@@ -53,6 +51,8 @@ class Protocol:
         `Split.with_negatives`; 0 ranks all candidates.
     seed : int, optional
         Random seed of the splitter and of sampled negatives; by default the splitter's own, and 0.
+    request_times : bool
+        Whether models are told when each user asks; see `Split`.
 
     Raises
     ------
@@ -77,6 +77,7 @@ class Protocol:
     history: str = "train"
     negatives: int | str = 0
     seed: int | None = None
+    request_times: bool = False
 
     def __post_init__(self) -> None:
         check_mask_or_history(self.mask, "mask")
@@ -110,6 +111,8 @@ class Protocol:
 
     def split(self, dataset: Dataset) -> Split:
         """Filter and split a dataset, see `gnnrec.split`."""
+        if not isinstance(dataset, Dataset):
+            raise DataError(f"split takes a Dataset, not {type(dataset).__name__}; load_dataset returns one")
         options, seed = dict(self.options), self.seed
         if seed is None:
             seed = options.get("seed")
@@ -122,6 +125,7 @@ class Protocol:
         if not isinstance(made, Split):
             raise ConfigError(f"the splitter {self.splitter!r} must return a Split, not {type(made).__name__}")
         made = made.with_mask_and_history(mask=self.mask, history=self.history)
+        made = made.with_request_times(self.request_times)
         return made if self.negatives == 0 else made.with_negatives(self.negatives, seed or 0)
 
 
@@ -147,14 +151,16 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    name, _, text = str(protocol).partition(":")
+    if not isinstance(protocol, str):
+        raise ConfigError(f"a protocol is a name or a Protocol, not {shown(protocol)}")
+    name, _, text = protocol.partition(":")
     if name in PROTOCOLS:
         found: Protocol = PROTOCOLS.get(name)
     elif name in SPLITTERS:
         found = Protocol(name)
     else:
         names = list(dict.fromkeys([*PROTOCOLS.names(), *SPLITTERS.names()]))
-        raise ConfigError(f"unknown protocol {name!r}{choose_from(name, names)}")
+        raise ConfigError(f"unknown protocol {shown(name)}{choose_from(name, names)}")
     return found.with_options(**_parse_options(text)) if text else found
 
 
@@ -205,7 +211,7 @@ def _parse_options(text: str) -> dict[str, Any]:
         if name.strip() in options:
             raise ConfigError(f"the protocol option {name.strip()!r} is given twice; remove one")
         try:
-            options[name.strip()] = yaml.safe_load(value)
+            options[name.strip()] = load_yaml(value)
         except YAML_ERRORS:
             raise ConfigError(f"cannot read the value of the protocol option {part!r}; it is not YAML") from None
     return options
@@ -246,8 +252,11 @@ register_protocol("leave-one-out")(
 register_protocol("next-item")(
     Protocol("leave-one-out", "each user's last rating; all earlier ones are known", **_next_item)
 )
+register_protocol("next-item-timed")(
+    Protocol("leave-one-out", "the same, and the time of the request is known", **_next_item, request_times=True)
+)
 register_protocol("next-item-99")(
-    Protocol("leave-one-out", "the same, among 99 sampled negatives", negatives=99, **_next_item)
+    Protocol("leave-one-out", "each user's last rating, among 99 sampled negatives", negatives=99, **_next_item)
 )
 register_protocol("random-ratings")(Protocol("random-ratings", "a random tenth of all ratings, for rating prediction"))
 register_protocol("cold-movies")(
@@ -259,4 +268,11 @@ register_protocol("cold-movies-by-time")(
 register_protocol("cold-users")(Protocol("cold-users", "a fixed tenth of the users, all ratings but the first 5"))
 register_protocol("cold-both")(
     Protocol("cold-both", "ratings of a fixed tenth of the movies by a fixed tenth of the users")
+)
+register_protocol("strong-generalization")(
+    Protocol(
+        "strong-generalization",
+        "ratings >= 4 of a random tenth of the users, 80% of each folded in, as in the Mult-VAE paper",
+        min_rating=4,
+    )
 )

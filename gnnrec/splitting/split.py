@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first
-from gnnrec._io import write_atomic
+from gnnrec._checks import as_path, raise_at_first, shown
+from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
-from gnnrec.data.dataset import write_csv
+from gnnrec.data.dataset import check_features, write_csv
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
@@ -31,15 +31,24 @@ MASK_AND_HISTORY_CHOICES = ("train", "train+valid")
 """Ratings that are excluded from ranked lists (``mask``), or known at test time (``history``)."""
 SPLIT_FILE = "split.json"
 SPLIT_FIELDS = ("name", "protocol", "mask", "history")
-"""Fields that `SPLIT_FILE` stores."""
+"""Fields that `SPLIT_FILE` stores; `request_times` only if it is true."""
 EMPTY_TRAIN = "the training set is empty; a split needs training ratings"
 
 
 def check_mask_or_history(value: Any, name: str) -> str:
     """Return a `mask` or `history`; a `ConfigError` unless it is one of `MASK_AND_HISTORY_CHOICES`."""
-    if value not in MASK_AND_HISTORY_CHOICES:
-        raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {value!r}")
+    if not isinstance(value, str) or value not in MASK_AND_HISTORY_CHOICES:
+        raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {shown(value)}")
     return str(value)
+
+
+def check_request_times(value: Any, ratings: pd.DataFrame) -> bool:
+    """Return whether request times are told; a `ConfigError` unless it is a bool, or without timestamps."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"request_times must be true or false, not {value!r}")
+    if value and "timestamp" not in ratings:
+        raise ConfigError("request_times needs timestamps, which the ratings do not have")
+    return value
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -68,6 +77,9 @@ class Split:
         Known ratings are also excluded from the lists.
     candidates : pandas.DataFrame, optional
         ``movie_id, part``: the movies to rank for ``"valid"`` and for ``"test"``; by default the `catalog` for both.
+    request_times : bool
+        Whether models are told when each user asks: the time of the user's first test (or validation) rating. Known
+        ratings that are later do not count. In service this time is always known; many published results do without.
     features : mapping of str to ContentEmbeddings, optional
         As in `Dataset`.
 
@@ -77,7 +89,7 @@ class Split:
         As for `Dataset`; a rating is in two parts; invalid `negatives`, see `with_negatives`; or a movie of `valid` or
         `test` is not among the `candidates` of that part.
     ConfigError
-        Invalid `mask` or `history`.
+        Invalid `mask` or `history`, or `request_times` without timestamps.
 
     Examples
     --------
@@ -100,6 +112,7 @@ class Split:
     mask: str
     history: str
     candidates: pd.DataFrame | None
+    request_times: bool
     dataset: Dataset = field(init=False)
     """The training ratings, with all movies and users of the split."""
 
@@ -119,8 +132,13 @@ class Split:
         history: str = "train",
         candidates: pd.DataFrame | None = None,
         features: Mapping[str, ContentEmbeddings] | None = None,
+        request_times: bool = False,
     ) -> None:
         given = {"train": train, "valid": valid, "test": test, "support": support}
+        for part, frame in given.items():
+            if not isinstance(frame, pd.DataFrame) and not (part == "support" and frame is None):
+                raise DataError(f"{part} must be a pandas DataFrame, not {type(frame).__name__}")
+        check_features(features)
         parts = {part: frame for part, frame in given.items() if frame is not None}
         whole = _join_parts(parts, movies, users, name)
         values: dict[str, Any] = {
@@ -132,6 +150,7 @@ class Split:
             "protocol": protocol,
             "mask": check_mask_or_history(mask, "mask"),
             "history": check_mask_or_history(history, "history"),
+            "request_times": check_request_times(request_times, train),
         }
         start = 0
         for part, frame in parts.items():
@@ -160,7 +179,7 @@ class Split:
     def candidates_for(self, part: str = "test") -> pd.Index:
         """Return the sorted ids of the movies to rank for a part, ``"test"`` or ``"valid"``."""
         if part not in EVALUATED_PARTS:
-            raise ConfigError(f"part must be one of {', '.join(EVALUATED_PARTS)}, not {part!r}")
+            raise ConfigError(f"part must be one of {', '.join(EVALUATED_PARTS)}, not {shown(part)}")
         if self.candidates is None:
             return self.catalog
         rows = self.candidates["part"] == part
@@ -190,6 +209,11 @@ class Split:
         whole = Dataset.from_validated(pd.concat(parts, ignore_index=True), self.movies, self.users, self.name)
         frame, description = resolve_negatives(negatives, whole, self.test, seed)
         return self._with(negatives=frame, protocol=f"{self.protocol}, {description}")
+
+    def with_request_times(self, request_times: bool = True) -> Split:
+        """Return the split with or without telling models when each user asks; see `request_times`."""
+        told = check_request_times(request_times, self.train)
+        return self._with(request_times=told)
 
     def with_mask_and_history(self, *, mask: str | None = None, history: str | None = None) -> Split:
         """Return the split with another `mask` or `history`."""
@@ -240,6 +264,7 @@ class Split:
         """
         parts = PARTS[: 4 if with_support else 3]
         values: dict[str, Any] = {"support": None, "negatives": None, "mask": "train", "history": "train"}
+        values["request_times"] = False
         values |= {
             part: dataset.ratings[codes == code].reset_index(drop=True) for code, part in enumerate(parts) if code
         }
@@ -286,7 +311,7 @@ class Split:
         DataError
             As for `Split`, with file and line.
         """
-        arguments, locate = _read_folder(Path(path), dataset)
+        arguments, locate = _read_folder(as_path(path, "the folder of a split"), dataset)
         try:
             return cls(**arguments, features=None if dataset is None else dataset.features)
         except DataError as error:
@@ -307,7 +332,7 @@ class Split:
         Path
             The folder, which `from_folder` reads.
         """
-        folder = Path(path)
+        folder = as_path(path, "the folder of a split")
         for table in (*PARTS, "negatives", "candidates", "movies", "users"):
             frame, file = getattr(self, table), folder / f"{table}.csv"
             if frame is None:
@@ -315,6 +340,8 @@ class Split:
             else:
                 write_csv(frame, file)
         fields = {key: getattr(self, key) for key in SPLIT_FIELDS}
+        if self.request_times:
+            fields["request_times"] = True
         write_atomic(folder / SPLIT_FILE, (json.dumps(fields, indent=2) + "\n").encode())
         return folder
 
@@ -327,6 +354,8 @@ def _join_parts(
         raise DataError(EMPTY_TRAIN)
     filled = {part: frame for part, frame in parts.items() if len(frame)}  # empty frames have no useful dtypes
     for part, frame in filled.items():
+        if not frame.columns.is_unique:
+            raise DataError(f"{part} has two columns of the same name; keep one of them")
         if set(frame.columns) != set(parts["train"].columns):
             columns, expected = (", ".join(map(str, rows.columns)) for rows in (frame, parts["train"]))
             raise DataError(f"{part} has the columns {columns} but train has {expected}; use the same in all parts")
@@ -383,18 +412,21 @@ def _read_folder(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any],
     tables = read_folder(folder, kinds, required=PARTS[:3], text_ids=text_ids)
     arguments: dict[str, Any] = {part: table.frame for part, table in tables.items()}
     name = folder.resolve().name
-    fields = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(folder / SPLIT_FILE)
+    fields: dict[str, Any] = {"name": name, "protocol": f"given files ({name})"} | _read_split_file(
+        own_file(folder, SPLIT_FILE)
+    )
     if dataset is not None:
         fields["name"] = dataset.name
         arguments |= {"movies": dataset.movies, "users": dataset.users}
     return arguments | fields, locator(tables)
 
 
-def _read_split_file(path: Path) -> dict[str, str]:
+def _read_split_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
+        fields = read_json(path)
+        texts = {key: str(fields[key]) for key in SPLIT_FIELDS if key in fields}
+        return texts | {"request_times": fields["request_times"]} if "request_times" in fields else texts
     except (ValueError, TypeError) as error:
         raise DataError(f"not a JSON object ({error}); correct or remove the file", at=str(path)) from None

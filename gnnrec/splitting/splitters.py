@@ -14,12 +14,13 @@ Parts are coded 0 train, 1 valid, 2 test, 3 support, -1 dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer
+from gnnrec._checks import check_integer, is_listing, shown
 from gnnrec.data import Dataset
 from gnnrec.data.append_only import sort_by_group
 from gnnrec.errors import ConfigError, DataError
@@ -300,11 +301,10 @@ def global_time_split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
-    try:
-        valid = len(fractions) == 3 and min(fractions) >= 0 and fractions[0] > 0 and math.isclose(sum(fractions), 1)
-    except TypeError:
-        valid = False
-    if not valid:
+    given = list(fractions) if is_listing(fractions) and not isinstance(fractions, Mapping) else []
+    valid = len(given) == 3 and all(isinstance(one, Real) and not isinstance(one, bool) for one in given)
+    valid = valid and all(abs(one) <= 1 for one in given)
+    if not valid or min(given) < 0 or not given[0] > 0 or not math.isclose(sum(given), 1):
         raise ConfigError(
-            f"fractions must be three numbers for train (above 0), valid and test that sum to 1, not {fractions!r}"
+            f"fractions must be three numbers for train (above 0), valid and test that sum to 1, not {shown(fractions)}"
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gnnrec._checks import check_integer, check_number
+from gnnrec._checks import check_integer, check_number, is_listing, shown
 from gnnrec.errors import ConfigError
 
 
@@ -292,10 +292,11 @@ class CallbackList(Callback):
     """
 
     def __init__(self, callbacks: Iterable[Callback] = (), patience: int | None = None) -> None:
-        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-        if not isinstance(callbacks, Iterable) or not all(isinstance(c, Callback) for c in self.callbacks):
+        is_list = is_listing(callbacks)
+        self.callbacks = list(callbacks) if is_list else []
+        if not is_list or not all(isinstance(callback, Callback) for callback in self.callbacks):
             raise ConfigError(
-                f"callbacks must be a list of Callback objects, such as EarlyStopping(), not {callbacks!r}"
+                f"callbacks must be a list of Callback objects, such as EarlyStopping(), not {shown(callbacks)}"
             )
         if patience is not None and not any(isinstance(callback, EarlyStopping) for callback in self.callbacks):
             self.callbacks.append(EarlyStopping(patience))

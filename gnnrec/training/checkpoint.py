@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from gnnrec._io import check_layout, stamp, write_atomic
+from gnnrec._io import check_layout, own_file, parse_json, stamp, write_atomic
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.nn import Encoder
 
@@ -105,6 +106,7 @@ class TrainingState:
             "optimizer": numbers,
         }
         plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        content["digest"] = _digest(content, plain)
         write_atomic(Path(run_dir) / CHECKPOINT_FILE, save(plain, {"gnnrec": json.dumps(content)}))
 
     def read(self, run_dir: str | Path, fingerprint: str) -> None:
@@ -117,18 +119,22 @@ class TrainingState:
         ConfigError
             It was written with another config or other data.
         """
-        path = Path(run_dir) / CHECKPOINT_FILE
+        path = own_file(Path(run_dir), CHECKPOINT_FILE)
         if not path.is_file():
             raise DataError(f"nothing to resume: {path} does not exist")
         try:
             with safe_open(path, framework="pt") as file:
-                content = json.loads((file.metadata() or {})["gnnrec"])
+                content = parse_json((file.metadata() or {})["gnnrec"])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-            found = content["fingerprint"]
+            if not isinstance(content, dict):
+                raise ValueError("its header is no JSON object")
+            found, digest = content["fingerprint"], content.pop("digest", None)
+            if digest is not None and digest != _digest(content, tensors):
+                raise ValueError("it was changed after it was saved")
             check_layout(content, FORMAT, str(path), "start anew without resuming")
             if found == fingerprint:
                 self._restore(content, tensors)
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is damaged: {error}") from None
@@ -136,6 +142,15 @@ class TrainingState:
             raise ConfigError(f"{path} was made with another config or other data; resume with the same ones")
 
     def _restore(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        own = self.encoder.state_dict()
+        for part in ("encoder", "best"):
+            weights = dict(_part(tensors, part))
+            if {name: value.shape for name, value in weights.items()} != {n: value.shape for n, value in own.items()}:
+                raise ValueError(f"the {part} weights have other shapes than those of the network")
+            if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+                raise ValueError(f"the {part} weights are not finite")
+        if not all(isinstance(entry, dict) for entry in content["history"]):
+            raise ValueError("its history is no list of epochs")
         state: dict[int, dict[str, Any]] = {}
         for name, value in (*_part(tensors, "optimizer"), *content["optimizer"].items()):
             parameter, _, key = name.partition(".")
@@ -146,6 +161,17 @@ class TrainingState:
         self.best_weights = dict(_part(tensors, "best"))
         self.epoch, self.epochs_since_best = int(content["epoch"]), int(content["epochs_since_best"])
         self.history, self.best_score = list(content["history"]), float(content["best_score"])
+
+
+def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return a digest of everything in a checkpoint."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {list(values.shape)}".encode())
+        if values.numel():
+            digest.update(values.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -9,6 +9,7 @@ of layers. There are two training objectives.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -156,6 +157,9 @@ def next_item_loss(
     """
     users = graph.users.user_index[cutoffs]
     batch, has_history = _drop_profiles_and_histories(graph.user_batch(users, until=cutoffs), train, generator)
+    if encoder.uses_request_time:
+        known = bernoulli(len(cutoffs), 1 - train.request_time_dropout, generator).long()
+        batch = dataclasses.replace(batch, request_time=graph.users.timestamp[cutoffs] * known)
     mask = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]
     # Ratings after a cutoff must not reach the user through the movies either.
     graph_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import did_you_mean, shown
 from gnnrec.config import explain_value
 from gnnrec.errors import ConfigError
 from gnnrec.tuning.tunable import KnownKey, Tunable
@@ -174,7 +174,7 @@ def parse_parameter(key: str, spec: Any, tunable: Tunable) -> Range | Choices:
     if key in tunable.fixed:
         raise ConfigError(f"a study cannot vary it: {tunable.fixed[key]}")
     if not isinstance(spec, Mapping):
-        raise ConfigError(f"write {{low: ..., high: ...}} or {{choices: [...]}}, not {spec!r}")
+        raise ConfigError(f"write {{low: ..., high: ...}} or {{choices: [...]}}, not {shown(spec)}")
     known = {"choices"} if "choices" in spec else {one.name for one in fields(Range)}
     if unknown := [str(one) for one in spec if one not in known]:
         raise ConfigError(f"unknown {', '.join(unknown)}; allowed here: {', '.join(sorted(known))}")
@@ -197,7 +197,7 @@ def to_json(value: Any) -> Any:
 
 def _parse_choices(values: Any, known: KnownKey) -> Choices:
     if not isinstance(values, list | tuple) or len(values) < 2:
-        raise ConfigError(f"choices must be a list of at least two values, not {values!r}")
+        raise ConfigError(f"choices must be a list of at least two values, not {shown(values)}")
     checked = tuple(known.validate(value) for value in values)
     stored = [_stored(value) for value in checked]
     if repeated := [one for i, one in enumerate(stored) if one in stored[:i]]:
@@ -213,7 +213,7 @@ def _parse_range(spec: Mapping[str, Any], known: KnownKey) -> Range:
     low, high = (known.validate(spec[end]) for end in ("low", "high"))
     log, step = spec.get("log", False), spec.get("step")
     if not isinstance(log, bool):
-        raise ConfigError(f"log must be true or false, not {log!r}")
+        raise ConfigError(f"log must be true or false, not {shown(log)}")
     if not math.isfinite(low) or not math.isfinite(high):
         raise ConfigError("low and high must be finite")
     if low >= high:

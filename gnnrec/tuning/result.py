@@ -11,12 +11,13 @@ import optuna
 import pandas as pd
 import yaml
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from gnnrec._io import expand_user
+from gnnrec._checks import as_path
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.tuning.space import Objective, SearchSpace
-from gnnrec.tuning.storage import METADATA, Storage, is_counted, load_study, open_storage, quiet_optuna
+from gnnrec.tuning.storage import DAMAGE, METADATA, Storage, is_counted, load_study, open_storage, quiet_optuna
 from gnnrec.tuning.tunable import Tunable
 
 STATISTICS = ("seconds", "epochs", "best_epoch")
@@ -196,11 +197,19 @@ def read_study(
     >>> read_study(storage).best == result.best
     True
     """
-    if "://" not in str(storage) and not expand_user(storage).is_file():
+    if "://" not in str(storage) and not as_path(storage, "a storage").is_file():
         raise ConfigError(f"storage {storage} does not exist")
     opened = open_storage(storage)
-    with quiet_optuna():
-        return result_from_study(load_study(opened, study), opened, model)
+    try:
+        with quiet_optuna():
+            result = result_from_study(load_study(opened, study), opened, model)
+            result.trials, result.pareto_front  # noqa: B018 - what is wrong with them is said here
+            return result
+    except ConfigError:
+        raise
+    except (*DAMAGE, SQLAlchemyError) as error:
+        problem = f"study {study!r} in {opened.description} is damaged"
+        raise ConfigError(f"{problem}: {type(error).__name__}: {error}") from None
 
 
 def result_from_study(

@@ -11,9 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import yaml
-
-from gnnrec.config import YAML_ERRORS, find_config, read_yaml
+from gnnrec._checks import shown
+from gnnrec.config import YAML_ERRORS, find_config, load_yaml, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import METRICS
@@ -175,12 +174,14 @@ class SearchSpace:
         EASE(reg=1000.0)
         """
         tunable = get_tunable(model)
-        values = dict(values)
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: a search space is a mapping or a path, not {shown(values)}")
+        values = {str(key): value for key, value in values.items()}
         space, config_file = values.pop("space", None), values.pop("config", None)
         if not isinstance(space, Mapping) or not space:
             raise ConfigError(f"{where}: the section space: is missing or empty; list the keys to vary there")
         if config_file is not None and not isinstance(config_file, str):
-            raise ConfigError(f"{where}: config must be a file name, not {config_file!r}")
+            raise ConfigError(f"{where}: config must be a file name, not {shown(config_file)}")
         parameters = {}
         for key, spec in space.items():
             try:
@@ -209,7 +210,7 @@ class SearchSpace:
             if key in self.parameters:
                 raise ConfigError(f"{key} is varied by the study; remove it from the space to set it")
             try:
-                _set(given, key, yaml.safe_load(text))
+                _set(given, key, load_yaml(text))
             except YAML_ERRORS:
                 raise ConfigError(f"cannot read the value in {assignment!r}; it is not YAML") from None
         merged, inactive = _merge(self._all_values(), given, self.parameters, self.tunable, "config")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
@@ -27,7 +27,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gnnrec._io import expand_user
+from gnnrec._checks import as_path
+from gnnrec._io import parse_json
 from gnnrec._locks import abandoned, open_exclusive, try_lock
 from gnnrec.errors import ConfigError, StorageError
 from gnnrec.tuning.space import Objective
@@ -43,6 +44,11 @@ JOURNAL_START = b'{"op_code":'
 """How Optuna starts every line of a journal."""
 METADATA = "gnnrec"
 """User attribute of a study that holds its data, search space and objectives."""
+DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, OptunaError, RecursionError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What Optuna raises for a journal or a database whose content is not what it wrote."""
 CREATION_TIMEOUT = 10.0
 """Seconds to wait for the metadata of a study that another worker is creating."""
 DEVICE_KEY = "space.train.device"
@@ -220,7 +226,7 @@ def drop_torn_line(path: Path) -> None:
 
 def _is_whole(line: bytes) -> bool:
     try:
-        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+        return line.endswith(b"\n") and isinstance(parse_json(line), dict)
     except ValueError:
         return False
 
@@ -248,7 +254,7 @@ def open_storage(storage: str | Path | None) -> Storage:
         return Storage(InMemoryStorage(), "in memory")
     if "://" in str(storage):
         return _open_database(str(storage))
-    path = expand_user(storage).absolute()
+    path = as_path(storage, "a storage").absolute()
     try:
         _check_journal(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -256,8 +262,9 @@ def open_storage(storage: str | Path | None) -> Storage:
             journal = JournalStorage(_JournalFile(path))
     except OSError as error:
         raise ConfigError(f"storage {storage} cannot be used: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"storage {storage} is not an Optuna journal; choose another file") from None
+    except DAMAGE as error:
+        problem = f"storage {storage} is not an Optuna journal, or it is damaged"
+        raise ConfigError(f"{problem} ({type(error).__name__}: {error}); choose another file") from None
     return Storage(journal, "Optuna journal", path)
 
 
@@ -379,12 +386,14 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any
 
 def _check_journal(path: Path) -> None:
     """Raise a ValueError, KeyError or TypeError for an existing file that is not a journal, before writing to it."""
+    if path.exists() and not path.is_file():  # reading from a pipe could block forever
+        raise ValueError("it is not a file")
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             line = file.readline()
         if not line.endswith(b"\n") and line.startswith(JOURNAL_START[: len(line)]):
             return  # its only line is incomplete
-        json.loads(line)["op_code"]
+        parse_json(line)["op_code"]
 
 
 def _reason_of(error: BaseException) -> str:

@@ -241,7 +241,7 @@ class TunableGNN:
 
     def holdout(self, dataset: Dataset, config: Config) -> Split:
         """Hold out a tenth of every user's ratings, as `gnnrec.fit` does."""
-        return holdout_validation(dataset, config.train)
+        return holdout_validation(dataset, config)
 
     def fit(self, data: Split, config: Config, callbacks: Sequence[Callback]) -> Recommender:
         """Train the network."""

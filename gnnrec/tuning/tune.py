@@ -136,6 +136,7 @@ def tune(
     """
     check_integer(trials=trials)
     check_integer(0, pruner_warmup=pruner_warmup)
+    check_integer(0, seed=seed)
     if time_limit is not None:
         check_number(0, exclusive=True, time_limit=time_limit)
     if isinstance(space, SearchSpace):

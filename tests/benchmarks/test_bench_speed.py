@@ -27,7 +27,7 @@ def test_steps_and_recommendations(
     assert "8 dimensions, 60 users per step" in printed
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed.splitlines() if line[:1] == "│"]
     assert [row[0] for row in rows] == [
-        "gnnrec, 1 layer", "gnnrec, 2 layers", "PyG LightGCN, 1 layer", "PyG LightGCN, 2 layers",
+        "gnnrec, 1 layer", "gnnrec, 2 layers", "lightgcn, 1 layer", "lightgcn, 2 layers", "lightgcn, 3 layers", "PyG LightGCN, 1 layer", "PyG LightGCN, 2 layers",
         "PyG LightGCN, 3 layers",
     ]  # fmt: skip
     assert rows[0][2] == rows[1][3] == "1.0"

@@ -106,10 +106,12 @@ def test_a_section(made: Any, results: Path) -> None:
         "| gnn (a) | 0.3000 ± 0.0125 | 0.0300 ± 0.0125 | 2 | 2.2 |\n"
         "| sasrec | 0.1000 | 0.0100 | 1 | 2.2 |\n"
     ) in text
-    assert "†" not in text
+    assert "not converged" not in text
     (row,) = [line for line in text.splitlines() if line.startswith("| HSTU |")]
-    assert "| 0.3097 | 0.1720 | no: " in row
+    assert "| 0.3097 | 0.1720 | yes | no: " in row
     assert row.endswith("facebookresearch/generative-recommenders | read in the source |")
+    (row,) = [line for line in text.splitlines() if line.startswith("| gSASRec |")]
+    assert "| 0.3003 | 0.1726 | no | nearly: " in row
 
 
 @pytest.mark.parametrize(("time_limit", "is_marked"), [(2.25, True), (2.0, True), (2.5, False), (None, False)])
@@ -119,9 +121,31 @@ def test_models_that_a_time_limit_stopped_are_marked(
     report({"gnn (a)": (0.02, 0.04)}).write(results / "next-item.json")
     report({"sasrec": (0.01,)}, time_limit=time_limit).write(results / "next-item-peers.json")
     text = section(made.page(results), "Next item")
-    assert ("| sasrec † | 0.1000 | 0.0100 |" in text) is is_marked
-    assert (f"\n† Stopped by the time limit of {time_limit or 0:g} s" in text) is is_marked
+    assert ("not converged" in text) is is_marked
+    name = f"sasrec *(stopped after {time_limit:g} s, not converged)*" if is_marked else "sasrec"
+    assert f"| {name} | 0.1000 | 0.0100 |" in text
     assert "| gnn (a) | **0.3000" in text, "without a limit"
+
+
+@pytest.mark.parametrize(("best", "is_marked"), [([4, 5], True), ([4, 3], False)])
+def test_models_whose_last_epoch_was_the_best_are_marked(
+    best: list[int], is_marked: bool, made: Any, results: Path
+) -> None:
+    found = report({"gnn (a)": (0.02, 0.04), "mf": (0.01, 0.01)})
+    rows = [{**row, "epochs": [5, 5], "best_epochs": best} for row in found.results]
+    replace(found, results=rows).write(results / "next-item.json")
+    text = section(made.page(results), "Next item")
+    name = "mf *(stopped after 5 epochs, not converged)*" if is_marked else "mf"
+    assert f"| {name} | 0.1000 ± 0.0125 | 0.0100" in text
+    assert "| gnn (a) | **0.3000" in text, "without a mark"
+
+
+@pytest.mark.parametrize(("threads", "shown"), [(1, "1.2"), (2, "2.2")])
+def test_seconds_of_one_thread_are_those_of_the_processor(threads: int, shown: str, made: Any, results: Path) -> None:
+    found = report({"ease": (0.01,)}, threads=threads)
+    rows = [{**row, "fit_cpu_seconds": 1.25} for row in found.results]
+    replace(found, results=rows).write(results / "next-item.json")
+    assert f"| ease | **0.1000** | **0.0100** | 1 | {shown} |" in section(made.page(results), "Next item")
 
 
 def test_missing_results_are_named(made: Any, results: Path) -> None:
@@ -181,8 +205,8 @@ def test_not_a_result(made: Any, results: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "bound", "line"),
     [
-        (12.34, False, "LightGCN takes **12.3 times** as long."),
-        (12.34, True, "without reaching 0.24, so this is no comparison of the two at convergence."),
+        (12.34, False, "To the same quality, LightGCN takes **12.3 times** as long."),
+        (12.34, True, "LightGCN did not reach 0.24 within 60 s, so there is no time to compare."),
         (None, False, "The graph neural network did not reach the target."),
     ],
 )
@@ -206,10 +230,11 @@ def test_published_numbers_are_complete(made: Any) -> None:
     found = made.yaml.safe_load((RESULTS / "published.yaml").read_text(encoding="utf-8"))
     for name, entries in found.items():
         for entry in entries:
-            numbers = entry.keys() - {"model", "same", "why", "source", "checked"}
+            numbers = entry.keys() - {"model", "told", "same", "why", "source", "checked"}
             assert numbers
             assert numbers <= set(made.SECTIONS[name].columns), entry["model"]
             assert all(isinstance(entry[key], str) for key in numbers), "a number would lose its last zeros"
+            assert entry["told"] in ("yes", "no"), entry["model"]
             assert entry["same"] in ("yes", "nearly", "no")
             assert entry["checked"] in made.CHECKED
 

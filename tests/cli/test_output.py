@@ -150,7 +150,7 @@ def test_a_pipe_that_is_closed_early(accents: Path) -> None:
     os.close(read)
     command = [sys.executable, "-m", "gnnrec", "recommend", str(accents), "--user", "1"]
     with os.fdopen(write, "wb") as pipe:
-        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=HOME, timeout=120)
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=HOME, timeout=300)
     assert b"Traceback" not in done.stderr
     assert b"error:" not in done.stderr
 

@@ -202,3 +202,16 @@ def test_filters(run: Path) -> None:
     assert expected["rank"].tolist() == [2, 3, 4]
     assert "unknown genre 'Dramma'" in fails("recommend", run, "--user", 7, "--genres", "Dramma")
     assert fails("recommend", run, "--user", 7, "--years", "1999-1990").startswith("the first year must not be after")
+
+
+def test_time_of_the_request(run: Path) -> None:
+    model = load(run)
+    times = model.dataset.ratings.query("user_id == 7")["timestamp"].sort_values()
+    middle = int(times.iloc[len(times) // 2])
+    expected = recommend(model, 7, k=3, at=middle)
+    assert expected["movie_id"].tolist() != recommend(model, 7, k=3)["movie_id"].tolist()
+    day = pd.Timestamp(middle, unit="s").isoformat()
+    for at in (middle, day):
+        rows = json.loads(succeeds("recommend", run, "--user", 7, "-k", 3, "--at", at, "--json"))
+        assert [row["movie_id"] for row in rows] == expected["movie_id"].tolist()
+    assert "the time of request is 'soon'" in fails("recommend", run, "--user", 7, "--at", "soon")

@@ -126,7 +126,7 @@ def terminal(run: Path, tmp_path: Path) -> Callable[..., Any]:
         command = ["-m", "gnnrec", "shell", str(run)]
         environment = {**kept, **settings, "PROMPT_TOOLKIT_NO_CPR": "1", **more}
         return pexpect.spawn(
-            sys.executable, command, env=environment, dimensions=(40, 80), encoding="utf-8", timeout=120, cwd=tmp_path
+            sys.executable, command, env=environment, dimensions=(40, 80), encoding="utf-8", timeout=300, cwd=tmp_path
         )
 
     return start

@@ -17,7 +17,7 @@ from PIL import Image
 
 from gnnrec.metadata import RequestPolicy
 
-PATIENT = RequestPolicy(connect_timeout=60, read_timeout=60, total_timeout=120, max_attempts=3, rate_limit=1000)
+PATIENT = RequestPolicy(connect_timeout=120, read_timeout=120, total_timeout=300, max_attempts=3, rate_limit=1000)
 """Timeouts that a busy machine does not reach."""
 
 

@@ -20,7 +20,7 @@ NEEDED = ("fastapi", "uvicorn", "alembic", "prometheus_client", "multipart", "sq
 """Packages of the extra ``serve``."""
 CLIENT = "httpx2" if find_spec("httpx2") else "httpx"
 """What Starlette's test client needs."""
-SECONDS = 60
+SECONDS = 300.0
 """How long a service may take to start on a busy machine."""
 
 

@@ -343,5 +343,5 @@ def test_invalid_settings() -> None:
         with pytest.raises(ConfigError, match="is not a server address"):
             Client((url,))
     for name in vars(RequestPolicy()):
-        with pytest.raises(ConfigError, match=f"{name} must be greater than 0"):
+        with pytest.raises(ConfigError, match=f"{name} must be (a number above 0|an integer of at least 1)"):
             RequestPolicy(**{name: 0})

@@ -41,6 +41,9 @@ def test_the_objective_follows_the_validation_ratings(sample, protocol, task, ob
     assert DataShape.of(split).task == task
     assert (config.train.objective, config.train.horizon) == (objective, horizon)
     assert config.model.temporal == (objective == "next_item")
+    assert not config.model.request_time_features
+    told = suggest_config(split.with_request_times())
+    assert told.model.request_time_features == (objective == "next_item")
 
 
 def test_equal_timestamps_are_no_order(sample):
@@ -103,7 +106,8 @@ def test_next_ratings_of_sparse_data_are_learned_in_few_steps(sparse):
     order = np.arange(len(sparse.dataset.ratings))
     dated = gnnrec.split(Dataset(sparse.dataset.ratings.assign(timestamp=order)), "next-item")
     config = suggest_config(dated)
-    assert (config.train.objective, config.train.epochs, config.train.learning_rate) == ("next_item", 4, 0.0005)
+    assert (config.train.objective, config.train.epochs, config.train.learning_rate) == ("next_item", 3, 0.001)
+    assert (config.train.loss, config.model.transition_attribute_weight) == ("sampled_softmax", 0.4)
     assert config.model.embedding_dim == 64
 
 

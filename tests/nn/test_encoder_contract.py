@@ -19,6 +19,7 @@ def make_subject(encoder: str, temporal: bool) -> Subject:
     }
     if temporal:
         config["model"] |= {"temporal": True, "rating_decays": [5]}
+        config["train"]["epochs"] = 60  # the hidden layer starts at zero
     if encoder == "lightgcn":
         config["model"]["user_degree_smoothing"] = 0
     return Subject(GNN(config=config), timestamps=temporal)

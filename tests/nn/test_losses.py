@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gnnrec.nn.losses import bpr, softmax, weighted_mse
+from gnnrec.nn.losses import bpr, sampled_softmax, softmax, weighted_mse
 from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency
 
@@ -89,6 +90,26 @@ def test_softmax_of_one_edge_is_cross_entropy() -> None:
     found = softmax(users, movies, observed, torch.tensor([True]))
     expected = torch.nn.functional.cross_entropy(users @ movies.T, torch.tensor([2]))
     torch.testing.assert_close(found, expected)
+
+
+@few
+@given(cases(), st.integers(0, 2**20), st.integers(1, 8))
+def test_sampled_softmax_by_brute_force(case: Case, seed: int, num_negatives: int) -> None:
+    """With a sample of all movies it is the softmax."""
+    num_movies = len(case.movies)
+    sample = torch.randperm(num_movies, generator=torch.Generator().manual_seed(seed))[:num_negatives].tolist()
+    positive, hidden = case.pairs(supervision=True), case.pairs(supervision=False)
+    total = 0.0
+    for user, movie in positive:
+        drawn = [other for other in sample if other != movie]
+        others = sum(case.scores[user, other].exp().item() for other in drawn if (user, other) not in hidden)
+        own = case.scores[user, movie].exp().item()
+        total -= np.log(own / (own + (num_movies - 1) / max(len(drawn), 1) * others))
+    arguments = case.users, case.movies, case.observed, case.supervision, torch.Generator().manual_seed(seed)
+    found = sampled_softmax(*arguments, num_negatives=num_negatives).item()
+    assert found == pytest.approx(total / max(len(positive), 1), rel=1e-9, abs=1e-9)
+    if num_negatives >= num_movies:
+        assert found == pytest.approx(softmax(*arguments).item(), rel=1e-9, abs=1e-9)
 
 
 @few
@@ -186,7 +207,7 @@ def test_a_zero_movie_embedding_gets_a_gradient(name: str) -> None:
     assert (movies.grad[0] < 0).all()  # towards the user
 
 
-@pytest.mark.parametrize("name", ["softmax", "bpr"])
+@pytest.mark.parametrize("name", ["softmax", "sampled_softmax", "bpr"])
 def test_no_supervision_edges(name: str) -> None:
     users, movies = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3)
     observed = Adjacency(torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 4)
@@ -196,22 +217,24 @@ def test_no_supervision_edges(name: str) -> None:
     assert users.grad.abs().sum() == 0
 
 
-def test_softmax_for_a_user_with_messages_from_all_movies() -> None:
+@pytest.mark.parametrize("loss_function", [softmax, sampled_softmax])
+def test_softmax_for_a_user_with_messages_from_all_movies(loss_function: Callable[..., Tensor]) -> None:
     """No loss and no gradient for that user, whatever is predicted for another."""
     users, movies = torch.ones(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
     observed = Adjacency(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), 2, 2)
-    loss = softmax(users, movies, observed, torch.tensor([False, False, True]))
+    loss = loss_function(users, movies, observed, torch.tensor([False, False, True]), torch.Generator())
     loss.backward()
     assert loss.item() == pytest.approx(np.log(2))
     assert torch.equal(users.grad[0], torch.zeros(3))
     assert movies.grad.isfinite().all()
 
 
-def test_softmax_of_large_scores() -> None:
+@pytest.mark.parametrize("loss_function", [softmax, sampled_softmax])
+def test_softmax_of_large_scores(loss_function: Callable[..., Tensor]) -> None:
     """exp(1000) overflows."""
     users, movies = torch.tensor([[1000.0]], requires_grad=True), torch.tensor([[1.0], [0.9], [-1.0]])
     observed = Adjacency(torch.tensor([0]), torch.tensor([1]), 1, 3)
-    loss = softmax(users, movies, observed, torch.tensor([True]))
+    loss = loss_function(users, movies, observed, torch.tensor([True]), torch.Generator())
     loss.backward()
     assert loss.item() == pytest.approx(100)
     assert users.grad.item() == pytest.approx(0.1, rel=1e-5)

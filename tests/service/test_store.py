@@ -53,7 +53,7 @@ def postgresql() -> Iterator[str]:
     data, port = home / "data", free_port()
 
     def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=120, **user)  # type: ignore[call-overload]
+        subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=300, **user)  # type: ignore[call-overload]
 
     folder = Path(initdb).resolve().parent
     run(initdb, "-D", str(data), "-U", "people", "--auth=trust", "--no-sync")
@@ -226,7 +226,7 @@ def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/api/v1{path}", data, {"content-type": "application/json"}, method=method
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, answer.read()
 
     with serving(saved, postgresql, port, "--workers", "2") as process:
@@ -237,7 +237,7 @@ def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
             assert json.loads(ask(f"/profiles/{profile}/ratings", "GET")[1])[0]["stars"] == 4
             assert ask(f"/profiles/{profile}", "DELETE")[0] == 204
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql
         time.sleep(2)  # what waiting for the start used up is allowed again
         begun = time.monotonic()
         for _ in range(60):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
             connection.request("GET", "/api/v1/health")
             answer = connection.getresponse()
             answer.read()
@@ -256,7 +256,7 @@ def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql
             connection.close()
         seconds = time.monotonic() - begun
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
     allowed = statuses.count(200)
     assert set(statuses) == {200, 429}
     # Two seconds' worth at once, and then the rate: of one process at least, and of no more than two.

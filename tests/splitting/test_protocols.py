@@ -149,8 +149,11 @@ def test_next_item_99() -> None:
     assert (split.mask, split.history) == ("train+valid", "train+valid")
 
 
-# cold-both drops ratings; see test_cold_splits.py.
-@pytest.mark.parametrize("name", [n for n in PROTOCOLS.builtin if n not in ("next-item-99", "cold-both")])
+# These two drop ratings; see test_cold_splits.py and test_strong_generalization.py.
+DROPPING = ("cold-both", "strong-generalization")
+
+
+@pytest.mark.parametrize("name", [n for n in PROTOCOLS.builtin if n not in ("next-item-99", *DROPPING)])
 def test_every_rating_is_in_one_part(name: str) -> None:
     protocol = PROTOCOLS.get(name)
     dataset = make_sample(60, 50)
@@ -365,6 +368,7 @@ DIGESTS = {
     "cold-movies": "36dc044b",
     "cold-movies-by-time": "9b917dfa",
     "cold-both": "8e5e3571",
+    "strong-generalization": "956d6a21",
 }
 
 

@@ -133,7 +133,9 @@ IN_EPOCHS = [name for name in MODELS.builtin if MODELS.get(name).trains_in_epoch
 
 
 def test_which_models_train_in_epochs() -> None:
-    assert IN_EPOCHS == ["bpr", "mf", "neumf", "lightgcn", "lightfm", "average", "sasrec", "sasrec-binary"]
+    assert IN_EPOCHS == [
+        "bpr", "mf", "neumf", "lightgcn", "lightfm", "average", "sasrec", "sasrec-binary", "mult-vae", "recvae",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", IN_EPOCHS)

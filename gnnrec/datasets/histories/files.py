@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from gnnrec._io import expand_user
+from gnnrec._checks import as_path
 from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, known_formats
 from gnnrec.datasets.histories.items import parse_json
 from gnnrec.datasets.histories.tables import parse_text
@@ -42,7 +42,7 @@ def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -
     DataError
         The file is missing, too large, damaged, or of no known kind.
     """
-    path = expand_user(path)
+    path = as_path(path, "a history")
     if path.is_dir():
         members = _folder_members(path)
     elif not path.is_file():

@@ -37,7 +37,7 @@ FEW_RATINGS = 200
 def new_user(
     served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None, field: str = ""
 ) -> Any:
-    """Return a user of a request as the library takes it, without ratings after the moment `at`; `field` names it."""
+    """Return a user of a request as the library takes it, without ratings after `at`; `field` names it."""
     if not isinstance(given, UserInput):
         return listing.as_of(served, given, at)
     ratings: dict[Any, float] = {}

@@ -1,0 +1,78 @@
+"""Tensors of saved models that somebody else may have made: finite, of the right shapes, and checked before use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gnnrec.errors import DataError
+
+M = TypeVar("M", bound=torch.nn.Module)
+
+
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Raise a `DataError` if a tensor holds NaN or an infinite number."""
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise DataError(f"{what} has values that are not finite, in {name}; train the model again")
+
+
+def check_shapes(state: Mapping[str, Tensor], **shapes: str) -> None:
+    """Raise a LookupError unless the tensors of a saved model have the shapes of such a model.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+    **shapes : str
+        By name a letter for each dimension; the same letter is the same size. A name may be missing after a ``?``.
+
+    Examples
+    --------
+    >>> check_shapes({"weights": torch.ones(2, 2), "share": torch.ones(3)}, weights="mm", share="m", bias="?m")
+    Traceback (most recent call last):
+        ...
+    LookupError: share has the shape [3], which does not fit weights of [2, 2]
+    """
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, letters in shapes.items():
+        if name not in state:
+            if letters.startswith("?"):
+                continue
+            raise LookupError(f"{name} is missing")
+        shape = list(state[name].shape)
+        letters = letters.removeprefix("?")
+        if len(shape) != len(letters):
+            raise LookupError(f"{name} has the shape {shape}, not {len(letters)} dimensions")
+        for letter, size in zip(letters, shape, strict=True):
+            known, first = sizes.setdefault(letter, (size, name))
+            if known != size:
+                raise LookupError(
+                    f"{name} has the shape {shape}, which does not fit {first} of {list(state[first].shape)}"
+                )
+    if unknown := [name for name in state if name not in shapes]:
+        raise LookupError(f"{unknown[0]} is not a part of the model")
+
+
+def build_with(state: Mapping[str, Tensor], build: Callable[[], M]) -> M:
+    """Return a network with saved weights; their shapes are compared before it takes any memory.
+
+    Raises
+    ------
+    LookupError
+        The network that `build` makes has other weights.
+    """
+    try:
+        with torch.device("meta"):
+            wanted = {name: list(value.shape) for name, value in build().state_dict().items()}
+    except (RuntimeError, NotImplementedError, TypeError):  # a network of a plugin that computes while it is made
+        wanted = {name: list(value.shape) for name, value in state.items()}
+    found = {name: list(value.shape) for name, value in state.items()}
+    for name in {**wanted, **found}:
+        if wanted.get(name) != found.get(name):
+            raise LookupError(f"{name} has the shape {found.get(name)}, not {wanted.get(name)}")
+    network = build()
+    network.load_state_dict(dict(state))
+    return network
