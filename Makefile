@@ -6,6 +6,7 @@
 # make docs           build the site
 # make leaderboard    measure everything that docs/results/leaderboard.md shows (hours; ARGS="m1 next-item" for some sections)
 # make cold-start     measure everything that docs/results/cold-start.md shows (after "gnnrec features --dataset ml-1m ...")
+# make trust          kill, limit, fuzz and repeat everything, as docs/results/trust.md shows (30 minutes; ARGS="--only kill")
 # make graph-page     write docs/results/graph.md from what benchmarks/graph_ablation.py measured
 # make pages          write these pages, and the pictures, from the results in benchmarks/results (a minute)
 # make benchmarks     time a training step, and recommendations (a minute)
@@ -26,7 +27,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 PYTEST := OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 .PHONY: train serve test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
-	graph-page benchmarks build clean
+	graph-page trust trust-page benchmarks build clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
@@ -73,10 +74,16 @@ cold-start: $(DEV)/.installed
 cold-start-page: $(DEV)/.installed
 	$(DEV_BIN)/python docs/_scripts/make_cold_start.py
 
+trust: $(DEV)/.installed
+	$(DEV_BIN)/python -m benchmarks.trust $(ARGS); status=$$?; $(DEV_BIN)/python docs/_scripts/make_trust.py; exit $$status
+
+trust-page: $(DEV)/.installed
+	$(DEV_BIN)/python docs/_scripts/make_trust.py
+
 graph-page: $(DEV)/.installed
 	$(DEV_BIN)/python docs/_scripts/make_graph.py
 
-pages: leaderboard-page cold-start-page graph-page
+pages: leaderboard-page cold-start-page graph-page trust-page
 	$(DEV_BIN)/python docs/_scripts/make_pictures.py
 
 benchmarks: $(DEV)/.installed

@@ -5,33 +5,118 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import itertools
 import json
 import math
 import os
+import secrets
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Container, Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from gnnrec.errors import DataError
+from gnnrec._locks import abandoned, is_at, open_exclusive, try_lock
+from gnnrec.errors import DataError, StorageError
+
+PARTIAL = ".part"
+"""How temporary files and folders end. They begin with a dot and the name of what they become."""
+REPLACED = ".replaced-part"
+"""How a folder ends that was moved away to be replaced. It may be the only copy until its place is taken."""
+MAX_PARTIALS = 8
+"""Temporary files of one file that are looked for after it was written."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old or the new content, even after a power failure."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    """Write a file so that a reader sees either the old or the new content, even after a power failure.
+
+    Any number of threads and processes may write the same file. What a writer left that was killed is used by the next.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written; the old content is unchanged.
+    """
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        partial, descriptor = _open_partial(path)
+        with os.fdopen(descriptor, "wb") as file:
+            try:
+                file.truncate()
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+                if sys.platform != "win32":  # there, an open file cannot be renamed
+                    partial.replace(path)
+            except BaseException:
+                if is_at(descriptor, partial):
+                    partial.unlink(missing_ok=True)
+                raise
+        if sys.platform == "win32":
+            partial.replace(path)
+        _remove_partials(path)
         sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise error if isinstance(error, StorageError) else StorageError.writing(path, error) from None
+
+
+def _open_partial(path: Path) -> tuple[Path, int]:
+    """Open a temporary file beside a file, and lock it: the first one that no other writer has."""
+    for number in itertools.count():
+        partial = _partial(path, number)
+        try:
+            descriptor = open_exclusive(partial)
+        except OSError as error:
+            if error.errno != errno.ENOLCK:
+                raise
+            partial = _partial(path, f"{os.getpid()}.{secrets.token_hex(8)}")
+            return partial, os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        if descriptor is not None:
+            return partial, descriptor
+    raise AssertionError("the first free number ends the loop")
+
+
+def _partial(path: Path, number: int | str = 0) -> Path:
+    return path.with_name(f".{path.name}.{number}{PARTIAL}" if number else f".{path.name}{PARTIAL}")
+
+
+def is_partial(name: str) -> bool:
+    """Return whether a file or folder of this name is a temporary one of `write_atomic` or `new_folder`."""
+    return name.startswith(".") and name.endswith((PARTIAL, REPLACED))
+
+
+def _remove_partials(path: Path) -> None:
+    """Remove the temporary files of killed writers of a file."""
+    for number in range(MAX_PARTIALS):
+        partial = _partial(path, number)
+        if os.path.lexists(partial):
+            with abandoned(partial) as is_abandoned:
+                if is_abandoned:
+                    partial.unlink(missing_ok=True)
+
+
+def _siblings(target: Path, suffix: str = PARTIAL) -> str:
+    """Return a pattern for the temporary folders of a folder."""
+    return f".{glob.escape(target.name)}.*{suffix}"
+
+
+def remove_partials(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
+    """Remove the temporary files and folders in a folder whose writers were killed."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError), abandoned(path) as is_abandoned:
+            if is_abandoned and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif is_abandoned:
+                path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; a `StorageError` says why it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError.writing(path, error) from None
 
 
 def sync(path: Path) -> None:
@@ -190,34 +275,86 @@ def new_folder(
         `path` exists and is something else.
     """
     target = Path(path).resolve()  # a link to a folder remains a link
+    try:
+        _check_replaceable(path, target, header, kind)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() and (replaced := find_replaced(target, header)) is not None:
+            replaced.rename(target)
+        with temporary_folder(target) as temporary:
+            yield temporary
+            for entry in target.iterdir() if target.exists() else ():
+                kept = (entry.name in keep or entry.name not in owned) and not is_partial(entry.name)
+                if kept and not (temporary / entry.name).exists():
+                    copy = shutil.copytree if entry.is_dir() else shutil.copy2
+                    copy(entry, temporary / entry.name)
+            for written in (*temporary.rglob("*"), temporary):
+                if not written.is_symlink():
+                    sync(written)
+            _move(temporary, target)
+            sync(target.parent)
+    except OSError as error:
+        raise error if isinstance(error, StorageError) else StorageError.writing(path, error) from None
+
+
+def _check_replaceable(path: str | Path, target: Path, header: str, kind: str) -> None:
     if target.exists() and not (target.is_dir() and ((target / header).exists() or not any(target.iterdir()))):
         raise DataError(f"{path} exists and is not a {kind}; choose another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists() and (replaced := find_replaced(target, header)) is not None:
-        replaced.rename(target)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    old = temporary.with_name(temporary.name + ".old")
+
+
+@contextlib.contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside a folder, and remove it at the end, with those of writers that were killed."""
+    temporary, descriptor = _make_temporary(target)
     try:
         temporary.chmod(0o755)
         yield temporary
-        for entry in target.iterdir() if target.exists() else ():
-            kept = entry.name in keep or entry.name not in owned
-            if kept and not (temporary / entry.name).exists():
-                copy = shutil.copytree if entry.is_dir() else shutil.copy2
-                copy(entry, temporary / entry.name)
-        for written in (*temporary.rglob("*"), temporary):
-            if not written.is_symlink():
-                sync(written)
-        if target.exists() and not _exchange(temporary, target):
-            target.rename(old)
-        if not target.exists():
-            temporary.rename(target)
-        sync(target.parent)
     finally:
-        if old.exists() and not target.exists():  # interrupted between the two renames: undo the first
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+        remove_temporary_folders(target)
+
+
+def remove_temporary_folders(target: Path) -> None:
+    """Remove the temporary folders of a folder whose writers were killed."""
+    remove_partials(target.parent, _siblings(target))
+    if target.exists():
+        remove_partials(target.parent, _siblings(target, REPLACED))
+
+
+def _make_temporary(target: Path) -> tuple[Path, int | None]:
+    """Make a folder and lock it, which tells others that its writer is alive."""
+    while True:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
+        if sys.platform == "win32":  # has no locks of folders
+            return temporary, None
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(temporary, os.O_RDONLY)
+            if try_lock(descriptor) is not False and is_at(descriptor, temporary):
+                return temporary, descriptor
+            os.close(descriptor)  # somebody removed it before it was locked
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Move a folder to a place where another one may be, in a single step where the system can."""
+    for _ in range(3):  # another writer may come first
+        if _exchange(temporary, target):
+            return
+        try:
+            temporary.rename(target)
+            return
+        except OSError:
+            if not target.exists():
+                raise
+    old = temporary.with_name(temporary.name.removesuffix(PARTIAL) + REPLACED)
+    with abandoned(target):  # locked, so that others do not remove it under its new name
+        target.rename(old)
+        try:
+            temporary.rename(target)
+        finally:
+            if not target.exists():  # interrupted between the two renames: undo the first
+                old.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def find_replaced(path: str | Path, header: str) -> Path | None:
@@ -229,7 +366,7 @@ def find_replaced(path: str | Path, header: str) -> Path | None:
     target = Path(path).resolve()
     if target.exists() or not target.parent.is_dir():
         return None
-    found = [old for old in target.parent.glob(f".{glob.escape(target.name)}.*.old") if (old / header).exists()]
+    found = [old for old in target.parent.glob(_siblings(target, REPLACED)) if (old / header).exists()]
     return max(found, key=lambda old: old.stat().st_mtime, default=None)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gnnrec._checks import shown
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import ConfigError, DataError, OutOfMemoryError
 
 CHUNK_SIZE = 1024
 """Users scored at once, if there are not too many movies; see `rows_per_chunk`."""
@@ -17,6 +18,8 @@ MAX_SCORES = 1024 * 65_536
 """Scores computed at once; 256 MB."""
 MAX_TIED = 4_000_000
 """Scores among which ties are resolved at once."""
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+"""Messages by which PyTorch reports missing memory as a plain RuntimeError."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -33,6 +36,27 @@ def pick_device(name: str) -> torch.device:
     if device.type == "meta":
         raise ConfigError("device 'meta' cannot be used: it has no values")
     return device
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory is missing, as PyTorch does by a plain RuntimeError."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY)
+
+
+@contextlib.contextmanager
+def memory_errors(what: str) -> Iterator[None]:
+    """Raise an `OutOfMemoryError` for whatever NumPy, PyTorch and Python raise when there is not enough memory."""
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        text = " ".join(str(error).split())
+        raise OutOfMemoryError(f"not enough memory for {what}{f': {text}' if text else ''}") from None
 
 
 def csr_ranges(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,12 @@ Every message says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
 Location = tuple[str, int | None] | str
 """Where an error is: text like ``ratings.csv:7``, or a table and a row; rows count from 0, None is the whole table."""
@@ -55,6 +59,46 @@ class ConfigError(GnnrecError, ValueError):
 
 class DownloadError(GnnrecError):
     """A download failed; the message names the URL and the cause."""
+
+
+class StorageError(GnnrecError, OSError):
+    """A file or folder cannot be written: no space, no permission, or in use. What was there before is unchanged.
+
+    Examples
+    --------
+    >>> print(StorageError.writing("runs/mine", OSError(errno.ENOSPC, "No space left on device")))
+    runs/mine cannot be written: no space left on device; free some or choose another folder
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    @classmethod
+    def writing(cls, path: str | Path, error: OSError) -> Self:
+        """Return what an error of the operating system means for a file or folder that was to be written."""
+        reason = (error.strerror or str(error) or type(error).__name__).strip()
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        made = cls(f"{path} cannot be written: {reason[:1].lower()}{reason[1:]}{remedy}")
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, os.fspath(path)
+        return made
+
+
+_REMEDIES = {
+    errno.ENOSPC: "; free some or choose another folder",
+    errno.EDQUOT: "; free some space or choose another folder",
+    errno.EFBIG: "; raise the limit of this process (ulimit -f) or choose another folder",
+    errno.EROFS: "; choose another folder",
+    errno.EACCES: "; choose another folder or change its permissions",
+    errno.EPERM: "; choose another folder or change its permissions",
+}
+
+
+class OutOfMemoryError(GnnrecError, MemoryError):
+    """There is not enough memory; the message says for what, and what needs less."""
 
 
 class DataError(GnnrecError, ValueError):

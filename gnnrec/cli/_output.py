@@ -68,9 +68,9 @@ def errors() -> Iterator[None]:
             yield
         except BrokenPipeError:  # the receiving process closed the pipe
             raise
-        except (GnnrecError, FloatingPointError, OSError) as error:
-            text = str(error)
-            if isinstance(error, OSError) and error.filename:
+        except (GnnrecError, FloatingPointError, MemoryError, OSError) as error:
+            text = str(error) or "not enough memory"
+            if isinstance(error, OSError) and error.filename and not isinstance(error, GnnrecError):
                 text = f"{error.strerror}: {error.filename}"
             line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
             note(f"error: {line}")

@@ -58,6 +58,7 @@ def train(
     ratings, which are saved with the run for `gnnrec evaluate`.
     """
     with errors():
+        from gnnrec._locks import claim
         from gnnrec.benchmarking import compare, results_table, timed
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import get_estimator
@@ -80,28 +81,29 @@ def train(
         say(repr(data))
         if isinstance(data, Split):
             check_test_ratings(data)
-        try:
-            fitted, seconds = timed(
-                lambda: estimator.fit(data, callbacks=callbacks, progress=True, run_dir=out, resume=resume)
-            )
-        except (KeyboardInterrupt, FloatingPointError) as stop:
+        with claim(out):
+            try:
+                fitted, seconds = timed(
+                    lambda: estimator.fit(data, callbacks=callbacks, progress=True, run_dir=out, resume=resume)
+                )
+            except (KeyboardInterrupt, FloatingPointError) as stop:
+                _keep_split(data, out)
+                if isinstance(stop, FloatingPointError):
+                    raise
+                if (out / "checkpoint.safetensors").exists():
+                    _draw_training(out)
+                    say(f"\nstopped; the best epoch so far is in {out}, --resume continues")
+                else:
+                    say("\nstopped before the first epoch was complete")
+                raise typer.Exit(130) from None
             _keep_split(data, out)
-            if isinstance(stop, FloatingPointError):
-                raise
-            if (out / "checkpoint.safetensors").exists():
-                _draw_training(out)
-                say(f"\nstopped; the best epoch so far is in {out}, --resume continues")
-            else:
-                say("\nstopped before the first epoch was complete")
-            raise typer.Exit(130) from None
-        _keep_split(data, out)
-        if isinstance(data, Split):
-            results = compare({model: fitted}, data, fit_seconds={model: seconds})
-            fitted.with_report(test=results).save(out, keep=["checkpoint.safetensors", "split"])
-            show(results_table(results), title=f"{data.name}, {data.protocol}")
-            say_protocol(results[0]["protocol"])
-        _draw_training(out)
-        say(f"saved in {out}")
+            if isinstance(data, Split):
+                results = compare({model: fitted}, data, fit_seconds={model: seconds})
+                fitted.with_report(test=results).save(out, keep=["checkpoint.safetensors", "split"])
+                show(results_table(results), title=f"{data.name}, {data.protocol}")
+                say_protocol(results[0]["protocol"])
+            _draw_training(out)
+            say(f"saved in {out}")
 
 
 def _draw_training(run: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gnnrec._checks import counted
+from gnnrec._checks import as_path, counted
 from gnnrec._io import write_atomic
 
 MAX_NAMED = 3
@@ -192,8 +192,8 @@ class ReadLog:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["file", "line", "problem", "row"])
         writer.writerows(self._rejected)
-        Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(Path(path).expanduser(), text.getvalue().encode())
+        as_path(path, "the file of the report").parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(as_path(path, "the file of the report"), text.getvalue().encode())
 
     def _sort(self) -> None:
         self._rejected.sort(key=lambda entry: (entry[0], int(entry[1])))

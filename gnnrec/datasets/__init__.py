@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import as_path, did_you_mean
 from gnnrec.data import Dataset
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
@@ -162,7 +162,7 @@ def load_dataset(
     if isinstance(name_or_path, str) and name_or_path in DATASETS.names():
         options |= {key: value for key, value in reading.items() if not is_default(key, value)}
         return _load_registered(name_or_path, {"data_dir": data_dir, "download": download}, options)
-    path = Path(name_or_path).expanduser()
+    path = as_path(name_or_path, "a dataset")
     try:
         is_there = path.exists()
     except (OSError, ValueError) as error:  # too long, or with a character that no path has

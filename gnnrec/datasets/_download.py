@@ -6,12 +6,11 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -21,6 +20,8 @@ import pooch
 import requests
 from urllib3.exceptions import HTTPError
 
+from gnnrec._checks import as_path
+from gnnrec._io import remove_temporary_folders, temporary_folder
 from gnnrec._network import (
     CHUNK_SIZE,
     MAX_REDIRECTS,
@@ -144,12 +145,14 @@ def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
     """
     remote = RemoteDataset.from_registry(name)
     roots = [data_dir, os.environ.get("GNNREC_DATA"), Path("data") / name]
-    for root in (Path(root).expanduser() for root in roots if root):
+    for root in (as_path(root, "a folder of datasets") for root in roots if root):
         for folder in (root, *(root / folder_name for folder_name in (name, *remote.folder_names))):
             if remote.matches(folder):
                 return folder
-    cached = cache_dir() / name
-    return cached if remote.is_complete(cached) else None
+    with suppress(ConfigError):  # no home, so nothing was ever downloaded there
+        cached = cache_dir() / name
+        return cached if remote.is_complete(cached) else None
+    return None
 
 
 def locate_dataset(name: str, data_dir: str | Path | None = None, *, allow_download: bool = True) -> Path:
@@ -237,9 +240,10 @@ def download(
     PosixPath('data/ml-100k')
     """
     remote = RemoteDataset.from_registry(name)
-    parent = cache_dir() if folder is None else Path(folder).expanduser()
+    parent = cache_dir() if folder is None else as_path(folder, "the folder of downloads")
     target = parent / name
     if remote.is_complete(target):
+        remove_temporary_folders(target)
         return target
     mirror = base_url or os.environ.get("GNNREC_BASE_URL")
     url = f"{mirror.rstrip('/')}/{remote.url.rsplit('/', 1)[-1]}" if mirror else remote.url
@@ -257,8 +261,11 @@ def download(
 
 
 def cache_dir() -> Path:
-    """Return the default download folder."""
-    return Path(pooch.os_cache("gnnrec"))
+    """Return the default download folder; a `ConfigError` if this user has no home."""
+    found = Path(pooch.os_cache("gnnrec"))
+    if not found.is_absolute():
+        raise ConfigError("this user has no home folder for downloads; set HOME or XDG_CACHE_HOME, or name a folder")
+    return found
 
 
 def _all_folder_names() -> set[str]:
@@ -269,13 +276,13 @@ def _all_folder_names() -> set[str]:
 @contextmanager
 def _scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield a temporary folder on the target's disk, so that the last step is a rename, which cannot stop halfway."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent)
-    except OSError as error:
-        raise DownloadError(f"{name} cannot be saved in {parent}: {error}; choose another folder") from error
-    with scratch as path:
-        yield Path(path)
+    with ExitStack() as stack:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            path = stack.enter_context(temporary_folder(parent / name))
+        except OSError as error:
+            raise DownloadError(f"{name} cannot be saved in {parent}: {error}; choose another folder") from error
+        yield path
 
 
 def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: bool | ProgressHook, name: str) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnrec._checks import as_path
 from gnnrec._progress import progress_bar
 from gnnrec.data import Dataset
 from gnnrec.data.embeddings import ContentEmbeddings
@@ -279,15 +280,16 @@ def encode(
     if encoder.corpus_dependent:
         depends_on = depends_on | {"corpus": _hash_corpus(source.items)}
     key = hash_key(depends_on)
-    cache = EmbeddingCache(None if out is None else Path(out).expanduser(), source.name, key)
+    cache = EmbeddingCache(None if out is None else as_path(out, "the folder of embeddings"), source.name, key)
     todo = {item.content_hash: item for item in source.items if item.content_hash not in cache.embeddings}
     start = time.perf_counter()
     unusable: dict[bytes, str] = {}
     if todo:
         encoder.load()
         start = time.perf_counter()
-        with cache.flush_on_error():
-            unusable = _encode_items(source, encoder, list(todo.values()), cache, batch_size, progress)
+        with cache.worker() as worker, cache.flush_on_error():
+            todo_items = _order_for(worker, list(todo.values()))
+            unusable = _encode_items(source, encoder, todo_items, cache, batch_size, progress)
     seconds = time.perf_counter() - start
     failed = {item.movie_id: unusable[item.content_hash] for item in source.items if item.content_hash in unusable}
     missing = source.missing | failed
@@ -313,8 +315,8 @@ def encode(
     }
     hashes = [item.content_hash for item in items]
     cache.finish(StoredEmbeddings(embeddings, hashes, key, encoder.corpus_dependent), summary)
-    num_new = sum(one in todo for one in hashes)
-    rate = f" in {seconds:.1f} s ({(len(todo) - len(unusable)) / seconds:,.1f} per second)" if num_new else ""
+    num_new = sum(one in cache.added for one in hashes)
+    rate = f" in {seconds:.1f} s ({len(cache.added) / seconds:,.1f} per second)" if num_new else ""
     (log or _logger.info)(
         f"{source.name}: {num_new:,} encoded{rate}, {len(items) - num_new:,} reused, "
         f"missing for {len(missing):,} movies"
@@ -339,6 +341,8 @@ def _encode_items(
         for start in range(0, len(items), size):
             hashes, batch = [], []
             for item in items[start : start + size]:
+                if item.content_hash in cache.embeddings:  # another run has encoded it meanwhile
+                    continue
                 try:
                     prepared = encoder.preprocess(source.open(item.raw))
                 except EncoderError:
@@ -356,6 +360,16 @@ def _encode_items(
     if len(unusable) > MAX_WARNINGS:
         warnings.warn(f"{len(unusable) - MAX_WARNINGS:,} more {source.name}s are unusable", stacklevel=4)
     return unusable
+
+
+def _order_for(worker: int, items: list[SourceItem]) -> list[SourceItem]:
+    """Return the items in another order for each of several runs that are at work on them, so that they share them."""
+    if worker == 0:
+        return items
+    if worker == 1:
+        return items[::-1]
+    start = len(items) * (worker - 1) // worker
+    return items[start:] + items[:start]
 
 
 def _hash_corpus(items: list[SourceItem]) -> str:

@@ -113,7 +113,7 @@ def find_posters(movies: Dataset | Iterable[Any], folder: str | Path) -> Feature
     >>> [item.movie_id for item in posters.items], posters.missing
     ([7], {8: 'no image'})
     """
-    ids, folder = _movie_ids(movies), Path(folder).expanduser()
+    ids, folder = _movie_ids(movies), as_path(folder, "a folder of posters")
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder of posters")
     integer_ids = pd.api.types.is_integer_dtype(ids.dtype)
@@ -167,7 +167,7 @@ def find_plots(dataset: Dataset, plots: str | Path | None = None) -> FeatureSour
     """
     ids = _movie_ids(dataset)
     if plots is not None and (isinstance(plots, Path) or plots not in dataset.movies):
-        texts, origin = _read_plots(ids, Path(plots).expanduser())
+        texts, origin = _read_plots(ids, as_path(plots, "a file of plots"))
     else:
         column = plots or _plot_column(dataset.movies)
         if column is None:
@@ -356,7 +356,11 @@ def _read_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
 def _read_ids(path: Path, ids: str | Path | None, known: pd.Index | None) -> Any:
     """Return the movie ids that belong to the rows of an npy file."""
     defaults = [path.with_suffix(".ids.csv"), path.with_suffix(".ids.npy")]
-    file = Path(ids).expanduser() if ids is not None else next((name for name in defaults if name.is_file()), None)
+    file = (
+        as_path(ids, "a file of movie ids")
+        if ids is not None
+        else next((name for name in defaults if name.is_file()), None)
+    )
     if file is None:
         raise DataError(
             f"the movie ids for the rows of {path} are missing; put {defaults[0].name} next to it, "

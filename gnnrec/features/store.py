@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
+import os
 import re
 import time
 import warnings
@@ -32,7 +34,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gnnrec._checks import as_path
-from gnnrec._io import check_layout, own_file, parse_json, stamp, write_atomic
+from gnnrec._io import (
+    PARTIAL,
+    check_layout,
+    make_folder,
+    own_file,
+    parse_json,
+    remove_partials,
+    stamp,
+    write_atomic,
+)
+from gnnrec._locks import locked_folder, open_exclusive
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.errors import ConfigError, DataError
 
@@ -84,7 +96,7 @@ def write_embedding_file(path: Path, stored: StoredEmbeddings) -> None:
         "digest": _digest(tensors),
         "movie_ids": stored.embeddings.movie_ids.tolist(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomic(path, save(tensors, {"gnnrec": json.dumps(header, ensure_ascii=False)}))
 
 
@@ -212,7 +224,7 @@ def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings
     """
     if not name.replace("_", "").replace("-", "").isalnum():
         raise ConfigError(f"{name!r} is not a valid feature name; use letters, digits, hyphens and underscores")
-    path = Path(folder).expanduser() / f"{name}.safetensors"
+    path = as_path(folder, "a folder of embeddings") / f"{name}.safetensors"
     path.with_suffix(".json").unlink(missing_ok=True)  # the summary of the replaced embeddings
     write_embedding_file(path, StoredEmbeddings(embeddings, [], "", corpus_dependent=False))
     return path
@@ -234,23 +246,18 @@ class EmbeddingCache:
     ----------
     embeddings : dict of bytes to numpy.ndarray
         By content hash, each ``[dim]``.
+    added : set of bytes
+        Content hashes of the embeddings that were added, not read.
     """
 
     def __init__(self, folder: Path | None, name: str, encoder_key: str) -> None:
         self.folder, self.name, self.encoder_key = folder, name, encoder_key
         self.embeddings: dict[bytes, np.ndarray] = {}
         self._unsaved: dict[bytes, np.ndarray] = {}
+        self.added: set[bytes] = set()
+        self._read_files: dict[Path, tuple[int, int]] = {}
         self._last_flush = time.monotonic()
-        for path in self._files():
-            stored = _read_or_warn(path)
-            if stored is not None and stored.encoder_key == encoder_key:
-                self.embeddings.update(zip(stored.content_hashes, stored.embeddings.values, strict=True))
-
-    def _files(self) -> list[Path]:
-        if self.folder is None:
-            return []
-        paths = [self._path(), self._path(f".{self.encoder_key}")]
-        return [path for path in paths if path.is_file()] + self._parts()
+        self.read_files()
 
     def _path(self, infix: str = "", suffix: str = ".safetensors") -> Path:
         assert self.folder is not None
@@ -259,16 +266,37 @@ class EmbeddingCache:
     def _parts(self) -> list[Path]:
         return sorted(self._path(suffix=".parts").glob(f"{self.encoder_key}-*.safetensors"))
 
+    def read_files(self) -> None:
+        """Take over what earlier runs, and others that are at work, have written since the last call."""
+        if self.folder is None:
+            return
+        for path in (self._path(), self._path(f".{self.encoder_key}"), *self._parts()):
+            try:
+                found = path.stat()
+                if self._read_files.get(path) == (found.st_ino, found.st_mtime_ns):
+                    continue
+                self._read_files[path] = found.st_ino, found.st_mtime_ns
+                stored = _read_or_warn(path)
+            except FileNotFoundError:
+                continue
+            except DataError:
+                if path.exists():
+                    raise
+                continue  # another run has just ended; everything is in its result, which is read next time
+            if stored is not None and stored.encoder_key == self.encoder_key:
+                self.embeddings.update(zip(stored.content_hashes, stored.embeddings.values, strict=True))
+
     def add(self, content_hashes: list[bytes], embeddings: np.ndarray) -> None:
         """Add new embeddings, ``[n, dim]``, and write them if the last write was `FLUSH_SECONDS` ago."""
         new = dict(zip(content_hashes, embeddings, strict=True))
         self.embeddings |= new
         self._unsaved |= new
+        self.added |= new.keys()
         if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the embeddings that are only in memory."""
+        """Write the embeddings that are only in memory, and read what other runs have written."""
         self._last_flush = time.monotonic()
         if self.folder is None or not self._unsaved:
             return
@@ -280,6 +308,25 @@ class EmbeddingCache:
         path = self._path(suffix=".parts") / f"{self.encoder_key}-{digest}.safetensors"
         write_embedding_file(path, StoredEmbeddings(part, hashes, self.encoder_key, corpus_dependent=False))
         self._unsaved = {}
+        self.read_files()
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[int]:
+        """Register a run while the block runs; yield the lowest number that no other run of this encoder has."""
+        if self.folder is None:
+            yield 0
+            return
+        for number in itertools.count():
+            path = self._path(suffix=".parts") / f".{self.encoder_key}.{number}.run"
+            descriptor = _lock_in_new_folder(path)
+            if descriptor is not None:
+                break
+        try:
+            yield number
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+            self._remove_empty_folder()
 
     @contextlib.contextmanager
     def flush_on_error(self) -> Iterator[None]:
@@ -294,6 +341,12 @@ class EmbeddingCache:
         """Write result and summary, remove partial results, and rename the files of another encoder."""
         if self.folder is None:
             return
+        make_folder(self.folder)
+        with locked_folder(self.folder):
+            self._finish(stored, summary)
+        self._remove_empty_folder()
+
+    def _finish(self, stored: StoredEmbeddings, summary: dict[str, Any]) -> None:
         result = self._path()
         earlier = _read_or_warn(result) if result.is_file() else None
         if earlier is not None and earlier.encoder_key not in (self.encoder_key, "") and not earlier.corpus_dependent:
@@ -306,9 +359,21 @@ class EmbeddingCache:
         for suffix in (".json", ".safetensors"):
             self._path(f".{self.encoder_key}", suffix).unlink(missing_ok=True)
         for path in self._parts():
-            path.unlink()
-        with contextlib.suppress(OSError):  # the folder is missing, or holds parts of another encoder
+            path.unlink(missing_ok=True)
+        remove_partials(result.parent, f".{self.name}.*{PARTIAL}")
+        for pattern in (f".{self.encoder_key}*{PARTIAL}", f".{self.encoder_key}.*.run"):
+            remove_partials(self._path(suffix=".parts"), pattern)
+
+    def _remove_empty_folder(self) -> None:
+        with contextlib.suppress(OSError):  # it is missing, or holds parts of another encoder or run
             self._path(suffix=".parts").rmdir()
+
+
+def _lock_in_new_folder(path: Path) -> int | None:
+    while True:
+        make_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):  # another run has just removed the empty folder
+            return open_exclusive(path)
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from gnnrec._io import parse_json, write_atomic
+from gnnrec._io import PARTIAL, make_folder, parse_json, remove_partials, write_atomic
+from gnnrec._locks import claim
 from gnnrec.data.dataset import Dataset, write_csv
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import ConfigError, DataError, StorageError
 from gnnrec.features.images import PosterError, decode_poster
 from gnnrec.metadata.client import NotFoundError, RateLimitError, ServiceUnavailableError, display_url
 from gnnrec.metadata.matching import MovieQuery, NoMatch, movie_queries
@@ -111,6 +112,8 @@ def fetch_metadata(
         `limit` is not positive, or `out` contains a ``plots.csv`` from another origin.
     DataError
         `links` or the log is damaged.
+    StorageError
+        The folder cannot be written, or another process fetches into it.
 
     Examples
     --------
@@ -124,13 +127,16 @@ def fetch_metadata(
     folder = Path(out)
     if (folder / PLOTS).exists() and not (folder / LOG).exists():
         raise ConfigError(f"{folder / PLOTS} was not written by a fetch; choose another folder")
-    (folder / POSTERS).mkdir(parents=True, exist_ok=True)
-    fetcher = _Fetcher(folder, provider, FetchLog(folder / LOG), refresh, limit)
-    try:
-        stop_reason = fetcher.run(queries, on_progress)
-    finally:
-        fetcher.write_plots(queries)
-    return fetcher.report(queries, stop_reason)
+    make_folder(folder / POSTERS)
+    with claim(folder):
+        remove_partials(folder, f".{PLOTS}*{PARTIAL}")
+        remove_partials(folder / POSTERS, f".*.jpg*{PARTIAL}")
+        fetcher = _Fetcher(folder, provider, FetchLog(folder / LOG), refresh, limit)
+        try:
+            stop_reason = fetcher.run(queries, on_progress)
+        finally:
+            fetcher.write_plots(queries)
+        return fetcher.report(queries, stop_reason)
 
 
 @dataclass(frozen=True)
@@ -216,9 +222,18 @@ class FetchLog:
 
     def add(self, record: FetchRecord) -> None:
         """Append a record to the file."""
-        line = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
+        line = (json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                end, written = file.tell(), 0
+                try:
+                    while written < len(line):
+                        written += file.write(line[written:]) or 0
+                except OSError:
+                    file.truncate(end)  # half a line would damage the next one
+                    raise
+        except OSError as error:
+            raise StorageError.writing(self.path, error) from None
         self._store(record)
 
     def plots(self) -> dict[Any, tuple[str, str]]:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from gnnrec._checks import as_path
-from gnnrec._torch import check_scores, pick_device
+from gnnrec._locks import claim
+from gnnrec._torch import check_scores, memory_errors, pick_device
 from gnnrec.config import Settings
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
@@ -188,24 +189,29 @@ class Estimator(BaseEstimator):
             A package that the model needs is not installed, or a callback is not a `Callback`.
         FloatingPointError
             The loss is not finite.
+        StorageError
+            The folder cannot be written, or another process trains into it.
+        OutOfMemoryError
+            There is not enough memory.
         """
         check_fit_data(data)
         if resume:
             raise ConfigError(f"the model {self.name} cannot be resumed; only the graph neural network can")
         self.check_installed()
         CallbackList(callbacks)  # validates callbacks before the graph is built
-        graph = Graph.from_dataset(data.dataset if isinstance(data, Split) else data)
-        run = FitRun(
-            validate=validation_of(data),
-            callbacks=callbacks,
-            progress=progress and self.trains_in_epochs,
-            model=self.name,
-            settings=self.model_dump(mode="json"),
-        )
-        fitted = self.fit_graph(graph, run).with_records(run.history, {})
-        if run_dir is not None:
-            fitted.save(run_dir)
-        return fitted
+        with memory_errors("training"), claim(run_dir):
+            graph = Graph.from_dataset(data.dataset if isinstance(data, Split) else data)
+            run = FitRun(
+                validate=validation_of(data),
+                callbacks=callbacks,
+                progress=progress and self.trains_in_epochs,
+                model=self.name,
+                settings=self.model_dump(mode="json"),
+            )
+            fitted = self.fit_graph(graph, run).with_records(run.history, {})
+            if run_dir is not None:
+                fitted.save(run_dir)
+            return fitted
 
     @abstractmethod
     def fit_graph(self, graph: Graph, run: FitRun) -> Recommender:
@@ -265,6 +271,10 @@ def fit(
         `data` is neither a `Dataset` nor a `Split`, or lacks what the model needs, such as timestamps.
     FloatingPointError
         The loss, or a weight, is not finite.
+    StorageError
+        The folder cannot be written, or another process trains into it.
+    OutOfMemoryError
+        There is not enough memory.
 
     Examples
     --------
@@ -330,7 +340,12 @@ def load(path: str | Path, device: str = "cpu") -> Any:
     'ease'
     """
     pick_device(device)
-    run = read_run(as_path(path, "the folder of a run"))
+    with memory_errors(f"the run {path}"):
+        return _load(as_path(path, "the folder of a run"), device)
+
+
+def _load(path: Path, device: str) -> Any:
+    run = read_run(path)
     cls: type[BaseEstimator] = _registered(MODELS, run.model, path)
     for registry, name in cls.names_in(run.settings):
         _registered(registry, name, path)

@@ -18,9 +18,10 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from gnnrec._locks import claim
 from gnnrec._progress import training_bar
 from gnnrec._seeded import Seeded
-from gnnrec._torch import pick_device
+from gnnrec._torch import memory_errors, pick_device
 from gnnrec.config import Config, TrainConfig
 from gnnrec.data import Dataset
 from gnnrec.data.user_columns import known_features
@@ -93,6 +94,17 @@ class GNN(BaseEstimator):
     ) -> RecGraph:
         """Train the network; see `gnnrec.fit`."""
         check_fit_data(data)
+        with memory_errors("training"), claim(run_dir):
+            return self._fit(data, callbacks, progress, run_dir, resume)
+
+    def _fit(
+        self,
+        data: Dataset | Split,
+        callbacks: Sequence[Callback],
+        progress: bool,
+        run_dir: str | Path | None,
+        resume: bool,
+    ) -> RecGraph:
         config = self.config_for(data)
         train = config.train
         listeners = CallbackList(callbacks, train.patience)
@@ -115,7 +127,7 @@ class GNN(BaseEstimator):
             write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
         start = -math.inf
         if split.valid.empty:
-            warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=3)
+            warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=4)
         elif state.epoch == 0:
             start = validate(RecGraph(graph, config, ridge.refit(encoder)), split, train.metric, train.k)
 
@@ -259,11 +271,11 @@ def _warn_about_training(state: TrainingState, train: TrainConfig, start: float)
             f"no epoch was better than the initialization: the best {metric} on the validation ratings is "
             f"{state.best_score:.4f}, and it was {start:.4f} before the first epoch; lower train.learning_rate, or "
             "train.negative_weight if the data are sparse",
-            stacklevel=4,
+            stacklevel=5,
         )
     elif state.epoch == train.epochs and state.epochs_since_best == 0:
         warnings.warn(
-            f"the last epoch, {state.epoch}, was the best on the validation ratings; raise train.epochs", stacklevel=4
+            f"the last epoch, {state.epoch}, was the best on the validation ratings; raise train.epochs", stacklevel=5
         )
 
 

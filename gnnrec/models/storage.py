@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
+import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +35,7 @@ from gnnrec._io import (
     write_atomic,
     write_json,
 )
+from gnnrec._locks import check_unclaimed
 from gnnrec.config import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
@@ -136,7 +140,13 @@ def write_run(
         Writes further files into the new folder before it appears.
     in_training : bool
         Let `write_weights` replace the weights.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written, or another process trains into it. An earlier run is unchanged.
     """
+    check_unclaimed(path)
     weights = _plain_tensors(model.state())
     check_finite(weights, f"the model {model.name!r}")
     with new_folder(path, header=HEADER, owned=RUN_FILES, kind="saved run", keep=keep) as folder:
@@ -297,7 +307,12 @@ def _write_graph(graph: Graph, folder: Path) -> str:
         edges["embedding_rows"] = graph.embedding_rows.numpy()
     features = {f"features.{name}": dataset.features[name].values for name in dataset.features}
     tensors = {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}
-    save_file(tensors, folder / EDGES)
+    try:
+        save_file(tensors, folder / EDGES)
+    except SafetensorError as error:  # has the number of an error of the operating system in its text only
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code)) from None
     nodes = {
         "name": dataset.name,
         "rating_scale": dataset.rating_scale,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from gnnrec.errors import GnnrecError
+from gnnrec.errors import GnnrecError, OutOfMemoryError, StorageError
 from gnnrec.service.errors import ConflictError, NotFoundError
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ def status_of(error: Exception) -> int:
     """Return the status of an answer to an error of the library."""
     if isinstance(error, NotFoundError):
         return 404
+    if isinstance(error, (StorageError, OutOfMemoryError)):
+        return 503
     return 409 if isinstance(error, ConflictError) else 422
 
 

@@ -13,6 +13,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from gnnrec._checks import as_path
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.tuning.space import Objective, SearchSpace
@@ -196,7 +197,7 @@ def read_study(
     >>> read_study(storage).best == result.best
     True
     """
-    if "://" not in str(storage) and not Path(storage).expanduser().is_file():
+    if "://" not in str(storage) and not as_path(storage, "a storage").is_file():
         raise ConfigError(f"storage {storage} does not exist")
     opened = open_storage(storage)
     try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
+import json
 import os
 import time
 import uuid
@@ -14,18 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from gnnrec._checks import as_path
 from gnnrec._io import parse_json
-from gnnrec.errors import ConfigError
+from gnnrec._locks import abandoned, open_exclusive, try_lock
+from gnnrec.errors import ConfigError, StorageError
 from gnnrec.tuning.space import Objective
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
@@ -59,32 +64,49 @@ class Storage:
     optuna : optuna.storages.BaseStorage
     description : str
         Kind of storage for reports, without password, host or folder.
-    journal : Path, optional
-        The file of an Optuna journal.
+    file : Path, optional
+        The file of an Optuna journal or a SQLite database.
     """
 
     optuna: BaseStorage
     description: str
-    journal: Path | None = None
+    file: Path | None = None
     _silent_since: dict[int, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[str]:
         """Register a worker while the block runs, and return its name.
 
-        A journal gets a locked file per worker next to it. The operating system releases the lock however the process
-        ends, which tells the other workers. Databases use Optuna's heartbeats instead.
+        Beside a file there is a locked file per worker. The operating system releases the lock however the process
+        ends, which tells the other workers. Databases on a server use Optuna's heartbeats instead.
         """
         name = uuid.uuid4().hex[:12]
-        if self.journal is None:
+        if self.file is None:
             yield name
             return
         path = self._worker_file(name)
+        descriptor = open_exclusive(path)
+        assert descriptor is not None  # nobody else has this name
         try:
-            with FileLock(path):
-                yield name
+            yield name
         finally:
             path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise a `StorageError` if the storage cannot be written, such as on a full disk."""
+        try:
+            yield
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            where = self.description if self.file is None else self.file
+            raise StorageError(f"{where} cannot be written: {_reason_of(error.__cause__ or error)}") from None
+        except StorageError:
+            raise
+        except OSError as error:
+            if self.file is None or error.filename not in (None, str(self.file)):
+                raise
+            raise StorageError.writing(self.file, error) from None
 
     def fail_lost_trials(self, study: Study, worker: str) -> None:
         """Mark running trials of dead workers as failed."""
@@ -92,10 +114,23 @@ class Storage:
             with quiet_optuna():
                 optuna.storages.fail_stale_trials(study)
             self._fail_silent_trials(study)
-        elif self.journal is not None:
+        if self.file is not None:
+            alone = not self._has_others(worker)
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                if self._is_lost(trial, worker):
+                if self._is_lost(trial, worker, alone):
                     _fail(study, trial)
+
+    def _has_others(self, own_name: str) -> bool:
+        """Return whether other workers are alive; remove the files of those that are not."""
+        assert self.file is not None
+        alive = 0
+        for path in self.file.parent.glob(f".{glob.escape(self.file.name)}.*.worker"):
+            if path != self._worker_file(own_name):
+                with abandoned(path) as is_abandoned:
+                    if is_abandoned:
+                        path.unlink(missing_ok=True)
+                    alive += not is_abandoned and path.exists()
+        return alive > 0
 
     def _fail_silent_trials(self, study: Study) -> None:
         """Fail running trials whose worker died before its first heartbeat, which Optuna does not count as stale.
@@ -117,24 +152,16 @@ class Storage:
                 _fail(study, trial)
 
     def _worker_file(self, worker: str) -> Path:
-        assert self.journal is not None
-        return self.journal.with_name(f".{self.journal.name}.{worker}.worker")
+        assert self.file is not None
+        return self.file.with_name(f".{self.file.name}.{worker}.worker")
 
-    def _is_lost(self, trial: FrozenTrial, own_name: str) -> bool:
+    def _is_lost(self, trial: FrozenTrial, own_name: str, alone: bool) -> bool:
         worker = trial.user_attrs.get("worker")
-        if worker is None:
-            return trial.datetime_start is not None and datetime.now() - trial.datetime_start > UNNAMED_PERIOD
-        path = self._worker_file(worker)
-        if worker == own_name:
-            return False
-        if not path.exists():
-            return True
-        try:
-            with FileLock(path, timeout=0):
-                path.unlink(missing_ok=True)
-        except Timeout:
-            return False
-        return True
+        if worker is None:  # its worker has not named it yet, or died before
+            return alone or (
+                trial.datetime_start is not None and datetime.now() - trial.datetime_start > UNNAMED_PERIOD
+            )
+        return worker != own_name and (alone or not self._worker_file(worker).exists())
 
 
 def _fail(study: Study, trial: FrozenTrial) -> None:
@@ -143,22 +170,37 @@ def _fail(study: Study, trial: FrozenTrial) -> None:
 
 
 class _JournalFile(JournalFileBackend):
-    """An Optuna journal that removes an incomplete last line, left by a process that died while writing it."""
+    """An Optuna journal that is locked itself, so that the lock of a process that died does not remain.
+
+    An incomplete last line, left by a process that died while writing it, is removed.
+    """
 
     def __init__(self, path: Path) -> None:
-        lock = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
-        self._path, self._own_lock = path, lock(str(path))
-        super().__init__(str(path), lock_obj=self._own_lock)
+        self._path = path
+        super().__init__(str(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines after the last complete one."""
-        # The lock is taken twice: between the two another process can only append whole lines, or die.
-        self._own_lock.acquire()
-        try:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        with self._path.open("rb+", buffering=0) as file:
+            self._wait_for_lock(file.fileno())
             drop_torn_line(self._path)
-        finally:
-            self._own_lock.release()
-        super().append_logs(logs)
+            end = written = file.seek(0, os.SEEK_END)
+            try:
+                while written < end + len(lines):
+                    written += file.write(lines[written - end :]) or 0
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+
+    def _wait_for_lock(self, descriptor: int) -> None:
+        pause = 0.001
+        while not (locked := try_lock(descriptor)):
+            if locked is None:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(self._path))
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
 
 
 def drop_torn_line(path: Path) -> None:
@@ -212,7 +254,7 @@ def open_storage(storage: str | Path | None) -> Storage:
         return Storage(InMemoryStorage(), "in memory")
     if "://" in str(storage):
         return _open_database(str(storage))
-    path = Path(storage).expanduser().absolute()
+    path = as_path(storage, "a storage").absolute()
     try:
         _check_journal(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -354,9 +396,14 @@ def _check_journal(path: Path) -> None:
         parse_json(line)["op_code"]
 
 
+def _reason_of(error: BaseException) -> str:
+    """Return the first line of what a database said."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
 def _open_database(url: str) -> Storage:
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError
 
     try:
         parsed = make_url(url)
@@ -377,14 +424,14 @@ def _open_database(url: str) -> Storage:
                     heartbeat_interval=HEARTBEAT_INTERVAL,
                     grace_period=GRACE_PERIOD,
                 )
-            return Storage(storage, DATABASE_NAMES[kind])
+            is_file = kind == "sqlite" and parsed.database not in (None, "", ":memory:")
+            return Storage(storage, DATABASE_NAMES[kind], Path(str(parsed.database)).absolute() if is_file else None)
         except ImportError:
             install = f"pip install 'gnnrec[{kind}]'" if not plus else f"install the driver of {parsed.drivername}"
             raise ConfigError(f"storage {shown}: the driver is missing; {install}") from None
         except (SQLAlchemyError, RuntimeError) as error:
             # Two workers that start together both create the tables; one of them fails and succeeds on the next try.
             if attempt == 4 or ("exist" not in str(error) and "unique" not in str(error).lower()):
-                reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-                raise ConfigError(f"storage {shown} cannot be used: {reason}") from None
+                raise ConfigError(f"storage {shown} cannot be used: {_reason_of(error)}") from None
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError("the last attempt returns or raises")

@@ -12,6 +12,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
+from gnnrec._torch import is_out_of_memory
 from gnnrec.errors import ConfigError
 from gnnrec.evaluation import evaluate, validate
 from gnnrec.models.base import Recommender
@@ -28,8 +29,6 @@ FAILURES = (
     torch.linalg.LinAlgError,  # type: ignore[attr-defined]
 )
 """Errors that a configuration can cause; the trial fails and the study continues. Any other error ends the study."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
-"""Messages by which PyTorch reports missing memory as a plain RuntimeError."""
 
 
 class TrialEndedError(Exception):
@@ -118,7 +117,7 @@ class TrialRunner:
         except FAILURES as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         except RuntimeError as error:
-            if not any(message in str(error).lower() for message in OUT_OF_MEMORY):
+            if not is_out_of_memory(error):
                 raise
             reason = f"out of memory: {' '.join(str(error).split())}"
         # Outside the except block the traceback is gone, and with it the references to tensors of the fit.

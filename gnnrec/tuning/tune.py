@@ -111,6 +111,8 @@ def tune(
         trials all failed; or no trial was completed.
     DataError
         There are no validation ratings, or the configuration cannot use the data.
+    StorageError
+        The storage or the folder of the report cannot be written.
 
     References
     ----------
@@ -156,7 +158,7 @@ def tune(
     sampler = PerTrialTPE(seed, space=space)
     pruner = MedianPruner(n_startup_trials=5, n_warmup_steps=pruner_warmup) if len(parsed) == 1 else NopPruner()
     opened = open_storage(storage)
-    with quiet_optuna(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
+    with quiet_optuna(), opened.writing(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
         shared = create_or_load_study(opened, study, metadata, parsed, sampler, pruner)
         try:
             _work(shared, opened, TrialRunner(split, space, parsed, trials, worker), time_limit, bar, log)

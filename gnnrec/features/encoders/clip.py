@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from gnnrec._checks import as_path
 from gnnrec.errors import ConfigError
 from gnnrec.features.encoders.base import (
     LOCAL_FILES,
@@ -34,7 +35,7 @@ class _ClipEncoder(FeatureEncoder):
 
     def __init__(self, architecture: str, weights: str, device: str = "auto") -> None:
         self.architecture, self.weights, self.device = architecture, weights, device
-        path = Path(weights).expanduser()
+        path = as_path(weights, "a file of weights")
         self._local = path if path.is_file() else None
         self.name = f"{self._prefix}:{architecture}{f':{path.name}' if self._local else f'/{weights}'}"
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnrec._checks import as_path
 from gnnrec.errors import ConfigError
 from gnnrec.features.encoders.base import (
     LOCAL_FILES,
@@ -51,7 +52,7 @@ class SentenceEncoder(FeatureEncoder):
 
     def __init__(self, model: str, device: str = "auto") -> None:
         self.model, self.device = model, device
-        path = Path(model).expanduser()
+        path = as_path(model, "a model")
         self._local = path if path.is_dir() else None
         self.name = f"sentence:{path.name if self._local else model}"
         self._num_long_texts = self._num_pieces = 0
