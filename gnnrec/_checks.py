@@ -145,17 +145,17 @@ def as_path(value: Any, what: str) -> Path:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         raise ConfigError(f"{what} must be a path, not {shown(value)}")
-    if "\0" in text or len(text) > MAX_PATH:
-        raise ConfigError(f"{what} {shown(text)} is not a path")
     try:
-        os.fsencode(text)
+        sizes = [len(part) for part in os.fsencode(text).split(b"/")]
+        if "\0" in text or len(text) > MAX_PATH or max(sizes) > MAX_NAME:
+            raise ConfigError(f"{what} {shown(text)} is not a path: File name too long or with a zero byte")
         return Path(text).expanduser()
     except (UnicodeEncodeError, RuntimeError) as error:  # half a surrogate pair, or a user who has no home
         raise ConfigError(f"{what} {shown(text)} is not a path: {error}") from None
 
 
-MAX_PATH = 4096
-"""Characters of the longest path."""
+MAX_PATH, MAX_NAME = 4096, 255
+"""Characters of the longest path, and bytes of the longest name in it."""
 
 
 def is_listing(value: Any) -> bool:

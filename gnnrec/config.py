@@ -80,11 +80,19 @@ class Settings(BaseModel):
 
 
 def _check_keys(values: Mapping[Any, Any], where: str) -> None:
-    """Raise a `ConfigError` for a key that is no text, in a mapping or in a section of it."""
+    """Raise a `ConfigError` for a key that is no text, and for a huge number or list, also in a section."""
     for section in (values, *values.values()):
-        for key in section if isinstance(section, Mapping) else ():
+        for key, value in section.items() if isinstance(section, Mapping) else ():
             if not isinstance(key, str):
                 raise ConfigError(f"{where}: the key {shown(key)} is no text")
+            if isinstance(value, int) and value.bit_length() > MAX_BITS:
+                raise ConfigError(f"{where}: {key}: {shown(value)} is too large")
+            if hasattr(value, "__len__") and not isinstance(value, type) and len(value) > MAX_NODES:
+                raise ConfigError(f"{where}: {key} has {len(value):,} values, too many for a setting")
+
+
+MAX_BITS = 64
+"""Of a whole number."""
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -93,6 +101,10 @@ def _registered(name: str, registry: Registry) -> str:
     except ConfigError as error:
         raise ValueError(str(error)) from None
     return name
+
+
+MAX_DIM, MAX_LAYERS, MAX_DECAYS = 65_536, 64, 64
+"""Bounds of settings of which a larger one would only fill the memory."""
 
 
 class ModelConfig(Settings):
@@ -109,9 +121,9 @@ class ModelConfig(Settings):
 
     encoder: str = "lightgcn"
     """Registered name of the encoder."""
-    embedding_dim: int = Field(128, ge=1)
+    embedding_dim: int = Field(128, ge=1, le=MAX_DIM)
     """Dimension of all embeddings."""
-    num_layers: int = Field(1, ge=1)
+    num_layers: int = Field(1, ge=1, le=MAX_LAYERS)
     """Number of propagation layers; each additional layer extends the receptive field by two hops."""
     movie_degree_smoothing: float = Field(0.25, ge=0)
     """Pseudo-count added to every movie's degree, in units of the mean degree; reduces the influence of rare movies."""
@@ -127,17 +139,17 @@ class ModelConfig(Settings):
     """How strongly disliked movies count against similar ones when lists are made; 0 treats them like liked ones."""
     temporal: bool = False
     """Whether user embeddings depend on the order and dates of the history; the `*_decays` settings say how."""
-    position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1)
+    position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1, max_length=MAX_DECAYS)
     """Temporal pooling by position: a rating's weight decays to 1/e after this many later ratings."""
-    day_decays: tuple[Positive, ...] = ()
+    day_decays: tuple[Positive, ...] = Field((), max_length=MAX_DECAYS)
     """Temporal pooling by date: a rating's weight decays to 1/e after this many days before the last rating."""
-    rating_decays: tuple[Positive, ...] = ()
+    rating_decays: tuple[Positive, ...] = Field((), max_length=MAX_DECAYS)
     """Temporal pooling by position, weighted by how far each rating is above or below the user's mean."""
     date_features: bool = False
     """Whether the hidden layer also sees the date of the user's last rating."""
     request_time_features: bool = False
     """Whether the hidden layer also sees the time since the user's last rating, at the time of the request."""
-    hidden_dim: int = Field(256, ge=0)
+    hidden_dim: int = Field(256, ge=0, le=MAX_DIM)
     """Width of the hidden layer over the pooled histories; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Dropout of the hidden layer and of the pooled histories."""

@@ -203,6 +203,14 @@ USERS = {
 }
 
 
+def text_of(value: Any) -> str:
+    """Return a value as text."""
+    try:
+        return str(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "9" * 5000
+
+
 def slots() -> list[Slot]:
     """Return the places where values are put."""
 
@@ -324,8 +332,8 @@ def slots() -> list[Slot]:
         Slot("ContentEmbeddings value", lambda m, v: ContentEmbeddings([1, 2], [[1, v], [2, 3]])),
         Slot("override", lambda m, v: Config().override(v)),
         Slot("override text", lambda m, v: Config().override([v])),
-        Slot("override value", lambda m, v: Config().override([f"train.epochs={v}"])),
-        Slot("override key", lambda m, v: Config().override([f"model.{v}=1"])),
+        Slot("override value", lambda m, v: Config().override(["train.epochs=" + text_of(v)])),
+        Slot("override key", lambda m, v: Config().override(["model." + text_of(v) + "=1"])),
         Slot("Config train", lambda m, v: Config(train=v)),
         Slot("Config model", lambda m, v: Config(model=v)),
         *(Slot(f"Config {name}", lambda m, v, name=name: Config(train={name: v})) for name in ("epochs", "learning_rate", "loss", "loss_options", "metric", "seed", "device", "patience", "batch_size")),

@@ -65,6 +65,13 @@ class Summary:
         if self.counts[detail] <= 2 and len(self.failures) < 10 * MAX_LISTED:
             self.failures.append({"trial": label, **outcome})
 
+    def merge(self, other: Summary) -> None:
+        """Add the trials of another summary."""
+        self.tried += other.tried
+        self.kinds += other.kinds
+        self.counts += other.counts
+        self.failures += other.failures
+
     def report(self) -> dict[str, Any]:
         """Return ``tried, survived, kinds, failures`` as plain values."""
         return {
@@ -96,7 +103,7 @@ def judge(call: Callable[[], Any], *, types: bool = False) -> dict[str, Any]:
         text = str(error)
         if not text.strip() or len(text) > LONGEST:
             return {"kind": "unclear", "detail": f"{len(text)} characters: {text[:200]}", "where": _where(error)}
-        if any(character < " " and character != "\n" for character in text):
+        if any(character < " " and character not in "\n\t" for character in text):
             return {"kind": "unclear", "detail": f"control characters: {text[:200]!r}", "where": _where(error)}
         return {"kind": "refused", "detail": text[:200]}
     except (KeyboardInterrupt, SystemExit):
@@ -173,12 +180,14 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     return outcome
 
 
-def run_trials(make: Callable[[int], Trial], numbers: range, end: float = float("inf")) -> Summary:
+def run_trials(
+    make: Callable[[int], Trial], numbers: range, end: float = float("inf"), summary: Summary | None = None
+) -> Summary:
     """Run the trials of some numbers in forked workers until a time of `time.monotonic`.
 
     A worker that dies or hangs is replaced, and its trial is a failure.
     """
-    summary = Summary()
+    summary = Summary() if summary is None else summary
     place = numbers.start
     while place < numbers.stop and time.monotonic() < end:
         place = _run_worker(make, range(place, numbers.stop), end, summary)

@@ -19,8 +19,8 @@ def _as_ids(movie_ids: Any) -> pd.Index:
     """Return ids as an index of whole numbers or texts."""
     if isinstance(movie_ids, Mapping) or not is_listing(movie_ids):
         raise DataError(f"movie ids must be a list of ids, not {shown(movie_ids)}")
-    values = getattr(movie_ids, "dtype", None)
-    if values is not None and getattr(movie_ids, "ndim", 1) == 1 and getattr(values, "kind", "") in "iu":
+    is_array = isinstance(movie_ids, np.ndarray | pd.Series | pd.Index) and movie_ids.ndim == 1
+    if is_array and movie_ids.dtype.kind in "iu":
         return pd.Index(movie_ids)
     found = plain_ids(movie_ids, "movie", "is not an id; ids are whole numbers or text")
     return pd.Index(found, dtype=None if found else object)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gnnrec._checks import as_list, check_flag, check_integer, check_number, shown
+from gnnrec._checks import NO_MOVIE, as_list, check_flag, check_integer, check_number, plain_ids, shown
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
@@ -135,6 +135,7 @@ def evaluate(
         check_flag(request_times=request_times)
     if relevant is not None:
         check_number(-math.inf, relevant=relevant)
+        relevant = float(relevant)
     data = _resolve_data(model, test, mask, history, candidates, negatives, request_times)
     trained = model.graph
     if data.history is not None and len(data.history):
@@ -292,7 +293,7 @@ def _resolve_data(
     if isinstance(negatives, str):
         raise DataError("negatives must be a pandas DataFrame; Split.with_negatives also reads a file")
     if candidates is not None:
-        candidates = as_list(candidates, "candidates", "movie ids")
+        candidates = plain_ids(as_list(candidates, "candidates", "movie ids"), "movie", NO_MOVIE)
     if not isinstance(test, Split):
         if not isinstance(test, pd.DataFrame):
             raise DataError(f"test must be a pandas DataFrame, not {type(test).__name__}")

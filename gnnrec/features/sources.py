@@ -19,6 +19,7 @@ from gnnrec.data import Dataset
 from gnnrec.data.convert import format_id, to_ids, to_text
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.tables import SUFFIXES, Table, locator, read_files
+from gnnrec.data.text_files import max_unpacked
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES, read_embedding_file, read_safetensors
@@ -394,8 +395,14 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())  # no more is read than these say
+        if total > max_unpacked(path):
+            raise DataError(f"{path} unpacks from {path.stat().st_size:,} to {total:,} bytes, too many for embeddings")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
+    except DataError:
+        raise
     except (*NUMPY_ERRORS, AttributeError, TypeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged or not an npz file: {error}") from None
 

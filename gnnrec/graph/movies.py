@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import check_text, is_listing, shown
+from gnnrec._checks import check_text, entries, is_listing, shown
 from gnnrec.data import ContentEmbeddings
 from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
@@ -237,7 +237,8 @@ class NewMovie:
         made = {}
         for name, values in self.features.items():
             try:
-                made[name] = ContentEmbeddings([movie_id], [values] if np.ndim(values) == 1 else values)
+                numbers = entries(values, "numbers") if is_listing(values) and not hasattr(values, "ndim") else values
+                made[name] = ContentEmbeddings([movie_id], [numbers] if np.ndim(numbers) == 1 else numbers)
             except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # DataError is a ValueError
                 raise DataError(f"the {shown(name)} embedding of the movie: {error}") from None
         return made
@@ -249,7 +250,7 @@ _TEXTS = ("title", "plot", "genres", "directors", "actors")
 def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
     if values is None or isinstance(values, str):
         return values
-    names: list[Any] = list(values) if is_listing(values) and not isinstance(values, Mapping) else [values]
+    names: list[Any] = entries(values, column) if is_listing(values) and not isinstance(values, Mapping) else [values]
     if wrong := [name for name in names if not isinstance(name, str)]:
         raise DataError(f"{column} must be a text or a list of texts, not {shown(wrong[0])}")
     return "|".join(names)

@@ -133,7 +133,8 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         raise DataError(f"two columns {twice[0]}; keep one of them")
     if "movie_id" not in frame:
         ids = frame["user_id"]
-        raise_at_first(ids.isna(), "users", lambda row: "user_id is missing; every row needs one")
+        missing = _are_missing(ids)
+        raise_at_first(missing, "users", lambda row: "user_id is missing; every row needs one")
         if ids.dtype == object:
             frame = frame.assign(user_id=pd.Series(plain_ids(ids, "user", NO_USER), index=ids.index, dtype=object))
             ids = frame["user_id"]
@@ -151,7 +152,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         ]
     checked = {"user_id": ("user", NO_USER), "movie_id": ("movie", NO_MOVIE)}
     for column, (what, problem) in checked.items():
-        if frame[column].dtype == object and not frame[column].isna().any():
+        if frame[column].dtype == object and not _are_missing(frame[column]).any():
             found = plain_ids(frame[column], what, problem)
             frame = frame.assign(**{column: pd.Series(found, index=frame.index, dtype=object)})
     pairs = frame[["user_id", "movie_id"]]
@@ -176,6 +177,14 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
         profile = _profile(graph, rows)
         users.append(NewUser(profile=profile, ratings=history, timestamps=times, weights=weights, name=user_id))
     return users
+
+
+def _are_missing(ids: pd.Series) -> np.ndarray:
+    """Return which ids are missing; of objects, pandas would compare some that cannot be compared."""
+    if ids.dtype != object:
+        return ids.isna().to_numpy()
+    missing = (None, pd.NA, pd.NaT)
+    return np.array([any(one is none for none in missing) or (isinstance(one, float) and one != one) for one in ids])
 
 
 def _profile(graph: Graph, rows: pd.DataFrame) -> dict[str, Any]:

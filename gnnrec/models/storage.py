@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -10,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -219,9 +220,10 @@ def read_header(folder: Path) -> dict[str, Any]:
     path = own_file(folder, HEADER)
     if not path.is_file():
         raise DataError(f"{folder} is not a saved run: it has no {HEADER}")
-    header = read_json(path)
+    with _naming(HEADER):
+        header = read_json(path)
     if not isinstance(header, dict):
-        raise DataError(f"the saved run {folder} is damaged: {HEADER} is no JSON object")
+        raise _InconsistentError(f"{HEADER} is no JSON object")
     check_layout(header, FORMAT, str(folder), f"train it again with {folder / CONFIG}")
     return dict(header)
 
@@ -244,12 +246,16 @@ def _read_once(folder: Path) -> Run:
         for name, data in texts.items():
             if _digest(data) != digests[name]:
                 raise _InconsistentError(f"{name} was changed after it was saved")
-        state = _unpack(weights, generation, digests.get(WEIGHTS), WEIGHTS)
-        tensors = _unpack(edges, generation, digests[EDGES], EDGES)
+        with _naming(WEIGHTS):
+            state = _unpack(weights, generation, digests.get(WEIGHTS), WEIGHTS)
+        with _naming(EDGES):
+            tensors = _unpack(edges, generation, digests[EDGES], EDGES)
     check_finite(state, WEIGHTS)
     settings = parse_yaml(texts[CONFIG].decode(), folder / CONFIG)
-    graph = _read_graph(parse_json(texts[NODES]), tensors)
-    records = parse_json(texts[METRICS])
+    with _naming(NODES):
+        graph = _read_graph(parse_json(texts[NODES]), tensors)
+    with _naming(METRICS):
+        records = parse_json(texts[METRICS])
     if not all(isinstance(one, dict) for one in (records["report"], *records["history"])):
         raise _InconsistentError(f"{METRICS} does not hold the records of a training")
     return Run(str(header["model"]), settings, graph, state, records)
@@ -257,9 +263,22 @@ def _read_once(folder: Path) -> Run:
 
 def _open(path: Path) -> Any:
     try:
-        return safe_open(path, framework="pt")
+        with _naming(path.name):
+            return safe_open(path, framework="pt")
     except FileNotFoundError:
         raise _InconsistentError(f"{path.name} is missing") from None
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Name the file in errors of what is in it."""
+    try:
+        yield
+    except (DataError, ConfigError):
+        raise
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
+        detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise _InconsistentError(f"{name}: {detail}") from None
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

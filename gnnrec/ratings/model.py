@@ -182,12 +182,23 @@ def load_rating_model(path: str | Path, device: str = "cpu") -> RatingModel:
     return model
 
 
+def _header(folder: Path) -> dict[str, Any]:
+    try:
+        header = read_json(own_file(folder, HEADER))
+    except ValueError as error:
+        raise DataError(f"the rating head in {folder} is damaged: {HEADER}: {error}") from None
+    if not isinstance(header, dict):
+        raise DataError(f"the rating head in {folder} is damaged: {HEADER} is no JSON object")
+    return header
+
+
 def _read_model(folder: Path, device: str) -> RatingModel:
     recommender = load_recommender(folder, device)
+    own_file(folder, HEADER)
     if not has_rating_head(folder):
         raise DataError(f"{folder} has no rating head; fit one with fit_rating_model and save it there")
     try:
-        header = read_json(own_file(folder, HEADER))
+        header = _header(folder)
         check_layout(header, FORMAT, f"the rating head in {folder}", "fit it again with fit_rating_model")
         if header["recommender"] != tensors_digest(recommender.state()):
             raise DataError(f"the rating head in {folder} belongs to another run; fit it again with fit_rating_model")

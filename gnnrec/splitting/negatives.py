@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import check_integer, raise_at_first, shown
+from gnnrec._checks import as_path, check_integer, raise_at_first, shown
 from gnnrec.data import Dataset
 from gnnrec.data.convert import format_id
 from gnnrec.data.tables import locator, read_files
@@ -142,7 +142,7 @@ def read_negatives(path: str | Path, test: pd.DataFrame) -> tuple[pd.DataFrame, 
     The file is a table of ``user_id, movie_id``, or has one line per user in the format published with NCF,
     ``(user,movie)<tab>negative<tab>negative...``, where the first movie must be a test rating of that user.
     """
-    path = Path(path)
+    path = as_path(path, "a file of negatives")
     if not path.is_file():
         raise DataError(f"the file of negatives {path} does not exist; give a number of negatives or a file")
     with path.open("rb") as file:

@@ -129,9 +129,9 @@ class TrainingState:
             if not isinstance(content, dict):
                 raise ValueError("its header is no JSON object")
             found, digest = content["fingerprint"], content.pop("digest", None)
+            check_layout(content, FORMAT, str(path), "start anew without resuming")
             if digest is not None and digest != _digest(content, tensors):
                 raise ValueError("it was changed after it was saved")
-            check_layout(content, FORMAT, str(path), "start anew without resuming")
             if found == fingerprint:
                 self._restore(content, tensors)
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:

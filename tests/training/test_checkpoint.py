@@ -96,7 +96,7 @@ def test_a_changed_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
 ) -> None:
     dumps = json.dumps
-    monkeypatch.setattr(checkpoint.json, "dumps", lambda content: dumps({**content, **change}))
+    monkeypatch.setattr(checkpoint.json, "dumps", lambda content, **options: dumps({**content, **change}, **options))
     make_state().write(tmp_path, "print")
     with pytest.raises(DataError, match=message):
         make_state().read(tmp_path, "print")
