@@ -66,7 +66,13 @@ def climbing_zip() -> bytes:
     table = b"user_id,movie_id\n1,2\n"
     with zipfile.ZipFile(buffer, "w") as file:
         file.writestr("ratings.csv", table)
-        for name in ("../climbed.csv", "../../climbed.csv", "/tmp/gnnrec-climbed.csv", "a/../../climbed.csv", "..\\climbed.csv"):
+        for name in (
+            "../climbed.csv",
+            "../../climbed.csv",
+            "/tmp/gnnrec-climbed.csv",
+            "a/../../climbed.csv",
+            "..\\climbed.csv",
+        ):
             file.writestr(name, table)
         link = zipfile.ZipInfo("link.csv")
         link.external_attr = 0o120777 << 16
@@ -152,9 +158,13 @@ def _text_bomb() -> bytes:
 
 
 def _gif(width: int, height: int) -> bytes:
-    return b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + struct.pack(
-        "<HH", width, height
-    ) + b"\0\x02\x02D\x01\0;"
+    return (
+        b"GIF89a"
+        + struct.pack("<HH", width, height)
+        + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0"
+        + struct.pack("<HH", width, height)
+        + b"\0\x02\x02D\x01\0;"
+    )
 
 
 def _bmp(width: int, height: int) -> bytes:

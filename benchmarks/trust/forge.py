@@ -97,7 +97,11 @@ def forge_tensor(tensors: dict[str, Tensor], name: str, random: Random) -> dict[
             changed[at] = random.choice((-1, 0, 1, 10**6, 2**40, -(2**62))) if value.dtype == torch.int64 else 1
         out[name] = changed.reshape(value.shape)
     elif kind == 4:
-        out[name] = random.choice((value[:0], value[: len(value) // 2], value.unsqueeze(0), value.reshape(-1))) if value.dim() else value
+        out[name] = (
+            random.choice((value[:0], value[: len(value) // 2], value.unsqueeze(0), value.reshape(-1)))
+            if value.dim()
+            else value
+        )
     elif kind == 5:
         out[name] = torch.cat([value, value]) if value.dim() else value.reshape(1)
     elif kind == 6:

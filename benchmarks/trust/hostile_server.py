@@ -76,7 +76,12 @@ def response(body: bytes, status: int = 200, **headers: str) -> bytes:
     """Return a plain response; an underscore in the name of a header is a hyphen."""
     named = {"Content_Length": str(len(body)), "Connection": "close"} | headers
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in named.items() if value is not None]
-    return f"HTTP/1.1 {status} X\r\n".encode() + "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
+    return (
+        f"HTTP/1.1 {status} X\r\n".encode()
+        + "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+        + b"\r\n"
+        + body
+    )
 
 
 def endless(head: bytes, part: bytes = b"\0" * 65536, pause: float = 0.0) -> Answer:

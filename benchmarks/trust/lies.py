@@ -250,7 +250,11 @@ def archive_lies() -> dict[str, Callable[[Path], None]]:
         with contextlib.suppress(GnnrecError):
             gnnrec.load_dataset(place / "evil.zip")
         after = set(os.listdir(folder)) | set(os.listdir(place))
-        if after != before or Path("/tmp/gnnrec-climbed.csv").exists() or Path(tempfile.gettempdir(), "climbed.csv").exists():
+        if (
+            after != before
+            or Path("/tmp/gnnrec-climbed.csv").exists()
+            or Path(tempfile.gettempdir(), "climbed.csv").exists()
+        ):
             raise WrongAnswerError(f"a member climbed out: {after - before}")
 
     def history(name: str, data: bytes) -> Callable[[Path], None]:
@@ -301,7 +305,9 @@ def downloaded(**answers: Answer) -> Callable[[Path], None]:
     def lie(folder: Path) -> None:
         from gnnrec.datasets import download
 
-        named = {{"md5": ".zip.md5", "zip": ".zip", "other": "/other"}[name]: answer for name, answer in answers.items()}
+        named = {
+            {"md5": ".zip.md5", "zip": ".zip", "other": "/other"}[name]: answer for name, answer in answers.items()
+        }
         named = dict(sorted(named.items(), key=lambda entry: -len(entry[0])))
         with hasty_downloads(), hostile_server(named) as server:
             for name, answer in named.items():
@@ -625,7 +631,13 @@ def prepare() -> None:
         with tempfile.TemporaryDirectory() as folder:
             read(written(Path(folder) / "x", files))
     lies(), readers.popularity(), _few_movies()
-    for make in (*bombs.COMPRESSED.values(), *bombs.IMAGES.values(), bombs.npz_bomb, bombs.parquet_bomb, bombs.gzip_bomb):
+    for make in (
+        *bombs.COMPRESSED.values(),
+        *bombs.IMAGES.values(),
+        bombs.npz_bomb,
+        bombs.parquet_bomb,
+        bombs.gzip_bomb,
+    ):
         make()
 
 

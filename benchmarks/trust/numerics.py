@@ -225,7 +225,9 @@ def sick(value: float) -> Any:
     model = copy.copy(healthy())
     encoder = copy.deepcopy(model.encoder)
     with torch.no_grad():
-        next(one for one in encoder.state_dict().values() if one.is_floating_point() and one.numel()).view(-1)[0] = value
+        next(one for one in encoder.state_dict().values() if one.is_floating_point() and one.numel()).view(-1)[0] = (
+            value
+        )
         encoder.target.id_embeddings[0, 0] = value
     object.__setattr__(model, "encoder", encoder)
     for name in ("movie_embeddings", "_user_moment_root", "unit_similarity_embeddings"):
