@@ -6,7 +6,7 @@ import difflib
 import math
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
 from numbers import Integral, Real
 from pathlib import Path
@@ -58,7 +58,7 @@ def plain(value: Any) -> Any:
     try:
         found = value.item()
         is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # of which `item` makes no float
-        return float(found) if is_float else found  # type: ignore[arg-type]
+        return float(found) if is_float else found
     except (RuntimeError, ValueError, TypeError):  # a tensor without values
         return value
 
@@ -93,7 +93,7 @@ def plain_id(value: Any, what: str, problem: str) -> Any:
     if isinstance(value, str):
         return str(value)
     try:
-        is_whole = not isinstance(value, bool) and isinstance(value, Real | Decimal) and value == int(value)
+        is_whole = not isinstance(value, bool) and isinstance(value, Real | Decimal) and value == int(value)  # type: ignore[arg-type]
     except (ValueError, OverflowError, ArithmeticError):  # NaN and infinity
         is_whole = False
     if not is_whole:
@@ -107,7 +107,7 @@ MAX_ENTRIES = 50_000_000
 
 def entries(values: Iterable[Any], what: str) -> list[Any]:
     """Return the entries of a collection; a `ConfigError` for a huge one, such as ``range(10**9)``."""
-    if hasattr(values, "__len__") and len(values) > MAX_ENTRIES:
+    if isinstance(values, Sized) and len(values) > MAX_ENTRIES:
         raise ConfigError(f"{len(values):,} {what} are too many at once; give at most {MAX_ENTRIES:,}")
     return list(values)
 

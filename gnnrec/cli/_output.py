@@ -140,8 +140,8 @@ def show(
     if as_json:
         print(_to_json(values))  # has its own escapes
     elif as_csv:
-        text = values.to_csv(index=False, lineterminator="\n")
-        sys.stdout.write(printable(text, longest=sys.maxsize) if sys.stdout.isatty() else text)
+        lines = values.to_csv(index=False, lineterminator="\n")
+        sys.stdout.write(printable(lines, longest=sys.maxsize) if sys.stdout.isatty() else lines)
     elif out is None:
         _print_table(text if text is not None else {str(name): values[name].tolist() for name in values}, title)
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -282,12 +283,19 @@ def _join_names(value: object) -> str:
     elif isinstance(value, (list, tuple, set, frozenset, np.ndarray, dict)):
         parts = _flatten(value)
     else:
-        parts = [] if value is None or pd.isna(value) else [str(int(value)) if value % 1 == 0 else f"{value:g}"]
+        parts = _number_parts(value)
     parts = [part.strip().replace("|", "/") if not isinstance(value, str) else part.strip() for part in parts]
     names = dict.fromkeys(parts)
     for missing in _NO_NAMES.intersection(names):
         del names[missing]
     return "|".join(names)
+
+
+def _number_parts(value: Any) -> list[str]:
+    """Return a number as text, nothing for a missing one."""
+    if value is None or pd.isna(value):
+        return []
+    return [str(int(value)) if value % 1 == 0 else f"{value:g}"]
 
 
 def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
@@ -315,7 +323,7 @@ _TIMES = (str, int, float, np.integer, np.floating, datetime.date, np.datetime64
 def _to_datetimes(values: pd.Series) -> pd.Series:
     """Convert objects one by one, as numbers beside dates are seconds, not nanoseconds; what is no time is missing."""
 
-    def convert(item: object) -> pd.Timestamp:
+    def convert(item: object) -> Any:
         try:
             if isinstance(item, (int, float, np.integer, np.floating)):
                 return pd.Timestamp(float(item), unit="s", tz="UTC")

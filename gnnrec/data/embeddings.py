@@ -20,10 +20,13 @@ def _as_ids(movie_ids: Any) -> pd.Index:
     if isinstance(movie_ids, Mapping) or not is_listing(movie_ids):
         raise DataError(f"movie ids must be a list of ids, not {shown(movie_ids)}")
     is_array = isinstance(movie_ids, np.ndarray | pd.Series | pd.Index) and movie_ids.ndim == 1
+    index: pd.Index
     if is_array and movie_ids.dtype.kind in "iu":
-        return pd.Index(movie_ids)
-    found = plain_ids(movie_ids, "movie", "is not an id; ids are whole numbers or text")
-    return pd.Index(found, dtype=None if found else object)
+        index = pd.Index(movie_ids)
+    else:
+        found = plain_ids(movie_ids, "movie", "is not an id; ids are whole numbers or text")
+        index = pd.Index(found, dtype=None if found else object)
+    return index
 
 
 def _as_array(values: Any) -> np.ndarray:

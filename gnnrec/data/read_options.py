@@ -68,10 +68,10 @@ class ReadOptions:
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
-                text = "".encode(self.encoding).decode(self.encoding)
+                read: Any = "".encode(self.encoding).decode(self.encoding)
             except (LookupError, TypeError, ValueError):
-                text = None
-            if not isinstance(text, str):
+                read = None
+            if not isinstance(read, str):
                 raise ConfigError(
                     f"encoding {shown(self.encoding)} is unknown; examples: utf-8, cp1252, utf-16"
                 ) from None

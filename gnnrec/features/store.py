@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -316,11 +315,11 @@ class EmbeddingCache:
         if self.folder is None:
             yield 0
             return
-        for number in itertools.count():
+        number, descriptor = 0, None
+        while descriptor is None:
             path = self._path(suffix=".parts") / f".{self.encoder_key}.{number}.run"
             descriptor = _lock_in_new_folder(path)
-            if descriptor is not None:
-                break
+            number += descriptor is None
         try:
             yield number
         finally:

@@ -104,8 +104,8 @@ def parse_time(movie: Any, value: Any, what: str = "") -> float:
         seconds = float("nan")
     if not 0 <= seconds <= LATEST_TIMESTAMP:
         raise DataError(
-            f"the time of {what or shown(movie)} is {shown(given)}; give seconds since 1970, a datetime, or text such as "
-            "2001-03-09T12:00"
+            f"the time of {what or shown(movie)} is {shown(given)}; give seconds since 1970, a datetime, or text "
+            "such as 2001-03-09T12:00"
         )
     return seconds
 

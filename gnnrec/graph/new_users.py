@@ -153,8 +153,8 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
     checked = {"user_id": ("user", NO_USER), "movie_id": ("movie", NO_MOVIE)}
     for column, (what, problem) in checked.items():
         if frame[column].dtype == object and not _are_missing(frame[column]).any():
-            found = plain_ids(frame[column], what, problem)
-            frame = frame.assign(**{column: pd.Series(found, index=frame.index, dtype=object)})
+            whole = plain_ids(frame[column], what, problem)
+            frame = frame.assign(**{column: pd.Series(whole, index=frame.index, dtype=object)})
     pairs = frame[["user_id", "movie_id"]]
     for bad, problem in (
         (pairs.isna().any(axis=1), "is missing an id"),

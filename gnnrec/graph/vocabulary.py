@@ -101,7 +101,8 @@ def _index(ids: Iterable[Any], node_type: str) -> pd.Index:
     if isinstance(ids, pd.Series) and (ids.dtype == "int64" or isinstance(ids.dtype, pd.StringDtype)):
         return pd.Index(ids)
     found = plain_ids(ids, node_type, NO_USER if node_type == "user" else NO_MOVIE)
-    return pd.Index(found, dtype=object if any(isinstance(one, str) for one in found) else None)
+    index: pd.Index = pd.Index(found, dtype=object if any(isinstance(one, str) for one in found) else None)
+    return index
 
 
 def _as_integer(text: str) -> int | None:

@@ -419,7 +419,8 @@ def _vocabulary(kind: str, values: list[Any]) -> pd.Index:
         or len(set(values)) < len(values)
     ):
         raise _InconsistentError(f"the {kind} of {NODES} are not a list of different texts")
-    return pd.Index(values, dtype=object)
+    index: pd.Index = pd.Index(values, dtype=object)
+    return index
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
