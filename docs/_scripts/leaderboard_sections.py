@@ -101,7 +101,7 @@ SECTIONS: dict[str, Section] = {
         "A published split in three files. Every rating counts as interest, and all movies are ranked.",
         TOP_20,
         CONFIGS_UNORDERED,
-        "slim,als,bpr,mf,neumf",
+        "slim,als,bpr",
         time_limit=None,
         data=f"--split {SPLIT}",
         separate_models=("lightgcn",),
