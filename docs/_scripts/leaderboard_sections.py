@@ -197,7 +197,9 @@ SECTIONS: dict[str, Section] = {
     ),
     "beauty": Section(
         "Amazon Beauty, next item",
-        "Users and products with five ratings or more. Each user's last rating, ranked among all products.",
+        "Users and products with five ratings or more. Each user's last rating, ranked among all products. The network with "
+        "settings chosen from the data is measured on another page, "
+        "[Training](../explanation/training.md#settings-chosen-from-the-data).",
         TOP_10,
         {},
         sorted_by="ndcg@10",
