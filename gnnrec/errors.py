@@ -64,6 +64,11 @@ class DownloadError(GnnrecError):
 class StorageError(GnnrecError, OSError):
     """A file or folder cannot be written: no space, no permission, or in use. What was there before is unchanged.
 
+    Parameters
+    ----------
+    message : str
+        What cannot be written, why, and what to do.
+
     Examples
     --------
     >>> print(StorageError.writing("runs/mine", OSError(errno.ENOSPC, "No space left on device")))
@@ -98,7 +103,13 @@ _REMEDIES = {
 
 
 class OutOfMemoryError(GnnrecError, MemoryError):
-    """There is not enough memory; the message says for what, and what needs less."""
+    """There is not enough memory; the message says for what, and what needs less.
+
+    Examples
+    --------
+    >>> isinstance(OutOfMemoryError("the scores need 20 GB"), MemoryError)
+    True
+    """
 
 
 class DataError(GnnrecError, ValueError):

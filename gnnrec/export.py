@@ -149,7 +149,8 @@ def padded_inputs(graph: Graph | Recommender, users: UserInput) -> dict[str, np.
     [[2, 6], [1, -1]]
     """
     if isinstance(graph, Recommender):
-        return _padded(graph.graph, graph.encode_users(users)[0])
+        arrays = _padded(graph.graph, graph.encode_users(users)[0])
+        return arrays if graph.uses_request_time else {k: v for k, v in arrays.items() if k != "request_time"}
     return _padded(graph, encode_users(graph, users)[0])
 
 

@@ -68,6 +68,7 @@ NOT_RUN = {
 }
 OWN_FORMULAS = {
     "gnnrec.graph.transitions.transition_counts",
+    "gnnrec.nn.init.init_from_transitions",
     "gnnrec.nn.content_ridge.ContentRidge",
     "gnnrec.nn.features.NodeEncoder",
     "gnnrec.nn.temporal.TemporalPooling",

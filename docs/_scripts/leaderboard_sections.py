@@ -178,7 +178,7 @@ SECTIONS: dict[str, Section] = {
     "clean": Section(
         "ml-1m_clean",
         "Ratings of 4 and 5 in three files by time; the test ratings lie before the validation ratings. All movies are "
-        "ranked, training and validation ratings excluded: the folder's `split.json` says `{\"mask\": \"train+valid\"}`.",
+        'ranked, training and validation ratings excluded: the folder\'s `split.json` says `{"mask": "train+valid"}`.',
         TOP_20,
         {
             "clean.json": "gnnrec benchmark --dataset ml-1m --split ml-1m_clean --models gnn,ease --config "

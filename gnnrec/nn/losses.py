@@ -121,13 +121,14 @@ def sampled_softmax(
     All users of a batch share the sample :math:`S` of :math:`n` of the :math:`M` movies, so a step costs a fraction of
     `softmax` where there are many movies. The factor before the sum makes it an estimate of the sum over all of them.
 
-    Parameters are those of `weighted_mse`; the sample is drawn from `generator`. With `num_negatives` of at least the
-    number of movies, all are used.
-
     Parameters
     ----------
+    user_embeddings, movie_embeddings, observed, supervision
+        As for `weighted_mse`.
+    generator : torch.Generator, optional
+        Source of the sample.
     num_negatives : int
-        :math:`n`.
+        :math:`n`; all movies are used if there are not more.
 
     Examples
     --------

@@ -70,7 +70,7 @@ def test_names():
     )  # fmt: skip
     assert METRICS.builtin.keys() - set(default_metrics()) == {
         "dislikes", "intra_list_distance", "genre_consistency", "miscalibration", "popularity_lift", "serendipity",
-        "gini",
+        "gini", "capped_recall",
     }  # fmt: skip
 
 

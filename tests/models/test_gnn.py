@@ -200,7 +200,7 @@ def test_nothing_is_half_written(model: RecGraph, tmp_path: Path, monkeypatch: p
     (tmp_path / "old" / "checkpoint.safetensors").write_bytes(b"state")
     monkeypatch.setattr(storage, step, full)
     for name in ("old", "new"):
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="no space left"):
             model.save(tmp_path / name)
     assert [entry.name for entry in tmp_path.iterdir()] == ["old"]
     assert load(tmp_path / "old").report == {"first": True}

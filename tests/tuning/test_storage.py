@@ -154,7 +154,7 @@ def test_a_dead_worker_of_a_database_misses_heartbeats(tmp_path: Path, monkeypat
 
 
 def test_unusable_storages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"storage .* cannot be used: Is a directory"):
+    with pytest.raises(ConfigError, match=r"storage .* is not an Optuna journal"):
         open_storage(tmp_path)
     (tmp_path / "notes.txt").write_text("no journal\n")
     with pytest.raises(ConfigError, match=r"notes\.txt is not an Optuna journal"):
