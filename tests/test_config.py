@@ -129,7 +129,7 @@ def test_invalid_files(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     with pytest.raises(ConfigError, match=r"there is no config file .*a\.yaml"):
         Config.from_yaml(path)
-    with pytest.raises(ConfigError, match="the config file .* is not a file"):
+    with pytest.raises(ConfigError, match=r"the config file .* is not a file"):
         Config.from_yaml(tmp_path)
     path.write_text("model: [1, 2\n")
     with pytest.raises(ConfigError, match=r"(?s)a\.yaml is not YAML: .*line 2"):

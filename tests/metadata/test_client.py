@@ -154,10 +154,10 @@ def test_slow_responses_time_out(server: Server) -> None:
 def test_slow_bodies_are_abandoned(server: Server) -> None:
     server.routes["/x"] = Reply(b"x" * 100)
     times = itertools.chain(
-        [0.0, 0.0, 0.0], itertools.repeat(121.0)
+        [0.0, 0.0], itertools.repeat(301.0)
     )  # of the rate limiter, of the start and after the first bytes
     client = replace(make_client(server, max_attempts=1), clock=lambda: next(times))
-    with pytest.raises(ServiceUnavailableError, match="no response within 120 seconds"):
+    with pytest.raises(ServiceUnavailableError, match="no response within 300 seconds"):
         client.get(f"{server.url}/x", 1000)
 
 
