@@ -364,9 +364,8 @@ class EmbeddingCache:
             remove_partials(self._path(suffix=".parts"), pattern)
 
     def _remove_empty_folder(self) -> None:
-        with contextlib.suppress(OSError):  # they are missing, or hold parts of another encoder or run
+        with contextlib.suppress(OSError):  # it is missing, or holds parts of another encoder or run
             self._path(suffix=".parts").rmdir()
-            self._path().parent.rmdir()
 
 
 def _lock_in_new_folder(path: Path) -> int | None:
