@@ -99,7 +99,7 @@ def apply(steps: list[tuple[str, list[Any]]], look: list[bool]) -> Graph:
     return graph
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps=appends(), data=st.data())
 def test_appending_equals_building_from_all_rows(steps: list[tuple[str, list[Any]]], data: st.DataObject) -> None:
     look = [data.draw(st.booleans()) for _ in steps[1:]]

@@ -71,14 +71,14 @@ def test_a_run_that_is_replaced_is_read_whole(models: list[RecGraph], tmp_path: 
         assert writer.stdin is not None and writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         seen = set()
-        for _ in range(200):
+        for _ in range(60):
             model = load(run)
             seed = model.report["seed"]
             assert (model.config.train.seed, total(model)) == (seed, expected[seed])
             seen.add(seed)
         writer.stdin.write("stop\n")
         writer.stdin.flush()
-        assert int(writer.stdout.readline()) > 20
+        assert int(writer.stdout.readline()) > 5
     assert seen == {0, 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model0", "model1", "run"]
 
