@@ -12,6 +12,7 @@ import pytest
 
 import gnnrec
 from gnnrec import registry
+from gnnrec.datasets import make_sample
 from gnnrec.registry import Registry
 
 HOME = Path(__file__).resolve().parents[1]
@@ -59,6 +60,13 @@ def test_training_needs_neither_plots_nor_studies() -> None:
     ours = loaded_by(code) - loaded_by("import torch_geometric")
     assert "gnnrec" in ours
     assert not ours & {"matplotlib", "optuna", "PIL", "sklearn", "typer", "rich", "implicit"}
+
+
+def test_a_run_is_loaded_without_the_compiler_of_pytorch(tmp_path: Path) -> None:
+    config = gnnrec.Config().override(["model.embedding_dim=4", "train.epochs=1"])
+    run = gnnrec.fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
+    loaded = loaded_by(f"import gnnrec; model = gnnrec.load({str(run)!r}); gnnrec.recommend(model, 1)")
+    assert "torch" in loaded and "sympy" not in loaded  # which the compiler imports
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

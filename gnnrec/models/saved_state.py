@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from gnnrec.errors import DataError
 
 M = TypeVar("M", bound=torch.nn.Module)
+SAME_SHAPE = ("add_", "div_", "mul_", "normal_", "sub_", "uniform_")
+"""Methods of tensors that change values in place."""
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
@@ -56,6 +59,19 @@ def check_shapes(state: Mapping[str, Tensor], **shapes: str) -> None:
         raise LookupError(f"{unknown[0]} is not a part of the model")
 
 
+class _WithoutValues(TorchFunctionMode):
+    """Keep shapes and compute no values: on the device "meta", those would import PyTorch's compiler, in seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if getattr(func, "__module__", None) == "torch.nn.init" or name in SAME_SHAPE:
+            return args[0] if args else kwargs["tensor"]
+        if func in (torch.rand, torch.randn):
+            return torch.empty(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+        return func(*args, **kwargs)
+
+
 def build_with(state: Mapping[str, Tensor], build: Callable[[], M]) -> M:
     """Return a network with saved weights; their shapes are compared before it takes any memory.
 
@@ -65,7 +81,7 @@ def build_with(state: Mapping[str, Tensor], build: Callable[[], M]) -> M:
         The network that `build` makes has other weights.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutValues():
             wanted = {name: list(value.shape) for name, value in build().state_dict().items()}
     except (RuntimeError, NotImplementedError, TypeError):  # a network of a plugin that computes while it is made
         wanted = {name: list(value.shape) for name, value in state.items()}

@@ -256,9 +256,9 @@ class RandomFourierFeatures(nn.Module):
     def __init__(self, num_inputs: int, embedding_dim: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)  # the basis is the same for every seed of a model
-        frequency = torch.randn(num_inputs, NUM_FOURIER_FEATURES, generator=generator) / LENGTH_SCALE
+        frequency = torch.randn(num_inputs, NUM_FOURIER_FEATURES, generator=generator).div_(LENGTH_SCALE)
         self.register_buffer("frequency", frequency)
-        self.register_buffer("phase", torch.rand(NUM_FOURIER_FEATURES, generator=generator) * 2 * torch.pi)
+        self.register_buffer("phase", torch.rand(NUM_FOURIER_FEATURES, generator=generator).mul_(2).mul_(torch.pi))
         self.register_buffer("weight", torch.zeros(NUM_FOURIER_FEATURES, embedding_dim))
 
     def basis(self, features: NodeFeatures) -> Tensor:

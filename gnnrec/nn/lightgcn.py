@@ -94,7 +94,7 @@ class LightGCN(Encoder):
     ) -> None:
         super().__init__(movie_features, user_features, num_movies, embedding_dim, movie_degree_smoothing, temporal)
         self.user_degree_smoothing = user_degree_smoothing
-        self.alpha = nn.Parameter(torch.ones(num_layers) / num_layers)
+        self.alpha = nn.Parameter(torch.ones(num_layers).div_(num_layers))
         self.beta = nn.Parameter(torch.zeros(num_layers - 1))
 
     @classmethod
