@@ -46,6 +46,8 @@ def encode_feature(feature: UserFeature, values: np.ndarray, num_known: int) -> 
     if not isinstance(feature, NumberFeature):
         return one_hot(values, num_known)
     known = ~np.isnan(values)
+    if not known.any():
+        return torch.zeros(len(values), feature.width)
     if known.all():
         return torch.from_numpy(np.asarray(feature.encode(values), dtype=np.float32).reshape(-1, feature.width))
     x = torch.zeros(len(values), feature.width)
