@@ -1,6 +1,6 @@
 """`Config`: every setting of the graph neural network and its training, checked and immutable.
 
-The YAML file, ``--set`` on the command line and the settings of a saved run are all this class. Names of encoders,
+YAML files, ``--set`` on the command line and saved runs all use this class. Names of encoders,
 losses and metrics are checked against the registries, so a registered extension is accepted like a built-in one.
 """
 
@@ -35,7 +35,7 @@ _LOSS_ARGUMENTS = 5
 """Every loss takes this many arguments; further ones are options."""
 
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
-"""What PyYAML raises for a text that it cannot read: not only its own errors, as for the date 2001-99-99."""
+"""Errors that PyYAML raises for invalid input: also built-in ones, such as ValueError for the date 2001-99-99."""
 
 _validating: ContextVar[bool] = ContextVar("validating", default=False)
 
@@ -50,7 +50,7 @@ def _validation() -> Iterator[None]:
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, without unknown keys; a wrong value is a `ConfigError`.
+    """Base class of all settings: frozen; unknown keys and invalid values raise `ConfigError`.
 
     Examples
     --------
@@ -80,11 +80,11 @@ class Settings(BaseModel):
 
 
 def _check_keys(values: Mapping[Any, Any], where: str) -> None:
-    """Raise a `ConfigError` for a key that is no text, and for a huge number or list, also in a section."""
+    """Raise a `ConfigError` for a key that is not a string, or a huge number or list, at any depth."""
     for section in (values, *values.values()):
         for key, value in section.items() if isinstance(section, Mapping) else ():
             if not isinstance(key, str):
-                raise ConfigError(f"{where}: the key {shown(key)} is no text")
+                raise ConfigError(f"{where}: the key {shown(key)} is not a string")
             if isinstance(value, int) and value.bit_length() > MAX_BITS:
                 raise ConfigError(f"{where}: {key}: {shown(value)} is too large")
             if hasattr(value, "__len__") and not isinstance(value, type) and len(value) > MAX_NODES:
@@ -92,7 +92,7 @@ def _check_keys(values: Mapping[Any, Any], where: str) -> None:
 
 
 MAX_BITS = 64
-"""Of a whole number."""
+"""Maximum number of bits of a whole number."""
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -104,7 +104,7 @@ def _registered(name: str, registry: Registry) -> str:
 
 
 MAX_DIM, MAX_LAYERS, MAX_DECAYS = 65_536, 64, 64
-"""Bounds of settings of which a larger one would only fill the memory."""
+"""Upper bounds of settings; larger values would only exhaust memory."""
 
 
 class ModelConfig(Settings):
@@ -136,7 +136,7 @@ class ModelConfig(Settings):
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     dislike_weight: float = Field(1.0, ge=0)
-    """How strongly disliked movies count against similar ones when lists are made; 0 treats them like liked ones."""
+    """How strongly disliked movies count against similar ones in recommendations; 0 treats them like liked ones."""
     temporal: bool = False
     """Whether user embeddings depend on the order and dates of the history; the `*_decays` settings say how."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1, max_length=MAX_DECAYS)
@@ -222,7 +222,7 @@ class TrainConfig(Settings):
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Fraction of users whose age, gender and occupation are dropped at each step."""
     request_time_dropout: float = Field(0.1, ge=0, lt=1)
-    """Fraction of users whose request time is hidden at each step, with ``model.request_time_features``."""
+    """Fraction of users whose request time is dropped at each step, with ``model.request_time_features``."""
     epochs: int = Field(30, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)

@@ -164,7 +164,7 @@ class Registry:
             The name is unknown; the message proposes a similar one and lists all.
         """
         if not isinstance(name, str):
-            raise ConfigError(f"the name of a {self.kind} must be a text, not {shown(name)}")
+            raise ConfigError(f"the name of a {self.kind} must be a string, not {shown(name)}")
         if name not in self._objects and name in self.builtin:
             importlib.import_module(self.builtin[name])
         if name not in self._objects:

@@ -1,4 +1,4 @@
-"""Checks of rows that are added to a `Dataset`: only these are looked at, not the rows that it has already.
+"""Checks of rows that are added to a `Dataset`; existing rows are not checked again.
 
 Errors name the row of the frame that the caller gave, as "added ratings, row 3".
 """
@@ -139,7 +139,7 @@ def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbed
 
 
 def _check_user_ids(ids: pd.Series, known: IdIndex, table: str) -> None:
-    """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
+    """Raise a `DataError` for ids of another type; text that does not spell a number may be added to whole numbers."""
     if not known.are_numbers or ids.dtype == "int64":
         _check_id_type(ids, known, table)
         return

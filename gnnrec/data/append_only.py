@@ -1,7 +1,7 @@
 """Tables behind `Dataset`: adding or removing rows costs as much as those rows, not as the table.
 
-Tables are immutable and share the rows they have in common. Removed rows are noted beside them. What needs a whole
-table (its frame, its ratings by user) is put together when it is first used.
+Tables are immutable and share the rows they have in common. Removed rows are recorded separately. What needs a whole
+table (its frame, its ratings by user) is assembled on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_PARTS = 32
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
 NUM_NEWEST = 1024
-"""Ratings that are looked through for the latest one that is not removed."""
+"""Number of the latest ratings that are searched for one that is not removed."""
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def concat_rows(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 class FrameParts(Parts[Any]):
-    """Rows of a frame in parts, of which rows may be removed; they are joined on first use.
+    """A frame stored in parts, from which rows can be removed; the parts are joined on first use.
 
     Examples
     --------
@@ -250,7 +250,7 @@ class RatingTable:
     """
 
     # Inside, users keep the row they had before some were removed (`_removed`, sorted), one numbering for the file
-    # order and one for the histories, until these are put together.
+    # order and one for the histories, until these are assembled.
 
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
         codes = np.asarray(user, dtype=np.int32), np.asarray(movie, dtype=np.int32)
@@ -314,7 +314,7 @@ class RatingTable:
 
     @property
     def is_merged(self) -> bool:
-        """Whether nothing was added or removed since `histories` was last put together."""
+        """Whether nothing was added or removed since `histories` was last assembled."""
         _, added, hidden, removed = self._sorted
         return added is None and not len(hidden) and not len(removed)
 

@@ -1,4 +1,4 @@
-"""A column that is read in pieces and put together with little memory."""
+"""A column that is read in pieces and assembled with little memory."""
 
 from __future__ import annotations
 

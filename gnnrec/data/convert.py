@@ -25,7 +25,7 @@ UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>
 """Texts that mean a missing value in optional columns. "none" is not among them: it is an occupation in ML-100k."""
 LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; later ones are in another unit
 MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
-"""Of movies."""
+"""Placeholder of MovieLens for movies without genres."""
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
 _MAX_RATING = float(np.finfo(np.float32).max)  # larger numbers are infinite as float32
@@ -103,7 +103,7 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
 
 
 def _parse_numbers(values: pd.Series) -> pd.Series:
-    """Return numbers, NaN for what is none."""
+    """Return numbers, and NaN for all other values."""
     try:
         return pd.to_numeric(values, errors="coerce")
     except (OverflowError, ValueError):  # whole numbers beyond the range of floats
@@ -153,13 +153,13 @@ def to_names(values: pd.Series) -> pd.Series:
 
 
 def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN, table: str = "movies") -> pd.Series:
-    """Return nullable text; blank text and other spellings of a missing value become `pandas.NA`."""
+    """Return nullable text; empty text and other spellings of a missing value become `pandas.NA`."""
     if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # codes beside missing values: "4", not "4.0"
+        values = values.astype("Int64")  # integers in a column with missing values: "4", not "4.0"
     if values.dtype == object:
         values = to_plain(values, table)
         times = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-        refuse_others(values, table, "it must be a text", str, int, float, np.integer, np.floating, *times, bool)
+        refuse_others(values, table, "it must be a string", str, int, float, np.integer, np.floating, *times, bool)
         values = values.map(lambda item: item if isinstance(item, str) or pd.isna(item) else shown(item))
     text = values.astype("string").str.strip()
     missing = text.isin(unknown)
@@ -167,7 +167,7 @@ def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN, table: str = "m
 
 
 def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
-    """Return nullable text with one spelling for values that differ only in case or surrounding blanks.
+    """Return nullable text with one spelling for values that differ only in case or surrounding whitespace.
 
     A `known` spelling is preferred, then the most frequent one, then the first.
 
@@ -241,7 +241,7 @@ def _join_each(values: pd.Series, join: Callable[[str], str]) -> pd.Series:
         values = to_text(values)  # numbers as names
     plain = to_plain(values, "movies")
     containers = (list, tuple, set, frozenset, np.ndarray, dict)
-    refuse_others(plain, "movies", "it must be a text or a list of texts", str, *containers, int, float, np.number)
+    refuse_others(plain, "movies", "it must be a string or a list of strings", str, *containers, int, float, np.number)
     items = plain.tolist()
     distinct = {item: join(item) for item in {item for item in items if isinstance(item, str)}}
     joined = []
@@ -292,7 +292,7 @@ def _join_names(value: object) -> str:
 
 
 def _number_parts(value: Any) -> list[str]:
-    """Return a number as text, nothing for a missing one."""
+    """Return a number as text, an empty string if it is missing."""
     if value is None or pd.isna(value):
         return []
     return [str(int(value)) if value % 1 == 0 else f"{value:g}"]
@@ -321,7 +321,7 @@ _TIMES = (str, int, float, np.integer, np.floating, datetime.date, np.datetime64
 
 
 def _to_datetimes(values: pd.Series) -> pd.Series:
-    """Convert objects one by one, as numbers beside dates are seconds, not nanoseconds; what is no time is missing."""
+    """Convert objects one by one: numbers among dates are seconds, not nanoseconds. Invalid times become missing."""
 
     def convert(item: object) -> Any:
         try:
@@ -347,7 +347,7 @@ def _raise_at_blank(values: pd.Series, table: str) -> None:
 
 
 _RUNTIME = r"(?:(?P<hours>[0-9]+) ?h(?:ours?)?)? ?(?:(?P<minutes>[0-9][0-9,]*(?:\.[0-9]+)?) ?(?:min(?:utes?)?\.?)?)?"
-_IMDB_DIGITS = 7  # at least; ids given as numbers have lost their leading zeros
+_IMDB_DIGITS = 7  # minimum number of digits; ids given as numbers have lost their leading zeros
 
 
 def to_minutes(values: pd.Series) -> pd.Series:

@@ -1,7 +1,7 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and derives datasets with
+by a known user, no pair twice. The rest of the package relies on these checks and derives datasets with
 `Dataset.from_validated`.
 """
 
@@ -256,7 +256,7 @@ class Dataset:
         unused: Mapping[str, tuple[str, ...]],
         rating_scale: tuple[float, float] | None = None,
     ) -> Dataset:
-        """Return the dataset with the provenance of its files; readers call it."""
+        """Return the dataset with the provenance of its files; called by file readers."""
         return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
@@ -516,7 +516,7 @@ class Dataset:
         Rating scale and provenance are in ``gnnrec.json``.
 
         Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
-        as text, and surrounding blanks of text ids are lost.
+        as text, and whitespace around text ids is lost.
 
         Parameters
         ----------
@@ -544,7 +544,7 @@ def check_features(features: Any) -> None:
         raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
     for name, embeddings in features.items():
         if not isinstance(name, str):
-            raise DataError(f"the name of a feature must be a text, not {shown(name)}")
+            raise DataError(f"the name of a feature must be a string, not {shown(name)}")
         if not isinstance(embeddings, ContentEmbeddings):
             raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")
 
@@ -556,5 +556,5 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
+    """Return ratings as in a `Dataset`, without duplicate pairs; user ids may mix whole numbers and text."""
     return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")

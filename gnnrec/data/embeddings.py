@@ -90,7 +90,7 @@ class ContentEmbeddings:
         if ids.has_duplicates:
             raise DataError(f"movie {format_id(ids[ids.duplicated()][0])} has more than one embedding")
         if not isinstance(description, str):
-            raise DataError(f"the description of embeddings must be a text, not {shown(description)}")
+            raise DataError(f"the description of embeddings must be a string, not {shown(description)}")
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
             raise DataError(f"the embedding of movie {format_id(ids[row])} is not finite")

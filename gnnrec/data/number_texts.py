@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimal commas, and commas, points or blanks between thousands."""
+"""Numbers as people write them: decimal commas, and commas, points or spaces as thousands separators."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SIGN = r"[+-]?"
 
 
 def convert_numbers(frame: pd.DataFrame, kind: str, options: ReadOptions) -> list[str]:
-    """Convert numbers that Python does not read, in place; return their notations.
+    """Convert numbers that Python cannot parse, in place; return their notations.
 
     Raises
     ------
     DataError
-        A comma may be a decimal comma or one between thousands.
+        A comma may be a decimal comma or a thousands separator.
     """
     notes: list[str] = []
     for column in _COLUMNS[kind]:
@@ -45,9 +45,9 @@ def read_numbers(text: pd.Series, decimal: str | None, *, is_duration: bool = Fa
     Parameters
     ----------
     text : pandas.Series of str
-        Missing and blank ones stay.
+        Missing and empty ones are unchanged.
     decimal : str, optional
-        The decimal mark; by default a number of the column must tell.
+        The decimal mark; by default inferred from the column.
     is_duration : bool
         Whether a comma stands between thousands, as in 1,440 minutes.
 

@@ -1,4 +1,4 @@
-"""Files of text whatever their compression, encoding and line ends, as files in UTF-8.
+"""Opens text files of any compression, encoding and line ending as UTF-8.
 
 A plain file in UTF-8 is used as it is; anything else is converted into a temporary copy, block by block, which has the
 same lines. So memory does not depend on the size, and every reader works on paths.
@@ -52,7 +52,7 @@ _FOREIGN = (
     (b"\x80\x04\x95", "a pickle, which may run any code when read; save the table as CSV or Parquet"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the table; fetch it with: git lfs pull"),
 )
-"""First bytes of files that are no tables, what they are, and what to do."""
+"""First bytes of files that are not tables, what they are, and what to do."""
 _WEB_PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml)", re.IGNORECASE)
 _OTHER_SCRIPTS = [
     "cp1250",
@@ -70,9 +70,9 @@ _OTHER_SCRIPTS = [
 ]
 _SAMPLE = 1 << 17
 MAX_MEMBERS = 100_000
-"""Files of the largest zip file."""
+"""Maximum number of files in a zip file."""
 MIN_UNPACKED, MAX_RATIO = 64 << 20, 200
-"""A compressed file may unpack to so many bytes, and to more if it is itself large."""
+"""Maximum number of bytes that a compressed file may unpack to; more if the file itself is large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def compression_of(path: Path) -> str | None:
     """Return the compression of a file by its first bytes."""
     with path.open("rb") as file:
         start = file.read(8)
-    if path.suffix.lower() == ".lzma" and start.startswith(_LZMA):  # too short a mark for files of any name
+    if path.suffix.lower() == ".lzma" and start.startswith(_LZMA):  # too short to identify other files
         return "xz"
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
@@ -190,7 +190,7 @@ def open_text(path: Path, encoding: str | None = None, *, lenient: bool = False)
 
 
 def _refuse_foreign(path: Path, start: bytes) -> None:
-    """Raise a `DataError` for a file that is no table, by its first bytes."""
+    """Raise a `DataError` for a file that is not a table, by its first bytes."""
     what = next((what for magic, what in _FOREIGN if start.startswith(magic)), None)
     if start[257:262] == b"ustar":
         what = "a tar archive; unpack it and give the folder"
@@ -221,7 +221,7 @@ def archive_members(path: Path) -> list[str]:
 def extract_members(path: Path, members: list[str], folder: Path) -> None:
     """Extract files of a zip file into a folder, and nowhere else."""
     with zipfile.ZipFile(path) as archive:
-        total = sum(archive.getinfo(member).file_size for member in members)  # no more is extracted than these say
+        total = sum(archive.getinfo(member).file_size for member in members)  # extraction never exceeds these
         if total > max_unpacked(path):
             raise DataError(_bomb(path, f"{total:,}"))
         for member in members:
@@ -273,7 +273,7 @@ def _decompress(path: Path, kind: str) -> Any:
 
 
 def max_unpacked(path: Path) -> int:
-    """Return how many bytes a compressed file may unpack to; more would be a file made to fill a disk."""
+    """Return the number of bytes that a compressed file may unpack to; more indicates a decompression bomb."""
     return max(MIN_UNPACKED, MAX_RATIO * path.stat().st_size)
 
 
@@ -329,7 +329,7 @@ def _open_zstd(path: Path) -> Any:
 
 
 class _ZstdFile:
-    """A file that zstandard reads; unlike its own reader it notices that the end is missing."""
+    """A file read by zstandard; unlike zstandard's own reader, it detects a truncated file."""
 
     def __init__(self, path: Path, zstandard: Any) -> None:
         self._file, self._new = path.open("rb"), zstandard.ZstdDecompressor().decompressobj
@@ -411,7 +411,7 @@ def _first_fault(file: Path) -> tuple[int, int, int] | None:
 
 
 def _lines_beyond_ascii(file: Path) -> bytes:
-    """Return the first lines with other bytes than ASCII."""
+    """Return the first lines with non-ASCII bytes."""
     found, size = [], 0
     with file.open("rb") as source:
         for line in source:
@@ -424,7 +424,7 @@ def _lines_beyond_ascii(file: Path) -> bytes:
 
 
 def _is_mostly_utf8(sample: bytes) -> bool:
-    """Return whether most of the bytes beyond ASCII form characters of UTF-8."""
+    """Return whether most of the non-ASCII bytes form UTF-8 characters."""
     total = sum(byte > 127 for byte in sample)
     lost = sum(byte > 127 for byte in sample) - sum(
         len(character.encode()) for character in sample.decode("utf-8", "ignore") if ord(character) > 127
@@ -435,7 +435,7 @@ def _is_mostly_utf8(sample: bytes) -> bool:
 def _guess_single_byte(sample: bytes) -> tuple[str, str]:
     """Guess the encoding of text that is not Unicode.
 
-    In Western texts letters beyond ASCII stand alone, with letters of ASCII around them; in other scripts they are
+    In Western languages non-ASCII letters stand alone among ASCII letters; in other scripts they are
     most of a word.
     """
     words = [word for word in re.findall(rb"[A-Za-z\x80-\xff]+", sample) if not word.isascii()]
@@ -463,7 +463,7 @@ def _has_hanja(sample: bytes) -> bool:
 def _is_central_european(words: list[str]) -> bool:
     """Return whether words that were read as Western ones are Czech, Slovak, Polish or Hungarian.
 
-    In these, CP1250 has other letters in the place of such that no Western word has together, or of signs.
+    For these, CP1250 has letters where Western encodings have symbols, or letters that do not occur together.
     """
     czech = sum(any(c in word for c in "øìùèòï") and any(c in word for c in "šžýíáúŠŽ") for word in words)
     polish = sum(re.search(r"[³¹¿][a-zê]|[a-z][¿¹³][a-z]|£[a-z]", word) is not None for word in words)

@@ -362,7 +362,9 @@ def _get(url: str, timeout: float) -> Iterator[requests.Response]:
             if response.status_code not in REDIRECT_STATUSES or target is None:
                 response.raise_for_status()
                 if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-                    raise DownloadError(f"{display_url(place)} is compressed on its way, which was not asked for")
+                    raise DownloadError(
+                        f"{display_url(place)} has a content encoding that was not requested; try again, or a mirror"
+                    )
                 yield response
                 return
             response.close()
@@ -385,7 +387,7 @@ def _is_public(url: str) -> bool:
     except OSError:
         return True  # the connection says what is wrong with the name
     except UnicodeError as error:
-        raise DownloadError(f"{display_url(url)} is no address: {error}") from None
+        raise DownloadError(f"{display_url(url)} is not a valid address: {error}") from None
 
 
 def _send(session: requests.Session, url: str, timeout: float) -> requests.Response:
@@ -400,7 +402,7 @@ def _send(session: requests.Session, url: str, timeout: float) -> requests.Respo
     except TimeoutError:
         raise requests.Timeout(f"no response within {HEAD_SECONDS:g} seconds") from None
     except UnicodeError as error:
-        raise requests.exceptions.InvalidURL(f"{display_url(url)} is no address: {error}") from None
+        raise requests.exceptions.InvalidURL(f"{display_url(url)} is not a valid address: {error}") from None
 
 
 def _progress_hook(progress: bool | ProgressHook, url: str) -> AbstractContextManager[Any]:

@@ -232,7 +232,7 @@ def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, 
 
 
 def _instead(folder: Path) -> str:
-    """Say what a folder has that is no table, as the next thing to try."""
+    """Say what a folder has that is not a table, as the next thing to try."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if archive := next((name for name in names if name.lower().endswith(".zip")), None):
         return f" but {archive}; give the path of that file"

@@ -226,7 +226,7 @@ def encode_plot(plot: str, encoder: str | FeatureEncoder | ContentEmbeddings, *,
     gnnrec.errors.ConfigError: tfidf:256 is fitted to all texts of a corpus, ...
     """
     if not isinstance(plot, str) or not plot.strip():
-        raise DataError(f"a plot must be a text that is not empty, not {plot!r}; leave out the plot if there is none")
+        raise DataError(f"a plot must be a non-empty string, not {plot!r}; leave out the plot if there is none")
     return _encode_one(plot.strip(), _single_encoder(encoder, "text", device))
 
 

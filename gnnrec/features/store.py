@@ -113,7 +113,7 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
     if header is None:
         raise DataError(f"{path} was not written by gnnrec features")
     if not isinstance(header, dict):
-        raise DamagedFileError(f"{path} is damaged: its header is no JSON object")
+        raise DamagedFileError(f"{path} is damaged: its header is not a JSON object")
     check_layout({"format": None, **header}, FORMAT, str(path), "delete it and encode again with gnnrec features")
     try:
         if header["digest"] != _digest(tensors):

@@ -144,7 +144,7 @@ class Graph:
 
     @property
     def has_removed_users(self) -> bool:
-        """Whether users were removed, so that `embedding_rows` are not just the user nodes."""
+        """Whether users were removed, so that `embedding_rows` differ from the user nodes."""
         return self._first_rows is not None
 
     @cached_property
@@ -217,7 +217,7 @@ class Graph:
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`, with every relation in both directions.
 
-        Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
+        No part of it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
         links between movies that were rated one after the other.
         """
         from gnnrec.graph.hetero import to_hetero_data
@@ -246,7 +246,7 @@ class Graph:
             histories by default.
         """
         profiles, table = self.profiles.take(nodes), self.dataset.rating_table
-        if until is None and not table.is_merged and "users" not in self.__dict__:  # do not merge all for a few users
+        if until is None and not table.is_merged and "users" not in self.__dict__:  # no merge for a few users
             found, place = table.histories_of(nodes.numpy())
             columns = (place, found.movie, found.rating, found.timestamp)
             row, movie, rating, timestamp = (torch.from_numpy(column) for column in columns)
@@ -323,7 +323,7 @@ class Graph:
     ) -> Graph:
         """Return a graph with more ratings; unknown user ids become new users.
 
-        The time does not depend on the size of the graph; what needs all ratings is put together when it is used.
+        The time does not depend on the size of the graph; anything derived from all ratings is computed on first use.
 
         Parameters
         ----------
@@ -368,7 +368,7 @@ class Graph:
         Parameters
         ----------
         user_id : int or str
-            An unused id. A name such as ``"anna"`` may stand beside ids that are whole numbers.
+            An unused id. It may be a name such as ``"anna"`` even if all other ids are whole numbers.
         ratings, age, gender, occupation, profile, timestamps, unknown
             As for `NewUser`; `ratings` may also be a `NewUser`. Without `timestamps`, movies count as rated at the time
             of the latest rating, in the given order.
@@ -530,7 +530,7 @@ class Graph:
         )
 
     def _with(self, dataset: Dataset, shared: Iterable[str], **fields: Any) -> Graph:
-        """Return the graph of another dataset; `shared` names cached properties that stay the same."""
+        """Return the graph of another dataset; `shared` names cached properties that remain valid."""
         graph = dataclasses.replace(self, dataset=dataset, **fields)
         graph.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return graph

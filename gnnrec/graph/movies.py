@@ -252,5 +252,5 @@ def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
         return values
     names: list[Any] = entries(values, column) if is_listing(values) and not isinstance(values, Mapping) else [values]
     if wrong := [name for name in names if not isinstance(name, str)]:
-        raise DataError(f"{column} must be a text or a list of texts, not {shown(wrong[0])}")
+        raise DataError(f"{column} must be a string or a list of strings, not {shown(wrong[0])}")
     return "|".join(names)

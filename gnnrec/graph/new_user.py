@@ -138,7 +138,7 @@ def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
     if value is None:
         return np.array([-1])
     if not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) > 2**63):
-        raise DataError(f"{what} must be a text, not {shown(value)}")
+        raise DataError(f"{what} must be a string, not {shown(value)}")
     value = str(value)[:LONGEST_NAME]
     for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():

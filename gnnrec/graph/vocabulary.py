@@ -72,7 +72,7 @@ class Vocabulary:
                 continue
             twin = _as_integer(one) if is_text else shown(one)
             if twin in self._by_id:
-                mine, theirs = ("text", "whole numbers") if is_text else ("no text", "text")
+                mine, theirs = ("text", "whole numbers") if is_text else ("not text", "text")
                 raise DataError(
                     f"{self.node_type} {shown(one)} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
                     "convert yours"

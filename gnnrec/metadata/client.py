@@ -209,7 +209,7 @@ class Client:
         return Session([origin(url) for url in self.trusted_urls])
 
     def redact(self, text: str) -> str:
-        """Return a text with the API key replaced by ``***``."""
+        """Replace the API key in a text by ``***``."""
         return _redact(text, (self.api_key,))
 
     def get_json(self, url: str, params: Mapping[str, Any], max_bytes: int = 5_000_000) -> tuple[int, dict[str, Any]]:
@@ -315,7 +315,8 @@ class Client:
         except (requests.Timeout, ReadTimeout):
             cause = "no response in time"
         except (requests.exceptions.InvalidURL, UnicodeError) as error:
-            raise NotFoundError(f"{self._display(url)} is no address: {self.redact(_root_cause(error))}") from None
+            cause = self.redact(_root_cause(error))
+            raise NotFoundError(f"{self._display(url)} is not a valid address: {cause}") from None
         except (requests.RequestException, HTTPError, OSError) as error:
             if isinstance(_root_error(error), PrivateAddressError):
                 raise NotFoundError(self._private(url)) from None
@@ -388,7 +389,7 @@ def _retry_after(response: HttpResponse, retries: Retry) -> float:
 
 
 MAX_DIGITS = 15
-"""Of the seconds of a pause."""
+"""Maximum number of digits of a ``Retry-After`` value."""
 
 
 def _root_cause(error: BaseException) -> str:

@@ -36,7 +36,7 @@ OMDB_KEY_PAGE = "https://www.omdbapi.com/apikey.aspx"
 MAX_SEARCH_NAMES = 3
 """Maximum number of titles of a movie to search for; each costs requests."""
 MAX_DIGITS = 15
-"""Of a number of votes."""
+"""Maximum number of votes that is believed."""
 _LEADING_YEAR = re.compile(r"\s*(\d{4})")
 
 
@@ -428,14 +428,14 @@ def _read_key(variable: str, service: str, page: str) -> str:
 
 
 def _clean_text(value: Any) -> str | None:
-    """Return a text without extra whitespace, or None for other values and placeholders."""
+    """Return text without extra whitespace; None for other values and placeholders."""
     if not isinstance(value, str) or value.strip() in ("", "N/A"):
         return None
     return " ".join(value.split())
 
 
 def _parse_year(value: Any) -> int | None:
-    """Return the year at the start of a text such as ``1995-10-30`` or ``1995–1999``."""
+    """Return the year at the start of text such as ``1995-10-30`` or ``1995–1999``."""
     match = _LEADING_YEAR.match(value) if isinstance(value, str) else None
     return int(match[1]) if match else None
 

@@ -74,7 +74,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
         raise ConfigError(f"genres must be a genre or a list of them, not {shown(genres)}")
     wanted = list(wanted)
     if wrong := [genre for genre in wanted if not isinstance(genre, str)]:
-        raise ConfigError(f"genres must be texts, not {shown(wrong[0])}")
+        raise ConfigError(f"genres must be strings, not {shown(wrong[0])}")
     spellings = {str(genre).casefold(): str(genre) for genre in graph.genres}
     names = set()
     for name in _genre_names(wanted, spellings):

@@ -223,7 +223,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     with _naming(HEADER):
         header = read_json(path)
     if not isinstance(header, dict):
-        raise _InconsistentError(f"{HEADER} is no JSON object")
+        raise _InconsistentError(f"{HEADER} is not a JSON object")
     check_layout(header, FORMAT, str(folder), f"train it again with {folder / CONFIG}")
     return dict(header)
 
@@ -375,7 +375,7 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, name, features=features)
     scale = None if nodes["rating_scale"] is None else tuple(map(float, nodes["rating_scale"]))
     if scale is not None and not (len(scale) == 2 and -math.inf < scale[0] <= scale[1] < math.inf):
-        raise _InconsistentError(f"{scale} is no rating scale")
+        raise _InconsistentError(f"{scale} is not a rating scale")
     dataset = dataset.with_provenance(Provenance.from_json(nodes["provenance"]), dataset.unused, scale)
     rows = edges.get("embedding_rows")
     if rows is not None:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 METHODS = {"pca": 2, "umap": 5}
 """Methods of projection, and the minimum number of movies of each."""
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-"""Of the most frequent genres, in this order: P. Tol's "bright" scheme, which is safe for color blindness."""
+"""Colors of the most frequent genres, in order: P. Tol's "bright" scheme, which is safe for color blindness."""
 OTHER = "#BBBBBB"
 MIN_AREA, MAX_AREA = 8, 100
-"""Area of a dot in square points: of a movie without ratings, and of the most rated one."""
+"""Smallest and largest area of a dot in square points: no ratings, and the most ratings."""
 MAX_TITLE = 30
 """Maximum length of a title."""
 CANDIDATES_PER_TITLE = 5
@@ -273,7 +273,7 @@ def _place_titles(axes: Axes, points: pd.DataFrame, num_titles: int) -> list[str
             break
         dot = axes.transData.transform((x, y))
         if any(box.contains(*dot) for box in taken):
-            continue  # the dot is covered by a title, which would be read as its own
+            continue  # a title that covers another movie's dot would be read as that movie's
         for dx, dy, horizontal, vertical in PLACEMENTS:
             text = axes.annotate(
                 _short_title(title), (x, y), (dx, dy), textcoords="offset points", ha=horizontal, va=vertical

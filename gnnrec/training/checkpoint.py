@@ -127,7 +127,7 @@ class TrainingState:
                 content = parse_json((file.metadata() or {})["gnnrec"])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             if not isinstance(content, dict):
-                raise ValueError("its header is no JSON object")
+                raise ValueError("its header is not a JSON object")
             found, digest = content["fingerprint"], content.pop("digest", None)
             check_layout(content, FORMAT, str(path), "start anew without resuming")
             if digest is not None and digest != _digest(content, tensors):
@@ -150,7 +150,7 @@ class TrainingState:
             if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
                 raise ValueError(f"the {part} weights are not finite")
         if not all(isinstance(entry, dict) for entry in content["history"]):
-            raise ValueError("its history is no list of epochs")
+            raise ValueError("its history is not a list of epochs")
         state: dict[int, dict[str, Any]] = {}
         for name, value in (*_part(tensors, "optimizer"), *content["optimizer"].items()):
             parameter, _, key = name.partition(".")

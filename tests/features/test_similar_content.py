@@ -159,7 +159,7 @@ def test_encoder_of_stored_embeddings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plot", ["", " \n", None, float("nan"), 7])
 def test_plots_must_be_texts(plot: object) -> None:
-    with pytest.raises(DataError, match="a plot must be a text that is not empty"):
+    with pytest.raises(DataError, match="a plot must be a non-empty string"):
         encode_plot(plot, MINILM)  # type: ignore[arg-type]
 
 
