@@ -52,8 +52,8 @@ def fit_best(
 ) -> Recommender:
     """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
 
-    Without validation ratings the default hyperparameters are used. An estimator is fitted as it is, apart from its
-    seed.
+    Without validation ratings the default hyperparameters are used. An estimator is fitted with its own hyperparameters,
+    except for the seed.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def fit_best(
 
 
 def _grid(model: str | BaseEstimator, config: Config | None, select: bool) -> list[BaseEstimator]:
-    """Return the estimators to choose from; one with the defaults if there is nothing to `select` by."""
+    """Return the candidate estimators; only the one with the defaults unless `select`."""
     if not isinstance(model, str):
         return [get_estimator(model)]
     if model == "gnn":
@@ -237,7 +237,7 @@ def benchmark(
     progress : bool
         Show progress bars.
     log : callable, optional
-        Gets a line of text after every fit and for every skipped model; the module's logger by default.
+        Receives a line of text after every fit and for every skipped model; the module's logger by default.
 
     Returns
     -------
@@ -320,7 +320,7 @@ def benchmark(
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Return how many epochs were run, and which was the best; nothing for models without epochs or validation."""
+    """Return the numbers of epochs and of the best epoch; nothing for models without epochs or validation."""
     metrics = [key for key in (history[0] if history else {}) if key not in ("epoch", "loss", "seconds")]
     if not metrics:
         return {}

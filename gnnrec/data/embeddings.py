@@ -33,7 +33,7 @@ def _as_array(values: Any) -> np.ndarray:
     """Return numbers as float32; numbers beyond its range become infinite."""
     try:
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error")  # about complex numbers, and shapes that do not fit
+            warnings.simplefilter("error")  # warnings about complex numbers and ragged shapes
             raw = values.detach().cpu() if hasattr(values, "detach") else values
             if getattr(getattr(raw, "dtype", None), "is_floating_point", False):  # NumPy has no bfloat16
                 raw = raw.float()
@@ -58,7 +58,7 @@ class ContentEmbeddings:
     values : array_like
         ``[n, dim]``, finite; kept as float32.
     description : str
-        How they were made, for reports: the encoder and its weights, or the file they were read from.
+        Origin, for reports: the encoder and its weights, or the file they were read from.
 
     Raises
     ------
@@ -125,7 +125,7 @@ class ContentEmbeddings:
         return values, known
 
     def joined(self, other: ContentEmbeddings) -> ContentEmbeddings:
-        """Return these embeddings and others; `DataError` if dimensions differ or a movie is in both."""
+        """Return these embeddings and others; raise `DataError` if dimensions differ or a movie is in both."""
         self.check_dim(other)
         ids = self.movie_ids.append(other.movie_ids)
         return ContentEmbeddings(ids, np.concatenate([self.values, other.values]), self.description)

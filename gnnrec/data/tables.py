@@ -415,7 +415,7 @@ def _is_parquet(path: Path) -> bool:
 PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, NotImplementedError)
 """What pyarrow and pandas raise for a damaged file, besides errors of pyarrow's own."""
 MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 16
-"""Maximum number of rows of a Parquet file; more if the file itself is large, as no two ratings are equal."""
+"""Limit on the declared rows of a Parquet file: a number, or rows per byte of the file if that is more."""
 
 
 def check_parquet(path: Path) -> None:

@@ -72,7 +72,7 @@ _SAMPLE = 1 << 17
 MAX_MEMBERS = 100_000
 """Maximum number of files in a zip file."""
 MIN_UNPACKED, MAX_RATIO = 64 << 20, 200
-"""Maximum number of bytes that a compressed file may unpack to; more if the file itself is large."""
+"""Limit of decompression in bytes, or as a multiple of the compressed size if that is more."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from gnnrec.registry import register_metric
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
 """Part of every fingerprint; `n` is the number of test movies of a user. Must change with any formula."""
 MAX_PAIRS = 1_000_000
-"""Pairs of movies compared at once, over all lists; bounds memory to a few times as many floats."""
+"""Maximum number of pairs of movies that are compared at a time; bounds memory to a few times as many floats."""
 
 
 @register_metric("recall")

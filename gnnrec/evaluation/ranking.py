@@ -271,7 +271,7 @@ def _negative_pairs(
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
     rows = clean_rows(frame, name)
-    # Other users are ignored. Ids of another type are no other users.
+    # Other users are ignored, but ids of another type are an error.
     is_number = rows["user_id"].dtype == "int64"
     named = graph.ids["user"].dtype == object and not is_number and not rows["user_id"].map(spells_integer).any()
     if is_number != graph.dataset.user_ids.are_numbers and not named:
@@ -297,5 +297,5 @@ def _is_in(values: Tensor, ordered: Tensor) -> Tensor:
 
 
 def _value(column: pd.Series, row: int) -> Any:
-    """Return one value as a Python object, because messages should show 7, not np.int64(7)."""
+    """Return a value as a Python object, so that messages show 7, not np.int64(7)."""
     return column.iloc[[row]].tolist()[0]

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 20
-"""Genres or groups in a figure with a row for each; the table has all."""
+"""Maximum number of rows in a figure with one row per genre or group; the table has all."""
 MAX_CELLS = 10
-"""Genres, and decades, in a figure with a cell for each pair."""
+"""Maximum number of genres, and of decades, in a heat map."""
 
 
 # Ratings --------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def most_rated(dataset: Dataset) -> Finding:
         at = rows(axes, [""] * len(table))
         axes.barh(at - 0.2, table["ratings"], height=0.32, color=VERMILION)
         for y, title, number in zip(at, table["title"], table["ratings"], strict=True):
-            axes.text(0, y + 0.02, shorten(title, 52), va="bottom", fontsize=9.5)  # above its bar, where there is room
+            axes.text(0, y + 0.02, shorten(title, 52), va="bottom", fontsize=9.5)  # above its bar
             axes.text(number, y - 0.22, f" {number:,}", va="center", fontsize=9)
         axes.set(xticks=[], yticks=[], xlim=(0, 1.15 * table["ratings"].max()))
         axes.grid(False)
@@ -322,7 +322,7 @@ def genre_ratings(dataset: Dataset) -> Finding:
     table = content_tables.genres(dataset)[["genre", "ratings", "mean_rating"]].dropna()
     if table.empty:
         raise MissingColumnError(f"no rated movie of {dataset.name} has a genre")
-    table = table.nlargest(MAX_ROWS, "ratings")  # the mean of a genre with few ratings says little
+    table = table.nlargest(MAX_ROWS, "ratings")  # the mean of a few ratings is noisy
     table = table.sort_values("mean_rating", ascending=False, kind="stable", ignore_index=True)
     best, worst = table.iloc[0], table.iloc[-1]
 

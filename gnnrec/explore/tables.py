@@ -1,6 +1,6 @@
 """Tables of the ratings of a `Dataset`: counts, distributions, the long tail, activity over time.
 
-A function raises `MissingColumnError` if the dataset lacks what its table is made of. Days and months are those of UTC.
+A function raises `MissingColumnError` if the dataset lacks the columns it needs. Days and months are those of UTC.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PERIODS = 60
 
 
 class MissingColumnError(DataError):
-    """The dataset lacks the data that a table is made of; the message names it.
+    """The dataset lacks the columns that a table needs; the message names them.
 
     Examples
     --------

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need i
     from gnnrec._pyg import HeteroData
 
 FEW = 64
-"""Up to this many movies are looked up one by one, which is faster."""
+"""Up to this many movies are looked up one by one, which is faster than building an index."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,7 +75,7 @@ class Graph:
     dataset: Dataset
     attributes: dict[str, pd.Index]
     user_values: dict[str, pd.Index]
-    # Profiles of the first users and features of the first movies, taken over from the graph this one was made from.
+    # Profiles of the first users and features of the first movies, reused from the graph this one was derived from.
     _first_profiles: UserProfiles | None = field(default=None)
     _first_movies: MovieFeatures | None = field(default=None)
     # Rows of the first users in embedding tables, once users were removed.
@@ -200,7 +200,7 @@ class Graph:
 
     @property
     def vocabularies(self) -> dict[str, pd.Index]:
-        """Movie attributes and user features that a model trained on this graph knows; for `from_dataset`."""
+        """Movie attributes and user features known to a model trained on this graph; for `from_dataset`."""
         return {**self.attributes, **user_vocabularies(self.user_values)}
 
     @cached_property
@@ -270,15 +270,15 @@ class Graph:
         )
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each user id, ``[n]`` int64; an unknown one is a `DataError`."""
+        """Return the node of each user id, ``[n]`` int64; raise `DataError` for unknown ids."""
         return self._user_vocabulary.nodes(user_ids)
 
     def check_user_type(self, user_ids: Iterable[Any]) -> None:
-        """Raise a `DataError` for the first user id that is unknown only because it is text, or is not text."""
+        """Raise a `DataError` for the first user id that would be known if its type (text or number) were different."""
         self._user_vocabulary.check_type(user_ids)
 
     def movie_nodes(self, movie_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""
+        """Return the node of each movie id, ``[n]`` int64; raise `DataError` for unknown ids."""
         return self._movie_vocabulary.nodes(movie_ids)
 
     @cached_property

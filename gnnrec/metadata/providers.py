@@ -36,7 +36,7 @@ OMDB_KEY_PAGE = "https://www.omdbapi.com/apikey.aspx"
 MAX_SEARCH_NAMES = 3
 """Maximum number of titles of a movie to search for; each costs requests."""
 MAX_DIGITS = 15
-"""Maximum number of votes that is believed."""
+"""Maximum number of digits of a vote count."""
 _LEADING_YEAR = re.compile(r"\s*(\d{4})")
 
 

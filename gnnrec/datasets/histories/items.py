@@ -98,7 +98,7 @@ def read_movies(items: HistoryItems, found: HistoryFile, *, id_key: str | None =
 
 
 def integer(value: Any) -> int | None:
-    """Return a whole number, also one that is text; None for anything else."""
+    """Return a whole number, which may be given as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -107,7 +107,7 @@ def integer(value: Any) -> int | None:
 
 
 def json_rating(value: Any, scale: tuple[float, float], at: str) -> float | None:
-    """Return a rating, None if there is none; a `DataError` unless it is a number on the scale."""
+    """Return a rating, None if there is none; raise `DataError` unless it is a number on the scale."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not scale[0] <= value <= scale[1]:

@@ -30,7 +30,7 @@ _SHORT_DATE = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{1,4})(\.?)
 
 
 def _is_day_first(texts: list[str]) -> bool:
-    """Return whether dates such as 3/4/24 begin with the day: one with a 13 tells; else the full stop does."""
+    """Return whether dates such as 3/4/24 begin with the day: one above 12 decides, else a full stop as separator."""
     dates = [match for text in texts if (match := _SHORT_DATE.match(text)) is not None and not _is_year_first(match)]
     if any(int(date[1]) > 12 for date in dates):
         return True
