@@ -52,8 +52,8 @@ def fit_best(
 ) -> Recommender:
     """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
 
-    Without validation ratings the default hyperparameters are used. An estimator is fitted with its own hyperparameters,
-    except for the seed.
+    Without validation ratings the default hyperparameters are used. An estimator keeps its hyperparameters except for
+    the seed.
 
     Parameters
     ----------

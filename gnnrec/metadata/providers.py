@@ -27,7 +27,7 @@ from gnnrec.registry import register_metadata_provider
 
 TMDB_API_URL = "https://api.themoviedb.org/3"
 TMDB_IMAGE_URL = "https://image.tmdb.org/t/p/w342"
-"""Posters 342 pixels wide, which suffices for all common encoders."""
+"""Posters 342 pixels wide, enough for all common encoders."""
 TMDB_KEY_VARIABLE = "TMDB_API_KEY"
 TMDB_KEY_PAGE = "https://www.themoviedb.org/settings/api"
 OMDB_API_URL = "https://www.omdbapi.com/"
@@ -78,7 +78,7 @@ class MovieMetadata:
     def __post_init__(self) -> None:
         for name in ("provider_id", "title", "plot", "poster_url"):
             text = getattr(self, name)
-            if isinstance(text, str):  # JSON may hold halves of surrogate pairs, which no file can
+            if isinstance(text, str):  # JSON may contain lone surrogates, which cannot be written to files
                 object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
 
 

@@ -45,11 +45,11 @@ class Recommender(ABC):
     Attributes
     ----------
     graph : Graph
-        Users, movies and ratings: those of training and what was added since.
+        Users, movies and ratings, from training or added since.
     estimator : BaseEstimator
         The estimator that was fitted, with its hyperparameters.
     history : list of dict
-        Loss and metrics of each epoch, where there are epochs.
+        Loss and metrics of each epoch, if the model is trained in epochs.
     report : dict
         Results recorded with `with_report`, as plain JSON values.
 
@@ -111,13 +111,13 @@ class Recommender(ABC):
 
     @property
     def uses_request_time(self) -> bool:
-        """Whether lists depend on the time at which they are asked for."""
+        """Whether recommendations depend on the time of the request."""
         return False
 
     def encode_users(self, users: UserInput, *, unknown: str = "error", at: Any = None) -> tuple[UserBatch, pd.Index]:
         """Return users as the model sees them, and their ids or names; see `gnnrec.graph.encode_users`.
 
-        Where no request time is given, it is now for models that use it.
+        If a model uses the request time and none is given, the current time is used.
         """
         batch, names = encode_users(self.graph, users, unknown=unknown, at=at)
         return (asked_at(batch, time.time()) if self.uses_request_time else batch), names
@@ -231,7 +231,7 @@ class Recommender(ABC):
             A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
             frame, see `gnnrec.graph.encode_users`.
         k : int
-            Movies per user; fewer are returned if fewer are left.
+            Number of movies per user; the result has fewer if fewer are left.
         exclude_seen : bool
             Exclude movies that the user has rated.
         candidates : iterable, optional
@@ -250,8 +250,8 @@ class Recommender(ABC):
         offset : int
             Skip this many top movies, for paging: ranks begin with ``offset + 1``.
         at : time, optional
-            When the users ask, as seconds since 1970 or anything that `pandas.Timestamp` reads: ratings that are later
-            do not count. `NewUser.at` takes precedence. Models that use the request time take now by default.
+            Time of the request, as seconds since 1970 or anything that `pandas.Timestamp` reads; later ratings are
+            ignored. `NewUser.at` takes precedence. Models that use the request time assume the current time by default.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
@@ -311,7 +311,7 @@ class Recommender(ABC):
         return pd.DataFrame(
             {
                 "user_id": names.to_numpy()[user],
-                "movie_id": table["movie_id"].array.take(movie),  # `to_numpy` would convert every title of the catalog
+                "movie_id": table["movie_id"].array.take(movie),  # `to_numpy` would convert all titles of the catalog
                 "title": table["title"].array.take(movie),
                 "score": score,
                 "rank": ranks,
@@ -319,7 +319,7 @@ class Recommender(ABC):
         )
 
     def reranker(self, options: Reranking, unknown: str = "error") -> Reranker | None:
-        """Return what re-ranks the scores of this model, None if the options change nothing."""
+        """Return the re-ranker for these options, None if they have no effect."""
         if options.changes_nothing:
             return None
         needs_similarity = options.diversity or options.like is not None or options.unlike is not None
@@ -561,7 +561,7 @@ def fitted(model: Any) -> Recommender:
 
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
     step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
-    if users.num_users <= step:  # nothing to copy
+    if users.num_users <= step:  # already on the CPU
         yield 0, users
         return
     for start in range(0, users.num_users, step):

@@ -1,4 +1,4 @@
-"""Which movies may be recommended: candidates, genres, years and number of ratings as one mask over the movies."""
+"""Filters of recommendations: candidates, genres, years and number of ratings as one mask over the movies."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
 
 
 def _genre_names(wanted: Iterable[Any], known: Container[str]) -> Iterator[str]:
-    """Yield names without blanks around them; one text may hold several, as in ``"Drama, Crime"``."""
+    """Yield stripped names; a string may contain several, as in ``"Drama, Crime"``."""
     for genre in wanted:
         text = str(genre).strip()
         parts = [text] if text.casefold() in known else re.split(r"[|,;]", text)

@@ -15,7 +15,7 @@ from gnnrec.errors import DataError
 from gnnrec.graph import Graph, UserBatch
 
 CHUNK_SIZE = 512
-"""Users predicted at once; bounds memory."""
+"""Maximum number of users predicted at a time; bounds memory."""
 
 
 class RatingPredictor(ABC):

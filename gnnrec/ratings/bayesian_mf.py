@@ -21,7 +21,7 @@ from gnnrec._torch import ridge_gram
 from gnnrec.sparse import Adjacency
 
 BLOCK_SIZE = 4096
-"""Precision matrices unpacked and factorized at once; bounds memory."""
+"""Maximum number of precision matrices factorized at a time; bounds memory."""
 INITIAL_EXPLAINED_VARIANCE = 0.15
 """Fraction of the rating variance that the initial factors are scaled to explain."""
 PRIOR_VARIANCE = 0.04
@@ -205,7 +205,7 @@ class LinearGaussian:
 
 @dataclass(frozen=True, eq=False)
 class GibbsState:
-    """All unknowns at one step of the chain. The first column of the factors is the bias."""
+    """All latent variables at one step of the chain. The first column of the factors is the bias."""
 
     movie_factors: Tensor  # [num_movies, 1 + embedding_dim]
     user_factors: Tensor  # [num_users, 1 + embedding_dim]

@@ -129,7 +129,7 @@ class TrainingState:
             if not isinstance(content, dict):
                 raise ValueError("its header is not a JSON object")
             found, digest = content["fingerprint"], content.pop("digest", None)
-            check_layout(content, FORMAT, str(path), "start anew without resuming")
+            check_layout(content, FORMAT, str(path), "start over without resuming")
             if digest is not None and digest != _digest(content, tensors):
                 raise ValueError("it was changed after it was saved")
             if found == fingerprint:
@@ -164,7 +164,7 @@ class TrainingState:
 
 
 def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return a digest of everything in a checkpoint."""
+    """Return a digest of a checkpoint."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(tensors):
         values = tensors[name].detach().cpu().contiguous()
