@@ -46,7 +46,7 @@ def content_matrix(graph: Graph) -> Tensor:
     Tensor
         ``[num_movies, width]`` float32: `genre_decade_matrix`, then the embeddings of each modality of
         ``graph.dataset.features`` in alphabetical order. These are standardized over all movies of the modality, in the
-        graph or not: centered, then divided by their root mean square length. Each modality then has about the weight of
+        graph or not: centered, then divided by their root mean square length. So each modality has about the weight of
         the genres, regardless of its width, and a movie without an embedding (zeros) is treated as average.
 
     Examples
