@@ -31,7 +31,7 @@ def complete_names(registry: Registry) -> Callable[[str], list[str]]:
 
 
 def _config_names(incomplete: str) -> list[str]:
-    from gnnrec.config import shipped_configs
+    from gnnrec._yaml import shipped_configs
 
     return [name for name in shipped_configs() if name.startswith(incomplete)]
 
@@ -355,7 +355,7 @@ def read_configs(configs: list[str], assignments: list[str] | None) -> Config | 
 
 def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
     """Read ``name=value`` pairs; values are YAML."""
-    from gnnrec.config import YAML_ERRORS, load_yaml
+    from gnnrec._yaml import YAML_ERRORS, load_yaml
     from gnnrec.errors import ConfigError
 
     found: dict[str, Any] = {}

@@ -37,7 +37,7 @@ from gnnrec._io import (
     write_json,
 )
 from gnnrec._locks import check_unclaimed
-from gnnrec.config import parse_yaml
+from gnnrec._yaml import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
 from gnnrec.data.convert import LATEST_TIMESTAMP

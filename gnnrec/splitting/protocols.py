@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gnnrec._checks import check_integer, choose_from, shown
-from gnnrec.config import YAML_ERRORS, load_yaml
+from gnnrec._yaml import YAML_ERRORS, load_yaml
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import PROTOCOLS, SPLITTERS, register_protocol

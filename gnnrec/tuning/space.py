@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gnnrec._checks import shown
-from gnnrec.config import YAML_ERRORS, find_config, load_yaml, read_yaml
+from gnnrec._yaml import YAML_ERRORS, find_config, load_yaml, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import METRICS
