@@ -312,7 +312,7 @@ PROTOCOLS = Registry("protocol", package="gnnrec.splitting", first=("protocols",
 FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
-FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings", "content_findings"))
 METADATA_PROVIDERS = Registry("metadata provider", package="gnnrec.metadata", first=("tmdb", "omdb"))
 HISTORY_FORMATS = Registry(
     "history format",

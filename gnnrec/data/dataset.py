@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids, shown
+from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids
 from gnnrec._io import write_atomic
 from gnnrec.data.added_rows import (
     clean_added_movies,
@@ -28,10 +28,9 @@ from gnnrec.data.added_rows import (
 )
 from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
 from gnnrec.data.convert import format_id
-from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.embeddings import ContentEmbeddings, check_features
 from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.id_index import IdIndex
-from gnnrec.data.mixed_ids import with_mixed_ids
 from gnnrec.data.provenance import ABOUT_FILE, NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
@@ -536,25 +535,7 @@ class Dataset:
         return folder
 
 
-def check_features(features: Any) -> None:
-    """Raise a `DataError` unless features are content embeddings by name."""
-    if features is None:
-        return
-    if not isinstance(features, Mapping):
-        raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
-    for name, embeddings in features.items():
-        if not isinstance(name, str):
-            raise DataError(f"the name of a feature must be a string, not {shown(name)}")
-        if not isinstance(embeddings, ContentEmbeddings):
-            raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")
-
-
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
-
-
-def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ratings as in a `Dataset`, without duplicate pairs; user ids may mix whole numbers and text."""
-    return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gnnrec.data import aliases
+from gnnrec.data.compression import BLOCK
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS, canonical_names
-from gnnrec.data.text_files import BLOCK, UNIT, TextFile
+from gnnrec.data.text_files import UNIT, TextFile
 from gnnrec.errors import DataError
 
 csv.field_size_limit(2**31 - 1)  # plots may be long

@@ -143,3 +143,16 @@ class ContentEmbeddings:
 
     def __repr__(self) -> str:
         return f"ContentEmbeddings({len(self):,} movies, {self.dim} dimensions: {self.description})"
+
+
+def check_features(features: Any) -> None:
+    """Raise a `DataError` unless features are content embeddings by name."""
+    if features is None:
+        return
+    if not isinstance(features, Mapping):
+        raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
+    for name, embeddings in features.items():
+        if not isinstance(name, str):
+            raise DataError(f"the name of a feature must be a string, not {shown(name)}")
+        if not isinstance(embeddings, ContentEmbeddings):
+            raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")

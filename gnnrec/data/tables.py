@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data.column_parts import ColumnParts
+from gnnrec.data.compression import BLOCK
 from gnnrec.data.convert import UNKNOWN
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
@@ -26,7 +27,7 @@ from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.rejected import read_valid_rows
 from gnnrec.data.schema import COLUMNS, ORIGINAL_NAMES
-from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
+from gnnrec.data.text_files import UNIT, open_text, suffix_of
 from gnnrec.data.times import iso_seconds
 from gnnrec.errors import DataError, Location
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from gnnrec.data.compression import compression_of
 from gnnrec.data.provenance import ReadLog
-from gnnrec.data.text_files import compression_of, open_text
+from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
 
 FILES = ("title.basics", "title.ratings", "title.crew", "title.principals", "name.basics")

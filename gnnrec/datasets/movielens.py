@@ -21,13 +21,14 @@ import pandas as pd
 from gnnrec._checks import did_you_mean
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
+from gnnrec.data.compression import archive_members, extract_members
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
 from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
-from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
+from gnnrec.data.text_files import stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables

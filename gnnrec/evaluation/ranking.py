@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gnnrec._checks import raise_at_first, shown
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
-from gnnrec.data.dataset import clean_mixed_ratings
-from gnnrec.data.mixed_ids import spells_integer
+from gnnrec.data import Dataset
+from gnnrec.data.mixed_ids import spells_integer, with_mixed_ids
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 from gnnrec.typing import Scorer
@@ -177,7 +177,7 @@ def clean_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if isinstance(frame, pd.DataFrame) and not len(frame):
         raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
     try:
-        return clean_mixed_ratings(frame)
+        return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")
     except DataError as error:
         raise error.relocated(lambda table, row: (name, row)) from None
 

@@ -15,13 +15,12 @@ from gnnrec.data.user_columns import feature_column, known_features
 from gnnrec.errors import ConfigError
 from gnnrec.explore.tables import (
     MissingColumnError,
-    Periods,
-    periods,
     rating_counts,
     rating_timestamps,
     rating_values,
     row_codes,
 )
+from gnnrec.explore.time_tables import Periods, periods
 from gnnrec.features.sources import PLOT_COLUMNS, find_posters
 from gnnrec.user_features import NumberFeature, user_features
 

@@ -16,10 +16,10 @@ import pandas as pd
 
 from gnnrec._checks import as_path
 from gnnrec.data import Dataset
+from gnnrec.data.compression import max_unpacked
 from gnnrec.data.convert import format_id, to_ids, to_text
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.tables import SUFFIXES, Table, locator, read_files
-from gnnrec.data.text_files import max_unpacked
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES, read_embedding_file, read_safetensors

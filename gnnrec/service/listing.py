@@ -15,8 +15,8 @@ from gnnrec.explanations import explain
 from gnnrec.graph import NewUser, UserBatch
 from gnnrec.graph.new_user import encode_user
 from gnnrec.graph.new_users import asked_at
-from gnnrec.models.base import best_movies
 from gnnrec.models.filters import movie_mask
+from gnnrec.models.lists import best_movies
 from gnnrec.reranking import Reranking, RerankingOptions
 from gnnrec.service.served import MovieInfo, ServedModel
 from gnnrec.service.store import Entry, Profile
