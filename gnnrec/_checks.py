@@ -45,7 +45,7 @@ def shown(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return the number or text in an array or tensor without dimensions, and any other value as it is.
+    """Unwrap the number or string in an array or tensor without dimensions; any other value is unchanged.
 
     Examples
     --------

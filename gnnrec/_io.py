@@ -332,7 +332,7 @@ def _make_temporary(target: Path) -> tuple[Path, int | None]:
             descriptor = os.open(temporary, os.O_RDONLY)
             if try_lock(descriptor) is not False and is_at(descriptor, temporary):
                 return temporary, descriptor
-            os.close(descriptor)  # somebody removed it before it was locked
+            os.close(descriptor)  # removed before it was locked
 
 
 def _move(temporary: Path, target: Path) -> None:

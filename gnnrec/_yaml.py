@@ -13,9 +13,9 @@ from gnnrec.errors import ConfigError
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
 """Errors that PyYAML raises for invalid input: also built-in ones, such as ValueError for the date 2001-99-99."""
 MAX_YAML = 2_000_000
-"""Bytes of the largest YAML file."""
+"""Maximum size of a YAML file in bytes."""
 MAX_NODES = 100_000
-"""Values of the largest YAML text, with those that aliases repeat."""
+"""Maximum number of values in a YAML file, including repetitions by aliases."""
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -55,7 +55,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        The file does not exist or holds no mapping.
+        The file does not exist or does not contain a mapping.
 
     Examples
     --------
@@ -79,12 +79,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
-    """Return the mapping in a YAML text; `path` names it in errors.
+    """Parse YAML that contains a mapping; `path` is for errors.
 
     Raises
     ------
     ConfigError
-        The text is not YAML, or no mapping.
+        The text is not YAML, or not a mapping.
 
     Examples
     --------
@@ -110,9 +110,9 @@ def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
 
 
 def load_yaml(text: str) -> Any:
-    """Return the value of a YAML text, which makes no objects but plain values, and not very many.
+    """Parse YAML to plain values, with a limit on their number.
 
-    Raises one of `YAML_ERRORS` for any other text.
+    Raises one of `YAML_ERRORS` if the text is invalid.
 
     Examples
     --------
@@ -123,9 +123,9 @@ def load_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells the line of a value that cannot be converted, such as the date 2001-99-99, and counts values.
+    """Reports the line of a value that cannot be converted, such as 2001-99-99, and limits the number of values.
 
-    Aliases of aliases would repeat a value a billion times in a text of a few lines, or hold itself.
+    Nested aliases could expand a few lines to billions of values, or make a value contain itself.
     """
 
     def __init__(self, stream: str) -> None:

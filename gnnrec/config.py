@@ -136,7 +136,7 @@ class ModelConfig(Settings):
     dislike_weight: float = Field(1.0, ge=0)
     """How strongly disliked movies count against similar ones in recommendations; 0 treats them like liked ones."""
     temporal: bool = False
-    """Whether user embeddings depend on the order and dates of the history; the `*_decays` settings say how."""
+    """Whether user embeddings depend on the order and dates of the history; see the `*_decays` settings."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1, max_length=MAX_DECAYS)
     """Temporal pooling by position: a rating's weight decays to 1/e after this many later ratings."""
     day_decays: tuple[Positive, ...] = Field((), max_length=MAX_DECAYS)
@@ -326,7 +326,7 @@ class Config(Settings):
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
-        """Return the config with the settings in a nested mapping; a `ConfigError` lists all wrong keys and values."""
+        """Return the config with the settings in a nested mapping; a `ConfigError` lists all invalid keys and values."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where} must hold keys and values, not {shown(values)}")
         _check_keys(values, where)
@@ -459,7 +459,7 @@ _KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "st
 
 
 def explain_value(error: Any) -> str:
-    """Return what one of pydantic's errors says about a value.
+    """Describe one of pydantic's errors about a value.
 
     Examples
     --------

@@ -338,7 +338,7 @@ register_user_feature = USER_FEATURES.register
 
 
 def history_sites() -> list[str]:
-    """Return the sites whose exports `gnnrec.read_history` knows: registered names without a colon.
+    """Return the sites whose exports `gnnrec.read_history` supports: registered names without a colon.
 
     Examples
     --------

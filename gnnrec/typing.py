@@ -36,7 +36,7 @@ class Scorer(Protocol):
 
     @property
     def graph(self) -> Graph:
-        """Users, movies and ratings that the model knows."""
+        """Users, movies and ratings known to the model."""
         ...
 
     def score(self, users: UserBatch) -> Tensor:

@@ -215,7 +215,7 @@ def benchmark(
         Of the graph neural network. Several by name give several rows, ``gnn (name)``. The seed of the first config is
         the first seed of all models.
     models : iterable of str or estimators
-        Registered names, or estimators, which are fitted as they are. The first seed of an estimator is its own.
+        Registered names, or estimators, which keep their hyperparameters. The first seed of an estimator is its own.
     seeds : int
         Number of seeds.
     ks : sequence of int

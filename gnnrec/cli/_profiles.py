@@ -53,7 +53,7 @@ class OpenProfile:
     id : int
     name : str
     age, gender, occupation
-        As far as the model knows them.
+        None if unknown, or if the model does not use them.
     lists : Lists
         Its movies, without those that the run does not have.
     num_unknown : int
@@ -223,7 +223,7 @@ class Profiles:
 
 
 def _clean(name: str) -> str:
-    """Return the name of a profile; a `ConfigError` if it is invalid."""
+    """Return the name of a profile; raise `ConfigError` if it is invalid."""
     from gnnrec.service.names import clean_name
     from gnnrec.service.tables import MAX_NAME
 

@@ -96,7 +96,7 @@ class ShellCompleter(Completer):
     def _names(self) -> list[str]:
         try:
             return self.session.profiles.names()
-        except Exception:  # `open` says why
+        except Exception:  # `open` reports the error
             return []
 
 

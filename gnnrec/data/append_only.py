@@ -377,7 +377,7 @@ class RatingTable:
     def _with_step(
         self, step: Callable[[np.ndarray], _Rated | np.ndarray]
     ) -> tuple[tuple[_Rated | np.ndarray, ...], np.ndarray]:
-        (first, *others), removed = self._steps  # read once: another thread may put the file together meanwhile
+        (first, *others), removed = self._steps  # read once, because another thread may assemble the file concurrently
         others.append(step(removed))
         if len(others) > MAX_PARTS:
             left, pairs = _apply(others)

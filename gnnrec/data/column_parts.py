@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class ColumnParts:
-    """Pieces of a column: numbers of one type in one array, repeated texts once, with a code in each row.
+    """Pieces of a column: numbers of one type in one array, repeated strings stored once, with a code in each row.
 
     Parameters
     ----------

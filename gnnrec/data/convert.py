@@ -112,7 +112,7 @@ def _parse_numbers(values: pd.Series) -> pd.Series:
 
 
 def _are_text_or_numbers(values: pd.Series) -> bool:
-    """Return whether a column is of one of the dtypes of texts and numbers, and not of times or intervals."""
+    """Return whether a column has a dtype of strings or numbers, not of times or intervals."""
     dtype = values.dtype
     return bool(
         pd.api.types.is_object_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.StringDtype)
@@ -130,7 +130,7 @@ def to_timestamps(
 ) -> pd.Series:
     """Return int64 seconds since 1970.
 
-    Numbers are seconds, or milli-, micro- or nanoseconds where all are that large; fractions of seconds are cut off.
+    Numbers are seconds, or milli-, micro- or nanoseconds if all are large enough; fractions of seconds are cut off.
     Texts are ISO times or dates in one of the usual notations; see `gnnrec.data.times.parse_times`.
     """
     values = to_plain(values, table)
@@ -148,7 +148,7 @@ def to_timestamps(
 
 
 def to_names(values: pd.Series) -> pd.Series:
-    """Return lists or texts of names, such as directors, as ``"Ann Lee|Bo Ray"``, empty where unknown."""
+    """Return lists or strings of names, such as directors, as ``"Ann Lee|Bo Ray"``, empty where unknown."""
     return _join_each(values, _join_names)
 
 
@@ -198,7 +198,7 @@ def to_years(values: pd.Series) -> pd.Series:
 
 
 def years_in(titles: pd.Series) -> pd.Series:
-    """Return the year at the end of each title as Int64, missing where there is none.
+    """Return the year at the end of each title as Int64, missing if there is none.
 
     >>> years_in(pd.Series(["Toy Story (1995)", "Babylon 5"])).tolist()
     [1995, <NA>]
@@ -215,8 +215,8 @@ def format_id(value: object) -> str:
 def to_genres(values: pd.Series) -> pd.Series:
     """Return genres as ``"Comedy|Drama"``, empty where unknown.
 
-    They may be lists, lists written in JSON or Python (of names, or of mappings with a ``name``), or texts with the
-    separator ``|``, ``;`` or ``,``. Where one text has ``|`` and one of the others, the others are part of the names.
+    They may be lists, lists written in JSON or Python (of names, or of mappings with a ``name``), or strings with the
+    separator ``|``, ``;`` or ``,``. If any string has ``|``, the other separators are part of the names.
 
     >>> to_genres(pd.Series(["Comedy|Drama", "Comedy; Drama", "['Comedy', 'Drama']", '[{"name": "Comedy"}]'])).tolist()
     ['Comedy|Drama', 'Comedy|Drama', 'Comedy|Drama', 'Comedy']
@@ -299,7 +299,7 @@ def _number_parts(value: Any) -> list[str]:
 
 
 def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
-    """Convert datetimes or texts to whole seconds; the first value decides how a column of texts is read."""
+    """Convert datetimes or strings to whole seconds; the first value decides how a column of strings is read."""
     raw = values
     if kind_of(values) == "string":
         _raise_at_blank(values, table)

@@ -59,7 +59,7 @@ class Dataset:
     ratings : pandas.DataFrame
         ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32), ``weight`` (how much an interaction
         counts, such as log(1 + plays); float32, not negative) and ``timestamp`` (becomes int64 seconds since 1970;
-        datetimes and texts are converted). Ids are all whole numbers or all text.
+        datetimes and strings are converted). Ids are all whole numbers or all text.
     movies : pandas.DataFrame, optional
         ``movie_id`` and optionally ``title``, ``genres`` (text like ``"Comedy|Drama"`` or a list), ``year``
         (else taken from a title that ends in it) and any columns of your own. Movies without ratings stay:
@@ -514,7 +514,7 @@ class Dataset:
 
         Rating scale and provenance are in ``gnnrec.json``.
 
-        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers among text ids
         as text, and whitespace around text ids is lost.
 
         Parameters

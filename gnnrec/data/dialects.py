@@ -280,7 +280,7 @@ def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str
 
 
 def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect, str]:
-    """Return the separator that gives the most lines as many fields as the first one."""
+    """Return the separator for which the most lines have as many fields as the first one."""
     best: tuple[float, Dialect, str] | None = None
     for separator in separators:
         if separator in ("\t\t", "||") and any(separator[0] in line.replace(separator, "") for line in lines):

@@ -27,7 +27,7 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
     """Return a column whose values are numbers, text, times or containers of these, whatever its dtype.
 
     Categories become their values, Arrow types their Python values, UUIDs and bytes text, Decimals, fractions and
-    tensors without dimensions numbers. Text with half of a surrogate pair, which no file can hold, is a `DataError`.
+    tensors without dimensions numbers. Text with a lone surrogate, which no file can hold, raises `DataError`.
 
     >>> to_plain(pd.Series([uuid.UUID(int=1)], name="user_id"), "ratings").tolist()
     ['00000000-0000-0000-0000-000000000001']
@@ -105,7 +105,7 @@ def refuse_others(values: pd.Series, table: str, wanted: str, *kinds: type) -> N
 
 
 def refuse_containers(values: pd.Series, table: str) -> None:
-    """Raise a `DataError` for the first value that is a list, an array, a mapping or the like, and thus no id."""
+    """Raise a `DataError` for the first value that is a container such as a list, which cannot be an id."""
     number = (int, float, np.integer, np.floating)
     refuse_others(values, table, "ids must be whole numbers or text", str, *number, bool)
 

@@ -16,7 +16,7 @@ from gnnrec.errors import DataError
 
 
 def _as_ids(movie_ids: Any) -> pd.Index:
-    """Return ids as an index of whole numbers or texts."""
+    """Return ids as an index of whole numbers or strings."""
     if isinstance(movie_ids, Mapping) or not is_listing(movie_ids):
         raise DataError(f"movie ids must be a list of ids, not {shown(movie_ids)}")
     is_array = isinstance(movie_ids, np.ndarray | pd.Series | pd.Index) and movie_ids.ndim == 1

@@ -33,7 +33,7 @@ def spells_integer(text: Any) -> bool:
     return True
 
 
-_FIRST_CODE = 4_611_686_018_000_000_000  # stands for the first text among ids that are whole numbers
+_FIRST_CODE = 4_611_686_018_000_000_000  # code of the first string among ids that are whole numbers
 
 
 def with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, table: str) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, ta
     codes = {text: _FIRST_CODE + place for place, text in enumerate(texts)}
     try:
         cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
-    except DataError as error:  # name the texts
+    except DataError as error:  # replace codes by strings in the message
         problem = re.sub(
             rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem
         )

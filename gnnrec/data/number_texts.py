@@ -9,7 +9,7 @@ from gnnrec.data.read_options import ReadOptions
 from gnnrec.errors import DataError
 
 COMMAS, POINTS, BLANKS = "decimal commas", "commas between thousands", "signs between thousands"
-"""Notations, as they are reported; `POINTS` has a decimal point."""
+"""Notations, as reported; `POINTS` has a decimal point."""
 _COLUMNS = {"ratings": ("rating", "weight"), "movies": ("year", "runtime"), "users": ("age",)}
 _SIGN = r"[+-]?"
 
@@ -40,7 +40,7 @@ def convert_numbers(frame: pd.DataFrame, kind: str, options: ReadOptions) -> lis
 
 
 def read_numbers(text: pd.Series, decimal: str | None, *, is_duration: bool = False) -> tuple[pd.Series, str] | None:
-    """Return texts with a decimal point and nothing between thousands, and the notation; None where there is no need.
+    """Return numbers with a decimal point and without thousands separators, and the notation; None if already plain.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read_numbers(text: pd.Series, decimal: str | None, *, is_duration: bool = Fa
     decimal : str, optional
         The decimal mark; by default inferred from the column.
     is_duration : bool
-        Whether a comma stands between thousands, as in 1,440 minutes.
+        Whether a comma is a thousands separator, as in 1,440 minutes.
 
     Examples
     --------

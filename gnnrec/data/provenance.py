@@ -71,7 +71,7 @@ class Provenance:
 
     @property
     def remarks(self) -> str:
-        """The same block with only what a reader may want to check; empty for a dataset in the plain format.
+        """The same text, reduced to what may need checking; empty for a dataset in the plain format.
 
         Plain files, and names that only differ in spelling, such as userId, are left out.
         """

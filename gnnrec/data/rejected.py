@@ -186,7 +186,7 @@ def _bad_times(values: pd.Series, options: ReadOptions) -> pd.Series:
 
 
 def _typed(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFrame:
-    """Return a frame of texts with numbers where whole columns are numbers."""
+    """Convert the columns of a frame of strings that are entirely numeric."""
     for column in frame:
         if column == "title":
             continue

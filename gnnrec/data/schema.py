@@ -291,7 +291,7 @@ def _are_unique(numbers: np.ndarray) -> bool:
 def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:
     """Return a frame with a fresh index and canonical column names.
 
-    A missing required column, or one that is there twice, is a `DataError`.
+    A missing or duplicate required column raises `DataError`.
     """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{table} must be a pandas DataFrame, not {type(frame).__name__}")

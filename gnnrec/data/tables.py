@@ -295,7 +295,7 @@ def _parse(
         if not mixed - as_text:
             break
         as_text |= mixed
-        kind = ""  # keep texts as they are
+        kind = ""  # keep strings unchanged
     # Column by column, so that only one column is in memory twice.
     return pd.DataFrame({column: found.pop(column).join() for column in wanted}, copy=False)
 

@@ -1,7 +1,7 @@
 """Opens text files of any compression, encoding and line ending as UTF-8.
 
-A plain file in UTF-8 is used as it is; anything else is converted into a temporary copy, block by block, which has the
-same lines. So memory does not depend on the size, and every reader works on paths.
+A plain UTF-8 file is used directly; anything else is converted to a temporary copy with the same lines, block by block.
+Memory therefore does not depend on the size, and every reader works on paths.
 """
 
 from __future__ import annotations

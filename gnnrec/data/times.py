@@ -108,7 +108,7 @@ def iso_seconds(values: pd.Series) -> pd.Series:
 
 
 def check_date_format(date_format: str | None) -> None:
-    """Raise a `ConfigError` for a format that `datetime.datetime.strptime` does not know."""
+    """Raise a `ConfigError` for a format that `datetime.datetime.strptime` does not support."""
     if date_format is None:
         return
     try:

@@ -177,7 +177,7 @@ def literal_words(name: str) -> tuple[str, ...]:
 
 
 def _is_letter(words: list[str], place: int) -> bool:
-    """Return whether an "a" stands among single letters, as in "M*A*S*H"."""
+    """Return whether an "a" is among single letters, as in "M*A*S*H"."""
     return words[place] == "a" and any(
         0 <= near < len(words) and len(words[near]) == 1 for near in (place - 1, place + 1)
     )

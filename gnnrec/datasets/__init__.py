@@ -1,6 +1,6 @@
 """Sources of datasets: `load_dataset` for registered names, published datasets, folders and files.
 
-A module here knows which files of a source are which table; reading and checking a single table is in `gnnrec.data`. A
+These modules determine which files of a source are which table; `gnnrec.data` reads and checks single tables. A
 decorator adds datasets of your own.
 """
 

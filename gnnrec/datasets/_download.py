@@ -385,7 +385,7 @@ def _is_public(url: str) -> bool:
     try:
         return is_public(url)
     except OSError:
-        return True  # the connection says what is wrong with the name
+        return True  # the connection raises the error about the name
     except UnicodeError as error:
         raise DownloadError(f"{display_url(url)} is not a valid address: {error}") from None
 

@@ -75,7 +75,7 @@ GENRES_100K = (
 """Genre columns of ``u.item``, if the folder has no ``u.genre``."""
 
 BLOCK = 1 << 22
-"""Bytes of a file of ratings that are parsed at once."""
+"""Number of bytes of a ratings file that are parsed at a time."""
 NO_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".db", ".sqlite", ".h5", ".npy", ".npz", ".pkl", ".pickle", ".feather")
 """Suffixes of files that are never read."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
@@ -402,7 +402,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file in blocks of whole lines that are not all blank."""
+    """Yield the content of a file in blocks of complete lines; raise `DataError` if all lines are empty."""
     empty, rest = True, b""
     if not path.is_file():
         raise DataError(f"{path} does not exist")

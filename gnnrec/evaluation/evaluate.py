@@ -284,7 +284,7 @@ def _resolve_data(
     negatives: pd.DataFrame | None,
     request_times: bool | None,
 ) -> _EvaluationData:
-    """Take missing arguments from the split, and replace ``"train+valid"`` and the like by ratings."""
+    """Take missing arguments from the split, and replace names such as ``"train+valid"`` by ratings."""
     if not isinstance(getattr(model, "graph", None), Graph) or not callable(getattr(model, "score", None)):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     for name, given in (("mask", mask), ("history", history), ("negatives", negatives)):

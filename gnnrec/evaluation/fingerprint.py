@@ -68,7 +68,7 @@ class Fingerprint:
     graph : Rows, optional
         Ratings in the graph of the model if they are not the training ratings.
     request_times : str
-        Digest of the request times of the users, if models are told.
+        Digest of the request times of the users, if models are given them.
 
     Examples
     --------

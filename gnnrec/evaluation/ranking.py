@@ -1,4 +1,4 @@
-"""Ranked lists of all test users: `RankingTask` says what to rank, `rank` ranks it in chunks of users."""
+"""Ranked lists of all test users: `RankingTask` defines what to rank, `rank` ranks it in chunks of users."""
 
 from __future__ import annotations
 

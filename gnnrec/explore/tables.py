@@ -341,14 +341,14 @@ def lorenz(counts: np.ndarray, points: int = 100) -> pd.DataFrame:
 
 
 def rating_values(dataset: Dataset) -> np.ndarray:
-    """Return the values of all ratings, ``[num_ratings]`` float64; `MissingColumnError` if there are none."""
+    """Return the values of all ratings, ``[num_ratings]`` float64; raise `MissingColumnError` if there are none."""
     if "rating" not in dataset.ratings:
         raise MissingColumnError(f"the ratings of {dataset.name} have no column rating")
     return dataset.ratings["rating"].to_numpy("float64")
 
 
 def rating_timestamps(dataset: Dataset) -> np.ndarray:
-    """Return the timestamps of all ratings, ``[num_ratings]`` seconds; `MissingColumnError` if there are none."""
+    """Return the timestamps of all ratings, ``[num_ratings]`` seconds; raise `MissingColumnError` if there are none."""
     if "timestamp" not in dataset.ratings:
         raise MissingColumnError(f"the ratings of {dataset.name} have no column timestamp")
     return dataset.ratings["timestamp"].to_numpy()

@@ -206,7 +206,7 @@ def encode_plot(plot: str, encoder: str | FeatureEncoder | ContentEmbeddings, *,
     Raises
     ------
     DataError
-        The plot is empty or not a text.
+        The plot is empty or not a string.
     ConfigError
         The encoder does not exist, is fitted to a whole corpus like ``tfidf``, or the encoder of the
         embeddings is not recorded.
@@ -346,7 +346,7 @@ def _encode_items(
                 try:
                     prepared = encoder.preprocess(source.open(item.raw))
                 except EncoderError:
-                    raise  # a missing package fails for every item
+                    raise  # every item would fail
                 except GnnrecError as error:
                     unusable[item.content_hash] = str(error)
                     if len(unusable) <= MAX_WARNINGS:

@@ -98,7 +98,7 @@ class Graph:
             Every movie and user in its tables becomes a node, also without ratings.
         vocabularies : mapping, optional
             `vocabularies` of the graph that a model was trained on, so that the model can use this one. Other genres,
-            occupations, genders and the like are ignored with a warning, other directors and actors without.
+            occupations, genders and other categories are ignored with a warning, other directors and actors without.
         min_movies : int
             Directors and actors with fewer movies get no node, if there are no `vocabularies`.
         embedding_rows : Tensor, optional

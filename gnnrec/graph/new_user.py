@@ -62,12 +62,12 @@ class Catalog(Protocol):
 
 
 def parse_rating(movie: Any, value: Any) -> float:
-    """Return a rating; a `DataError` unless it is a finite number."""
+    """Return a rating; raise `DataError` unless it is a finite number."""
     return parse_number("rating", movie, value)
 
 
 def parse_number(what: str, movie: Any, value: Any) -> float:
-    """Return the rating or weight of a movie; a `DataError` unless it is a finite number."""
+    """Return the rating or weight of a movie; raise `DataError` unless it is a finite number."""
     rating = _number(value)
     if not abs(rating) <= MAX_NUMBER:
         raise DataError(f"the {what} of {shown(movie)} is {shown(value)}; give a finite number")

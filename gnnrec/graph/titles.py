@@ -132,8 +132,8 @@ class TitleIndex:
         other_names : sequence of str
             Further titles, such as the original one.
         typed : bool
-            Whether a person typed the name. If not, it comes from a catalog: there are no typing errors, and without a
-            year a part of a title does not stand for the movie.
+            Whether a person typed the name. Names from a catalog have no typing errors, and a part of a title is not
+            accepted for them without a year.
         ids : bool
             Whether the name may be an id; if not, it is a title.
 
@@ -159,7 +159,7 @@ class TitleIndex:
         return NotFound()
 
     def node(self, name: Any) -> int:
-        """Return the node of the movie that a name stands for.
+        """Return the node of the movie that a name refers to.
 
         The match is logged, unless it is by id or exact title.
 

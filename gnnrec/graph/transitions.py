@@ -126,7 +126,7 @@ def _count(
         soon = user[gap:] == user[:-gap]
         soon &= timestamp[gap:] - timestamp[:-gap] <= max_days * SECONDS_PER_DAY
         every = movie[:-gap][soon] * num_movies + movie[gap:][soon]
-        pair, times = torch.unique(every, return_counts=True)  # per gap: all gaps at once do not fit in memory
+        pair, times = torch.unique(every, return_counts=True)  # gap by gap, to save memory
         pairs.append(pair)
         weights.append(times * math.exp(-(gap - 1) / decay))
     found, place = torch.unique(torch.cat(pairs), return_inverse=True)

@@ -49,7 +49,7 @@ def user_vocabularies(values: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
 
 
 def user_values_in(vocabularies: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
-    """Return the features and values that a model knows: the inverse of `user_vocabularies`.
+    """Return the features and values of a model: the inverse of `user_vocabularies`.
 
     Raises
     ------

@@ -209,7 +209,7 @@ class Client:
         return Session([origin(url) for url in self.trusted_urls])
 
     def redact(self, text: str) -> str:
-        """Replace the API key in a text by ``***``."""
+        """Replace the API key in a message by ``***``."""
         return _redact(text, (self.api_key,))
 
     def get_json(self, url: str, params: Mapping[str, Any], max_bytes: int = 5_000_000) -> tuple[int, dict[str, Any]]:

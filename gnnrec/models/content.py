@@ -85,7 +85,7 @@ class ContentKNN(Estimator):
     .. math:: S_{ij} = \max(\cos(c_i, c_j), 0) \; (i \ne j), \qquad S_{jj} = 0
 
     and each column `j` keeps only its largest values, among movies with training ratings, equal ones by movie id.
-    Movies added later get their neighbors at once.
+    Movies added later get neighbors without training.
 
     Examples
     --------

@@ -129,7 +129,7 @@ class DotProductModel(TransductiveModel):
     estimator: Estimator
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
+        """Return ``[num_users, num_movies]`` float32; raise `DataError` for users without an embedding."""
         embeddings, movies = self.users[self.user_rows(users)], self.movies
         if self.bias is not None:  # one product for embeddings and bias
             embeddings = torch.nn.functional.pad(embeddings, (0, 1), value=1.0)
@@ -202,7 +202,7 @@ def pointwise_epochs(
     r"""Return a function that trains a network for one epoch and returns its mean loss.
 
     Binary cross entropy, with :math:`D` every rating as a positive and `num_negatives` unobserved movies of the same
-    user as negatives, sampled anew each time (He et al. 2017, eq. 7), plus L2 on the embeddings:
+    user as negatives, resampled each time (He et al. 2017, eq. 7), plus L2 on the embeddings:
 
     .. math:: -\sum_{(u, i) \in D} y_{ui} \log \sigma(s_{ui}) + (1 - y_{ui}) \log(1 - \sigma(s_{ui}))
     """
@@ -427,7 +427,7 @@ class NeuMFModel(TransductiveModel):
     estimator: Estimator
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
+        """Return ``[num_users, num_movies]`` float32; raise `DataError` for users without an embedding."""
         width = self.graph.num_movies * max(self.estimator.layers)  # type: ignore[attr-defined]
         with torch.no_grad():
             parts = [

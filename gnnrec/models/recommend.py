@@ -114,7 +114,7 @@ def similar_movies(
 
 
 def fitted(model: Any) -> Recommender:
-    """Return a model; a `ConfigError` if it is not fitted."""
+    """Return a model; raise `ConfigError` if it is not fitted."""
     if not isinstance(model, Recommender):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     return model

@@ -23,7 +23,7 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded
 
 CHUNK = 128
-"""Users scored at once."""
+"""Maximum number of users scored at a time."""
 
 
 class SequenceNetwork(nn.Module, ABC):

@@ -62,8 +62,8 @@ class RequestTimeEncoding(nn.Module):
     What users watch next depends on whether they return after a second, on the same page, or after a year. A time is
     shared between the two buckets with the nearest centers; the centers divide :math:`log(1 + s)` evenly, from
     :math:`s = 0` seconds to ten years, as relative times are bucketed in HSTU (Zhai et al. 2024,
-    https://arxiv.org/abs/2402.17152). Two more entries say that the request is in the same second, and that there is no
-    rating. Without a request time the result is zero.
+    https://arxiv.org/abs/2402.17152). Two more entries indicate a request in the same second, and the absence of
+    ratings. Without a request time the result is zero.
 
     Parameters
     ----------

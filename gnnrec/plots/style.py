@@ -123,7 +123,7 @@ def in_percent(axis: Any) -> None:
 
 
 def thinned(labels: Sequence[str], most: int) -> tuple[list[int], list[str]]:
-    """Return the positions and texts of at most `most` evenly spaced labels, starting with the first."""
+    """Return the positions and labels of at most `most` evenly spaced labels, starting with the first."""
     step = -(-len(labels) // most)
     at = list(range(0, len(labels), step))
     return at, [labels[x] for x in at]

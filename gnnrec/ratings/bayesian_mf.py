@@ -25,7 +25,7 @@ BLOCK_SIZE = 4096
 INITIAL_EXPLAINED_VARIANCE = 0.15
 """Fraction of the rating variance that the initial factors are scaled to explain."""
 PRIOR_VARIANCE = 0.04
-"""Prior guess of the variance of each factor; its weight is as many observations as there are factors."""
+"""Prior guess of the variance of each factor; its weight equals the number of factors, in observations."""
 MIN_NOISE_VARIANCE = 1e-4
 """Added to the noise variance; keeps noise-free ratings computable in float32."""
 

@@ -29,7 +29,7 @@ from gnnrec.splitting.split import Split
 
 
 def rating_times(dataset: Dataset, splitter: str) -> np.ndarray:
-    """Return the timestamp of each rating; a `DataError` if there are none."""
+    """Return the timestamp of each rating; raise `DataError` if there are none."""
     if "timestamp" not in dataset.ratings:
         raise DataError(f"{dataset.name} has no timestamps, which {splitter} needs; use a random split")
     return dataset.ratings["timestamp"].to_numpy()

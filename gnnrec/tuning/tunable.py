@@ -77,7 +77,7 @@ class KnownKey:
         )
 
     def validate(self, value: Any) -> Any:
-        """Validate and convert a value; a `ConfigError` if it is invalid."""
+        """Validate and convert a value; raise `ConfigError` if it is invalid."""
         try:
             checked = self.adapter.validate_python(value)
         except ValidationError as error:
@@ -305,7 +305,7 @@ class TunableModel:
         return "ndcg@20"
 
     def with_validation_metric(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
-        """Return the configuration as it is."""
+        """Return the configuration unchanged."""
         return config
 
     def holdout(self, dataset: Dataset, config: BaseEstimator) -> Split:

@@ -55,7 +55,7 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
 
 
 def _are_ratings(value: dict[str, Any]) -> bool:
-    """Return whether an object maps titles to ratings; titles have blanks or capitals, unlike keys."""
+    """Return whether an object maps titles to ratings; titles have spaces or capitals, unlike keys."""
     numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
     titles = [key for key in value if " " in key.strip() or key[:1].isupper()]
     return bool(value) and len(numbers) == len(titles) == len(value) and all(0 <= one <= 100 for one in numbers)

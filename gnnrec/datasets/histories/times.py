@@ -62,7 +62,7 @@ def _parse_time(text: str, is_day_first: bool) -> int | None:
 
 
 def are_dates(texts: list[str]) -> bool:
-    """Return whether all texts are dates.
+    """Return whether all strings are dates.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def are_dates(texts: list[str]) -> bool:
 
 
 def iso_time(value: Any) -> int | None:
-    """Return a number, an ISO text or a date as Netflix writes it as seconds since 1970; None if it is none of them."""
+    """Convert a number, an ISO time or a date in Netflix's format to seconds since 1970; None for anything else."""
     text = str(value).strip().removesuffix(" UTC")
     if re.fullmatch(r"\d{9,14}(\.\d+)?", text):
         number = float(text)

@@ -222,7 +222,7 @@ def load_from_hub(load: Callable[[], T], name: str) -> T:
 
 @contextmanager
 def hub_offline() -> Iterator[None]:
-    """Restrict the hub's client to its local cache: missing files fail at once."""
+    """Restrict the hub's client to its local cache: missing files raise errors immediately."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
