@@ -326,7 +326,7 @@ class Config(Settings):
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
-        """Return the config with the settings in a nested mapping; a `ConfigError` lists all invalid keys and values."""
+        """Return the config from a nested mapping; a `ConfigError` lists all invalid keys and values."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where} must hold keys and values, not {shown(values)}")
         _check_keys(values, where)
