@@ -23,7 +23,7 @@ class _Repr(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # more digits than Python writes
+        except ValueError:  # more digits than Python formats
             return f"a whole number of {x.bit_length():,} bits"
 
 

@@ -47,7 +47,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
-                if sys.platform != "win32":  # there, an open file cannot be renamed
+                if sys.platform != "win32":  # on Windows, an open file cannot be renamed
                     partial.replace(path)
             except BaseException:
                 if is_at(descriptor, partial):

@@ -168,7 +168,7 @@ def claim(folder: str | Path | None) -> Iterator[None]:
         yield
     finally:
         _claims.discard(key)
-        if sys.platform != "win32":  # there, an open file cannot be removed
+        if sys.platform != "win32":  # on Windows, an open file cannot be removed
             path.unlink(missing_ok=True)
         os.close(descriptor)
         if sys.platform == "win32":

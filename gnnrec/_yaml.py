@@ -27,9 +27,9 @@ def shipped_configs() -> dict[str, Path]:
     ['ml1m', 'ml1m-chronological', 'ml1m-cold-users']
     """
     package = Path(__file__).parent
-    folder = package / "configs"  # of an installed wheel
+    folder = package / "configs"  # in an installed wheel
     if not folder.is_dir():
-        folder = package.parent / "configs"  # of a checkout
+        folder = package.parent / "configs"  # in a checkout
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -228,7 +228,7 @@ def _apply(steps: Sequence[_Rated | np.ndarray]) -> tuple[_Rated | None, np.ndar
     last = np.repeat([time for time, _ in removed], [len(step) for _, step in removed])
     order = np.lexsort((-last, pairs))
     known, first = np.unique(pairs[order], return_index=True)
-    last = last[order][first]  # of each pair, when it was last removed
+    last = last[order][first]  # when each pair was last removed
     mine = _pairs(*code)
     at = np.searchsorted(known, mine).clip(max=len(known) - 1)
     time = np.repeat([time for time, _ in added], [len(one) for one in frames])
@@ -255,9 +255,9 @@ class RatingTable:
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
         codes = np.asarray(user, dtype=np.int32), np.asarray(movie, dtype=np.int32)
         self._length = len(frame)
-        # The file, then what was added to it and which pairs were removed from it; and rows of removed users.
+        # The ratings of the file, ratings added since, removed pairs, and rows of removed users.
         self._steps: tuple[tuple[_Rated | np.ndarray, ...], np.ndarray] = ((frame, codes),), NO_ROWS
-        # Sorted ratings; appended ones that are not merged into them yet; positions of removed ones; removed users.
+        # Sorted ratings, appended ones that are not merged yet, positions of removed ones, and removed users.
         self._sorted: tuple[Histories | None, Histories | None, np.ndarray, np.ndarray] = None, None, NO_ROWS, NO_ROWS
         self._latest: int | None = None
 

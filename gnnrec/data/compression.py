@@ -81,7 +81,7 @@ def damage(path: Path) -> Iterator[None]:
         raise
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None
-    except Exception as error:  # of the packages that read zstd
+    except Exception as error:  # raised by the packages that read zstd
         if type(error).__name__ not in ("ZstdError", "ArrowInvalid"):
             raise
         raise DataError(f"{path} is damaged and cannot be decompressed: {error}") from None

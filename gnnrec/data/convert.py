@@ -23,7 +23,7 @@ from gnnrec.errors import DataError
 
 UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"})
 """Texts that mean a missing value in optional columns. "none" is not among them: it is an occupation in ML-100k."""
-LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; later ones are in another unit
+LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; larger numbers are in another unit
 MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
 """Placeholder of MovieLens for movies without genres."""
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
@@ -35,7 +35,7 @@ _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  
 def to_ids(values: pd.Series, table: str) -> pd.Series:
     """Return ids as int64 or as text; a mixture or a missing id is an error."""
     column = str(values.name)
-    if values.dtype == np.int64 and len(values) and values.to_numpy().min() >= -_MAX_ID:  # the usual case
+    if values.dtype == np.int64 and len(values) and values.to_numpy().min() >= -_MAX_ID:  # the common case
         return values.astype("int64")
     values = to_plain(values, table)
     refuse_containers(values, table)
@@ -402,8 +402,8 @@ def to_tmdb_ids(values: pd.Series) -> pd.Series:
 
 def to_float32(values: pd.Series) -> pd.Series:
     """Return ratings or weights as float32; one that is missing or not finite is an error."""
-    if values.dtype == np.float32 and len(values):  # as files are read: no copies in double precision
+    if values.dtype == np.float32 and len(values):  # float32, as read from files, without a copy in double precision
         numbers = values.to_numpy()
-        if numbers.min() >= -_MAX_RATING and numbers.max() <= _MAX_RATING:  # false where one is missing
+        if numbers.min() >= -_MAX_RATING and numbers.max() <= _MAX_RATING:  # NaN compares as false
             return values
     return to_numbers(values, "ratings").astype("float32")

@@ -209,7 +209,7 @@ def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[obj
     chosen.update(found)
     dropped = [name for name, new in given.items() if new is None and name in COLUMNS[kind]]
     shadowed = [name for name in header if name in taken and given.get(name) != name and name not in dropped]
-    # A column that the caller leaves out, or whose name another one takes, must not be found by its own name.
+    # A column that the caller leaves out, or whose name is given to another one, must not be recognized by its name.
     chosen.update({name: f"{name} (not used)" for name in [*dropped, *shadowed]})
     return {old: new for old, new in chosen.items() if old != new}
 

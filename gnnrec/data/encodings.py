@@ -78,7 +78,7 @@ def first_fault(file: Path) -> tuple[int, int, int] | None:
         try:
             decoder.decode(block)
         except UnicodeDecodeError as error:
-            # The decoder holds back the bytes of a character that the last block cut off.
+            # The decoder keeps the bytes of a character that was cut off at the end of the last block.
             whole = error.object
             at = offset + len(block) - len(whole) + error.start
             inside = at - offset

@@ -100,7 +100,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$"):  # of MongoDB
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$"):  # MongoDB's types
             flat[key] = next(iter(value.values()))
             if isinstance(flat[key], dict) and len(flat[key]) == 1:  # {"$date": {"$numberLong": "1577836800000"}}
                 flat[key] = next(iter(flat[key].values()))

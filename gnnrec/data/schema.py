@@ -277,7 +277,7 @@ def _are_unique(numbers: np.ndarray) -> bool:
     """Return whether all numbers are distinct; may reorder them."""
     if len(numbers) and (size := int(numbers.max()) + 1) <= MAX_MARKS_PER_RATING * len(numbers):
         step = MARKS_AT_ONCE * len(numbers)
-        for low in range(0, size, step):  # for dense data five times faster than sorting
+        for low in range(0, size, step):  # for dense data, five times faster than sorting
             part = numbers[(numbers >= low) & (numbers < low + step)] - low
             marks = np.zeros(min(step, size - low), dtype=bool)
             marks[part] = True
@@ -309,7 +309,7 @@ def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]
     for column in COLUMNS[table]:
         if isinstance(renamed.get(column), pd.DataFrame):
             raise DataError(f"two columns {column}; keep one of them", at=(table, None))
-    if table != "ratings" and not renamed.columns.is_unique:  # of movies and users, columns of one's own are kept
+    if table != "ratings" and not renamed.columns.is_unique:  # other columns of movies and users are kept
         twice = renamed.columns[renamed.columns.duplicated()][0]
         raise DataError(f"two columns {shown(twice)}; keep one of them", at=(table, None))
     return renamed

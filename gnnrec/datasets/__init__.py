@@ -165,7 +165,7 @@ def load_dataset(
     path = as_path(name_or_path, "a dataset")
     try:
         is_there = path.exists()
-    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+    except (OSError, ValueError) as error:  # too long, or with a character that is invalid in paths
         raise DataError(f"{str(name_or_path)[:60]!r} ... is not a path: {error.args[-1]}") from None
     if isinstance(name_or_path, str) and not is_there and _looks_like_name(name_or_path):
         try:

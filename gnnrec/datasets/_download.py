@@ -40,7 +40,7 @@ from gnnrec.registry import DATASETS
 ATTEMPTS = 3
 RETRY_DELAY = 0.5  # seconds before the second attempt, twice as many before the third
 MAX_ARCHIVE_BYTES = 4 << 30  # the largest MovieLens archive has 335 MB
-MAX_SECONDS = 24 * 3600.0  # of one download
+MAX_SECONDS = 24 * 3600.0  # maximum duration of a download
 MIN_SPEED, WINDOW = 10_000, 60.0  # minimum bytes per second, averaged over this many seconds
 HEAD_SECONDS = 60.0  # for name resolution, connection and response headers
 MAX_CHECKSUM_BYTES = 1000
@@ -300,7 +300,7 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or not _is_transient(error):
                     raise _unreachable(url, error, name) from None
-            except HTTPError as error:  # of urllib3, while the body is read
+            except HTTPError as error:  # raised by urllib3 while the body is read
                 if attempt == ATTEMPTS:
                     raise _unreachable(url, requests.ConnectionError(error), name) from None
             except ValueError as error:  # raised by pooch for a wrong checksum, after it has removed the file

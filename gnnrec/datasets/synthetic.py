@@ -35,13 +35,13 @@ CHUNK_SIZE = 512  # users (or movies) at a time; memory is a few arrays of CHUNK
 # Movies
 LAST_YEAR = 2000
 MAX_PARTS = 3  # movies of a series
-OTHER_THEME_CHANCE = 0.2  # of a later plot sentence that describes another theme
+OTHER_THEME_CHANCE = 0.2  # probability that a later plot sentence describes another theme
 
 # Directors and actors
 NUM_DIRECTORS, NUM_ACTORS = 5, 12  # times the square root of the number of movies
 CREDIT_AFFINITY = 7.0  # weight of the similarity between a movie and a director or actor
 SECOND_DIRECTOR_CHANCE = 0.08
-SAME_CREDITS_CHANCE = 0.7  # of a sequel
+SAME_CREDITS_CHANCE = 0.7  # probability that a sequel keeps directors and actors
 
 # Ratings
 NUM_SESSIONS = 6

@@ -143,7 +143,7 @@ class Fingerprint:
     def digest(self) -> str:
         """Eight hexadecimal digits that identify the rows and rules, regardless of their names."""
         parts = {part: (rows.rows, rows.digest) for part, rows in self.parts.items()}
-        # Published digests contain these words, so they stay.
+        # Published digests are computed from these words, so they must not change.
         history = self.history if self.graph is None else f"{self.history}, but in the graph not train but {self.graph}"
         told = [self.request_times] if self.request_times else []
         text = json.dumps([parts, history, self.mask, self.candidates, self.metrics, *told])

@@ -191,7 +191,7 @@ def read_history(
     )
     user = NewUser(
         ratings={index.movie_id(node): ratings[node] for node in order},
-        # Movies without a date are taken to be older than those with one.
+        # Movies without a date are assumed to be older than those with one.
         timestamps={index.movie_id(node): times[node] or min(known) for node in order} if known else None,
         name=name,
     )

@@ -175,7 +175,7 @@ class TitleIndex:
                 titles = ", ".join(repr(self.title(node)) for node, _ in self._same_words(name))
                 logger.warning("%r is taken as the id of %r; for %s add the year", name, self.title(found.node), titles)
             if found.how not in ("id", "title"):
-                # The same words are no surprise; what is only near should be seen.
+                # Matches of the same words are expected; approximate matches should be visible.
                 level = logging.INFO if found.how == "name" else logging.WARNING
                 logger.log(level, "%r is taken as %r", name, self.title(found.node))
             return found.node
@@ -226,7 +226,7 @@ class TitleIndex:
         """Return the movies whose titles are nearest, by words and not by year."""
         words = title_words(_queries(name, None)[0].names[0])
         nodes = [node for _, node in self._ranked(words, k)]
-        for block in self._blocks if len(nodes) < k else ():  # not enough words in common: letters
+        for block in self._blocks if len(nodes) < k else ():  # too few words in common: compare letters
             spelled = block.words.spellings
             close = process.extract(
                 " ".join(words), spelled, scorer=Indel.normalized_similarity, score_cutoff=0.5, limit=k
@@ -359,7 +359,7 @@ class TitleIndex:
         if typed:
             best = self._in_series(query)
         # "Léon: The Professional" in a catalog that says "The Professional": only if the years are the same. The other
-        # part will not do, as in "Mortal Kombat: The Journey Begins".
+        # part does not suffice, as in "Mortal Kombat: The Journey Begins".
         if query.year is not None:
             for name in query.names:
                 fronts = series_names(name)

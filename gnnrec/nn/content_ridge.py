@@ -68,7 +68,7 @@ class ContentRidge:
         rows, width = weighted.shape
         if width <= rows:
             solution = torch.linalg.solve(ridge_gram(weighted, reg), weighted.T)
-        else:  # the dual solution, with the smaller matrix
+        else:  # the dual form has the smaller matrix
             solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
 

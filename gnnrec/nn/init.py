@@ -81,7 +81,7 @@ def _randomized_svd(matrix: _Matrix, rank: int, generator: Generator) -> tuple[T
     q = torch.linalg.qr(q).Q
     for _ in range(4):
         q = torch.linalg.qr(matrix.matmul_transposed(matrix.matmul(q))).Q  # [num_cols, width]
-    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # of [num_rows, width]
+    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # svd of [num_rows, width]
     u, s, v = u[:, :rank], s[:rank], q @ vh.T[:, :rank]
     missing = rank - len(s)
     pad = nn.functional.pad

@@ -116,7 +116,7 @@ def _pca(embeddings: np.ndarray) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     components = min(2, embeddings.shape[1])
-    with np.errstate(invalid="ignore"):  # equal embeddings have no variance to take a ratio of
+    with np.errstate(invalid="ignore"):  # the variance ratio of equal embeddings is undefined
         plane = PCA(components, svd_solver="full").fit_transform(embeddings)
     return np.pad(plane, ((0, 0), (0, 2 - components)))
 
@@ -130,7 +130,7 @@ def _umap(embeddings: np.ndarray, seed: int) -> np.ndarray:
         raise ConfigError(problem) from None
     reducer = UMAP(n_neighbors=min(15, len(embeddings) - 1), metric="cosine", random_state=seed, n_jobs=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own numerics
+        warnings.simplefilter("ignore")  # UMAP warns about its numerics
         return np.asarray(reducer.fit_transform(embeddings), dtype=np.float64)
 
 
@@ -199,7 +199,7 @@ def movie_map(
     with styled(ON_WHITE):
         figure, axes = _empty_map(heading)
         _draw_dots(axes, points, graph.dataset.movies["genres"].iloc[movies], counts)
-        figure.draw_without_rendering()  # fixes the layout, which titles are placed by
+        figure.draw_without_rendering()  # fixes the layout before titles are placed
         top = np.argsort(-counts, kind="stable")[: CANDIDATES_PER_TITLE * num_titles]
         shown = _place_titles(axes, points.iloc[top], num_titles)
         png = to_png(figure, dpi=100)
@@ -228,7 +228,7 @@ def _empty_map(heading: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.6), dpi=100)
-    FigureCanvasAgg(figure)  # its renderer measures the titles
+    FigureCanvasAgg(figure)  # needed to measure titles
     axes = figure.add_axes((0.02, 0.02, 0.78, 0.92))
     axes.set_title(heading, loc="left", parse_math=False)
     axes.set(xticks=[], yticks=[])

@@ -254,7 +254,7 @@ class GibbsSampler:
 
     def initial_state(self) -> GibbsState:
         """Return small random factors without biases."""
-        scale = (INITIAL_EXPLAINED_VARIANCE / self.embedding_dim) ** 0.25  # of each factor
+        scale = (INITIAL_EXPLAINED_VARIANCE / self.embedding_dim) ** 0.25  # scale of each factor
         features = self.movie_features, self.user_features
         factors = [0.3 * scale * standard_normal(self.rng, len(x), 1 + self.embedding_dim) for x in features]
         for side in factors:

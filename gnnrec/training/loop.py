@@ -224,7 +224,7 @@ class NegativeSampler:
         self._before = counts.cumsum(0) - counts  # [num_users], ratings of earlier users
         self._left = self.num_movies - counts
         row, movie = keys // self.num_movies, keys % self.num_movies
-        position = torch.arange(len(keys)) - self._before[row]  # of the movie among the user's
+        position = torch.arange(len(keys)) - self._before[row]  # position of the movie among the user's
         self._keys = row * (self.num_movies + 1) + movie - position
 
     def sample(self, users: Tensor, generator: torch.Generator) -> Tensor:

@@ -123,7 +123,7 @@ def _is_ignored(name: str) -> bool:
 
 
 _DOCUMENT = re.compile(r"readme|licen[cs]e|notice|changelog|copying|terms|about|privacy|info\b")
-_IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # of Letterboxd; the diary has the ratings of reviews
+_IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # Letterboxd's; diary.csv has the ratings of reviews
 
 
 def _parse(data: bytes, label: str, name: str, netflix_profile: str | None) -> HistoryFile:

@@ -75,7 +75,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     """Read a table or a list of titles."""
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
-    if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # of Excel
+    if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # written by Excel
         first += 1
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)

@@ -250,7 +250,7 @@ def _hub_responds() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except Exception:  # of requests, httpx or its successor, depending on the version of huggingface_hub
+    except Exception:  # the type depends on the version of huggingface_hub
         return False
     return True
 
