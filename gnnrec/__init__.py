@@ -14,14 +14,14 @@ from typing import Any
 __version__ = "0.2.0"
 
 # PyTorch's threads busy-wait by default, which makes training many times slower when another program uses the same
-# cores. This must be set before PyTorch is loaded; a value of your own is kept.
+# cores. This must be set before PyTorch is loaded; a value that the user has set is kept.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _compute_in_one_thread() -> None:
-    """Make PyTorch usable after a fork: of the threads that computed before it, none exists in the child.
+    """Make PyTorch usable after a fork: the compute threads of the parent do not exist in the child.
 
-    OpenMP would wait for them for ever. With one thread it does not need them.
+    OpenMP would wait for them forever. With one thread it does not need them.
     """
     set_num_threads = getattr(sys.modules.get("torch"), "set_num_threads", None)
     if set_num_threads is not None:

@@ -1,4 +1,4 @@
-"""Checks shared by all parts of the package, and the words of their messages: similar names, counted nouns."""
+"""Checks shared by all parts of the package, and helpers for their messages: similar names, counted nouns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Repr(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # more digits than Python writes
+        except ValueError:  # more digits than Python formats
             return f"a whole number of {x.bit_length():,} bits"
 
 
@@ -40,12 +40,12 @@ def shown(value: Any) -> str:
     """
     try:
         return " ".join(_repr.repr(value).split())
-    except Exception:  # of a class whose values have no representation
+    except Exception:  # repr failed
         return f"a value of type {type(value).__name__}"
 
 
 def plain(value: Any) -> Any:
-    """Return the number or text in an array or tensor without dimensions, and any other value as it is.
+    """Unwrap the number or string in an array or tensor without dimensions; any other value is unchanged.
 
     Examples
     --------
@@ -57,9 +57,9 @@ def plain(value: Any) -> Any:
         return value
     try:
         found = value.item()
-        is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # of which `item` makes no float
+        is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # `item` does not convert these
         return float(found) if is_float else found
-    except (RuntimeError, ValueError, TypeError):  # a tensor without values
+    except (RuntimeError, ValueError, TypeError):  # a tensor on the device "meta"
         return value
 
 
@@ -68,7 +68,7 @@ NO_MOVIE = "is neither an id nor a title"
 
 
 def plain_ids(values: Iterable[Any], what: str, problem: str) -> list[Any]:
-    """Return ids of users or movies, or titles, as whole numbers and texts; a `DataError` for what cannot be one.
+    """Return ids or titles as whole numbers and strings; raise `DataError` for anything else.
 
     Examples
     --------
@@ -102,18 +102,18 @@ def plain_id(value: Any, what: str, problem: str) -> Any:
 
 
 MAX_ENTRIES = 50_000_000
-"""Entries of the longest list of ids that one call takes."""
+"""Maximum number of ids in one call."""
 
 
 def entries(values: Iterable[Any], what: str) -> list[Any]:
-    """Return the entries of a collection; a `ConfigError` for a huge one, such as ``range(10**9)``."""
+    """Return the entries of a collection; raise `ConfigError` for a huge one, such as ``range(10**9)``."""
     if isinstance(values, Sized) and len(values) > MAX_ENTRIES:
         raise ConfigError(f"{len(values):,} {what} are too many at once; give at most {MAX_ENTRIES:,}")
     return list(values)
 
 
 def check_text(**values: Any) -> None:
-    """Raise a `DataError` for a value that is no text, or has half of a surrogate pair, which no file can hold.
+    """Raise a `DataError` for a value that is not a string, or has a lone surrogate, which cannot be encoded.
 
     Examples
     --------
@@ -121,19 +121,19 @@ def check_text(**values: Any) -> None:
     >>> check_text(title=5)
     Traceback (most recent call last):
         ...
-    gnnrec.errors.DataError: title must be a text, not 5
+    gnnrec.errors.DataError: title must be a string, not 5
     """
     for name, value in values.items():
         try:
             is_text = isinstance(value, str) and value.encode() is not None
         except UnicodeEncodeError:
-            raise DataError(f"{name} {shown(value)} has half of a surrogate pair, which is no character") from None
+            raise DataError(f"{name} {shown(value)} has half of a surrogate pair, which no file can hold") from None
         if not is_text:
-            raise DataError(f"{name} must be a text, not {shown(value)}")
+            raise DataError(f"{name} must be a string, not {shown(value)}")
 
 
 def as_path(value: Any, what: str) -> Path:
-    """Return a path with the home folder in place of ``~``; a `ConfigError` for anything but text or a path.
+    """Return a path with ``~`` expanded; raise `ConfigError` for anything but a string or a path.
 
     Examples
     --------
@@ -150,16 +150,16 @@ def as_path(value: Any, what: str) -> Path:
         if "\0" in text or len(text) > MAX_PATH or max(sizes) > MAX_NAME:
             raise ConfigError(f"{what} {shown(text)} is not a path: File name too long or with a zero byte")
         return Path(text).expanduser()
-    except (UnicodeEncodeError, RuntimeError) as error:  # half a surrogate pair, or a user who has no home
+    except (UnicodeEncodeError, RuntimeError) as error:  # a lone surrogate, or a user without a home folder
         raise ConfigError(f"{what} {shown(text)} is not a path: {error}") from None
 
 
 MAX_PATH, MAX_NAME = 4096, 255
-"""Characters of the longest path, and bytes of the longest name in it."""
+"""Maximum number of characters of a path, and of bytes of a name in it."""
 
 
 def is_listing(value: Any) -> bool:
-    """Return whether a value has entries: a list, a mapping or the like, but no text.
+    """Return whether a value is a collection, such as a list or a mapping, but not a string.
 
     Examples
     --------
@@ -169,12 +169,12 @@ def is_listing(value: Any) -> bool:
     return (
         isinstance(value, Iterable)
         and not isinstance(value, (str, bytes, bytearray))
-        and getattr(value, "ndim", None) != 0  # arrays and tensors of one number are no lists
+        and getattr(value, "ndim", None) != 0  # arrays and tensors without dimensions are numbers
     )
 
 
 def as_list(values: Any, what: str, of: str) -> list[Any]:
-    """Return the values of a list or another collection; a `ConfigError` for a text, a mapping, or no collection.
+    """Return the values of a collection; raise `ConfigError` for a string, a mapping, or a single value.
 
     Examples
     --------
@@ -221,11 +221,11 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 
 
 LONGEST_NAME = 200
-"""Characters of a name that is compared with others."""
+"""Maximum length of a name for which similar names are suggested."""
 
 
 def choose_from(name: str, options: Iterable[str], advice: str = "choose one of") -> str:
-    """Return the end of an error about an unknown name: the most similar option, if any, and all of them.
+    """Return the end of an error message about an unknown name: the most similar option, if any, and all options.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 
 _NO_NUMBERS = ("bool", "bool_", "timedelta64")
-"""Types that count as whole numbers in Python or NumPy, but are not meant where a number is wanted."""
+"""Types that Python or NumPy treat as integers, but that are mistakes where a number is expected."""
 
 
 def check_integer(minimum: int = 1, **values: Any) -> None:
@@ -287,14 +287,14 @@ def check_number(minimum: float = 0.0, *, exclusive: bool = False, **values: Any
     for name, value in values.items():
         try:
             ok = isinstance(value, Real) and type(value).__name__ not in _NO_NUMBERS and math.isfinite(value)
-        except OverflowError:  # a whole number that is no float
+        except OverflowError:  # an integer too large for a float
             ok = False
         if not ok or value < minimum or (exclusive and value == minimum):
             raise ConfigError(f"{name} must be {bound}, not {shown(value)}")
 
 
 def first_bad_row(bad: Any) -> int | None:
-    """Return the first row where a boolean array or series holds, None if there is none; missing values do not count.
+    """Return the first row where a boolean array or series is true, or None; missing values count as false.
 
     Examples
     --------

@@ -22,17 +22,17 @@ from gnnrec._locks import abandoned, is_at, open_exclusive, try_lock
 from gnnrec.errors import DataError, StorageError
 
 PARTIAL = ".part"
-"""How temporary files and folders end. They begin with a dot and the name of what they become."""
+"""Suffix of temporary files and folders. Their names start with a dot and the final name."""
 REPLACED = ".replaced-part"
-"""How a folder ends that was moved away to be replaced. It may be the only copy until its place is taken."""
+"""Suffix of a folder that is being replaced. Until the new one is in place, it may be the only copy."""
 MAX_PARTIALS = 8
-"""Temporary files of one file that are looked for after it was written."""
+"""Maximum number of stale temporary files that are removed after a file was written."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees either the old or the new content, even after a power failure.
 
-    Any number of threads and processes may write the same file. What a writer left that was killed is used by the next.
+    Any number of threads and processes may write the same file. The temporary file of a killed writer is reused.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
-                if sys.platform != "win32":  # there, an open file cannot be renamed
+                if sys.platform != "win32":  # on Windows, an open file cannot be renamed
                     partial.replace(path)
             except BaseException:
                 if is_at(descriptor, partial):
@@ -62,7 +62,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def _open_partial(path: Path) -> tuple[Path, int]:
-    """Open a temporary file beside a file, and lock it: the first one that no other writer has."""
+    """Open and lock a temporary file next to a file: the first one that no other writer uses."""
     for number in itertools.count():
         partial = _partial(path, number)
         try:
@@ -82,7 +82,7 @@ def _partial(path: Path, number: int | str = 0) -> Path:
 
 
 def is_partial(name: str) -> bool:
-    """Return whether a file or folder of this name is a temporary one of `write_atomic` or `new_folder`."""
+    """Return whether this is the name of a temporary file or folder of `write_atomic` or `new_folder`."""
     return name.startswith(".") and name.endswith((PARTIAL, REPLACED))
 
 
@@ -112,7 +112,7 @@ def remove_partials(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; a `StorageError` says why it cannot be made."""
+    """Create a folder and its parents, or raise `StorageError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +120,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write a file or a folder through to the disk; where the system cannot do that for folders, do nothing."""
+    """Flush a file or a folder to disk; do nothing where the system does not support this for folders."""
     is_folder = path.is_dir()
     try:
         descriptor = os.open(path, os.O_RDONLY if is_folder or os.name != "nt" else os.O_RDWR)
@@ -143,14 +143,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a ValueError for anything else, also for what is no file."""
+    """Read a JSON file; raise ValueError for anything else, including folders and pipes."""
     if path.exists() and not path.is_file():  # reading from a pipe could block forever
         raise ValueError(f"{path.name} is not a file")
     return parse_json(path.read_text(encoding="utf-8"))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON of somebody else; a ValueError for what is not JSON, or nested too deeply.
+    """Parse untrusted JSON; raise ValueError if it is invalid or nested too deeply.
 
     Examples
     --------
@@ -166,12 +166,12 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def own_file(folder: Path, name: str) -> Path:
-    """Return the path of a file of a folder that somebody else may have made.
+    """Return the path of a file in an untrusted folder.
 
     Raises
     ------
     DataError
-        It is a link out of the folder, or a pipe or a device; a missing file is left to whoever opens it.
+        It is a link out of the folder, a pipe or a device. Whether it exists is not checked.
     """
     path = folder / name
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
@@ -182,7 +182,7 @@ def own_file(folder: Path, name: str) -> Path:
 
 
 def stamp(layout: int) -> dict[str, Any]:
-    """Return the entries of a header that say how a file is laid out, and which version of gnnrec wrote it."""
+    """Return the header entries with the layout of a file and the version of gnnrec that wrote it."""
     from gnnrec import __version__
 
     return {"format": layout, "gnnrec": __version__}
@@ -194,13 +194,13 @@ def check_layout(header: Mapping[str, Any], layout: int, what: str, remedy: str)
     Parameters
     ----------
     header : mapping
-        With the entries of `stamp`; only ``format`` is required.
+        Contains the entries of `stamp`; only ``format`` is required.
     layout : int
         The layout that this version reads.
     what : str
         Names the file in the message.
     remedy : str
-        What helps without the other version.
+        What to do instead of installing the other version.
 
     Examples
     --------
@@ -223,7 +223,7 @@ layout 5; use gnnrec 0.3.0, or train it again
 
 
 def to_json_value(value: Any) -> Any:
-    """Return a value in the types of JSON: missing values are null, and what JSON does not know becomes text.
+    """Convert a value to JSON types: missing values become null, and unsupported types text.
 
     Examples
     --------
@@ -261,13 +261,13 @@ def new_folder(
     path : str or Path
         A new or empty folder, or one with a `header`, which is replaced.
     header : str
-        File that identifies a folder of this kind.
+        Name of a file that identifies folders of this kind.
     owned : container of str
-        Files and folders of the replaced folder that are removed; all others are kept.
+        Names in the replaced folder that are removed; all others are kept.
     kind : str
         What error messages call the folder.
     keep : iterable of str
-        Names from `owned` to be kept unless they are written anew.
+        Names from `owned` to keep unless the new folder has them.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def _check_replaceable(path: str | Path, target: Path, header: str, kind: str) -
 
 @contextlib.contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside a folder, and remove it at the end, with those of writers that were killed."""
+    """Yield a temporary folder next to a folder; remove it at the end, and also those of killed writers."""
     temporary, descriptor = _make_temporary(target)
     try:
         temporary.chmod(0o755)
@@ -323,20 +323,20 @@ def remove_temporary_folders(target: Path) -> None:
 
 
 def _make_temporary(target: Path) -> tuple[Path, int | None]:
-    """Make a folder and lock it, which tells others that its writer is alive."""
+    """Create a folder and lock it to show other processes that its writer is alive."""
     while True:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
-        if sys.platform == "win32":  # has no locks of folders
+        if sys.platform == "win32":  # folders cannot be locked
             return temporary, None
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(temporary, os.O_RDONLY)
             if try_lock(descriptor) is not False and is_at(descriptor, temporary):
                 return temporary, descriptor
-            os.close(descriptor)  # somebody removed it before it was locked
+            os.close(descriptor)  # removed before it was locked
 
 
 def _move(temporary: Path, target: Path) -> None:
-    """Move a folder to a place where another one may be, in a single step where the system can."""
+    """Move a folder, replacing an existing one, in a single step if the system supports it."""
     for _ in range(3):  # another writer may come first
         if _exchange(temporary, target):
             return
@@ -358,10 +358,10 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def find_replaced(path: str | Path, header: str) -> Path | None:
-    """Return the folder that `path` was before a process died while it replaced it, None if `path` is there.
+    """Return the previous folder at `path` if a process died while replacing it; None if `path` exists.
 
-    `new_folder` exchanges two folders at once where the system can. Elsewhere there is a moment in which only the
-    replaced folder exists, under a temporary name.
+    `new_folder` exchanges two folders in one step if the system supports it. Otherwise, for a moment only the previous
+    folder exists, under a temporary name.
     """
     target = Path(path).resolve()
     if target.exists() or not target.parent.is_dir():
@@ -371,7 +371,7 @@ def find_replaced(path: str | Path, header: str) -> Path | None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in a single step; return False where the system cannot."""
+    """Exchange two folders in a single step; return False if the system does not support it."""
     if not sys.platform.startswith("linux"):
         return False
     import ctypes

@@ -1,7 +1,7 @@
-"""Locks that the operating system releases when their process ends, however it ends.
+"""Locks that the operating system releases when their process ends, even if it is killed.
 
-Nothing has to be cleaned up before a lock can be taken again. A lock belongs to an open file or folder, so threads of
-one process exclude each other as well. A few network file systems have no locks; there nothing is ever found locked.
+There are never stale locks to clean up. A lock belongs to an open file or folder, so threads of
+one process exclude each other as well. Some network file systems do not support locks; there, nothing appears locked.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gnnrec.errors import StorageError
 
 MAX_NAME_BYTES = 1000
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Neither follow a link nor wait for a pipe that somebody put there."""
+"""Neither follow links nor block on pipes."""
 _claims: set[tuple[int, int, Path]] = set()
-"""Folders that are claimed in this process: process, thread and folder. After a fork the process is another one."""
+"""Folders claimed by this process, as (process id, thread, folder): entries of a parent do not apply after a fork."""
 
 if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far behind the content, which remains readable
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far beyond the content, which remains readable
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
@@ -45,7 +45,7 @@ def try_lock(descriptor: int) -> bool | None:
     Returns
     -------
     bool or None
-        False if somebody else has locked it, None if its file system has no locks.
+        False if it is already locked, None if the file system does not support locks.
     """
     try:
         _lock(descriptor)
@@ -67,7 +67,7 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 @contextlib.contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Lock what a process was writing; yield whether it is there and nobody is at work on it."""
+    """Lock a temporary file or folder; yield whether it exists and has no living writer."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _SAFE)
     except OSError:
@@ -80,18 +80,18 @@ def abandoned(path: Path) -> Iterator[bool]:
 
 
 def open_exclusive(path: Path) -> int | None:
-    """Open a file for writing that no other process is writing, made if it is missing; None if another one is.
+    """Open or create a file for writing and lock it; return None if another process has locked it.
 
     Raises
     ------
     OSError
-        It cannot be made. ENOLCK if its file system has no locks.
+        It cannot be created. ENOLCK if the file system does not support locks.
     """
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
-            if error.errno == errno.ELOOP:  # a link that somebody put there
+            if error.errno == errno.ELOOP:  # a link
                 return None
             raise
         locked = try_lock(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else False
@@ -106,7 +106,7 @@ def open_exclusive(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder while the block runs, after a wait for others; Windows has no locks of folders."""
+    """Wait for the lock of a folder and hold it while the block runs; does nothing on Windows."""
     if sys.platform == "win32":
         yield
         return
@@ -123,12 +123,12 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def claim(folder: str | Path | None) -> Iterator[None]:
-    """Keep other processes and threads from working in a folder while the block runs; None claims nothing.
+    """Claim a folder for this thread while the block runs, so that others do not write to it; None claims nothing.
 
     Raises
     ------
     StorageError
-        Another one does; the message names it.
+        Another process or thread has claimed it; the message names it.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def claim(folder: str | Path | None) -> Iterator[None]:
         yield
     finally:
         _claims.discard(key)
-        if sys.platform != "win32":  # there, an open file cannot be removed
+        if sys.platform != "win32":  # on Windows, an open file cannot be removed
             path.unlink(missing_ok=True)
         os.close(descriptor)
         if sys.platform == "win32":
@@ -209,7 +209,7 @@ def _own_name() -> dict[str, object]:
 
 
 def _in_use(folder: str | Path, path: Path) -> StorageError:
-    """Return the error that names who claims a folder."""
+    """Return the error for a claimed folder; it names the owner."""
     name = "another process"
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
         with path.open("rb") as file:

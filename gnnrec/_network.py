@@ -1,7 +1,7 @@
-"""HTTP with servers that may be hostile: which addresses a response may lead to, and how much of it is read.
+"""HTTP with untrusted servers: checks of redirect targets and limits on response sizes.
 
-A name is resolved once to see whether it is public, and again to connect. So the address of every connection is checked
-as well, before anything is sent.
+A host name is resolved once to check that it is public, and again to connect, possibly to another address. The address
+of every connection is therefore checked as well, before anything is sent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TooLargeError(Exception):
 
 
 class EncodingError(Exception):
-    """A response is compressed in a way that was not asked for."""
+    """A response has a content encoding that was not requested."""
 
 
 class Origin(NamedTuple):
@@ -110,7 +110,7 @@ def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 
 def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     inner = [address]
-    if isinstance(address, ipaddress.IPv6Address):  # some are gates to addresses of version 4
+    if isinstance(address, ipaddress.IPv6Address):  # some map to IPv4 addresses
         last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         teredo = address.teredo
         gates = [address.ipv4_mapped, address.sixtofour, *(teredo or ())]
@@ -129,7 +129,7 @@ def join(url: str, target: str) -> str:
 
 
 def call_with_timeout(seconds: float, function: Callable[[], _T]) -> _T:
-    """Call a function in a thread: name resolution and slowly sent headers have no timeout of their own.
+    """Call a function in a thread, with a timeout: name resolution and slow headers have none of their own.
 
     After a TimeoutError the call may continue in the abandoned thread, which does not keep the process alive.
     """
@@ -164,7 +164,7 @@ class Session(requests.Session):
     def __init__(self, trusted: Collection[Origin | None] = ()) -> None:
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.auth = lambda request: request  # otherwise an entry for the host in ~/.netrc would replace the key
+        self.auth = lambda request: request  # otherwise an entry for the host in ~/.netrc would replace the API key
         for prefix in ("http://", "https://"):
             self.mount(prefix, _PublicAdapter())
         for place in trusted:
@@ -225,9 +225,9 @@ def read_body(
     ----------
     response : requests.Response
     max_bytes : int
-        Of the body, also after decompression.
+        Limit for the body, before and after decompression.
     until : float
-        When to give up, by the `clock`.
+        Deadline, in the time of `clock`.
     clock : callable
 
     Raises
@@ -241,7 +241,7 @@ def read_body(
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise EncodingError(f"it is compressed as {encoding[:40]!r}, which was not asked for")
+        raise EncodingError(f"it is compressed as {encoding[:40]!r}, which was not requested")
     body = bytearray()
     for chunk in response.raw.stream(CHUNK_SIZE, decode_content=False):
         body += chunk
@@ -253,7 +253,7 @@ def read_body(
 
 
 def _inflate(body: bytes, max_bytes: int) -> bytes:
-    """Decompress a body, but no more of it than the limit."""
+    """Decompress a body up to the limit."""
     for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # gzip or zlib, and deflate without a header
         decompressor = zlib.decompressobj(window)
         try:

@@ -55,7 +55,7 @@ class TrialBar:
             self._task = bar.add_task("tuning", total=num_trials, figures="")
 
     def update(self, finished: int, text: str) -> None:
-        """Show the number of finished trials and a text."""
+        """Show the number of finished trials and a message."""
         if self._bar is not None:
             self._bar.update(self._task, completed=finished, figures=text)
 

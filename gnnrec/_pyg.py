@@ -1,6 +1,6 @@
 """Classes of PyG, imported without its warnings.
 
-The newest PyTorch warns that TorchScript, which PyG still uses, is deprecated. Where
+Recent versions of PyTorch warn that TorchScript, which PyG still uses, is deprecated. Where
 warnings are errors, neither PyG nor gnnrec could be imported. The caller's own warning filters are not changed.
 """
 

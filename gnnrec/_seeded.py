@@ -1,7 +1,7 @@
 """Seeded random numbers without touching PyTorch's global generator.
 
 PyTorch's layers draw initial weights and dropout from a generator that the whole process shares. Seeding and restoring
-it would fail as soon as two threads did so at once, and would change the numbers that other threads draw.
+it is not thread-safe, and changes the numbers that other threads draw.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ FACTORIES = (
 )
 INITIALIZERS = tuple(name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_"))
 RANDOM = frozenset((*IN_PLACE, *FACTORIES, *INITIALIZERS))
-"""Names of functions that may draw random numbers; all with "dropout" in their names may, too."""
+"""Names of functions that may draw random numbers, besides all that have "dropout" in their names."""
 ATTENTION = "scaled_dot_product_attention"
 
 
 class Seeded(TorchFunctionMode):
-    """Context in which everything this thread would draw from PyTorch's global generator comes from a seeded one.
+    """Context in which random numbers of this thread come from a seeded generator instead of PyTorch's global one.
 
     On a CPU the numbers equal those after ``torch.manual_seed(seed)``; the global generator is not touched.
 
@@ -74,7 +74,7 @@ def _may_draw(func: Callable[..., Any]) -> bool:
 
 
 class _Draws(TorchDispatchMode):
-    """Passes a seeded generator, one per device, to every operation that takes one and was given none."""
+    """Passes a seeded generator, one per device, to every operation that accepts one and was given none."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ class _Draws(TorchDispatchMode):
         return self._generators[device]
 
     def _dropout(self, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
-        """Return what PyTorch's one kernel for dropout on a GPU returns: the result and the mask."""
+        """Do the same as PyTorch's fused dropout kernel for GPUs: return the result and the mask."""
         mask = torch.ones_like(x, dtype=torch.bool)
         if train is False or p == 0:
             return x.clone(), mask

@@ -13,13 +13,13 @@ from gnnrec._checks import shown
 from gnnrec.errors import ConfigError, DataError, OutOfMemoryError
 
 CHUNK_SIZE = 1024
-"""Users scored at once, if there are not too many movies; see `rows_per_chunk`."""
+"""Maximum number of users scored at a time; see `rows_per_chunk`."""
 MAX_SCORES = 1024 * 65_536
-"""Scores computed at once; 256 MB."""
+"""Maximum number of scores computed at a time; 256 MB."""
 MAX_TIED = 4_000_000
-"""Scores among which ties are resolved at once."""
+"""Maximum number of scores in which ties are resolved at a time."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
-"""Messages by which PyTorch reports missing memory as a plain RuntimeError."""
+"""Parts of the messages of RuntimeError with which PyTorch reports that it is out of memory."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -39,7 +39,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory is missing, as PyTorch does by a plain RuntimeError."""
+    """Return whether an error means out of memory, including RuntimeErrors of PyTorch."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY)
@@ -47,7 +47,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def memory_errors(what: str) -> Iterator[None]:
-    """Raise an `OutOfMemoryError` for whatever NumPy, PyTorch and Python raise when there is not enough memory."""
+    """Turn the out-of-memory errors of NumPy, PyTorch and Python into `OutOfMemoryError`."""
     try:
         yield
     except OutOfMemoryError:
@@ -95,7 +95,7 @@ def ridge_gram(x: Tensor, reg: float | Tensor) -> Tensor:
 def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` largest values of each row and their columns; equal values are in column order.
 
-    `torch.topk` leaves the choice among ties open. It only finds the k-th value here; of the columns that are equal to
+    The order of ties in `torch.topk` is undefined. It only finds the k-th value here; of the columns that are equal to
     it, the first ones are taken. Memory is a few times that of `scores`, whatever the number of ties.
 
     Parameters

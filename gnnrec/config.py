@@ -1,6 +1,6 @@
 """`Config`: every setting of the graph neural network and its training, checked and immutable.
 
-The YAML file, ``--set`` on the command line and the settings of a saved run are all this class. Names of encoders,
+YAML files, ``--set`` on the command line and saved runs all use this class. Names of encoders,
 losses and metrics are checked against the registries, so a registered extension is accepted like a built-in one.
 """
 
@@ -24,8 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from gnnrec._checks import as_list, as_path, did_you_mean, shown
+from gnnrec._checks import as_list, did_you_mean, shown
 from gnnrec._io import write_atomic
+from gnnrec._yaml import MAX_NODES, YAML_ERRORS, load_yaml, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry
 
@@ -33,9 +34,6 @@ Positive = Annotated[float, Field(gt=0)]
 
 _LOSS_ARGUMENTS = 5
 """Every loss takes this many arguments; further ones are options."""
-
-YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
-"""What PyYAML raises for a text that it cannot read: not only its own errors, as for the date 2001-99-99."""
 
 _validating: ContextVar[bool] = ContextVar("validating", default=False)
 
@@ -50,7 +48,7 @@ def _validation() -> Iterator[None]:
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, without unknown keys; a wrong value is a `ConfigError`.
+    """Base class of all settings: frozen; unknown keys and invalid values raise `ConfigError`.
 
     Examples
     --------
@@ -80,11 +78,11 @@ class Settings(BaseModel):
 
 
 def _check_keys(values: Mapping[Any, Any], where: str) -> None:
-    """Raise a `ConfigError` for a key that is no text, and for a huge number or list, also in a section."""
+    """Raise a `ConfigError` for a key that is not a string, or a huge number or list, at any depth."""
     for section in (values, *values.values()):
         for key, value in section.items() if isinstance(section, Mapping) else ():
             if not isinstance(key, str):
-                raise ConfigError(f"{where}: the key {shown(key)} is no text")
+                raise ConfigError(f"{where}: the key {shown(key)} is not a string")
             if isinstance(value, int) and value.bit_length() > MAX_BITS:
                 raise ConfigError(f"{where}: {key}: {shown(value)} is too large")
             if hasattr(value, "__len__") and not isinstance(value, type) and len(value) > MAX_NODES:
@@ -92,7 +90,7 @@ def _check_keys(values: Mapping[Any, Any], where: str) -> None:
 
 
 MAX_BITS = 64
-"""Of a whole number."""
+"""Maximum number of bits of a whole number."""
 
 
 def _registered(name: str, registry: Registry) -> str:
@@ -104,7 +102,7 @@ def _registered(name: str, registry: Registry) -> str:
 
 
 MAX_DIM, MAX_LAYERS, MAX_DECAYS = 65_536, 64, 64
-"""Bounds of settings of which a larger one would only fill the memory."""
+"""Upper bounds of settings; larger values would only exhaust memory."""
 
 
 class ModelConfig(Settings):
@@ -136,9 +134,9 @@ class ModelConfig(Settings):
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     dislike_weight: float = Field(1.0, ge=0)
-    """How strongly disliked movies count against similar ones when lists are made; 0 treats them like liked ones."""
+    """How strongly disliked movies count against similar ones in recommendations; 0 treats them like liked ones."""
     temporal: bool = False
-    """Whether user embeddings depend on the order and dates of the history; the `*_decays` settings say how."""
+    """Whether user embeddings depend on the order and dates of the history; see the `*_decays` settings."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1, max_length=MAX_DECAYS)
     """Temporal pooling by position: a rating's weight decays to 1/e after this many later ratings."""
     day_decays: tuple[Positive, ...] = Field((), max_length=MAX_DECAYS)
@@ -222,7 +220,7 @@ class TrainConfig(Settings):
     profile_dropout: float = Field(0.1, ge=0, lt=1)
     """Fraction of users whose age, gender and occupation are dropped at each step."""
     request_time_dropout: float = Field(0.1, ge=0, lt=1)
-    """Fraction of users whose request time is hidden at each step, with ``model.request_time_features``."""
+    """Fraction of users whose request time is dropped at each step, with ``model.request_time_features``."""
     epochs: int = Field(30, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
@@ -328,7 +326,7 @@ class Config(Settings):
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], where: str = "config") -> Self:
-        """Return the config with the settings in a nested mapping; a `ConfigError` lists all wrong keys and values."""
+        """Return the config from a nested mapping; a `ConfigError` lists all invalid keys and values."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where} must hold keys and values, not {shown(values)}")
         _check_keys(values, where)
@@ -412,155 +410,6 @@ class RatingConfig(Settings):
     """Random seed."""
 
 
-def shipped_configs() -> dict[str, Path]:
-    """Return the paths of the configs that come with gnnrec, by name.
-
-    Examples
-    --------
-    >>> sorted(shipped_configs())[:3]
-    ['ml1m', 'ml1m-chronological', 'ml1m-cold-users']
-    """
-    package = Path(__file__).parent
-    folder = package / "configs"  # of an installed wheel
-    if not folder.is_dir():
-        folder = package.parent / "configs"  # of a checkout
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def find_config(name: str | Path) -> Path:
-    """Return the path of a config that comes with gnnrec, given its name; any other path is returned unchanged.
-
-    A file in the working directory takes precedence over a name.
-
-    Examples
-    --------
-    >>> find_config("ml1m").name
-    'ml1m.yaml'
-    """
-    path, shipped = as_path(name, "a config file"), shipped_configs()
-    if path.is_file() or str(name) not in shipped:
-        return path
-    return shipped[str(name)]
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, given by path or by the name of a config that comes with gnnrec.
-
-    Raises
-    ------
-    ConfigError
-        The file does not exist or holds no mapping.
-
-    Examples
-    --------
-    >>> read_yaml("ml1m-fast")["model"]
-    {'encoder': 'lightgcn', 'embedding_dim': 64}
-    """
-    path = find_config(path)
-    try:
-        if path.exists() and not path.is_file():  # reading from a pipe could block forever
-            raise ConfigError(f"the config file {path} is not a file")
-        if path.exists() and path.stat().st_size > MAX_YAML:
-            raise ConfigError(f"the config file {path} has more than {MAX_YAML:,} bytes")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(_no_config(path)) from None
-    except OSError as error:
-        raise ConfigError(f"the config file {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    return parse_yaml(text, path)
-
-
-def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
-    """Return the mapping in a YAML text; `path` names it in errors.
-
-    Raises
-    ------
-    ConfigError
-        The text is not YAML, or no mapping.
-
-    Examples
-    --------
-    >>> parse_yaml("model: {embedding_dim: 64}", "mine.yaml")
-    {'model': {'embedding_dim': 64}}
-    """
-    try:
-        values = load_yaml(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{path} is not YAML: {error.problem} in line {line}") from None
-    except RecursionError:
-        raise ConfigError(f"{path} is nested too deeply") from None
-    except YAML_ERRORS as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if values is not None and not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold keys and values, not {type(values).__name__}")
-    return _with_text_keys(values or {})
-
-
-def _with_text_keys(values: dict[Any, Any]) -> dict[str, Any]:
-    return {str(key): _with_text_keys(one) if isinstance(one, dict) else one for key, one in values.items()}
-
-
-MAX_YAML = 2_000_000
-"""Bytes of the largest YAML file."""
-MAX_NODES = 100_000
-"""Values of the largest YAML text, with those that aliases repeat."""
-
-
-def load_yaml(text: str) -> Any:
-    """Return the value of a YAML text, which makes no objects but plain values, and not very many.
-
-    Raises one of `YAML_ERRORS` for any other text.
-
-    Examples
-    --------
-    >>> load_yaml("[1, null, {a: 2001-03-09}]")
-    [1, None, {'a': datetime.date(2001, 3, 9)}]
-    """
-    return yaml.load(text, _Loader)
-
-
-class _Loader(yaml.SafeLoader):
-    """Tells the line of a value that cannot be converted, such as the date 2001-99-99, and counts values.
-
-    Aliases of aliases would repeat a value a billion times in a text of a few lines, or hold itself.
-    """
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._sizes: dict[int, int] = {}
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-        is_alias = self.check_event(yaml.AliasEvent)
-        node = super().compose_node(parent, index)
-        if is_alias and id(node) not in self._sizes:
-            raise yaml.composer.ComposerError(None, None, "a value holds itself", mark)
-        if not is_alias:
-            parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-            inner = (one for part in parts for one in (part if isinstance(part, tuple) else (part,)))
-            self._sizes[id(node)] = 1 + sum(self._sizes[id(one)] for one in inner)
-        if self._sizes[id(node)] > MAX_NODES:
-            raise yaml.composer.ComposerError(None, None, f"there are more than {MAX_NODES:,} values", mark)
-        return node
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
-
-
-def _no_config(path: Path) -> str:
-    if path.suffix or len(path.parts) > 1:
-        return f"there is no config file {path}"
-    names = list(shipped_configs())
-    hint = did_you_mean(str(path), names)
-    return f"there is no config {str(path)!r}; give a YAML file, or one of {', '.join(names)}{hint}"
-
-
 def config_keys(root: type[BaseModel]) -> list[str]:
     """Return the fields of a settings class and ``field.key`` of their own fields, including those of all encoders.
 
@@ -610,7 +459,7 @@ _KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "st
 
 
 def explain_value(error: Any) -> str:
-    """Return what one of pydantic's errors says about a value.
+    """Describe one of pydantic's errors about a value.
 
     Examples
     --------

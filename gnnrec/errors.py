@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Self
 
 Location = tuple[str, int | None] | str
-"""Where an error is: text like ``ratings.csv:7``, or a table and a row; rows count from 0, None is the whole table."""
+"""Location of an error: text such as ``ratings.csv:7``, or a table and a row (from 0; None for the whole table)."""
 
 
 MAX_MESSAGE = 2000
-"""Characters of the longest message; the middle of a longer one, which repeats a huge value, is left out."""
+"""Maximum length of a message; the middle of a longer one, which repeats a huge value, is left out."""
 
 
 class GnnrecError(Exception):
     r"""Base of all errors of this library.
 
-    Messages may repeat what a file says. They have no control characters, which a terminal would obey, and no halves of
-    surrogate pairs, which cannot be printed: those are written as escapes.
+    Messages may quote files. Control characters, which a terminal would interpret, and lone surrogates, which cannot be
+    printed, are replaced by escapes.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class DownloadError(GnnrecError):
 
 
 class StorageError(GnnrecError, OSError):
-    """A file or folder cannot be written: no space, no permission, or in use. What was there before is unchanged.
+    """A file or folder cannot be written: no space, no permission, or in use. Earlier content is unchanged.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class StorageError(GnnrecError, OSError):
 
     @classmethod
     def writing(cls, path: str | Path, error: OSError) -> Self:
-        """Return what an error of the operating system means for a file or folder that was to be written."""
+        """Return the error for a file or folder that could not be written because of an operating system error."""
         reason = (error.strerror or str(error) or type(error).__name__).strip()
         remedy = _REMEDIES.get(error.errno or 0, "")
         made = cls(f"{path} cannot be written: {reason[:1].lower()}{reason[1:]}{remedy}")
@@ -103,7 +103,7 @@ _REMEDIES = {
 
 
 class OutOfMemoryError(GnnrecError, MemoryError):
-    """There is not enough memory; the message says for what, and what needs less.
+    """There is not enough memory; the message says for what, and how to use less.
 
     Examples
     --------
@@ -140,14 +140,14 @@ class DataError(GnnrecError, ValueError):
     def relocated(self, locate: Callable[[str, int | None], Location]) -> DataError:
         """Return the same error with each ``(table, row)`` replaced by ``locate(table, row)``.
 
-        A data frame only knows its rows; the reader that made it knows the file and the line.
+        Errors of a data frame name a row; the reader of the file translates it into file and line.
         """
         at, earlier = (locate(*where) if isinstance(where, tuple) else where for where in (self.at, self.earlier))
         return DataError(self.problem, at=at, earlier=earlier)
 
 
 def printable(text: str, longest: int = MAX_MESSAGE) -> str:
-    r"""Return a text that is safe to print: without control characters but tabs and line ends, and not too long.
+    r"""Return text that is safe to print: no control characters except tabs and line ends, and a limited length.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def printable(text: str, longest: int = MAX_MESSAGE) -> str:
 
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls, marks that turn the direction of text, and halves of surrogate pairs."""
+"""Control characters, marks that change the direction of text, and lone surrogates."""
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ from gnnrec.typing import MovieInput, UserInput
 PROFILE = "age, gender and occupation"
 """Value of the ``because`` column for the user's profile."""
 COPIES = 256
-"""Leave-one-out copies of a history scored at once; bounds memory."""
+"""Maximum number of leave-one-out copies of a history that are scored at a time; bounds memory."""
 
 
 def explain(

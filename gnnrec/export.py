@@ -38,9 +38,9 @@ TABLES = {"json": "movies.json", "parquet": "movies.parquet"}
 FILES = (HEADER, NETWORK, f"{NETWORK}.data", MATRIX, *TABLES.values())
 OPSET = 18
 NUM_CHECKED = 64
-"""Users for whom the exported network is compared with the model."""
+"""Maximum number of users for whom the exported network is compared with the model."""
 TOLERANCE = 1e-4
-"""Largest difference of a coordinate, relative to the largest coordinate, if that is above 1."""
+"""Maximum difference of a coordinate, relative to the largest coordinate (or 1)."""
 INPUTS = {
     "movies": (
         "int64",
@@ -61,7 +61,7 @@ OUTPUT = "user_embedding"
 
 
 class UserEncoder(nn.Module):
-    """From padded histories and profiles to user embeddings: what is exported.
+    """The exported module: from padded histories and profiles to user embeddings.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _padded(graph: Graph, batch: UserBatch) -> dict[str, np.ndarray]:
 
     groups = len(AGE_BINS) + 1
     ages, genders = batch.x[:, :groups], batch.x[:, groups:]
-    lower = torch.tensor([0.0, *map(float, AGE_BINS)])  # of the age only its group matters
+    lower = torch.tensor([0.0, *map(float, AGE_BINS)])  # only the age group matters
     occupation = torch.full((batch.num_users,), -1)
     occupation[batch.occupation[0]] = batch.occupation[1]
     arrays = {
@@ -212,10 +212,10 @@ def export_onnx(model: Recommender, folder: str | Path, *, table: str = "json") 
     Raises
     ------
     ConfigError
-        The model is no graph neural network, it sees further user features, packages are missing, or the encoder has
-        operations that ONNX lacks.
+        The model is not a graph neural network, it has additional user features, a package is missing, or the encoder
+        uses operations that ONNX lacks.
     DataError
-        The folder exists and is no export.
+        The folder exists and is not an export.
 
     Examples
     --------
@@ -283,7 +283,7 @@ def _write_network(model: RecGraph, path: Path) -> None:
     shapes: dict[str, Any] = {
         name: {0: batch, 1: length} if len(INPUTS[name][1]) == 2 else {0: batch} for name in names
     }
-    size = (3, 5)  # neither is 0 or 1, which would be taken for fixed
+    size = (3, 5)  # not 0 or 1, which the exporter would treat as fixed
     example: dict[str, Tensor] = {
         name: torch.zeros(size[: len(INPUTS[name][1])], dtype=getattr(torch, INPUTS[name][0])) for name in names
     }
@@ -308,7 +308,7 @@ def _write_network(model: RecGraph, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says about its own steps to itself."""
+    """Silence the exporter's log."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -124,7 +124,7 @@ class Registry:
         Raises
         ------
         ConfigError
-            The name is registered already; or a module of the package registers it in a way that is not seen in the
+            The name is already registered, or a module of the package registers it in a way that is not visible in its
             source.
         """
         caller = sys._getframe(1)
@@ -134,7 +134,7 @@ class Registry:
             definition = (module, getattr(registered, "__qualname__", None))
             if name in self._objects:
                 is_taken = definition != self._definitions[name]
-            else:  # a built-in name is taken before its module is imported, too
+            else:  # built-in names are reserved even before their modules are imported
                 is_taken = self.builtin.get(name, module) != module
                 if self.package and name not in self.builtin and path.parent == _folder(self.package):
                     raise ConfigError(
@@ -164,7 +164,7 @@ class Registry:
             The name is unknown; the message proposes a similar one and lists all.
         """
         if not isinstance(name, str):
-            raise ConfigError(f"the name of a {self.kind} must be a text, not {shown(name)}")
+            raise ConfigError(f"the name of a {self.kind} must be a string, not {shown(name)}")
         if name not in self._objects and name in self.builtin:
             importlib.import_module(self.builtin[name])
         if name not in self._objects:
@@ -197,7 +197,7 @@ _entry_points_loaded = False
 
 
 def load_entry_points() -> None:
-    """Import the plugins of installed packages, once; one that cannot be imported is a warning.
+    """Import the plugins of installed packages, once; warn about those that cannot be imported.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def load_plugins(modules: str | Path | Iterable[str | Path]) -> None:
 def _import_module(name: str) -> None:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)  # last, so that no file in the working directory shadows an installed package
+        sys.path.append(here)  # last, so that files in the working directory cannot shadow installed packages
         importlib.invalidate_caches()
     importlib.import_module(name)
 
@@ -312,7 +312,7 @@ PROTOCOLS = Registry("protocol", package="gnnrec.splitting", first=("protocols",
 FEATURE_ENCODERS = Registry(
     "feature encoder", package="gnnrec.features.encoders", first=("clip", "clip-text", "sentence", "tfidf", "color")
 )
-FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings",))
+FINDINGS = Registry("finding", package="gnnrec.explore", first=("findings", "content_findings"))
 METADATA_PROVIDERS = Registry("metadata provider", package="gnnrec.metadata", first=("tmdb", "omdb"))
 HISTORY_FORMATS = Registry(
     "history format",
@@ -338,7 +338,7 @@ register_user_feature = USER_FEATURES.register
 
 
 def history_sites() -> list[str]:
-    """Return the sites whose exports `gnnrec.read_history` knows: registered names without a colon.
+    """Return the sites whose exports `gnnrec.read_history` supports: registered names without a colon.
 
     Examples
     --------
@@ -349,7 +349,7 @@ def history_sites() -> list[str]:
 
 
 def listed_sites(word: str) -> str:
-    """Return `history_sites` as a list in a sentence.
+    """Return `history_sites` formatted as a list in a sentence.
 
     Examples
     --------

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# PyTorch warns once that its CSR layout is in beta; the tests compare the products with dense ones. The warning is used
-# up here, so that the caller's filters stay as they are.
+# PyTorch warns once that its CSR layout is in beta; the tests compare the products with dense ones. The warning is
+# triggered and ignored here, so that the caller's warning filters need not be changed.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.ones(1), (1, 1))

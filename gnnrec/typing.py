@@ -19,7 +19,7 @@ MovieInput: TypeAlias = Union["NewMovie", Hashable]
 
 
 class Scorer(Protocol):
-    """The part of a fitted model that evaluation needs.
+    """The interface of a fitted model that evaluation requires.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Scorer(Protocol):
 
     @property
     def graph(self) -> Graph:
-        """Users, movies and ratings that the model knows."""
+        """Users, movies and ratings known to the model."""
         ...
 
     def score(self, users: UserBatch) -> Tensor:
@@ -49,7 +49,7 @@ class Scorer(Protocol):
 
 
 class Hyperparameters(Protocol):
-    """The attributes of an estimator that a fitted model needs.
+    """The attributes of an estimator that a fitted model requires.
 
     Examples
     --------

@@ -72,9 +72,9 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "k": (lambda m: gnnrec.explain(m, 1, [2], k="2"), "k must be an integer of at least 1, not '2'"),
     "genres": (
         lambda m: gnnrec.similar_movies(m, NewMovie(genres=5)),
-        "genres must be a text or a list of texts, not 5",
+        "genres must be a string or a list of strings, not 5",
     ),
-    "actors": (lambda m: gnnrec.similar_movies(m, NewMovie(actors=["a", None])), "actors must be a text or a list of"),
+    "actors": (lambda m: gnnrec.similar_movies(m, NewMovie(actors=["a", None])), "actors must be a string or a list"),
     "year": (lambda m: gnnrec.similar_movies(m, NewMovie(year=10**20)), r"year 1e\+20 is not a year"),
     "runtime": (lambda m: gnnrec.similar_movies(m, NewMovie(runtime=10**20)), r"runtime 1e\+20 minutes is too long"),
     "features": (lambda m: gnnrec.similar_movies(m, NewMovie(features=[1])), "features must be a mapping"),

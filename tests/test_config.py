@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gnnrec import Config, ConfigError
-from gnnrec.config import ModelConfig, TrainConfig, find_config, shipped_configs
+from gnnrec._yaml import find_config, shipped_configs
+from gnnrec.config import ModelConfig, TrainConfig
 from gnnrec.nn import GraphSAGEConfig, LightGCNConfig
 
 SHARED = {
@@ -194,7 +195,7 @@ def test_configs_inside_the_package_come_first(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "site" / "configs" / "other.yaml").write_text("")
     own = tmp_path / "site" / "gnnrec" / "configs" / "mine.yaml"
     own.write_text("")
-    monkeypatch.setattr("gnnrec.config.__file__", str(tmp_path / "site" / "gnnrec" / "config.py"))
+    monkeypatch.setattr("gnnrec._yaml.__file__", str(tmp_path / "site" / "gnnrec" / "_yaml.py"))
     assert shipped_configs() == {"mine": own}
 
 

@@ -17,7 +17,7 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import METRICS
 
 TABLE_METRICS = (("recall", 10), ("ndcg", 10), ("recall", 20), ("ndcg", 20), ("hit_rate", 10), ("coverage", 10))
-"""Columns of a results table, as far as they were measured."""
+"""Columns of a results table, if they were measured."""
 SECONDS = ("fit_seconds", "fit_cpu_seconds", "evaluate_seconds")
 EPOCHS = ("epochs", "best_epochs")
 PACKAGES = ("gnnrec", "torch", "torch_geometric", "implicit")
@@ -48,7 +48,7 @@ class BenchmarkReport:
     skipped : dict of str to str
         Models that could not take part, and why.
     settings : dict of str to dict
-        Config of each network, hyperparameters of each estimator that was given.
+        Config of each network, and hyperparameters of estimators passed as objects.
     time_limit : float, optional
         Time limit per fit in seconds, not for the graph neural network; a running epoch is finished.
     command : str
@@ -95,7 +95,7 @@ class BenchmarkReport:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a report; a `DataError` for any other file."""
+        """Read a report; raise `DataError` for any other file."""
         try:
             found = read_json(Path(path))
             protocols = found.pop("protocols")
@@ -159,7 +159,7 @@ def format_skipped(name: str, reason: str) -> str:
 def result_rows(
     name: str, found: pd.DataFrame, *, fit_seconds: float | None = None, evaluate_seconds: float | None = None
 ) -> list[dict[str, Any]]:
-    """Return the frame of `evaluate` as results of a `BenchmarkReport` with one seed; undefined metrics have no row.
+    """Convert the frame of `evaluate` to results of a `BenchmarkReport` with one seed; undefined metrics have no row.
 
     Parameters
     ----------

@@ -52,8 +52,8 @@ def fit_best(
 ) -> Recommender:
     """Fit a model with the hyperparameters of its grid that are best on the validation ratings (NDCG@20).
 
-    Without validation ratings the default hyperparameters are used. An estimator is fitted as it is, apart from its
-    seed.
+    Without validation ratings the default hyperparameters are used. An estimator keeps its hyperparameters except for
+    the seed.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def fit_best(
 
 
 def _grid(model: str | BaseEstimator, config: Config | None, select: bool) -> list[BaseEstimator]:
-    """Return the estimators to choose from; one with the defaults if there is nothing to `select` by."""
+    """Return the candidate estimators; only the one with the defaults unless `select`."""
     if not isinstance(model, str):
         return [get_estimator(model)]
     if model == "gnn":
@@ -215,7 +215,7 @@ def benchmark(
         Of the graph neural network. Several by name give several rows, ``gnn (name)``. The seed of the first config is
         the first seed of all models.
     models : iterable of str or estimators
-        Registered names, or estimators, which are fitted as they are. The first seed of an estimator is its own.
+        Registered names, or estimators, which keep their hyperparameters. The first seed of an estimator is its own.
     seeds : int
         Number of seeds.
     ks : sequence of int
@@ -237,7 +237,7 @@ def benchmark(
     progress : bool
         Show progress bars.
     log : callable, optional
-        Gets a line of text after every fit and for every skipped model; the module's logger by default.
+        Receives a line of text after every fit and for every skipped model; the module's logger by default.
 
     Returns
     -------
@@ -320,7 +320,7 @@ def benchmark(
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Return how many epochs were run, and which was the best; nothing for models without epochs or validation."""
+    """Return the numbers of epochs and of the best epoch; nothing for models without epochs or validation."""
     metrics = [key for key in (history[0] if history else {}) if key not in ("epoch", "loss", "seconds")]
     if not metrics:
         return {}

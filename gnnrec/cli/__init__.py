@@ -59,7 +59,7 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown" if sys.stdout is not None and sys.stdout.isatty() else None,  # plain in a pipe
+    rich_markup_mode="markdown" if sys.stdout is not None and sys.stdout.isatty() else None,  # plain text in a pipe
 )
 
 

@@ -31,7 +31,7 @@ def complete_names(registry: Registry) -> Callable[[str], list[str]]:
 
 
 def _config_names(incomplete: str) -> list[str]:
-    from gnnrec.config import shipped_configs
+    from gnnrec._yaml import shipped_configs
 
     return [name for name in shipped_configs() if name.startswith(incomplete)]
 
@@ -112,7 +112,7 @@ ReportOption = Annotated[
 def parse_options(text: str) -> tuple[str, dict[str, Any]]:
     """Read ``name`` or ``name:key=value,key=value``; values are YAML.
 
-    A colon that no ``key=`` follows belongs to the name, as in a path of Windows.
+    A colon without a following ``key=`` is part of the name, as in a Windows path.
 
     >>> parse_options("cold-users:fold=1,mask=train+valid")
     ('cold-users', {'fold': 1, 'mask': 'train+valid'})
@@ -150,7 +150,7 @@ READING_OPTIONS: dict[str, tuple[Any, str, str]] = {
         "Lowest and highest rating, such as 1,5; ratings outside are errors.",
     ),
 }
-"""Options about the files of a dataset, by their names in `load_dataset`: type, flag and help."""
+"""Options for dataset files, by their names in `load_dataset`: type, flag and help."""
 _given: ContextVar[dict[str, Any]] = ContextVar("reading_options", default={})  # noqa: B039 - never changed in place
 
 
@@ -166,7 +166,7 @@ def with_options(
     ----------
     command : callable
     options : mapping of str to annotation
-        What typer reads, by parameter; its default is that of the kind: None, or 0 or false.
+        Annotations for typer, by parameter; defaults are None, 0 or false, depending on the type.
     call : callable
         Takes the values of the options, and those of the other parameters.
     hidden : str
@@ -189,7 +189,7 @@ def with_options(
 
 
 def _default(kind: Any) -> Any:
-    """Return the default of an option by the type that it is annotated with."""
+    """Return the default of an option, depending on its annotated type."""
     plain = get_args(kind)[0]
     return plain() if plain in (float, int, bool) else None
 
@@ -212,7 +212,7 @@ def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def reading_options() -> dict[str, Any]:
-    """Return the options about files that the running command was given, as `load_dataset` takes them."""
+    """Return the file options of the running command, as arguments of `load_dataset`."""
     from gnnrec.errors import ConfigError
 
     given = dict(_given.get())
@@ -229,8 +229,8 @@ def reading_options() -> dict[str, Any]:
 def read_dataset(name: str, data_dir: Path | None, features: list[str] | None = None) -> Dataset:
     """Load a dataset with its content embeddings, and apply its filters.
 
-    For a dataset from files, what was guessed, renamed and ignored is reported. Options of `with_reading_options` are
-    those of the command that is running.
+    For files, guesses and renamed or ignored columns are reported. The options of `with_reading_options` are taken from
+    the running command.
     """
     from gnnrec.datasets import load_dataset
     from gnnrec.features import load_features, read_embeddings
@@ -282,7 +282,7 @@ def select(dataset: Dataset, folder: str | None, protocol: str | None) -> Datase
 
 
 def read_split(folder: str, dataset: Dataset) -> Split:
-    """Read the split of a folder, with the options after its name, which `check_source` has checked."""
+    """Read a split from a folder, with the options after its name (checked by `check_source`)."""
     from gnnrec.errors import ConfigError
     from gnnrec.splitting import Split
 
@@ -311,7 +311,7 @@ def check_test_ratings(split: Split) -> None:
 def parse_rating(text: str, titles: Container[str] = ()) -> tuple[str, float]:
     """Read ``title=rating``, or a movie that the user likes.
 
-    Titles may contain ``=``. A text that is one of `titles` as a whole is not split.
+    Titles may contain ``=``. Text that is an element of `titles` is not split.
 
     >>> parse_rating("Heat (1995)=4"), parse_rating("E=mc2")
     (('Heat (1995)', 4.0), ('E=mc2', 5.0))
@@ -355,7 +355,7 @@ def read_configs(configs: list[str], assignments: list[str] | None) -> Config | 
 
 def read_hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
     """Read ``name=value`` pairs; values are YAML."""
-    from gnnrec.config import YAML_ERRORS, load_yaml
+    from gnnrec._yaml import YAML_ERRORS, load_yaml
     from gnnrec.errors import ConfigError
 
     found: dict[str, Any] = {}

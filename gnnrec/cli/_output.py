@@ -1,9 +1,9 @@
 """What commands print: lines, tables in four formats, errors and warnings of one line each.
 
 On a terminal, a table is drawn with lines. In a pipe or a file it is plain text: one line per row, columns aligned and
-two spaces apart, nothing wrapped or cut. Programs read ``--json``, ``--csv`` or ``--out FILE``, which have all digits.
-Whatever is not a result (progress, notes, warnings, errors) goes to standard error. A title of somebody else's data
-could hold codes that a terminal obeys; what people read has escapes in their place.
+two spaces apart, nothing wrapped or cut. Programs should read ``--json``, ``--csv`` or ``--out FILE``, which have all
+digits. Everything but results (progress, notes, warnings, errors) goes to standard error. Titles may contain terminal
+control codes, which are replaced by escapes in text for people.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_RECORDED = ("data_dir", "out", "storage", "json", "csv")
-"""Options that say where files lie on one machine, or how results are printed."""
+"""Options that depend on the machine, or only change how results are printed."""
 FORMATS = (".json", ".csv", ".parquet")
 
 
@@ -42,7 +42,7 @@ def note(text: str) -> None:
 
 
 def say_protocol(text: str) -> None:
-    """Print the protocol behind some results, a line for each of its parts."""
+    """Print the protocol of results, one line per part."""
     for part in text.split("; "):
         say(part)
 
@@ -79,7 +79,7 @@ def errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _notes_of(name: str) -> Iterator[None]:
-    """Print what a module logs, such as which movie was taken for a title."""
+    """Print what a module logs, such as which movie a title was matched to."""
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -138,7 +138,7 @@ def show(
         write_values(values, out)
         (note if as_json or as_csv else say)(f"saved in {out}")
     if as_json:
-        print(_to_json(values))  # has its own escapes
+        print(_to_json(values))  # JSON escapes control characters itself
     elif as_csv:
         lines = values.to_csv(index=False, lineterminator="\n")
         sys.stdout.write(printable(lines, longest=sys.maxsize) if sys.stdout.isatty() else lines)
@@ -154,7 +154,7 @@ def write_values(values: pd.DataFrame, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     suffix = out.suffix.lower()
     if suffix == ".parquet":
-        # A column of Parquet has one type: whole numbers beside texts, such as user ids, become texts.
+        # A Parquet column has one type: mixed columns, such as user ids, become text.
         texts = {name: str for name in values if values[name].map(type).nunique() > 1 and values[name].dtype == object}
         try:
             data = values.astype(texts).to_parquet(index=False)
@@ -177,10 +177,10 @@ def _to_json(values: pd.DataFrame) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float):  # also numpy's float64
+    if isinstance(value, float):  # including numpy.float64
         return float(value) if math.isfinite(value) else None
     if type(value).__name__ == "float32":
-        return _plain(float(str(value)))  # the shortest text that gives the same number
+        return _plain(float(str(value)))  # the shortest representation of the same number
     return value.item() if hasattr(value, "item") else value
 
 

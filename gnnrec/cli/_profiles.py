@@ -40,20 +40,20 @@ class Lists:
     hidden: Sequence[Any] = ()
 
     def same_movies(self, other: Lists) -> bool:
-        """Return whether ratings and bucket list are those of other lists."""
+        """Return whether ratings and bucket list are equal to those of other lists."""
         return dict(self.ratings) == dict(other.ratings) and list(self.bucket_list) == list(other.bucket_list)
 
 
 @dataclass(frozen=True)
 class OpenProfile:
-    """A profile as it was when it was opened or saved.
+    """A profile in the state in which it was opened or saved.
 
     Attributes
     ----------
     id : int
     name : str
     age, gender, occupation
-        As far as the model knows them.
+        None if unknown, or if the model does not use them.
     lists : Lists
         Its movies, without those that the run does not have.
     num_unknown : int
@@ -94,7 +94,7 @@ class Profiles:
         Raises
         ------
         DataError
-            There is none of that name.
+            There is no profile of that name.
         ConfigError
             The database cannot be used.
         """
@@ -118,9 +118,9 @@ class Profiles:
         return OpenProfile(found.id, found.name, user.age, user.gender, user.occupation, lists, unknown)
 
     def save(self, name: str | None, lists: Lists, opened: OpenProfile | None) -> OpenProfile:
-        """Store what changed since a profile was opened, or everything as a new profile.
+        """Save the changes since a profile was opened, or everything as a new profile.
 
-        What others stored in the profile meanwhile stays.
+        Concurrent changes by others are kept.
 
         Parameters
         ----------
@@ -128,12 +128,12 @@ class Profiles:
             By default the profile that was opened.
         lists : Lists
         opened : OpenProfile, optional
-            The profile that the session has opened. Another one is not overwritten.
+            The profile that the session has opened; other profiles are not overwritten.
 
         Raises
         ------
         ConfigError
-            The database cannot be used, the name is none, or there is such a profile that was not opened.
+            The database cannot be used, the name is invalid, or there is a profile of that name that was not opened.
         """
         if name is None and opened is None:
             raise ConfigError("the profile needs a name: save NAME")
@@ -223,7 +223,7 @@ class Profiles:
 
 
 def _clean(name: str) -> str:
-    """Return the name of a profile; a `ConfigError` if it is invalid."""
+    """Return the name of a profile; raise `ConfigError` if it is invalid."""
     from gnnrec.service.names import clean_name
     from gnnrec.service.tables import MAX_NAME
 

@@ -21,7 +21,7 @@ from gnnrec.data.titles import title_words
 
 MAX_COMPLETIONS = 30
 WITH_MOVIE = ("search", "add", "rate", "remove", "similar", "explain", "bucket add", "bucket remove")
-"""Commands that a title follows."""
+"""Commands that take a title."""
 
 
 class ShellCompleter(Completer):
@@ -36,7 +36,7 @@ class ShellCompleter(Completer):
         self.session = session
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield what may come next."""
+        """Yield completions."""
         line = document.text_before_cursor.lstrip()
         name, blank, rest = line.partition(" ")
         name, rest = name.lower(), rest.lstrip()
@@ -59,11 +59,11 @@ class ShellCompleter(Completer):
             yield from self._titles(name, rest)
 
     def _titles(self, command: str, typed: str) -> Iterator[Completion]:
-        """Yield the titles with words that begin like the typed ones, the most rated first."""
+        """Yield the titles with words that start with the typed ones, most rated first."""
         typed_words = title_words(typed)
         if command not in WITH_MOVIE or not typed_words:
             return
-        end = " " if command == "rate" else ""  # the rating follows
+        end = " " if command == "rate" else ""  # the title is complete; the rating follows
         found = 0
         for title, words in self._ranked:
             if all(any(word.startswith(begun) for word in words) for begun in typed_words):
@@ -96,7 +96,7 @@ class ShellCompleter(Completer):
     def _names(self) -> list[str]:
         try:
             return self.session.profiles.names()
-        except Exception:  # `open` says why
+        except Exception:  # `open` reports the error
             return []
 
 
@@ -119,7 +119,7 @@ def make_prompt(session: Session, keyboard: Input | None = None, screen: Output 
 
 
 def _history() -> History:
-    """Return the lines of earlier sessions, where they can be kept."""
+    """Return the command history, which is kept in memory if its file cannot be written."""
     file = Path(typer.get_app_dir("gnnrec")) / "shell_history"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

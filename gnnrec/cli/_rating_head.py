@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def network_of(recommender: Recommender) -> RecGraph:
-    """Return the graph neural network of a run; a `ConfigError` if it is another model."""
+    """Return the graph neural network of a run; raise `ConfigError` for other models."""
     from gnnrec.errors import ConfigError
     from gnnrec.models.gnn import RecGraph
 
@@ -21,7 +21,7 @@ def network_of(recommender: Recommender) -> RecGraph:
 
 
 def rating_model(run: Path, recommender: Recommender | None = None) -> RatingModel:
-    """Return the rating model of a run; one that has none gets a rating head first, which is saved in its folder."""
+    """Return the rating model of a run; if it has none, fit a rating head first and save it in the run folder."""
     from gnnrec.models.estimator import load
     from gnnrec.ratings.fit import fit_rating_model
     from gnnrec.ratings.model import has_rating_head, load_rating_model

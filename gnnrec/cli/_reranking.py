@@ -1,4 +1,4 @@
-"""Options that re-rank a list for one request, each a line of `RERANKING_OPTIONS`; the same names as in `Reranking`."""
+"""Options that re-rank a list for one request, with the names of the fields of `Reranking`."""
 
 from __future__ import annotations
 

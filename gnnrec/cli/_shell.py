@@ -61,7 +61,7 @@ class Session:
     profiles : Profiles, optional
         By default those of the default database.
     is_interactive : bool
-        Whether a user types the commands; unsaved changes are then not discarded without asking.
+        Whether a person types the commands; unsaved changes are then not discarded without confirmation.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Session:
         self.has_failed = False
         self._listed: list[Any] = []  # movie ids of the last table, which numbers refer to
         self._page: tuple[int, int] | None = None
-        self._asked = ""  # the command that waits to be given once more
+        self._asked = ""  # the command that is to be confirmed by repeating it
         table = model.graph.dataset.movies
         self._titles = dict(zip(table["movie_id"].tolist(), map(str, table["title"].tolist()), strict=True))
 
@@ -104,14 +104,14 @@ class Session:
 
     @property
     def user(self) -> NewUser:
-        """The person, as the model sees them."""
+        """The user of the session as a `NewUser`."""
         age, gender, occupation = None, None, None
         if self.opened is not None:
             age, gender, occupation = self.opened.age, self.opened.gender, self.opened.occupation
         return NewUser(age, gender, occupation, ratings=dict(self.ratings), timestamps=dict(self.times) or None)
 
     def may_leave(self, command: str) -> bool:
-        """Return whether the session may end or open another profile; changes are dropped at the second try."""
+        """Return whether the session may end or open another profile; a repeated command discards changes."""
         asked, self._asked = self._asked, ""
         if self.opened is None or self.lists.same_movies(self.opened.lists):
             return True
@@ -124,7 +124,7 @@ class Session:
         return False
 
     def run(self, line: str) -> bool:
-        """Run a command; an error is printed. Return whether the session goes on."""
+        """Run a command and print its errors; return whether the session continues."""
         words = line.split(maxsplit=1)
         name, rest = words[0].lower() if words else "", words[1].strip() if len(words) > 1 else ""
         if not name or name.startswith("#"):
@@ -158,7 +158,7 @@ class Session:
         return graph.titles.movie_id(graph.movie_node(text))
 
     def _table(self, movies: list[Any], **columns: list[str]) -> None:
-        """Print movies; numbers in later commands are their places. An empty list leaves those of the last one."""
+        """Print numbered movies; later commands refer to these numbers. An empty list keeps the last numbers."""
         if not movies:
             note("no movies")
             return
@@ -198,7 +198,7 @@ class Session:
         latest = max(self.times.values(), default=0)
         self.ratings.pop(movie, None)
         self.ratings[movie] = stars
-        self.times[movie] = max(int(time.time()), latest + 1)  # ratings of one second keep their order
+        self.times[movie] = max(int(time.time()), latest + 1)  # keeps the order of ratings within one second
         if movie in self.bucket_list:
             self.bucket_list.remove(movie)
         say(f"{self._titles[movie]}: {stars:g}")
@@ -275,7 +275,7 @@ class Session:
             self.filters = {}
         elif text:
             made = {**self.filters, **_read_filters(text)}
-            self.model.recommend({}, 1, **made)  # refuses unknown genres and the like
+            self.model.recommend({}, 1, **made)  # raises on unknown genres and other invalid values
             self.filters = made
         say(", ".join(f"{name}={value}" for name, value in self.filters.items()) or "no filters")
 

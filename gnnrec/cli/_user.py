@@ -1,4 +1,4 @@
-"""Options that name a known user or describe a new one; there is one for each user feature."""
+"""Options that name a known user or describe a new one, with one option for each user feature."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class UserFeatureCommand(TyperCommand):
 
 
 def _feature_options(names: Iterable[str]) -> list[Any]:
-    """Return options for user features, made by typer from annotations, as those of functions are."""
+    """Return options for user features, built by typer from annotations."""
 
     def described() -> None:
         pass
@@ -129,14 +129,14 @@ def read_user(
 
 
 def known_user(graph: Graph, user: str) -> int | str:
-    """Return the id of a known user, a number where the run has numbers."""
+    """Return the id of a known user, a number if the run has numeric ids."""
     return int(user) if graph.dataset.user_ids.are_numbers and user.lstrip("-").isdecimal() else user
 
 
 def _user_of_history(
     graph: Graph, history: Path, netflix_profile: str | None, given: dict[str, float], user: NewUser
 ) -> Any:
-    """Return a user with the ratings of a history, and with those given on the command line, which are the latest."""
+    """Return a user with the ratings of a history, followed by those given on the command line."""
     from gnnrec.errors import DataError
     from gnnrec.graph import read_history
 

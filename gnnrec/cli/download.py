@@ -23,9 +23,9 @@ def download(
         "data"
     ),
 ) -> None:
-    """Download one or more datasets. What is there already is not downloaded again.
+    """Download one or more datasets. Existing ones are not downloaded again.
 
-    If one of several fails, the others are downloaded all the same; the status is 1.
+    If one of several fails, the others are still downloaded, and the exit status is 1.
     """
     with errors():
         from gnnrec.datasets import download as download_dataset
@@ -33,7 +33,7 @@ def download(
         from gnnrec.errors import DownloadError
 
         for name in names:
-            RemoteDataset.from_registry(name)  # refuses wrong names before anything is downloaded
+            RemoteDataset.from_registry(name)  # rejects wrong names before anything is downloaded
         failed = []
         for name in dict.fromkeys(names):
             try:

@@ -84,7 +84,7 @@ def features(
             if has_plots and not text_embeddings:
                 encode_plots(data, plots, text_encoder, out=to, device=device, batch_size=batch_size, log=say)
         except KeyboardInterrupt:
-            say(f"\nstopped; what was encoded is in {to}, the same command continues")
+            say(f"\nstopped; the embeddings so far are in {to}, the same command continues")
             raise typer.Exit(130) from None
         say(f"saved in {to}")
 

@@ -35,7 +35,7 @@ def fetch(
         Path | None, typer.Option("--links", help="CSV of movieId, imdbId, tmdbId, as in newer MovieLens datasets.")
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask again for what the provider did not have earlier.")
+        bool, typer.Option("--refresh", help="Request again what the provider did not have earlier.")
     ] = False,
     limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of movies to request.")] = None,
     rate_limit: Annotated[
@@ -70,7 +70,7 @@ def fetch(
                     data, out, provider, links=links, refresh=refresh, limit=limit, on_progress=on_progress
                 )
         except KeyboardInterrupt:
-            say(f"\nstopped; what was fetched is in {out}, the same command continues")
+            say(f"\nstopped; the downloads so far are in {out}, the same command continues")
             raise typer.Exit(130) from None
         missing = report.missing["kind"].value_counts()
         counts = {

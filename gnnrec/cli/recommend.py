@@ -76,7 +76,7 @@ def recommend(
         str | None,
         typer.Option(
             "--at",
-            help="When the user asks: 2001-03-09, 2001-03-09T12:00 or seconds since 1970; later ratings do not count. "
+            help="Time of the request: 2001-03-09, 2001-03-09T12:00 or seconds since 1970; later ratings are ignored. "
             "Now by default, for runs that use it.",
         ),
     ] = None,

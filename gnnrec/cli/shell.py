@@ -47,7 +47,7 @@ def shell(
         model = load(run)
         if not getattr(getattr(model, "estimator", None), "serves_new_users", True):
             raise ConfigError(
-                f"the model {model.name!r} knows only the users of its training, for whom `gnnrec recommend` is; a "
+                f"the model {model.name!r} can only score the users it was trained on, as `gnnrec recommend` does; a "
                 "session needs a model that reads histories, such as gnn or ease"
             )
         session = Session(model, Profiles(model, db), is_interactive=is_interactive)

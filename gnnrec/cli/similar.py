@@ -60,7 +60,7 @@ def similar(
         for encoder, content, option in ((text_encoder, plot, "text"), (image_encoder, poster, "image")):
             if encoder is not None and content is None:
                 needed = "plot" if option == "text" else "poster"
-                raise ConfigError(f"--{option}-encoder has nothing to encode; give --{needed}")
+                raise ConfigError(f"--{option}-encoder has nothing to encode; add --{needed}")
         model = load(run)
         query: Any = movie
         if movie is None:

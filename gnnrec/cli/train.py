@@ -116,7 +116,7 @@ def _draw_training(run: Path) -> None:
 
 
 def _keep_split(data: Dataset | Split, run: Path) -> None:
-    """Store the split in the folder of the run, in place of that of an earlier run; it appears whole or not at all."""
+    """Save the split atomically in the run folder, replacing that of an earlier run."""
     from gnnrec._io import new_folder
     from gnnrec.splitting import Split
     from gnnrec.splitting.split import SPLIT_FILE
@@ -124,7 +124,7 @@ def _keep_split(data: Dataset | Split, run: Path) -> None:
     if not (run / "run.json").exists():  # stopped before anything was saved
         return
     folder = run / "split"
-    if not (folder / SPLIT_FILE).exists():  # no split, or one that was not written whole
+    if not (folder / SPLIT_FILE).exists():  # no split, or an incomplete one
         shutil.rmtree(folder, ignore_errors=True)
     if isinstance(data, Split):
         with new_folder(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gnnrec.tuning import StudyResult
 
 JOURNAL = "study.journal"
-"""File of a study in the folder of its results, by default."""
+"""Default file name of a study in the folder of its results."""
 
 
 @with_reading_options

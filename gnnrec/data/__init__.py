@@ -1,6 +1,6 @@
 """Ratings, movies and users as validated tables (`Dataset`), and reading one table from one file.
 
-`gnnrec.datasets` knows which files make up a dataset.
+`gnnrec.datasets` determines which files make up a dataset.
 """
 
 from gnnrec.data.dataset import Dataset

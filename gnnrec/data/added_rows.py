@@ -1,4 +1,4 @@
-"""Checks of rows that are added to a `Dataset`: only these are looked at, not the rows that it has already.
+"""Checks of rows that are added to a `Dataset`; existing rows are not checked again.
 
 Errors name the row of the frame that the caller gave, as "added ratings, row 3".
 """
@@ -27,7 +27,7 @@ from gnnrec.user_features import CategoryFeature, user_features
 def clean_added_ratings(
     ratings: pd.DataFrame, user_ids: IdIndex, movie_ids: IdIndex
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return ratings as they are in a `Dataset`, and the rows of their movies; their users may be new."""
+    """Return clean ratings for a `Dataset`, and the rows of their movies; their users may be new."""
     with _relocated_to_added():
         added = with_mixed_ids(clean_ratings, ratings, "ratings")
     _check_user_ids(added["user_id"], user_ids, "ratings")
@@ -40,7 +40,7 @@ def clean_added_ratings(
 def clean_added_users(
     users: pd.DataFrame, user_ids: IdIndex, known: Callable[[], pd.DataFrame], spellings: Mapping[str, Iterable[str]]
 ) -> pd.DataFrame:
-    """Return new users as they are in a `Dataset`, categories spelled as those of `known()`."""
+    """Return clean new users for a `Dataset`, with categories spelled as in `known()`."""
     with _relocated_to_added():
         added = with_mixed_ids(clean_users, users, "users")
     _check_user_ids(added["user_id"], user_ids, "users")
@@ -62,7 +62,7 @@ def clean_added_movies(
     embeddings: Mapping[str, Any],
     known: Mapping[str, ContentEmbeddings],
 ) -> tuple[pd.DataFrame, dict[str, ContentEmbeddings]]:
-    """Return new movies as they are in a `Dataset`, and their embeddings by modality.
+    """Return clean new movies for a `Dataset`, and their embeddings by modality.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _embeddings_of(values: Any, movies: pd.DataFrame, name: str) -> ContentEmbed
 
 
 def _check_user_ids(ids: pd.Series, known: IdIndex, table: str) -> None:
-    """Raise a `DataError` for ids of another type; beside whole numbers, texts that spell no number are none."""
+    """Raise a `DataError` for ids of another type; text that does not spell a number may be added to whole numbers."""
     if not known.are_numbers or ids.dtype == "int64":
         _check_id_type(ids, known, table)
         return

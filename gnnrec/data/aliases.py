@@ -28,7 +28,7 @@ RATED_TITLES = _words("""
     imdbid tmdbid title movietitle filmtitle booktitle gametitle gamename moviename filmname name animename trackname
     songname recipename artistname
 """)
-"""What identifies the movies of ratings that have no id."""
+"""Columns that identify the movies of ratings that have no movie id."""
 RATINGS = _words("""
     rating score stars overall bookrating userrating movierating itemrating reviewscore reviewrating ratingvalue
     ratingscore userscore myrating vote grade star starrating preference puntuacion puntaje valoracion calificacion
@@ -36,13 +36,13 @@ RATINGS = _words("""
     yourrating
 """)
 LIKES = _words("isrecommended recommended recommend isliked liked like votedup thumbs thumb reaction")
-"""Other names of ``rating`` that say that a rating is a like or a dislike; plays or hours beside them count more."""
+"""Other names of ``rating`` for likes and dislikes; a column of plays or hours in the same table is preferred."""
 COUNTS = _words("""
     plays playcount playcounts listencount listens listeningcount count counts hours playtime playtimeforever
     hoursplayed playhours totalplays watchtime watchcount frequency quantity clicks clickcount clicktimes views
     viewcount purchases
 """)
-"""Other names of ``weight`` that say that the values are counts or hours, not weights yet."""
+"""Other names of ``weight`` whose values are counts or hours, which are converted to weights."""
 TIMES = _words("""
     timestamp unixreviewtime time datetime date ts unixtime reviewtime createdat timestampcreated ratedat ratingdate
     reviewdate ratingtimestamp ratingtime eventtime watchedat dateadded playedat updatedat visitedat fecha datum zeit

@@ -1,7 +1,7 @@
 """Tables behind `Dataset`: adding or removing rows costs as much as those rows, not as the table.
 
-Tables are immutable and share the rows they have in common. Removed rows are noted beside them. What needs a whole
-table (its frame, its ratings by user) is put together when it is first used.
+Tables are immutable and share the rows they have in common. Removed rows are recorded separately. What needs a whole
+table (its frame, its ratings by user) is assembled on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_PARTS = 32
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
 NUM_NEWEST = 1024
-"""Ratings that are looked through for the latest one that is not removed."""
+"""Number of the latest ratings that are searched for one that is not removed."""
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def concat_rows(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 class FrameParts(Parts[Any]):
-    """Rows of a frame in parts, of which rows may be removed; they are joined on first use.
+    """A frame stored in parts, from which rows can be removed; the parts are joined on first use.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def _apply(steps: Sequence[_Rated | np.ndarray]) -> tuple[_Rated | None, np.ndar
     last = np.repeat([time for time, _ in removed], [len(step) for _, step in removed])
     order = np.lexsort((-last, pairs))
     known, first = np.unique(pairs[order], return_index=True)
-    last = last[order][first]  # of each pair, when it was last removed
+    last = last[order][first]  # when each pair was last removed
     mine = _pairs(*code)
     at = np.searchsorted(known, mine).clip(max=len(known) - 1)
     time = np.repeat([time for time, _ in added], [len(one) for one in frames])
@@ -250,14 +250,14 @@ class RatingTable:
     """
 
     # Inside, users keep the row they had before some were removed (`_removed`, sorted), one numbering for the file
-    # order and one for the histories, until these are put together.
+    # order and one for the histories, until these are assembled.
 
     def __init__(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> None:
         codes = np.asarray(user, dtype=np.int32), np.asarray(movie, dtype=np.int32)
         self._length = len(frame)
-        # The file, then what was added to it and which pairs were removed from it; and rows of removed users.
+        # The ratings of the file, ratings added since, removed pairs, and rows of removed users.
         self._steps: tuple[tuple[_Rated | np.ndarray, ...], np.ndarray] = ((frame, codes),), NO_ROWS
-        # Sorted ratings; appended ones that are not merged into them yet; positions of removed ones; removed users.
+        # Sorted ratings, appended ones that are not merged yet, positions of removed ones, and removed users.
         self._sorted: tuple[Histories | None, Histories | None, np.ndarray, np.ndarray] = None, None, NO_ROWS, NO_ROWS
         self._latest: int | None = None
 
@@ -314,7 +314,7 @@ class RatingTable:
 
     @property
     def is_merged(self) -> bool:
-        """Whether nothing was added or removed since `histories` was last put together."""
+        """Whether nothing was added or removed since `histories` was last assembled."""
         _, added, hidden, removed = self._sorted
         return added is None and not len(hidden) and not len(removed)
 
@@ -377,7 +377,7 @@ class RatingTable:
     def _with_step(
         self, step: Callable[[np.ndarray], _Rated | np.ndarray]
     ) -> tuple[tuple[_Rated | np.ndarray, ...], np.ndarray]:
-        (first, *others), removed = self._steps  # read once: another thread may put the file together meanwhile
+        (first, *others), removed = self._steps  # read once, because another thread may assemble the file concurrently
         others.append(step(removed))
         if len(others) > MAX_PARTS:
             left, pairs = _apply(others)

@@ -1,4 +1,4 @@
-"""A column that is read in pieces and put together with little memory."""
+"""A column that is read in pieces and assembled with little memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class ColumnParts:
-    """Pieces of a column: numbers of one type in one array, repeated texts once, with a code in each row.
+    """Pieces of a column: numbers of one type in one array, repeated strings stored once, with a code in each row.
 
     Parameters
     ----------

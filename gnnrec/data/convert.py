@@ -23,9 +23,9 @@ from gnnrec.errors import DataError
 
 UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"})
 """Texts that mean a missing value in optional columns. "none" is not among them: it is an occupation in ML-100k."""
-LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; later ones are in another unit
+LATEST_TIMESTAMP = 253_402_300_799  # the last second of the year 9999; larger numbers are in another unit
 MAX_YEAR, MAX_MINUTES = 9999, 1_000_000
-"""Of movies."""
+"""Placeholder of MovieLens for movies without genres."""
 _NO_NAMES = UNKNOWN | {"(no genres listed)"}
 _MAX_ID = 2**63 - 1
 _MAX_RATING = float(np.finfo(np.float32).max)  # larger numbers are infinite as float32
@@ -35,7 +35,7 @@ _YEAR_IN_TITLE = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*(?:\(V\)\s*)?$")  
 def to_ids(values: pd.Series, table: str) -> pd.Series:
     """Return ids as int64 or as text; a mixture or a missing id is an error."""
     column = str(values.name)
-    if values.dtype == np.int64 and len(values) and values.to_numpy().min() >= -_MAX_ID:  # the usual case
+    if values.dtype == np.int64 and len(values) and values.to_numpy().min() >= -_MAX_ID:  # the common case
         return values.astype("int64")
     values = to_plain(values, table)
     refuse_containers(values, table)
@@ -103,7 +103,7 @@ def to_numbers(values: pd.Series, table: str, *, optional: bool = False) -> pd.S
 
 
 def _parse_numbers(values: pd.Series) -> pd.Series:
-    """Return numbers, NaN for what is none."""
+    """Return numbers, and NaN for all other values."""
     try:
         return pd.to_numeric(values, errors="coerce")
     except (OverflowError, ValueError):  # whole numbers beyond the range of floats
@@ -112,7 +112,7 @@ def _parse_numbers(values: pd.Series) -> pd.Series:
 
 
 def _are_text_or_numbers(values: pd.Series) -> bool:
-    """Return whether a column is of one of the dtypes of texts and numbers, and not of times or intervals."""
+    """Return whether a column has a dtype of strings or numbers, not of times or intervals."""
     dtype = values.dtype
     return bool(
         pd.api.types.is_object_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype) or isinstance(dtype, pd.StringDtype)
@@ -130,7 +130,7 @@ def to_timestamps(
 ) -> pd.Series:
     """Return int64 seconds since 1970.
 
-    Numbers are seconds, or milli-, micro- or nanoseconds where all are that large; fractions of seconds are cut off.
+    Numbers are seconds, or milli-, micro- or nanoseconds if all are large enough; fractions of seconds are cut off.
     Texts are ISO times or dates in one of the usual notations; see `gnnrec.data.times.parse_times`.
     """
     values = to_plain(values, table)
@@ -148,18 +148,18 @@ def to_timestamps(
 
 
 def to_names(values: pd.Series) -> pd.Series:
-    """Return lists or texts of names, such as directors, as ``"Ann Lee|Bo Ray"``, empty where unknown."""
+    """Return lists or strings of names, such as directors, as ``"Ann Lee|Bo Ray"``, empty where unknown."""
     return _join_each(values, _join_names)
 
 
 def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN, table: str = "movies") -> pd.Series:
-    """Return nullable text; blank text and other spellings of a missing value become `pandas.NA`."""
+    """Return nullable text; empty text and other spellings of a missing value become `pandas.NA`."""
     if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # codes beside missing values: "4", not "4.0"
+        values = values.astype("Int64")  # integers in a column with missing values: "4", not "4.0"
     if values.dtype == object:
         values = to_plain(values, table)
         times = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-        refuse_others(values, table, "it must be a text", str, int, float, np.integer, np.floating, *times, bool)
+        refuse_others(values, table, "it must be a string", str, int, float, np.integer, np.floating, *times, bool)
         values = values.map(lambda item: item if isinstance(item, str) or pd.isna(item) else shown(item))
     text = values.astype("string").str.strip()
     missing = text.isin(unknown)
@@ -167,7 +167,7 @@ def to_text(values: pd.Series, unknown: Iterable[str] = UNKNOWN, table: str = "m
 
 
 def to_categories(values: pd.Series, known: Iterable[str] = ()) -> pd.Series:
-    """Return nullable text with one spelling for values that differ only in case or surrounding blanks.
+    """Return nullable text with one spelling for values that differ only in case or surrounding whitespace.
 
     A `known` spelling is preferred, then the most frequent one, then the first.
 
@@ -198,7 +198,7 @@ def to_years(values: pd.Series) -> pd.Series:
 
 
 def years_in(titles: pd.Series) -> pd.Series:
-    """Return the year at the end of each title as Int64, missing where there is none.
+    """Return the year at the end of each title as Int64, missing if there is none.
 
     >>> years_in(pd.Series(["Toy Story (1995)", "Babylon 5"])).tolist()
     [1995, <NA>]
@@ -215,8 +215,8 @@ def format_id(value: object) -> str:
 def to_genres(values: pd.Series) -> pd.Series:
     """Return genres as ``"Comedy|Drama"``, empty where unknown.
 
-    They may be lists, lists written in JSON or Python (of names, or of mappings with a ``name``), or texts with the
-    separator ``|``, ``;`` or ``,``. Where one text has ``|`` and one of the others, the others are part of the names.
+    They may be lists, lists written in JSON or Python (of names, or of mappings with a ``name``), or strings with the
+    separator ``|``, ``;`` or ``,``. If any string has ``|``, the other separators are part of the names.
 
     >>> to_genres(pd.Series(["Comedy|Drama", "Comedy; Drama", "['Comedy', 'Drama']", '[{"name": "Comedy"}]'])).tolist()
     ['Comedy|Drama', 'Comedy|Drama', 'Comedy|Drama', 'Comedy']
@@ -241,7 +241,7 @@ def _join_each(values: pd.Series, join: Callable[[str], str]) -> pd.Series:
         values = to_text(values)  # numbers as names
     plain = to_plain(values, "movies")
     containers = (list, tuple, set, frozenset, np.ndarray, dict)
-    refuse_others(plain, "movies", "it must be a text or a list of texts", str, *containers, int, float, np.number)
+    refuse_others(plain, "movies", "it must be a string or a list of strings", str, *containers, int, float, np.number)
     items = plain.tolist()
     distinct = {item: join(item) for item in {item for item in items if isinstance(item, str)}}
     joined = []
@@ -292,14 +292,14 @@ def _join_names(value: object) -> str:
 
 
 def _number_parts(value: Any) -> list[str]:
-    """Return a number as text, nothing for a missing one."""
+    """Return a number as text, an empty string if it is missing."""
     if value is None or pd.isna(value):
         return []
     return [str(int(value)) if value % 1 == 0 else f"{value:g}"]
 
 
 def _parse_times(values: pd.Series, table: str, day_first: bool | None, date_format: str | None) -> pd.Series:
-    """Convert datetimes or texts to whole seconds; the first value decides how a column of texts is read."""
+    """Convert datetimes or strings to whole seconds; the first value decides how a column of strings is read."""
     raw = values
     if kind_of(values) == "string":
         _raise_at_blank(values, table)
@@ -321,7 +321,7 @@ _TIMES = (str, int, float, np.integer, np.floating, datetime.date, np.datetime64
 
 
 def _to_datetimes(values: pd.Series) -> pd.Series:
-    """Convert objects one by one, as numbers beside dates are seconds, not nanoseconds; what is no time is missing."""
+    """Convert objects one by one: numbers among dates are seconds, not nanoseconds. Invalid times become missing."""
 
     def convert(item: object) -> Any:
         try:
@@ -347,7 +347,7 @@ def _raise_at_blank(values: pd.Series, table: str) -> None:
 
 
 _RUNTIME = r"(?:(?P<hours>[0-9]+) ?h(?:ours?)?)? ?(?:(?P<minutes>[0-9][0-9,]*(?:\.[0-9]+)?) ?(?:min(?:utes?)?\.?)?)?"
-_IMDB_DIGITS = 7  # at least; ids given as numbers have lost their leading zeros
+_IMDB_DIGITS = 7  # minimum number of digits; ids given as numbers have lost their leading zeros
 
 
 def to_minutes(values: pd.Series) -> pd.Series:
@@ -402,8 +402,8 @@ def to_tmdb_ids(values: pd.Series) -> pd.Series:
 
 def to_float32(values: pd.Series) -> pd.Series:
     """Return ratings or weights as float32; one that is missing or not finite is an error."""
-    if values.dtype == np.float32 and len(values):  # as files are read: no copies in double precision
+    if values.dtype == np.float32 and len(values):  # float32, as read from files, without a copy in double precision
         numbers = values.to_numpy()
-        if numbers.min() >= -_MAX_RATING and numbers.max() <= _MAX_RATING:  # false where one is missing
+        if numbers.min() >= -_MAX_RATING and numbers.max() <= _MAX_RATING:  # NaN compares as false
             return values
     return to_numbers(values, "ratings").astype("float32")

@@ -1,7 +1,7 @@
 """`Dataset`: ratings, movies and users as three checked tables that keep the caller's own ids.
 
 Its constructor checks everything once: columns and types, one row per movie and per user, every rating of a known movie
-by a known user, no pair twice. The rest of the package relies on that and derives datasets with
+by a known user, no pair twice. The rest of the package relies on these checks and derives datasets with
 `Dataset.from_validated`.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids, shown
+from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids
 from gnnrec._io import write_atomic
 from gnnrec.data.added_rows import (
     clean_added_movies,
@@ -28,10 +28,9 @@ from gnnrec.data.added_rows import (
 )
 from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
 from gnnrec.data.convert import format_id
-from gnnrec.data.embeddings import ContentEmbeddings
+from gnnrec.data.embeddings import ContentEmbeddings, check_features
 from gnnrec.data.filters import filter_ratings, used_rows
 from gnnrec.data.id_index import IdIndex
-from gnnrec.data.mixed_ids import with_mixed_ids
 from gnnrec.data.provenance import ABOUT_FILE, NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
@@ -60,7 +59,7 @@ class Dataset:
     ratings : pandas.DataFrame
         ``user_id``, ``movie_id`` and optionally ``rating`` (becomes float32), ``weight`` (how much an interaction
         counts, such as log(1 + plays); float32, not negative) and ``timestamp`` (becomes int64 seconds since 1970;
-        datetimes and texts are converted). Ids are all whole numbers or all text.
+        datetimes and strings are converted). Ids are all whole numbers or all text.
     movies : pandas.DataFrame, optional
         ``movie_id`` and optionally ``title``, ``genres`` (text like ``"Comedy|Drama"`` or a list), ``year``
         (else taken from a title that ends in it) and any columns of your own. Movies without ratings stay:
@@ -256,7 +255,7 @@ class Dataset:
         unused: Mapping[str, tuple[str, ...]],
         rating_scale: tuple[float, float] | None = None,
     ) -> Dataset:
-        """Return the dataset with the provenance of its files; readers call it."""
+        """Return the dataset with the provenance of its files; called by file readers."""
         return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
@@ -515,8 +514,8 @@ class Dataset:
 
         Rating scale and provenance are in ``gnnrec.json``.
 
-        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers beside text ids
-        as text, and surrounding blanks of text ids are lost.
+        Text ids that all look like whole numbers ("12") are read back as whole numbers, whole numbers among text ids
+        as text, and whitespace around text ids is lost.
 
         Parameters
         ----------
@@ -536,25 +535,7 @@ class Dataset:
         return folder
 
 
-def check_features(features: Any) -> None:
-    """Raise a `DataError` unless features are content embeddings by name."""
-    if features is None:
-        return
-    if not isinstance(features, Mapping):
-        raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
-    for name, embeddings in features.items():
-        if not isinstance(name, str):
-            raise DataError(f"the name of a feature must be a text, not {shown(name)}")
-        if not isinstance(embeddings, ContentEmbeddings):
-            raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")
-
-
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
-
-
-def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
-    return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")

@@ -1,4 +1,4 @@
-"""How a table is written as text: separator, quotes, header; recognized from its first lines."""
+"""Recognizes the separator, quotes and header of a text table from its first lines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gnnrec.data import aliases
+from gnnrec.data.compression import BLOCK
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import COLUMNS, canonical_names
-from gnnrec.data.text_files import BLOCK, UNIT, TextFile
+from gnnrec.data.text_files import UNIT, TextFile
 from gnnrec.errors import DataError
 
 csv.field_size_limit(2**31 - 1)  # plots may be long
@@ -24,7 +25,7 @@ SEPARATORS = ("::", "\t\t", "\t", ";", "||", "|", ",", "\x01", "^", "~", " ")
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "\t\t": "double tabs", "|": "pipes", " ": "spaces"}
 REQUIRED = {"ratings": ("user_id", "movie_id"), "movies": ("movie_id",), "users": ("user_id",)}
 MAX_RATING = 100
-"""Largest number that is taken for a rating where no header says so."""
+"""Largest number that is read as a rating in a file without a header."""
 
 _SAMPLE_LINES = 200
 _TYPED = re.compile(r"(.+):(token|token_seq|float|float_seq)")  # header of RecBole's atomic files
@@ -79,7 +80,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is known of a file before its rows are read.
+    """The layout of a file, recognized before its rows are read.
 
     Attributes
     ----------
@@ -91,9 +92,9 @@ class Layout:
         Lines before the first row.
     has_header : bool
     sequences : tuple of str
-        Columns whose values are several texts separated by spaces (RecBole).
+        Columns whose values are sequences of words separated by spaces (RecBole).
     notes : tuple of str
-        How the file is written, where it is not plain.
+        What is unusual about the file.
     """
 
     source: TextFile
@@ -132,7 +133,7 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
     kind : str
         "ratings", "movies" or "users", whose column names are known.
     options : ReadOptions
-        What the caller said takes precedence.
+        The caller's options take precedence.
     """
     skip, lines, separator, comment = _first_lines(source.file, options.sep)
     if not lines:
@@ -169,7 +170,7 @@ def find_layout(source: TextFile, kind: str, options: ReadOptions) -> Layout:
 
 
 def _fitted(header: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
-    """Return a header with a name for each column: of separators at the end of lines, and of row numbers."""
+    """Return a header that also names the columns of trailing separators and row numbers."""
     if rows and all(len(row) == len(header) + 1 for row in rows):
         if all(not row[-1].strip() for row in rows):
             header = (*header, "")
@@ -190,7 +191,7 @@ def _commented_header(
 
 
 def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[object, str]:
-    """Map names in a file to canonical names, those that the caller gave first.
+    """Map names in a file to canonical names; names given by the caller take precedence.
 
     >>> names_of(["asin", "who", "stars"], "ratings", ReadOptions(columns={"who": "user_id"}))
     {'who': 'user_id', 'asin': 'movie_id', 'stars': 'rating'}
@@ -208,7 +209,7 @@ def names_of(header: Sequence[str], kind: str, options: ReadOptions) -> dict[obj
     chosen.update(found)
     dropped = [name for name, new in given.items() if new is None and name in COLUMNS[kind]]
     shadowed = [name for name in header if name in taken and given.get(name) != name and name not in dropped]
-    # A column that the caller leaves out, or whose name another one takes, must not be found by its own name.
+    # A column that the caller leaves out, or whose name is given to another one, must not be recognized by its name.
     chosen.update({name: f"{name} (not used)" for name in [*dropped, *shadowed]})
     return {old: new for old, new in chosen.items() if old != new}
 
@@ -220,7 +221,7 @@ _NO_ITEMS = re.compile(
 
 
 def _by_parts(names: Sequence[str], found: Mapping[object, str]) -> dict[object, str]:
-    """Recognize names by a part of them: ``review/score`` is a score, ``joke_id`` the only other id is the item's.
+    """Recognize names by their last part: ``review/score`` is a rating, ``joke_id`` the movie id if no other fits.
 
     >>> _by_parts(["review/userId", "product/productId", "review/score"], {})
     {'review/userId': 'user_id', 'product/productId': 'movie_id', 'review/score': 'rating'}
@@ -257,9 +258,9 @@ def _given(header: Sequence[str], options: ReadOptions) -> dict[str, str | None]
 
 
 def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str | None, str]:
-    """Return the number of lines before the table, its first lines, and what is said before it.
+    """Return the number of lines before the table, the first lines of the table, and hints found before it.
 
-    That is the separator that a line ``sep=;`` names, and the last comment.
+    Hints are the separator in a line such as ``sep=;``, and the last comment.
     """
     skip, comment = 0, ""
     found: list[str] = []
@@ -279,7 +280,7 @@ def _first_lines(file: Path, separator: str | None) -> tuple[int, list[str], str
 
 
 def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect, str]:
-    """Return the separator that gives the most lines as many fields as the first one."""
+    """Return the separator for which the most lines have as many fields as the first one."""
     best: tuple[float, Dialect, str] | None = None
     for separator in separators:
         if separator in ("\t\t", "||") and any(separator[0] in line.replace(separator, "") for line in lines):
@@ -318,7 +319,7 @@ def _has_escaped_quotes(file: Path) -> bool:
 
 
 def _untyped(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """Return names without the types of RecBole, and the columns that are sequences of texts."""
+    """Return names without the types of RecBole, and the columns that are sequences of words."""
     typed = [_TYPED.fullmatch(name) for name in names]
     if not all(typed):
         return tuple(names), None
@@ -394,7 +395,7 @@ def _assume_ratings(rows: list[list[str]], width: int, lenient: bool) -> tuple[s
 
 
 def _kind_of(values: list[str], share: float) -> str:
-    """Return what at least this share of the values are: numbers or times, else text."""
+    """Return the kind of at least this share of the values: numbers or times, else text."""
     values = [value for value in values if value]
     numbers = [number for value in values if (number := _number(value)) is not None]
     if not values or len(numbers) >= share * len(values):

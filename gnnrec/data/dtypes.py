@@ -1,4 +1,4 @@
-"""Values of any dtype as plain NumPy or pandas values: Arrow, categorical, UUID, Decimal, bytes, dates, tensors."""
+"""Converts any dtype to plain NumPy or pandas values: Arrow, categorical, UUID, Decimal, bytes, dates, tensors."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gnnrec._checks import plain, raise_at_first, shown
 from gnnrec.errors import DataError
 
 MAX_BITS = 10_000
-"""Of a whole number; Python does not write those with many more as text."""
+"""Maximum number of bits of a whole number; Python refuses to format much larger ones."""
 MAX_EXPONENT = 400
-"""Of a Decimal that is a whole number or a float."""
+"""Maximum exponent of a Decimal that is converted to a whole number or a float."""
 SLICE = 100_000
-"""Texts that are looked at at once."""
+"""Number of strings that are processed at a time."""
 
 
 def to_plain(values: pd.Series, table: str) -> pd.Series:
     """Return a column whose values are numbers, text, times or containers of these, whatever its dtype.
 
     Categories become their values, Arrow types their Python values, UUIDs and bytes text, Decimals, fractions and
-    tensors without dimensions numbers. Text with half of a surrogate pair, which no file can hold, is a `DataError`.
+    tensors without dimensions numbers. Text with a lone surrogate, which no file can hold, raises `DataError`.
 
     >>> to_plain(pd.Series([uuid.UUID(int=1)], name="user_id"), "ratings").tolist()
     ['00000000-0000-0000-0000-000000000001']
@@ -66,14 +66,14 @@ def to_plain(values: pd.Series, table: str) -> pd.Series:
 
 
 def kind_of(values: pd.Series) -> str:
-    """Return what `pandas.api.types.infer_dtype` says, without making an object of each text."""
+    """Return the result of `pandas.api.types.infer_dtype`, without creating a Python object per string."""
     if isinstance(values.dtype, pd.StringDtype):
         return "string" if len(values) else "empty"
     return str(pd.api.types.infer_dtype(values, skipna=True))
 
 
 def is_blank(values: pd.Series) -> np.ndarray:
-    """Return which texts are empty or blanks only, ``[n]`` bool; slice by slice, as texts are large."""
+    """Return which strings are empty or only whitespace, ``[n]`` bool; in chunks, to save memory."""
     found = np.zeros(len(values), dtype=bool)
     for start in range(0, len(values), SLICE):
         text = values.iloc[start : start + SLICE].astype("string").str.strip()
@@ -91,7 +91,7 @@ def refuse_others(values: pd.Series, table: str, wanted: str, *kinds: type) -> N
     table : str
         For messages.
     wanted : str
-        What messages say that values must be.
+        Description of the expected values, for messages.
     *kinds : type
         True and False are numbers only if `bool` is one of them.
     """
@@ -105,7 +105,7 @@ def refuse_others(values: pd.Series, table: str, wanted: str, *kinds: type) -> N
 
 
 def refuse_containers(values: pd.Series, table: str) -> None:
-    """Raise a `DataError` for the first value that is a list, an array, a mapping or the like, and thus no id."""
+    """Raise a `DataError` for the first value that is a container such as a list, which cannot be an id."""
     number = (int, float, np.integer, np.floating)
     refuse_others(values, table, "ids must be whole numbers or text", str, *number, bool)
 
@@ -120,7 +120,7 @@ def _refuse_surrogates(values: pd.Series, table: str) -> None:
         "".join(item for item in items if type(item) is str).encode()
     except UnicodeEncodeError:
         row = next(row for row, item in enumerate(items) if isinstance(item, str) and _SURROGATES.search(item))
-        problem = f"{values.name} {shown(items[row])} has half of a surrogate pair, which is no character; correct it"
+        problem = f"{values.name} {shown(items[row])} has half of a surrogate pair, which no file can hold; correct it"
         raise DataError(problem, at=(table, row)) from None
 
 
@@ -128,7 +128,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def _with_plain_items(values: pd.Series) -> pd.Series:
-    """Return a column without objects that stand for a number or a text."""
+    """Return a column with objects that represent numbers or text converted to these."""
 
     def item(given: Any) -> Any:
         given = given if isinstance(given, np.datetime64 | np.timedelta64) else plain(given)

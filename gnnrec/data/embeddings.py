@@ -16,7 +16,7 @@ from gnnrec.errors import DataError
 
 
 def _as_ids(movie_ids: Any) -> pd.Index:
-    """Return ids as an index of whole numbers or texts."""
+    """Return ids as an index of whole numbers or strings."""
     if isinstance(movie_ids, Mapping) or not is_listing(movie_ids):
         raise DataError(f"movie ids must be a list of ids, not {shown(movie_ids)}")
     is_array = isinstance(movie_ids, np.ndarray | pd.Series | pd.Index) and movie_ids.ndim == 1
@@ -33,7 +33,7 @@ def _as_array(values: Any) -> np.ndarray:
     """Return numbers as float32; numbers beyond its range become infinite."""
     try:
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error")  # about complex numbers, and shapes that do not fit
+            warnings.simplefilter("error")  # warnings about complex numbers and ragged shapes
             raw = values.detach().cpu() if hasattr(values, "detach") else values
             if getattr(getattr(raw, "dtype", None), "is_floating_point", False):  # NumPy has no bfloat16
                 raw = raw.float()
@@ -58,7 +58,7 @@ class ContentEmbeddings:
     values : array_like
         ``[n, dim]``, finite; kept as float32.
     description : str
-        How they were made, for reports: the encoder and its weights, or the file they were read from.
+        Origin, for reports: the encoder and its weights, or the file they were read from.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class ContentEmbeddings:
         if ids.has_duplicates:
             raise DataError(f"movie {format_id(ids[ids.duplicated()][0])} has more than one embedding")
         if not isinstance(description, str):
-            raise DataError(f"the description of embeddings must be a text, not {shown(description)}")
+            raise DataError(f"the description of embeddings must be a string, not {shown(description)}")
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
             raise DataError(f"the embedding of movie {format_id(ids[row])} is not finite")
@@ -125,7 +125,7 @@ class ContentEmbeddings:
         return values, known
 
     def joined(self, other: ContentEmbeddings) -> ContentEmbeddings:
-        """Return these embeddings and others; `DataError` if dimensions differ or a movie is in both."""
+        """Return these embeddings and others; raise `DataError` if dimensions differ or a movie is in both."""
         self.check_dim(other)
         ids = self.movie_ids.append(other.movie_ids)
         return ContentEmbeddings(ids, np.concatenate([self.values, other.values]), self.description)
@@ -143,3 +143,16 @@ class ContentEmbeddings:
 
     def __repr__(self) -> str:
         return f"ContentEmbeddings({len(self):,} movies, {self.dim} dimensions: {self.description})"
+
+
+def check_features(features: Any) -> None:
+    """Raise a `DataError` unless features are content embeddings by name."""
+    if features is None:
+        return
+    if not isinstance(features, Mapping):
+        raise DataError(f"features must be a mapping {{modality: ContentEmbeddings}}, not {shown(features)}")
+    for name, embeddings in features.items():
+        if not isinstance(name, str):
+            raise DataError(f"the name of a feature must be a string, not {shown(name)}")
+        if not isinstance(embeddings, ContentEmbeddings):
+            raise DataError(f"the feature {name!r} must be ContentEmbeddings, not {shown(embeddings)}")

@@ -44,7 +44,7 @@ def filter_ratings(
 
 
 def at_least(ratings: pd.DataFrame, min_rating: float, name: str) -> np.ndarray:
-    """Return which rows have a rating of `min_rating` or more; a `DataError` names a dataset without ratings."""
+    """Return which rows have a rating of at least `min_rating`; raise `DataError` if there are no ratings."""
     check_number(-np.inf, min_rating=min_rating)
     if "rating" not in ratings:
         raise DataError(f"{name} has no column rating, so min_rating={min_rating:g} cannot be applied")

@@ -1,4 +1,4 @@
-"""`IdIndex`: ids in the order of their rows, to which ids can be appended and of which ids can be removed."""
+"""`IdIndex`: ids in the order of their rows; ids can be appended and removed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 MIN_MERGE = 4096
-"""Appended rows are kept apart until there are this many and they are an eighth of the table."""
+"""Appended rows are stored separately until there are at least this many and they are an eighth of the table."""
 CHUNK = 1 << 19
-"""Ids that are looked up at once."""
+"""Number of ids that are looked up at a time."""
 NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
@@ -32,7 +32,7 @@ def rows_before(rows: np.ndarray, removed: np.ndarray) -> np.ndarray:
 class IdIndex:
     """Ids in the order of their rows, and the row of each id.
 
-    Beside whole numbers, appended ids may be text.
+    Appended ids may be text even if the others are whole numbers.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class IdIndex:
 
     @classmethod
     def from_mixed(cls, ids: pd.Index) -> IdIndex:
-        """Return the index of ids that may be whole numbers and texts; texts come last in it, or all are texts."""
+        """Return the index of ids that may mix whole numbers and text; text comes last, or all ids are text."""
         numbers = _count_leading_numbers(ids) if ids.dtype == object else 0
         if numbers in (0, len(ids)):
             return cls(pd.Index(ids.tolist()) if numbers else ids)
@@ -67,7 +67,7 @@ class IdIndex:
 
     @property
     def are_numbers(self) -> bool:
-        """Whether the ids are whole numbers, but for texts that were appended; otherwise they are text."""
+        """Whether the ids are whole numbers, except for appended text; otherwise all are text."""
         return self._ids.dtype == "int64"
 
     @property

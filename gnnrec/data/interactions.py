@@ -76,7 +76,7 @@ def prepare_ratings(
 
 
 def _read_texts(frame: pd.DataFrame, table: Table, log: ReadLog) -> pd.DataFrame:
-    """Turn ratings in words or signs, such as "like" and "4/5", into numbers; booleans stay."""
+    """Convert ratings in words or symbols, such as "like" and "4/5", to numbers; booleans are unchanged."""
     if kind_of(frame["rating"]) != "string" or (found := read_rating_texts(frame["rating"])) is None:
         return frame
     numbers, how = found
@@ -127,7 +127,7 @@ def _convert_times(frame: pd.DataFrame, table: Table, options: ReadOptions, log:
 
 
 def _are_dates(values: pd.Series, table: Table) -> bool:
-    """Return whether numbers are dates such as 20010309, in a column whose name says so."""
+    """Return whether numbers are dates such as 20010309, in a column whose name indicates dates."""
     if not len(values) or values.min() < 19000101 or values.max() > 21001231:
         return False
     names = [str(name).lower() for name in table.frame.attrs.get(ORIGINAL_NAMES, ())]
@@ -137,7 +137,7 @@ def _are_dates(values: pd.Series, table: Table) -> bool:
 
 
 def _unite_duplicates(table: Table, options: ReadOptions, log: ReadLog, counts: bool) -> Table:
-    """Make one row of several with the same user and movie, or leave all but the first to the check of `Dataset`."""
+    """Merge rows with the same user and movie; with "error", skip repeated rows or leave them to `Dataset`."""
     frame, how = table.frame, options.duplicates
     if how == "error" and not options.skips:
         return table
@@ -178,7 +178,7 @@ def _line(table: Table, row: int) -> str:
 
 
 def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Table, tuple[float, float] | None]:
-    """Find the rating scale; values outside one that was given are errors, others a warning."""
+    """Find the rating scale; values outside a given scale are errors, those outside a guessed one a warning."""
     values = table.frame["rating"]
     if not _is_number(values):
         values = to_numbers(values, "ratings")
@@ -213,13 +213,13 @@ def _check_scale(table: Table, options: ReadOptions, log: ReadLog) -> tuple[Tabl
 
 
 def _zero_is_none(table: Table) -> bool:
-    """Return whether the columns are those of Book-Crossing or Goodreads, where 0 says that no rating was given."""
+    """Return whether the columns are those of Book-Crossing or Goodreads, where 0 means that no rating was given."""
     names = set(map(str, table.frame.attrs.get(ORIGINAL_NAMES, ())))
     return "Book-Rating" in names or {"book_id", "is_read"} <= names or {"book_id", "read_at", "started_at"} <= names
 
 
 def leave_out_unknown(table: Table, column: str, known: Collection[object], other: str, log: ReadLog) -> Table:
-    """Leave out ratings whose movie or user another table lacks, and record them."""
+    """Drop ratings whose movie or user is missing from its table, and record them."""
     bad = ~table.frame[column].isin(known).to_numpy()
     for row in np.flatnonzero(bad):
         value = format_id(table.frame[column].iloc[row])
@@ -228,7 +228,7 @@ def leave_out_unknown(table: Table, column: str, known: Collection[object], othe
 
 
 def relocate(error: DataError, tables: Mapping[str, Table]) -> DataError:
-    """Return an error of tables with file and line, and with the options that help."""
+    """Add file and line to an error, and the options that help."""
     hint = "keep one of the two rows, or say which with duplicates='first', 'last', 'mean', 'max' or 'sum'"
     moved = error.relocated(locator(tables))
     problem = moved.problem.replace("keep one of the two rows", hint)
@@ -238,7 +238,7 @@ def relocate(error: DataError, tables: Mapping[str, Table]) -> DataError:
 
 
 def _instead(table: Table) -> str:
-    """Say what a table without users or movies may be: one person's films, or a matrix."""
+    """Return a hint for a table without users or movies: it may be one person's movies, or a matrix."""
     header = [str(name) for name in table.frame.attrs.get(ORIGINAL_NAMES, ())]
     names = {*canonical_names(header, "ratings").values(), *header, *map(str, table.frame.columns)}
     if "user_id" not in names and {"movie_id", "rating"} <= names:

@@ -18,7 +18,7 @@ from gnnrec.data.text_files import TextFile
 from gnnrec.errors import DataError
 
 CHUNK = 50_000
-"""Records that are Python objects at the same time."""
+"""Maximum number of records that are held as Python objects."""
 _SAMPLE = 100
 
 
@@ -44,7 +44,7 @@ def read_json(source: TextFile, kind: str, options: ReadOptions, log: ReadLog) -
     ----------
     source : TextFile
     kind : str
-        "ratings", "movies" or "users". Of ratings only the keys that are understood are kept.
+        "ratings", "movies" or "users". For ratings, only recognized keys are kept.
     options : ReadOptions
     log : ReadLog
     """
@@ -82,7 +82,7 @@ def read_json(source: TextFile, kind: str, options: ReadOptions, log: ReadLog) -
 
 
 def _has_ids(sample: list[dict[str, Any]], nested: str | None, names: Mapping[object, str], kind: str) -> bool:
-    """Return whether what identifies rows is there, and no understood value is an object."""
+    """Return whether the id columns are present, and no recognized value is an object."""
     used = [key for record in sample for row in _rows(record, nested) for key, value in row.items()]
     found = {names.get(key, key) for key in used} >= set(REQUIRED[kind])
     objects = {
@@ -93,14 +93,14 @@ def _has_ids(sample: list[dict[str, Any]], nested: str | None, names: Mapping[ob
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an object without objects in it: ``{"user": {"id": 1}}`` is ``{"user.id": 1}``, ``{"$oid": 1}`` is 1.
+    """Flatten an object: ``{"user": {"id": 1}}`` becomes ``{"user.id": 1}``, and ``{"$oid": 1}`` becomes 1.
 
     >>> _flat({"user": {"id": 1}, "rating": {"$numberDouble": "4.5"}, "tags": ["a"]})
     {'user.id': 1, 'rating': '4.5', 'tags': ['a']}
     """
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$"):  # of MongoDB
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$"):  # MongoDB's types
             flat[key] = next(iter(value.values()))
             if isinstance(flat[key], dict) and len(flat[key]) == 1:  # {"$date": {"$numberLong": "1577836800000"}}
                 flat[key] = next(iter(flat[key].values()))
@@ -152,7 +152,7 @@ def _columns(record: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _read_literal(text: str) -> Any:
-    """Read a Python literal; raise ValueError where it is none."""
+    """Parse a Python literal; raise ValueError for anything else."""
     try:
         return ast.literal_eval(text.strip())
     except (SyntaxError, RecursionError, MemoryError, TypeError) as error:

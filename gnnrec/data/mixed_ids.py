@@ -17,7 +17,7 @@ from gnnrec.errors import DataError
 
 
 def spells_integer(text: Any) -> bool:
-    """Return whether an id is a text that is a whole number, so that it could be taken for another id.
+    """Return whether an id is text that spells a whole number, and so could be mistaken for another id.
 
     Examples
     --------
@@ -33,11 +33,11 @@ def spells_integer(text: Any) -> bool:
     return True
 
 
-_FIRST_CODE = 4_611_686_018_000_000_000  # stands for the first text among ids that are whole numbers
+_FIRST_CODE = 4_611_686_018_000_000_000  # code of the first string among ids that are whole numbers
 
 
 def with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, table: str) -> pd.DataFrame:
-    """Clean a table in which ``user_id`` may hold whole numbers and texts at once."""
+    """Clean a table in which ``user_id`` may mix whole numbers and text."""
     if not isinstance(frame, pd.DataFrame):
         return clean(frame)
     names = {name: column for name, column in canonical_names(frame.columns, table).items() if column == "user_id"}
@@ -53,7 +53,7 @@ def with_mixed_ids(clean: Callable[[pd.DataFrame], pd.DataFrame], frame: Any, ta
     codes = {text: _FIRST_CODE + place for place, text in enumerate(texts)}
     try:
         cleaned = clean(frame.assign(user_id=[codes.get(one, one) for one in ids]))
-    except DataError as error:  # name the texts
+    except DataError as error:  # replace codes by strings in the message
         problem = re.sub(
             rf"{_FIRST_CODE // 10**6}\d{{6}}", lambda match: repr(texts[int(match[0]) - _FIRST_CODE]), error.problem
         )
@@ -66,5 +66,5 @@ def _name(code: int, texts: np.ndarray) -> Any:
 
 
 def clean_mixed_users(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return users as they are in a `Dataset`, whose ids may be whole numbers and texts at once."""
+    """Return users as in a `Dataset`, whose ids may mix whole numbers and text."""
     return with_mixed_ids(clean_users, frame, "users")

@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimal commas, and commas, points or blanks between thousands."""
+"""Numbers as people write them: decimal commas, and commas, points or spaces as thousands separators."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from gnnrec.data.read_options import ReadOptions
 from gnnrec.errors import DataError
 
 COMMAS, POINTS, BLANKS = "decimal commas", "commas between thousands", "signs between thousands"
-"""Notations, as they are reported; `POINTS` has a decimal point."""
+"""Notations, as reported; `POINTS` has a decimal point."""
 _COLUMNS = {"ratings": ("rating", "weight"), "movies": ("year", "runtime"), "users": ("age",)}
 _SIGN = r"[+-]?"
 
 
 def convert_numbers(frame: pd.DataFrame, kind: str, options: ReadOptions) -> list[str]:
-    """Convert numbers that Python does not read, in place; return their notations.
+    """Convert numbers that Python cannot parse, in place; return their notations.
 
     Raises
     ------
     DataError
-        A comma may be a decimal comma or one between thousands.
+        A comma may be a decimal comma or a thousands separator.
     """
     notes: list[str] = []
     for column in _COLUMNS[kind]:
@@ -40,16 +40,16 @@ def convert_numbers(frame: pd.DataFrame, kind: str, options: ReadOptions) -> lis
 
 
 def read_numbers(text: pd.Series, decimal: str | None, *, is_duration: bool = False) -> tuple[pd.Series, str] | None:
-    """Return texts with a decimal point and nothing between thousands, and the notation; None where there is no need.
+    """Return numbers with a decimal point and without thousands separators, and the notation; None if already plain.
 
     Parameters
     ----------
     text : pandas.Series of str
-        Missing and blank ones stay.
+        Missing and empty ones are unchanged.
     decimal : str, optional
-        The decimal mark; by default a number of the column must tell.
+        The decimal mark; by default inferred from the column.
     is_duration : bool
-        Whether a comma stands between thousands, as in 1,440 minutes.
+        Whether a comma is a thousands separator, as in 1,440 minutes.
 
     Examples
     --------

@@ -13,9 +13,9 @@ from gnnrec._checks import as_path, counted
 from gnnrec._io import write_atomic
 
 MAX_NAMED = 3
-"""Rows that are named among those that were left out."""
+"""Maximum number of skipped rows that are listed."""
 MAX_LISTED = 6
-"""Files and columns that are listed by name."""
+"""Maximum number of files and columns that are listed by name."""
 
 
 ABOUT_FILE = "gnnrec.json"
@@ -39,7 +39,7 @@ class Provenance:
     left_out : tuple of str
         What is not in the dataset: rows with errors, duplicates; the first three with file and line.
     added : tuple of str
-        Rows that no file has: of movies and users that only the ratings name.
+        Rows that are in no file: movies and users that occur in the ratings only.
     warnings : tuple of str
         What may be wrong.
 
@@ -71,7 +71,7 @@ class Provenance:
 
     @property
     def remarks(self) -> str:
-        """The same block with only what a reader may want to check; empty for a dataset in the plain format.
+        """The same text, reduced to what may need checking; empty for a dataset in the plain format.
 
         Plain files, and names that only differ in spelling, such as userId, are left out.
         """
@@ -89,7 +89,7 @@ class Provenance:
         return cls(**values)
 
     def followed_by(self, later: Provenance) -> Provenance:
-        """Return the story of files that were read, written in the plain format, and read again.
+        """Return the provenance of files that were read, written in the plain format, and read again.
 
         Examples
         --------
@@ -119,7 +119,7 @@ def _is_new(old: str, new: str) -> bool:
 
 
 class ReadLog:
-    """Collects what happens while files are read; becomes a `Provenance`."""
+    """Collects the steps of reading files into a `Provenance`."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
@@ -171,7 +171,7 @@ class ReadLog:
         self._replaced.append((location, problem))
 
     def extend(self, other: ReadLog) -> None:
-        """Add what another log has recorded."""
+        """Add the records of another log."""
         self.files |= other.files
         self.renamed |= other.renamed
         self.unused_columns |= other.unused_columns
@@ -228,7 +228,7 @@ def _and_more(named: list[str], everything: list[tuple[str, str, str, str]] | li
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names, the first six of them where there are more.
+    """Return names as a list, cut after six.
 
     >>> listed("abcdefgh")
     'a, b, c, d, e, f and 2 more'

@@ -1,4 +1,4 @@
-"""Ratings that are written in words or signs: likes, shares such as 4/5, percentages, stars."""
+"""Ratings written in words or symbols: likes, fractions such as 4/5, percentages, stars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 MAX_KINDS = 2000
-"""Different texts above which a column is not looked at."""
+"""Columns with more distinct values than this are not considered."""
 
 _LIKES = frozenset({
     "like", "liked", "likes", "love", "loved", "up", "thumbs up", "thumb up", "thumbsup", "thumbs_up", "upvote", "yes",
@@ -33,7 +33,7 @@ def read_rating_texts(values: pd.Series) -> tuple[pd.Series, str] | None:
     Parameters
     ----------
     values : pandas.Series of str
-        Missing and blank ones become NaN. All others must be written in the same way.
+        Missing and empty values become NaN. All others must be written in the same way.
 
     Examples
     --------

@@ -15,9 +15,9 @@ from gnnrec.data.times import check_date_format
 from gnnrec.errors import ConfigError
 
 DUPLICATES = ("error", "first", "last", "mean", "max", "sum")
-"""What becomes of several rows of the same user and movie."""
+"""How to handle several rows of the same user and movie."""
 ERRORS = ("raise", "skip")
-"""What becomes of rows that cannot be read."""
+"""How to handle rows that cannot be read."""
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _NO_SEPARATOR = re.compile('[\r\n\0"\ud800-\udfff]')
 
@@ -29,7 +29,7 @@ class ReadOptions:
     Raises
     ------
     ConfigError
-        A value is not one of those that are possible.
+        A value is invalid.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class ReadOptions:
                 raise ConfigError(f"{name} must be true, false or left out, not {shown(flag)}")
         if self.sep is not None:
             if not isinstance(self.sep, str) or not self.sep or _NO_SEPARATOR.search(self.sep):
-                raise ConfigError(f"sep must be a text such as ';', not {shown(self.sep)}")
+                raise ConfigError(f"sep must be a string such as ';', not {shown(self.sep)}")
             object.__setattr__(self, "sep", _SEPARATORS.get(self.sep, self.sep))
         if self.encoding is not None:
             try:

@@ -1,4 +1,4 @@
-"""Reading rows one by one: files whose last column has separators, and ``errors="skip"``."""
+"""Reads rows one by one: for files whose last column contains separators, and for ``errors="skip"``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gnnrec.data.schema import COLUMNS
 from gnnrec.errors import DataError
 
 MAX_LINES = 1000
-"""Lines that a quoted field may go on for; a quote that is not closed by then is an error of its line."""
+"""Maximum number of lines of a quoted field; a quote that is still open then is an error of its first line."""
 
 
 def read_valid_rows(
     layout: Layout, columns: list[str], kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog
 ) -> tuple[pd.DataFrame, Callable[[int], int]]:
-    """Read the rows that are in order; the others are left out and recorded, or raise a `DataError`.
+    """Read the valid rows; invalid ones are skipped and recorded, or raise a `DataError`.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _records(layout: Layout) -> Iterator[tuple[int, list[str] | None, str]]:
 
 
 def _is_open(lines: list[str], dialect: Dialect) -> bool:
-    """Return whether a quoted field goes on after these lines."""
+    """Return whether a quoted field continues after these lines."""
     text = "".join(lines)
     if dialect.escaped:
         text = text.replace('\\"', "")
@@ -132,7 +132,7 @@ def _is_open(lines: list[str], dialect: Dialect) -> bool:
 
 
 def _problems(frame: pd.DataFrame, kind: str, options: ReadOptions) -> np.ndarray:
-    """Return what is wrong with each row, an empty text where nothing is."""
+    """Return what is wrong with each row, an empty string if nothing is."""
     found = np.full(len(frame), "", dtype=object)
 
     def mark(bad: pd.Series, problem: Callable[[str], str], column: str) -> None:
@@ -167,7 +167,7 @@ def _bad_times(values: pd.Series, options: ReadOptions) -> pd.Series:
     if numbers.notna().mean() > 0.5:
         return ~(numbers >= 0)
     bad = text == ""
-    # The notation is that of the column; a value that it does not fit is found by the parser, one after the other.
+    # The column has one notation; values in other notations are found by parsing again and again.
     for _ in range(len(values)):
         try:
             to_timestamps(
@@ -186,7 +186,7 @@ def _bad_times(values: pd.Series, options: ReadOptions) -> pd.Series:
 
 
 def _typed(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFrame:
-    """Return a frame of texts with numbers where whole columns are numbers."""
+    """Convert the columns of a frame of strings that are entirely numeric."""
     for column in frame:
         if column == "title":
             continue

@@ -1,4 +1,4 @@
-"""Recognizes rating scales, and tells ratings from counts such as plays or hours."""
+"""Recognizes rating scales, and distinguishes ratings from counts such as plays or hours."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ SCALES = ((0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 10.
 """Usual rating scales, the narrowest first."""
 WIDE_SCALE = (0.0, 100.0)
 MAX_OUTSIDE = 0.01
-"""Share of values that may lie outside a scale and still count as mistakes."""
+"""Maximum share of values outside a scale, which are then treated as mistakes."""
 MIN_NOT_GIVEN = 0.2
-"""Least share of zeros among ratings from 1 to 10 that means that no rating was given."""
+"""Minimum share of zeros among ratings from 1 to 10 for a zero to mean that no rating was given."""
 
 
 def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
@@ -35,9 +35,9 @@ def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | None:
-    """Return ``[n]`` bool, where a rating says that none was given; None where there is no such mark.
+    """Return where a value means that no rating was given, ``[n]`` bool; None if there is no such value.
 
-    A mark is -1 beside ratings from 0.5, as in lists of anime, and 0 beside whole numbers from 1 to 10 where it is at
+    This is -1 among ratings from 0.5, as in lists of anime, and 0 among whole numbers from 1 to 10 if it is at
     least a fifth of all, as among the books of Book-Crossing. On a scale that begins at 0 that many zeros are rare.
 
     Parameters
@@ -45,7 +45,7 @@ def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | No
     values : numpy.ndarray
         Finite ratings.
     zero_is_none : bool
-        Whether any 0 is a mark.
+        Whether every 0 means that no rating was given.
 
     Examples
     --------

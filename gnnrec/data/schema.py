@@ -38,12 +38,12 @@ from gnnrec.user_features import user_features
 DEFAULT_RATING = 5.0
 """Rating of a movie that is liked, without a number."""
 MAX_MARKS_PER_RATING, MARKS_AT_ONCE = 32, 6
-"""Pairs of user and movie per rating up to which the check for repeated ratings marks each, and how many at once."""
+"""Bitmap that detects repeated ratings: its maximum size per rating (else sorting), and the size held at a time."""
 
 USER_BLOCKS, MIN_BLOCKED = 16, 100_000
-"""Blocks of users that this check looks at in turn, and the number of ratings from which it does."""
+"""Number of blocks of users in this check, and the number of ratings from which it works in blocks."""
 MAX_LISTED = 8
-"""Other names of a column that an error lists."""
+"""Maximum number of alternative column names in an error message."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Column:
 
 
 class _UserColumns(Mapping[str, Column]):
-    """Columns of the users table: the id, and the user features that are registered by now."""
+    """Columns of the users table: the id, and all registered user features."""
 
     _user_id = Column((*aliases.USERS, "id"))
 
@@ -106,16 +106,16 @@ COLUMNS: dict[str, Mapping[str, Column]] = {
     },
     "users": _UserColumns(),
 }
-"""By table, the columns that are understood."""
+"""Recognized columns, by table."""
 
 OPTIONAL_MOVIE_COLUMNS = {name: column.clean for name, column in COLUMNS["movies"].items() if column.clean is not None}
-"""Columns that a movies table need not have, and what converts each to its type."""
+"""Optional columns of a movies table, and the converter of each."""
 
 
 def _plain_name(name: object) -> str:
-    """Return a column's name as it is in the list of aliases."""
+    """Normalize a column name for comparison with the aliases."""
     letters = unicodedata.normalize("NFKD", re.sub(r"\(.*?\)", "", str(name).lower()))
-    return re.sub(r"[\W_]", "", letters)  # accents, too: they are no word characters once they stand alone
+    return re.sub(r"[\W_]", "", letters)  # also removes accents, which are separate characters after decomposition
 
 
 def canonical_names(names: Iterable[object], table: str) -> dict[object, str]:
@@ -137,7 +137,7 @@ ORIGINAL_NAMES = "original column names"
 
 
 def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ratings as they are in a `Dataset`; rows keep their order."""
+    """Return a clean ratings table for a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "ratings", ("user_id", "movie_id"))
     if frame.empty:
         raise DataError("no rows; at least one rating is needed", at=("ratings", None))
@@ -149,12 +149,12 @@ def clean_ratings(frame: pd.DataFrame) -> pd.DataFrame:
         raise_at_first(weight < 0, "ratings", lambda row: f"weight {weight.iloc[row]:g} is negative")
     if "timestamp" in frame:
         clean["timestamp"] = to_timestamps(frame["timestamp"], "ratings")
-    # A frame that was just read from a file is nobody else's, so its columns need not be copied.
+    # A frame that was just read from a file is not shared, so its columns need not be copied.
     return pd.DataFrame(clean, copy=ORIGINAL_NAMES not in frame.attrs)
 
 
 def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return movies as they are in a `Dataset`; rows keep their order."""
+    """Return a clean movies table for a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "movies", ("movie_id",))
     ids = _check_unique(to_ids(frame["movie_id"], "movies"), "movies")
     titles = to_text(frame["title"], unknown=[""]) if "title" in frame else ids.astype("string")
@@ -174,7 +174,7 @@ def clean_movies(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return users as they are in a `Dataset`; rows keep their order."""
+    """Return a clean users table for a `Dataset`; rows keep their order."""
     frame = canonical_columns(frame, "users", ("user_id",))
     clean = dict(unknown_profiles(_check_unique(to_ids(frame["user_id"], "users"), "users")).items())
     clean |= {name: clean_feature(one, frame[name]) for name, one in user_features().items() if name in frame}
@@ -182,7 +182,7 @@ def clean_users(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def unknown_profiles(user_ids: pd.Series) -> pd.DataFrame:
-    """Return users of whom only the ids are known."""
+    """Return a users table from ids alone."""
     features = user_features().values()
     unknown = {one.name: pd.Series(pd.NA, index=user_ids.index, dtype=one.dtype) for one in features}
     return pd.DataFrame({"user_id": user_ids, **unknown})
@@ -259,7 +259,7 @@ def check_unique_pairs(pairs: pd.Series, ratings: pd.DataFrame, table: str) -> N
 
 
 def have_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> bool:
-    """Return whether no user has a movie twice; some users at a time, which takes little memory."""
+    """Return whether all user-movie pairs are distinct; in blocks of users, to save memory."""
     blocks = USER_BLOCKS if len(user) > MIN_BLOCKED else 1
     bounds = np.linspace(0, int(user.max(initial=0)) + 1, blocks + 1).astype(np.int32)
     for low, high in pairwise(bounds):
@@ -274,10 +274,10 @@ def have_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> b
 
 
 def _are_unique(numbers: np.ndarray) -> bool:
-    """Return whether numbers are all different; they may be put into another order."""
+    """Return whether all numbers are distinct; may reorder them."""
     if len(numbers) and (size := int(numbers.max()) + 1) <= MAX_MARKS_PER_RATING * len(numbers):
         step = MARKS_AT_ONCE * len(numbers)
-        for low in range(0, size, step):  # for dense data five times faster than sorting
+        for low in range(0, size, step):  # for dense data, five times faster than sorting
             part = numbers[(numbers >= low) & (numbers < low + step)] - low
             marks = np.zeros(min(step, size - low), dtype=bool)
             marks[part] = True
@@ -291,7 +291,7 @@ def _are_unique(numbers: np.ndarray) -> bool:
 def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]) -> pd.DataFrame:
     """Return a frame with a fresh index and canonical column names.
 
-    A missing required column, or one that is there twice, is a `DataError`.
+    A missing or duplicate required column raises `DataError`.
     """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{table} must be a pandas DataFrame, not {type(frame).__name__}")
@@ -309,7 +309,7 @@ def canonical_columns(frame: pd.DataFrame, table: str, required: tuple[str, ...]
     for column in COLUMNS[table]:
         if isinstance(renamed.get(column), pd.DataFrame):
             raise DataError(f"two columns {column}; keep one of them", at=(table, None))
-    if table != "ratings" and not renamed.columns.is_unique:  # of movies and users, columns of one's own are kept
+    if table != "ratings" and not renamed.columns.is_unique:  # other columns of movies and users are kept
         twice = renamed.columns[renamed.columns.duplicated()][0]
         raise DataError(f"two columns {shown(twice)}; keep one of them", at=(table, None))
     return renamed

@@ -18,7 +18,7 @@ SIDE_TABLES = ("fullplot", "omdb", "links")
 def read_side_tables(folder: Path) -> dict[str, Table]:
     """Read the side tables in a folder."""
     found: dict[str, Table] = {}
-    for name in SIDE_TABLES:  # one by one: text ids in one file must not turn those of the others into text
+    for name in SIDE_TABLES:  # one by one, so that text ids in one file do not turn ids in the others into text
         found |= read_folder(folder, {name: "movies"}, required=())
     return found
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec.data.column_parts import ColumnParts
+from gnnrec.data.compression import BLOCK
 from gnnrec.data.convert import UNKNOWN
 from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
@@ -26,12 +27,12 @@ from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.rejected import read_valid_rows
 from gnnrec.data.schema import COLUMNS, ORIGINAL_NAMES
-from gnnrec.data.text_files import BLOCK, UNIT, open_text, suffix_of
+from gnnrec.data.text_files import UNIT, open_text, suffix_of
 from gnnrec.data.times import iso_seconds
 from gnnrec.errors import DataError, Location
 
 CHUNK_BYTES = 1 << 21
-"""Bytes of a file that are parsed at once."""
+"""Number of bytes of a file that are parsed at a time."""
 MAX_COMPACT = 1e6
 """Ratings up to this size are kept in half the space from the start; larger ones are checked first."""
 
@@ -216,7 +217,7 @@ def read_table(
         Id columns to read as text even if they look like numbers.
     options : ReadOptions
     log : ReadLog, optional
-        Learns how the file was read.
+        Records how the file was read.
     """
     log = ReadLog() if log is None else log
     if path.suffix.lower() in (".parquet", ".pq") or _is_parquet(path):
@@ -251,7 +252,7 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     if candidates:
         again = with_leading_zeros(layout, columns, candidates)
     if again:
-        del frame  # before the next one is there
+        del frame  # free memory before the next column is converted
         return _read_text(layout, kind, text_ids | again, options, log)
     notes = list(layout.source.notes) + list(layout.notes)
     if not layout.has_header and options.columns is None:
@@ -294,16 +295,16 @@ def _parse(
         if not mixed - as_text:
             break
         as_text |= mixed
-        kind = ""  # keep texts as they are
-    # Column by column, so that no column is there twice but the one at hand.
+        kind = ""  # keep strings unchanged
+    # Column by column, so that only one column is in memory twice.
     return pd.DataFrame({column: found.pop(column).join() for column in wanted}, copy=False)
 
 
 def _compact(values: pd.Series, kind: str, options: ReadOptions, commas: set[str]) -> pd.Series:
-    """Return a column of a piece of the file in its final form where that is plain, as texts take much memory.
+    """Return a column of a piece of the file in its final form if possible, because strings take much memory.
 
-    Text ids lose surrounding blanks, ISO times become seconds, decimal commas points (the column is added to `commas`),
-    and ratings get the precision of a `Dataset`. Anything else is left to whoever sees the whole column.
+    Whitespace around text ids is removed, ISO times become seconds, decimal commas become points (the column is added
+    to `commas`), and ratings get the precision of a `Dataset`. Anything else needs the whole column.
     """
     name = values.name
     if not pd.api.types.is_numeric_dtype(values.dtype):
@@ -392,7 +393,7 @@ def _with_text_ids(frame: pd.DataFrame, text_ids: Collection[str]) -> pd.DataFra
 
 
 def _has_blank_rows(frame: pd.DataFrame) -> bool:
-    """Return whether a row has only separators, as spreadsheets write behind the last row."""
+    """Return whether a row has only separators, as spreadsheets write after the last row."""
     ids = [frame[column] for column in ("user_id", "movie_id") if column in frame]
     if not ids or any(pd.api.types.is_numeric_dtype(values.dtype) for values in ids):
         return False
@@ -415,7 +416,7 @@ def _is_parquet(path: Path) -> bool:
 PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, NotImplementedError)
 """What pyarrow and pandas raise for a damaged file, besides errors of pyarrow's own."""
 MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 16
-"""Rows that a Parquet file may have, and more if it is itself large: no two ratings are alike."""
+"""Limit on the declared rows of a Parquet file: a number, or rows per byte of the file if that is more."""
 
 
 def check_parquet(path: Path) -> None:

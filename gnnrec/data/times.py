@@ -20,7 +20,7 @@ UNITS = (
     ("microseconds", 10**6, 1e14),
     ("nanoseconds", 10**9, 1e17),
 )
-"""Name, number per second, and the smallest value that is taken for it. 1e11 seconds are the year 5138."""
+"""Name, number per second, and smallest value that is read in that unit. 1e11 seconds are the year 5138."""
 
 _DAYS = (
     "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y",
@@ -38,9 +38,9 @@ ISO = "ISO"
 
 
 def time_unit(numbers: pd.Series) -> tuple[str, int]:
-    """Return the unit of times that are numbers and how many of it are a second.
+    """Return the unit of numeric times, and the number of units per second.
 
-    All values must agree: where some are in another range, they count as seconds and are checked as such.
+    All values must be in the range of one unit; otherwise they are read, and checked, as seconds.
 
     >>> time_unit(pd.Series([978300760000, 978302109000]))
     ('milliseconds', 1000)
@@ -57,16 +57,16 @@ def time_unit(numbers: pd.Series) -> tuple[str, int]:
 def parse_times(
     values: pd.Series, table: str, *, day_first: bool | None = None, date_format: str | None = None
 ) -> tuple[pd.Series, str]:
-    """Convert texts to whole seconds since 1970 and say how they were read.
+    """Convert text to whole seconds since 1970; also return how it was read.
 
     Parameters
     ----------
     values : pandas.Series of str
-        None is missing. Times without a zone are taken as UTC.
+        None is missing. Times without a time zone are UTC.
     table : str
         For messages.
     day_first : bool, optional
-        Whether 03/04/2001 is 3 April; by default a value of the column with a number above 12 must tell.
+        Whether 03/04/2001 is 3 April; by default inferred from a value with a day above 12.
     date_format : str, optional
         Format of `datetime.datetime.strptime`; without it ISO and the usual notations are tried.
 
@@ -100,7 +100,7 @@ def parse_times(
 
 
 def iso_seconds(values: pd.Series) -> pd.Series:
-    """Return ISO texts as seconds since 1970, or the texts themselves where one is not ISO."""
+    """Return ISO times as seconds since 1970, or the unchanged text if one of them is not ISO."""
     if not len(values) or _parse(_tidy(values.iloc[:1]), ISO).isna().any():
         return values
     seconds = _parse_all(values, ISO)
@@ -108,7 +108,7 @@ def iso_seconds(values: pd.Series) -> pd.Series:
 
 
 def check_date_format(date_format: str | None) -> None:
-    """Raise a `ConfigError` for a format that `datetime.datetime.strptime` does not know."""
+    """Raise a `ConfigError` for a format that `datetime.datetime.strptime` does not support."""
     if date_format is None:
         return
     try:
@@ -146,7 +146,7 @@ def _matches(text: str, notation: str) -> bool:
 
 
 def _parse(text: pd.Series, notation: str) -> pd.Series:
-    """Return times; texts that are not times become missing."""
+    """Return times; text that is not a time becomes missing."""
     if notation == ISO:
         return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
     if "%z" not in notation:
@@ -155,7 +155,7 @@ def _parse(text: pd.Series, notation: str) -> pd.Series:
 
 
 def _parse_all(values: pd.Series, notation: str) -> np.ndarray:
-    """Return seconds since 1970, `_MISSING` where a text is not a time; slice by slice, to save memory."""
+    """Return seconds since 1970, `_MISSING` for text that is not a time; in chunks, to save memory."""
     seconds = np.empty(len(values), dtype=np.int64)
     for start in range(0, len(values), SLICE):
         times = _parse(_tidy(values.iloc[start : start + SLICE]), notation)

@@ -1,6 +1,6 @@
-"""Titles of movies as people and catalogs write them: parsed, and reduced to words that can be compared.
+"""Parses titles of movies as people and catalogs write them, and normalizes them for comparison.
 
-Nothing here knows a catalog. `gnnrec.graph.titles` finds movies of a graph by these words, and
+Nothing here depends on a catalog. `gnnrec.graph.titles` finds movies of a graph by these words, and
 `gnnrec.metadata.matching` compares search results of web services with them.
 """
 
@@ -42,7 +42,7 @@ _EDITION = re.compile(
 
 ARTICLES = frozenset({"the", "a", "an"})
 STOP_WORDS = ARTICLES | {"and", "of", "in", "on", "to", "for", "at", "with", "from", "or", "by", "is", "de", "la", "le"}
-"""Words that say little about which movie it is."""
+"""Words that hardly distinguish movies."""
 _PART_WORDS = {"part", "episode", "chapter", "volume"}
 
 
@@ -154,7 +154,7 @@ def split_bare_year(title: str) -> tuple[str, int | None]:
 
 @lru_cache(maxsize=4096)
 def title_words(name: str) -> tuple[str, ...]:
-    """Return the words of a title in a spelling that all catalogs share.
+    """Return the words of a title in a normalized spelling.
 
     Without case, accents, punctuation and articles; Roman numerals and number words are digits, "&" is "and", British
     spellings are American, and "Part II" is "2".
@@ -177,7 +177,7 @@ def literal_words(name: str) -> tuple[str, ...]:
 
 
 def _is_letter(words: list[str], place: int) -> bool:
-    """Return whether an "a" stands among single letters, as in "M*A*S*H"."""
+    """Return whether an "a" is among single letters, as in "M*A*S*H"."""
     return words[place] == "a" and any(
         0 <= near < len(words) and len(words[near]) == 1 for near in (place - 1, place + 1)
     )
@@ -254,12 +254,12 @@ def _digits(words: list[str]) -> list[str]:
 
 
 def content_words(words: tuple[str, ...]) -> list[str]:
-    """Return the words that tell movies apart."""
+    """Return the words that distinguish movies."""
     return [word for word in words if word not in STOP_WORDS]
 
 
 def numbers_in(words: tuple[str, ...] | list[str]) -> list[str]:
-    """Return the numbers among some words, sorted; different ones are different movies, such as sequels."""
+    """Return the numbers among words, sorted; movies with different numbers are different, such as sequels."""
     return sorted(word for word in words if word.isdecimal())
 
 
@@ -288,7 +288,7 @@ def without_possessive(name: str) -> str:
 
 
 def without_edition(name: str) -> str:
-    """Remove what says which cut or edition of a movie it is.
+    """Remove the name of a cut or edition.
 
     >>> without_edition("Blade Runner: The Final Cut"), without_edition("Alien (Director's Cut)")
     ('Blade Runner', 'Alien')
@@ -303,7 +303,7 @@ def is_number(segment: str) -> bool:
 
 
 def without_series_number(name: str) -> str | None:
-    """Return a title with a subtitle without its number in the series, None if it has none.
+    """Return a title with the number in the series removed before its subtitle; None if there is no such number.
 
     >>> without_series_number("Star Wars: Episode V - The Empire Strikes Back")
     'Star Wars: The Empire Strikes Back'
@@ -325,7 +325,7 @@ def without_series_number(name: str) -> str | None:
 def title_names(title: str) -> tuple[tuple[str, ...], tuple[str, ...], int | None]:
     """Return the names of a movie in a catalog, further possible ones, and its year.
 
-    Lists of alternative titles are split in all ways; what may be a part of one only is among the possible names.
+    Lists of alternative titles are split in all ways; pieces that may be only a part of a title are possible names.
 
     Examples
     --------
@@ -333,7 +333,7 @@ def title_names(title: str) -> tuple[tuple[str, ...], tuple[str, ...], int | Non
     (('Communion', 'Alice, Sweet Alice/Holy Terror'), ('Alice, Sweet Alice', 'Holy Terror', 'Alice', 'Sweet Alice'))
     """
     names, year = parse_title(html.unescape(title))
-    if len(names) > 1 and names[0].startswith("("):  # the pieces of "(500) Days of Summer" are no titles
+    if len(names) > 1 and names[0].startswith("("):  # the pieces of "(500) Days of Summer" are not titles
         return names[:1], tuple(name for name in names[1:] if not name.isdecimal()), year
     pieces = [piece.strip() for name in names[1:] for piece in name.split("/")]
     pieces += [article_first(piece) for piece in pieces for piece in piece.split(", ") if len(piece) > 3]
@@ -342,7 +342,7 @@ def title_names(title: str) -> tuple[tuple[str, ...], tuple[str, ...], int | Non
 
 
 def is_second_title(name: str, front: str) -> bool:
-    """Return whether what follows the beginning `front` of a title is a second title.
+    """Return whether the rest of a title, after `front`, is a second title.
 
     >>> is_second_title("Dr. Strangelove or: How I Learned", "Dr. Strangelove")
     True

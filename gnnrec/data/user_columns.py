@@ -11,7 +11,7 @@ from gnnrec.user_features import NumberFeature, UserFeature, first_features, use
 
 
 def clean_feature(feature: UserFeature, values: pd.Series) -> pd.Series:
-    """Return a column as it is in a `Dataset`: nullable numbers, or categories with one spelling each.
+    """Return a clean column for a `Dataset`: nullable numbers, or categories with one spelling each.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def feature_column(users: pd.DataFrame, feature: UserFeature) -> pd.Series:
 
 
 def known_features(users: pd.DataFrame) -> list[str]:
-    """Return the features that a model of these users sees: the first ones, and those that some user has.
+    """Return the features that a model of these users sees: the built-in ones, and those that some user has.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Sources of datasets: `load_dataset` for registered names, published datasets, folders and files.
 
-A module here knows which files of a source are which table; reading and checking a single table is in `gnnrec.data`. A
+These modules determine which files of a source are which table; `gnnrec.data` reads and checks single tables. A
 decorator adds datasets of your own.
 """
 
@@ -85,13 +85,13 @@ def load_dataset(
     date_format : str, optional
         Format of dates, such as ``"%d.%m.%Y"``.
     day_first : bool, optional
-        Whether 03/04/2001 is 3 April. Without it, a value of the column must tell.
+        Whether 03/04/2001 is 3 April. By default inferred from the column; an error if it is ambiguous.
     duplicates : {"error", "first", "last", "mean", "max", "sum"}
-        What becomes of several rows of the same user and movie: an error; the first or the last row of the file; or one
-        row with the mean, largest or summed rating or count and the latest time. Rows with neither ratings nor counts
-        are counted by "sum".
+        How to handle several rows of the same user and movie: raise an error; keep the first or the last row; or
+        combine them into one row with the mean, largest or summed rating or count and the latest time. With "sum", rows
+        with neither ratings nor counts are counted.
     errors : {"raise", "skip"}
-        Whether a row that cannot be read is an error or left out.
+        Whether a row that cannot be read raises an error or is skipped.
     rejected : str or Path, optional
         With ``errors="skip"``, a CSV file for the skipped rows, with file, line and problem.
     rating_scale : tuple of float, optional
@@ -102,7 +102,7 @@ def load_dataset(
     Returns
     -------
     Dataset
-        Rows in file order. Counts and hours become a column ``weight``, log(1 + count). `Dataset.provenance` tells what
+        Rows in file order. Counts and hours become a column ``weight``, log(1 + count). `Dataset.provenance` lists what
         was guessed, renamed, ignored and left out.
 
     Raises
@@ -165,7 +165,7 @@ def load_dataset(
     path = as_path(name_or_path, "a dataset")
     try:
         is_there = path.exists()
-    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+    except (OSError, ValueError) as error:  # too long, or with a character that is invalid in paths
         raise DataError(f"{str(name_or_path)[:60]!r} ... is not a path: {error.args[-1]}") from None
     if isinstance(name_or_path, str) and not is_there and _looks_like_name(name_or_path):
         try:

@@ -40,12 +40,12 @@ from gnnrec.registry import DATASETS
 ATTEMPTS = 3
 RETRY_DELAY = 0.5  # seconds before the second attempt, twice as many before the third
 MAX_ARCHIVE_BYTES = 4 << 30  # the largest MovieLens archive has 335 MB
-MAX_SECONDS = 24 * 3600.0  # of one download
-MIN_SPEED, WINDOW = 10_000, 60.0  # bytes per second over so many seconds; a slower server sends drop by drop
-HEAD_SECONDS = 60.0  # for name resolution, connection and the head of the response
+MAX_SECONDS = 24 * 3600.0  # maximum duration of a download
+MIN_SPEED, WINDOW = 10_000, 60.0  # minimum bytes per second, averaged over this many seconds
+HEAD_SECONDS = 60.0  # for name resolution, connection and response headers
 MAX_CHECKSUM_BYTES = 1000
 MAX_UNPACKED_BYTES = 8 << 30  # the largest MovieLens dataset unpacks to about 2 GiB
-MAX_COMPRESSION_RATIO = 100  # rating files shrink about fivefold, a zip bomb a thousandfold
+MAX_COMPRESSION_RATIO = 100  # rating files compress about fivefold, zip bombs a thousandfold
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -149,7 +149,7 @@ def find_dataset(name: str, data_dir: str | Path | None = None) -> Path | None:
         for folder in (root, *(root / folder_name for folder_name in (name, *remote.folder_names))):
             if remote.matches(folder):
                 return folder
-    with suppress(ConfigError):  # no home, so nothing was ever downloaded there
+    with suppress(ConfigError):  # no home folder, so nothing was downloaded there
         cached = cache_dir() / name
         return cached if remote.is_complete(cached) else None
     return None
@@ -261,7 +261,7 @@ def download(
 
 
 def cache_dir() -> Path:
-    """Return the default download folder; a `ConfigError` if this user has no home."""
+    """Return the default download folder; raise `ConfigError` if this user has no home folder."""
     found = Path(pooch.os_cache("gnnrec"))
     if not found.is_absolute():
         raise ConfigError("this user has no home folder for downloads; set HOME or XDG_CACHE_HOME, or name a folder")
@@ -275,7 +275,7 @@ def _all_folder_names() -> set[str]:
 
 @contextmanager
 def _scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a temporary folder on the target's disk, so that the last step is a rename, which cannot stop halfway."""
+    """Yield a temporary folder on the target's disk, so that the last step is an atomic rename."""
     with ExitStack() as stack:
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -300,7 +300,7 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or not _is_transient(error):
                     raise _unreachable(url, error, name) from None
-            except HTTPError as error:  # of urllib3, while the body is read
+            except HTTPError as error:  # raised by urllib3 while the body is read
                 if attempt == ATTEMPTS:
                     raise _unreachable(url, requests.ConnectionError(error), name) from None
             except ValueError as error:  # raised by pooch for a wrong checksum, after it has removed the file
@@ -318,7 +318,7 @@ def _fetch(url: str, md5: str | None, scratch: Path, timeout: float, progress: b
 
 
 def _download_file(url: str, file: Any, _: Any, *, timeout: float, hook: ProgressHook | bool) -> None:
-    """Download a file that is not endless, in a time that is not either; a downloader for `pooch`."""
+    """Download a file with limits on size and time; a downloader for `pooch`."""
     start = checkpoint = time.monotonic()
     size = last = 0
     limit = min(MAX_ARCHIVE_BYTES, shutil.disk_usage(Path(file).parent).free)
@@ -340,7 +340,7 @@ def _download_file(url: str, file: Any, _: Any, *, timeout: float, hook: Progres
                 raise DownloadError(f"{url} was not complete after {MAX_SECONDS:,.0f} seconds")
             if now - checkpoint > WINDOW:
                 if size - last < MIN_SPEED * WINDOW:
-                    raise DownloadError(f"{url} sends less than {MIN_SPEED:,} bytes per second; try again, or a mirror")
+                    raise DownloadError(f"{url} sends fewer than {MIN_SPEED:,} bytes per second; try a mirror")
                 checkpoint, last = now, size
         if not isinstance(hook, bool):
             hook.reset()
@@ -362,7 +362,9 @@ def _get(url: str, timeout: float) -> Iterator[requests.Response]:
             if response.status_code not in REDIRECT_STATUSES or target is None:
                 response.raise_for_status()
                 if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-                    raise DownloadError(f"{display_url(place)} is compressed on its way, which was not asked for")
+                    raise DownloadError(
+                        f"{display_url(place)} has a content encoding that was not requested; try again, or a mirror"
+                    )
                 yield response
                 return
             response.close()
@@ -383,9 +385,9 @@ def _is_public(url: str) -> bool:
     try:
         return is_public(url)
     except OSError:
-        return True  # the connection says what is wrong with the name
+        return True  # the connection raises the error about the name
     except UnicodeError as error:
-        raise DownloadError(f"{display_url(url)} is no address: {error}") from None
+        raise DownloadError(f"{display_url(url)} is not a valid address: {error}") from None
 
 
 def _send(session: requests.Session, url: str, timeout: float) -> requests.Response:
@@ -400,7 +402,7 @@ def _send(session: requests.Session, url: str, timeout: float) -> requests.Respo
     except TimeoutError:
         raise requests.Timeout(f"no response within {HEAD_SECONDS:g} seconds") from None
     except UnicodeError as error:
-        raise requests.exceptions.InvalidURL(f"{display_url(url)} is no address: {error}") from None
+        raise requests.exceptions.InvalidURL(f"{display_url(url)} is not a valid address: {error}") from None
 
 
 def _progress_hook(progress: bool | ProgressHook, url: str) -> AbstractContextManager[Any]:
@@ -439,7 +441,7 @@ def _check_members(file: zipfile.ZipFile, packed_bytes: int, url: str) -> None:
 
 
 def _published_md5(url: str, timeout: float, name: str) -> str | None:
-    """Return the checksum published beside the file; None without one, then only the CRCs in the zip protect it."""
+    """Return the checksum published next to the file; None if there is none (the zip still has CRCs)."""
     try:
         with _get(f"{url}.md5", timeout) as response:
             text = _first_bytes(response).decode("utf-8", "replace")
@@ -456,7 +458,7 @@ def _published_md5(url: str, timeout: float, name: str) -> str | None:
 
 
 def _first_bytes(response: requests.Response) -> bytes:
-    """Return the start of a body, which may have no end."""
+    """Return the start of a response body, which may be endless."""
     end, start = time.monotonic() + HEAD_SECONDS, b""
     for chunk in response.raw.stream(MAX_CHECKSUM_BYTES, decode_content=False):
         start += chunk

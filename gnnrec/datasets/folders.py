@@ -1,4 +1,4 @@
-"""Which file of a folder holds ratings, movies or users, and how they fit together."""
+"""Finds the files of a folder that hold ratings, movies and users."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def plain_name(path: Path) -> str:
 
 
 def _rank(path: Path, role: str) -> tuple[int, int] | None:
-    """Return how well the name of a file fits a role, small is better; None where it does not."""
+    """Return how well the name of a file fits a role, smaller is better; None if it does not fit."""
     if suffix_of(path) in (".inter", ".item", ".user"):
         return (
             (0, 0) if suffix_of(path) == {"ratings": ".inter", "movies": ".item", "users": ".user"}.get(role) else None
@@ -125,11 +125,11 @@ def _by_columns(paths: list[Path], options: ReadOptions) -> Path | None:
             f"{chosen[0].parent} has several files that may hold the ratings: {listed(path.name for path in chosen)}; "
             "give the path of one"
         )
-    return chosen[0] if chosen else paths[0] if len(paths) == 1 else None  # so that its error is reported
+    return chosen[0] if chosen else paths[0] if len(paths) == 1 else None  # reading it reports the error
 
 
 def _columns(path: Path, options: ReadOptions) -> set[str]:
-    """Return the canonical names of the columns of a ratings table, empty where it is none."""
+    """Return the canonical column names of a ratings table; empty for other tables."""
     try:
         if suffix_of(path) in (".parquet", ".pq"):
             import pyarrow.parquet
@@ -159,7 +159,7 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
     tables : dict of str to Table
         "ratings", and where there are such files "movies", "users", "links", "fullplot" and "omdb".
     others : dict of str to Path
-        Files that are not read yet, by `plain_name`, such as IMDb's.
+        Files that are read later, by `plain_name`, such as IMDb's.
     """
     paths = tables_in(folder)
     special: dict[str, Table] = {}
@@ -225,7 +225,7 @@ def beside(path: Path) -> dict[str, Path]:
 
 
 def must_be_complete(table: Table, kind: str) -> bool:
-    """Return whether every id of the ratings must be in a table: where it has one of our own names."""
+    """Return whether a table must list every id of the ratings; only files with gnnrec's own names must."""
     return stem_of(table.path) in OWN_NAMES and not _is_book_crossing(table, kind)
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from gnnrec.data.compression import compression_of
 from gnnrec.data.provenance import ReadLog
-from gnnrec.data.text_files import compression_of, open_text
+from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
 
 FILES = ("title.basics", "title.ratings", "title.crew", "title.principals", "name.basics")
 """Names without suffix; ``title.ratings`` only has averages, which are not used."""
 MAX_ACTORS = 4
-"""Actors that are kept of each movie, in the order of the credits."""
+"""Number of actors that are kept per movie, in the order of the credits."""
 ROWS = 200_000
 
 _COLUMNS = {
@@ -30,12 +31,12 @@ _COLUMNS = {
 
 
 def find_imdb_files(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Return those of the files that are IMDb's, by their names without suffix."""
+    """Return the files that are IMDb's, by their names without suffix."""
     return {name: path for name, path in files.items() if name in FILES}
 
 
 def add_imdb_columns(movies: pd.DataFrame, files: Mapping[str, Path], log: ReadLog) -> pd.DataFrame:
-    """Return movies with genres, year, runtime, directors and actors from IMDb where they are not known yet.
+    """Fill in missing genres, years, runtimes, directors and actors of movies from IMDb.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], log: ReadLog,
     path = rest.pop(names["moviesmetadata"])
     credits = rest.pop(names["credits"]) if "credits" in names else None
     if "links" not in tables:
-        log.warn(f"{path.name} has TMDB ids but the ratings have MovieLens ids; put links.csv beside it to join them")
+        log.warn(f"{path.name} has TMDB ids but the ratings have MovieLens ids; put links.csv next to it to join them")
         return
     found = read_metadata(path, credits, log, skips=lenient)
     links = tables.pop("links")
@@ -98,11 +98,11 @@ def _add_metadata(tables: dict[str, Table], rest: dict[str, Path], log: ReadLog,
     ids = ids.assign(tmdb_id=pd.to_numeric(ids["tmdb_id"], errors="coerce")).dropna().drop_duplicates("movie_id")
     frame = ids.merge(found, on="tmdb_id", how="inner").reset_index(drop=True)
     tables["movies"] = Table(path, frame)
-    log.assume(f"the TMDB ids of {path.name} become movie ids by way of {links.path.name}")
+    log.assume(f"the TMDB ids of {path.name} are mapped to movie ids by {links.path.name}")
 
 
 def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
-    """Take as movie ids the column that holds most of the ids in the ratings."""
+    """Use the column that contains most of the ids in the ratings as movie ids."""
     frame = table.frame
     if "movie_id" not in frame or not len(rated):
         return table
@@ -163,7 +163,7 @@ def _refine(table: Table, log: ReadLog) -> Table:
 
 
 def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
-    """Leave out rows without an id, later rows of the same id, and invalid values."""
+    """Drop rows without an id or with a repeated id, and invalid values."""
     frame = table.frame
     if key not in frame:
         return table
@@ -187,7 +187,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:
-    """Return a column without the values that its check rejects."""
+    """Return a column with invalid values removed."""
     try:
         check(values)
     except DataError:

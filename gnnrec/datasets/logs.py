@@ -29,9 +29,9 @@ def sniff(path: Path) -> str | None:
     """Return the format of a file: "netflix", "steam", "lastfm-360k", "lastfm-1k", "lists" or None for any other."""
     try:
         lines = first_lines(path, 20)
-        lines = lines[:-1] if len(lines) > 2 else lines  # the last one may be cut
+        lines = lines[:-1] if len(lines) > 2 else lines  # the last line may be truncated
     except (OSError, DataError):
-        return None  # reported when the file is read
+        return None  # the error is reported when the file is read
     if len(lines) > 1 and re.fullmatch(r"\s*\d+:\s*", lines[0]) and re.match(r"\d+,\d+(\.\d+)?,\d{4}-", lines[1]):
         return "netflix"
     rows = [line.split("\t") for line in lines if line]
@@ -125,7 +125,7 @@ def _netflix_pieces(source: TextFile) -> Iterator[pd.DataFrame]:
 
 
 def _count_rows(block: bytes, start: int, end: int) -> int:
-    """Return the number of lines between two headings that are not blank."""
+    """Return the number of non-empty lines between two headings."""
     part = block[start:end]
     return (
         sum(1 for text in part.split(b"\n") if text.strip())

@@ -21,13 +21,14 @@ import pandas as pd
 from gnnrec._checks import did_you_mean
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
+from gnnrec.data.compression import archive_members, extract_members
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
 from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
-from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
+from gnnrec.data.text_files import stem_of, suffix_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables
@@ -74,9 +75,9 @@ GENRES_100K = (
 """Genre columns of ``u.item``, if the folder has no ``u.genre``."""
 
 BLOCK = 1 << 22
-"""Bytes of a file of ratings that are parsed at once."""
+"""Number of bytes of a ratings file that are parsed at a time."""
 NO_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".db", ".sqlite", ".h5", ".npy", ".npz", ".pkl", ".pickle", ".feather")
-"""Suffixes of files that are not read, whatever is in them."""
+"""Suffixes of files that are never read."""
 _RATING_COLUMNS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
 
 
@@ -103,7 +104,7 @@ register_dataset(
     ratings_file="ratings.dat",
     own_format=True,
 )(partial(load_movielens, "ml-1m"))
-# GroupLens publishes the checksums of these beside the files (and updates ml-latest); they are read at each download.
+# GroupLens publishes the checksums of these next to the files (and updates ml-latest); they are read at each download.
 register_dataset("ml-10m", url=_url("ml-10m"), ratings_file="ratings.dat", folder_names=("ml-10M100K",))(
     partial(load_movielens, "ml-10m")
 )
@@ -124,12 +125,12 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
     name : str, optional
         Name of the dataset; by default that of the folder, or of the file without its suffix.
     options : ReadOptions
-        What the caller says about the files.
+        The caller's options.
 
     Returns
     -------
     Dataset
-        Rows in file order. Its `provenance` tells what was guessed, renamed, ignored and left out.
+        Rows in file order. Its `provenance` lists what was guessed, renamed, ignored and left out.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def _read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] |
         low_and_high = None if scale is None else (float(scale[0]), float(scale[1]))
         return low_and_high, Provenance.from_json(about["provenance"])
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise DataError(f"it is not what Dataset.to_folder writes ({error}); remove the file", at=str(path)) from None
+        raise DataError(f"it was not written by Dataset.to_folder ({error}); remove the file", at=str(path)) from None
 
 
 def _make_dataset(
@@ -232,7 +233,7 @@ def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, 
 
 
 def _instead(folder: Path) -> str:
-    """Say what a folder has that is no table, as the next thing to try."""
+    """Return a hint about other files in a folder without ratings."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if archive := next((name for name in names if name.lower().endswith(".zip")), None):
         return f" but {archive}; give the path of that file"
@@ -262,7 +263,7 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
     if suffix in NO_TABLES:
         raise DataError(f"{path} has an unknown file type {suffix!r}; save the table as CSV or Parquet")
     if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
-        log.assume(f"{path.name} is a table of text")  # or `open_text` says what it is
+        log.assume(f"{path.name} is a table of text")  # otherwise `open_text` raises an error that names the format
     if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
         return read_log([path], kind, log)
     paths = {"ratings": path, **beside(path)}
@@ -401,7 +402,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file in blocks of whole lines that are not all blank."""
+    """Yield the content of a file in blocks of complete lines; raise `DataError` if all lines are empty."""
     empty, rest = True, b""
     if not path.is_file():
         raise DataError(f"{path} does not exist")

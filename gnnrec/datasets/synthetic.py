@@ -35,13 +35,13 @@ CHUNK_SIZE = 512  # users (or movies) at a time; memory is a few arrays of CHUNK
 # Movies
 LAST_YEAR = 2000
 MAX_PARTS = 3  # movies of a series
-OTHER_THEME_CHANCE = 0.2  # of a later plot sentence that describes another theme
+OTHER_THEME_CHANCE = 0.2  # probability that a later plot sentence describes another theme
 
 # Directors and actors
 NUM_DIRECTORS, NUM_ACTORS = 5, 12  # times the square root of the number of movies
 CREDIT_AFFINITY = 7.0  # weight of the similarity between a movie and a director or actor
 SECOND_DIRECTOR_CHANCE = 0.08
-SAME_CREDITS_CHANCE = 0.7  # of a sequel
+SAME_CREDITS_CHANCE = 0.7  # probability that a sequel keeps directors and actors
 
 # Ratings
 NUM_SESSIONS = 6
@@ -114,7 +114,7 @@ class SyntheticUsers:
 
 
 MAX_SIZE = 10_000_000
-"""Users or movies of the largest sample."""
+"""Maximum number of users or movies of the sample."""
 
 
 @register_dataset("sample")
@@ -306,7 +306,7 @@ def _generate_credits(movies: SyntheticMovies, rng: np.random.Generator) -> tupl
     directors = _assign_names(movies, names[: sizes[0]], num_directors, rng)
     actors = _assign_names(movies, names[sizes[0] :], num_actors, rng)
     keeps = (movies.sequel >= 0) & (rng.random(num_movies) < SAME_CREDITS_CHANCE)
-    for movie in np.flatnonzero(keeps):  # in order: a third part copies from the second
+    for movie in np.flatnonzero(keeps):  # in order, because a third part copies from the second
         directors[movies.sequel[movie]], actors[movies.sequel[movie]] = directors[movie], actors[movie]
     return directors, actors
 
@@ -314,7 +314,7 @@ def _generate_credits(movies: SyntheticMovies, rng: np.random.Generator) -> tupl
 def _assign_names(movies: SyntheticMovies, names: list[str], counts: np.ndarray, rng: np.random.Generator) -> list[str]:
     """Return ``counts[i]`` of the names for each movie i, joined by ``|``."""
     num_movies = len(movies.preference)
-    # Each vector is near that of some movie, so that no name lies where there are no movies.
+    # Each vector is near that of some movie, so that every name suits some movies.
     preference = movies.preference[rng.integers(num_movies, size=len(names))]
     preference = _normalize(preference + 0.5 * rng.standard_normal(preference.shape) / np.sqrt(PREFERENCE_DIM))
     log_popularity = -0.8 * np.log(np.arange(len(names)) + 2)  # long tail

@@ -126,7 +126,7 @@ def _color(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def _check_movies(dataset: Dataset) -> None:
-    """Raise a `DataError` for movies that `make_sample` cannot have made."""
+    """Raise a `DataError` for movies that `make_sample` cannot have generated."""
     movies = dataset.movies
     remedy = "; posters can be drawn only for the movies of make_sample"
     if "theme" not in movies:

@@ -20,7 +20,7 @@ SMOOTHING = 0.01
 
 @dataclass(frozen=True, eq=False)
 class ListUsers:
-    """What is known about the users that the lists are for.
+    """The users of ranked lists and their histories.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ def miscalibration(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) 
 def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     """Return the relative difference between the mean popularity of the list and that of the history.
 
-    0 means as popular, 1 twice as popular. Source: Abdollahpouri et al., "The unfairness of popularity bias in
+    0 means equally popular, 1 twice as popular. Source: Abdollahpouri et al., "The unfairness of popularity bias in
     recommendation", RMSE workshop 2019 (there for groups of users).
 
     Examples
@@ -144,8 +144,8 @@ def popularity_lift(lists: Tensor, catalog: CatalogStatistics, users: ListUsers)
 def serendipity(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> Tensor:
     """Return the share of the list that is relevant and not among the most popular movies.
 
-    That list is as long, and without the movies of the user's history. Source: Ge, Delgado-Battenfeld & Jannach,
-    "Beyond accuracy", RecSys 2010, with popularity as the primitive model.
+    The list of most popular movies has the same length and excludes the user's history. Source: Ge,
+    Delgado-Battenfeld & Jannach, "Beyond accuracy", RecSys 2010, with popularity as the primitive model.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def serendipity(lists: Tensor, catalog: CatalogStatistics, users: ListUsers) -> 
 
 @register_metric("gini", of="catalog", default=False)
 def gini(lists: Tensor, catalog: CatalogStatistics) -> float:
-    r"""Return how unequally the ranks are distributed over the candidate movies: 0 is equally, near 1 all to one.
+    r"""Return the Gini coefficient of recommendation counts: 0 if all candidates are equal, near 1 for a single movie.
 
     .. math:: \frac{1}{m} \sum_{i=1}^{m} (2i - m - 1) \frac{e_i}{\sum_j e_j}
 

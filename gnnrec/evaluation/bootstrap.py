@@ -6,7 +6,7 @@ import numpy as np
 
 NUM_RESAMPLES = 1000
 BLOCK = 4_000_000
-"""Random numbers held in memory at once."""
+"""Maximum number of random numbers in memory at a time."""
 
 
 def bootstrap_intervals(values: np.ndarray, confidence: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

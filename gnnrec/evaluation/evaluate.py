@@ -71,8 +71,8 @@ def evaluate(
     negatives : pandas.DataFrame, optional
         ``user_id, movie_id``: rank each user's test movies among these only.
     request_times : bool, optional
-        Whether the model is told when each user asks: the time of the user's first test rating. Later ratings of the
-        history do not count then. By default it is not, or as a `Split` says.
+        Whether the model is given a request time for each user, that of the user's first test rating; later ratings of
+        the history are then ignored. By default as set by a `Split`, otherwise not.
     metrics : sequence of str or callable, optional
         Registered metrics by name, or functions of hits ``[n, k]`` and numbers of relevant movies ``[n]`` that return
         ``[n]`` values (see `gnnrec.evaluation.metrics`); `default_metrics` if not given.
@@ -199,7 +199,7 @@ def _mirrored(graph: Graph, relevant: float) -> float:
 def _hits_among(
     model: Scorer, ranking: Ranking, task: RankingTask, test: pd.DataFrame, chosen: Callable[[pd.Series], pd.Series]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the hits and the number of test movies per user, of test ratings that are chosen by their value."""
+    """Return the hits and the number of test movies per user, for test ratings selected by value."""
     if "rating" not in test:
         raise DataError("a relevance threshold needs ratings, and the test ratings have no column 'rating'")
     rows = test[chosen(test["rating"])]
@@ -212,7 +212,7 @@ def _hits_among(
 
 
 def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20) -> float:
-    """Evaluate a fitted model on the validation ratings of a split: what training and tuning maximize.
+    """Evaluate a fitted model on the validation ratings of a split, as training and tuning do.
 
     The `support` of the split is known, and only the training ratings (and `support`) are excluded from the lists.
 
@@ -284,7 +284,7 @@ def _resolve_data(
     negatives: pd.DataFrame | None,
     request_times: bool | None,
 ) -> _EvaluationData:
-    """Take arguments that are not given from the split, and turn names of ratings into ratings."""
+    """Take missing arguments from the split, and replace names such as ``"train+valid"`` by ratings."""
     if not isinstance(getattr(model, "graph", None), Graph) or not callable(getattr(model, "score", None)):
         raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
     for name, given in (("mask", mask), ("history", history), ("negatives", negatives)):
@@ -300,7 +300,7 @@ def _resolve_data(
         if isinstance(mask, str) or isinstance(history, str):
             raise ConfigError("a mask or history by name, such as 'train+valid', needs a Split as test data")
         return _EvaluationData(test, mask, history, candidates, negatives, bool(request_times))
-    # The digest of the protocol is computed of checked rows.
+    # The digest of the protocol is computed from checked rows.
     mask, history = (
         pd.DataFrame(columns=["user_id", "movie_id"]) if isinstance(given, pd.DataFrame) and not len(given) else given
         for given in (mask, history)
@@ -351,7 +351,7 @@ def default_metrics() -> tuple[str, ...]:
 
 
 def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> dict[str, tuple[Metric, str]]:
-    """Return the function of each metric and what it is computed of (users, lists or catalog), by name."""
+    """Return by name the function of each metric and what it is computed from (users, lists or catalog)."""
     if metrics is None:
         metrics = default_metrics()
     elif isinstance(metrics, str) or callable(metrics):

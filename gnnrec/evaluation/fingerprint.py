@@ -1,7 +1,7 @@
 """`Fingerprint`: digest of everything besides the model that a metric depends on; equal digests are comparable.
 
-Digests are published next to results, so they must never change: neither the hashes nor the texts that enter
-`Fingerprint.digest`.
+Digests are published with results, so the hashes and the texts that `Fingerprint.digest` is computed from must never
+change.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rows:
         for column in COLUMNS:
             codes, ids = pd.factorize(frame[column])
             mixed = _mix(mixed ^ _hash_ids(ids)[codes])
-        if "weight" in frame:  # digests of data without weights were published before there were any
+        if "weight" in frame:  # digests of data without weights were published before weights existed
             weights = frame["weight"].to_numpy(dtype="<f4").view("<u4").astype(np.uint64)
             mixed = _mix(mixed ^ _mix(weights))
         return cls(len(frame), frame["user_id"].nunique(), frame["movie_id"].nunique(), _digest(mixed))
@@ -68,7 +68,7 @@ class Fingerprint:
     graph : Rows, optional
         Ratings in the graph of the model if they are not the training ratings.
     request_times : str
-        Digest of the request times of the users, if models are told.
+        Digest of the request times of the users, if models are given them.
 
     Examples
     --------
@@ -141,9 +141,9 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits that identify the rows and rules, whatever their names."""
+        """Eight hexadecimal digits that identify the rows and rules, regardless of their names."""
         parts = {part: (rows.rows, rows.digest) for part, rows in self.parts.items()}
-        # Published digests contain these words, so they stay.
+        # Published digests are computed from these words, so they must not change.
         history = self.history if self.graph is None else f"{self.history}, but in the graph not train but {self.graph}"
         told = [self.request_times] if self.request_times else []
         text = json.dumps([parts, history, self.mask, self.candidates, self.metrics, *told])
@@ -184,7 +184,7 @@ def _hash_ids(ids: Iterable[Any]) -> np.ndarray:
 def _mix(values: np.ndarray) -> np.ndarray:
     """Mix the bits of 64-bit numbers (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014).
 
-    Without it the sum over rows would be a sum over users plus a sum over movies, and could not tell which user rated
+    Without it, the sum over rows would be a sum over users plus a sum over movies, independent of which user rated
     which movie.
     """
     values = values + np.uint64(0x9E3779B97F4A7C15)

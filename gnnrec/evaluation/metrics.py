@@ -10,8 +10,8 @@ and ``num_relevant`` ``[n]``, and returns one value per user, ``[n]``::
 With ``of="lists"`` it takes ``lists`` and `CatalogStatistics` instead. Lists are ``[n, k]`` int64 movie nodes, best
 first; -1 fills the end of a list that is too short. With ``of="histories"`` it takes `ListUsers` as well. With
 ``of="catalog"`` it takes lists and `CatalogStatistics` and returns one value for all users, which has no confidence
-interval. Users for whom a metric is NaN do not count. Metrics of the package are reported by default, unless they say
-``default=False``.
+interval. Users for whom a metric is NaN do not count. Metrics of the package are reported by default, unless registered
+with ``default=False``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gnnrec.registry import register_metric
 DEFINITIONS = "v1: recall / n, ndcg and map / min(k, n), ties in movie order"
 """Part of every fingerprint; `n` is the number of test movies of a user. Must change with any formula."""
 MAX_PAIRS = 1_000_000
-"""Pairs of movies compared at once, over all lists; bounds memory to a few times as many floats."""
+"""Maximum number of pairs of movies that are compared at a time; bounds memory to a few times as many floats."""
 
 
 @register_metric("recall")
@@ -89,7 +89,7 @@ def hit_rate(hits: Tensor, num_relevant: Tensor) -> Tensor:
 
 @register_metric("mrr")
 def mrr(hits: Tensor, num_relevant: Tensor) -> Tensor:
-    """Return 1 / rank of the first relevant movie, 0 where there is none in the list (Voorhees, TREC-8, 1999).
+    """Return 1 / rank of the first relevant movie, 0 if there is none in the list (Voorhees, TREC-8, 1999).
 
     Examples
     --------

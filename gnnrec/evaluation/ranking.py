@@ -1,4 +1,4 @@
-"""Ranked lists of all test users: `RankingTask` says what to rank, `rank` ranks it in chunks of users."""
+"""Ranked lists of all test users: `RankingTask` defines what to rank, `rank` ranks it in chunks of users."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gnnrec._checks import raise_at_first, shown
 from gnnrec._torch import CHUNK_SIZE, check_scores, rows_per_chunk, stable_topk
-from gnnrec.data.dataset import clean_mixed_ratings
-from gnnrec.data.mixed_ids import spells_integer
+from gnnrec.data import Dataset
+from gnnrec.data.mixed_ids import spells_integer, with_mixed_ids
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 from gnnrec.typing import Scorer
@@ -177,7 +177,7 @@ def clean_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if isinstance(frame, pd.DataFrame) and not len(frame):
         raise DataError(f"{name} is empty; evaluation needs at least one row of user_id and movie_id")
     try:
-        return clean_mixed_ratings(frame)
+        return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")
     except DataError as error:
         raise error.relocated(lambda table, row: (name, row)) from None
 
@@ -271,7 +271,7 @@ def _negative_pairs(
 def _pairs(graph: Graph, users: Tensor, frame: pd.DataFrame, name: str) -> tuple[Tensor, pd.DataFrame]:
     """Return the pairs of test users in a frame as numbers, and their rows."""
     rows = clean_rows(frame, name)
-    # Other users are ignored. Ids of another type are no other users.
+    # Other users are ignored, but ids of another type are an error.
     is_number = rows["user_id"].dtype == "int64"
     named = graph.ids["user"].dtype == object and not is_number and not rows["user_id"].map(spells_integer).any()
     if is_number != graph.dataset.user_ids.are_numbers and not named:
@@ -297,5 +297,5 @@ def _is_in(values: Tensor, ordered: Tensor) -> Tensor:
 
 
 def _value(column: pd.Series, row: int) -> Any:
-    """Return one value as a Python object, because messages should show 7, not np.int64(7)."""
+    """Return a value as a Python object, so that messages show 7, not np.int64(7)."""
     return column.iloc[[row]].tolist()[0]

@@ -8,9 +8,7 @@ from gnnrec.explore.finding import Finding
 from gnnrec.explore.report import Analysis, analyze
 from gnnrec.explore.tables import (
     MissingColumnError,
-    activity,
     block_density,
-    busiest_days,
     decile_histogram,
     gini,
     log2_histogram,
@@ -21,6 +19,7 @@ from gnnrec.explore.tables import (
     rating_distribution,
     top_share,
 )
+from gnnrec.explore.time_tables import activity, busiest_days
 from gnnrec.registry import register_finding
 
 __all__ = [

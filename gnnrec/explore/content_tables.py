@@ -1,4 +1,4 @@
-"""Tables of what is known besides ratings: genres, demographics, missing data.
+"""Tables of data other than ratings: genres, demographics, missing data.
 
 A movie with several genres counts in equal parts for each of them, so that shares sum to 1.
 """
@@ -15,20 +15,19 @@ from gnnrec.data.user_columns import feature_column, known_features
 from gnnrec.errors import ConfigError
 from gnnrec.explore.tables import (
     MissingColumnError,
-    Periods,
-    periods,
     rating_counts,
     rating_timestamps,
     rating_values,
     row_codes,
 )
+from gnnrec.explore.time_tables import Periods, periods
 from gnnrec.features.sources import PLOT_COLUMNS, find_posters
 from gnnrec.user_features import NumberFeature, user_features
 
 MAX_GENRE_PERIODS = 12
 """Default maximum of periods of `genres_over_time`."""
 MAX_AGES = 10
-"""More distinct ages, or other numbers, than this are grouped into decades."""
+"""Ages and other numbers are grouped by tens if there are more distinct values than this."""
 MOVIE_FIELDS = ("year", "genres", "plot", "directors", "actors", "runtime")
 
 
@@ -45,8 +44,8 @@ def genres(dataset: Dataset) -> pd.DataFrame:
     pandas.DataFrame
         ``genre, movies, ratings, share_of_movies, share_of_ratings`` and, if ratings have values, ``mean_rating``;
         largest share of movies first. ``movies``, ``ratings`` and ``mean_rating`` cover every movie that has the genre.
-        The shares are among movies with genres, a movie counting in equal parts for each of its genres. Values without
-        any rating behind them are missing.
+        The shares are among movies with genres, a movie counting in equal parts for each of its genres. Values that
+        no rating contributes to are missing.
 
     Raises
     ------

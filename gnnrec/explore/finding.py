@@ -35,7 +35,7 @@ class Finding:
     Attributes
     ----------
     text : str
-        What the figure shows, with the numbers that matter.
+        What the figure shows, with the main numbers.
     alt : str
         Description of the figure for readers who cannot see it.
     table : pandas.DataFrame
@@ -70,7 +70,7 @@ class Finding:
         """Return the matplotlib figure, to be changed or saved in another format."""
         with styled():
             figure = self.plot()
-            figure.draw_without_rendering()  # so that settings in force later do not change it
+            figure.draw_without_rendering()  # so that later changes of matplotlib's settings have no effect
         return figure
 
     def png(self) -> bytes:

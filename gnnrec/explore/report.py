@@ -31,7 +31,7 @@ FORMAT = 2
 """Version of ``analysis.json``."""
 NUMBERS, PAGE, MARKDOWN = "analysis.json", "report.html", "report.md"
 MAX_TABLE_ROWS = 40
-"""Longer tables are in ``analysis.json`` only."""
+"""Maximum number of rows of a table in the report; longer ones are in ``analysis.json`` only."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -206,12 +206,12 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def to_markdown(analysis: Analysis) -> str:
-    """Return the report as Markdown that refers to the figures beside it."""
+    """Return the report as Markdown, with links to the figures."""
     return _templates().get_template("report.md.jinja").render(analysis=analysis, numbers=NUMBERS)
 
 
 def to_html(analysis: Analysis, sizes: Mapping[str, tuple[int, int]]) -> str:
-    """Return the report as a page that needs only the figures beside it.
+    """Return the report as an HTML page that needs nothing but the figures.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def _cell(column: str, value: Any) -> tuple[str, bool]:
 
 
 def _as_markdown(text: str) -> str:
-    """Escape a text so that Markdown shows it as it is."""
+    """Escape text so that Markdown shows it literally."""
     return re.sub(r"([\\`*_{}\[\]<>|#!&~$])", r"\\\1", one_line(text))
 
 

@@ -3,7 +3,7 @@
 Features of users (age, gender, occupation and more) are not here but in `gnnrec.user_features`, numeric features of
 movies in `gnnrec.graph.movies`.
 
-Optional packages are imported where they are used, so importing this package is cheap.
+Optional packages are imported on first use, so importing this package is cheap.
 """
 
 from gnnrec.features.encode import encode, encode_plot, encode_plots, encode_poster, encode_posters

@@ -27,7 +27,7 @@ from gnnrec.features.sources import FeatureSource, SourceItem, find_plots, find_
 from gnnrec.features.store import FORMAT, EmbeddingCache, StoredEmbeddings, hash_key
 
 MAX_WARNINGS = 10
-"""Number of unusable posters that are warned about one by one; the others share one warning."""
+"""Maximum number of warnings about unusable posters; the rest share one."""
 
 _EXAMPLES = {"text": "'sentence:all-MiniLM-L6-v2'", "image": "'clip:ViT-B-32:my/checkpoint.pt'"}
 
@@ -206,7 +206,7 @@ def encode_plot(plot: str, encoder: str | FeatureEncoder | ContentEmbeddings, *,
     Raises
     ------
     DataError
-        The plot is empty or not a text.
+        The plot is empty or not a string.
     ConfigError
         The encoder does not exist, is fitted to a whole corpus like ``tfidf``, or the encoder of the
         embeddings is not recorded.
@@ -226,7 +226,7 @@ def encode_plot(plot: str, encoder: str | FeatureEncoder | ContentEmbeddings, *,
     gnnrec.errors.ConfigError: tfidf:256 is fitted to all texts of a corpus, ...
     """
     if not isinstance(plot, str) or not plot.strip():
-        raise DataError(f"a plot must be a text that is not empty, not {plot!r}; leave out the plot if there is none")
+        raise DataError(f"a plot must be a non-empty string, not {plot!r}; leave out the plot if there is none")
     return _encode_one(plot.strip(), _single_encoder(encoder, "text", device))
 
 
@@ -341,12 +341,12 @@ def _encode_items(
         for start in range(0, len(items), size):
             hashes, batch = [], []
             for item in items[start : start + size]:
-                if item.content_hash in cache.embeddings:  # another run has encoded it meanwhile
+                if item.content_hash in cache.embeddings:  # encoded by another run in the meantime
                     continue
                 try:
                     prepared = encoder.preprocess(source.open(item.raw))
                 except EncoderError:
-                    raise  # a missing package fails for every item
+                    raise  # every item would fail
                 except GnnrecError as error:
                     unusable[item.content_hash] = str(error)
                     if len(unusable) <= MAX_WARNINGS:
@@ -363,7 +363,7 @@ def _encode_items(
 
 
 def _order_for(worker: int, items: list[SourceItem]) -> list[SourceItem]:
-    """Return the items in another order for each of several runs that are at work on them, so that they share them."""
+    """Return the items in a different order for each concurrent run, so that the runs share the work."""
     if worker == 0:
         return items
     if worker == 1:
@@ -400,9 +400,9 @@ def _single_encoder(encoder: str | FeatureEncoder | ContentEmbeddings, modality:
 
 
 def _stored_encoder(embeddings: ContentEmbeddings, modality: str, device: str) -> FeatureEncoder:
-    """Return the encoder that computed embeddings, which may come from a run or a file of somebody else.
+    """Return the encoder that computed embeddings, which may come from an untrusted run or file.
 
-    So the name that is stored with them selects a registered encoder, but never files of this machine.
+    The stored name can therefore select a registered encoder, but never local files.
 
     Raises
     ------

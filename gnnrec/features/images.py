@@ -1,4 +1,4 @@
-"""Opens untrusted poster files: every file gives either an RGB image or a `PosterError` that names the file."""
+"""Opens untrusted poster files: the result is an RGB image or a `PosterError` that names the file."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def decode_poster(data: bytes, name: object, max_pixels: int = MAX_PIXELS, max_b
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise PosterError(f"{name} is too large to decode: {error}") from None
     # Decoders raise nearly everything on malicious bytes: SyntaxError, struct.error, zlib.error, KeyError, ...
-    # None of it may abort a run over thousands of files.
+    # No file may abort a run over thousands of files.
     except Exception as error:
         raise PosterError(f"{name} is damaged: {error or type(error).__name__}") from None
 

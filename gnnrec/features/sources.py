@@ -16,10 +16,10 @@ import pandas as pd
 
 from gnnrec._checks import as_path
 from gnnrec.data import Dataset
+from gnnrec.data.compression import max_unpacked
 from gnnrec.data.convert import format_id, to_ids, to_text
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.tables import SUFFIXES, Table, locator, read_files
-from gnnrec.data.text_files import max_unpacked
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.features.images import open_poster
 from gnnrec.features.store import HASH_BYTES, read_embedding_file, read_safetensors
@@ -340,7 +340,7 @@ def _read_table(path: Path, known: pd.Index | None) -> tuple[Any, np.ndarray]:
     table = read_movie_table(path, known)
     columns = table.frame.drop(columns="movie_id")
     if columns.empty:
-        raise DataError("there are no numeric columns beside the movie ids", at=str(path))
+        raise DataError("there are no numeric columns besides the movie ids", at=str(path))
     for name in columns:
         numbers = pd.to_numeric(columns[name], errors="coerce")
         invalid = ~np.isfinite(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -378,7 +378,7 @@ def _read_ids(path: Path, ids: str | Path | None, known: pd.Index | None) -> Any
 
 
 NUMPY_ERRORS = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError)
-"""What NumPy raises for a damaged file, whose header it reads as Python."""
+"""Errors that NumPy raises for a damaged file, whose header it parses as a Python literal."""
 
 
 def _load_npy(path: Path) -> np.ndarray:
@@ -396,7 +396,7 @@ def _load_npy(path: Path) -> np.ndarray:
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
-            total = sum(member.file_size for member in archive.infolist())  # no more is read than these say
+            total = sum(member.file_size for member in archive.infolist())  # reading never exceeds these
         if total > max_unpacked(path):
             raise DataError(f"{path} unpacks from {path.stat().st_size:,} to {total:,} bytes, too many for embeddings")
         with np.load(path, allow_pickle=False) as file:

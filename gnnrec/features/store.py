@@ -113,7 +113,7 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
     if header is None:
         raise DataError(f"{path} was not written by gnnrec features")
     if not isinstance(header, dict):
-        raise DamagedFileError(f"{path} is damaged: its header is no JSON object")
+        raise DamagedFileError(f"{path} is damaged: its header is not a JSON object")
     check_layout({"format": None, **header}, FORMAT, str(path), "delete it and encode again with gnnrec features")
     try:
         if header["digest"] != _digest(tensors):
@@ -123,7 +123,7 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
         if hashes and (len(hashes) != len(embeddings) or any(len(one) != HASH_BYTES for one in hashes)):
             raise DamagedFileError(f"{path} is damaged: it has {len(hashes)} hashes for {len(embeddings)} embeddings")
         key = header["encoder_key"]
-        if key != "" and not (isinstance(key, str) and KEY.fullmatch(key)):  # it becomes part of a file name
+        if key != "" and not (isinstance(key, str) and KEY.fullmatch(key)):  # used in a file name
             raise DamagedFileError(f"{path} is damaged: {key!r} is not the key of an encoder, 16 hexadecimal digits")
         return StoredEmbeddings(embeddings, hashes, key, bool(header["corpus_dependent"]))
     except LookupError as error:
@@ -230,7 +230,7 @@ def save_embeddings(folder: str | Path, name: str, embeddings: ContentEmbeddings
 
 
 class EmbeddingCache:
-    """The embeddings that one encoder has computed for one folder.
+    """Cache of the embeddings of one encoder in one folder.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ class EmbeddingCache:
         return sorted(self._path(suffix=".parts").glob(f"{self.encoder_key}-*.safetensors"))
 
     def read_files(self) -> None:
-        """Take over what earlier runs, and others that are at work, have written since the last call."""
+        """Read what earlier and concurrent runs have written since the last call."""
         if self.folder is None:
             return
         for path in (self._path(), self._path(f".{self.encoder_key}"), *self._parts()):
@@ -281,7 +281,7 @@ class EmbeddingCache:
             except DataError:
                 if path.exists():
                     raise
-                continue  # another run has just ended; everything is in its result, which is read next time
+                continue  # another run has just finished; its result is read by the next call
             if stored is not None and stored.encoder_key == self.encoder_key:
                 self.embeddings.update(zip(stored.content_hashes, stored.embeddings.values, strict=True))
 
@@ -311,7 +311,7 @@ class EmbeddingCache:
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[int]:
-        """Register a run while the block runs; yield the lowest number that no other run of this encoder has."""
+        """Register a run while the block runs; yield the lowest number not used by another run of this encoder."""
         if self.folder is None:
             yield 0
             return
@@ -371,7 +371,7 @@ class EmbeddingCache:
 def _lock_in_new_folder(path: Path) -> int | None:
     while True:
         make_folder(path.parent)
-        with contextlib.suppress(FileNotFoundError):  # another run has just removed the empty folder
+        with contextlib.suppress(FileNotFoundError):  # removed by another run
             return open_exclusive(path)
 
 

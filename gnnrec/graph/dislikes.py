@@ -1,4 +1,4 @@
-"""Which ratings are dislikes."""
+"""Classifies ratings as dislikes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHRINKAGE = 2.0
 MAX_STD = 0.3
 """Limit of the standard deviation, as a fraction of the range of ratings, for ratings that are mostly extremes."""
 MARGINS = {0.5: 0.5, 1.5: 1.0}
-"""Standard deviations below the user's baseline from which a rating is a dislike, and how much of it is subtracted.
+"""Thresholds for dislikes, in standard deviations below the user's baseline, and the weight subtracted at each.
 
 From half a standard deviation on, a movie counts half; from 1.5 on, it counts minus one half."""
 
@@ -47,8 +47,7 @@ def rating_baseline(users: UserBatch, mean: Tensor, std: Tensor, edge_mask: Tens
     .. math:: b_u = \bar r + \frac{S_u}{S_u + \kappa \sigma^2} (\bar r_u - \bar r), \qquad
         S_u = \sum_{i \in N(u)} (r_{ui} - \bar r_u)^2
 
-    Of a user whose ratings are all equal, the own mean says nothing: :math:`S_u = 0`, and the baseline is
-    :math:`\bar r`.
+    If all ratings of a user are equal, their mean says nothing: :math:`S_u = 0`, and the baseline is :math:`\bar r`.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need i
     from gnnrec._pyg import HeteroData
 
 FEW = 64
-"""Up to this many movies are looked up one by one, which is faster."""
+"""Up to this many movies are looked up one by one, which is faster than building an index."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,7 +75,7 @@ class Graph:
     dataset: Dataset
     attributes: dict[str, pd.Index]
     user_values: dict[str, pd.Index]
-    # Profiles of the first users and features of the first movies, taken over from the graph this one was made from.
+    # Profiles of the first users and features of the first movies, reused from the graph this one was derived from.
     _first_profiles: UserProfiles | None = field(default=None)
     _first_movies: MovieFeatures | None = field(default=None)
     # Rows of the first users in embedding tables, once users were removed.
@@ -98,7 +98,7 @@ class Graph:
             Every movie and user in its tables becomes a node, also without ratings.
         vocabularies : mapping, optional
             `vocabularies` of the graph that a model was trained on, so that the model can use this one. Other genres,
-            occupations, genders and the like are ignored with a warning, other directors and actors without.
+            occupations, genders and other categories are ignored with a warning, other directors and actors without.
         min_movies : int
             Directors and actors with fewer movies get no node, if there are no `vocabularies`.
         embedding_rows : Tensor, optional
@@ -144,7 +144,7 @@ class Graph:
 
     @property
     def has_removed_users(self) -> bool:
-        """Whether users were removed, so that `embedding_rows` are not just the user nodes."""
+        """Whether users were removed, so that `embedding_rows` differ from the user nodes."""
         return self._first_rows is not None
 
     @cached_property
@@ -200,7 +200,7 @@ class Graph:
 
     @property
     def vocabularies(self) -> dict[str, pd.Index]:
-        """Movie attributes and user features that a model trained on this graph knows; for `from_dataset`."""
+        """Movie attributes and user features known to a model trained on this graph; for `from_dataset`."""
         return {**self.attributes, **user_vocabularies(self.user_values)}
 
     @cached_property
@@ -217,7 +217,7 @@ class Graph:
     def hetero_data(self) -> HeteroData:
         """The graph as PyG's `HeteroData`, with every relation in both directions.
 
-        Nothing in it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
+        No part of it is derived from several ratings, so that it can be split; `gnnrec.graph.add_transitions` adds
         links between movies that were rated one after the other.
         """
         from gnnrec.graph.hetero import to_hetero_data
@@ -246,7 +246,7 @@ class Graph:
             histories by default.
         """
         profiles, table = self.profiles.take(nodes), self.dataset.rating_table
-        if until is None and not table.is_merged and "users" not in self.__dict__:  # do not merge all for a few users
+        if until is None and not table.is_merged and "users" not in self.__dict__:  # no merge for a few users
             found, place = table.histories_of(nodes.numpy())
             columns = (place, found.movie, found.rating, found.timestamp)
             row, movie, rating, timestamp = (torch.from_numpy(column) for column in columns)
@@ -270,15 +270,15 @@ class Graph:
         )
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each user id, ``[n]`` int64; an unknown one is a `DataError`."""
+        """Return the node of each user id, ``[n]`` int64; raise `DataError` for unknown ids."""
         return self._user_vocabulary.nodes(user_ids)
 
     def check_user_type(self, user_ids: Iterable[Any]) -> None:
-        """Raise a `DataError` for the first user id that is unknown only because it is text, or is not text."""
+        """Raise a `DataError` for the first user id that would be known if its type (text or number) were different."""
         self._user_vocabulary.check_type(user_ids)
 
     def movie_nodes(self, movie_ids: Iterable[Any]) -> Tensor:
-        """Return the node of each movie id, ``[n]`` int64; an unknown one is a `DataError`."""
+        """Return the node of each movie id, ``[n]`` int64; raise `DataError` for unknown ids."""
         return self._movie_vocabulary.nodes(movie_ids)
 
     @cached_property
@@ -323,7 +323,7 @@ class Graph:
     ) -> Graph:
         """Return a graph with more ratings; unknown user ids become new users.
 
-        The time does not depend on the size of the graph; what needs all ratings is put together when it is used.
+        The time does not depend on the size of the graph; anything derived from all ratings is computed on first use.
 
         Parameters
         ----------
@@ -368,7 +368,7 @@ class Graph:
         Parameters
         ----------
         user_id : int or str
-            An unused id. A name such as ``"anna"`` may stand beside ids that are whole numbers.
+            An unused id. It may be a name such as ``"anna"`` even if all other ids are whole numbers.
         ratings, age, gender, occupation, profile, timestamps, unknown
             As for `NewUser`; `ratings` may also be a `NewUser`. Without `timestamps`, movies count as rated at the time
             of the latest rating, in the given order.
@@ -530,7 +530,7 @@ class Graph:
         )
 
     def _with(self, dataset: Dataset, shared: Iterable[str], **fields: Any) -> Graph:
-        """Return the graph of another dataset; `shared` names cached properties that stay the same."""
+        """Return the graph of another dataset; `shared` names cached properties that remain valid."""
         graph = dataclasses.replace(self, dataset=dataset, **fields)
         graph.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return graph

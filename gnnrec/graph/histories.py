@@ -20,7 +20,7 @@ from gnnrec.graph.title_matches import Ambiguous, Found, NotFound
 from gnnrec.graph.titles import TitleIndex
 
 NUM_NAMED = 3
-"""Nearest titles that a report names for each movie that is not in the catalog."""
+"""Number of nearest titles that a report lists for a movie that is not in the catalog."""
 _HOW = ("id", "title", "name", "part", "similar")  # best first
 
 
@@ -42,7 +42,7 @@ class HistoryReport:
     left_out : pandas.DataFrame
         ``title, reason, at``: rows that are not movies that were watched, such as episodes of series.
     notes : tuple of str
-        What was guessed or ignored.
+        Guesses and ignored content.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def read_history(
     )
     user = NewUser(
         ratings={index.movie_id(node): ratings[node] for node in order},
-        # Movies without a date are taken to be older than those with one.
+        # Movies without a date are assumed to be older than those with one.
         timestamps={index.movie_id(node): times[node] or min(known) for node in order} if known else None,
         name=name,
     )
@@ -217,7 +217,7 @@ def find_entry(index: TitleIndex, entry: HistoryEntry, *, typed: bool = False) -
 
 
 def _agrees(index: TitleIndex, node: int, entry: HistoryEntry) -> bool:
-    """Return whether title and year agree with an id; tables of ids have mistakes, too."""
+    """Return whether title and year match those of the movie with this id, because tables of ids have mistakes."""
     if not entry.title:
         return True
     own, year = index.year(node), title_names(entry.title)[2] if entry.year is None else entry.year
@@ -256,7 +256,7 @@ def _ratings(
     """Return the rating of each movie on the scale of the graph, and notes."""
     target = rating_scale(graph)
     notes: list[str] = []
-    if target is None:  # every movie in a history counts as liked
+    if target is None:  # without ratings in the graph, every movie in a history counts as liked
         ratings = {}
         for node, (entry, _) in kept.items():
             if entry.rating is not None and entry.rating < entry.scale[1] / 2 and not entry.is_liked:

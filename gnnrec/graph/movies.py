@@ -22,7 +22,7 @@ from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
 
 DECADES = tuple(range(1920, 2030, 10))
-"""Decades of release; earlier movies count as the first, later ones as the last."""
+"""Decades of release; earlier movies are assigned to the first, later ones to the last."""
 
 
 def decade_features(movies: pd.DataFrame) -> Tensor:
@@ -203,7 +203,7 @@ class NewMovie:
     year, runtime : int, optional
         Year of release, and minutes.
     plot : str, optional
-        Only its length is used. For its content, give the embedding in `features`.
+        Only its length is used; pass its content embedding in `features`.
     features : mapping of str to array_like, optional
         Content embeddings by modality of the graph, made by the same encoder.
 
@@ -239,7 +239,7 @@ class NewMovie:
             try:
                 numbers = entries(values, "numbers") if is_listing(values) and not hasattr(values, "ndim") else values
                 made[name] = ContentEmbeddings([movie_id], [numbers] if np.ndim(numbers) == 1 else numbers)
-            except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # DataError is a ValueError
+            except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # a DataError is a ValueError, too
                 raise DataError(f"the {shown(name)} embedding of the movie: {error}") from None
         return made
 
@@ -252,5 +252,5 @@ def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:
         return values
     names: list[Any] = entries(values, column) if is_listing(values) and not isinstance(values, Mapping) else [values]
     if wrong := [name for name in names if not isinstance(name, str)]:
-        raise DataError(f"{column} must be a text or a list of texts, not {shown(wrong[0])}")
+        raise DataError(f"{column} must be a string or a list of strings, not {shown(wrong[0])}")
     return "|".join(names)

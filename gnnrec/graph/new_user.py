@@ -48,7 +48,7 @@ class Catalog(Protocol):
 
     @property
     def dataset(self) -> Dataset:
-        """Its data, of which the rating scale is read."""
+        """The dataset; only its rating scale is used."""
         ...
 
     @property
@@ -62,12 +62,12 @@ class Catalog(Protocol):
 
 
 def parse_rating(movie: Any, value: Any) -> float:
-    """Return a rating; a `DataError` unless it is a finite number."""
+    """Return a rating; raise `DataError` unless it is a finite number."""
     return parse_number("rating", movie, value)
 
 
 def parse_number(what: str, movie: Any, value: Any) -> float:
-    """Return the rating or weight of a movie; a `DataError` unless it is a finite number."""
+    """Return the rating or weight of a movie; raise `DataError` unless it is a finite number."""
     rating = _number(value)
     if not abs(rating) <= MAX_NUMBER:
         raise DataError(f"the {what} of {shown(movie)} is {shown(value)}; give a finite number")
@@ -79,7 +79,7 @@ MAX_NUMBER = float(np.finfo(np.float32).max)
 
 
 def _number(value: Any) -> float:
-    """Return a value as a number, NaN if it is none."""
+    """Return a value as a number, NaN if it is not numeric."""
     if type(value) not in (int, float):
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, (Real, Decimal, str)):
@@ -138,7 +138,7 @@ def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
     if value is None:
         return np.array([-1])
     if not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) > 2**63):
-        raise DataError(f"{what} must be a text, not {shown(value)}")
+        raise DataError(f"{what} must be a string, not {shown(value)}")
     value = str(value)[:LONGEST_NAME]
     for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():
@@ -176,8 +176,8 @@ class NewUser:
     disliked : iterable
         Ids or titles of disliked movies: they count as rated with the lowest rating, before all `ratings`.
     at : time, optional
-        When the user asks for recommendations, given like one of the `timestamps`. Later ratings do not count. Models
-        that use the request time take now if it is not given.
+        Time of the request, given like one of the `timestamps`; later ratings are ignored. Models that use the request
+        time assume the current time if it is not given.
 
     Examples
     --------
@@ -225,7 +225,7 @@ class NewUser:
 
 
 def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
-    """Return a series of ratings by movie as a mapping; a movie twice is a `DataError`."""
+    """Return a series of ratings by movie as a mapping; raise `DataError` for a repeated movie."""
     if not ratings.index.is_unique:
         raise DataError(f"movie {shown(ratings.index[ratings.index.duplicated()].tolist()[0])} is rated twice")
     return ratings.to_dict()
@@ -254,11 +254,11 @@ def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: st
 
 
 def _feature_values(graph: Catalog, user: NewUser) -> dict[str, np.ndarray]:
-    """Return the values of a user by feature; one that the model does not see is an error."""
+    """Return the values of a user by feature; raise `DataError` for a feature that the model does not see."""
     features, given = user_features(), user.features
     for name in given:
         if name not in graph.user_values:
-            raise DataError(f"no user of the graph has a {name}, so that it means nothing to the model; leave it out")
+            raise DataError(f"no user of the graph has a {name}, so the model cannot use it; leave it out")
     return {name: parse_feature(features[name], given.get(name), known) for name, known in graph.user_values.items()}
 
 
@@ -306,7 +306,7 @@ def _disliked(graph: Catalog, user: NewUser, ratings: Mapping[Any, Any]) -> dict
 
 
 def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | None:
-    """Return weights ``[num_ratings]`` float64 in the order of the ratings, ones if not given; None without any."""
+    """Return weights ``[num_ratings]`` float64 in the order of the ratings, ones if not given; None if unused."""
     if user.weights is None:
         return np.ones(len(movies)) if graph.has_weights else None
     if not graph.has_weights:
@@ -328,7 +328,7 @@ def _times(user: NewUser, movies: list[Any]) -> np.ndarray:
 
 
 def _movies(given: Iterable[Any]) -> list[Any]:
-    """Return ids and titles; an error for what is neither, before it is looked up."""
+    """Return ids and titles; raise an error for anything else before it is looked up."""
     return plain_ids(given, "movie", NO_MOVIE)
 
 

@@ -36,8 +36,8 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error", at: Any = 
     unknown : str
         ``"error"``; or ``"skip"`` to leave out ratings of unknown movies by new users, which are logged.
     at : time, optional
-        When the users ask for recommendations: seconds since 1970 or anything that `pandas.Timestamp` reads. Later
-        ratings do not count. `NewUser.at` takes precedence.
+        Time of the request: seconds since 1970 or anything that `pandas.Timestamp` reads. Later ratings are ignored.
+        `NewUser.at` takes precedence.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error", at: Any = 
 
 
 def asked_at(batch: UserBatch, at: Any) -> UserBatch:
-    """Return users at the time of a request; those that have a request time of their own keep it.
+    """Return users with a request time; users who already have one keep it.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def asked_at(batch: UserBatch, at: Any) -> UserBatch:
 
 
 def _is_ratings(series: pd.Series) -> bool:
-    """Return whether a series is ratings by movie, and not user ids; a `DataError` if it may be either."""
+    """Return whether a series holds ratings by movie rather than user ids; raise `DataError` if ambiguous."""
     names = {**canonical_names([series.name], "users"), **canonical_names([series.name], "ratings")}
     by_movie = canonical_names([series.index.name], "movies").get(series.index.name) in ("movie_id", "title")
     meaning = names.get(series.name, series.name)
@@ -180,7 +180,7 @@ def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:
 
 
 def _are_missing(ids: pd.Series) -> np.ndarray:
-    """Return which ids are missing; of objects, pandas would compare some that cannot be compared."""
+    """Return which ids are missing; pandas would fail on objects that cannot be compared."""
     if ids.dtype != object:
         return ids.isna().to_numpy()
     missing = (None, pd.NA, pd.NaT)

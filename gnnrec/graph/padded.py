@@ -1,4 +1,4 @@
-"""Users whose histories are padded to one length: the same users, in shapes that an exported network can have."""
+"""Users with padded histories of equal length, in fixed shapes for an exported network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gnnrec.sparse import Adjacency
 
 
 class PaddedAdjacency(Adjacency):
-    """Edges of which every receiver has the same number, some of them missing.
+    """Edges in a fixed shape: the same number for every receiver, padded with missing ones.
 
-    It does what `Adjacency` does without sorting, so that shapes do not depend on values.
+    Equivalent to `Adjacency`, but without sorting, so that shapes do not depend on values.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class PaddedAdjacency(Adjacency):
 
 @dataclass(frozen=True, eq=False)
 class PaddedUsers(UserBatch):
-    """A `UserBatch` of which every user has the same number of edges; `mask` says which of them are ratings.
+    """A `UserBatch` in which every user has the same number of edges; `mask` marks those that are ratings.
 
     Methods that take an edge mask must be given `mask`.
 

@@ -1,4 +1,4 @@
-"""Titles in a ratings table where ids belong."""
+"""Replaces titles in a ratings table by ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gnnrec.graph.titles import TitleIndex, check_unknown
 def replace_titles(
     ratings: pd.DataFrame, movie_ids: IdIndex, titles: Callable[[], TitleIndex], unknown: str
 ) -> pd.DataFrame:
-    """Return ratings with ids where there were titles; what is wrong otherwise is left for the dataset to find.
+    """Return ratings with titles replaced by ids; all other checks are left to `Dataset`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def replace_titles(
     nodes: dict[Any, int | None] = dict.fromkeys(names)
     try:
         nodes.update(zip(nodes, titles().nodes(nodes, unknown=unknown), strict=True))
-    except DataError:  # say in which row it is
+    except DataError:  # add the row to the message
         for row, name in zip(missing, names, strict=True):
             try:
                 titles().node(name)

@@ -1,4 +1,4 @@
-"""What looking up a title gives: one movie, several that fit equally well, or none."""
+"""Results of looking up a title: one movie, several equally good ones, or none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Found:
-    """The movie that a name stands for.
+    """The movie that a name refers to.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """Several movies that a name may stand for.
+    """Several movies that a name may refer to.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Ambiguous:
 
 @dataclass(frozen=True)
 class NotFound:
-    """No movie is near enough.
+    """No movie is similar enough.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class NotFound:
 
 
 def choose_best(best: dict[int, Any], how: str) -> Found | Ambiguous | NotFound:
-    """Return the movie with the lowest rank, or all with it."""
+    """Return the movie with the lowest rank, or all movies that share it."""
     if not best:
         return NotFound()
     lowest = min(best.values())

@@ -1,4 +1,4 @@
-"""Rules of `gnnrec.graph.titles`: which parts of a title stand for a movie, and which words are nearly the same."""
+"""Rules of `gnnrec.graph.titles`: which parts of a title identify a movie, and which words are nearly the same."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gnnrec.data.titles import (
 )
 
 NEVER, IF_TYPED, ALWAYS = range(3)
-"""When a part of a title is enough without a year: never, if a person typed it, or always."""
+"""When a part of a title identifies the movie without a year: never, if a person typed it, or always."""
 
 _SECOND_HALF = re.compile(r"\s+(?:and|&)\s+(?=the\s)", re.IGNORECASE)  # "Indiana Jones and the Last Crusade"
 _INITIALS = re.compile(r"((?:[A-Z]\.){2,})\s+the\b", re.IGNORECASE)  # "E.T. the Extra-Terrestrial"
 
 
 def title_key(words: Sequence[str]) -> str:
-    """Return words without the blanks between them, so that "Spider-Man" is "Spiderman"; numbers stay apart."""
+    """Join words, so that "Spider-Man" equals "Spiderman"; numbers stay separate."""
     parts: list[str] = []
     for word in words:
         if parts and word[:1].isdecimal() and parts[-1][-1:].isdecimal():
@@ -40,19 +40,19 @@ def title_key(words: Sequence[str]) -> str:
 
 
 class TitlePart(NamedTuple):
-    """A part of a title that people may use for the whole, such as "The Empire Strikes Back"."""
+    """A part of a title that people may use instead of the whole, such as "The Empire Strikes Back"."""
 
     text: str
     max_year_gap: int
-    """Largest difference between the year that is asked for and that of the movie."""
+    """Maximum difference between the requested year and that of the movie."""
     without_year: int
-    """`NEVER`, `IF_TYPED` or `ALWAYS`: whether the part is enough without a year."""
+    """`NEVER`, `IF_TYPED` or `ALWAYS`: whether the part suffices without a year."""
     is_title: bool
     """Whether it is a complete title, which other movies may have as well."""
 
 
 def title_parts(name: str) -> list[TitlePart]:
-    """Return the parts of a title that may stand for it."""
+    """Return the parts of a title that may be used instead of it."""
     found: list[TitlePart] = []
     pieces = segments(name)
     for cut in range(1, len(pieces)):
@@ -86,13 +86,13 @@ def title_parts(name: str) -> list[TitlePart]:
 
 
 def _if_distinct(part: str) -> int:
-    """Return whether a part is enough without a year: if a person typed at least two words that tell movies apart."""
+    """Return whether a typed part suffices without a year: if at least two of its words distinguish movies."""
     words = title_words(part)
     return IF_TYPED if len(content_words(words)) >= 2 and not numbers_in(words) else NEVER
 
 
 def other_name_of(alias: str, name: str) -> str | None:
-    """Return the name that an alias puts before the title of the movie, None if it has no such form.
+    """Return the prefix that an alias adds to the title of the movie, None if it has no such form.
 
     >>> other_name_of("Léon: The Professional", "The Professional"), other_name_of("Sydney", "Hard Eight")
     ('Léon', None)
@@ -103,24 +103,24 @@ def other_name_of(alias: str, name: str) -> str | None:
 
 
 def series_names(name: str) -> set[str]:
-    """Return the beginnings of a title that other movies may have, too."""
+    """Return the beginnings of a title that other movies may share."""
     pieces = segments(name)
     fronts = {": ".join(pieces[:cut]) for cut in range(1, len(pieces))}
     return {front for front in fronts if not is_second_title(name, front) and _is_series(title_words(front))}
 
 
 def _is_series(words: tuple[str, ...]) -> bool:
-    """Return whether a title may be that of a series: not "Interview with the Vampire", "Meatballs III" or "2010"."""
+    """Return whether a title may name a series, unlike "Interview with the Vampire", "Meatballs III" or "2010"."""
     return 0 < len(words) < 3 and not (words[-1].isdecimal() and (len(words) > 1 or not _is_series_number(words[0])))
 
 
 def _is_series_number(word: str) -> bool:
-    """Return whether a word is a number that a part of a series may have."""
+    """Return whether a word may be the number of a part of a series."""
     return word.isdecimal() and len(word) < 3
 
 
 def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None) -> int | None:
-    """Return how far apart two titles are that mean the same movie, None if they do not.
+    """Return the distance of two titles of the same movie, None if they are of different movies.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None
     left_words = [word for word in one if left[word] and not word.isdecimal()]
     right_words = [word for word in other if right[word] and not word.isdecimal()]
     common = sum((mine & theirs).values())
-    if not left_words and not right_words:  # another order, other little words
+    if not left_words and not right_words:  # different order or different function words
         return 1 if common >= (2 if gap is not None else 3) else None
     if gap in (0, None) and not (left_words and right_words):  # "Indiana Jones and the Raiders of the Lost Ark"
         short, long = (one, other) if len(one) < len(other) else (other, one)
@@ -154,12 +154,12 @@ def title_distance(one: tuple[str, ...], other: tuple[str, ...], gap: int | None
 
 
 def _first_part(words: tuple[str, ...]) -> list[str]:
-    """Return the numbers without a 1: the first part of a series may be called by its name alone."""
+    """Return the numbers without a 1, because the first part of a series is often not numbered."""
     return [number for number in numbers_in(words) if number != "1"]
 
 
 def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
-    """Return whether two different words are probably the same, typed wrongly, beside `common` words of the titles."""
+    """Return whether two words probably differ by a typo, given the number of `common` words of the titles."""
     length = min(len(one), len(other))
     shortest = 3 if common > 1 else 5 if common == 1 or _is_slip(one, other) else 8
     if length < shortest or one[0] != other[0] or _is_inflected(one, other):
@@ -168,7 +168,7 @@ def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    """Return whether two words have the same letters but for two that changed places, or one that is doubled."""
+    """Return whether two words differ by two swapped letters or a doubled letter only."""
     if sorted(one) == sorted(other):
         return True
     single = re.sub(r"(.)\1", r"\1", one)

@@ -17,7 +17,7 @@ from gnnrec.data.titles import MAX_YEAR_GAP, title_names, title_words
 from gnnrec.graph.title_rules import IF_TYPED, NEVER, other_name_of, title_key, title_parts
 
 MAX_CACHED = 20_000
-"""Words for which the names with similar words are remembered."""
+"""Number of words whose similar names are cached."""
 MIN_SIMILARITY, MAX_SIMILAR = 0.65, 12
 
 
@@ -32,7 +32,7 @@ def imdb_number(imdb_id: Any) -> int:
 
 
 class TitleTable:
-    """Look-up tables of some movies in a row, with the nodes from `first`."""
+    """Lookup tables for consecutive movie nodes, starting with `first`."""
 
     def __init__(self, movies: pd.DataFrame, first: int, main: TitleTable | None = None) -> None:
         self.first, self._main = first, main
@@ -54,7 +54,7 @@ class TitleTable:
     @cached_property
     def by_imdb(self) -> dict[int, int]:
         """Node of each IMDb number."""
-        # Two rows with one id are duplicates or mistakes; the first counts.
+        # Two rows with the same id are duplicates or mistakes; the first is used.
         numbers = [-2 if pd.isna(one) else imdb_number(one) for one in self._imdb]
         return {number: node for node, number in reversed(list(enumerate(numbers, self.first))) if number >= 0}
 
@@ -74,12 +74,12 @@ class TitleTable:
 
     @cached_property
     def has_no_titles(self) -> bool:
-        """Whether ids stand in the place of all titles."""
+        """Whether all titles are missing and replaced by ids."""
         return self.titles == [str(one) for one in self.ids]
 
     @cached_property
     def _named(self) -> list[tuple[int, list[tuple[str, tuple[str, ...]]], tuple[str, ...]]]:
-        """Node, names with their words, and possible names of each movie with a title; an id in its place is none."""
+        """Node, names with their words, and possible names of each movie with a title (an id is not a title)."""
         found = []
         for node, (title, one) in enumerate(zip(self.titles, self.ids, strict=True), self.first):
             if title != str(one):
@@ -89,7 +89,7 @@ class TitleTable:
 
     @cached_property
     def names(self) -> dict[str, list[tuple[int, int]]]:
-        """By key of a name, the nodes and whether it is their first name (0) or another (1)."""
+        """Nodes by key of a name, and whether it is their first name (0) or another (1)."""
         names: dict[str, list[tuple[int, int]]] = {}
         for node, own, _ in self._named:
             keys: dict[str, int] = {}
@@ -102,7 +102,7 @@ class TitleTable:
 
     @cached_property
     def parts(self) -> dict[str, list[tuple[int, int, int, bool]]]:
-        """By key of a part of a title, the nodes and when it stands for them, as in `title_parts`."""
+        """Nodes by key of a part of a title, and when the part is accepted, as in `title_parts`."""
         parts: dict[str, list[tuple[int, int, int, bool]]] = {}
         for node, own, possible in self._named:
             keys: dict[str, tuple[int, int, bool]] = {}
@@ -122,7 +122,7 @@ class TitleTable:
     def words(self) -> WordIndex:
         """All names by their words."""
         names = [(node - self.first, words) for node, own, _ in self._named for _, words in own]
-        # Without titles, ids are what can be searched.
+        # Without titles, ids are searched.
         placeholders = zip(self.titles, self.ids, strict=True)
         names += [(row, title_words(one)) for row, (text, one) in enumerate(placeholders) if text == one]
         return WordIndex(names, None if self._main is None else self._main.words.weights)
@@ -136,7 +136,7 @@ class TitleTable:
         return {year: WordIndex(own, self.words.weights) for year, own in names.items()}
 
     def rank_of_years(self, words: tuple[str, ...], year: int) -> list[tuple[float, int, tuple[str, ...]]]:
-        """Return the names nearest to some words among the movies of about this year."""
+        """Return the names nearest to some words, among the movies of about this year."""
         years = range(year - MAX_YEAR_GAP, year + MAX_YEAR_GAP + 1)
         return [
             found
@@ -147,7 +147,7 @@ class TitleTable:
 
 
 class WordIndex:
-    """Which names have which words; each name belongs to a row, and a row may have several."""
+    """Inverted index from words to names; a row can have several names."""
 
     def __init__(self, names: list[tuple[int, tuple[str, ...]]], weights: dict[str, float] | None = None) -> None:
         self.rows = np.array([row for row, _ in names], dtype=np.int64)
@@ -168,11 +168,11 @@ class WordIndex:
 
     @cached_property
     def spellings(self) -> list[str]:
-        """The names as texts."""
+        """The names as strings."""
         return [" ".join(words) for words in self.names]
 
     def rank(self, words: tuple[str, ...], k: int, *, loose: bool = True) -> list[tuple[float, int, tuple[str, ...]]]:
-        """Return score, row and words of the `k` best names; if not `loose`, known words are taken as they are."""
+        """Return score, row and words of the `k` best names; unless `loose`, known words must match exactly."""
         wanted = list(dict.fromkeys(words))
         if not wanted or not self.names:
             return []
@@ -189,7 +189,7 @@ class WordIndex:
         return [(float(score[row]), int(self.rows[found[row]]), self.names[found[row]]) for row in order]
 
     def _places(self, word: str, loose: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the names that have a word or nearly it, and the largest similarity for each."""
+        """Return the names that contain a word or a similar one, and the largest similarity for each."""
         known = self._cache.get((word, loose))
         if known is None:
             best: dict[int, float] = {}
@@ -203,7 +203,7 @@ class WordIndex:
         return known
 
     def _similar(self, word: str, loose: bool) -> list[tuple[str, float]]:
-        """Return the words of the vocabulary that are nearly this one, with their similarity."""
+        """Return similar words of the vocabulary, with their similarity."""
         found = {word: 1.0} if word in self.postings else {}
         if word.isdecimal() or len(word) < 3 or (found and not loose):
             return list(found.items())

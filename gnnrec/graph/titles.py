@@ -1,4 +1,4 @@
-"""`TitleIndex`: finds the movie that somebody means, by id, title or half a title, and searches titles by words.
+"""`TitleIndex`: resolves an id, a title or part of a title to a movie, and searches titles by words.
 
 A wrong movie is worse than none. A name is looked up in this order, and the first step that finds movies decides:
 
@@ -46,16 +46,16 @@ from gnnrec.graph.title_tables import TitleTable, imdb_number
 logger = logging.getLogger(__name__)
 
 NUM_NEAREST = 5
-"""Movies that an error lists."""
+"""Maximum number of suggested movies in an error message."""
 MAX_LISTED = 10
-"""Movies that fit equally well and are listed."""
+"""Maximum number of equally good matches in an error message."""
 IMDB_DIGITS = 7
-"""Digits of an id of IMDb, zeros included."""
+"""Number of digits of an IMDb id, including leading zeros."""
 MAX_BLOCKS = 8
-"""Additions after which they are indexed anew, together."""
+"""Number of additions after which all added movies are indexed again as one table."""
 
 MAX_DIGITS = 30
-"""Of a number that may be an id."""
+"""Maximum number of digits of a number that may be an id."""
 _IMDB_ID = re.compile(r"(?:.*\bimdb\.com/(?:[a-z]{2}/)?title/)?(?:imdb:)?(tt\d{5,12})(?:[/?#].*)?", re.IGNORECASE)
 _TMDB_ID = re.compile(r"(?:.*\bthemoviedb\.org/movie/|tmdb:\s*)(\d{1,12})(?:[-/?#].*)?", re.IGNORECASE)
 
@@ -87,7 +87,7 @@ class TitleIndex:
         return sum(len(block) for block in self._blocks)
 
     def extend(self, movies: pd.DataFrame) -> TitleIndex:
-        """Return the index with more movies behind the others; this one does not change."""
+        """Return the index with more movies appended; this one does not change."""
         if not len(movies):
             return self
         made = TitleIndex.__new__(TitleIndex)
@@ -132,8 +132,8 @@ class TitleIndex:
         other_names : sequence of str
             Further titles, such as the original one.
         typed : bool
-            Whether a person typed the name. If not, it comes from a catalog: there are no typing errors, and without a
-            year a part of a title does not stand for the movie.
+            Whether a person typed the name. Names from a catalog have no typing errors, and a part of a title is not
+            accepted for them without a year.
         ids : bool
             Whether the name may be an id; if not, it is a title.
 
@@ -159,9 +159,9 @@ class TitleIndex:
         return NotFound()
 
     def node(self, name: Any) -> int:
-        """Return the node of the movie that a name stands for.
+        """Return the node of the movie that a name refers to.
 
-        What was taken for it is logged, unless it is the id or the exact title.
+        The match is logged, unless it is by id or exact title.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class TitleIndex:
                 titles = ", ".join(repr(self.title(node)) for node, _ in self._same_words(name))
                 logger.warning("%r is taken as the id of %r; for %s add the year", name, self.title(found.node), titles)
             if found.how not in ("id", "title"):
-                # The same words are no surprise; what is only near should be seen.
+                # Matches of the same words are expected; approximate matches should be visible.
                 level = logging.INFO if found.how == "name" else logging.WARNING
                 logger.log(level, "%r is taken as %r", name, self.title(found.node))
             return found.node
@@ -226,7 +226,7 @@ class TitleIndex:
         """Return the movies whose titles are nearest, by words and not by year."""
         words = title_words(_queries(name, None)[0].names[0])
         nodes = [node for _, node in self._ranked(words, k)]
-        for block in self._blocks if len(nodes) < k else ():  # not enough words in common: letters
+        for block in self._blocks if len(nodes) < k else ():  # too few words in common: compare letters
             spelled = block.words.spellings
             close = process.extract(
                 " ".join(words), spelled, scorer=Indel.normalized_similarity, score_cutoff=0.5, limit=k
@@ -315,7 +315,7 @@ class TitleIndex:
         return [entry for block in self._blocks for entry in block.names.get(key, ())]
 
     def _parts(self, name: str) -> list[tuple[int, int, int, bool]]:
-        """Return the movies with this part of a title; the rest is as in `title_parts`."""
+        """Return the movies with this part of a title; the other values are as in `title_parts`."""
         key = title_key(title_words(name))
         return [entry for block in self._blocks for entry in block.parts.get(key, ())]
 
@@ -359,7 +359,7 @@ class TitleIndex:
         if typed:
             best = self._in_series(query)
         # "Léon: The Professional" in a catalog that says "The Professional": only if the years are the same. The other
-        # part will not do, as in "Mortal Kombat: The Journey Begins".
+        # part does not suffice, as in "Mortal Kombat: The Journey Begins".
         if query.year is not None:
             for name in query.names:
                 fronts = series_names(name)
@@ -415,7 +415,7 @@ class TitleIndex:
         return {literal_words(name) for name in title_names(self.title(node))[0]}
 
     def _ranked(self, words: tuple[str, ...], k: int) -> list[tuple[float, int]]:
-        """Return movies by how many of the words, or similar ones, their titles have, and few others."""
+        """Return movies, best first, by the share of matching or similar words in their titles."""
         best: dict[int, float] = {}
         for block in self._blocks:
             for score, row, _ in block.words.rank(words, 2 * k):
@@ -462,11 +462,11 @@ class _Query:
     names: tuple[str, ...]
     year: int | None
     is_exact: bool = False
-    """Whether only the same words will do."""
+    """Whether only exactly the same words match."""
 
 
 def _queries(name: str, year: int | None, other_names: Sequence[str] = ()) -> list[_Query]:
-    """Return what a text may mean: "Heat 1995" is a title, or a title and a year."""
+    """Return the possible readings of a text: "Heat 1995" is a title, or a title and a year."""
     names, _, in_title = title_names(name)
     further = tuple(other for text in other_names if text for other in title_names(text)[0])
     queries = [_Query(tuple(dict.fromkeys((*names, *further))), in_title if year is None else year)]

@@ -38,7 +38,7 @@ def transition_counts(
     decay : float
         :math:`\delta`, in ratings.
     max_days : float
-        Maximal time between the two ratings; no limit where times are unknown (all 0).
+        Maximum time between the two ratings; no limit if times are unknown (all 0).
 
     Returns
     -------
@@ -65,10 +65,10 @@ def transition_counts(
 def add_transitions(
     data: HeteroData, window: int = 10, decay: float = 3.0, max_days: float = float("inf")
 ) -> HeteroData:
-    """Link movies by how often one was rated soon after another, from the ratings that the data holds.
+    """Add edges between movies that were rated soon after each other, computed from the ratings in the data.
 
-    The relation depends on all ratings. So add it after the ratings were split, as by PyG's ``RandomLinkSplit``, to
-    each part: added before, it would tell the training part of held-out ratings.
+    The relation depends on all ratings. Split the ratings first, for example by PyG's ``RandomLinkSplit``, and then add
+    it to each part; otherwise information about held-out ratings would leak into the training part.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def add_transitions(
     """
     ratings = data["user", "rated", "movie"]
     if "time" not in ratings or not ratings.time.any():
-        raise DataError("the ratings have no times, so no rating is known to follow another")
+        raise DataError("the ratings have no times, so their order is unknown")
     by_time = ratings.time.argsort(stable=True)
     order = by_time[ratings.edge_index[0][by_time].argsort(stable=True)]
     user, movie = ratings.edge_index[:, order]
@@ -126,7 +126,7 @@ def _count(
         soon = user[gap:] == user[:-gap]
         soon &= timestamp[gap:] - timestamp[:-gap] <= max_days * SECONDS_PER_DAY
         every = movie[:-gap][soon] * num_movies + movie[gap:][soon]
-        pair, times = torch.unique(every, return_counts=True)  # per gap: all gaps at once do not fit in memory
+        pair, times = torch.unique(every, return_counts=True)  # gap by gap, to save memory
         pairs.append(pair)
         weights.append(times * math.exp(-(gap - 1) / decay))
     found, place = torch.unique(torch.cat(pairs), return_inverse=True)

@@ -1,4 +1,4 @@
-"""What a model knows of user features: which there are, and the values of those that are categories.
+"""The user features of a model, and the known values of categorical ones.
 
 By name, in the order in which a model sees them: ``{"age": Index([]), "gender": Index(["F", "M"])}``.
 """
@@ -37,7 +37,7 @@ def find_user_values(users: pd.DataFrame) -> dict[str, pd.Index]:
 
 
 def user_vocabularies(values: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
-    """Return values by the keys of `Graph.vocabularies`, as saved runs have them.
+    """Return values under the keys of `Graph.vocabularies`, as stored in saved runs.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def user_vocabularies(values: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
 
 
 def user_values_in(vocabularies: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
-    """Return the features and values that a model knows: the inverse of `user_vocabularies`.
+    """Return the features and values of a model: the inverse of `user_vocabularies`.
 
     Raises
     ------

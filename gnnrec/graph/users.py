@@ -1,6 +1,6 @@
 """Users as models see them: profile features and histories, the same for stored and for new users.
 
-What is known of a user besides ratings is in `gnnrec.user_features`, a file for each feature; here it becomes tensors.
+`gnnrec.user_features` defines the profile features, one per file; this module turns them into tensors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NODE_FEATURE = "occupation"
 
 
 def encode_feature(feature: UserFeature, values: np.ndarray, num_known: int) -> Tensor:
-    """Return what a model sees of one feature, ``[num_users, width]`` float32; zeros where unknown.
+    """Return the model input for one feature, ``[num_users, width]`` float32; zeros where unknown.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def encode_feature(feature: UserFeature, values: np.ndarray, num_known: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class UserProfiles:
-    """What is known about users besides their ratings.
+    """Profiles of users: everything but their ratings.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class UserProfiles:
         return UserProfiles(*(torch.cat([values[:row], values[row + 1 :]]) for values in (self.x, self.occupation)))
 
     def append(self, other: UserProfiles) -> UserProfiles:
-        """Return these and further profiles."""
+        """Return these profiles followed by others."""
         return UserProfiles(torch.cat([self.x, other.x]), torch.cat([self.occupation, other.occupation]))
 
 
@@ -210,7 +210,7 @@ class UserBatch:
             ``[num_edges]``, only ratings where it is 1 count.
         """
         ones = torch.ones(len(self.user_index), device=self.user_index.device) if keep is None else keep.float()
-        so_far = ones.cumsum(0, dtype=torch.float64)  # float32 cannot count beyond 16 million
+        so_far = ones.cumsum(0, dtype=torch.float64)  # float32 is exact only up to 16 million
         at_end = so_far.new_zeros(self.num_users).scatter_reduce(0, self.user_index, so_far, "amax", include_self=False)
         return (at_end[self.user_index] - so_far).float()
 
@@ -222,8 +222,7 @@ class UserBatch:
     def relative_weight(self, keep: Tensor | None = None) -> Tensor | None:
         """Return each weight divided by the mean weight of its user, ``[num_edges]`` float32; None without weights.
 
-        So weights say which of a user's movies count more, whatever their unit, and a user whose weights are all equal
-        is the same as one without weights.
+        The result does not depend on the unit of the weights, and equal weights have the same effect as none.
 
         Parameters
         ----------
@@ -240,7 +239,7 @@ class UserBatch:
         return torch.where(of_user > 0, self.weight / of_user.clamp(min=1e-12), 1.0)
 
     def at(self, request_time: Tensor) -> UserBatch:
-        """Return the users as they are when they ask for recommendations: without later ratings.
+        """Return the users at the time of a request, without later ratings.
 
         Ratings without a time are kept.
 

@@ -1,4 +1,4 @@
-"""Vocabularies: the caller's ids and attribute values, and the nodes they stand for."""
+"""Vocabularies: map the caller's ids and attribute values to nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gnnrec.data.id_index import IdIndex
 from gnnrec.errors import DataError
 
 MAX_COMPARED = 100_000
-"""With more names than this, errors suggest none: comparing them would take seconds."""
+"""Maximum number of names that are compared for suggestions in errors; more would take seconds."""
 
 
 class Vocabulary:
@@ -54,7 +54,7 @@ class Vocabulary:
         return self._by_id.get(name, -1)
 
     def check_type(self, ids: Iterable[Any]) -> None:
-        """Raise a `DataError` for the first id that is unknown only because it is text, or is not text.
+        """Raise a `DataError` for the first id that would be known if its type (text or number) were different.
 
         Examples
         --------
@@ -72,7 +72,7 @@ class Vocabulary:
                 continue
             twin = _as_integer(one) if is_text else shown(one)
             if twin in self._by_id:
-                mine, theirs = ("text", "whole numbers") if is_text else ("no text", "text")
+                mine, theirs = ("text", "whole numbers") if is_text else ("not text", "text")
                 raise DataError(
                     f"{self.node_type} {shown(one)} is {mine}, but the {self.node_type} ids of the graph are {theirs}; "
                     "convert yours"
@@ -97,7 +97,7 @@ class Vocabulary:
 
 
 def _index(ids: Iterable[Any], node_type: str) -> pd.Index:
-    """Return ids as an index; of frames, where ids were checked, as they are."""
+    """Return ids as an index; ids of checked frames are unchanged."""
     if isinstance(ids, pd.Series) and (ids.dtype == "int64" or isinstance(ids.dtype, pd.StringDtype)):
         return pd.Index(ids)
     found = plain_ids(ids, node_type, NO_USER if node_type == "user" else NO_MOVIE)

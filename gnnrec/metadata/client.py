@@ -40,7 +40,7 @@ RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 """Status codes of temporary failures."""
 
 MAX_SECONDS = 1e6
-"""Longest time of a policy, in seconds."""
+"""Maximum of every time in a policy, in seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Client:
         self._session = self._new_session()
         if self.api_key:
             _LOG_FILTER.api_keys.add(self.api_key)
-            # A filter holds for a logger, not for those below it.
+            # A filter applies to its own logger only, not to child loggers.
             for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]:
                 logging.getLogger(name).addFilter(_LOG_FILTER)
 
@@ -209,7 +209,7 @@ class Client:
         return Session([origin(url) for url in self.trusted_urls])
 
     def redact(self, text: str) -> str:
-        """Return a text with the API key replaced by ``***``."""
+        """Replace the API key in a message by ``***``."""
         return _redact(text, (self.api_key,))
 
     def get_json(self, url: str, params: Mapping[str, Any], max_bytes: int = 5_000_000) -> tuple[int, dict[str, Any]]:
@@ -277,7 +277,7 @@ class Client:
                 retries = retries.increment("GET", error=failure)
             except MaxRetryError:
                 raise ServiceUnavailableError(f"{failure} ({policy.max_attempts} attempts)") from None
-            # urllib3 repeats a request for the first time without any pause, too soon for a busy server.
+            # urllib3 makes the first retry without a pause, too soon for a busy server.
             pause = min(max(policy.backoff, retries.get_backoff_time(), retry_after), policy.max_wait)
             logger.info("%s; next attempt in %.1f seconds", failure, pause)
             self.sleep(pause)
@@ -315,7 +315,8 @@ class Client:
         except (requests.Timeout, ReadTimeout):
             cause = "no response in time"
         except (requests.exceptions.InvalidURL, UnicodeError) as error:
-            raise NotFoundError(f"{self._display(url)} is no address: {self.redact(_root_cause(error))}") from None
+            cause = self.redact(_root_cause(error))
+            raise NotFoundError(f"{self._display(url)} is not a valid address: {cause}") from None
         except (requests.RequestException, HTTPError, OSError) as error:
             if isinstance(_root_error(error), PrivateAddressError):
                 raise NotFoundError(self._private(url)) from None
@@ -323,7 +324,7 @@ class Client:
         except EncodingError as error:
             cause = str(error)
         except (ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
-            cause = f"the response is malformed ({type(error).__name__})"  # by somebody who wants to see what happens
+            cause = f"the response is malformed ({type(error).__name__})"
         raise ServiceUnavailableError(f"{self._display(url)} could not be fetched: {cause}")
 
     def _read(self, url: str, max_bytes: int, query: dict[str, Any], headers: dict[str, str]) -> HttpResponse:
@@ -383,12 +384,12 @@ def _retry_after(response: HttpResponse, retries: Retry) -> float:
         return 0.0
     try:
         return float(retries.parse_retry_after(text))
-    except (InvalidHeader, ValueError, OverflowError):  # the last two: dates beyond any range
+    except (InvalidHeader, ValueError, OverflowError):  # the last two are for dates out of range
         return 0.0
 
 
 MAX_DIGITS = 15
-"""Of the seconds of a pause."""
+"""Maximum number of digits of a ``Retry-After`` value."""
 
 
 def _root_cause(error: BaseException) -> str:

@@ -210,7 +210,7 @@ class FetchLog:
         complete, _, rest = path.read_bytes().rpartition(b"\n")
         for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
             self._store(_parse_record(line, f"{path}:{number}"))
-        if rest:  # the process was killed while it wrote this line
+        if rest:  # the process was killed while writing this line
             with path.open("r+b") as file:
                 file.truncate(path.stat().st_size - len(rest))
 
@@ -231,7 +231,7 @@ class FetchLog:
                     while written < len(line):
                         written += file.write(line[written:]) or 0
                 except OSError:
-                    file.truncate(end)  # half a line would damage the next one
+                    file.truncate(end)  # a partial line would damage the next one
                     raise
         except OSError as error:
             raise StorageError.writing(self.path, error) from None
@@ -357,7 +357,7 @@ class _Fetcher:
             write_csv(pd.DataFrame(rows, columns=["movie_id", "title", "plot", "source"]), self.folder / PLOTS)
 
     def report(self, queries: Sequence[MovieQuery], stop_reason: str | None) -> FetchReport:
-        """Count what is there and list what the provider lacks."""
+        """Count posters and plots, and list what the provider lacks."""
         plots, missing, num_failed = self.log.plots(), [], 0
         for query in queries:
             record = self.log.get(self.provider.name, query.movie_id)

@@ -1,4 +1,4 @@
-"""Which movies to search for, and whether a search result is the movie, by title and year.
+"""Queries for movies, and matching of search results by title and year.
 
 A wrong match is worse than no match: similar titles are rejected, and so are results that match equally well.
 """
@@ -194,7 +194,7 @@ def _similarity(a: str, b: str) -> float:
 
 
 def movie_queries(dataset: Dataset, links: str | Path | None = None) -> list[MovieQuery]:
-    """Return a query for each movie of a dataset, in its order.
+    """Return a query for each movie of a dataset, in the order of its table.
 
     Parameters
     ----------

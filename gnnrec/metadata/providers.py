@@ -27,7 +27,7 @@ from gnnrec.registry import register_metadata_provider
 
 TMDB_API_URL = "https://api.themoviedb.org/3"
 TMDB_IMAGE_URL = "https://image.tmdb.org/t/p/w342"
-"""Posters 342 pixels wide, which suffices for all common encoders."""
+"""Posters 342 pixels wide, enough for all common encoders."""
 TMDB_KEY_VARIABLE = "TMDB_API_KEY"
 TMDB_KEY_PAGE = "https://www.themoviedb.org/settings/api"
 OMDB_API_URL = "https://www.omdbapi.com/"
@@ -36,7 +36,7 @@ OMDB_KEY_PAGE = "https://www.omdbapi.com/apikey.aspx"
 MAX_SEARCH_NAMES = 3
 """Maximum number of titles of a movie to search for; each costs requests."""
 MAX_DIGITS = 15
-"""Of a number of votes."""
+"""Maximum number of digits of a vote count."""
 _LEADING_YEAR = re.compile(r"\s*(\d{4})")
 
 
@@ -78,7 +78,7 @@ class MovieMetadata:
     def __post_init__(self) -> None:
         for name in ("provider_id", "title", "plot", "poster_url"):
             text = getattr(self, name)
-            if isinstance(text, str):  # JSON may hold halves of surrogate pairs, which no file can
+            if isinstance(text, str):  # JSON may contain lone surrogates, which cannot be written to files
                 object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
 
 
@@ -428,14 +428,14 @@ def _read_key(variable: str, service: str, page: str) -> str:
 
 
 def _clean_text(value: Any) -> str | None:
-    """Return a text without extra whitespace, or None for other values and placeholders."""
+    """Return text without extra whitespace; None for other values and placeholders."""
     if not isinstance(value, str) or value.strip() in ("", "N/A"):
         return None
     return " ".join(value.split())
 
 
 def _parse_year(value: Any) -> int | None:
-    """Return the year at the start of a text such as ``1995-10-30`` or ``1995–1999``."""
+    """Return the year at the start of text such as ``1995-10-30`` or ``1995–1999``."""
     match = _LEADING_YEAR.match(value) if isinstance(value, str) else None
     return int(match[1]) if match else None
 

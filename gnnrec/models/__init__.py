@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnrec.models.base import Recommender, recommend, similar_movies
+from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, Estimator, fit, load
 from gnnrec.models.gnn import RecGraph
 from gnnrec.models.groups import recommend_group
+from gnnrec.models.recommend import recommend, similar_movies
 from gnnrec.models.suggest import suggest_config
 from gnnrec.registry import MODELS
 

@@ -28,7 +28,7 @@ from gnnrec.sparse import Adjacency
 from gnnrec.training.loop import FitRun, OptimizerConfig, batches, frozen, seeded, trained_users
 
 CHUNK = 1024
-"""Users scored at once, or fewer with many movies."""
+"""Maximum number of users scored at a time; fewer with many movies."""
 PATIENCE = 10
 """Epochs without a better validation metric before training stops: these models improve slowly and unevenly."""
 WIDE_LOG_VARIANCE = 10.0
@@ -77,8 +77,8 @@ def log_normal(z: Tensor, mean: Tensor | float, log_variance: Tensor | float) ->
 def composite_prior(z: Tensor, old: tuple[Tensor, Tensor], weights: tuple[float, float, float]) -> Tensor:
     """Return the log-density of the prior of RecVAE, ``[n, dim]`` (Shenbin et al. 2020, sec. 3.3).
 
-    A mixture, dimension by dimension, of the standard Gaussian, of what the encoder of the previous epoch says of the
-    same history (`old`, mean and log-variance) and of a wide Gaussian.
+    A mixture, in each dimension, of the standard Gaussian, the posterior of the previous epoch's encoder for the same
+    history (`old`, mean and log-variance) and a wide Gaussian.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def composite_prior(z: Tensor, old: tuple[Tensor, Tensor], weights: tuple[float,
 
 
 def sample(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return a draw from Gaussians ``[n, dim]``, through which gradients flow."""
+    """Sample from Gaussians ``[n, dim]`` by the reparameterization trick."""
     return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
 
 
@@ -317,7 +317,7 @@ class MultVAE(AutoencoderEstimator):
         return AutoencoderNetwork(encoder, hidden, _linear(self.hidden_dim, num_movies))
 
     def beta_at(self, epoch: float) -> float:
-        r"""Return :math:`\beta` after some epochs, which need not be whole."""
+        r"""Return :math:`\beta` after a (possibly fractional) number of epochs."""
         return self.beta * min(1.0, epoch / self.anneal_epochs) if self.anneal_epochs else self.beta
 
     def epochs_of(self, network: AutoencoderNetwork, histories: Callable[[], list[Adjacency]]) -> Callable[[], float]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -22,11 +22,13 @@ from gnnrec import _torch
 from gnnrec._checks import as_path, check_flag, check_integer
 from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import DataError
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.graph.new_users import asked_at
 from gnnrec.models.filters import movie_mask
+from gnnrec.models.graph_model import GraphModel
+from gnnrec.models.lists import best_movies
 from gnnrec.models.storage import write_run
 from gnnrec.reranking import Reranker, Reranking, RerankingOptions
 from gnnrec.splitting import Split
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from gnnrec._pyg import HeteroData
 
 
-class Recommender(ABC):
+class Recommender(GraphModel):
     """A fitted model. It is immutable: methods that add ratings or movies return a new one.
 
     Subclasses are dataclasses with the fields `graph` and `estimator`, and implement `score`, `with_graph`,
@@ -45,11 +47,11 @@ class Recommender(ABC):
     Attributes
     ----------
     graph : Graph
-        Users, movies and ratings: those of training and what was added since.
+        Users, movies and ratings, from training or added since.
     estimator : BaseEstimator
         The estimator that was fitted, with its hyperparameters.
     history : list of dict
-        Loss and metrics of each epoch, where there are epochs.
+        Loss and metrics of each epoch, if the model is trained in epochs.
     report : dict
         Results recorded with `with_report`, as plain JSON values.
 
@@ -71,10 +73,6 @@ class Recommender(ABC):
     @abstractmethod
     def score(self, users: UserBatch) -> Tensor:
         """Return ``[num_users, num_movies]`` float32; a higher score is a better recommendation."""
-
-    @abstractmethod
-    def with_graph(self, graph: Graph) -> Self:
-        """Return the same model on a graph with more users, ratings or movies, without training."""
 
     @abstractmethod
     def similarity_embeddings(self) -> Tensor:
@@ -111,43 +109,16 @@ class Recommender(ABC):
 
     @property
     def uses_request_time(self) -> bool:
-        """Whether lists depend on the time at which they are asked for."""
+        """Whether recommendations depend on the time of the request."""
         return False
 
     def encode_users(self, users: UserInput, *, unknown: str = "error", at: Any = None) -> tuple[UserBatch, pd.Index]:
         """Return users as the model sees them, and their ids or names; see `gnnrec.graph.encode_users`.
 
-        Where no request time is given, it is now for models that use it.
+        If a model uses the request time and none is given, the current time is used.
         """
         batch, names = encode_users(self.graph, users, unknown=unknown, at=at)
         return (asked_at(batch, time.time()) if self.uses_request_time else batch), names
-
-    def add_ratings(
-        self,
-        ratings: pd.DataFrame,
-        users: pd.DataFrame | None = None,
-        *,
-        update: bool = False,
-        unknown: str = "error",
-    ) -> Self:
-        """Return the model with more ratings in its graph; see `Graph.add_ratings`."""
-        return self._extended(self.graph.add_ratings(ratings, users, update=update, unknown=unknown))
-
-    def add_user(self, user_id: Hashable, ratings: Any = (), **options: Any) -> Self:
-        """Return the model with one more user in its graph, such as ``"anna"``; see `Graph.add_user`."""
-        return self._extended(self.graph.add_user(user_id, ratings, **options))
-
-    def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Self:
-        """Return the model without a user's ratings of some movies; see `Graph.remove_ratings`."""
-        return self._extended(self.graph.remove_ratings(user_id, movies, unknown=unknown))
-
-    def remove_user(self, user_id: Hashable) -> Self:
-        """Return the model without a user, their profile and their ratings; see `Graph.remove_user`."""
-        return self._extended(self.graph.remove_user(user_id))
-
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Self:
-        """Return the model with more movies in its graph; see `Graph.add_movies`."""
-        return self._extended(self.graph.add_movies(movies, features))
 
     def to(self, device: str) -> Self:
         """Return the model on another device; models without a network stay on the CPU.
@@ -231,7 +202,7 @@ class Recommender(ABC):
             A known user id; a `NewUser`; a mapping ``{movie id or title: rating}``; a list of any of these; or a
             frame, see `gnnrec.graph.encode_users`.
         k : int
-            Movies per user; fewer are returned if fewer are left.
+            Number of movies per user; the result has fewer if fewer are left.
         exclude_seen : bool
             Exclude movies that the user has rated.
         candidates : iterable, optional
@@ -250,8 +221,8 @@ class Recommender(ABC):
         offset : int
             Skip this many top movies, for paging: ranks begin with ``offset + 1``.
         at : time, optional
-            When the users ask, as seconds since 1970 or anything that `pandas.Timestamp` reads: ratings that are later
-            do not count. `NewUser.at` takes precedence. Models that use the request time take now by default.
+            Time of the request, as seconds since 1970 or anything that `pandas.Timestamp` reads; later ratings are
+            ignored. `NewUser.at` takes precedence. Models that use the request time assume the current time by default.
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
@@ -311,7 +282,7 @@ class Recommender(ABC):
         return pd.DataFrame(
             {
                 "user_id": names.to_numpy()[user],
-                "movie_id": table["movie_id"].array.take(movie),  # `to_numpy` would convert every title of the catalog
+                "movie_id": table["movie_id"].array.take(movie),  # `to_numpy` would convert all titles of the catalog
                 "title": table["title"].array.take(movie),
                 "score": score,
                 "rank": ranks,
@@ -319,7 +290,7 @@ class Recommender(ABC):
         )
 
     def reranker(self, options: Reranking, unknown: str = "error") -> Reranker | None:
-        """Return what re-ranks the scores of this model, None if the options change nothing."""
+        """Return the re-ranker for these options, None if they have no effect."""
         if options.changes_nothing:
             return None
         needs_similarity = options.diversity or options.like is not None or options.unlike is not None
@@ -399,169 +370,9 @@ class Recommender(ABC):
         )
 
 
-def recommend(
-    model: Recommender,
-    users: UserInput,
-    k: int = 10,
-    *,
-    exclude_seen: bool = True,
-    candidates: Iterable[MovieInput] | None = None,
-    exclude: Iterable[MovieInput] | None = None,
-    genres: str | Iterable[str] | None = None,
-    years: Any = None,
-    min_ratings: int = 0,
-    family_friendly: bool = False,
-    offset: int = 0,
-    at: Any = None,
-    unknown: str = "error",
-    **reranking: Unpack[RerankingOptions],
-) -> pd.DataFrame:
-    """Recommend movies to known or new users; see `Recommender.recommend`.
-
-    Parameters
-    ----------
-    model : Recommender
-        Any fitted model, such as a `RecGraph`.
-    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, at, unknown
-        As for `Recommender.recommend`.
-    **reranking
-        ``diversity, novelty, calibration, max_per_genre, like, unlike``; see `gnnrec.reranking.Reranking`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``user_id, movie_id, title, score, rank``.
-
-    Raises
-    ------
-    ConfigError
-        `model` is not a fitted model, `k` is below 1, a genre is unknown, or `years` is not a range of years.
-    DataError
-        A user or movie is unknown, or several movies fit a title.
-
-    Examples
-    --------
-    >>> import gnnrec
-    >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
-    >>> gnnrec.recommend(model, [1, 2], k=1).columns.tolist()
-    ['user_id', 'movie_id', 'title', 'score', 'rank']
-    >>> gnnrec.recommend(model, 1, k=2, years=(1950, 1990), min_ratings=5, offset=2)["rank"].tolist()
-    [3, 4]
-    """
-    return fitted(model).recommend(
-        users,
-        k,
-        exclude_seen=exclude_seen,
-        candidates=candidates,
-        exclude=exclude,
-        genres=genres,
-        years=years,
-        min_ratings=min_ratings,
-        family_friendly=family_friendly,
-        offset=offset,
-        at=at,
-        unknown=unknown,
-        **reranking,
-    )
-
-
-def similar_movies(
-    model: Recommender, movie: MovieInput, k: int = 10, *, candidates: Iterable[MovieInput] | None = None
-) -> pd.DataFrame:
-    """List the movies that are most similar to one movie; see `Recommender.similar_movies`.
-
-    Parameters
-    ----------
-    model : Recommender
-        Any fitted model, such as a `RecGraph`.
-    movie, k, candidates
-        As for `Recommender.similar_movies`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``movie_id, title, similarity, rank``.
-
-    Raises
-    ------
-    ConfigError
-        `model` is not a fitted model, or `k` is below 1.
-    DataError
-        The movie is unknown.
-
-    Examples
-    --------
-    >>> import gnnrec
-    >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "itemknn")
-    >>> gnnrec.similar_movies(model, 7, k=3).columns.tolist()
-    ['movie_id', 'title', 'similarity', 'rank']
-    """
-    return fitted(model).similar_movies(movie, k, candidates=candidates)
-
-
-def best_movies(
-    scores: Tensor,
-    users: UserBatch,
-    k: int,
-    *,
-    offset: int = 0,
-    exclude_seen: bool = True,
-    allowed: Tensor | None = None,
-    reranker: Reranker | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the best movies of each user as row, movie node, score and rank, each ``[num_listed]``.
-
-    Parameters
-    ----------
-    scores : Tensor
-        ``[num_users, num_movies]``; not changed.
-    users : UserBatch
-        The users that were scored, with the histories that `exclude_seen` excludes.
-    k, offset, exclude_seen
-        As for `recommend`.
-    allowed : Tensor, optional
-        ``[num_movies]`` bool, see `gnnrec.models.filters.movie_mask`.
-    reranker : Reranker, optional
-        As of `Recommender.reranker`.
-    """
-    if exclude_seen or allowed is not None:
-        scores = scores.clone()
-    if exclude_seen:
-        scores[users.user_index, users.movie_index] = -torch.inf
-    if allowed is not None:
-        scores[:, ~allowed] = -torch.inf
-    if reranker is None:
-        values, movies = stable_topk(scores, k + offset)
-    else:
-        values, movies = _reranked(reranker, scores, users, k + offset)
-    values, movies = values[:, offset:], movies[:, offset:]
-    row, place = torch.nonzero(values > -torch.inf, as_tuple=True)
-    return row, movies[row, place], values[row, place], place + 1 + offset
-
-
-def _reranked(reranker: Reranker, scores: Tensor, users: UserBatch, k: int) -> tuple[Tensor, Tensor]:
-    """Return scores and movies of re-ranked lists, ``[num_users, k]``; the end of short lists is ``-inf``."""
-    values = torch.full((users.num_users, k), -torch.inf)
-    movies = torch.zeros(users.num_users, k, dtype=torch.int64)
-    order = users.user_index.argsort(stable=True)
-    histories = users.movie_index[order].split(torch.bincount(users.user_index, minlength=users.num_users).tolist())
-    for row, history in enumerate(histories):
-        found = reranker.rank(scores[row], history, k)
-        movies[row, : len(found)] = found
-        values[row, : len(found)] = scores[row, found]
-    return values, movies
-
-
-def fitted(model: Any) -> Recommender:
-    """Return a model; a `ConfigError` if it is not fitted."""
-    if not isinstance(model, Recommender):
-        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
-    return model
-
-
 def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
     step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
-    if users.num_users <= step:  # nothing to copy
+    if users.num_users <= step:  # no copy
         yield 0, users
         return
     for start in range(0, users.num_users, step):

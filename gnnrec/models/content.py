@@ -46,8 +46,8 @@ def content_matrix(graph: Graph) -> Tensor:
     Tensor
         ``[num_movies, width]`` float32: `genre_decade_matrix`, then the embeddings of each modality of
         ``graph.dataset.features`` in alphabetical order. These are standardized over all movies of the modality, in the
-        graph or not: centered, then divided by their root mean square length. So each modality weighs about as much as
-        the genres, whatever its width, and a movie without an embedding (zeros) counts as an average one.
+        graph or not: centered, then divided by their root mean square length. So each modality has about the weight of
+        the genres, regardless of its width, and a movie without an embedding (zeros) is treated as average.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class ContentKNN(Estimator):
     .. math:: S_{ij} = \max(\cos(c_i, c_j), 0) \; (i \ne j), \qquad S_{jj} = 0
 
     and each column `j` keeps only its largest values, among movies with training ratings, equal ones by movie id.
-    Movies added later get their neighbors at once.
+    Movies added later get neighbors without training.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def _nearest(graph: Graph, rated: Tensor, num_neighbors: int, columns: Tensor) -
     rated = order[torch.isin(order, rated)]  # equal cosines are chosen by movie id
     unit = torch.nn.functional.normalize(content_matrix(graph), dim=1)
     cosine = unit[columns] @ unit[rated].T
-    cosine[columns.unsqueeze(1) == rated] = -1.0  # no movie is its own neighbor
+    cosine[columns.unsqueeze(1) == rated] = -1.0  # a movie is not its own neighbor
     values, nearest = stable_topk(cosine, num_neighbors)
     weights = torch.zeros(len(columns), graph.num_movies)
     return weights.scatter_(1, rated[nearest], values.clamp(min=0)).T.contiguous()
@@ -205,7 +205,7 @@ class FeatureRidge(Estimator):
         counts = movie_counts(graph)
         scale = counts.clamp(min=1) ** -self.power  # [num_movies]
         observed = graph.users.user_movie
-        # The seed changes the embeddings by rounding errors only.
+        # The seed affects rounding errors only.
         _, _, v = randomized_svd(observed, scale[observed.col], self.embedding_dim, torch.Generator().manual_seed(0))
         rated = counts > 0
         content = content_matrix(graph)

@@ -10,7 +10,7 @@ from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
 MAX_MOVIES = 30_000
-"""Limit for movie-to-movie matrices, which are dense: 3.6 GB at this size."""
+"""Maximum number of movies for dense movie-to-movie matrices, which take 3.6 GB at this size."""
 
 CHUNK = 2048
 """Users per dense block of the rating matrix."""
@@ -51,7 +51,7 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
 
 
 def check_square(graph: Graph) -> int:
-    """Return the number of movies, or raise a `DataError` if a movie-to-movie matrix of them would not fit."""
+    """Return the number of movies; raise `DataError` if there are too many for a movie-to-movie matrix."""
     size = graph.num_movies
     if size > MAX_MOVIES:
         raise DataError(
@@ -64,7 +64,7 @@ def check_square(graph: Graph) -> int:
 def id_order(graph: Graph) -> Tensor:
     """Return the movie nodes in the order of their ids, ``[num_movies]`` int64.
 
-    Movies that are equally near are chosen in this order, so that the order of the movies table does not matter.
+    Used to break ties between neighbors, so that the result does not depend on the order of the movies table.
     """
     return torch.from_numpy(np.argsort(graph.ids["movie"].to_numpy(), kind="stable"))
 

@@ -1,4 +1,4 @@
-"""`Estimator`: the hyperparameters of a model, and `fit`, the one way from data to a fitted model.
+"""`Estimator`: the hyperparameters of a model, and `fit`, which turns data into a fitted model.
 
 ``EASE(reg=500).fit(split)`` and ``gnnrec.fit(split, "ease", reg=500)`` do the same. Hyperparameters are frozen; fitting
 returns a `Recommender` and changes nothing.
@@ -67,7 +67,7 @@ class BaseEstimator(Settings, ABC):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        # Not inherited: a subclass must not be saved, and loaded, under the name of its base.
+        # Not inherited: a subclass must not be saved under the name of its base class.
         cls.name = cls.__name__
 
     @property
@@ -102,7 +102,7 @@ class BaseEstimator(Settings, ABC):
 
     @classmethod
     def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
-        """Return the names in the hyperparameters of a saved run that must be registered, with their registries."""
+        """Return the registered names that a saved run refers to, with their registries."""
         return []
 
     @classmethod
@@ -356,15 +356,15 @@ def _load(path: Path, device: str) -> Any:
     estimator.check_installed()
     try:
         fitted = estimator.restore(run.graph, run.state)
-        if isinstance(estimator, Estimator) and run.graph.num_users:  # a network was compared with its weights
+        if isinstance(estimator, Estimator) and run.graph.num_users:  # networks were compared with their weights
             check_scores(_first_scores(fitted), fitted.name, lambda: run.graph.ids["user"][:1].tolist())
-    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:  # ConfigError, DataError too
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"the saved run {path} is damaged: its weights do not fit its config: {error}") from None
     return fitted.to(device).with_records(run.records["history"], run.records["report"])
 
 
 def _first_scores(fitted: Recommender) -> Tensor:
-    """Return the scores of one user; a LookupError if they are not those of the movies of the graph."""
+    """Score one user; raise LookupError unless there is a score for every movie of the graph."""
     graph = fitted.graph
     scores = fitted.score(graph.user_batch(torch.tensor([0])))
     if tuple(scores.shape) != (1, graph.num_movies) or not scores.is_floating_point():
@@ -373,7 +373,7 @@ def _first_scores(fitted: Recommender) -> Tensor:
 
 
 def _registered(registry: Registry, name: str, path: str | Path) -> Any:
-    """Return the registered object that a saved run names; without it a plugin is missing, and no file is damaged."""
+    """Return the registered object that a saved run refers to; raise an error that names the missing plugin."""
     try:
         return registry.get(name)
     except ConfigError as error:
@@ -390,7 +390,7 @@ def check_fit_data(data: Any) -> None:
 
 
 def validation_of(data: Dataset | Split) -> Callable[[Recommender], float] | None:
-    """Return the function that models are selected by: NDCG@20 on the validation ratings; None without any."""
+    """Return the model selection score, NDCG@20 on the validation ratings; None without validation ratings."""
     if isinstance(data, Split) and len(data.valid):
         return partial(validate, split=data)
     return None

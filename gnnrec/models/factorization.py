@@ -24,11 +24,11 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded, trained_users
 
 CHUNK = 64
-"""Users that `NeuMF` scores at once, or fewer with many movies: each has an activation of every layer for each."""
+"""Maximum number of users that `NeuMF` scores at a time; fewer with many movies, because every pair has activations."""
 
 
 class TransductiveModel(Recommender):
-    """A fitted model that has learned an embedding per user, so that it cannot score new users.
+    """A fitted model with an embedding per user, which cannot score new users.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def check_same_ids(old: pd.Index, graph: Graph, kind: str, problem: str) -> None
 def training_ids(graph: Graph, num_users: int | None = None, num_movies: int | None = None) -> dict[str, pd.Index]:
     """Return user and movie ids of a graph; only the first ones of a graph that has grown since training."""
     users = graph.ids["user"]
-    if graph.has_removed_users:  # those that are left, at their rows
+    if graph.has_removed_users:  # the remaining users, in their rows
         rows = graph.embedding_rows.numpy()
         trained = (rows >= 0) & (rows < (num_users or len(rows)))
         ids: list[Any] = [None] * (num_users or len(rows))
@@ -129,9 +129,9 @@ class DotProductModel(TransductiveModel):
     estimator: Estimator
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
+        """Return ``[num_users, num_movies]`` float32; raise `DataError` for users without an embedding."""
         embeddings, movies = self.users[self.user_rows(users)], self.movies
-        if self.bias is not None:  # one product for both
+        if self.bias is not None:  # one product for embeddings and bias
             embeddings = torch.nn.functional.pad(embeddings, (0, 1), value=1.0)
             movies = torch.cat([movies, self.bias.unsqueeze(1)], dim=1)
         return lowest_for_added(embeddings @ movies.T, self.graph.num_movies)
@@ -202,7 +202,7 @@ def pointwise_epochs(
     r"""Return a function that trains a network for one epoch and returns its mean loss.
 
     Binary cross entropy, with :math:`D` every rating as a positive and `num_negatives` unobserved movies of the same
-    user as negatives, sampled anew each time (He et al. 2017, eq. 7), plus L2 on the embeddings:
+    user as negatives, resampled each time (He et al. 2017, eq. 7), plus L2 on the embeddings:
 
     .. math:: -\sum_{(u, i) \in D} y_{ui} \log \sigma(s_{ui}) + (1 - y_{ui}) \log(1 - \sigma(s_{ui}))
     """
@@ -427,7 +427,7 @@ class NeuMFModel(TransductiveModel):
     estimator: Estimator
 
     def score(self, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]`` float32; a `DataError` for users without an embedding."""
+        """Return ``[num_users, num_movies]`` float32; raise `DataError` for users without an embedding."""
         width = self.graph.num_movies * max(self.estimator.layers)  # type: ignore[attr-defined]
         with torch.no_grad():
             parts = [

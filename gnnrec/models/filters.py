@@ -1,4 +1,4 @@
-"""Which movies may be recommended: candidates, genres, years and number of ratings as one mask over the movies."""
+"""Filters of recommendations: candidates, genres, years and number of ratings as one mask over the movies."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
         raise ConfigError(f"genres must be a genre or a list of them, not {shown(genres)}")
     wanted = list(wanted)
     if wrong := [genre for genre in wanted if not isinstance(genre, str)]:
-        raise ConfigError(f"genres must be texts, not {shown(wrong[0])}")
+        raise ConfigError(f"genres must be strings, not {shown(wrong[0])}")
     spellings = {str(genre).casefold(): str(genre) for genre in graph.genres}
     names = set()
     for name in _genre_names(wanted, spellings):
@@ -88,7 +88,7 @@ def _has_genre(graph: Graph, genres: str | Iterable[str]) -> Tensor:
 
 
 def _genre_names(wanted: Iterable[Any], known: Container[str]) -> Iterator[str]:
-    """Yield names without blanks around them; one text may hold several, as in ``"Drama, Crime"``."""
+    """Yield stripped names; a string may contain several, as in ``"Drama, Crime"``."""
     for genre in wanted:
         text = str(genre).strip()
         parts = [text] if text.casefold() in known else re.split(r"[|,;]", text)

@@ -1,4 +1,4 @@
-"""`RecGraph`: the trained graph neural network together with the graph it reads."""
+"""`RecGraph`: the trained graph neural network together with its graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RecGraph(Recommender):
     Attributes
     ----------
     graph : Graph
-        Training ratings and what was added since.
+        Training ratings, and users, ratings and movies added since.
     config : Config
         Its settings.
     encoder : Encoder
@@ -36,7 +36,7 @@ class RecGraph(Recommender):
     history : list of dict
         One entry per epoch: ``epoch, loss, <metric>, seconds``.
     report : dict
-        Results recorded with it, as plain JSON values.
+        Recorded results, as plain JSON values.
     name : str
         Registered name of the model.
 
@@ -104,7 +104,7 @@ class RecGraph(Recommender):
 
         With :math:`Z` the embeddings of the graph's users and :math:`t_i` the targets of the movies, it is
         :math:`t_i^T Z^T Z \, t_j / n`: movies are similar when the same users are recommended them. Directions in which
-        users do not differ count for nothing.
+        users do not differ have no effect.
         """
         return self.movie_embeddings.targets @ self._user_moment_root
 

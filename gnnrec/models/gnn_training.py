@@ -76,7 +76,7 @@ class GNN(BaseEstimator):
 
     @property
     def base_config(self) -> Config:
-        """The settings without a look at the data: those of `config`, or `Config()`, with the overrides."""
+        """The settings before anything is chosen from the data: `config` or `Config()`, with the overrides."""
         return (self.config or Config()).override(self.overrides)
 
     def config_for(self, data: Dataset | Split) -> Config:
@@ -123,7 +123,7 @@ class GNN(BaseEstimator):
             if run_dir is None:
                 raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
-        elif run_dir is not None:  # loadable before the first epoch; nothing of an earlier run stays
+        elif run_dir is not None:  # loadable before the first epoch; replaces an earlier run
             write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
         start = -math.inf
         if split.valid.empty:
@@ -173,7 +173,7 @@ class GNN(BaseEstimator):
                     bar.epoch(entry | metrics)
                     if run_dir is not None:
                         state.write(run_dir, fingerprint)
-                        if state.epochs_since_best == 0:  # if this process is killed, the run has its best epoch
+                        if state.epochs_since_best == 0:  # if this process is killed, the run contains its best epoch
                             write_weights(run_dir, model.encoder.state_dict())
 
                     progress_state.epoch, progress_state.loss = state.epoch, mean_loss
@@ -256,7 +256,7 @@ def holdout_validation(dataset: Dataset, config: Config) -> Split:
 def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
     if not torch.isfinite(torch.tensor(loss)):
         raise FloatingPointError(f"the loss is {loss} in epoch {epoch}; lower train.learning_rate")
-    # The loss does not show what the last step of the epoch did.
+    # The loss does not reflect the last step of the epoch.
     if not all(weight.isfinite().all() for weight in encoder.parameters()):
         raise FloatingPointError(f"a weight is not finite after epoch {epoch}; lower train.learning_rate")
 
@@ -265,7 +265,7 @@ def _warn_about_training(state: TrainingState, train: TrainConfig, start: float)
     """Warn if no epoch was better than the initialization, or if training may have ended too early."""
     metric = f"{train.metric}@{train.k}"
     if train.epochs == 1:
-        return  # the initialization is the model
+        return  # such settings intend a model close to its initialization
     if state.best_score <= start:
         warnings.warn(
             f"no epoch was better than the initialization: the best {metric} on the validation ratings is "
@@ -280,7 +280,7 @@ def _warn_about_training(state: TrainingState, train: TrainConfig, start: float)
 
 
 def _check_timestamps(name: str, config: Config) -> None:
-    """Reject settings that depend on time if there are no timestamps; file order is no substitute."""
+    """Reject settings that depend on time if there are no timestamps; file order is not a substitute."""
     dependent = {
         "model.temporal=true": config.model.temporal,
         "model.init=transitions": config.model.init == "transitions",
@@ -294,7 +294,7 @@ def _check_timestamps(name: str, config: Config) -> None:
 
 
 def _fingerprint(config: Config, split: Split) -> str:
-    """Return a digest of what must be the same when a run is resumed."""
+    """Return a digest of everything that must be unchanged when a run is resumed."""
     settings = config.model_dump()
     free = ("epochs", "patience", "device")
     # A decaying learning rate depends on the number of epochs.

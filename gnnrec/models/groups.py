@@ -11,8 +11,9 @@ import torch
 from gnnrec._checks import check_flag, check_integer, choose_from, shown
 from gnnrec._torch import check_scores, stable_topk
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.models.base import Recommender, fitted
+from gnnrec.models.base import Recommender
 from gnnrec.models.filters import movie_mask
+from gnnrec.models.recommend import fitted
 from gnnrec.reranking import STRATEGIES, Reranking, RerankingOptions, combine_scores, standardize, suitability
 from gnnrec.reranking.rerank import POOL
 from gnnrec.typing import MovieInput, UserInput

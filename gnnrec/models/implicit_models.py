@@ -144,7 +144,7 @@ class ALSModel(Recommender):
 class BPR(DotProductEstimator):
     """Bayesian personalized ranking with matrix factorization (Rendle et al., UAI 2009).
 
-    Weights of interactions do not enter: `implicit` samples every rating equally often. It samples negatives in
+    Weights of interactions are not used: `implicit` samples every rating equally often. It samples negatives in
     proportion to their popularity, and therefore recommends fewer popular movies.
 
     Examples
@@ -216,6 +216,6 @@ def rating_matrix(users: UserBatch, num_movies: int, values: Tensor | None = Non
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread beside the threads of `implicit`, which otherwise warns and is slow."""
+    """Limit BLAS to one thread while `implicit` uses its own threads; otherwise it warns and is slow."""
     with importlib.import_module("threadpoolctl").threadpool_limits(1, "blas"):
         yield

@@ -1,8 +1,8 @@
 """Models that are one movie-to-movie matrix: item-kNN, EASE and SLIM.
 
 A user's scores are the sum of the matrix rows of the rated movies. Nothing is stored per user, so new users and new
-ratings need no training. All of them are fitted to the binary matrix of who rated what, as in the papers; weights of
-interactions do not enter.
+ratings need no training. All of them are fitted to the binary user-movie matrix, as in the papers; interaction weights
+are not used.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
 POPULARITY_WEIGHT = 1e-6
-"""Weight of the popularity term; small enough to only break ties."""
+"""Weight of the popularity term; small enough to break ties only."""
 
 BLOCK = 256
-"""Matrix columns per product: they fit the processor cache, which is several times faster."""
+"""Matrix columns per product; fits the processor cache, which is several times faster."""
 
 ADAPT_EVERY, ADAPT_FACTOR = 10, 3.0
-"""Iterations of SLIM between adaptations of its penalty, and the least change, because each costs two iterations."""
+"""Iterations of SLIM between changes of its penalty, and the minimum factor of a change, which costs two iterations."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,7 +135,7 @@ class ItemKNN(ItemSimilarityEstimator):
     def weights(self, graph: Graph) -> Tensor:
         """Return the cosines of each movie's nearest neighbors."""
         cosine = cooccurrence_counts(graph)
-        norm = movie_counts(graph).clamp(min=1).sqrt()  # unrated movies have no neighbors, whatever the divisor
+        norm = movie_counts(graph).clamp(min=1).sqrt()  # unrated movies have no neighbors for any divisor
         cosine.div_(norm.unsqueeze(1) * norm + self.shrink).fill_diagonal_(0.0)
         order = id_order(graph)  # equal cosines are chosen by movie id
         weights = torch.zeros_like(cosine)

@@ -1,4 +1,4 @@
-"""Tensors of saved models that somebody else may have made: finite, of the right shapes, and checked before use."""
+"""Checks of the tensors of saved models, which are untrusted: finite values and consistent shapes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_shapes(state: Mapping[str, Tensor], **shapes: str) -> None:
     ----------
     state : mapping of str to Tensor
     **shapes : str
-        By name a letter for each dimension; the same letter is the same size. A name may be missing after a ``?``.
+        One letter per dimension of each tensor; equal letters mean equal sizes. A leading ``?`` marks optional tensors.
 
     Examples
     --------
@@ -73,17 +73,17 @@ class _WithoutValues(TorchFunctionMode):
 
 
 def build_with(state: Mapping[str, Tensor], build: Callable[[], M]) -> M:
-    """Return a network with saved weights; their shapes are compared before it takes any memory.
+    """Return a network with saved weights; shapes are compared before memory is allocated.
 
     Raises
     ------
     LookupError
-        The network that `build` makes has other weights.
+        The network returned by `build` has other weights.
     """
     try:
         with torch.device("meta"), _WithoutValues():
             wanted = {name: list(value.shape) for name, value in build().state_dict().items()}
-    except (RuntimeError, NotImplementedError, TypeError):  # a network of a plugin that computes while it is made
+    except (RuntimeError, NotImplementedError, TypeError):  # a plugin network whose constructor computes with tensors
         wanted = {name: list(value.shape) for name, value in state.items()}
     found = {name: list(value.shape) for name, value in state.items()}
     for name in {**wanted, **found}:

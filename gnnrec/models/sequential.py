@@ -23,7 +23,7 @@ from gnnrec.registry import register_model
 from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, NegativeSampler, OptimizerConfig, batches, frozen, seeded
 
 CHUNK = 128
-"""Users scored at once."""
+"""Maximum number of users scored at a time."""
 
 
 class SequenceNetwork(nn.Module, ABC):
@@ -143,7 +143,7 @@ class SequenceEstimator(Estimator, OptimizerConfig):
         with seeded(self.seed) as generator:
             network = self.build_network(graph.num_movies).to(device)
             optimizer = self.optimizer(network)
-            # One position more than the network reads: the last movie is only ever a target.
+            # One position more than the network reads: the last movie is a target only.
             windows = history_tokens(graph.users, graph.num_movies, network.length + 1)
             active = torch.nonzero(windows[:, -1] < graph.num_movies).squeeze(1)  # users with a history
             negatives = NegativeSampler(graph)
@@ -236,7 +236,7 @@ class SASRecNetwork(SequenceNetwork):
         x = self.dropout(self.movie(tokens) * self.position.size(1) ** 0.5 + self.position)
         length = tokens.size(1)
         past = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
-        itself = torch.eye(length, dtype=torch.bool, device=tokens.device)  # padding attends to itself: no empty rows
+        itself = torch.eye(length, dtype=torch.bool, device=tokens.device)  # padding attends to itself
         mask = past & ((tokens != self.pad).unsqueeze(1) | itself)  # [num_users, length, length]
         for block in self.blocks:
             x = block(x, mask.unsqueeze(1))

@@ -37,7 +37,7 @@ from gnnrec._io import (
     write_json,
 )
 from gnnrec._locks import check_unclaimed
-from gnnrec.config import parse_yaml
+from gnnrec._yaml import parse_yaml
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.append_only import RatingTable
 from gnnrec.data.convert import LATEST_TIMESTAMP
@@ -66,13 +66,13 @@ TEXTS = (CONFIG, NODES, METRICS)
 RUN_FILES = ("checkpoint.safetensors", "split", "training.png", "rating.json", "rating.safetensors")
 """Optional files of a run, removed when another run replaces it."""
 PATIENCE = 10.0
-"""Seconds for which `read_run` tries again while other processes keep replacing the run."""
+"""Seconds for which `read_run` retries while other processes keep replacing the run."""
 RETRY_DELAY = 0.05
-"""Seconds before a run whose files do not belong together is read again."""
+"""Seconds before a run with inconsistent files is read again."""
 
 
 class Savable(Protocol):
-    """The attributes of a fitted model that are saved; a `Recommender` has them."""
+    """The attributes of a fitted model that are saved, such as those of a `Recommender`."""
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ class Run:
 
 
 class _InconsistentError(Exception):
-    """Files of a run are missing, damaged, or belong to different generations of it."""
+    """Files of a run are missing, damaged, or from different versions of the run."""
 
 
 def write_run(
@@ -138,9 +138,9 @@ def write_run(
     keep : iterable of str
         As for `new_folder`.
     more : callable, optional
-        Writes further files into the new folder before it appears.
+        Writes additional files into the new folder before it is in place.
     in_training : bool
-        Let `write_weights` replace the weights.
+        Allow `write_weights` to replace the weights.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def write_run(
         if more is not None:
             more(folder)
         for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors makes files that only the owner can read
+            file.chmod(0o644)  # safetensors creates files that only the owner can read
     return Path(path)
 
 
@@ -181,7 +181,7 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
     """Replace the weights of a run in training."""
     folder = Path(folder)
     header = read_header(folder)
-    if header["digests"].pop(WEIGHTS, None) is not None:  # a run that is resumed is in training again
+    if header["digests"].pop(WEIGHTS, None) is not None:  # a resumed run is in training again
         write_atomic(folder / HEADER, json.dumps(header, ensure_ascii=False, indent=2).encode())
     check_finite(weights, "the model in training")
     plain = _plain_tensors(weights)
@@ -189,14 +189,14 @@ def write_weights(folder: str | Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run folder whole, also while another process replaces it; a `DataError` says what is wrong with it."""
+    """Read a consistent run, even while another process replaces it; raise `DataError` if it is damaged."""
     return read_consistent(path, _read_once)
 
 
 def read_consistent(path: str | Path, read: Callable[[Path], T]) -> T:
-    """Call `read` with a run folder, again if the run was replaced meanwhile.
+    """Call `read` with a run folder; again if the run was replaced in the meantime.
 
-    A run that `read` fails on twice is damaged; one that is always a new one is tried for `PATIENCE` seconds.
+    A run on which `read` fails twice is damaged; if it keeps being replaced, `read` is retried for `PATIENCE` seconds.
     """
     folder = Path(path)
     deadline, failed = time.monotonic() + PATIENCE, object()
@@ -223,13 +223,13 @@ def read_header(folder: Path) -> dict[str, Any]:
     with _naming(HEADER):
         header = read_json(path)
     if not isinstance(header, dict):
-        raise _InconsistentError(f"{HEADER} is no JSON object")
+        raise _InconsistentError(f"{HEADER} is not a JSON object")
     check_layout(header, FORMAT, str(folder), f"train it again with {folder / CONFIG}")
     return dict(header)
 
 
 def _identity(folder: Path) -> object:
-    """Return what differs between a run and the one that replaces it, even if both have the same content."""
+    """Return a value that changes when a run is replaced, even by one with equal content."""
     try:
         found = (folder / HEADER).stat()
     except OSError:
@@ -240,7 +240,7 @@ def _identity(folder: Path) -> object:
 def _read_once(folder: Path) -> Run:
     header = read_header(folder)
     digests, generation = header["digests"], header["generation"]
-    # Everything is opened before anything is parsed: when a folder is replaced, files that are open remain.
+    # All files are opened before any is parsed, because open files stay readable when the folder is replaced.
     with _open(own_file(folder, WEIGHTS)) as weights, _open(own_file(folder, EDGES)) as edges:
         texts = {name: own_file(folder, name).read_bytes() for name in TEXTS}
         for name, data in texts.items():
@@ -257,7 +257,7 @@ def _read_once(folder: Path) -> Run:
     with _naming(METRICS):
         records = parse_json(texts[METRICS])
     if not all(isinstance(one, dict) for one in (records["report"], *records["history"])):
-        raise _InconsistentError(f"{METRICS} does not hold the records of a training")
+        raise _InconsistentError(f"{METRICS} does not contain the records of a training run")
     return Run(str(header["model"]), settings, graph, state, records)
 
 
@@ -271,7 +271,7 @@ def _open(path: Path) -> Any:
 
 @contextlib.contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Name the file in errors of what is in it."""
+    """Add the name of the file to errors about its content."""
     try:
         yield
     except (DataError, ConfigError):
@@ -328,7 +328,7 @@ def _write_graph(graph: Graph, folder: Path) -> str:
     tensors = {name: torch.from_numpy(np.array(v)) for name, v in (edges | features).items()}
     try:
         save_file(tensors, folder / EDGES)
-    except SafetensorError as error:  # has the number of an error of the operating system in its text only
+    except SafetensorError as error:  # contains the error number of the operating system in its message only
         number = re.search(r"os error (\d+)", str(error))
         code = int(number[1]) if number else errno.EIO
         raise OSError(code, os.strerror(code)) from None
@@ -349,7 +349,7 @@ def _write_graph(graph: Graph, folder: Path) -> str:
 
 
 def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
-    """Rebuild the graph; whatever it refers to must be there."""
+    """Rebuild the graph; raise an error if anything that it refers to is missing."""
     movies, users = clean_movies(pd.DataFrame(nodes["movies"])), clean_mixed_users(pd.DataFrame(nodes["users"]))
     user, movie = (
         _rows(edges[name], len(table), f"{name} of {EDGES}") for name, table in (("user", users), ("movie", movies))
@@ -375,7 +375,7 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
     dataset = Dataset.from_validated(RatingTable(ratings, user, movie), movies, users, name, features=features)
     scale = None if nodes["rating_scale"] is None else tuple(map(float, nodes["rating_scale"]))
     if scale is not None and not (len(scale) == 2 and -math.inf < scale[0] <= scale[1] < math.inf):
-        raise _InconsistentError(f"{scale} is no rating scale")
+        raise _InconsistentError(f"{scale} is not a rating scale")
     dataset = dataset.with_provenance(Provenance.from_json(nodes["provenance"]), dataset.unused, scale)
     rows = edges.get("embedding_rows")
     if rows is not None:
@@ -387,17 +387,17 @@ def _read_graph(nodes: Mapping[str, Any], edges: Mapping[str, Tensor]) -> Graph:
 
 
 def _rows(values: Tensor, size: int, what: str) -> np.ndarray:
-    """Return the numbers of rows of a table; one that it does not have is an error."""
+    """Return row numbers of a table; raise an error if one is out of range."""
     if values.dim() != 1 or values.dtype != torch.int64:
         raise _InconsistentError(f"{what} is {values.dtype} of the shape {list(values.shape)}")
     if len(values) and not (int(values.min()) >= 0 and int(values.max()) < size):
-        raise _InconsistentError(f"{what} names rows that are not there")
+        raise _InconsistentError(f"{what} names rows that do not exist")
     rows: np.ndarray = values.numpy()
     return rows
 
 
 def _check_values(edges: Mapping[str, Tensor], *lengths: int) -> None:
-    """Raise unless the values of ratings are those of a dataset."""
+    """Raise an error unless the values of ratings are valid for a dataset."""
     bounds = {"rating": (-math.inf, math.inf), "weight": (0.0, math.inf), "timestamp": (0, LATEST_TIMESTAMP)}
     for name, (low, high) in bounds.items():
         if name not in edges:
@@ -407,7 +407,7 @@ def _check_values(edges: Mapping[str, Tensor], *lengths: int) -> None:
         wanted = torch.int64 if name == "timestamp" else torch.float32
         is_right = values.dtype == wanted and not (len(values) and bool((values < low).any() | (values > high).any()))
         if not is_right or not bool(torch.isfinite(values).all()):
-            raise _InconsistentError(f"{name} of {EDGES} has values that no rating has")
+            raise _InconsistentError(f"{name} of {EDGES} has invalid values")
     if len(set(lengths)) > 1:
         raise _InconsistentError(f"the columns of {EDGES} have different lengths")
 
@@ -418,7 +418,7 @@ def _vocabulary(kind: str, values: list[Any]) -> pd.Index:
         or not all(isinstance(one, str) for one in values)
         or len(set(values)) < len(values)
     ):
-        raise _InconsistentError(f"the {kind} of {NODES} are not a list of different texts")
+        raise _InconsistentError(f"the {kind} of {NODES} are not a list of distinct strings")
     index: pd.Index = pd.Index(values, dtype=object)
     return index
 
@@ -432,5 +432,5 @@ def _plain(value: Any) -> Any:
     if type(value) in (str, int, bool):
         return value
     if type(value) is float:
-        return None if math.isnan(value) else value  # Python reads Infinity back
+        return None if math.isnan(value) else value  # Python can read Infinity
     return to_json_value(value)

@@ -19,16 +19,16 @@ from gnnrec.splitting import Split
 Task = Literal["any order", "next", "later", "cold users"]
 
 _MIN_ORDERED = 0.95
-"""Share of validation ratings that must be later than the user's median training rating, for a split by time."""
+"""Minimum share of validation ratings later than the user's median training rating, for a split by time."""
 
 _SPARSE = 0.005
 """Density below which training stays closer to its initialization."""
 _FEW_RATINGS = 25
-"""Ratings per user and movie, counted together, below which sparse data are filtered rather than learned."""
+"""Ratings per node (user or movie) below which the model is a filter of the graph rather than trained."""
 _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _LONG_TAIL = 15
-"""Ratings per movie below which most movies have too few to learn their embeddings alone."""
+"""Ratings per movie below which most movies have too few to learn an embedding."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -168,7 +168,7 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         "final_lr_ratio": 0.05,
         "weight_decay": _significant(min(0.3, 3 * shape.num_movies / shape.num_ratings)),
     }
-    if not is_sparse and shape.num_ratings < _LONG_TAIL * shape.num_movies:  # a few users, and many movies
+    if not is_sparse and shape.num_ratings < _LONG_TAIL * shape.num_movies:  # few users, many movies
         model |= {
             "embedding_dim": min(dim, max(16, 16 * round(shape.num_users / 160))),
             "movie_degree_smoothing": 3.0,
@@ -189,7 +189,7 @@ def _has_few_ratings(shape: DataShape) -> bool:
 def _low_pass(shape: DataShape) -> dict[str, Any]:
     """Return settings for sparse data: a wide low-pass filter of the graph, and one epoch of small steps.
 
-    Movies have too few ratings there to learn their embeddings one by one: in short runs, larger steps ended below the
+    Movies have too few ratings to learn individual embeddings: in short runs, larger steps ended below the
     initialization.
     """
     dim = int(np.clip(16 * round((shape.num_users + shape.num_movies) / 1024), 16, 1024))

@@ -21,8 +21,8 @@ FOURIER_SCALE = 10.0**0.5
 class ContentRidge:
     r"""Refits feature weights to the movie embeddings; the embeddings of rated movies do not change.
 
-    Training divides each embedding between features and id in no particular way, and a new movie has only the feature
-    part. So the feature weights are refitted to the full embeddings of the movies with an id embedding, by weighted
+    Training splits each embedding arbitrarily between features and id, and a new movie has only the feature part.
+    Therefore, the feature weights are refitted to the full embeddings of the movies with an id embedding, by weighted
     ridge regression, and the id embeddings become the residual:
 
     .. math:: W = (X^T D X + \lambda I)^{-1} X^T D H, \qquad e_v = h_v - W^T x_v
@@ -68,7 +68,7 @@ class ContentRidge:
         rows, width = weighted.shape
         if width <= rows:
             solution = torch.linalg.solve(ridge_gram(weighted, reg), weighted.T)
-        else:  # the dual solution, with the smaller matrix
+        else:  # the dual form has the smaller matrix
             solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
 

@@ -108,14 +108,14 @@ class Encoder(nn.Module, ABC):
     message, target, profile : NodeEncoder
         Embeddings before propagation: of movies as senders of messages, of movies as targets, and of users.
     degree_pseudocount : Tensor
-        Scalar, number of ratings added to every movie's degree. Dividing by the root of a small degree gives the
-        largest weight to the rarest movies, about which the least is known.
+        Scalar, number of ratings added to every movie's degree. Otherwise, the rarest movies, about which
+        the least is known, would have the largest weights.
     mean_degree : Tensor
         Scalar, mean degree of a rated movie, `degree_pseudocount` included.
     edge_weights : bool
         Whether weights of interactions scale their messages; setting ``model.edge_weights``.
     temporal : TemporalPooling or None
-        None if the history is a set to this encoder.
+        None if the encoder treats the history as a set.
     dislike_weight : float
         How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
     rating_mean, rating_std : Tensor
@@ -179,7 +179,7 @@ class Encoder(nn.Module, ABC):
 
     @torch.no_grad()
     def prepare(self, graph: GraphTensors) -> None:
-        """Set what the training graph fixes: movies with an id embedding, mean degree, time span."""
+        """Set the constants of the training graph: movies with an id embedding, mean degree, time span."""
         rated = graph.movie_degree > 0
         for node_encoder in (self.message, self.target):
             node_encoder.prepare(graph.movie_features, rated)
@@ -229,7 +229,7 @@ class Encoder(nn.Module, ABC):
 
         where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and
         few ratings a mild dislike counts half, and a strong one minus one half. The longer the history, the weaker the
-        effect, because even the movies that heavy users dislike tell what they watch. In training every rating counts
+        effect, because even movies that heavy users dislike reflect what they watch. In training every rating counts
         equally, and without dislikes the result is :math:`z`.
 
         Parameters
@@ -247,10 +247,10 @@ class Encoder(nn.Module, ABC):
         for margin, share in MARGINS.items():
             edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
             if not torch.compiler.is_exporting() and not edges.any():
-                break  # larger margins have even fewer
+                break  # larger margins have fewer still
             kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
             number = z.new_zeros(users.num_users).index_add(0, users.user_index, edges.to(z.dtype))
-            affected = share * (number > 0).unsqueeze(1)  # others stay exactly as they are
+            affected = share * (number > 0).unsqueeze(1)  # the others remain bit-identical
             pushed = pushed + weight[:, None] * affected * (self._embed_histories(users, movies, kept) - z)
         return pushed
 

@@ -147,7 +147,7 @@ def movie_feature_sizes(graph: Graph, config: ModelConfig) -> FeatureSizes:
         ("modalities", modalities, sizes.modalities),
     ):
         if unknown := [name for name in names if name not in available]:
-            choice = f"choose from {', '.join(available)}" if available else "it has none at all"
+            choice = f"choose from {', '.join(available)}" if available else "it has none"
             raise ConfigError(f"model.{key}: {graph.dataset.name} has no {', '.join(unknown)}; {choice}")
     return replace(
         sizes,
@@ -255,7 +255,7 @@ class RandomFourierFeatures(nn.Module):
 
     def __init__(self, num_inputs: int, embedding_dim: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(0)  # the basis is the same for every seed of a model
+        generator = torch.Generator().manual_seed(0)  # independent of the seed of the model
         frequency = torch.randn(num_inputs, NUM_FOURIER_FEATURES, generator=generator).div_(LENGTH_SCALE)
         self.register_buffer("frequency", frequency)
         self.register_buffer("phase", torch.rand(NUM_FOURIER_FEATURES, generator=generator).mul_(2).mul_(torch.pi))
@@ -274,7 +274,7 @@ class RandomFourierFeatures(nn.Module):
 
 
 class _Linear(nn.Linear):
-    """A linear layer that may have no inputs; PyTorch warns when it initializes one."""
+    """A linear layer that may have no inputs, which PyTorch would warn about."""
 
     def reset_parameters(self) -> None:
         if self.in_features:
@@ -282,7 +282,7 @@ class _Linear(nn.Linear):
 
 
 class _ByModality(nn.ModuleDict):
-    """Modules by modality, whose names are the caller's: also ``keys``, which is an attribute, or with a dot."""
+    """Modules by modality, for any name, even ``keys`` (an attribute of ModuleDict) or one with a dot."""
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -340,7 +340,7 @@ class NodeEncoder(nn.Module):
             {name: torch.zeros(num_nodes, embedding_dim) for name, num_nodes in sizes.attributes.items()}
         )
         self.id_embeddings = nn.Parameter(torch.empty(num_ids, embedding_dim)) if num_ids else None
-        # Movies without training ratings have a row in the table that is never trained.
+        # Movies without training ratings have a row in the table, but it is never trained.
         self.register_buffer("has_id", torch.ones(num_ids, dtype=torch.bool))
         self.reset_parameters()
         self.modalities = _ByModality(
@@ -359,7 +359,7 @@ class NodeEncoder(nn.Module):
 
     @torch.no_grad()
     def prepare(self, features: NodeFeatures, rated: Tensor) -> None:
-        """Set what the training graph fixes: nodes with an id embedding, means and scales of the modalities."""
+        """Set the constants of the training graph: nodes with an id embedding, means and scales of the modalities."""
         self.has_id.copy_(rated)
         for name in self.modalities:
             values, known = features.modalities[name]

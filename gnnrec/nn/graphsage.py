@@ -152,7 +152,7 @@ class GraphSAGE(Encoder):
     def _aggregate_padded(
         self, u: Tensor, users: PaddedUsers, movies: MovieEmbeddings, edge_mask: Tensor | None
     ) -> Tensor:
-        """Return what `SAGEConv` does, without lists of edges, of which the number would depend on values."""
+        """Compute the same as `SAGEConv` without edge lists, whose lengths would depend on values."""
         convs: list[Any] = list(self.to_users)
         for k, (conv, m) in enumerate(zip(convs, movies.messages, strict=True)):
             u = conv.lin_l(users.user_movie.pool(self.aggregation, m, edge_mask)) + conv.lin_r(u)

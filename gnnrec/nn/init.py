@@ -41,7 +41,7 @@ def randomized_svd(
 
 
 class _Matrix(Protocol):
-    """A matrix of which only products are computed."""
+    """A matrix that is only used in products."""
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -81,7 +81,7 @@ def _randomized_svd(matrix: _Matrix, rank: int, generator: Generator) -> tuple[T
     q = torch.linalg.qr(q).Q
     for _ in range(4):
         q = torch.linalg.qr(matrix.matmul_transposed(matrix.matmul(q))).Q  # [num_cols, width]
-    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # of [num_rows, width]
+    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # svd of [num_rows, width]
     u, s, v = u[:, :rank], s[:rank], q @ vh.T[:, :rank]
     missing = rank - len(s)
     pad = nn.functional.pad
@@ -117,8 +117,8 @@ def init_from_svd(
     scale : float
         Scale of the initial scores.
     user_smoothing : float
-        :math:`s` in units of the mean degree of a user. Of users with few ratings every rating weighs much; in sparse
-        data they would fill the first singular vectors.
+        :math:`s` in units of the mean degree of a user. Ratings of users with few ratings have large weights; in
+        sparse data they would dominate the first singular vectors.
     spectral_power : float
         :math:`p`, not negative.
 
@@ -171,8 +171,8 @@ def init_from_transitions(
     targets :math:`V S^{1/2}`, scaled for scores of a size that suits a softmax. The profile of a user without any
     features starts at the popularity of movies, as far as targets can express it.
 
-    Where most pairs of movies never follow each other, shared attributes say which ones could. With an attribute weight
-    :math:`w`, the decomposed matrix is
+    If most pairs of movies never follow each other, shared attributes indicate which ones could. With an attribute
+    weight :math:`w`, the decomposed matrix is
 
     .. math:: (R + r)^{-1/2} F (C + r)^{-1/2} + w \sum_A X_A X_A^T
 

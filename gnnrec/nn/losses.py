@@ -15,7 +15,7 @@ from gnnrec.registry import register_loss
 from gnnrec.sparse import Adjacency
 
 BPR_ATTEMPTS = 20
-"""How often a sampled negative that the user has rated is drawn again."""
+"""Maximum number of times that a sampled negative is redrawn because the user has rated it."""
 
 
 @register_loss("weighted_mse")

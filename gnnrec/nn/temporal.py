@@ -14,14 +14,14 @@ from gnnrec.graph import UserBatch
 from gnnrec.graph.transitions import SECONDS_PER_DAY
 
 LONGEST = 10 * 365.25 * SECONDS_PER_DAY
-"""Longer times since the last rating count as this one, in seconds."""
+"""Maximum time since the last rating, in seconds; longer times are clipped."""
 
 
 class DateEncoding(nn.Module):
     """Encodes the date of a user's last rating as a soft one-hot vector of periods.
 
     The time span of the training ratings is cut into equal periods; a date is shared between the two periods with the
-    nearest centers. Dates outside the span count as its first or last. Without timestamps the result is zero.
+    nearest centers. Dates outside the span are clipped to it. Without timestamps the result is zero.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ class DateEncoding(nn.Module):
 class RequestTimeEncoding(nn.Module):
     """Encodes the time from a user's last rating to the request as a soft one-hot vector of logarithmic buckets.
 
-    What somebody watches next depends on when they ask: on the same page a second later, or a year after. A time is
+    What users watch next depends on whether they return after a second, on the same page, or after a year. A time is
     shared between the two buckets with the nearest centers; the centers divide :math:`log(1 + s)` evenly, from
     :math:`s = 0` seconds to ten years, as relative times are bucketed in HSTU (Zhai et al. 2024,
-    https://arxiv.org/abs/2402.17152). Two more entries say that the request is in the same second, and that there is no
-    rating. Without a request time the result is zero.
+    https://arxiv.org/abs/2402.17152). Two more entries indicate a request in the same second, and the absence of
+    ratings. Without a request time the result is zero.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class TemporalPooling(nn.Module):
             context = 1 + sum(encoding.width for encoding in (self.dates, self.request_times) if encoding is not None)
             width = num_poolings * embedding_dim + context
             last = nn.Linear(hidden_dim, embedding_dim)
-            nn.init.zeros_(last.weight)  # training starts at the plain mixture
+            nn.init.zeros_(last.weight)  # training starts with the mixture alone
             nn.init.zeros_(last.bias)
             self.network = nn.Sequential(nn.Linear(width, hidden_dim), nn.GELU(), nn.Dropout(dropout), last)
 

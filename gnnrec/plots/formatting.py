@@ -6,7 +6,7 @@ from typing import Any
 
 
 def shorten(text: Any, longest: int = 26) -> str:
-    r"""Return a text on one line and cut to a maximum length.
+    r"""Return text on one line, truncated to a maximum length.
 
     >>> shorten("Drama"), shorten("A label that is longer\nthan a picture is wide")
     ('Drama', 'A label that is longer th…')
@@ -16,7 +16,7 @@ def shorten(text: Any, longest: int = 26) -> str:
 
 
 def one_line(text: Any) -> str:
-    """Return a text without line breaks and repeated spaces."""
+    """Return text without line breaks and repeated spaces."""
     return " ".join(str(text).split())
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 METHODS = {"pca": 2, "umap": 5}
 """Methods of projection, and the minimum number of movies of each."""
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-"""Of the most frequent genres, in this order: P. Tol's "bright" scheme, which is safe for color blindness."""
+"""Colors of the most frequent genres, in order: P. Tol's "bright" scheme, which is safe for color blindness."""
 OTHER = "#BBBBBB"
 MIN_AREA, MAX_AREA = 8, 100
-"""Area of a dot in square points: of a movie without ratings, and of the most rated one."""
+"""Smallest and largest area of a dot in square points: no ratings, and the most ratings."""
 MAX_TITLE = 30
 """Maximum length of a title."""
 CANDIDATES_PER_TITLE = 5
@@ -116,7 +116,7 @@ def _pca(embeddings: np.ndarray) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     components = min(2, embeddings.shape[1])
-    with np.errstate(invalid="ignore"):  # equal embeddings have no variance to take a ratio of
+    with np.errstate(invalid="ignore"):  # the variance ratio of equal embeddings is undefined
         plane = PCA(components, svd_solver="full").fit_transform(embeddings)
     return np.pad(plane, ((0, 0), (0, 2 - components)))
 
@@ -130,7 +130,7 @@ def _umap(embeddings: np.ndarray, seed: int) -> np.ndarray:
         raise ConfigError(problem) from None
     reducer = UMAP(n_neighbors=min(15, len(embeddings) - 1), metric="cosine", random_state=seed, n_jobs=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own numerics
+        warnings.simplefilter("ignore")  # UMAP warns about its numerics
         return np.asarray(reducer.fit_transform(embeddings), dtype=np.float64)
 
 
@@ -199,7 +199,7 @@ def movie_map(
     with styled(ON_WHITE):
         figure, axes = _empty_map(heading)
         _draw_dots(axes, points, graph.dataset.movies["genres"].iloc[movies], counts)
-        figure.draw_without_rendering()  # fixes the layout, which titles are placed by
+        figure.draw_without_rendering()  # fixes the layout before titles are placed
         top = np.argsort(-counts, kind="stable")[: CANDIDATES_PER_TITLE * num_titles]
         shown = _place_titles(axes, points.iloc[top], num_titles)
         png = to_png(figure, dpi=100)
@@ -228,7 +228,7 @@ def _empty_map(heading: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.6), dpi=100)
-    FigureCanvasAgg(figure)  # its renderer measures the titles
+    FigureCanvasAgg(figure)  # needed to measure titles
     axes = figure.add_axes((0.02, 0.02, 0.78, 0.92))
     axes.set_title(heading, loc="left", parse_math=False)
     axes.set(xticks=[], yticks=[])
@@ -273,7 +273,7 @@ def _place_titles(axes: Axes, points: pd.DataFrame, num_titles: int) -> list[str
             break
         dot = axes.transData.transform((x, y))
         if any(box.contains(*dot) for box in taken):
-            continue  # the dot is covered by a title, which would be read as its own
+            continue  # a title that covers another movie's dot would be read as that movie's
         for dx, dy, horizontal, vertical in PLACEMENTS:
             text = axes.annotate(
                 _short_title(title), (x, y), (dx, dy), textcoords="offset points", ha=horizontal, va=vertical

@@ -1,4 +1,4 @@
-"""The look of the pictures: colors, settings, bars and rows.
+"""Style of the figures: colors, settings, bars and rows.
 
 Matplotlib is slow to import, so it is imported only where something is drawn.
 """
@@ -28,7 +28,7 @@ WIDTH = 5.2
 """Inches; narrow enough for text to stay readable on a phone."""
 DPI = 200
 ON_WHITE: dict[Any, Any] = {"figure.facecolor": "white", "savefig.facecolor": "white"}
-"""Dark text needs a background of its own where a page is dark."""
+"""An opaque background, because dark text is unreadable on a dark page."""
 STYLE: dict[Any, Any] = {
     **ON_WHITE,
     "font.family": "DejaVu Sans",
@@ -53,7 +53,7 @@ STYLE: dict[Any, Any] = {
 
 @contextlib.contextmanager
 def styled(settings: dict[Any, Any] = STYLE) -> Iterator[None]:
-    """Draw with these settings on top of matplotlib's defaults, whatever the caller's settings are."""
+    """Draw with these settings on top of matplotlib's defaults, regardless of the caller's settings."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -123,7 +123,7 @@ def in_percent(axis: Any) -> None:
 
 
 def thinned(labels: Sequence[str], most: int) -> tuple[list[int], list[str]]:
-    """Return the positions and texts of at most `most` evenly spaced labels, starting with the first."""
+    """Return the positions and labels of at most `most` evenly spaced labels, starting with the first."""
     step = -(-len(labels) // most)
     at = list(range(0, len(labels), step))
     return at, [labels[x] for x in at]

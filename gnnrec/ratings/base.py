@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
-from typing import Any, Self
+from abc import abstractmethod
+from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec.data import ContentEmbeddings, Dataset
+from gnnrec.data import Dataset
 from gnnrec.errors import DataError
-from gnnrec.graph import Graph, UserBatch
+from gnnrec.graph import UserBatch
+from gnnrec.models.graph_model import GraphModel
 
 CHUNK_SIZE = 512
-"""Users predicted at once; bounds memory."""
+"""Maximum number of users predicted at a time; bounds memory."""
 
 
-class RatingPredictor(ABC):
+class RatingPredictor(GraphModel):
     """Predicts the ratings that users would give to the movies of a graph.
 
     Attributes
@@ -40,7 +39,6 @@ class RatingPredictor(ABC):
     """
 
     name: str
-    graph: Graph
 
     @abstractmethod
     def predict(self, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:
@@ -60,37 +58,6 @@ class RatingPredictor(ABC):
         Tensor
             ``[num_pairs]`` float32, on the scale of the training ratings.
         """
-
-    @abstractmethod
-    def with_graph(self, graph: Graph) -> Self:
-        """Return the same model on a graph with more users, ratings or movies, without retraining."""
-
-    def add_ratings(
-        self,
-        ratings: pd.DataFrame,
-        users: pd.DataFrame | None = None,
-        *,
-        update: bool = False,
-        unknown: str = "error",
-    ) -> Self:
-        """Return the model on a graph with more ratings; see `Graph.add_ratings`."""
-        return self.with_graph(self.graph.add_ratings(ratings, users, update=update, unknown=unknown))
-
-    def add_user(self, user_id: Hashable, ratings: Any = (), **options: Any) -> Self:
-        """Return the model with one more user in its graph, such as ``"anna"``; see `Graph.add_user`."""
-        return self.with_graph(self.graph.add_user(user_id, ratings, **options))
-
-    def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Self:
-        """Return the model without a user's ratings of some movies; see `Graph.remove_ratings`."""
-        return self.with_graph(self.graph.remove_ratings(user_id, movies, unknown=unknown))
-
-    def remove_user(self, user_id: Hashable) -> Self:
-        """Return the model without a user, their profile and their ratings; see `Graph.remove_user`."""
-        return self.with_graph(self.graph.remove_user(user_id))
-
-    def add_movies(self, movies: pd.DataFrame, features: Mapping[str, ContentEmbeddings] | None = None) -> Self:
-        """Return the model on a graph with more movies; see `Graph.add_movies`."""
-        return self.with_graph(self.graph.add_movies(movies, features))
 
 
 def predict_pairs(model: RatingPredictor, users: UserBatch, user_index: Tensor, movie_index: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from gnnrec.ratings.estimator import RatingEstimator
 from gnnrec.training.loop import DEFAULT_PATIENCE, FitRun, OptimizerConfig, batches, frozen, seeded
 
 CHUNK_SIZE = 32_768
-"""Pairs that `HistoryAttention` predicts at once; each has an attention weight for every rating of the history."""
+"""Maximum number of pairs that `HistoryAttention` predicts at a time; each has attention weights for a history."""
 
 BIAS_SHRINKAGE = 10.0
 """Pseudo-count of ratings that shrinks the biases of `HistoryAttention` to 0."""

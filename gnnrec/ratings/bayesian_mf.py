@@ -21,11 +21,11 @@ from gnnrec._torch import ridge_gram
 from gnnrec.sparse import Adjacency
 
 BLOCK_SIZE = 4096
-"""Precision matrices unpacked and factorized at once; bounds memory."""
+"""Maximum number of precision matrices factorized at a time; bounds memory."""
 INITIAL_EXPLAINED_VARIANCE = 0.15
 """Fraction of the rating variance that the initial factors are scaled to explain."""
 PRIOR_VARIANCE = 0.04
-"""Prior guess of the variance of each factor; its weight is as many observations as there are factors."""
+"""Prior guess of the variance of each factor; its weight equals the number of factors, in observations."""
 MIN_NOISE_VARIANCE = 1e-4
 """Added to the noise variance; keeps noise-free ratings computable in float32."""
 
@@ -205,7 +205,7 @@ class LinearGaussian:
 
 @dataclass(frozen=True, eq=False)
 class GibbsState:
-    """All unknowns at one step of the chain. The first column of the factors is the bias."""
+    """All latent variables at one step of the chain. The first column of the factors is the bias."""
 
     movie_factors: Tensor  # [num_movies, 1 + embedding_dim]
     user_factors: Tensor  # [num_users, 1 + embedding_dim]
@@ -254,7 +254,7 @@ class GibbsSampler:
 
     def initial_state(self) -> GibbsState:
         """Return small random factors without biases."""
-        scale = (INITIAL_EXPLAINED_VARIANCE / self.embedding_dim) ** 0.25  # of each factor
+        scale = (INITIAL_EXPLAINED_VARIANCE / self.embedding_dim) ** 0.25  # scale of each factor
         features = self.movie_features, self.user_features
         factors = [0.3 * scale * standard_normal(self.rng, len(x), 1 + self.embedding_dim) for x in features]
         for side in factors:

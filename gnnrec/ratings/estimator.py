@@ -1,4 +1,4 @@
-"""`RatingEstimator`: hyperparameters of a rating model, and `fit`, the way from data to a fitted predictor."""
+"""`RatingEstimator`: hyperparameters of a rating model, and `fit`, which turns data into a fitted predictor."""
 
 from __future__ import annotations
 

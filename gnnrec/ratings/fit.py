@@ -150,7 +150,7 @@ def _store_sample(
     head.profile_weight[s] = LinearGaussian.fit(profile, state.user_factors[users], reg).weight
     prior = LinearGaussian.fit(content[movies], state.movie_factors[movies], reg, sampler.movie_degree[movies])
     head.content_weight[s], head.content_precision[s] = prior.weight, prior.precision
-    # Mean variance of a rating that is due to predicting the movie's factors from its content.
+    # Mean rating variance that is due to predicting the movie's factors from its content.
     design = regressors(state.user_factors[users])
     root = torch.linalg.cholesky(prior.precision)
     deviation = torch.linalg.solve_triangular(root, design.T, upper=False)  # [1 + embedding_dim, num_rated_users]

@@ -233,7 +233,7 @@ class RatingHead(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class _History:
-    """Ratings of some users, with only the movies that occur: predicting for one user must not cost a whole catalog."""
+    """Ratings of some users and the movies that occur in them, so that the cost does not depend on the catalog."""
 
     adjacency: Adjacency
     movies: Tensor  # [num_distinct], the movie at each column of `adjacency`

@@ -188,7 +188,7 @@ def _header(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"the rating head in {folder} is damaged: {HEADER}: {error}") from None
     if not isinstance(header, dict):
-        raise DataError(f"the rating head in {folder} is damaged: {HEADER} is no JSON object")
+        raise DataError(f"the rating head in {folder} is damaged: {HEADER} is not a JSON object")
     return header
 
 

@@ -19,7 +19,7 @@ from gnnrec.ratings.base import RatingPredictor, check_predictor, find_ratings, 
 from gnnrec.splitting import Split
 
 NUM_RESAMPLES = 1000
-"""Bootstrap resamples behind each confidence interval."""
+"""Number of bootstrap resamples for confidence intervals."""
 
 
 def predict_ratings(

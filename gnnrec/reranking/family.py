@@ -1,4 +1,4 @@
-"""Family-friendly movies: by certificate where there is one, by genres elsewhere."""
+"""Family-friendly movies: by certificate if there is one, otherwise by genres."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from gnnrec.errors import ConfigError
 from gnnrec.graph import Graph
 
 FAMILY_GENRES = frozenset({"children", "children's", "family", "kids"})
-"""Genres of which a family-friendly movie without a certificate has one."""
+"""A family-friendly movie without a certificate must have one of these genres."""
 ANIMATION = frozenset({"animation"})
-"""Used if no movie has any of `FAMILY_GENRES`; otherwise it is not enough: *South Park* is animated."""
+"""Replaces `FAMILY_GENRES` if no movie has any of them; otherwise it is not enough: *South Park* is animated."""
 ADULT_GENRES = frozenset({"adult", "crime", "erotic", "erotica", "film-noir", "horror", "mystery", "thriller", "war"})
-"""Genres of which a family-friendly movie without a certificate has none."""
+"""A family-friendly movie without a certificate must have none of these genres."""
 FAMILY_CERTIFICATES = frozenset(
     {"g", "pg", "tvg", "tvpg", "tvy", "tvy7", "tvy7fv", "u", "uc", "0", "fsk0", "6", "fsk6"}
 )
-"""Certificates of the USA, Great Britain and Germany for all ages, or for children in company; without punctuation."""
+"""Certificates (USA, UK, Germany) for all ages or for children with guidance; without punctuation."""
 NO_CERTIFICATES = frozenset({"", "na", "nr", "notrated", "unrated", "approved", "passed"})
-"""Certificates that say nothing about children: *Psycho* was approved."""
+"""Certificates that do not indicate suitability for children: *Psycho* was "Approved"."""
 
 
 def is_family_friendly(graph: Graph) -> Tensor:
     """Return which movies are for families, ``[num_movies]`` bool.
 
     Where the movies table has a ``certificate`` (G, PG, R, ...), it decides. Elsewhere a movie must have a genre for
-    families and none for adults; of a movie whose genres say neither nothing is known, and it is left out.
+    families and none for adults. Movies with neither are excluded.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def is_family_friendly(graph: Graph) -> Tensor:
     Raises
     ------
     ConfigError
-        No movie has a certificate or a genre for families, so nothing can be known.
+        No movie has a certificate or a genre for families.
 
     Examples
     --------

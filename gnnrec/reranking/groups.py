@@ -17,9 +17,9 @@ STRATEGIES = ("average", "least_misery", "most_pleasure", "fair")
 
 
 def standardize(scores: Tensor, seen: Tensor) -> Tensor:
-    """Return scores of which those of unseen movies have mean 0 and standard deviation 1 in each row.
+    """Standardize scores: those of unseen movies have mean 0 and standard deviation 1 in each row.
 
-    So all members count the same, however far their scores are apart and however much they have seen.
+    All members then have equal influence, regardless of the spread of their scores and the length of their histories.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def combine_scores(scores: Tensor, strategy: str, allowed: Tensor, k: int) -> Te
 
 
 def _take_turns(scores: Tensor, allowed: Tensor, k: int) -> Tensor:
-    """Return the average with a constant on top for each movie that a member takes, more for earlier ones."""
+    """Return the average, plus a bonus for each movie that a member picks, larger for earlier picks."""
     combined = scores.mean(0).masked_fill(~allowed, -torch.inf)
     left = scores.masked_fill(~allowed, -torch.inf)
     gained = torch.zeros(len(scores))

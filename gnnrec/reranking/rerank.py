@@ -2,7 +2,7 @@
 
 All options work on the scores of any model and the embeddings it compares movies by. Movies are chosen one after the
 other, each the best in view of those before it, from the `POOL` best by score; when these are used up, from the next.
-So pages of a list fit together, and a longer list begins with the shorter one.
+Pages of a list are therefore consistent, and a longer list begins with the shorter one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gnnrec.graph import Graph
 from gnnrec.typing import MovieInput
 
 POOL = 200
-"""Movies that are re-ranked at a time."""
+"""Number of movies that are re-ranked at a time."""
 SMOOTHING = 0.01
 """Share of the history's genres in those of the list, so that their divergence is finite; Steck's alpha."""
 
@@ -198,7 +198,7 @@ class Reranker:
         ordered = stable_topk(scores.unsqueeze(0), min(most, -(-k // POOL) * POOL))[1][0]
         start = 0
         while len(chosen) < k and start < most:
-            if start >= len(ordered):  # genres are full, so more movies than usual are needed
+            if start >= len(ordered):  # genres at their maximum require more movies than usual
                 ordered = stable_topk(scores.unsqueeze(0), most)[1][0]
             self._choose(ordered[start : start + POOL], scores, wanted, chosen, k)
             start += POOL
@@ -227,7 +227,7 @@ class Reranker:
         return shares / shares.sum() if shares.sum() > 0 else None
 
     def _choose(self, pool: Tensor, scores: Tensor, wanted: np.ndarray | None, chosen: list[int], k: int) -> None:
-        """Extend a list by movies of a pool, until it has `k` or no other may follow."""
+        """Extend a list by movies of a pool, until it has `k` or no other is allowed."""
         options, nodes = self.options, pool.numpy()
         relevance = scores[pool].numpy().astype(np.float64)
         relevance = (relevance - relevance.min()) / (np.ptp(relevance) or 1.0)

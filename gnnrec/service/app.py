@@ -52,7 +52,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         The model cannot serve new users, the database cannot be opened, or the settings are not safe.
     """
     settings.check()
-    torch.set_num_threads(1)  # requests are small; more threads would only wait for each other
+    torch.set_num_threads(1)  # requests are small; more threads would only contend
     store = Store(settings.db)
     store.migrate()
     holder = ModelHolder(settings.run)
@@ -60,7 +60,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        gc.freeze()  # the model stays; without it among them, collections do not delay answers
+        gc.freeze()  # the model is permanent; excluding it from garbage collection avoids pauses
         holder.watch()
         yield
         context.jobs.close()
@@ -87,10 +87,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 
 def create_app_from_environment() -> FastAPI:
-    """Return the application of `gnnrec serve`, which hands its settings to workers in the environment."""
+    """Return the application of a worker of `gnnrec serve`, with settings from the environment."""
     try:
         return create_app(ServiceSettings.from_environment(**_given()))
-    except GnnrecError as error:  # of a worker, whose stack trace would hide the reason
+    except GnnrecError as error:  # the stack trace of a worker would hide the reason
         logger.error("%s", error)
         raise SystemExit(STARTUP_FAILURE) from None
 

@@ -1,4 +1,4 @@
-"""`ScoreBatcher`: requests that wait at the same moment are scored together."""
+"""`ScoreBatcher`: scores concurrent requests together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gnnrec.graph import UserBatch
 from gnnrec.models.base import Recommender
 
 MAX_BATCH = 32
-"""Users that are scored at once, so that other requests do not wait long."""
+"""Maximum number of users scored at a time, so that other requests do not wait long."""
 
 
 class ScoreBatcher:
-    """Scores the users of all requests that wait at the same moment in one call of the model.
+    """Scores the users of all waiting requests in one call of the model.
 
-    Most of the time of a call does not depend on the number of users, so a busy service answers several times as many.
-    Nobody is waited for: a request that is alone is scored at once.
+    Most of the cost of a call does not depend on the number of users, so throughput under load is several times higher.
+    There is no waiting time: a single request is scored immediately.
 
     Examples
     --------
@@ -51,13 +51,13 @@ class ScoreBatcher:
         model = waiting[0][0]
         same = [(users, future) for other, users, future in waiting if other is model]
         _answer(model, same)
-        for other, users, future in waiting:  # the model was exchanged between two requests
+        for other, users, future in waiting:  # the model was replaced between two requests
             if other is not model:
                 _answer(other, [(users, future)])
 
 
 def _answer(model: Recommender, waiting: Sequence[tuple[UserBatch, asyncio.Future[Tensor]]]) -> None:
-    """Score users together; if that fails, one by one, so that only the request that is to blame fails."""
+    """Score users together; if that fails, one by one, so that only the invalid request fails."""
     try:
         batches = [users for users, _ in waiting]
         scores = model.score(batches[0] if len(batches) == 1 else UserBatch.concatenate(batches)).cpu()
@@ -70,5 +70,5 @@ def _answer(model: Recommender, waiting: Sequence[tuple[UserBatch, asyncio.Futur
         return
     parts = scores.split([users.num_users for users, _ in waiting])
     for (_, future), part in zip(waiting, parts, strict=True):
-        if not future.done():  # the client may have gone
+        if not future.done():  # the client may have disconnected
             future.set_result(part)

@@ -1,6 +1,6 @@
-"""`Context`: what every request needs.
+"""`Context`: dependencies of every request.
 
-The functions are asynchronous because FastAPI runs others in a thread of their own, which takes longer than they do.
+The functions are asynchronous because FastAPI would run others in a thread, which takes longer than they do.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Context:
 
 
 async def get_context(request: Request) -> Context:
-    """Return the parts of the service that answers."""
+    """Return the parts of the running service."""
     context: Context = request.app.state.context
     return context
 
 
 async def get_served(request: Request) -> ServedModel:
-    """Return the model that answers this request, also if another one is loaded meanwhile."""
+    """Return the model for this request, which stays the same even if another one is loaded in the meantime."""
     return (await get_context(request)).holder.served
 
 

@@ -14,10 +14,10 @@ from gnnrec.errors import ConfigError
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 """Supported databases, and the driver used for each."""
 BUSY_TIMEOUT = 20.0
-"""Seconds that a write waits for others."""
+"""Maximum number of seconds that a write waits for others."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_205_113
-"""Number of the lock that a PostgreSQL server holds during migrations."""
+"""Number of the PostgreSQL advisory lock during migrations."""
 
 
 def newest_version() -> str:
@@ -26,7 +26,7 @@ def newest_version() -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Return the URL of a database with its driver; one that is none, or of another kind, is a `ConfigError`."""
+    """Return the URL of a database with its driver; raise `ConfigError` if it is invalid or unsupported."""
     known = "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
     try:
         parsed = make_url(url)
@@ -58,13 +58,13 @@ def make_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where `begin` says so
+        connection.isolation_level = None  # transactions are started by `begin` only
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later may fail; one that begins as a write waits for its turn.
+        # A transaction that is upgraded from reading to writing may fail; one that starts as a write waits.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -72,6 +72,6 @@ def make_engine(url: URL) -> Engine:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of what a database said."""
+    """Return the first line of a database error."""
     found = error.orig if isinstance(error, OperationalError) and error.orig is not None else error
     return str(found).splitlines()[0] if str(found) else type(found).__name__

@@ -1,4 +1,4 @@
-"""Errors of the service that an answer can name."""
+"""Errors of the service that are reported to clients."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ MAX_MOVIES_OF_FILE = 5_000
 """Maximum number of movies in a file."""
 _READING = threading.Lock()
 MAX_SHOWN = 200
-"""Movies of each kind that a report lists."""
+"""Maximum number of movies of each kind that a report lists."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The movies of a file, and what became of the others."""
+    """The movies of a file, and the rows that were not imported."""
 
     source: str
     entries: list[Entry]
@@ -51,7 +51,7 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, netflix_profile:
         with path.open("wb") as target:
             shutil.copyfileobj(file, target)
         try:
-            # Movies that are not in the catalog take the longest; of large files, one is read at a time.
+            # Movies that are not in the catalog take longest to look up, so only one large file is read at a time.
             num = len(read_history_file(path, netflix_profile=netflix_profile or None).entries)
             if num > MAX_MOVIES_OF_FILE:
                 raise InvalidFieldError(
@@ -85,7 +85,7 @@ def read_upload(served: ServedModel, file: BinaryIO, name: str, netflix_profile:
 
 
 def stored_id(movie_id: str) -> str:
-    """Return an id that a request names, as it may be stored; a `NotFoundError` if it can be none."""
+    """Return an id from a request if it can be stored; raise `NotFoundError` otherwise."""
     if "\0" in movie_id or len(movie_id) > MAX_ID:
         raise NotFoundError("there is no such movie")
     return movie_id

@@ -1,4 +1,4 @@
-"""`Jobs`: trains the run again in a process of its own, while the old one answers.
+"""`Jobs`: retrains the run in a separate process, while the old one is in use.
 
 The new run replaces the folder atomically; every process that serves it notices and loads it.
 """
@@ -18,7 +18,7 @@ from gnnrec.service.store import Job, Store
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0
-"""Seconds between signs of life of a job."""
+"""Seconds between heartbeats of a job."""
 
 
 class Jobs:
@@ -53,7 +53,7 @@ class Jobs:
         return job
 
     def close(self) -> None:
-        """End a job that runs; the run stays as it is."""
+        """Cancel a running job; the run is unchanged."""
         process, self._is_closed = self._process, True
         if process is not None and process.poll() is None:
             process.terminate()

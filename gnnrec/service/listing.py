@@ -15,14 +15,14 @@ from gnnrec.explanations import explain
 from gnnrec.graph import NewUser, UserBatch
 from gnnrec.graph.new_user import encode_user
 from gnnrec.graph.new_users import asked_at
-from gnnrec.models.base import best_movies
 from gnnrec.models.filters import movie_mask
+from gnnrec.models.lists import best_movies
 from gnnrec.reranking import Reranking, RerankingOptions
 from gnnrec.service.served import MovieInfo, ServedModel
 from gnnrec.service.store import Entry, Profile
 
 RECENT = 300
-"""Ratings of a profile that reasons are looked for in: the latest."""
+"""Maximum number of ratings of a profile that are considered as reasons, latest first."""
 
 
 Ranked = list[tuple[MovieInfo, float, int]]
@@ -30,7 +30,7 @@ Ranked = list[tuple[MovieInfo, float, int]]
 
 
 def encode(served: ServedModel, user: Any, unknown: str = "error") -> UserBatch:
-    """Return a user of the training data, by id, or a new one, as models see users."""
+    """Encode a user of the training data, given by id, or a new user."""
     graph = served.model.graph
     if isinstance(user, NewUser):
         batch = encode_user(graph, user, unknown)
@@ -40,7 +40,7 @@ def encode(served: ServedModel, user: Any, unknown: str = "error") -> UserBatch:
 
 
 def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
-    """Return a user who asks at a given time: without later ratings. Ratings without a time count.
+    """Return a user at the time of a request: without later ratings. Ratings without a time are kept.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
 
 
 def _stored(served: ServedModel, user_id: Any) -> NewUser:
-    """Return a user of the training data as a new one, who gets the same list."""
+    """Return a user of the training data as a `NewUser` with the same recommendations."""
     graph = served.model.graph
     node = graph.user_nodes([user_id])
     batch, row = graph.user_batch(node), graph.dataset.users.iloc[int(node[0])]
@@ -149,7 +149,7 @@ def rank(
 
 
 def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -> Mapping[Any, list[tuple[str, float]]]:
-    """Return for each movie id what raises its score, and by how much."""
+    """Return the reasons that raise the score of each movie id, and their effects."""
     if isinstance(user, NewUser) and isinstance(user.ratings, Mapping) and len(user.ratings) > RECENT:
         recent = list(user.ratings)[-RECENT:]
         times: Any = user.timestamps
@@ -179,9 +179,9 @@ def for_profile(
     exclude: Sequence[Any] | None = None,
     **options: Any,
 ) -> tuple[NewUser, Ranked]:
-    """Return a profile as a user, and the recommendations, without movies that it rated or does not want.
+    """Return a profile as a user, and its recommendations, without rated and hidden movies.
 
-    With a request time `at`, entries that were made later do not count.
+    With a request time `at`, later entries are ignored.
     """
     if at is not None:
         history, not_wanted = ([entry for entry in entries if entry.time <= at] for entries in (history, not_wanted))

@@ -1,4 +1,4 @@
-"""`Metrics`: what ``/api/v1/metrics`` shows, for Prometheus."""
+"""`Metrics`: the metrics for Prometheus at ``/api/v1/metrics``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Metrics:
         )
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count a response."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 

@@ -1,4 +1,4 @@
-"""Names that people give, in one spelling."""
+"""Normalizes names that people enter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def clean_text(text: str) -> str:
-    """Return a text with single blanks and composed letters; control characters are refused.
+    """Return text with single spaces and composed letters; control characters are rejected.
 
     >>> clean_text(" Ann   Lee ")
     'Ann Lee'

@@ -21,10 +21,10 @@ COLORS = (
     ("#57271f", "#f0b49f"),
     ("#2f3b1f", "#cfe09b"),
 )
-"""Colors of drawn covers: paper and ink, with a contrast of at least 4.5."""
+"""Colors of drawn covers: background and text, with a contrast of at least 4.5."""
 MAX_LINES, LINE = 6, 12
 GLYPH = 0.64
-"""Width of a letter in bold, as a share of its size: as wide as in the widest of the usual fonts."""
+"""Width of a bold letter relative to the font size, in the widest of the usual fonts."""
 
 
 class Posters:

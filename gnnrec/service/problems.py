@@ -1,4 +1,4 @@
-"""Errors as answers: problem+json (RFC 9457) that names the field, and never a path or a stack trace."""
+"""Error responses: problem+json (RFC 9457) that names the field, and never contains a path or a stack trace."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _PLACES = ("body", "query", "path", "header")
 _KINDS = re.compile(r"user|id|int|str|constrained-.*|.*\[.*")
-"""Names by which errors of values of several types say which type they mean."""
+"""Names in errors of union types that identify the member of the union."""
 MAX_DETAIL, MAX_ERRORS = 600, 10
 _PATH = re.compile(r"(?:[A-Za-z]:\\|/)(?:[\w.@+-]+[/\\])+[\w.@+-]*")
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field."""
+    """An error in one field."""
 
     field: str
     message: str
@@ -46,7 +46,7 @@ class Problem(BaseModel):
 
 
 def make_problem(status: int, detail: str, errors: list[FieldError] | None = None) -> Problem:
-    """Return an error as an answer."""
+    """Return an error as a response."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=clean(detail), errors=errors or [])
 
 
@@ -67,7 +67,7 @@ def clean(text: str) -> str:
 
 
 def status_of(error: Exception) -> int:
-    """Return the status of an answer to an error of the library."""
+    """Return the HTTP status for an error of the library."""
     if isinstance(error, NotFoundError):
         return 404
     if isinstance(error, (StorageError, OutOfMemoryError)):
@@ -104,11 +104,11 @@ def _field(place: Sequence[int | str]) -> str:
 
 
 Show = Callable[[Request, int, str], Awaitable[Response]]
-"""Makes a page that shows an error to a person."""
+"""Renders an error as a page."""
 
 
 def add_handlers(app: FastAPI, show: Show) -> None:
-    """Answer errors: with problem+json below ``/api``, with a page elsewhere."""
+    """Add error handlers: problem+json below ``/api``, a page elsewhere."""
 
     async def reply(request: Request, status: int, detail: str, errors: list[FieldError] | None = None) -> Response:
         if request.url.path.startswith("/api/"):
@@ -153,6 +153,6 @@ _CODES = {
 
 
 def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of error answers."""
+    """Return the documentation of error responses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {code: {"description": _CODES[code], "content": content} for code in codes}

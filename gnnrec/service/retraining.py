@@ -1,4 +1,4 @@
-"""Trains a run again: ``python -m gnnrec.service.retraining RUN``. Writes its progress as JSON lines."""
+"""Retrains a run: ``python -m gnnrec.service.retraining RUN``. Writes its progress as JSON lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress(Callback):
         self.steps = steps
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Say which epoch has ended."""
+        """Report the completed epoch."""
         tell(step=state.epoch, steps=max(self.steps, state.epoch), message=f"epoch {state.epoch}")
 
 
@@ -30,7 +30,7 @@ def tell(**values: Any) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train and save; the folder is exchanged in a single step."""
+    """Train and save; the folder is replaced in a single step."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("--epochs", type=int)

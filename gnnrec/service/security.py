@@ -1,4 +1,4 @@
-"""`Guard`: what every request passes before it is answered, as ASGI middleware.
+"""`Guard`: ASGI middleware that checks every request.
 
 In this order: the name of the host (against DNS rebinding), the rate limit, the origin of requests that change
 something (against forged requests from other sites), the token, and the size of the body. Answers get headers that keep
@@ -28,16 +28,16 @@ from gnnrec.service.settings import ServiceSettings, is_loopback
 logger = logging.getLogger(__name__)
 
 SESSION = "gnnrec_session"
-"""Cookie of a browser that has shown the token."""
+"""Cookie of a browser that has sent the token."""
 OPEN = ("/api/v1/health", "/api/v1/ready", "/login", "/static/")
 """Paths that need no token."""
 UPLOADS = ("/history", "/import")
-"""Ends of paths that take files."""
+"""Suffixes of paths that accept files."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_CLIENTS = 10_000
-"""Clients whose rate is known; of more, the ones not seen for longest are forgotten."""
+"""Maximum number of clients whose rate is tracked; the least recently seen are dropped."""
 BURST = 2.0
-"""Seconds' worth of requests that may come at once."""
+"""Size of a burst, in seconds at the rate limit."""
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -86,7 +86,7 @@ class RateLimiter:
 
 
 def session_value(token: str) -> str:
-    """Return the cookie of a browser that has shown the token; the token cannot be computed from it."""
+    """Return the cookie of a browser that has sent the token; the token cannot be computed from it."""
     return hmac.new(token.encode(), b"gnnrec session", hashlib.sha256).hexdigest()
 
 
@@ -142,7 +142,7 @@ class Guard:
             self.metrics.observe(method, _route(scope), status, time.perf_counter() - started)
 
     def _refuse(self, scope: Scope) -> Any:
-        """Return an answer that rejects a request, None if it may pass."""
+        """Return a response that rejects a request, None if it is accepted."""
         headers, path = Headers(scope=scope), scope["path"]
         host = _name(headers.get("host", ""))
         if not self._is_own(host):
@@ -215,7 +215,7 @@ _METHODS = frozenset({*SAFE, "POST", "PUT", "PATCH", "DELETE"})
 
 
 def _route(scope: Scope) -> str:
-    """Return the pattern of the path, of which there are few; routers leave their own prefix out."""
+    """Return the route pattern of a path, of which there are few; routers omit their own prefix."""
     path = getattr(scope.get("route"), "path", None)
     if not path:
         return "other"
@@ -234,7 +234,7 @@ def _name(host: str) -> str:
 
 
 def _is_same_site(headers: Headers) -> bool:
-    """Return whether a browser says that a page of this service sent a request; other clients say nothing."""
+    """Return whether a request comes from a page of this service or from a client other than a browser."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")

@@ -1,4 +1,4 @@
-"""`ServedModel`: a loaded run and what the service looks up in it; `ModelHolder`: the one that answers now."""
+"""`ServedModel`: a loaded run with lookup tables; `ModelHolder`: holds the current one."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from gnnrec.service.store import Entry, Profile
 logger = logging.getLogger(__name__)
 
 POLL = 2.0
-"""Seconds between looks at the run folder."""
+"""Seconds between checks of the run folder."""
 MAP_SIZE, MAP_COLORS = 400, 6
 """Movies on the map, and genres with colors of their own."""
 STARS = (0.5, 5.0)
 """Fewest and most stars."""
 BEGUN = 0.94
-"""Score of a title of which the last word is begun: below the same title, above similar ones."""
+"""Score of a title that matches with an incomplete last word: below an exact match, above similar titles."""
 MAX_TITLES = 300
-"""Movies that a request may name by title."""
+"""Maximum number of movies given by title in a request."""
 LIKED = 3.0
-"""Stars from which a movie counts as liked where the data has no ratings."""
+"""Number of stars from which a movie counts as liked, for data without ratings."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Dot:
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model with the tables that answers need. It never changes.
+    """An immutable model with the tables that responses need.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class ServedModel:
             raise ConfigError(
                 f"the model {self.model.name!r} knows only the users of its training; serve another one, such as gnn"
             )
-        # Everything that is computed once is computed before the first request.
+        # Cached values are computed before the first request.
         _ = self.movies, self.popular, self.model.graph.titles
         self.model.recommend(NewUser(), 1)
 
@@ -198,7 +198,7 @@ class ServedModel:
         return [(found[node], self.movies[node]) for node in best[:k]]
 
     def _by_beginning(self, text: str, k: int) -> list[int]:
-        """Return the movies, most rated first, that have all words but the last, and one that begins like the last."""
+        """Return the movies, most rated first, with all words but the last, and a word that starts with the last."""
         typed = title_words(text)
         if not typed or len(typed[-1]) < 2:
             return []
@@ -221,7 +221,7 @@ class ServedModel:
 
     @cached_property
     def starters(self) -> list[MovieInfo]:
-        """Well-known movies of many kinds: of the most rated ones, in turn one of each first genre."""
+        """Well-known movies of many kinds: the most rated ones, alternating between first genres."""
         queues: dict[str, list[int]] = {}
         for node in self.popular[:300]:
             genres = self.movies[node].genres
@@ -235,7 +235,7 @@ class ServedModel:
 
     @cached_property
     def well_known(self) -> int:
-        """Number of ratings that one movie in five has."""
+        """Minimum number of ratings of the most rated fifth of the movies."""
         return int(np.quantile(self.counts, 0.8))
 
     @cached_property
@@ -264,7 +264,7 @@ class ServedModel:
 
     @cached_property
     def figures(self) -> list[tuple[str, str]]:
-        """Figures of the run: of its test, or of the last epoch."""
+        """Metrics of the run, from its test or the last epoch."""
         tests = self.model.report.get("test") or []
         found = tests[0].get("metrics", tests[0]) if tests and isinstance(tests[0], dict) else {}
         if not found and self.model.history:
@@ -297,7 +297,7 @@ class ServedModel:
 
     @cached_property
     def knows_families(self) -> bool:
-        """Whether anything says which movies are for families."""
+        """Whether the data can identify movies for families."""
         try:
             is_family_friendly(self.model.graph)
         except ConfigError:
@@ -310,7 +310,7 @@ class ServedModel:
         return self.model.graph.dataset.rating_scale
 
     def user(self, profile: Profile, history: Sequence[Entry]) -> NewUser:
-        """Return a profile as the model sees it; movies that the model does not have are left out."""
+        """Return a profile as a `NewUser`; movies that the model does not have are left out."""
         known = [(movie.id, entry) for entry in history if (movie := self.find(entry.movie_id)) is not None]
         ratings: dict[Any, float] = {}
         times: dict[Any, int] = {}
@@ -337,7 +337,7 @@ class ServedModel:
         if self.scale is None:
             return STARS[1]
         low, high = self.scale
-        if low < 0:  # thumbs, of which the lowest is no share of the highest
+        if low < 0:  # thumbs, whose scale starts below 0
             stars = STARS[0] + (rating - low) / (high - low) * (STARS[1] - STARS[0])
         else:
             stars = map_rating(rating, self.scale, STARS)
@@ -345,7 +345,7 @@ class ServedModel:
 
 
 class ModelHolder:
-    """The model that answers, loaded from a run folder and exchanged when the folder is replaced.
+    """The current model, loaded from a run folder and replaced when the folder is.
 
     Parameters
     ----------
@@ -363,11 +363,11 @@ class ModelHolder:
 
     @property
     def served(self) -> ServedModel:
-        """The model that answers now; keep it for the whole of a request."""
+        """The current model; use the same one for the whole request."""
         return self._served
 
     def refresh(self) -> bool:
-        """Load the run again if it was replaced, and return whether it was; the old model answers until then."""
+        """Reload the run if it was replaced, and return whether it was; the old model is used until then."""
         with self._lock:
             stamp = self._current()
             if stamp is None or stamp == self._stamp:
@@ -384,7 +384,7 @@ class ModelHolder:
             return True
 
     def watch(self) -> None:
-        """Look for a new run every few seconds, in a thread, until `close`."""
+        """Check for a new run every few seconds, in a thread, until `close`."""
 
         def look() -> None:
             _ = self._served.map  # takes seconds, once
@@ -401,7 +401,7 @@ class ModelHolder:
             self._thread.join(timeout=30)
 
     def report(self) -> dict[str, Any]:
-        """Return what is recorded of the run: its figures and how it was made."""
+        """Return the recorded metrics and metadata of the run."""
         metrics, header = (read_json(self.run / name) for name in ("metrics.json", "run.json"))
         return {"report": metrics.get("report", {}), "header": header, "history": metrics.get("history", [])}
 
@@ -423,7 +423,7 @@ def poster_path(movie_id: int | str) -> str:
 
 
 def short_name(title: str, year: int | None) -> str:
-    """Return a title as people say it, without the year and with its article in front.
+    """Return a title in spoken form, without the year and with its article in front.
 
     >>> short_name("Matrix, The (1999)", 1999), short_name("Heat (1995)", 1995)
     ('The Matrix', 'Heat')
@@ -450,7 +450,7 @@ def check_profile(served: ServedModel, gender: str | None, occupation: str | Non
 
 
 def _known(value: str | None, values: pd.Index) -> str | None:
-    """Return a value if the model knows it; a run that replaced another may have other ones."""
+    """Return a value if the model knows it; after a run was replaced, it may not."""
     if value is None or value.casefold() not in {str(one).casefold() for one in values}:
         return None
     return value

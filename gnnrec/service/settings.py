@@ -1,4 +1,4 @@
-"""`ServiceSettings`: where the service finds things, and its limits."""
+"""`ServiceSettings`: paths, addresses and limits of the service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TOKEN = "GNNREC_TOKEN"
 DATABASE = "GNNREC_DB"
 """Environment variable with the URL of the database, which may hold a password."""
 SETTINGS = "GNNREC_SERVICE_SETTINGS"
-"""Environment variable in which `gnnrec serve` hands everything but secrets to its workers."""
+"""Environment variable with which `gnnrec serve` passes settings, except secrets, to its workers."""
 MIN_TOKEN = 16
-"""Characters of the shortest token."""
+"""Minimum length of a token."""
 DEFAULT_DATABASE = "sqlite:///gnnrec.db"
 
 
@@ -37,7 +37,7 @@ class ServiceSettings(BaseModel):
     hosts : tuple of str
         Accepted names in the ``Host`` header besides this machine's, such as ``movies.example.org``; ``*`` allows any.
     token : SecretStr, optional
-        What clients must send.
+        Token that clients must send.
     posters : Path, optional
         Folder with ``<movie id>.jpg`` (or png, webp).
     max_body, max_upload : int
@@ -85,7 +85,7 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def from_environment(cls, **given: object) -> ServiceSettings:
-        """Return settings with the secrets of the environment, checked.
+        """Return checked settings with the secrets of the environment.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class ServiceSettings(BaseModel):
         return settings
 
     def check(self) -> None:
-        """Raise an error before anything is loaded: if there is no run, or the service would not be safe.
+        """Check the settings before anything is loaded.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """`Store`: profiles, ratings, bucket lists, hidden movies and jobs in SQLite or PostgreSQL.
 
-A method that writes returns when the database has made the change durable.
+Methods that write return when the change is durable.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gnnrec.service.errors import ConflictError, NotFoundError
 from gnnrec.service.tables import BucketRow, HiddenRow, JobRow, ProfileRow, RatingRow
 
 HEARTBEAT_TIMEOUT = 60
-"""Seconds without a sign of life after which a job counts as failed."""
+"""Seconds without a heartbeat after which a job counts as failed."""
 MAX_LISTED_PROFILES = 1000
 
 
@@ -47,7 +47,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Entry:
-    """A movie in somebody's history or list. `stars` is None where it is not rated.
+    """A movie in a history or list. `stars` is None if it is not rated.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Job:
-    """Work in the background: ``state`` is "running", "done" or "failed".
+    """A background job: ``state`` is "running", "done" or "failed".
 
     Examples
     --------
@@ -81,7 +81,7 @@ class Job:
 
 
 def name_key(name: str) -> str:
-    """Return what is equal for names that people would confuse.
+    """Return a key that is equal for names that people would confuse.
 
     >>> name_key("ANN  Lee") == name_key("ann lee")
     True
@@ -100,7 +100,7 @@ class Store:
     Raises
     ------
     ConfigError
-        The URL is none, or of another kind of database.
+        The URL is invalid, or the database is unsupported.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Store:
             raise ConfigError(f"the database {self.description} is of a later version of gnnrec: {error}") from None
 
     def _is_current(self) -> bool:
-        """Return whether the newest migration has been made; if so, Alembic need not be loaded."""
+        """Return whether the newest migration has been applied; if so, Alembic need not be loaded."""
         if self.is_sqlite and not Path(self.engine.url.database or "").exists():
             return False
         try:
@@ -271,11 +271,11 @@ class Store:
         return self._entries(profile_id, _listed(BucketRow, profile_id))
 
     def hidden(self, profile_id: int) -> list[Entry]:
-        """Return the movies that a profile does not want to see."""
+        """Return the hidden movies of a profile."""
         return self._entries(profile_id, _listed(HiddenRow, profile_id))
 
     def rate(self, profile_id: int, entries: Iterable[Entry]) -> None:
-        """Store ratings, also in place of earlier ones, and take these movies off the bucket list.
+        """Store ratings, replacing earlier ones, and take these movies off the bucket list.
 
         Raises
         ------
@@ -293,7 +293,7 @@ class Store:
         listed: Iterable[Entry] = (),
         unlisted: Iterable[str] = (),
     ) -> None:
-        """Store what somebody changed since they read their lists, all or nothing.
+        """Apply changes to the lists of a profile in one transaction.
 
         Parameters
         ----------
@@ -317,23 +317,23 @@ class Store:
                 _put(connection, BucketRow, profile_id, entry)
 
     def remove_rating(self, profile_id: int, movie_id: str) -> None:
-        """Remove a rating; a `NotFoundError` if there is none."""
+        """Remove a rating; raise `NotFoundError` if there is none."""
         self._remove_one(RatingRow, profile_id, movie_id, "rated")
 
     def add_to_bucket_list(self, profile_id: int, entry: Entry) -> None:
-        """Add a movie to the bucket list; it stays where it is if it is there already."""
+        """Add a movie to the bucket list; does nothing if it is already there."""
         self._add(BucketRow, profile_id, entry)
 
     def remove_from_bucket_list(self, profile_id: int, movie_id: str) -> None:
-        """Remove a movie from the bucket list; a `NotFoundError` if it is not there."""
+        """Remove a movie from the bucket list; raise `NotFoundError` if it is not there."""
         self._remove_one(BucketRow, profile_id, movie_id, "on the bucket list")
 
     def hide(self, profile_id: int, entry: Entry) -> None:
-        """Do not recommend a movie any more."""
+        """Hide a movie from recommendations."""
         self._add(HiddenRow, profile_id, entry)
 
     def unhide(self, profile_id: int, movie_id: str) -> None:
-        """Recommend a movie again; a `NotFoundError` if it was not hidden."""
+        """Stop hiding a movie; raise `NotFoundError` if it was not hidden."""
         self._remove_one(HiddenRow, profile_id, movie_id, "hidden")
 
     def _entries(self, profile_id: int, query: Any) -> list[Entry]:
@@ -357,7 +357,7 @@ class Store:
     # Jobs
 
     def start_job(self) -> Job:
-        """Record a job that begins.
+        """Record the start of a job.
 
         Raises
         ------
@@ -386,7 +386,7 @@ class Store:
             connection.execute(query.values(**values, heartbeat_at=now))
 
     def job(self, job_id: int) -> Job:
-        """Return a job; a `NotFoundError` if there is none."""
+        """Return a job; raise `NotFoundError` if there is none."""
         with self._writing() as connection:
             _fail_silent(connection)
             row = connection.execute(_JOBS.where(JobRow.id == job_id)).first()
@@ -395,7 +395,7 @@ class Store:
         return Job(*row)
 
     def latest_job(self) -> Job | None:
-        """Return the job that began last, None if there was none."""
+        """Return the job that was started last, None if there was none."""
         with self._reading() as connection:
             row = connection.execute(_JOBS.order_by(JobRow.id.desc()).limit(1)).first()
         return None if row is None else self.job(row[0])
@@ -424,7 +424,7 @@ def _listed(table: type[BucketRow] | type[HiddenRow], profile_id: int) -> Any:
 
 
 def _put_ratings(connection: Connection, profile_id: int, entries: Iterable[Entry]) -> None:
-    """Store ratings in place of earlier ones, and take these movies off the other lists."""
+    """Store ratings, replacing earlier ones, and take these movies off the other lists."""
     rows = {
         entry.movie_id: {
             "profile_id": profile_id,
@@ -466,9 +466,9 @@ def _find(connection: Connection, profile_id: int) -> Profile:
 
 
 def _lock(connection: Connection, profile_id: int) -> None:
-    """Keep a profile from being deleted, and its lists from being changed by others, until the transaction ends."""
+    """Lock a profile and its lists until the transaction ends."""
     query = select(ProfileRow.id).where(ProfileRow.id == profile_id)
-    if connection.execute(query.with_for_update()).first() is None:  # SQLite has locked the database already
+    if connection.execute(query.with_for_update()).first() is None:  # SQLite has already locked the whole database
         raise _no_profile(profile_id)
 
 
@@ -477,7 +477,7 @@ def _no_profile(profile_id: int) -> NotFoundError:
 
 
 def _fail_silent(connection: Connection) -> None:
-    """Mark jobs as failed whose process has ended without saying so."""
+    """Mark jobs as failed whose process has died."""
     silent = (JobRow.state == "running") & (JobRow.heartbeat_at < _now() - HEARTBEAT_TIMEOUT)
     values = {"state": "failed", "message": "the process of the job ended", "finished_at": _now()}
     connection.execute(update(JobRow).where(silent).values(**values))

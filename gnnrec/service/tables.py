@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 MAX_NAME, MAX_ID, MAX_CATEGORY = 100, 255, 200
-"""Longest name of a profile, id of a movie, gender or occupation."""
+"""Maximum length of a profile name, movie id, gender or occupation."""
 _OWNER = "profiles.id"
 
 
 class Base(DeclarativeBase):
-    """Base of all tables; constraints have names, so that migrations can change them."""
+    """Base class of all tables; constraints are named so that migrations can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -27,7 +27,7 @@ class ProfileRow(Base):
     """A person. `name_key` is the name without case, which is unique."""
 
     __tablename__ = "profiles"
-    __table_args__ = ({"sqlite_autoincrement": True},)  # the id of a deleted profile is never given again
+    __table_args__ = ({"sqlite_autoincrement": True},)  # the id of a deleted profile is never reused
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(MAX_NAME))
@@ -56,7 +56,7 @@ class RatingRow(OfProfile, Base):
 
 
 class BucketRow(OfProfile, Base):
-    """A movie that somebody wants to watch."""
+    """A movie on the bucket list of a profile."""
 
     __tablename__ = "bucket_list"
 
@@ -64,7 +64,7 @@ class BucketRow(OfProfile, Base):
 
 
 class HiddenRow(OfProfile, Base):
-    """A movie that somebody does not want to be recommended."""
+    """A movie hidden from the recommendations of a profile."""
 
     __tablename__ = "hidden_movies"
 
@@ -72,7 +72,7 @@ class HiddenRow(OfProfile, Base):
 
 
 class JobRow(Base):
-    """Work in the background."""
+    """A background job."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index("ix_jobs_state", "state"), {"sqlite_autoincrement": True})

@@ -309,7 +309,7 @@ def _check_candidates(candidates: Any) -> str:
 
 
 def check_not_empty(codes: np.ndarray, description: str) -> None:
-    """Raise a `DataError` if nothing is left for validation or for testing."""
+    """Raise a `DataError` if the validation or test set is empty."""
     for code, part in ((1, "validation"), (2, "test")):
         if not (codes == code).any():
             raise DataError(f"{description}: the {part} set would be empty; the dataset is too small for this split")

@@ -21,7 +21,7 @@ from gnnrec.data.tables import locator, read_files
 from gnnrec.errors import ConfigError, DataError, Location
 
 CHUNK = 1024
-"""Users sampled for at once; bounds memory to ``CHUNK * num_movies`` floats."""
+"""Number of users for whom negatives are sampled at a time; bounds memory to ``CHUNK * num_movies`` floats."""
 
 _NCF_PAIR = re.compile(r"\(\s*([^,]+?)\s*,\s*([^,]+?)\s*\)")
 

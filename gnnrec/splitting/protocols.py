@@ -1,4 +1,4 @@
-"""Named evaluation protocols: filters, splitter, and how ranked lists are made.
+"""Named evaluation protocols: filters, splitter, and rules for ranked lists.
 
 A protocol fixes everything besides the model that changes a metric. The documentation (Reference,
 Protocols) lists published results by protocol. A registered protocol can be used by name in commands and `split`::
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gnnrec._checks import check_integer, choose_from, shown
-from gnnrec.config import YAML_ERRORS, load_yaml
+from gnnrec._yaml import YAML_ERRORS, load_yaml
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import PROTOCOLS, SPLITTERS, register_protocol
@@ -52,7 +52,7 @@ class Protocol:
     seed : int, optional
         Random seed of the splitter and of sampled negatives; by default the splitter's own, and 0.
     request_times : bool
-        Whether models are told when each user asks; see `Split`.
+        Whether models are given the time of each request; see `Split`.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
 def split(dataset: Dataset, protocol: str | Protocol = "random", **options: Any) -> Split:
     """Split a dataset by an evaluation protocol.
 
-    The returned split also stores how the protocol makes ranked lists (`mask`, `history`, `negatives`, `candidates`),
+    The returned split also stores the rules for ranked lists (`mask`, `history`, `negatives`, `candidates`),
     so `evaluate` and `benchmark` need no further arguments.
 
     Parameters

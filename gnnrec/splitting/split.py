@@ -20,7 +20,8 @@ from gnnrec._checks import as_path, raise_at_first, shown
 from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
-from gnnrec.data.dataset import check_features, write_csv
+from gnnrec.data.dataset import write_csv
+from gnnrec.data.embeddings import check_features
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
@@ -36,14 +37,14 @@ EMPTY_TRAIN = "the training set is empty; a split needs training ratings"
 
 
 def check_mask_or_history(value: Any, name: str) -> str:
-    """Return a `mask` or `history`; a `ConfigError` unless it is one of `MASK_AND_HISTORY_CHOICES`."""
+    """Return a `mask` or `history`; raise `ConfigError` unless it is one of `MASK_AND_HISTORY_CHOICES`."""
     if not isinstance(value, str) or value not in MASK_AND_HISTORY_CHOICES:
         raise ConfigError(f"{name} must be one of {', '.join(MASK_AND_HISTORY_CHOICES)}, not {shown(value)}")
     return str(value)
 
 
 def check_request_times(value: Any, ratings: pd.DataFrame) -> bool:
-    """Return whether request times are told; a `ConfigError` unless it is a bool, or without timestamps."""
+    """Return `request_times`; raise `ConfigError` unless it is a bool, or if timestamps are missing."""
     if not isinstance(value, bool):
         raise ConfigError(f"request_times must be true or false, not {value!r}")
     if value and "timestamp" not in ratings:
@@ -78,8 +79,8 @@ class Split:
     candidates : pandas.DataFrame, optional
         ``movie_id, part``: the movies to rank for ``"valid"`` and for ``"test"``; by default the `catalog` for both.
     request_times : bool
-        Whether models are told when each user asks: the time of the user's first test (or validation) rating. Known
-        ratings that are later do not count. In service this time is always known; many published results do without.
+        Whether models are given the time of each user's request: that of the first test (or validation) rating. Later
+        known ratings are ignored. A service always knows this time; many published results do not use it.
     features : mapping of str to ContentEmbeddings, optional
         As in `Dataset`.
 
@@ -116,7 +117,7 @@ class Split:
     dataset: Dataset = field(init=False)
     """The training ratings, with all movies and users of the split."""
 
-    # Written out because the types of arguments and fields differ: None is accepted for movies, users and features.
+    # Written by hand because arguments and fields differ in type: movies, users and features may be None.
     def __init__(
         self,
         train: pd.DataFrame,
@@ -211,7 +212,7 @@ class Split:
         return self._with(negatives=frame, protocol=f"{self.protocol}, {description}")
 
     def with_request_times(self, request_times: bool = True) -> Split:
-        """Return the split with or without telling models when each user asks; see `request_times`."""
+        """Return the split with another value of `request_times`."""
         told = check_request_times(request_times, self.train)
         return self._with(request_times=told)
 
@@ -336,7 +337,7 @@ class Split:
         for table in (*PARTS, "negatives", "candidates", "movies", "users"):
             frame, file = getattr(self, table), folder / f"{table}.csv"
             if frame is None:
-                file.unlink(missing_ok=True)  # of an earlier split
+                file.unlink(missing_ok=True)  # from an earlier split
             else:
                 write_csv(frame, file)
         fields = {key: getattr(self, key) for key in SPLIT_FIELDS}
@@ -352,7 +353,7 @@ def _join_parts(
     """Return all parts as one dataset, whose checks include ratings that are in two parts."""
     if parts["train"].empty:
         raise DataError(EMPTY_TRAIN)
-    filled = {part: frame for part, frame in parts.items() if len(frame)}  # empty frames have no useful dtypes
+    filled = {part: frame for part, frame in parts.items() if len(frame)}  # dtypes of empty frames are meaningless
     for part, frame in filled.items():
         if not frame.columns.is_unique:
             raise DataError(f"{part} has two columns of the same name; keep one of them")

@@ -29,7 +29,7 @@ from gnnrec.splitting.split import Split
 
 
 def rating_times(dataset: Dataset, splitter: str) -> np.ndarray:
-    """Return the timestamp of each rating; a `DataError` if there are none."""
+    """Return the timestamp of each rating; raise `DataError` if there are none."""
     if "timestamp" not in dataset.ratings:
         raise DataError(f"{dataset.name} has no timestamps, which {splitter} needs; use a random split")
     return dataset.ratings["timestamp"].to_numpy()
@@ -43,7 +43,7 @@ def times_or_file_order(dataset: Dataset) -> np.ndarray:
 def chronological_ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the chronological rank of each row within its user (from 0) and the number of rows of that user.
 
-    Ratings entered on one page share a second, so the sort must be stable: equal times keep their order.
+    Ratings entered on one page share a timestamp, so the sort must be stable: equal times keep their order.
     """
     codes, _ = pd.factorize(users)
     counts = np.bincount(codes)
@@ -62,7 +62,7 @@ def by_fractions(users: pd.Series, times: np.ndarray, fractions: Sequence[float]
     """
     _check_fractions(fractions)
     rank, size = chronological_ranks(users, times)
-    # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
+    # 0.29 * 100 is 28.999999999999996; without 1e-9, rounding down would lose a row.
     num_valid, num_test = (np.floor(fraction * size + 1e-9).astype(np.int64) for fraction in fractions[1:])
     return np.select([rank >= size - num_test, rank >= size - num_test - num_valid], [2, 1], default=0)
 

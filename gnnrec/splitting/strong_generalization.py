@@ -22,7 +22,7 @@ def strong_generalization_split(
 ) -> Split:
     """Hold out users, fold in a random part of their ratings and predict the rest.
 
-    The recipe of Liang et al. (WWW 2018, sec. 4.1) and of the papers that follow it; the term is from Marlin (2004).
+    The procedure of Liang et al. (WWW 2018, sec. 4.1) and later papers; the term is from Marlin (2004).
     Users with fewer than `min_ratings` ratings are dropped first, and with them their ratings. A random `fraction` of
     the others is held out for testing and as many for validation. Their ratings of movies without a training rating are
     dropped. Of what is left of each of them, a random `fold_in` is ``support``, the history at test time, and the rest,
@@ -38,7 +38,7 @@ def strong_generalization_split(
     fold_in : float
         Fraction of the ratings of each held-out user that is known at test time.
     min_ratings : int
-        Fewest ratings of a user.
+        Minimum number of ratings of a user.
 
     Returns
     -------

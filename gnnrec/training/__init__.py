@@ -1,4 +1,4 @@
-"""What a training run is made of: edge sampling, the epoch loop, callbacks and checkpoints."""
+"""Components of training: edge sampling, the epoch loop, callbacks and checkpoints."""
 
 from gnnrec.training.callbacks import (
     Callback,

@@ -126,7 +126,7 @@ class EarlyStopping(Callback):
         self.patience = patience
 
     def on_fit_start(self, state: FitState) -> None:
-        """Do not continue a resumed fit that had stopped early."""
+        """Stop a resumed fit that had already stopped early."""
         self.on_epoch_end(state)
 
     def on_epoch_end(self, state: FitState) -> None:
@@ -156,7 +156,7 @@ class TimeLimit(Callback):
         self.seconds = seconds
 
     def on_epoch_end(self, state: FitState) -> None:
-        """Stop if the time is over."""
+        """Stop if the time limit has passed."""
         if state.elapsed > self.seconds:
             state.stop("time limit")
 
@@ -314,7 +314,7 @@ class CallbackList(Callback):
     def on_fit_start(self, state: FitState) -> None:
         """Call the callbacks until one fails."""
         for callback in self.callbacks:
-            self._started.append(callback)  # before the call: one that fails may have opened something
+            self._started.append(callback)  # before the call, because a callback that fails may have opened resources
             callback.on_fit_start(state)
 
     def on_epoch_end(self, state: FitState) -> None:

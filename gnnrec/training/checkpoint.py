@@ -127,9 +127,9 @@ class TrainingState:
                 content = parse_json((file.metadata() or {})["gnnrec"])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             if not isinstance(content, dict):
-                raise ValueError("its header is no JSON object")
+                raise ValueError("its header is not a JSON object")
             found, digest = content["fingerprint"], content.pop("digest", None)
-            check_layout(content, FORMAT, str(path), "start anew without resuming")
+            check_layout(content, FORMAT, str(path), "start over without resuming")
             if digest is not None and digest != _digest(content, tensors):
                 raise ValueError("it was changed after it was saved")
             if found == fingerprint:
@@ -150,7 +150,7 @@ class TrainingState:
             if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
                 raise ValueError(f"the {part} weights are not finite")
         if not all(isinstance(entry, dict) for entry in content["history"]):
-            raise ValueError("its history is no list of epochs")
+            raise ValueError("its history is not a list of epochs")
         state: dict[int, dict[str, Any]] = {}
         for name, value in (*_part(tensors, "optimizer"), *content["optimizer"].items()):
             parameter, _, key = name.partition(".")
@@ -164,7 +164,7 @@ class TrainingState:
 
 
 def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return a digest of everything in a checkpoint."""
+    """Return a digest of a checkpoint."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(tensors):
         values = tensors[name].detach().cpu().contiguous()

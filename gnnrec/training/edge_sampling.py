@@ -178,7 +178,7 @@ def next_item_loss(
 def _drop_profiles_and_histories(
     batch: UserBatch, train: TrainConfig, generator: Generator
 ) -> tuple[UserBatch, Tensor]:
-    """Return the batch without some of the profiles, and ``[num_users]``, 0 where the history is dropped."""
+    """Drop some profiles and histories; return the batch, and ``[num_users]`` with 0 for dropped histories."""
     has_history = bernoulli(batch.num_users, 1 - train.history_dropout, generator)
     hidden = bernoulli(batch.num_users, train.profile_dropout, generator).bool()
     return batch.without_profile(hidden), has_history
@@ -223,7 +223,7 @@ def _catalog_loss(
     generator: Generator,
     confidence: Tensor | None,
 ) -> Tensor:
-    """Return the loss of user embeddings; `observed` has both kinds of edges, `supervision` tells them apart.
+    """Return the loss of user embeddings; `observed` has both kinds of edges, `supervision` marks those to predict.
 
     `confidence` are relative weights of the edges, for losses that take them.
     """

@@ -55,7 +55,7 @@ class OptimizerConfig(Settings):
 
 @dataclass(frozen=True)
 class FitRun:
-    """Everything around a fit that is not a hyperparameter: validation, callbacks, progress bar.
+    """Everything that a fit needs besides hyperparameters: validation, callbacks, progress bar.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class FitRun:
         run_epoch : callable
             Trains for one epoch and returns the mean loss.
         snapshot : callable
-            Returns the model as it is now; further epochs do not change it.
+            Returns the current model, unaffected by further epochs.
         epochs : int
             Maximum number of epochs.
         patience : int
@@ -145,7 +145,7 @@ class FitRun:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed what PyTorch draws inside the block, in this thread alone; yield another generator of the same seed.
+    """Seed PyTorch's random numbers in this thread while the block runs; yield another generator with the same seed.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
 
 
 def frozen(network: Network) -> Network:
-    """Return a copy in evaluation mode that further training does not change.
+    """Return a copy in evaluation mode that is unaffected by further training.
 
     Examples
     --------
@@ -224,7 +224,7 @@ class NegativeSampler:
         self._before = counts.cumsum(0) - counts  # [num_users], ratings of earlier users
         self._left = self.num_movies - counts
         row, movie = keys // self.num_movies, keys % self.num_movies
-        position = torch.arange(len(keys)) - self._before[row]  # of the movie among the user's
+        position = torch.arange(len(keys)) - self._before[row]  # position of the movie among the user's
         self._keys = row * (self.num_movies + 1) + movie - position
 
     def sample(self, users: Tensor, generator: torch.Generator) -> Tensor:

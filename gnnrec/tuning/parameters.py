@@ -1,4 +1,4 @@
-"""`Range` and `Choices`: the values that a study tries for one key, and how they are written."""
+"""`Range` and `Choices`: the values that a study tries for one key, and their notation in files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MAX_VALUES = 10_000
-"""With more values than this, or more settings, a search space counts as infinite."""
+"""A search space with more values of a key, or more settings, than this is treated as infinite."""
 DIGITS = 4
 """Significant digits of numbers suggested from a range, so that results can be copied by hand."""
 
@@ -94,7 +94,7 @@ class Range:
         return (self.step is None or _is_whole((value - self.low) / self.step)) and self.decode(value) == value
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the range as it is written in a file."""
+        """Return the range in the notation of a file."""
         step = {} if self.step is None else {"step": self.step}
         return {"low": self.low, "high": self.high, "log": self.log, **step}
 
@@ -149,7 +149,7 @@ class Choices:
         return value in self.choices
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the choices as they are written in a file."""
+        """Return the choices in the notation of a file."""
         return {"choices": to_json(self.choices)}
 
     @property
@@ -184,7 +184,7 @@ def parse_parameter(key: str, spec: Any, tunable: Tunable) -> Range | Choices:
 
 
 def example_keys(tunable: Tunable) -> str:
-    """Return how keys are written: ``section.key``, or the names of a model without sections."""
+    """Return a hint on the notation of keys: ``section.key``, or the names of a model without sections."""
     if any("." in key for key in tunable.keys):
         return "write section.key, as in model.num_layers"
     return f"choose one of {', '.join(tunable.keys)}" if tunable.keys else f"{tunable.name} has no hyperparameters"
@@ -234,7 +234,7 @@ def _parse_range(spec: Mapping[str, Any], known: KnownKey) -> Range:
 
 
 def _stored(value: Any) -> Any:
-    """Return a choice as Optuna stores it: numbers, texts and null as they are, lists as JSON text."""
+    """Return a choice as Optuna stores it: numbers, strings and null unchanged, lists as JSON text."""
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 

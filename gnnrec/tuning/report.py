@@ -25,7 +25,7 @@ from gnnrec.tuning.storage import quiet_optuna
 from gnnrec.tuning.tunable import TunableGNN
 
 NUM_SHOWN = 10
-"""Trials in the table of the report."""
+"""Number of trials in the table of the report."""
 DPI = 110
 SINGLE_OBJECTIVE_PLOTS = {
     "history": "The value of every trial, and the best so far.",
@@ -92,7 +92,7 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
         (folder / "pareto").mkdir(exist_ok=True)
         write_atomic(folder / "pareto" / name, _config_yaml(result, one).encode())
     if not multiple:
-        with contextlib.suppress(OSError):  # it does not exist, or holds other files
+        with contextlib.suppress(OSError):  # it does not exist, or contains other files
             (folder / "pareto").rmdir()
     write_atomic(folder / "trials.csv", result.trials.to_csv(index=False).encode())
     plots = draw_plots(result)
@@ -175,7 +175,7 @@ def draw_plots(result: StudyResult) -> dict[str, tuple[bytes, str]]:
     captions = dict(SINGLE_OBJECTIVE_PLOTS if len(objectives) == 1 else MULTI_OBJECTIVE_PLOTS)
     if len(objectives) > 3:
         captions.pop("pareto")
-    if len({tuple(one.values) for one in complete}) == 1:  # equal values have no importances
+    if len({tuple(one.values) for one in complete}) == 1:  # importances are undefined for equal values
         captions.pop("importances")
     plots = {}
     for name, caption in captions.items():
@@ -229,7 +229,7 @@ def _plot_slice(study: optuna.Study, objectives: tuple[str, ...]) -> Any:
         one.set_xlabel(one.get_xlabel().replace(".", ".\n"), fontsize=9)
         one.tick_params(axis="x", which="both", labelrotation=45, labelsize=8)
     number = np.ravel(axes).size
-    if number > 4:  # Optuna draws every panel as wide as a single one
+    if number > 4:  # Optuna does not widen the figure for several panels
         np.ravel(axes)[0].figure.set_size_inches(2 * number + 1.5, 4)
     return axes
 

@@ -1,4 +1,4 @@
-"""`StudyResult`: what a study has found so far, read from its storage."""
+"""`StudyResult`: the results of a study so far, read from its storage."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def result_from_study(
     storage: Storage,
     model: str | type[BaseEstimator] | BaseEstimator | Tunable | None = None,
 ) -> StudyResult:
-    """Return what a study has found so far; a `ConfigError` if no trial is complete."""
+    """Return the results of a study so far; raise `ConfigError` if no trial is complete."""
     metadata = study.user_attrs[METADATA]
     model = metadata["model"] if model is None else model
     result = StudyResult(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gnnrec._checks import shown
-from gnnrec.config import YAML_ERRORS, find_config, load_yaml, read_yaml
+from gnnrec._yaml import YAML_ERRORS, find_config, load_yaml, read_yaml
 from gnnrec.errors import ConfigError
 from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import METRICS
@@ -70,7 +70,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What a study varies, and around which configuration.
+    """The keys that a study varies, and the base configuration.
 
     A key that exists for some encoders only is suggested only in trials with such an encoder.
 
@@ -127,7 +127,7 @@ class SearchSpace:
         """Read a YAML file, by its path or by the name of one that comes with gnnrec.
 
         ``space:`` lists the keys that are varied. The base is a file named by ``config:``, relative to this one, or
-        what else is in the file: the sections ``model:`` and ``train:`` of the graph neural network, the
+        the rest of this file: the sections ``model:`` and ``train:`` of the graph neural network, or the
         hyperparameters of another model. If both are given, these override the file.
 
         Parameters
@@ -139,7 +139,7 @@ class SearchSpace:
         Raises
         ------
         ConfigError
-            Anything is wrong; the message names file and key.
+            The file is invalid; the message names file and key.
         """
         return cls.from_mapping(read_yaml(path), str(path), find_config(path).parent, model)
 
@@ -217,11 +217,11 @@ class SearchSpace:
         return replace(self, base=self.tunable.make_config(merged, "config"), inactive=inactive)
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Sample every parameter that applies, in the terms that Optuna stores and `config` reads."""
+        """Sample every parameter that applies, as stored by Optuna and read by `config`."""
         return self.sample(lambda key, parameter: parameter.suggest(trial, key))
 
     def sample(self, draw: Callable[[str, Range | Choices], Any]) -> dict[str, Any]:
-        """Return the values that `draw` returns for every parameter that applies, in the terms that Optuna stores."""
+        """Return the values that `draw` returns for every parameter that applies, as stored by Optuna."""
         stored: dict[str, Any] = {}
         for key in self._ordered_keys:
             if self._is_suggested(key, stored):
@@ -230,7 +230,7 @@ class SearchSpace:
 
     @cached_property
     def settings(self) -> list[dict[str, Any]] | None:
-        """All settings that trials can have, in the terms that Optuna stores; None if there are very many.
+        """All settings that trials can have, as stored by Optuna; None if there are too many.
 
         Examples
         --------
@@ -244,11 +244,11 @@ class SearchSpace:
         return found if len(found) <= MAX_VALUES else None
 
     def identify(self, stored: Mapping[str, Any]) -> str:
-        """Return a text that is the same for the same setting."""
+        """Return a string that identifies a setting."""
         return json.dumps(self.decode(stored), sort_keys=True)
 
     def untried(self, trials: Iterable[FrozenTrial]) -> list[dict[str, Any]] | None:
-        """Return the settings that none of these trials has; None if there are very many."""
+        """Return the settings that none of these trials has; None if there are too many."""
         if self.settings is None:
             return None
         tried = {self.identify(one.params) for one in trials}
@@ -274,7 +274,7 @@ class SearchSpace:
         return {key: self.parameters[key].decode(value) for key, value in stored.items()}
 
     def config(self, stored: Mapping[str, Any]) -> Any:
-        """Return the configuration of a trial; a `ConfigError` if the values are not allowed together."""
+        """Return the configuration of a trial; raise `ConfigError` if the values are incompatible."""
         values = self._all_values()
         for key, value in self.decode(stored).items():
             _set(values, key, value)
@@ -345,7 +345,7 @@ class SearchSpace:
 
 
 def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> tuple[Objective, ...]:
-    """Parse objectives from a list or a text with commas; None is the validation metric of the base config.
+    """Parse objectives from a list or a comma-separated string; None is the validation metric of the base config.
 
     Raises
     ------
@@ -369,7 +369,7 @@ def parse_objectives(given: str | Sequence[str] | None, space: SearchSpace) -> t
 
 
 def _example(tunable: Tunable) -> str:
-    """Return how an assignment is written."""
+    """Return a hint on the notation of assignments."""
     if any("." in key for key in tunable.keys):
         return "section.key=value, as in model.num_layers=2"
     return "key=value"
@@ -382,7 +382,7 @@ def _merge(
     tunable: Tunable,
     where: str,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Override values section by section; return those of the base, and apart those that only other trials have."""
+    """Override values section by section; return the values of the base, and those that only other trials have."""
     merged = dict(own)
     for section, values in given.items():
         both = isinstance(values, Mapping) and isinstance(merged.get(section), Mapping)
@@ -398,7 +398,7 @@ def _merge(
                 inactive[key] = known.validate(_pop(merged, key))
             except ConfigError as error:
                 raise ConfigError(f"{where} is not valid: {key}: {error}") from None
-        elif _get(given, key) is _MISSING:  # left from another encoder; `Config` validates what is given
+        elif _get(given, key) is _MISSING:  # left over from another encoder; `Config` validates explicit values
             _pop(merged, key)
     return merged, inactive
 

@@ -39,20 +39,20 @@ DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQ
 HEARTBEAT_INTERVAL, GRACE_PERIOD = 20, 120
 """Seconds between heartbeats in a database, and the time without one after which a trial is marked as failed."""
 UNNAMED_PERIOD = timedelta(minutes=1)
-"""Time after which a running trial with no recorded worker is marked as failed."""
+"""Seconds after which a running trial without a recorded worker is marked as failed."""
 JOURNAL_START = b'{"op_code":'
-"""How Optuna starts every line of a journal."""
+"""Start of every line of an Optuna journal."""
 METADATA = "gnnrec"
 """User attribute of a study that holds its data, search space and objectives."""
 DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OptunaError, RecursionError, RuntimeError, TypeError,
     ValueError,
 )  # fmt: skip
-"""What Optuna raises for a journal or a database whose content is not what it wrote."""
+"""Errors that Optuna raises for a damaged journal or database."""
 CREATION_TIMEOUT = 10.0
 """Seconds to wait for the metadata of a study that another worker is creating."""
 DEVICE_KEY = "space.train.device"
-"""The only metadata that may differ between the workers of a study."""
+"""Metadata that may differ between the workers of a study."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Storage:
     def worker(self) -> Iterator[str]:
         """Register a worker while the block runs, and return its name.
 
-        Beside a file there is a locked file per worker. The operating system releases the lock however the process
-        ends, which tells the other workers. Databases on a server use Optuna's heartbeats instead.
+        With a file, every worker locks a file of its own next to it. The operating system releases the lock when the
+        process ends in any way, which other workers detect. Databases on a server use Optuna's heartbeats instead.
         """
         name = uuid.uuid4().hex[:12]
         if self.file is None:
@@ -86,7 +86,7 @@ class Storage:
             return
         path = self._worker_file(name)
         descriptor = open_exclusive(path)
-        assert descriptor is not None  # nobody else has this name
+        assert descriptor is not None  # the name is unique
         try:
             yield name
         finally:
@@ -157,7 +157,7 @@ class Storage:
 
     def _is_lost(self, trial: FrozenTrial, own_name: str, alone: bool) -> bool:
         worker = trial.user_attrs.get("worker")
-        if worker is None:  # its worker has not named it yet, or died before
+        if worker is None:  # its worker has not recorded its name yet, or died before
             return alone or (
                 trial.datetime_start is not None and datetime.now() - trial.datetime_start > UNNAMED_PERIOD
             )
@@ -165,12 +165,12 @@ class Storage:
 
 
 def _fail(study: Study, trial: FrozenTrial) -> None:
-    with contextlib.suppress(UpdateFinishedTrialError):  # another worker marked it meanwhile
+    with contextlib.suppress(UpdateFinishedTrialError):  # already marked by another worker
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 class _JournalFile(JournalFileBackend):
-    """An Optuna journal that is locked itself, so that the lock of a process that died does not remain.
+    """An Optuna journal that is locked by the operating system, so that dead processes leave no stale locks.
 
     An incomplete last line, left by a process that died while writing it, is removed.
     """
@@ -208,7 +208,7 @@ def drop_torn_line(path: Path) -> None:
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         start = end
-        while start > 0:  # to the start of the last line, whose length is not known
+        while start > 0:  # search backwards for the start of the last line
             step = min(start, 1 << 16)
             file.seek(start - step)
             place = file.read(step).rfind(b"\n", 0, step - 1 if start == end else step)
@@ -278,7 +278,7 @@ def create_or_load_study(
 ) -> Study:
     """Create a study, or load the one of this name.
 
-    A study without trials and metadata is one whose worker died while it was creating it, and is completed.
+    If a worker died while creating a study, which then has neither trials nor metadata, the creation is completed.
 
     Raises
     ------
@@ -327,7 +327,7 @@ def load_study(
 
 
 def _has_metadata(study: Study) -> bool:
-    """Return whether a study has metadata, after a wait for a worker that is creating it."""
+    """Return whether a study has metadata; wait for a worker that may be creating it."""
     deadline = time.monotonic() + CREATION_TIMEOUT
     while METADATA not in study.user_attrs:
         if time.monotonic() > deadline:
@@ -343,7 +343,7 @@ def _foreign(name: str) -> str:
 def is_counted(trial: FrozenTrial) -> bool:
     """Whether a finished trial counts towards the number of trials of a study.
 
-    Trials that were interrupted, withdrawn, or lost with their worker do not: they failed without a recorded reason.
+    Trials that were interrupted, withdrawn, or lost with their worker have failed without a reason and do not count.
     """
     if trial.state is TrialState.FAIL:
         return "failed" in trial.user_attrs
@@ -392,12 +392,12 @@ def _check_journal(path: Path) -> None:
         with path.open("rb") as file:
             line = file.readline()
         if not line.endswith(b"\n") and line.startswith(JOURNAL_START[: len(line)]):
-            return  # its only line is incomplete
+            return  # the only line is incomplete
         parse_json(line)["op_code"]
 
 
 def _reason_of(error: BaseException) -> str:
-    """Return the first line of what a database said."""
+    """Return the first line of a database error."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 

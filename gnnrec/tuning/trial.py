@@ -28,7 +28,7 @@ FAILURES = (
     torch.cuda.OutOfMemoryError,
     torch.linalg.LinAlgError,  # type: ignore[attr-defined]
 )
-"""Errors that a configuration can cause; the trial fails and the study continues. Any other error ends the study."""
+"""Errors caused by a configuration: the trial fails and the study continues. Other errors end the study."""
 
 
 class TrialEndedError(Exception):
@@ -120,7 +120,7 @@ class TrialRunner:
             if not is_out_of_memory(error):
                 raise
             reason = f"out of memory: {' '.join(str(error).split())}"
-        # Outside the except block the traceback is gone, and with it the references to tensors of the fit.
+        # Outside the except block, because the traceback keeps the tensors of the fit alive.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

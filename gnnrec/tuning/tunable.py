@@ -1,4 +1,4 @@
-"""What a study tunes: the hyperparameters of a model, and how one configuration of them is fitted.
+"""`Tunable`: the hyperparameters of a model, and how to fit one configuration of them.
 
 Search spaces and trials see a model only through `Tunable`. `TunableGNN` is the graph neural network with its `Config`,
 `TunableModel` any other registered model.
@@ -29,7 +29,7 @@ ENCODER_KEY = "model.encoder"
 REGISTRIES = {ENCODER_KEY: ENCODERS, "train.loss": LOSSES, "train.metric": METRICS}
 """Keys of `Config` whose values are registered names."""
 FIXED = {
-    "seed": "trials would be compared by the luck of their seeds",
+    "seed": "trials would differ by their random seeds",
     "device": "it is not part of the model",
 }
 """Hyperparameters that a study must not vary, and why."""
@@ -77,7 +77,7 @@ class KnownKey:
         )
 
     def validate(self, value: Any) -> Any:
-        """Validate and convert a value; a `ConfigError` if it is invalid."""
+        """Validate and convert a value; raise `ConfigError` if it is invalid."""
         try:
             checked = self.adapter.validate_python(value)
         except ValidationError as error:
@@ -136,7 +136,7 @@ def per_user_metrics() -> tuple[str, ...]:
 
 @runtime_checkable
 class Tunable(Protocol):
-    """A model as a study sees it: the keys of its configuration, and how one configuration is fitted.
+    """The interface of a model to a study: the keys of its configuration, and how to fit one configuration.
 
     Configurations are opaque to the study. As mappings they are nested by the dots of their keys:
     ``{"train": {"epochs": 3}}`` holds the key ``train.epochs``.
@@ -305,7 +305,7 @@ class TunableModel:
         return "ndcg@20"
 
     def with_validation_metric(self, config: BaseEstimator, metric: str, k: int) -> BaseEstimator:
-        """Return the configuration as it is."""
+        """Return the configuration unchanged."""
         return config
 
     def holdout(self, dataset: Dataset, config: BaseEstimator) -> Split:
@@ -318,7 +318,7 @@ class TunableModel:
 
 
 def get_tunable(model: str | type[BaseEstimator] | BaseEstimator | Tunable) -> Tunable:
-    """Return a model as a study sees it.
+    """Return a model as a `Tunable`.
 
     Parameters
     ----------

@@ -172,7 +172,8 @@ class PerTrialTPE(BaseSampler):
     """The tree-structured Parzen estimator (TPE), seeded for every trial with the number of the trial.
 
     A storage assigns every number once, so no two workers sample the same, and an interrupted study continues as if it
-    had not been interrupted. Running trials count as bad ones ("constant liar"), which keeps parallel workers apart.
+    had not been interrupted. Running trials are treated as bad ones ("constant liar"), so that parallel workers explore
+    different settings.
 
     With a `space`, trial 0 is its base config, if the space contains it, and no setting is tried twice while
     there are others: a sample that was tried before is replaced by a random one that was not.
@@ -226,7 +227,7 @@ class PerTrialTPE(BaseSampler):
         return trial.number == 0 and self._space is not None and self._space.base_params is not None
 
     def _sample_new(self, study: optuna.Study, trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:
-        """Return a whole setting, one that was not tried before if there is any."""
+        """Return a complete setting, a new one if possible."""
         tpe = self._sampler(trial)
         joint = tpe.sample_relative(study, trial, tpe.infer_relative_search_space(study, trial))
 
@@ -251,7 +252,7 @@ class PerTrialTPE(BaseSampler):
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Pass a finished trial on to TPE; see `optuna.samplers.BaseSampler`."""
+        """Pass a finished trial to TPE; see `optuna.samplers.BaseSampler`."""
         self._sampler(trial).after_trial(study, trial, state, values)
 
     def _sampler(self, trial: FrozenTrial) -> TPESampler:
@@ -359,12 +360,12 @@ def _work(
 
 
 def is_tried(trial: FrozenTrial) -> bool:
-    """Whether the setting of a trial need not be tried again: it is finished for good, or running."""
+    """Whether the setting of a trial is done: it has finished or is running."""
     return is_counted(trial) or trial.state is TrialState.RUNNING
 
 
 def _run_trial(study: optuna.Study, run: Callable[[optuna.Trial], tuple[float, ...]]) -> int | None:
-    """Run a trial and return its number; None if another worker declared it lost meanwhile."""
+    """Run a trial and return its number; None if another worker has marked it as lost."""
     started: list[int] = []
     ended: list[int] = []
 
@@ -381,7 +382,7 @@ def _run_trial(study: optuna.Study, run: Callable[[optuna.Trial], tuple[float, .
     try:
         study.optimize(recorded, n_trials=1, catch=(TrialEndedError,))
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
-        # Optuna raises a ValueError for the values of a trial that has been finished elsewhere. Others are errors.
+        # Optuna raises a ValueError if the trial was finished elsewhere. All others are genuine errors.
         if not ended or study.get_trials(deepcopy=False)[ended[0]].state is TrialState.RUNNING:
             raise
         return None

@@ -1,7 +1,7 @@
-"""User features: what models read about users besides their ratings. Each is one file here, or in a plugin.
+"""User features: the inputs of models about users besides ratings. Each is one file here, or in a plugin.
 
-A feature is a column of the users table, a value of `NewUser`, an option of ``gnnrec recommend`` and ``gnnrec predict``
-and a part of what the model sees of a user; all of these follow from its class. Nothing here imports pandas or PyTorch
+A feature is a column of the users table, a value of `NewUser`, an option of ``gnnrec recommend`` and ``predict``, and
+an input of the model; all of these follow from its class. Nothing here imports pandas or PyTorch
 before values are read, so that ``--help`` can list the features.
 """
 

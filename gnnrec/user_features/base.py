@@ -18,11 +18,11 @@ RESERVED = frozenset(
     strategy timestamp timestamps title together unknown unlike user user_id weight weights years
     """.split()  # noqa: SIM905 - as a list it is 40 lines
 )
-"""Names that would be mistaken for another column, argument or option."""
+"""Names that would clash with another column, argument or option."""
 
 
 class UserFeature:
-    """One thing that may be known about a user: a `NumberFeature` or a `CategoryFeature`.
+    """A feature of users: a `NumberFeature` or a `CategoryFeature`.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class UserFeature:
     help : str
         Help text of its option on the command line.
     aliases : tuple of str
-        Other names of the column, in lower case, without blanks, punctuation and accents, best first.
+        Other names of the column, in lower case, without spaces, punctuation and accents, best first.
     dtype : str
         Type of the clean column.
 
@@ -47,14 +47,14 @@ class UserFeature:
     dtype: ClassVar[str]
 
     def convert(self, values: pd.Series) -> pd.Series:
-        """Return values as numbers or categories; by default they are so already.
+        """Convert raw values to numbers or categories; unchanged by default.
 
-        Numbers and categories are checked afterwards, and the usual spellings of missing values are recognized.
+        The result is then checked, and the usual spellings of missing values are recognized.
 
         Parameters
         ----------
         values : pandas.Series
-            A column as it is in a file or a frame, or a series of one value of a new user.
+            A column of a file or a frame, or a series with the single value of a new user.
         """
         return values
 
@@ -65,7 +65,7 @@ class NumberFeature(UserFeature):
     Attributes
     ----------
     minimum, maximum : float, optional
-        Other numbers are errors.
+        Numbers out of these bounds are errors.
     unit : str
         For messages, such as ``"years"``.
 
@@ -88,10 +88,10 @@ class NumberFeature(UserFeature):
     unit: ClassVar[str] = ""
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Return what a model sees of known values; by default the values themselves.
+        """Return the model input for known values; by default the values themselves.
 
-        Numbers of about 1 suit models. Users without a value get zeros: if a known value may become zeros as well, a
-        further column of ones tells them apart.
+        Numbers should be of the order of 1. Users without a value get zeros; if a known value may be encoded as zeros,
+        add a column of ones to distinguish them.
 
         Parameters
         ----------
@@ -137,10 +137,10 @@ class NumberFeature(UserFeature):
 
 
 class CategoryFeature(UserFeature):
-    """A feature that is one of some texts, such as a country; the texts in the training data are known to the model.
+    """A categorical feature, such as a country; a model knows the values in its training data.
 
-    Spellings that differ only in case or surrounding blanks are the same value. A model sees a column per known value;
-    those of ``occupation``, of which there are many, are nodes of the graph instead.
+    Spellings that differ only in case or surrounding whitespace are the same value. A model sees a column per known
+    value; those of ``occupation``, of which there are many, are nodes of the graph instead.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def user_features() -> dict[str, UserFeature]:
     Raises
     ------
     ConfigError
-        A registered class is neither a `NumberFeature` nor a `CategoryFeature`, or its name means something else.
+        A registered class is neither a `NumberFeature` nor a `CategoryFeature`, or its name is reserved.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def user_features() -> dict[str, UserFeature]:
 
 
 def first_features() -> tuple[str, ...]:
-    """Return the features that every model sees; others are left out where no user has a value.
+    """Return the built-in features, which every model sees; others are left out if no user has a value.
 
     Examples
     --------

@@ -100,4 +100,4 @@ def test_warnings_and_interruptions(mine: Path, monkeypatch: pytest.MonkeyPatch)
     assert "warning: " in text and "the poster counts as missing" in text and "features.py" not in text
     monkeypatch.setattr(store.EmbeddingCache, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     text = run(*words, mine / "other", status=130)
-    assert "stopped; what was encoded is in" in text and "the same command continues" in text
+    assert "stopped; the embeddings so far are in" in text and "the same command continues" in text

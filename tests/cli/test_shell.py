@@ -183,4 +183,4 @@ def test_a_model_without_new_users(tmp_path: Path) -> None:
     fit(make_sample(60, 40), "mf", epochs=1, progress=False).save(tmp_path / "run")
     status, output, problems = pipe(tmp_path / "run", "popular")
     assert (status, output) == (1, "")
-    assert problems.startswith("error: the model 'mf' knows only the users of its training")
+    assert problems.startswith("error: the model 'mf' can only score the users it was trained on")

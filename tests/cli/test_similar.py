@@ -103,9 +103,7 @@ def test_errors(run: Path) -> None:
     assert f"did you mean {BRACKETS!r}" in fails("similar", run, BRACKETS.replace("[", "").replace("]", ""))
     assert "k must be an integer of at least 1, not 0" in fails("similar", run, 1, "-k", 0)
     assert fails("similar", run, "--title", "New", "--text-encoder", "tfidf").startswith("--text-encoder has nothing")
-    assert (
-        fails("similar", run, 1, "--image-encoder", "color") == "--image-encoder has nothing to encode; give --poster"
-    )
+    assert fails("similar", run, 1, "--image-encoder", "color") == "--image-encoder has nothing to encode; add --poster"
     assert fails("similar", run, "--poster", "none.jpg").startswith(
         "the run was trained without poster embeddings; leave --poster out"
     )

@@ -47,7 +47,7 @@ def test_the_file_may_be_missing_or_damaged(tmp_path: Path) -> None:
     rows = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [7, 8, 7], "rating": [1.0, 5.0, 2.0]})
     folder = Dataset(rows).to_folder(tmp_path)
     (folder / "gnnrec.json").write_text('{"rating_scale": [1]}')
-    with pytest.raises(DataError, match=r"gnnrec\.json: it is not what Dataset\.to_folder writes"):
+    with pytest.raises(DataError, match=r"gnnrec\.json: it was not written by Dataset\.to_folder"):
         load_dataset(folder)
     (folder / "gnnrec.json").unlink()
     assert load_dataset(folder).rating_scale == (1, 5)

@@ -204,7 +204,7 @@ def test_named_columns(tmp_path: Path) -> None:
         ({"errors": "ignore"}, "errors must be raise or skip, not 'ignore'"),
         ({"decimal": ";"}, r"decimal must be '\.' or ',', not ';'"),
         ({"encoding": "utf-9"}, "encoding 'utf-9' is unknown"),
-        ({"sep": ""}, "sep must be a text"),
+        ({"sep": ""}, "sep must be a string"),
         ({"date_format": "soon"}, "date_format 'soon' is not a format of dates"),
         ({"columns": "asin"}, "columns must map names in the file to names here"),
         ({"rejected": "x.csv"}, "requires errors='skip'"),

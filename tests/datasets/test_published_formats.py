@@ -285,7 +285,7 @@ def test_the_movies_dataset(tmp_path: Path) -> None:
     text = str(dataset.provenance)
     assert "1 row broken across lines (movies_metadata.csv:5)" in text
     assert "1 row about a movie of an earlier row (movies_metadata.csv:6)" in text
-    assert "the TMDB ids of movies_metadata.csv become movie ids by way of links.csv" in text
+    assert "the TMDB ids of movies_metadata.csv are mapped to movie ids by links.csv" in text
     for name in ("links.csv", "links_small.csv"):
         (tmp_path / name).unlink()
     dataset = load_dataset(tmp_path)  # 949 is another movie at TMDB: no titles rather than wrong ones

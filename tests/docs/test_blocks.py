@@ -21,9 +21,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from gnnrec import registry
+from gnnrec._yaml import shipped_configs
 from gnnrec.cli import app
 from gnnrec.cli._options import check_source, parse_options
-from gnnrec.config import Config, shipped_configs
+from gnnrec.config import Config
 from gnnrec.datasets import make_sample
 from gnnrec.tuning import SearchSpace
 from tests.docs.pages import HOME, PAGES, page_name

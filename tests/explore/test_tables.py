@@ -34,7 +34,7 @@ from gnnrec.explore import (
     rating_distribution,
     top_share,
 )
-from gnnrec.explore.tables import DAY, periods
+from gnnrec.explore.time_tables import DAY, periods
 from gnnrec.registry import FINDINGS
 
 EXACT = {"rtol": 0, "atol": 1e-12}

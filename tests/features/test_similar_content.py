@@ -159,7 +159,7 @@ def test_encoder_of_stored_embeddings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plot", ["", " \n", None, float("nan"), 7])
 def test_plots_must_be_texts(plot: object) -> None:
-    with pytest.raises(DataError, match="a plot must be a text that is not empty"):
+    with pytest.raises(DataError, match="a plot must be a non-empty string"):
         encode_plot(plot, MINILM)  # type: ignore[arg-type]
 
 
@@ -217,7 +217,7 @@ def test_errors_of_the_command(run: Path, posters: Path, tmp_path: Path) -> None
     assert line() == line("1", "--genres", "Drama")
     assert line().startswith("name a movie of the run, or describe a new one")
     assert "unknown movie 'Nothing Like It'" in line("Nothing Like It")
-    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to encode; give --plot"
+    assert line("--title", "New", "--text-encoder", MINILM) == "--text-encoder has nothing to encode; add --plot"
     assert "is fitted to all texts of a corpus" in line("--plot", "A ship.", "--text-encoder", "tfidf")
     assert "does not exist" in line("--poster", tmp_path / "none.jpg")
     assert "k must be an integer of at least 1" in line("1", "-k", "0")

@@ -66,7 +66,7 @@ def test_frames_of_users(model: Recommender, text_model: Recommender) -> None:
     for frame in ({"user_id": ["1", "2"]}, {"user_id": ["ann", "2"], "age": [30, 40]}):
         with pytest.raises(DataError, match=r"user '\d' is text, but the user ids of the graph are whole numbers"):
             recommend(model, pd.DataFrame(frame))
-    with pytest.raises(DataError, match="user 2 is no text, but the user ids of the graph are text; convert yours"):
+    with pytest.raises(DataError, match="user 2 is not text, but the user ids of the graph are text; convert yours"):
         recommend(text_model, pd.DataFrame({"user_id": [7000, 2], "age": [30, 40]}))
     for missing in (None, np.nan, pd.NA):
         with pytest.raises(DataError, match="users row 1: user_id is missing"):

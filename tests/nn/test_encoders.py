@@ -144,7 +144,7 @@ def test_fourier_features_approximate_a_gaussian_kernel() -> None:
     ("options", "message"),
     [
         ({"attributes": ["studios"]}, "model.attributes: sample has no studios; choose from genres, directors, actors"),
-        ({"modalities": ["poster"]}, "model.modalities: sample has no poster; it has none at all"),
+        ({"modalities": ["poster"]}, "model.modalities: sample has no poster; it has none"),
     ],
 )
 def test_features_that_the_data_lacks(options: dict[str, list[str]], message: str) -> None:

@@ -129,6 +129,6 @@ def test_a_bug_gives_nothing_away(client: TestClient, monkeypatch: pytest.Monkey
 def test_errors_name_no_path() -> None:
     from gnnrec.service.problems import clean
 
-    assert clean("cannot read /var/lib/x.csv: C:\\Users\\ann\\x is no table") == (
-        "cannot read the file: the file is no table"
+    assert clean("cannot read /var/lib/x.csv: C:\\Users\\ann\\x is not a table") == (
+        "cannot read the file: the file is not a table"
     )

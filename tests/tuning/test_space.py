@@ -119,7 +119,7 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ),
         (
             {"train.seed": {"low": 1, "high": 2}},
-            "train.seed: a study cannot vary it: trials would be compared by the luck",
+            "train.seed: a study cannot vary it: trials would differ by their random",
         ),
         ({"train.metric": {"choices": ["ndcg", "map"]}}, "train.metric: a study cannot vary it"),
         ({"train.epochs": 3}, "write {low: ..., high: ...} or {choices: [...]}, not 3"),

@@ -103,7 +103,7 @@ def test_hyperparameters_of_an_estimator_are_the_base(small: Split) -> None:
         ("ease", {"space": {"reg": {"low": -1, "high": 2}}}, "must be above 0"),
         ("ease", {"reg": -1, "space": REG}, "search space: EASE: reg: must be above 0"),
         ("ease", {"rag": 1, "space": REG}, "search space: EASE: rag: there is no such key; did you mean 'reg'"),
-        ("mf", {"space": {"seed": {"low": 1, "high": 2}}}, "seed: a study cannot vary it: trials would be compared by"),
+        ("mf", {"space": {"seed": {"low": 1, "high": 2}}}, "seed: a study cannot vary it: trials would differ by"),
         ("popularity", {"space": REG}, "reg: unknown key; popularity has no hyperparameters"),
         ("pop", {"space": REG}, "unknown model 'pop'"),
     ],

@@ -1,8 +1,8 @@
-"""Reads what people export from the sites where they keep their movies: one `HistoryEntry` per rating, view or like.
+"""Reads exports of movie sites: one `HistoryEntry` per rating, view or like.
 
 A site is a file: a function with ``@register_history_format`` that reads a table or the items of a JSON file. Formats
 are recognized by columns or keys, not by the name of the file. Other tables with a column of titles, and plain lists of
-titles, are read as well. Nothing here knows a catalog; `gnnrec.read_history` finds the movies of a graph.
+titles, are read as well. Nothing here depends on a catalog; `gnnrec.read_history` finds the movies of a graph.
 """
 
 from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, LeftOut, merge_entries, without_duplicates

@@ -1,4 +1,4 @@
-"""What a history file holds: entries, rows that are left out, and notes."""
+"""Contents of a history file: entries, skipped rows, and notes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gnnrec.registry import HISTORY_FORMATS, listed_sites
 def find_reader(kind: str, contents: Any) -> Callable[[Any], HistoryFile] | None:
     """Return the reader of the registered format that matches, None if there is none.
 
-    Formats that were registered later are tried first, so that those of plugins may be more specific; formats of no
-    site in particular (``"other: ..."``) are tried last.
+    Formats registered later are tried first, so that plugins can add more specific ones; generic formats
+    (``"other: ..."``) are tried last.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def find_reader(kind: str, contents: Any) -> Callable[[Any], HistoryFile] | None
 
 
 def known_formats() -> str:
-    """Return what can be read, for messages."""
+    """Return a list of the supported formats, for messages."""
     return f"known are exports of {listed_sites('and')}, tables with a column of titles, and lists of titles"
 
 
@@ -59,7 +59,7 @@ class HistoryEntry:
     is_liked : bool
         Whether it is marked as liked.
     is_current : bool
-        Whether the rating is the one that counts now, not that of one viewing.
+        Whether this is the current rating, not that of one viewing.
     time : int, optional
         When it was watched or rated, in seconds since 1970.
     other_names : tuple of str
@@ -127,7 +127,7 @@ class HistoryFile:
 
 
 def without_duplicates(entries: list[HistoryEntry]) -> list[HistoryEntry]:
-    """Return one entry per movie of the source: the rating that counts, the latest time, liked if it ever was.
+    """Return one entry per movie: with the current rating and the latest time, and liked if any entry is.
 
     Entries are of the same movie if title, year and ids are equal.
 

@@ -15,9 +15,9 @@ from gnnrec.datasets.histories.tables import parse_text
 from gnnrec.errors import DataError
 
 MAX_BYTES = 64 << 20
-"""Largest export that is read, unpacked."""
+"""Maximum size of an export, unpacked."""
 MAX_MEMBERS = 10_000
-"""Largest number of files in a zip file."""
+"""Maximum number of files in a zip file."""
 MAX_COMPRESSION_RATIO = 200
 _SUFFIXES = (".csv", ".tsv", ".json", ".txt", ".md")
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
@@ -57,7 +57,7 @@ def read_history_file(path: str | Path, *, netflix_profile: str | None = None) -
             raise DataError(f"{path} has {size >> 20} MiB; a history is at most {MAX_BYTES >> 20} MiB")
         return _parse(path.read_bytes(), str(path), path.name, netflix_profile)
     found, unknown = HistoryFile(""), []
-    # A text beside tables is a note; where there are only texts, they are lists of titles.
+    # Text files next to tables are notes; text files alone are lists of titles.
     for name, data in sorted(members, key=lambda member: member[0].lower().endswith((".txt", ".md"))):
         if found.source and name.lower().endswith((".txt", ".md")):
             unknown.append(name)
@@ -114,7 +114,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_ignored(name: str) -> bool:
-    """Return whether a file of an export is of no interest: hidden, deleted, or what others are made of."""
+    """Return whether to ignore a file of an export: hidden, deleted, or a duplicate of other files."""
     parts = [part.lower() for part in PurePosixPath(name.replace("\\", "/")).parts]
     folders = {"__macosx", "deleted", "orphaned", "lists"}
     if parts[-1].endswith((".txt", ".md")) and _DOCUMENT.match(parts[-1]):
@@ -123,7 +123,7 @@ def _is_ignored(name: str) -> bool:
 
 
 _DOCUMENT = re.compile(r"readme|licen[cs]e|notice|changelog|copying|terms|about|privacy|info\b")
-_IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # of Letterboxd; the diary has the ratings of reviews
+_IGNORED_FILES = {"profile.csv", "comments.csv", "reviews.csv"}  # Letterboxd's; diary.csv has the ratings of reviews
 
 
 def _parse(data: bytes, label: str, name: str, netflix_profile: str | None) -> HistoryFile:

@@ -55,7 +55,7 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
 
 
 def _are_ratings(value: dict[str, Any]) -> bool:
-    """Return whether an object maps titles to ratings; titles have blanks or capitals, unlike keys."""
+    """Return whether an object maps titles to ratings; titles have spaces or capitals, unlike keys."""
     numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
     titles = [key for key in value if " " in key.strip() or key[:1].isupper()]
     return bool(value) and len(numbers) == len(titles) == len(value) and all(0 <= one <= 100 for one in numbers)
@@ -98,7 +98,7 @@ def read_movies(items: HistoryItems, found: HistoryFile, *, id_key: str | None =
 
 
 def integer(value: Any) -> int | None:
-    """Return a whole number, also one that is text; None for anything else."""
+    """Return a whole number, which may be given as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -107,7 +107,7 @@ def integer(value: Any) -> int | None:
 
 
 def json_rating(value: Any, scale: tuple[float, float], at: str) -> float | None:
-    """Return a rating, None if there is none; a `DataError` unless it is a number on the scale."""
+    """Return a rating, None if there is none; raise `DataError` unless it is a number on the scale."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not scale[0] <= value <= scale[1]:

@@ -1,4 +1,4 @@
-"""Lists of titles: one a line with bullets, numbers, check boxes and ratings."""
+"""Lists of titles: one per line, with bullets, numbers, check boxes and ratings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Line(NamedTuple):
 
 
 def read_lines(lines: list[str], label: str) -> HistoryFile:
-    """Read a list of titles; bullets, numbers in order and check boxes before them, and ratings behind, are taken off.
+    """Read a list of titles, without leading bullets, numbering and check boxes, and with trailing ratings parsed.
 
     Parameters
     ----------

@@ -23,13 +23,13 @@ _SEASON = re.compile(
 
 
 def is_netflix_views(columns: tuple[str, ...]) -> bool:
-    """Return whether a table is what was watched."""
+    """Return whether a table is a viewing history."""
     is_short = len(columns) == 2 and columns[0] in _NETFLIX_TITLES and columns[1] in _DATES
     return is_short or {"profilename", "starttime", "title"} <= set(columns)
 
 
 def is_netflix_ratings(columns: tuple[str, ...]) -> bool:
-    """Return whether a table is ratings."""
+    """Return whether a table holds ratings."""
     sets = {"titlename", "thumbsvalue"}, {"title", "thumbsvalue"}, {"titlename", "starvalue"}
     return any(one <= set(columns) for one in sets)
 
@@ -65,7 +65,7 @@ def read_ratings(table: HistoryTable) -> HistoryFile:
     for row, time in zip(rows, times, strict=True):
         title = row.first("titlename", "title")
         thumbs = column_key(row["thumbsvalue"].removesuffix(".0"))
-        rating = _THUMBS.get(thumbs) or row.number("starvalue", (0.0, 5.0)) or None  # 0 is no rating
+        rating = _THUMBS.get(thumbs) or row.number("starvalue", (0.0, 5.0)) or None  # 0 means not rated
         if _SEASON.search(title):
             found.left_out.append(LeftOut(title, "an episode of a series", row.at))
         elif rating is None:
@@ -76,7 +76,7 @@ def read_ratings(table: HistoryTable) -> HistoryFile:
 
 
 def _of_profile(table: HistoryTable) -> list[Row]:
-    """Return the rows of one profile; several without a choice are a `ConfigError`."""
+    """Return the rows of one profile; raise `ConfigError` if there are several and none is chosen."""
     profiles = list(dict.fromkeys(row["profilename"] for row in table.rows if row["profilename"]))
     if table.netflix_profile is not None and profiles:
         if table.netflix_profile not in profiles:

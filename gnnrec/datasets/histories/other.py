@@ -37,7 +37,7 @@ _OTHER_KINDS = frozenset({"tv", "show", "series", "tvshow", "tvseries", "season"
     matches=lambda columns: len(columns) > 1 and any(column in _TITLES for column in columns),
 )
 def read_table(table: HistoryTable) -> HistoryFile:
-    """Read any table with a column of titles; the largest rating tells the scale."""
+    """Read any table with a column of titles; the scale is inferred from the largest rating."""
     title = next((column for column in _TITLES if column in table.columns), "")
     rating = next((column for column in _RATINGS if column in table.columns), None)
     found, (times, notes) = HistoryFile("table of titles", is_handwritten=True), times_of(table.rows, *_WATCHED)

@@ -34,7 +34,7 @@ class Row:
         return next((self[column] for column in columns if self[column]), "")
 
     def number(self, column: str, scale: tuple[float, float] | None = None) -> float | None:
-        """Return a number, None for an empty cell; outside of the scale it is a `DataError`."""
+        """Return a number, None for an empty cell; raise `DataError` if it is outside the scale."""
         text = self[column]
         if not text or text.lower() in ("null", "none", "nan", "n/a", "-"):
             return None
@@ -75,13 +75,13 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     """Read a table or a list of titles."""
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
-    if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # of Excel
+    if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # written by Excel
         first += 1
     if lines[first].startswith("Letterboxd list export"):
         header = (place for place, line in enumerate(lines) if "Letterboxd" not in line and "Name,Year" in line)
         first = next(header, first)
     start = [line for line in lines[first : first + 5] if line.strip()]
-    # A decimal comma may be in the first line; the separator is in all.
+    # A decimal comma may be in some lines; the separator is in all.
     delimiter = max(",;\t", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
     columns = _read_columns(lines[first], delimiter)
     reader = find_reader("table", columns)
@@ -105,7 +105,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
 def _without_header(
     text: str, label: str, first: int, delimiter: str
 ) -> tuple[tuple[str, ...], int, Callable[[HistoryTable], HistoryFile]] | None:
-    """Return columns, lines to skip and reader of a table whose columns only its values tell; None for any other.
+    """Recognize the columns of a table by its values; return columns, lines to skip and reader, or None.
 
     Two columns of titles and dates are Netflix's, in whatever language its header is. Without a header, titles or IMDb
     ids come with years, dates or ratings.
@@ -133,7 +133,7 @@ def _without_header(
 
 
 def _column_of(values: list[str]) -> str:
-    """Return what all values of a column without a name are."""
+    """Return the common kind of the values of an unnamed column."""
     known = [value for value in values if value]
     if known and all(re.fullmatch(r"tt\d{5,12}", value) for value in known):
         return "imdbid"

@@ -30,7 +30,7 @@ _SHORT_DATE = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{1,4})(\.?)
 
 
 def _is_day_first(texts: list[str]) -> bool:
-    """Return whether dates such as 3/4/24 begin with the day: one with a 13 tells; else the full stop does."""
+    """Return whether dates such as 3/4/24 begin with the day: one above 12 decides, else a full stop as separator."""
     dates = [match for text in texts if (match := _SHORT_DATE.match(text)) is not None and not _is_year_first(match)]
     if any(int(date[1]) > 12 for date in dates):
         return True
@@ -62,7 +62,7 @@ def _parse_time(text: str, is_day_first: bool) -> int | None:
 
 
 def are_dates(texts: list[str]) -> bool:
-    """Return whether all texts are dates.
+    """Return whether all strings are dates.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def are_dates(texts: list[str]) -> bool:
 
 
 def iso_time(value: Any) -> int | None:
-    """Return a number, an ISO text or a date as Netflix writes it as seconds since 1970; None if it is none of them."""
+    """Convert a number, an ISO time or a date in Netflix's format to seconds since 1970; None for anything else."""
     text = str(value).strip().removesuffix(" UTC")
     if re.fullmatch(r"\d{9,14}(\.\d+)?", text):
         number = float(text)

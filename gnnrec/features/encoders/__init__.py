@@ -74,7 +74,7 @@ def get_encoder(
 
 
 def encoder_usage(modality: str) -> str:
-    """Return how the encoders of a modality are named, for help texts and errors.
+    """Return the forms of encoder names of a modality, for help texts and errors.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from gnnrec.errors import ConfigError, GnnrecError
 from gnnrec.registry import FEATURE_ENCODERS
 
 HUB_TIMEOUT = 5.0
-"""Seconds to wait for the hub before a download is tried. Its own client retries for more than a minute."""
+"""Seconds to wait for the hub to respond before downloading; its own client would retry for over a minute."""
 
 LOCAL_FILES = "local files"
 """Part of the description of embeddings whose encoder was loaded from local files; their path is not stored."""
@@ -207,7 +207,7 @@ def load_from_hub(load: Callable[[], T], name: str) -> T:
             return load()
     except EncoderError:
         raise
-    except Exception as error:  # libraries wrap the hub's errors in errors of all kinds
+    except Exception as error:  # libraries wrap the hub's errors in many types
         if not _is_cache_miss(error):
             raise EncoderError(f"{name} cannot be loaded: {first_line(error)}") from error
     if constants.HF_HUB_OFFLINE:
@@ -222,7 +222,7 @@ def load_from_hub(load: Callable[[], T], name: str) -> T:
 
 @contextmanager
 def hub_offline() -> Iterator[None]:
-    """Restrict the hub's client to its local cache: missing files fail at once."""
+    """Restrict the hub's client to its local cache: missing files raise errors immediately."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -250,7 +250,7 @@ def _hub_responds() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except Exception:  # of requests, httpx or its successor, depending on the version of huggingface_hub
+    except Exception:  # the type depends on the version of huggingface_hub
         return False
     return True
 

@@ -185,8 +185,8 @@ class ClipTextEncoder(_ClipEncoder):
 
         length = self._tokenizer.context_length
         tokens = self._tokenizer(batch, context_length=length)  # [n, length]
-        # With one more token, the end mark of a truncated text moves. This holds for every tokenizer of open_clip;
-        # they share no way to count tokens.
+        # The tokenizers of open_clip have no common way to count tokens. With one more token allowed, the end marker of
+        # a truncated text moves.
         longer = self._tokenizer(batch, context_length=length + 1)
         self._num_texts += len(batch)
         self._num_truncated += int((tokens != longer[:, :length]).any(dim=1).sum())

@@ -103,7 +103,7 @@ class SentenceEncoder(FeatureEncoder):
         try:
             with hub_offline():
                 model = package.SentenceTransformer(str(self._folder), device=str(pick_device(self.device)))
-        except Exception as error:  # a damaged folder fails in many ways
+        except Exception as error:  # a damaged folder raises many types of errors
             raise EncoderError(f"the model in {self._folder} cannot be loaded: {error}") from error
         return model.eval()
 

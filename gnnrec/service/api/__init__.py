@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``, one router per kind of thing."""
+"""The JSON API under ``/api/v1``, one router per kind of resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which field of a request an error of the library is about."""
+"""Finds the field of a request that caused an error of the library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gnnrec.service.served import ServedModel, check_profile
 
 @contextlib.contextmanager
 def naming_fields(served: ServedModel, given: Filters | ExplainInput) -> Iterator[None]:
-    """Turn errors of the library into ones that name the field, which is looked for only then."""
+    """Convert errors of the library to errors that name the field, which is determined only in case of an error."""
     try:
         yield
     except (DataError, ConfigError) as error:
@@ -30,7 +30,7 @@ def naming_fields(served: ServedModel, given: Filters | ExplainInput) -> Iterato
 
 
 def _checks(served: ServedModel, given: Filters | ExplainInput) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield each field with what fails if its value is wrong."""
+    """Yield each field with a function that fails if its value is invalid."""
     graph = served.model.graph
     skips = isinstance(given, Filters) and given.unknown == "skip"
     users: list[tuple[str, Any]] = []
@@ -66,7 +66,7 @@ def _check_twice(served: ServedModel, user: UserInput) -> None:
 
 
 def as_clients_say(message: str) -> str:
-    """Return a message without the functions of the library.
+    """Return a message without references to functions of the library.
 
     >>> as_clients_say("user 7 is not in the graph; pass a NewUser, or add ratings with add_ratings")
     'user 7 is not in the training data'

@@ -1,4 +1,4 @@
-"""Search, and what is known of a movie."""
+"""Search, and details of a movie."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/health", response_model=Health)
 async def health() -> Any:
-    """Say that the process answers."""
+    """Report that the process is alive."""
     return Health(status="ok", version=gnnrec.__version__)
 
 
 @router.get("/ready", response_model=Ready, responses=responses(503))
 def ready(context: ContextNow) -> Any:
-    """Tell whether the model is loaded and the database answers."""
+    """Report whether the model is loaded and the database responds."""
     if not context.store.ping():
         return answer(503, "the database does not answer")
     served = context.holder.served

@@ -31,13 +31,13 @@ from gnnrec.service.served import ServedModel
 router = APIRouter(tags=["recommendations"])
 
 FEW_RATINGS = 200
-"""A single user with at most this many ratings is computed right away, which is quicker than in another thread."""
+"""A request for a single user with at most this many ratings is computed inline, which is faster than in a thread."""
 
 
 def new_user(
     served: ServedModel, given: Any, position: int, unknown: str = "error", at: int | None = None, field: str = ""
 ) -> Any:
-    """Return a user of a request as the library takes it, without ratings after `at`; `field` names it."""
+    """Convert a user of a request to the input of the library, without ratings after `at`; `field` is for errors."""
     if not isinstance(given, UserInput):
         return listing.as_of(served, given, at)
     ratings: dict[Any, float] = {}
@@ -73,7 +73,7 @@ def _rated(user: Any) -> list[int | str]:
 
 
 def as_list(user: Any, movies: listing.Ranked, why: Any = None) -> dict[str, Any]:
-    """Return a `RecommendationList` as plain JSON values, which is quicker than through the class."""
+    """Return a `RecommendationList` as plain JSON values, which is faster than using the class."""
     found = why or {}
     return {
         "user": user,
@@ -118,7 +118,7 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
 
 @router.post("/recommend/group", response_model=GroupOutput)
 def recommend_group(given: GroupInput, served: Served) -> Any:
-    """Recommend movies to a group, and tell how well each movie suits each member."""
+    """Recommend movies to a group, with the suitability of each movie for each member."""
     check_titles(served, given)
     with naming_fields(served, given):
         found = groups.recommend(

@@ -71,7 +71,7 @@ class Movie(BaseModel):
 
 
 class MovieDetails(Movie):
-    """A movie with everything that is known about it."""
+    """A movie with all its details."""
 
     plot: str
     directors: list[str]
@@ -138,11 +138,11 @@ def _kind(user: Any) -> str:
 
 
 AnyUser = Annotated[Annotated[UserKey, Tag("id")] | Annotated[UserInput, Tag("user")], Discriminator(_kind)]
-"""Id of the training data, or a new user."""
+"""An id from the training data, or a new user."""
 
 
 class Filters(Input):
-    """Which movies may be recommended."""
+    """Filters and re-ranking of recommendations."""
 
     k: int = Field(default=10, ge=1, le=MAX_K)
     offset: int = Field(default=0, ge=0, le=MAX_OFFSET)
@@ -171,7 +171,7 @@ class Filters(Input):
         return {name: getattr(self, name) for name in names}
 
     def named(self) -> list[int | str]:
-        """Return the movies that the options name."""
+        """Return the movies mentioned in the options."""
         return [*(self.exclude or ()), *(self.candidates or ()), *(self.like or ()), *(self.unlike or ())]
 
 
@@ -341,14 +341,14 @@ class JobOutput(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the process answers."""
+    """Whether the process is alive."""
 
     status: Literal["ok"]
     version: str
 
 
 class Ready(BaseModel):
-    """Whether the model and the database answer."""
+    """Whether the model and the database are available."""
 
     status: Literal["ready"]
     model: str

@@ -1,4 +1,4 @@
-"""The web app: pages made on the server, which work without JavaScript; ``static/app.js`` makes them quicker."""
+"""The web app: pages rendered on the server, which work without JavaScript; ``static/app.js`` makes them faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pages share: templates, the profile that a browser has chosen, and the token of its forms."""
+"""Shared by all pages: templates, the profile that a browser has chosen, and the CSRF token of its forms."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gnnrec.service.served import MovieInfo, poster_path
 from gnnrec.service.store import Entry, Profile
 
 PROFILE, CSRF = "gnnrec_profile", "gnnrec_csrf"
-"""Cookies: the chosen profile, and what forms must repeat."""
+"""Cookies: the chosen profile, and the CSRF token."""
 YEAR = 365 * 24 * 3600
 ENOUGH = 5
-"""Ratings from which recommendations are shown first."""
+"""Number of ratings from which recommendations are the first page."""
 
 
 def page_of(movie_id: int | str) -> str:
@@ -56,7 +56,7 @@ class Visitor:
         self.csrf = request.cookies.get(CSRF) or secrets.token_urlsafe(24)
 
     def known(self) -> Profile:
-        """Return the chosen profile; without one, the browser is sent to choose."""
+        """Return the chosen profile; without one, redirect to the choice of a profile."""
         if self.profile is None:
             raise HTTPException(303, headers={"location": "/profiles"})
         return self.profile
@@ -75,11 +75,11 @@ class Visitor:
         return self.remember(response)
 
     def go(self, path: str) -> Response:
-        """Send the browser to a page of this service."""
+        """Redirect to a page of this service."""
         return self.remember(RedirectResponse(own_path(path), 303))
 
     def remember(self, response: Response) -> Response:
-        """Give the browser the token of its forms, if it has none."""
+        """Set the CSRF token of the browser, if it has none."""
         if CSRF not in self.request.cookies:
             set_cookie(self.request, response, CSRF, self.csrf)
         return response
@@ -103,13 +103,13 @@ def own_path(path: str) -> str:
 
 
 def _here(request: Request) -> str:
-    """Return the page to come back to after a form."""
+    """Return the page to return to after a form."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{request.url.path}{query}" if request.method in ("GET", "HEAD") else "/"
 
 
 def get_visitor(request: Request) -> Visitor:
-    """Return the browser that asks; a profile that was deleted meanwhile is none."""
+    """Return the browser of a request; a deleted profile counts as none."""
     context: Context = request.app.state.context
     chosen = request.cookies.get(PROFILE, "")
     profile = None

@@ -15,7 +15,7 @@ router = APIRouter()
 
 @router.get("/map")
 def show_map(visitor: Anyone) -> Response:
-    """Show the map of movies, with one's own marked."""
+    """Show the map of movies, with those of the profile marked."""
     served = visitor.context.holder.served
     rated = (
         {} if visitor.profile is None else {e.movie_id: e for e in visitor.context.store.ratings(visitor.profile.id)}
@@ -26,7 +26,7 @@ def show_map(visitor: Anyone) -> Response:
 
 @router.get("/model")
 def model(visitor: Anyone) -> Response:
-    """Show what the model was trained on, its figures, and a job that trains it again."""
+    """Show the training data, metrics and settings of the model, and its retraining job."""
     return _model(visitor, "")
 
 

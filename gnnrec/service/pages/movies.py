@@ -26,7 +26,7 @@ router = APIRouter()
 PER_PAGE, SUGGESTED, FOUND, SIMILAR, RATED = 12, 18, 12, 6, 60
 """Movies on pages: recommendations, to start with, found, similar, rated."""
 MAX_SURPRISE = 8
-"""Right end of the slider from familiar to surprising, in tenths of `novelty`."""
+"""Maximum of the slider from familiar to surprising, in tenths of `novelty`."""
 Movie = Annotated[str, Form(max_length=255, alias="movie")]
 Year = Annotated[str, Query(max_length=10)]
 
@@ -37,7 +37,7 @@ def history(
     query: Annotated[str, Query(max_length=200)] = "",
     offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
 ) -> Response:
-    """Show what was rated, search, and movies to start with until there are enough."""
+    """Show rated movies and the search, and movies to start with until enough are rated."""
     return _history(visitor, query, offset)
 
 
@@ -55,7 +55,7 @@ def import_file(
     file: Annotated[UploadFile, File()],
     netflix_profile: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Add the movies of a file, and say what became of each."""
+    """Import the movies of a file, and show the result for each."""
     own, context = visitor.known(), visitor.context
     try:
         found = importing.read_upload(
@@ -126,7 +126,7 @@ def recommend(
 
 @router.get("/bucket-list")
 def bucket_list(visitor: Anyone) -> Response:
-    """Show the bucket list, and movies that are not recommended any more."""
+    """Show the bucket list, and hidden movies."""
     own, context = visitor.known(), visitor.context
     served = context.holder.served
     return visitor.page(
@@ -137,7 +137,7 @@ def bucket_list(visitor: Anyone) -> Response:
 
 
 def _add_form(path: str, add: Callable[[Store, int, Entry], None], back: str) -> None:
-    """Add a form that puts a movie on a list; `back` is where it leads without `next`."""
+    """Add a route that puts a movie on a list; it redirects to `back` if there is no `next`."""
 
     @router.post(path)
     def add_movie(visitor: Sender, movie_id: Movie, next_: Next = back) -> Response:
@@ -147,7 +147,7 @@ def _add_form(path: str, add: Callable[[Store, int, Entry], None], back: str) ->
 
 
 def _removal_form(path: str, remove: Callable[[Store, int, str], None], back: str) -> None:
-    """Add a form that takes a movie off a list; nothing happens if another tab has done so already."""
+    """Add a route that takes a movie off a list; does nothing if another tab has already done so."""
 
     @router.post(path)
     def remove_movie(visitor: Sender, movie_id: Movie, next_: Next = back) -> Response:
@@ -270,7 +270,7 @@ def _history(
 
 
 def _years(first: str, last: str) -> tuple[tuple[int | None, int | None] | None, str]:
-    """Return the years of a form, and what is wrong with them."""
+    """Return the years of a form, and an error message."""
     values: list[int | None] = []
     for text in (first.strip(), last.strip()):
         if text and not (text.isdecimal() and len(text) <= 4):
@@ -283,7 +283,7 @@ def _years(first: str, last: str) -> tuple[tuple[int | None, int | None] | None,
 
 
 def _because(reasons: list[tuple[str, float]]) -> str:
-    """Return reasons as people say them.
+    """Format reasons as a sentence.
 
     >>> _because([("Heat (1995)", 0.5), ("Matrix, The (1999)", 0.2)])
     'Because you rated Heat and The Matrix'

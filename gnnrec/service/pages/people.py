@@ -1,4 +1,4 @@
-"""Profiles: choose, create, change, delete; and showing the token of the service once."""
+"""Profiles: choose, create, change, delete; and the form for the token of the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Text = Annotated[str, Form(max_length=20_000)]
 
 @router.get("/")
 def start(visitor: Anyone) -> Response:
-    """Go where there is something to do."""
+    """Redirect to the most useful page."""
     if visitor.profile is None:
         return visitor.go("/profiles")
     rated = visitor.context.store.ratings(visitor.profile.id)
@@ -84,7 +84,7 @@ def change(visitor: Sender, name: Text = "", age: Text = "", gender: Text = "", 
 
 @router.post("/profile/delete")
 def delete(visitor: Sender, confirm: Annotated[str, Form(max_length=10)] = "") -> Response:
-    """Delete the chosen profile, after a question."""
+    """Delete the chosen profile, after a confirmation."""
     own = visitor.known()
     if confirm != "yes":
         return visitor.page("delete.html", counts=_counts(visitor))
@@ -104,7 +104,7 @@ def login(visitor: Anyone) -> Response:
 
 @router.post("/login")
 def log_in(visitor: Sender, token: Annotated[str, Form(max_length=1000)] = "") -> Response:
-    """Remember that the browser has shown the token."""
+    """Set a cookie after the browser has sent the token."""
     expected = visitor.context.settings.token
     if expected is None:
         return visitor.go("/")
@@ -131,7 +131,7 @@ def _choose(visitor: Visitor, profile_id: int, path: str) -> Response:
 
 
 def _check(visitor: Visitor, values: dict[str, str]) -> ProfileInput:
-    """Return what a form says, where an empty field says nothing."""
+    """Return the values of a form, without empty fields."""
     given = ProfileInput.model_validate(
         {name: value.strip() or None for name, value in values.items() if name != "name" or value.strip()}
     )
@@ -140,7 +140,7 @@ def _check(visitor: Visitor, values: dict[str, str]) -> ProfileInput:
 
 
 def _errors(error: GnnrecError | ValidationError) -> dict[str, str]:
-    """Return messages by field, as people read them."""
+    """Return messages for people, by field."""
     if isinstance(error, ValidationError):
         return {str(one["loc"][0]): _message(one) for one in error.errors()}
     return {getattr(error, "field", None) or "name": f"{str(error)[:1].upper()}{str(error)[1:300]}."}

@@ -206,7 +206,7 @@ def test_bad_values_of_new_users(plugin: Path, profile: Any, problem: str) -> No
 def test_bad_values_in_a_table(plugin: Path) -> None:
     with pytest.raises(DataError, match="users row 2: tenure 51 is not between 0 and 50 years; correct it"):
         sample(tenure=[1, 2, 51, *[3] * 57])
-    with pytest.raises(DataError, match="no user of the graph has a tenure, so that it means nothing to the model"):
+    with pytest.raises(DataError, match="no user of the graph has a tenure, so the model cannot use it"):
         encode_users(Graph.from_dataset(sample()), NewUser(profile={"tenure": 3}))
 
 
