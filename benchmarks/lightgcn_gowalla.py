@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true", help="choose on held-out training rows instead of testing")
     parser.add_argument("--epochs", type=int, default=100, help="number of epochs; the maximum with --choose")
     parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--final-lr-ratio", type=float, default=1.0, help="learning rate at the end, as a ratio")
     parser.add_argument("--reg", type=float, default=1e-4)
     parser.add_argument("--batch-size", type=int, default=16384)
     parser.add_argument("--seeds", type=int, default=1)
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
     estimator = LightGCNReference(
         epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
+        final_lr_ratio=arguments.final_lr_ratio,
         reg=arguments.reg,
         batch_size=arguments.batch_size,
     )

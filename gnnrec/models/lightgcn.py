@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from gnnrec.graph import Graph
 from gnnrec.models.factorization import DotProductEstimator, DotProductModel, training_ids
@@ -103,6 +106,8 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
     """Maximum number of epochs."""
     learning_rate: float = Field(0.02, gt=0)
     """Learning rate of AdamW."""
+    final_lr_ratio: float = Field(1.0, gt=0, le=1)
+    """Learning rate after the last epoch relative to the first, with linear decay; 1 keeps it constant."""
     batch_size: int = Field(16384, ge=1)
     """Ratings per step."""
     seed: int = Field(0, ge=0)
@@ -115,6 +120,8 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
             optimizer, negatives = self.optimizer(network), NegativeSampler(graph)
             trained, ids = trained_users(graph), training_ids(graph)
             row, movie = graph.users.user_index, graph.users.movie_index
+            num_steps = self.epochs * math.ceil(len(row) / self.batch_size)
+            schedule = LambdaLR(optimizer, lambda step: 1 - step / num_steps * (1 - self.final_lr_ratio))
 
             def run_epoch() -> float:
                 total = 0.0
@@ -124,6 +131,7 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
+                    schedule.step()
                     total += loss.item() * len(edges)
                 return total / len(row)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch_geometric.nn.models import LightGCN
 
 from gnnrec import ConfigError
@@ -82,12 +83,27 @@ def test_regularization_shrinks_the_embeddings() -> None:
     assert bound.users.norm() < free.users.norm() / 2
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [(1.0, [0.08] * 4), (0.5, [0.08, 0.07, 0.06, 0.05])])
+def test_learning_rates_of_the_steps(ratio: float, expected: list[float]) -> None:
+    rates: list[float] = []
+    hook = register_optimizer_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    try:
+        batch_size = len(sample().dataset.ratings) // 2 + 1  # two steps an epoch
+        LightGCNReference(
+            embedding_dim=DIM, epochs=2, learning_rate=0.08, final_lr_ratio=ratio, batch_size=batch_size
+        ).fit(sample().dataset)
+    finally:
+        hook.remove()
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"num_layers": 0}, "num_layers: must be at least 1"),
         ({"reg": -1.0}, "reg: must be at least 0"),
         ({"batch_size": 0}, "batch_size: must be at least 1"),
+        ({"final_lr_ratio": 0.0}, "final_lr_ratio: must be above 0"),
     ],
 )
 def test_wrong_hyperparameters(values: dict[str, Any], message: str) -> None:
