@@ -398,10 +398,10 @@ class Retrain(Operation):
     def perform(self, folder: Path) -> None:
         from gnnrec.service import retraining
 
-        with (folder.parent / "retraining.log").open("w") as log, contextlib.redirect_stdout(log):
+        with contextlib.redirect_stdout(io.StringIO()) as told:  # the service reads it from a pipe
             code = retraining.main([str(folder / "run"), "--epochs=2", "--seed=7"])
         if code:
-            raise RuntimeError((folder.parent / "retraining.log").read_text())
+            raise gnnrec.GnnrecError(json.loads(told.getvalue().splitlines()[-1])["error"])
 
     def check(self, folder: Path) -> None:
         model = gnnrec.load(folder / "run")
