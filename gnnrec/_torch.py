@@ -17,9 +17,15 @@ CHUNK_SIZE = 1024
 MAX_SCORES = 1024 * 65_536
 """Maximum number of scores computed at a time; 256 MB."""
 MAX_TIED = 4_000_000
-"""Maximum number of scores in which ties are resolved at a time."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
-"""Parts of the messages of RuntimeError with which PyTorch reports that it is out of memory."""
+"""Scores among which ties are resolved at once."""
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+    "failed to map segment from shared object",
+)
+"""Messages by which PyTorch reports missing memory as a plain RuntimeError, and the loader as an ImportError."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -39,10 +45,20 @@ def pick_device(name: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means out of memory, including RuntimeErrors of PyTorch."""
+    """Return whether an error says that memory is missing, as PyTorch does by a plain RuntimeError.
+
+    Examples
+    --------
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    (True, True)
+    >>> is_out_of_memory(ImportError("libx.so: failed to map segment from shared object"))
+    True
+    >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied")), is_out_of_memory(ImportError("x"))
+    (False, False)
+    """
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY)
+    return isinstance(error, (RuntimeError, ImportError)) and any(text in str(error).lower() for text in OUT_OF_MEMORY)
 
 
 @contextlib.contextmanager
@@ -52,7 +68,7 @@ def memory_errors(what: str) -> Iterator[None]:
         yield
     except OutOfMemoryError:
         raise
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
         text = " ".join(str(error).split())

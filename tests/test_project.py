@@ -118,7 +118,8 @@ def test_pythons_agree() -> None:
     prefix = "Programming Language :: Python :: 3."
     classified = [f"3.{c.removeprefix(prefix)}" for c in PROJECT["project"]["classifiers"] if c.startswith(prefix)]
     jobs = yaml.safe_load(WORKFLOWS["test"].read_text(encoding="utf-8"))["jobs"]
-    assert jobs["tests"]["strategy"]["matrix"]["python"] == classified
+    for job in ("tests", "package"):
+        assert jobs[job]["strategy"]["matrix"]["python"] == classified
     assert (
         PROJECT["project"]["requires-python"]
         == f">={classified[0]}"
@@ -141,6 +142,23 @@ def test_workflows_are_careful(name: str) -> None:
                     f"{step['uses']} is not pinned to a major version"
                 )
     assert "secrets." not in WORKFLOWS[name].read_text(encoding="utf-8")
+
+
+def test_what_is_released_is_installed_audited_and_listed() -> None:
+    jobs = yaml.safe_load(WORKFLOWS["test"].read_text(encoding="utf-8"))["jobs"]
+    release = yaml.safe_load(WORKFLOWS["release"].read_text(encoding="utf-8"))["jobs"]
+    for job in (jobs["package"], release["build"]):
+        (smoke,) = [step["run"] for step in job["steps"] if "smoke_test.py" in step.get("run", "")]
+        assert "*.whl" in smoke and "*.tar.gz" in smoke
+    assert (HOME / ".github" / "scripts" / "smoke_test.py").exists()
+    oldest = " ".join(step.get("run", "") for step in jobs["oldest"]["steps"])
+    assert "--resolution lowest-direct" in oldest and "pytest" in oldest
+    audited = jobs["supply-chain"]["steps"]
+    commands = " ".join(step.get("run", "") for step in audited)
+    assert all(tool in commands for tool in ("pip-audit", "pip-licenses", "cyclonedx-py"))
+    (installed,) = re.findall(r"pip install \"\.\[(.+)\]\"", commands)
+    # torch_scatter is built from source; the others are models and loggers to compare with.
+    assert FOR_USERS - set(installed.split(",")) == {"scatter", "baselines", "mlflow", "wandb"}
 
 
 def test_lint_is_the_same_everywhere() -> None:

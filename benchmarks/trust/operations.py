@@ -398,10 +398,10 @@ class Retrain(Operation):
     def perform(self, folder: Path) -> None:
         from gnnrec.service import retraining
 
-        with (folder.parent / "retraining.log").open("w") as log, contextlib.redirect_stdout(log):
+        with contextlib.redirect_stdout(io.StringIO()) as told:  # the service reads it from a pipe
             code = retraining.main([str(folder / "run"), "--epochs=2", "--seed=7"])
         if code:
-            raise RuntimeError((folder.parent / "retraining.log").read_text())
+            raise gnnrec.GnnrecError(json.loads(told.getvalue().splitlines()[-1])["error"])
 
     def check(self, folder: Path) -> None:
         model = gnnrec.load(folder / "run")
@@ -482,18 +482,27 @@ class Command(Operation):
         words = ["train", "--dataset", str(folder / "data"), "--protocol", "random", "--out", str(folder / "run")]
         if (folder / "run" / "checkpoint.safetensors").exists():
             words.append("--resume")
-        with folder.with_suffix(".stderr").open("w") as file:
+        with self._stderr(folder).open("w") as file:
             sys.stderr = file
             os.dup2(file.fileno(), 2)
             with contextlib.redirect_stdout(io.StringIO()):
                 try:
                     app([*words, *options])
                 except SystemExit as stop:
+                    if stop.code == 1:
+                        file.flush()
+                        told = self._stderr(folder).read_text().strip().splitlines()
+                        expect(told and told[-1].startswith("error: "), f"no line of an error: {told[-3:]}")
                     if stop.code:
                         raise
 
+    @staticmethod
+    def _stderr(folder: Path) -> Path:
+        """Return a file beside the folder of a case, whose disk may be full."""
+        return folder.parent.with_suffix(".stderr")
+
     def check(self, folder: Path) -> None:
-        path = folder.with_suffix(".stderr")
+        path = self._stderr(folder)
         text = path.read_text() if path.exists() else ""
         expect("Traceback" not in text, f"a traceback: {text[-300:]}")
         if (folder / "run").exists():
@@ -570,9 +579,12 @@ def preload() -> None:
         "tuning",
     ):
         importlib.import_module(f"gnnrec.{name}")
+    from gnnrec.plots import training_curve
+
     for kind in (Train, Save, Features, Fetch, Tune):  # what is imported at the first use
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            training_curve([{"epoch": 1, "loss": 1.0}], "sample", Path(folder) / "training.png")
             work = Path(folder).resolve() / "w"
             work.mkdir()
             operation = kind()

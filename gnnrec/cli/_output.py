@@ -68,13 +68,21 @@ def errors() -> Iterator[None]:
             yield
         except BrokenPipeError:  # the receiving process closed the pipe
             raise
-        except (GnnrecError, FloatingPointError, MemoryError, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, (GnnrecError, FloatingPointError, OSError)) and not _is_out_of_memory(error):
+                raise
             text = str(error) or "not enough memory"
-            if isinstance(error, OSError) and error.filename and not isinstance(error, GnnrecError):
-                text = f"{error.strerror}: {error.filename}"
+            if isinstance(error, OSError) and error.strerror and not isinstance(error, GnnrecError):
+                text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
             line = "; ".join(part.strip() for part in text.splitlines()).replace(":; ", ": ")
             note(f"error: {line}")
             raise typer.Exit(1) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory is missing, which PyTorch reports as a plain RuntimeError."""
+    helpers = sys.modules.get("gnnrec._torch")  # is not there before PyTorch is
+    return isinstance(error, MemoryError) or (helpers is not None and helpers.is_out_of_memory(error))
 
 
 @contextlib.contextmanager

@@ -288,7 +288,9 @@ def encode(
         encoder.load()
         start = time.perf_counter()
         with cache.worker() as worker, cache.flush_on_error():
-            todo_items = _order_for(worker, list(todo.values()))
+            todo_items = list(todo.values())
+            if not encoder.corpus_dependent:  # all at once, and their order is part of the result
+                todo_items = _order_for(worker, todo_items)
             unusable = _encode_items(source, encoder, todo_items, cache, batch_size, progress)
     seconds = time.perf_counter() - start
     failed = {item.movie_id: unusable[item.content_hash] for item in source.items if item.content_hash in unusable}

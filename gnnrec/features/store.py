@@ -270,18 +270,17 @@ class EmbeddingCache:
         if self.folder is None:
             return
         for path in (self._path(), self._path(f".{self.encoder_key}"), *self._parts()):
-            try:
-                found = path.stat()
-                if self._read_files.get(path) == (found.st_ino, found.st_mtime_ns):
-                    continue
-                self._read_files[path] = found.st_ino, found.st_mtime_ns
-                stored = _read_or_warn(path)
-            except FileNotFoundError:
+            version = _version(path)
+            if version is None or self._read_files.get(path) == version:
                 continue
+            self._read_files[path] = version
+            try:
+                stored = _read_or_warn(path)
             except DataError:
-                if path.exists():
+                if _version(path) == version:
                     raise
-                continue  # another run has just finished; its result is read by the next call
+                del self._read_files[path]  # another run has just removed or replaced it: it is read next time
+                continue
             if stored is not None and stored.encoder_key == self.encoder_key:
                 self.embeddings.update(zip(stored.content_hashes, stored.embeddings.values, strict=True))
 
@@ -366,6 +365,15 @@ class EmbeddingCache:
     def _remove_empty_folder(self) -> None:
         with contextlib.suppress(OSError):  # it is missing, or holds parts of another encoder or run
             self._path(suffix=".parts").rmdir()
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced, None if it does not exist."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _lock_in_new_folder(path: Path) -> int | None:

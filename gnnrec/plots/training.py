@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gnnrec._io import write_atomic
 from gnnrec.plots.style import ON_WHITE, styled, to_png
 
 
@@ -51,4 +52,4 @@ def training_curve(history: list[dict[str, Any]], title: str, path: str | Path) 
             lines = [*lines, *right.get_lines()]
         left.legend(handles=lines, loc="center right", frameon=False)
         left.xaxis.set_major_locator(MaxNLocator(integer=True))
-        Path(path).write_bytes(to_png(figure, dpi=120))
+        write_atomic(Path(path), to_png(figure, dpi=120))

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from gnnrec._torch import memory_errors
 from gnnrec.errors import GnnrecError
 from gnnrec.models.estimator import get_estimator, load
 from gnnrec.training.callbacks import Callback, FitState
@@ -54,10 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
             steps = getattr(estimator, "epochs", 0)
         tell(step=0, steps=steps, message="training")
         callbacks = [Progress(steps)] if estimator.trains_in_epochs else []
-        fitted = estimator.fit(model.dataset, callbacks=callbacks)
-        fitted.save(given.run)
-    except (GnnrecError, FloatingPointError) as error:
-        tell(error=" ".join(str(error).split()).replace(given.run, "the run"))
+        with memory_errors("training"):
+            fitted = estimator.fit(model.dataset, callbacks=callbacks)
+            fitted.save(given.run)
+    except (GnnrecError, FloatingPointError, MemoryError, OSError) as error:
+        tell(error=" ".join((str(error) or "not enough memory").split()).replace(given.run, "the run"))
         return 1
     return 0
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from gnnrec._io import write_atomic
-from gnnrec.errors import ConfigError
+from gnnrec.errors import ConfigError, StorageError
 from gnnrec.tuning.parameters import to_json
 from gnnrec.tuning.result import StudyResult, TrialResult
 from gnnrec.tuning.storage import quiet_optuna
@@ -66,6 +66,8 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     ------
     ConfigError
         The folder is a file.
+    StorageError
+        The folder cannot be written.
 
     Examples
     --------
@@ -79,6 +81,14 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; choose a folder for the report")
+    try:
+        _write_report(result, folder, command)
+    except OSError as error:
+        raise error if isinstance(error, StorageError) else StorageError.writing(folder, error) from None
+    return folder
+
+
+def _write_report(result: StudyResult, folder: Path, command: str) -> None:
     multiple, front = len(result.objectives) > 1, result.pareto_front
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "best.yaml", _config_yaml(result, front[0]).encode())
@@ -103,7 +113,6 @@ def write_report(result: StudyResult, folder: str | Path, *, command: str = "") 
     captions = {name: caption for name, (_, caption) in plots.items()}
     # The report refers to all other files, so it is written last.
     write_atomic(folder / "report.md", render_report(result, captions, command).encode())
-    return folder
 
 
 def render_report(result: StudyResult, captions: dict[str, str], command: str = "") -> str:

@@ -104,7 +104,7 @@ class Storage:
         except StorageError:
             raise
         except OSError as error:
-            if self.file is None or error.filename not in (None, str(self.file)):
+            if self.file is None or not self._is_own(error.filename):
                 raise
             raise StorageError.writing(self.file, error) from None
 
@@ -150,6 +150,11 @@ class Storage:
                 self._silent_since.pop(trial._trial_id, None)
             elif now - self._silent_since.setdefault(trial._trial_id, now) > GRACE_PERIOD:
                 _fail(study, trial)
+
+    def _is_own(self, path: str | None) -> bool:
+        """Return whether an error is about the file of the storage, or one beside it; some do not say which it is."""
+        assert self.file is not None
+        return path is None or (Path(path).parent == self.file.parent and self.file.name in Path(path).name)
 
     def _worker_file(self, worker: str) -> Path:
         assert self.file is not None

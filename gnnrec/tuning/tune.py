@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gnnrec._checks import check_integer, check_number
 from gnnrec._progress import TrialBar, trial_bar
+from gnnrec._torch import memory_errors
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.models.estimator import BaseEstimator
@@ -113,6 +115,8 @@ def tune(
         There are no validation ratings, or the configuration cannot use the data.
     StorageError
         The storage or the folder of the report cannot be written.
+    OutOfMemoryError
+        There is not enough memory, even for a trial that fails for this reason.
 
     References
     ----------
@@ -157,15 +161,17 @@ def tune(
     }
     sampler = PerTrialTPE(seed, space=space)
     pruner = MedianPruner(n_startup_trials=5, n_warmup_steps=pruner_warmup) if len(parsed) == 1 else NopPruner()
-    opened = open_storage(storage)
-    with quiet_optuna(), opened.writing(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
-        shared = create_or_load_study(opened, study, metadata, parsed, sampler, pruner)
-        try:
-            _work(shared, opened, TrialRunner(split, space, parsed, trials, worker), time_limit, bar, log)
-        finally:
-            if out is not None and any(one.state is TrialState.COMPLETE for one in shared.get_trials(deepcopy=False)):
-                write_report(result_from_study(shared, opened, space.tunable), out, command=command)
-        return result_from_study(shared, opened, space.tunable)
+    with memory_errors("tuning"), quiet_optuna():
+        opened = open_storage(storage)
+        with opened.writing(), opened.worker() as worker, trial_bar(trials, enabled=progress) as bar:
+            shared = create_or_load_study(opened, study, metadata, parsed, sampler, pruner)
+            try:
+                _work(shared, opened, TrialRunner(split, space, parsed, trials, worker), time_limit, bar, log)
+            finally:
+                complete = shared.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+                if out is not None and complete:
+                    write_report(result_from_study(shared, opened, space.tunable), out, command=command)
+            return result_from_study(shared, opened, space.tunable)
 
 
 class PerTrialTPE(BaseSampler):
@@ -386,7 +392,19 @@ def _run_trial(study: optuna.Study, run: Callable[[optuna.Trial], tuple[float, .
         if not ended or study.get_trials(deepcopy=False)[ended[0]].state is TrialState.RUNNING:
             raise
         return None
+    except (AssertionError, UnboundLocalError) as error:
+        raise _cause_of(error) from None
     return started[0]
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what kept Optuna from recording the end of a trial: a full disk, or another Ctrl-C.
+
+    Its clean-up then fails on a variable that has no value, or on an assertion, and the cause is in the context.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    in_clean_up = bool(frames) and frames[-1].f_globals.get("__name__") == "optuna.study._optimize"
+    return error.__context__ if in_clean_up and error.__context__ is not None else error
 
 
 def _stop_if_all_failed(study: optuna.Study, own_finished: int, num_trials: int) -> None:

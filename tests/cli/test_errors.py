@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from gnnrec.cli._output import errors
 from tests.helpers.cli import BRACKETS, QUICK, call, fails, succeeds
 
 Arguments = Callable[[Path, Path, Path], tuple[object, ...]]
@@ -98,6 +101,30 @@ def test_mistakes(name: str, run: Path, dataset: Path, split_folder: Path) -> No
     assert expected in fails(*arguments(run, dataset, split_folder))
     assert sorted(path.name for path in run.parent.rglob("*")) == before
     assert not list(Path().iterdir()), "nothing is left in the working folder"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system", "a/b"), "error: Read-only file system: a/b"),
+        (MemoryError(), "error: not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory:\n you tried"),
+         "error: DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)  # fmt: skip
+def test_what_the_system_cannot_do_is_a_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as stopped, errors():
+        raise error
+    assert stopped.value.exit_code == 1
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_other_errors_are_bugs_and_keep_their_traceback() -> None:
+    for error in (RuntimeError("mat1 and mat2"), KeyError("x"), typer.Exit(3)):
+        with pytest.raises(type(error)) as caught, errors():
+            raise error
+        assert caught.value is error
 
 
 AFTER_READING: dict[str, tuple[Arguments, str]] = {

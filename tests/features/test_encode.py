@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gnnrec._io import write_atomic
 from gnnrec.data import Dataset
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.datasets import make_sample
@@ -32,7 +33,9 @@ from gnnrec.features import (
     save_embeddings,
     store,
 )
-from gnnrec.features.store import read_embedding_file
+from gnnrec.features.encode import _hash_corpus
+from gnnrec.features.encoders import get_encoder
+from gnnrec.features.store import hash_key, read_embedding_file
 
 TEXTS = {1: "a ship", 2: "a wedding", 3: "a ship", 4: None, 5: " N/A ", 6: "a storm "}
 
@@ -252,6 +255,49 @@ def test_a_killed_run_leaves_parts_that_are_used(tmp_path: Path, monkeypatch: py
     encoder = LengthEncoder()
     assert len(run(TEXTS, encoder, tmp_path)) == 4
     assert encoder.batches == []
+
+
+def test_a_corpus_dependent_encoder_gets_the_same_order_beside_another_run(tmp_path: Path) -> None:
+    alone = encode_plots(make_sample(60, 40), encoder="tfidf:8", progress=False)
+    encoder = LengthEncoder(corpus_dependent=True)
+    source = find_plots(make_dataset(TEXTS))
+    key = hash_key(encoder.cache_key | {"corpus": _hash_corpus(source.items)})
+    with store.EmbeddingCache(tmp_path, "text", key).worker() as number:
+        assert number == 0
+        run(TEXTS, encoder, tmp_path)
+        assert encoder.batches == [["a ship", "a wedding", "a storm"]]
+        other = LengthEncoder()  # whose embeddings do not depend on each other, so the work is shared
+        with store.EmbeddingCache(tmp_path, "text", hash_key(other.cache_key)).worker():
+            run(TEXTS, other, tmp_path, batch_size=1)
+        assert other.batches == [["a storm"], ["a wedding"], ["a ship"]]
+    key = hash_key(
+        get_encoder("tfidf:8", "text").cache_key | {"corpus": _hash_corpus(find_plots(make_sample(60, 40)).items)}
+    )
+    with store.EmbeddingCache(tmp_path / "tfidf", "text", key).worker():
+        found = encode_plots(make_sample(60, 40), encoder="tfidf:8", out=tmp_path / "tfidf", progress=False)
+    np.testing.assert_array_equal(found.values, alone.values)
+
+
+def test_a_file_that_another_run_replaces_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(TEXTS, LengthEncoder(), tmp_path)
+    real, replaced = store._read_or_warn, []
+
+    def missing_once(path: Path) -> Any:
+        if not replaced:
+            replaced.append(path)
+            data = path.read_bytes()
+            path.unlink()
+            write_atomic(path.with_suffix(".new"), data)
+            path.with_suffix(".new").rename(path)
+            raise DataError(f"{path} does not exist")
+        return real(path)
+
+    monkeypatch.setattr(store, "_read_or_warn", missing_once)
+    encoder = LengthEncoder()
+    cache = store.EmbeddingCache(tmp_path, "text", hash_key(encoder.cache_key))
+    assert cache.embeddings == {} and len(replaced) == 1
+    cache.read_files()
+    assert sorted(map(tuple, cache.embeddings.values())) == sorted(set(map(tuple, expected.values)))
 
 
 def _truncate(path: Path) -> None:

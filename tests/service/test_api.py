@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import shutil
 import threading
@@ -20,7 +21,8 @@ require_service()
 from fastapi.testclient import TestClient
 
 import gnnrec
-from gnnrec import NewUser, RecGraph
+from gnnrec import NewUser, RecGraph, load
+from gnnrec.service import retraining
 from tests.helpers.registries import restored_registries
 
 
@@ -487,6 +489,34 @@ def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
     assert (done["state"], done["step"], done["steps"]) == ("done", 2, 2)
     model = client.app.state.context.holder.served.model
     assert (model.config.train.epochs, model.config.train.seed) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "x"), "the run cannot be written: read-only file system"),
+        (MemoryError(), "not enough memory for training"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory for training: Def"),
+    ],
+)
+def test_retraining_says_in_a_line_what_went_wrong(
+    trained: RecGraph,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    told: str,
+) -> None:
+    run = trained.save(tmp_path / "run")
+
+    def failing(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("gnnrec._io._move" if isinstance(error, OSError) else "gnnrec.models.base.write_run", failing)
+    assert retraining.main([str(run), "--epochs=1"]) == 1
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last.keys() == {"error"} and last["error"].startswith(told)
+    assert load(run).config.train.epochs == trained.config.train.epochs
 
 
 def test_requests_at_once(client: TestClient, ann: int) -> None:

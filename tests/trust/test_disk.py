@@ -15,8 +15,6 @@ from benchmarks.trust.children import Ended
 from benchmarks.trust.operations import AppWrites, Command, Operation, Save, TunePostgreSQL, work_folder
 
 KINDS = [kind for kind in operations.kinds() if kind not in (AppWrites, TunePostgreSQL)]
-OPEN = ("tune, journal", "retrain", "gnnrec train")
-"""Not yet one clear error in every case; the long form shows which."""
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def place() -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.usefixtures("preloaded")
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name not in OPEN], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_one_clear_error(kind: type[Operation], place: Path) -> None:
     operation, rng, problems = kind(), random.Random(1), {}
     with operation.running():

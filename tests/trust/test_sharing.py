@@ -22,8 +22,9 @@ from benchmarks.trust.kill import Tally
     [
         (sharing.writing, {"one file written by 16", "one run saved by 16"}),
         (sharing.excluding, {"two trainings into one folder", "two fetches into one folder"}),
+        (sharing.cooperating, {"features into one cache"}),
     ],
-    ids=["writing", "excluding"],
+    ids=["writing", "excluding", "cooperating"],
 )
 def test_everybody_gets_what_they_get_alone(part: Callable[..., None], kinds: set[str]) -> None:
     tally = Tally()

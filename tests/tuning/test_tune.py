@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.trial import TrialState
 
 from gnnrec import Config, ConfigError, DataError, SearchSpace, Split, StudyResult, fit, tune
 from gnnrec.datasets import make_sample
+from gnnrec.errors import StorageError
 from gnnrec.splitting import random_split
-from gnnrec.tuning import PerTrialTPE, read_study
+from gnnrec.tuning import PerTrialTPE, read_study, storage, write_report
 from gnnrec.tuning.tune import describe_data, tuning_split
 from tests.helpers.tuning import MODEL, RATE, REPEATABLE, SPACE, TRAIN, fail_fits, replace_rows
 
 PLAIN = SearchSpace.from_mapping({"space": RATE})
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    """Return a function that raises an error."""
+
+    def function(*_: Any, **__: Any) -> None:
+        raise error
+
+    return function
 
 
 def test_continued_study_equals_uninterrupted_one(
@@ -129,6 +143,58 @@ def test_an_interrupted_study_continues(small: Split, monkeypatch: pytest.Monkey
     assert Config.from_yaml(tmp_path / "out" / "best.yaml") == seen.best  # the report is written on Ctrl-C
     result = tune(small, SPACE, **options)
     assert result.trials["state"].tolist() == ["complete", "complete", "lost", "complete", "complete"]
+
+
+def test_another_interrupt_while_the_first_is_recorded(
+    small: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"trials": 2, "storage": tmp_path / "journal", "progress": False}
+    with monkeypatch.context() as patch:
+        fail_fits(patch, {1: KeyboardInterrupt()})
+        patch.setattr(JournalStorage, "set_trial_state_values", raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):  # not Optuna's UnboundLocalError
+            tune(small, SPACE, **options)
+    study = storage.load_study(storage.open_storage(tmp_path / "journal"), "study")
+    assert [one.state for one in study.get_trials()] == [TrialState.RUNNING]
+    assert tune(small, SPACE, **options).trials["state"].tolist() == ["lost", "complete", "complete"]
+
+
+@pytest.mark.parametrize("method", ["set_trial_state_values", "create_new_trial", "set_trial_user_attr"])
+def test_no_space_for_a_trial(small: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str) -> None:
+    options: dict[str, Any] = {"trials": 2, "storage": tmp_path / "journal", "progress": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalStorage, method, raising(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(StorageError) as caught:
+            tune(small, SPACE, **options)
+    problem = "journal cannot be written: no space left on device; free some or choose another folder"
+    assert str(caught.value) == f"{tmp_path}/{problem}"
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+    assert (tune(small, SPACE, **options).trials["state"] == "complete").sum() == 2
+
+
+def test_no_space_for_the_name_of_a_worker_or_for_the_report(
+    small: Split, six_trials: tuple[StudyResult, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(storage, "open_exclusive", full)
+    with pytest.raises(StorageError, match="journal cannot be written: no space left on device"):
+        tune(small, SPACE, storage=tmp_path / "journal", progress=False)
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StorageError, match="report cannot be written: no space left on device"):
+        write_report(six_trials[0], tmp_path / "report")
+
+
+def test_errors_of_a_trial_are_not_taken_for_those_of_the_storage(
+    small: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for error in (AssertionError("mine"), OSError(errno.ENOENT, "No such file or directory", "elsewhere.csv")):
+        fail_fits(monkeypatch, {1: error})
+        with pytest.raises(type(error)) as caught:
+            tune(small, SPACE, trials=1, storage=tmp_path / "journal", progress=False)
+        assert caught.value is error
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(
