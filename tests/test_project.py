@@ -69,6 +69,7 @@ def test_every_import_is_declared() -> None:
         "yaml": "pyyaml",
         "open_clip": "open-clip-torch",
         "umap": "umap-learn",
+        "faiss": "faiss-cpu",
         "prometheus_client": "prometheus-client",
         "starlette": "fastapi",
     }

@@ -33,6 +33,7 @@ FIRST = (
     "download",
     "map",
     "export",
+    "index",
     "serve",
 )
 """Order in ``gnnrec --help``; other commands follow."""

@@ -80,6 +80,9 @@ def recommend(
             "Now by default, for runs that use it.",
         ),
     ] = None,
+    indexed: Annotated[
+        bool, typer.Option("--index", help="Use the index of the run (gnnrec index RUN), for large catalogs.")
+    ] = False,
     json: JsonOption = False,
     csv: CsvOption = False,
     out: OutOption = None,
@@ -92,7 +95,7 @@ def recommend(
     """
     with errors():
         from gnnrec.explanations import explain
-        from gnnrec.models import recommend_group
+        from gnnrec.models import MovieIndex, recommend_group
         from gnnrec.models.estimator import load
 
         check_out(out)
@@ -106,6 +109,8 @@ def recommend(
             )
         if strategy != "average" and not together:
             raise ConfigError("--strategy requires --together")
+        if indexed and together:
+            raise ConfigError("--index cannot be combined with --together: a group needs the scores of all movies")
         model = load(run)
         filters: dict[str, Any] = {
             "exclude": exclude,
@@ -117,6 +122,8 @@ def recommend(
             "at": float(at) if at is not None and at.isdecimal() else at,
             **reranking,
         }
+        if indexed:
+            filters["index"] = MovieIndex.load(run, model)
         if all_users:
             lists = model.recommend(model.graph.ids["user"].tolist(), k, **filters)
             _note_missing(len(lists))

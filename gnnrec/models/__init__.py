@@ -11,6 +11,7 @@ from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, Estimator, fit, load
 from gnnrec.models.gnn import RecGraph
 from gnnrec.models.groups import recommend_group
+from gnnrec.models.index import MovieIndex
 from gnnrec.models.recommend import recommend, similar_movies
 from gnnrec.models.suggest import suggest_config
 from gnnrec.registry import MODELS
@@ -51,6 +52,7 @@ __all__ = [
     "LightFM",
     "LightGCNReference",
     "MeanPooling",
+    "MovieIndex",
     "MultVAE",
     "NeuMF",
     "Popularity",

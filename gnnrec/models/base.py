@@ -22,13 +22,13 @@ from gnnrec import _torch
 from gnnrec._checks import as_path, check_flag, check_integer
 from gnnrec._torch import check_scores, pick_device, stable_topk
 from gnnrec.data import Dataset
-from gnnrec.errors import DataError
+from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import evaluate
 from gnnrec.graph import Graph, NewMovie, UserBatch, encode_users
 from gnnrec.graph.new_users import asked_at
 from gnnrec.models.filters import movie_mask
 from gnnrec.models.graph_model import GraphModel
-from gnnrec.models.lists import best_movies
+from gnnrec.models.lists import best_indexed_movies, best_movies
 from gnnrec.models.storage import write_run
 from gnnrec.reranking import Reranker, Reranking, RerankingOptions
 from gnnrec.splitting import Split
@@ -36,6 +36,7 @@ from gnnrec.typing import Hyperparameters, MovieInput, UserInput
 
 if TYPE_CHECKING:
     from gnnrec._pyg import HeteroData
+    from gnnrec.models.index import MovieIndex
 
 
 class Recommender(GraphModel):
@@ -192,6 +193,7 @@ class Recommender(GraphModel):
         offset: int = 0,
         at: Any = None,
         unknown: str = "error",
+        index: MovieIndex | None = None,
         **reranking: Unpack[RerankingOptions],
     ) -> pd.DataFrame:
         """Recommend movies to known or new users.
@@ -226,6 +228,9 @@ class Recommender(GraphModel):
         unknown : str
             ``"error"``; or ``"skip"`` to leave out rated, candidate or excluded movies that are unknown, which are
             logged.
+        index : MovieIndex, optional
+            Find the movies with an index, which is faster for 100,000 movies and more and may miss a few. Users for
+            whom it finds too few are ranked exactly. Lists that are re-ranked need all scores.
         **reranking
             ``diversity, novelty, calibration`` (each between 0 and 1), ``max_per_genre, like, unlike``; see
             `gnnrec.reranking.Reranking`. `score` is still the model's score, so a re-ranked list is not sorted by it.
@@ -241,7 +246,7 @@ class Recommender(GraphModel):
         DataError
             A user or movie is unknown, several movies fit a title, or a score is NaN.
         ConfigError
-            `k` is below 1, a genre is unknown, or `years` is not a range of years.
+            `k` is below 1, a genre is unknown, `years` is not a range of years, or the index belongs to another model.
 
         Examples
         --------
@@ -269,13 +274,20 @@ class Recommender(GraphModel):
             unknown=unknown,
         )
         reranker = self.reranker(Reranking(**reranking), unknown)
+        filters: dict[str, Any] = {"offset": offset, "exclude_seen": exclude_seen, "allowed": allowed}
+        if index is not None:
+            if reranker is not None:
+                raise ConfigError("re-ranking needs the scores of all movies; leave out the index")
+            index.check(self)  # type: ignore[arg-type]
         parts = []
-        for start, chunk in _chunks(batch):
+        for start, chunk in _chunks(batch, narrow=index is not None):
+            if index is not None:
+                row, *found = best_indexed_movies(index, self, chunk, k, **filters)
+                parts.append((row + start, *found))
+                continue
             scores = self.score(chunk).cpu()
             check_scores(scores, self.name, names[start : start + chunk.num_users].tolist)
-            row, *found = best_movies(
-                scores, chunk, k, offset=offset, exclude_seen=exclude_seen, allowed=allowed, reranker=reranker
-            )
+            row, *found = best_movies(scores, chunk, k, **filters, reranker=reranker)
             parts.append((row + start, *found))
         user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         table = self.graph.dataset.movies
@@ -370,8 +382,9 @@ class Recommender(GraphModel):
         )
 
 
-def _chunks(users: UserBatch) -> Iterator[tuple[int, UserBatch]]:
-    step = _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
+def _chunks(users: UserBatch, narrow: bool = False) -> Iterator[tuple[int, UserBatch]]:
+    """Return parts of a batch, so small that the scores of all movies fit into memory, or `narrow` lists only."""
+    step = _torch.CHUNK_SIZE if narrow else _torch.rows_per_chunk(users.num_movies, _torch.CHUNK_SIZE)
     if users.num_users <= step:  # no copy
         yield 0, users
         return

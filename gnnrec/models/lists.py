@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
-from gnnrec._torch import stable_topk
+from gnnrec._torch import check_scores, stable_topk
 from gnnrec.graph import UserBatch
 from gnnrec.reranking import Reranker
+
+if TYPE_CHECKING:
+    from gnnrec.models.index import MovieIndex
+
+MAX_INDEXED = 2048
+"""Maximum number of movies that an index is searched for; beyond it, users are ranked exactly."""
 
 
 def best_movies(
@@ -61,3 +69,44 @@ def _reranked(reranker: Reranker, scores: Tensor, users: UserBatch, k: int) -> t
         movies[row, : len(found)] = found
         values[row, : len(found)] = scores[row, found]
     return values, movies
+
+
+def best_indexed_movies(
+    index: MovieIndex,
+    model: Any,
+    users: UserBatch,
+    k: int,
+    *,
+    offset: int = 0,
+    exclude_seen: bool = True,
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what `best_movies` returns, with the movies that an index finds.
+
+    More movies are searched for than are asked for: as many as the longest history has. Users who are left with too few
+    are ranked exactly.
+    """
+    wanted = min(k + offset, model.graph.num_movies if allowed is None else int(allowed.sum()))
+    longest = int(torch.bincount(users.user_index, minlength=1).max()) if exclude_seen else 0
+    embeddings = model.embed(users)
+    check_scores(embeddings, model.name, lambda: list(range(users.num_users)))
+    values, movies = index.search(embeddings, min(wanted + longest, MAX_INDEXED, model.graph.num_movies), allowed)
+    if exclude_seen:
+        pair = movies + torch.arange(users.num_users).unsqueeze(1) * users.num_movies
+        values[torch.isin(pair, users.user_index * users.num_movies + users.movie_index)] = -torch.inf
+        values, order = values.sort(dim=1, stable=True, descending=True)
+        movies = movies.gather(1, order)
+    values, movies = values[:, :wanted], movies[:, :wanted]
+    parts = []
+    short = (values > -torch.inf).sum(1) < wanted
+    for row in torch.nonzero(short).squeeze(1).tolist():
+        one = users.slice(row, row + 1)
+        found = best_movies(model.score(one).cpu(), one, k, offset=offset, exclude_seen=exclude_seen, allowed=allowed)
+        parts.append((found[0] + row, *found[1:]))
+    values[short] = -torch.inf
+    row, place = torch.nonzero(values[:, offset:] > -torch.inf, as_tuple=True)
+    place = place + offset
+    parts.append((row, movies[row, place], values[row, place], place + 1))
+    rows, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
+    order = rows.argsort(stable=True)
+    return rows[order], columns[0][order], columns[1][order], columns[2][order]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pandas as pd
 
@@ -11,6 +11,9 @@ from gnnrec.errors import ConfigError
 from gnnrec.models.base import Recommender
 from gnnrec.reranking import RerankingOptions
 from gnnrec.typing import MovieInput, UserInput
+
+if TYPE_CHECKING:
+    from gnnrec.models.index import MovieIndex
 
 
 def recommend(
@@ -28,6 +31,7 @@ def recommend(
     offset: int = 0,
     at: Any = None,
     unknown: str = "error",
+    index: MovieIndex | None = None,
     **reranking: Unpack[RerankingOptions],
 ) -> pd.DataFrame:
     """Recommend movies to known or new users; see `Recommender.recommend`.
@@ -36,7 +40,7 @@ def recommend(
     ----------
     model : Recommender
         Any fitted model, such as a `RecGraph`.
-    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, at, unknown
+    users, k, exclude_seen, candidates, exclude, genres, years, min_ratings, family_friendly, offset, at, unknown, index
         As for `Recommender.recommend`.
     **reranking
         ``diversity, novelty, calibration, max_per_genre, like, unlike``; see `gnnrec.reranking.Reranking`.
@@ -75,6 +79,7 @@ def recommend(
         offset=offset,
         at=at,
         unknown=unknown,
+        index=index,
         **reranking,
     )
 

@@ -63,7 +63,14 @@ CONFIG, NODES, METRICS, WEIGHTS, EDGES = (
 VALUES = ("rating", "weight", "timestamp")
 """Columns of ratings that are saved where a dataset has them."""
 TEXTS = (CONFIG, NODES, METRICS)
-RUN_FILES = ("checkpoint.safetensors", "split", "training.png", "rating.json", "rating.safetensors")
+RUN_FILES = (
+    "checkpoint.safetensors",
+    "split",
+    "training.png",
+    "rating.json",
+    "rating.safetensors",
+    "index.safetensors",
+)
 """Optional files of a run, removed when another run replaces it."""
 PATIENCE = 10.0
 """Seconds for which `read_run` retries while other processes keep replacing the run."""
