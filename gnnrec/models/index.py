@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -19,10 +19,9 @@ from torch import Tensor
 from gnnrec._checks import as_path, check_integer, shown
 from gnnrec._io import check_layout, own_file, stamp, write_atomic
 from gnnrec.errors import ConfigError, DataError
+from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.storage import tensors_digest
-
-if TYPE_CHECKING:
-    from gnnrec.models.gnn import RecGraph
+from gnnrec.nn import MovieEmbeddings
 
 INDEX = "index.safetensors"
 """File in a run folder."""
@@ -34,6 +33,21 @@ SAMPLE = 1000
 """Maximum number of users on whom recall is measured."""
 POINTS_PER_LIST = 64
 """Maximum number of movies per list from which its centroid is computed."""
+
+
+class Embedder(Protocol):
+    """A model that scores movies by inner products of embeddings, as `RecGraph` does."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph with the movies."""
+
+    @property
+    def movie_embeddings(self) -> MovieEmbeddings:
+        """Embeddings of the movies."""
+
+    def embed(self, users: UserBatch) -> Tensor:
+        """Return the embeddings of a batch of users, ``[num_users, dim]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +95,7 @@ class MovieIndex:
     recall: float
 
     @classmethod
-    def build(cls, model: RecGraph, *, recall: float = 0.99, seed: int = 0) -> Self:
+    def build(cls, model: Embedder, *, recall: float = 0.99, seed: int = 0) -> Self:
         """Build an index of the movies of a model.
 
         Parameters
@@ -97,9 +111,7 @@ class MovieIndex:
         ConfigError
             `model` is not a `RecGraph`, `recall` is out of range, or faiss is not installed.
         """
-        from gnnrec.models.gnn import RecGraph
-
-        if not isinstance(model, RecGraph):
+        if not hasattr(model, "movie_embeddings"):
             raise ConfigError(
                 f"an index needs embeddings of users, which only the graph neural network has, not {shown(model)}"
             )
@@ -110,7 +122,17 @@ class MovieIndex:
 
     @classmethod
     def from_embeddings(cls, targets: Tensor, users: Tensor, *, recall: float = 0.99, seed: int = 0) -> Self:
-        """Build an index of movie embeddings ``[num_movies, dim]``; `users` ``[n, dim]`` measure its recall."""
+        """Build an index of movie embeddings.
+
+        Parameters
+        ----------
+        targets : Tensor
+            ``[num_movies, dim]`` float32, movie embeddings.
+        users : Tensor
+            ``[n, dim]``, user embeddings on which recall is measured.
+        recall, seed
+            As for `build`.
+        """
         faiss = _import_faiss()
         num_lists = max(1, min(len(targets), round(4 * math.sqrt(len(targets)))))
         clustering = faiss.Clustering(targets.size(1), num_lists)
@@ -179,9 +201,9 @@ class MovieIndex:
         values, order = values.sort(dim=1, stable=True, descending=True)
         return values, movies.gather(1, order)
 
-    def check(self, model: RecGraph) -> None:
+    def check(self, model: Embedder) -> None:
         """Raise a `ConfigError` unless the index was built for the movies of this model."""
-        if getattr(model, "name", None) != "gnn" or not hasattr(model, "movie_embeddings"):
+        if not hasattr(model, "movie_embeddings"):
             raise ConfigError(f"an index only works with the graph neural network, not with {shown(model)}")
         if self.__dict__.get("_checked") is model.movie_embeddings:
             return
@@ -211,7 +233,7 @@ class MovieIndex:
         return path
 
     @classmethod
-    def load(cls, run: str | Path, model: RecGraph) -> Self:
+    def load(cls, run: str | Path, model: Embedder) -> Self:
         """Read the index of a saved run.
 
         Parameters
@@ -258,11 +280,11 @@ class MovieIndex:
         )
 
 
-def _targets(model: RecGraph) -> Tensor:
+def _targets(model: Embedder) -> Tensor:
     return model.movie_embeddings.targets.detach().cpu().float().contiguous()
 
 
-def _sample_users(model: RecGraph, seed: int) -> Tensor:
+def _sample_users(model: Embedder, seed: int) -> Tensor:
     """Return embeddings of users of the graph, ``[at most SAMPLE, dim]``."""
     number = model.graph.num_users
     chosen = torch.randperm(number, generator=torch.Generator().manual_seed(seed))[:SAMPLE].sort().values
