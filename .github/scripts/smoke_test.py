@@ -1,6 +1,6 @@
 """An installed gnnrec, outside of a checkout: the command trains, recommends and evaluates; the library loads the run.
 
-    python smoke_test.py        in an empty folder, with gnnrec installed in the same Python
+Run it in an empty folder, with the Python that gnnrec is installed in.
 """
 
 import json
