@@ -6,9 +6,11 @@ objects (`Dataset`, `Split`, `Config`, `NewUser`, `NewMovie`, `RecGraph`). Names
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
+import threading
 from typing import Any
 
 __version__ = "0.2.0"
@@ -28,8 +30,23 @@ def _compute_in_one_thread() -> None:
         set_num_threads(1)
 
 
+def _release_cached_properties() -> None:
+    """Give cached properties new locks after a fork: a thread that held one does not exist in the child.
+
+    Up to Python 3.11, one lock of each property is shared by all objects and held while the value is computed.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == __name__:
+            own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == name]
+            for value in (value for one in own for value in vars(one).values()):
+                if isinstance(value, functools.cached_property):
+                    vars(value)["lock"] = threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_compute_in_one_thread)
+    if sys.version_info < (3, 12):
+        os.register_at_fork(after_in_child=_release_cached_properties)
 
 _MODULES = {
     "gnnrec.benchmarking": ("BenchmarkReport", "benchmark"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+import gnnrec.sparse
 from gnnrec import Config, fit
 from gnnrec._seeded import Seeded
 from gnnrec.datasets import make_sample
@@ -70,6 +73,40 @@ assert gnnrec.recommend(model, users, k=5)["movie_id"].tolist() == expected
 """
     ended = run(script)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_computes_a_cached_property(monkeypatch: pytest.MonkeyPatch) -> None:
+    computing, forked = threading.Event(), threading.Event()
+
+    class Slow:
+        @functools.cached_property
+        def value(self) -> int:
+            computing.set()
+            forked.wait(60)
+            return 5
+
+    Slow.__module__ = gnnrec.sparse.__name__
+    monkeypatch.setattr(gnnrec.sparse, "Slow", Slow, raising=False)
+    slow = Slow()
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    assert computing.wait(60)
+    child = os.fork()
+    if child == 0:
+        forked.set()
+        os._exit(slow.value)  # waits for ever if the lock is that of the thread
+    try:
+        deadline = time.monotonic() + 60
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if ended == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert ended[0] == child and os.waitstatus_to_exitcode(ended[1]) == 5
+    finally:
+        forked.set()
+        thread.join()
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Check an installed gnnrec outside of a checkout: train, recommend, evaluate, and load the run.
 
-Run it in an empty folder with the Python that gnnrec is installed for: ``python smoke_test.py``.
+Run it in an empty folder, with the Python that gnnrec is installed in.
 """
 
 import json
