@@ -31,6 +31,8 @@ class GraphTensors:
         All users. ``users.user_movie`` is the adjacency from movies to users.
     movie_degree : Tensor
         ``[num_movies]``, number of ratings of each movie.
+    rating_scale : tuple of float or None
+        Lowest and highest possible rating; None without ratings.
 
     Examples
     --------
@@ -45,13 +47,14 @@ class GraphTensors:
     movie_features: NodeFeatures
     users: UserBatch
     movie_degree: Tensor
+    rating_scale: tuple[float, float] | None = None
 
     @classmethod
     def from_graph(cls, graph: Graph, device: torch.device | str = "cpu") -> GraphTensors:
         """Return the tensors of a graph."""
         users = graph.users.to(device)
         movie_features = NodeFeatures.from_movies(graph.movies, device)
-        return cls(movie_features, users, movie_degree=users.user_movie.degrees()[1])
+        return cls(movie_features, users, users.user_movie.degrees()[1], graph.dataset.rating_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +189,9 @@ class Encoder(nn.Module, ABC):
         mean = graph.movie_degree[rated].mean()
         self.degree_pseudocount.copy_(self.movie_degree_smoothing * mean)
         self.mean_degree.copy_(mean + self.degree_pseudocount)
-        for buffer, value in zip(
-            (self.rating_mean, self.rating_std), rating_statistics(graph.users.rating), strict=True
-        ):
-            buffer.copy_(value)
+        mean, std = rating_statistics(graph.users.rating, graph.rating_scale)
+        self.rating_mean.copy_(mean)
+        self.rating_std.copy_(std)
         if self.temporal is not None and self.temporal.dates is not None:
             self.temporal.dates.prepare(graph.users.timestamp)
 
