@@ -86,7 +86,7 @@ class RecGraph(Recommender):
             return self.embed(users) @ self.movie_embeddings.targets.T
 
     def embed(self, users: UserBatch) -> Tensor:
-        """Return the embeddings of a batch of users, ``[num_users, dim]``."""
+        """Return the embeddings of a batch of users, ``[num_users, dim]``, with those of the `EASEPart`."""
         with torch.inference_mode():
             return self.encoder.embed_users(users.to(self.device), self.movie_embeddings)
 

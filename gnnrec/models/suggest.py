@@ -31,6 +31,7 @@ _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn their embeddings alone."""
 _MAX_EASE_DIM = 512
 """Largest number of singular vectors of the EASE part, which has all of them on small data."""
+_EASE_WEIGHT = 1.5
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -181,7 +182,7 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         }
         train |= {"id_dropout": 0.25, "learning_rate": 0.001}
     if not is_sparse and shape.task == "any order":
-        model |= {"ease_dim": min(_MAX_EASE_DIM, shape.num_users, shape.num_movies)}
+        model |= {"ease_dim": min(_MAX_EASE_DIM, shape.num_users, shape.num_movies), "ease_weight": _EASE_WEIGHT}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
