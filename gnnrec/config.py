@@ -135,6 +135,12 @@ class ModelConfig(Settings):
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
     dislike_weight: float = Field(1.0, ge=0)
     """How strongly disliked movies count against similar ones in recommendations; 0 treats them like liked ones."""
+    ease_dim: int = Field(0, ge=0, le=MAX_DIM)
+    """Number of singular vectors of an EASE model (Steck 2019) whose scores are added to the network's; 0 for none."""
+    ease_reg: float = Field(3.0, gt=0)
+    """Regularization of that EASE model, in units of the mean degree of a rating's movie."""
+    ease_weight: float = Field(1.0, gt=0)
+    """Weight of its scores relative to those of the network."""
     temporal: bool = False
     """Whether user embeddings depend on the order and dates of the history; see the `*_decays` settings."""
     position_decays: tuple[Positive, ...] = Field((0.7, 3.0, 12.0, 50.0), min_length=1, max_length=MAX_DECAYS)

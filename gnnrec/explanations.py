@@ -98,7 +98,7 @@ def explain(
 
     titles = model.graph.dataset.movies["title"].to_numpy()
     reasons = [*titles[history], PROFILE]
-    statistics = rating_statistics(model.graph.users.rating)
+    statistics = rating_statistics(model.graph.users.rating, model.graph.dataset.rating_scale)
     low = set(torch.nonzero(disliked(users, *statistics)).squeeze(1).tolist()) if dislikes else set()
     rows = []
     for column, node in enumerate(nodes):

@@ -78,6 +78,7 @@ class UserEncoder(nn.Module):
     """
 
     degree: Tensor
+    ease: Tensor | None
 
     def __init__(self, model: RecGraph) -> None:
         super().__init__()
@@ -86,11 +87,13 @@ class UserEncoder(nn.Module):
         self.num_movies, self.num_features = graph.num_movies, graph.users.x.size(1)
         self.encoder = copy.deepcopy(model.encoder).cpu().eval()
         self.encoder.message = self.encoder.target = nn.Identity()  # type: ignore[assignment]  # only movies need them
+        self.encoder.ease = None
         movies = model.movie_embeddings
         self.num_layers = len(movies.messages)
         for layer, message in enumerate(movies.messages):
             self.register_buffer(f"message_{layer}", message.detach().clone().cpu())
         self.register_buffer("degree", movies.degree.detach().clone().cpu())
+        self.register_buffer("ease", None if movies.ease is None else movies.ease.detach().clone().cpu())
 
     def forward(
         self,
@@ -116,7 +119,7 @@ class UserEncoder(nn.Module):
             num_occupations=self.num_occupations,
         )
         messages = [getattr(self, f"message_{layer}") for layer in range(self.num_layers)]
-        embeddings = MovieEmbeddings(messages, messages[0], self.degree)  # targets are not needed for users
+        embeddings = MovieEmbeddings(messages, messages[0], self.degree, self.ease)  # targets are not needed for users
         return self.encoder.embed_users(users, embeddings, users.mask)
 
     def _profile(self, age: Tensor, gender: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ TEMPORAL = (
 )
 SETTINGS = {
     "defaults": (),
+    "ease": ("model.ease_dim=12", "model.num_layers=2"),
     "set": ("model.temporal=false", "model.dislike_weight=0", "model.num_layers=3"),
     "temporal": (*TEMPORAL, "model.hidden_dim=16"),
     "sage": ("model.encoder=graphsage", "model.num_layers=2", "model.aggregation=mean", *TEMPORAL),
@@ -152,7 +153,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("needs_onnx")
-@pytest.mark.parametrize("name", ["timed", "sage-max", "weights"])
+@pytest.mark.parametrize("name", ["timed", "sage-max", "weights", "ease"])
 def test_onnx_runtime_computes_the_same(name: str, exported: Callable[[str], Path]) -> None:
     graph, folder = model(name).graph, exported(name)
     network = folder / "user_encoder.onnx"

@@ -301,7 +301,7 @@ class Dataset:
         users, user = used_rows(self.users, table.user[kept])
         ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
         made = Dataset.from_validated(ratings, movies, users, self.name, filters, self.features)
-        return made._with(provenance=self.provenance, _rating_scale=self._rating_scale)
+        return made._with(provenance=self.provenance, _rating_scale=self.rating_scale)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
         """Return the dataset with content embeddings of its movies, by modality; those of the same name are replaced.

@@ -20,19 +20,34 @@ HALF_LENGTH = 20
 """Number of ratings at which a dislike matters half as much as in a history of one movie."""
 
 
-def rating_statistics(rating: Tensor) -> tuple[Tensor, Tensor]:
+def rating_statistics(rating: Tensor, scale: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of ratings, scalars in float32; zeros without ratings.
 
     The standard deviation is at most `MAX_STD` of the range, so that the lowest rating is always far from the mean.
+
+    Where all ratings are in the upper half of their scale, low ones were filtered out: a 4 out of 5 is not a dislike
+    because the only other rating is a 5. Then the mean is the middle of the scale, and the standard deviation `MAX_STD`
+    of its range.
+
+    Parameters
+    ----------
+    rating : Tensor
+        ``[num_ratings]``.
+    scale : tuple of float, optional
+        Lowest and highest possible rating, see `gnnrec.Dataset.rating_scale`.
 
     Examples
     --------
     >>> [value.item() for value in rating_statistics(torch.tensor([1.0, 5.0]))]
     [3.0, 1.2000000476837158]
+    >>> [value.item() for value in rating_statistics(torch.tensor([4.0, 5.0]), scale=(1, 5))]
+    [3.0, 1.2000000476837158]
     """
     if not len(rating):
         return torch.zeros(()), torch.zeros(())
     values = rating.double()
+    if scale is not None and bool((values > sum(scale) / 2).all()):
+        values = torch.tensor(scale, dtype=torch.float64)
     return values.mean().float(), torch.minimum(
         values.std(correction=0), MAX_STD * (values.max() - values.min())
     ).float()

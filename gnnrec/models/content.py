@@ -18,7 +18,7 @@ from gnnrec.models.counts import check_grown, check_square, id_order, movie_coun
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.neighbors import POPULARITY_WEIGHT, ItemSimilarityModel
 from gnnrec.models.saved_state import check_shapes
-from gnnrec.nn.init import randomized_svd
+from gnnrec.nn.svd import randomized_svd
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 

@@ -16,7 +16,7 @@ from gnnrec._torch import pick_device
 from gnnrec.config import Config
 from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.nn import Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
+from gnnrec.nn import EASEPart, Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
 from gnnrec.registry import ENCODERS
 from gnnrec.typing import UserInput
 
@@ -69,7 +69,7 @@ class RecGraph(Recommender):
     def movie_embeddings(self) -> MovieEmbeddings:
         """All movies after propagation through the graph; computed once."""
         with torch.inference_mode():
-            return self.encoder.embed_movies(GraphTensors.from_graph(self.graph, self.device))
+            return self.encoder.embed_catalog(GraphTensors.from_graph(self.graph, self.device))
 
     @cached_property
     def _user_moment_root(self) -> Tensor:
@@ -86,7 +86,7 @@ class RecGraph(Recommender):
             return self.embed(users) @ self.movie_embeddings.targets.T
 
     def embed(self, users: UserBatch) -> Tensor:
-        """Return the embeddings of a batch of users, ``[num_users, dim]``."""
+        """Return the embeddings of a batch of users, ``[num_users, dim]``, with those of the `EASEPart`."""
         with torch.inference_mode():
             return self.encoder.embed_users(users.to(self.device), self.movie_embeddings)
 
@@ -112,7 +112,8 @@ class RecGraph(Recommender):
         """Return the target embedding of a new movie, ``[dim]``: computed from its features, as if it were added."""
         features = NodeFeatures.from_movies(self.graph.new_movie_features(movie), self.device)
         with torch.inference_mode():
-            return self.encoder.target.embed_features(features)[0]
+            embedding = self.encoder.target.embed_features(features)[0]
+        return torch.nn.functional.pad(embedding, (0, self.config.model.ease_dim))
 
     def similarity_to_new(self, movie: NewMovie) -> Tensor:
         """See `Recommender.similarity_to_new`; the new movie is embedded from its features alone."""
@@ -164,8 +165,11 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     return encoder_builder(config, graph, graph.num_movies if num_ids is None else num_ids)()
 
 
-def encoder_builder(config: Config, graph: Graph, num_ids: int) -> Callable[[], Encoder]:
-    """Return the function that makes an untrained encoder; it depends on the sizes of the graph only."""
+def encoder_builder(config: Config, graph: Graph, num_ids: int, *, with_ease: bool = False) -> Callable[[], Encoder]:
+    """Return the function that makes an untrained encoder; it depends on the sizes of the graph only.
+
+    The parameters are those of `make_encoder`; `with_ease` adds an empty `EASEPart` if the config has one.
+    """
     movie_features = movie_feature_sizes(graph, config.model)
     user_features = NodeFeatures.from_users(graph.users).sizes
 
@@ -175,6 +179,8 @@ def encoder_builder(config: Config, graph: Graph, num_ids: int) -> Callable[[], 
         )
         encoder.edge_weights = config.model.edge_weights
         encoder.dislike_weight = config.model.dislike_weight
+        if with_ease and config.model.ease_dim:
+            encoder.ease = EASEPart(num_ids, config.model.ease_dim)
         return encoder
 
     return build

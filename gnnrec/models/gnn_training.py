@@ -33,7 +33,7 @@ from gnnrec.models.gnn import RecGraph, encoder_builder, make_encoder
 from gnnrec.models.saved_state import build_with
 from gnnrec.models.storage import write_run, write_weights
 from gnnrec.models.suggest import describe_config, suggest_config
-from gnnrec.nn import ContentRidge, GraphTensors, init_from_svd, init_from_transitions
+from gnnrec.nn import ContentRidge, EASEPart, Encoder, GraphTensors, init_from_svd, init_from_transitions
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
@@ -115,7 +115,13 @@ class GNN(BaseEstimator):
         graph = Graph.from_dataset(split.dataset)
         tensors, state = init_training(graph, config, pick_device(train.device))
         encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
-        ridge = ContentRidge(encoder, tensors)
+        ridge, ease = ContentRidge(encoder, tensors), fit_ease(tensors, config)
+
+        def finished() -> Encoder:
+            """Return what lists are made from: the network as it is now, its content weights refitted, and EASE."""
+            made = ridge.refit(encoder)
+            made.ease = ease
+            return made
 
         # Resume
         fingerprint = _fingerprint(config, split)
@@ -124,12 +130,12 @@ class GNN(BaseEstimator):
                 raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
         elif run_dir is not None:  # loadable before the first epoch; replaces an earlier run
-            write_run(run_dir, RecGraph(graph, config, ridge.refit(encoder)), in_training=True)
+            write_run(run_dir, RecGraph(graph, config, finished()), in_training=True)
         start = -math.inf
         if split.valid.empty:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=4)
         elif state.epoch == 0:
-            start = validate(RecGraph(graph, config, ridge.refit(encoder)), split, train.metric, train.k)
+            start = validate(RecGraph(graph, config, finished()), split, train.metric, train.k)
 
         # Epochs
         num_active = len(torch.unique(graph.users.user_index))
@@ -165,7 +171,7 @@ class GNN(BaseEstimator):
 
                     # Validation and checkpoint
                     entry = {"epoch": state.epoch + 1, "loss": mean_loss, "seconds": time.perf_counter() - started}
-                    model = RecGraph(graph, config, ridge.refit(encoder))
+                    model = RecGraph(graph, config, finished())
                     metrics = {}
                     if len(split.valid):
                         metrics[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k)
@@ -184,7 +190,7 @@ class GNN(BaseEstimator):
                 # Also after Ctrl-C: the best epoch so far becomes the run.
                 state.load_best()
                 whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
-                model = RecGraph(whole, config, ridge.refit(encoder), state.history)
+                model = RecGraph(whole, config, finished(), state.history)
                 if run_dir is not None:
                     model.save(run_dir, keep=[CHECKPOINT_FILE])
         if len(split.valid):
@@ -197,7 +203,7 @@ class GNN(BaseEstimator):
         num_ids = len(state["target.id_embeddings"])
         if num_ids > graph.num_movies:
             raise LookupError(f"{num_ids:,} movies have an id embedding, and the graph has {graph.num_movies:,}")
-        encoder = build_with(state, encoder_builder(config, graph, num_ids))
+        encoder = build_with(state, encoder_builder(config, graph, num_ids, with_ease=True))
         encoder.eval().requires_grad_(False)
         return RecGraph(graph, config, encoder)
 
@@ -242,6 +248,15 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
     return tensors, TrainingState(encoder, optimizer, generator)
+
+
+def fit_ease(tensors: GraphTensors, config: Config) -> EASEPart | None:
+    """Return the EASE part of the model, None without one."""
+    model = config.model
+    if not model.ease_dim:
+        return None
+    adjacency = tensors.users.user_movie
+    return EASEPart.fit(adjacency, model.ease_dim, model.ease_reg, model.ease_weight, config.train.seed)
 
 
 def holdout_validation(dataset: Dataset, config: Config) -> Split:

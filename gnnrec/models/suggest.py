@@ -29,6 +29,9 @@ _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn an embedding."""
+_MAX_EASE_DIM = 512
+"""Largest number of singular vectors of the EASE part, which has all of them on small data."""
+_EASE_WEIGHT = 1.5
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -123,6 +126,8 @@ def describe_config(config: Config) -> str:
     shown["learning_rate"] = train.learning_rate
     if train.loss == "weighted_mse":
         shown["negative_weight"] = train.negative_weight
+    if model.ease_dim:
+        shown["ease_dim"] = model.ease_dim
     return ", ".join(f"{name} {value}" for name, value in {**shown, "epochs": train.epochs}.items())
 
 
@@ -176,6 +181,8 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
             "init_spectral_power": 0.5,
         }
         train |= {"id_dropout": 0.25, "learning_rate": 0.001}
+    if not is_sparse and shape.task == "any order":
+        model |= {"ease_dim": min(_MAX_EASE_DIM, shape.num_users, shape.num_movies), "ease_weight": _EASE_WEIGHT}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}

@@ -1,6 +1,7 @@
 """Neural network parts: encoders, node features, losses, initialization and the ridge regression after training."""
 
 from gnnrec.nn.content_ridge import ContentRidge
+from gnnrec.nn.ease import EASEPart
 from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures, movie_feature_sizes
 from gnnrec.nn.graphsage import GraphSAGE, GraphSAGEConfig
@@ -12,6 +13,7 @@ from gnnrec.nn.temporal import TemporalPooling
 __all__ = [
     "ContentRidge",
     "DropMask",
+    "EASEPart",
     "Encoder",
     "FeatureSizes",
     "GraphSAGE",

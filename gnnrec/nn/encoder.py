@@ -7,7 +7,7 @@ history by the same method in training, for stored users and for new ones.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.graph.dislikes import MARGINS, disliked, rating_statistics, short_history_weight
+from gnnrec.nn.ease import EASEPart, sum_of_history
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
 
@@ -31,6 +32,8 @@ class GraphTensors:
         All users. ``users.user_movie`` is the adjacency from movies to users.
     movie_degree : Tensor
         ``[num_movies]``, number of ratings of each movie.
+    rating_scale : tuple of float or None
+        Lowest and highest possible rating; None without ratings.
 
     Examples
     --------
@@ -45,13 +48,14 @@ class GraphTensors:
     movie_features: NodeFeatures
     users: UserBatch
     movie_degree: Tensor
+    rating_scale: tuple[float, float] | None = None
 
     @classmethod
     def from_graph(cls, graph: Graph, device: torch.device | str = "cpu") -> GraphTensors:
         """Return the tensors of a graph."""
         users = graph.users.to(device)
         movie_features = NodeFeatures.from_movies(graph.movies, device)
-        return cls(movie_features, users, movie_degree=users.user_movie.degrees()[1])
+        return cls(movie_features, users, users.user_movie.degrees()[1], graph.dataset.rating_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,8 @@ class MovieEmbeddings:
         ``[num_movies, embedding_dim]``: a score is the inner product of a user embedding and a target.
     degree : Tensor
         ``[num_movies]``, the degree by which the messages of each movie are normalized.
+    ease : Tensor, optional
+        ``[num_movies, ease_dim]``: messages of the `EASEPart`, whose targets are the last columns of `targets`.
 
     Examples
     --------
@@ -82,6 +88,7 @@ class MovieEmbeddings:
     messages: list[Tensor]
     targets: Tensor
     degree: Tensor
+    ease: Tensor | None = None
 
 
 class Encoder(nn.Module, ABC):
@@ -116,6 +123,8 @@ class Encoder(nn.Module, ABC):
         Whether weights of interactions scale their messages; setting ``model.edge_weights``.
     temporal : TemporalPooling or None
         None if the encoder treats the history as a set.
+    ease : EASEPart or None
+        Its scores are added to those of the network. It takes no part in training.
     dislike_weight : float
         How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
     rating_mean, rating_std : Tensor
@@ -153,6 +162,7 @@ class Encoder(nn.Module, ABC):
         super().__init__()
         self.movie_degree_smoothing = movie_degree_smoothing
         self.temporal = temporal
+        self.ease: EASEPart | None = None
         self.register_buffer("degree_pseudocount", torch.zeros(()))
         self.register_buffer("mean_degree", torch.zeros(()))
         self.register_buffer("rating_mean", torch.zeros(()))
@@ -186,10 +196,9 @@ class Encoder(nn.Module, ABC):
         mean = graph.movie_degree[rated].mean()
         self.degree_pseudocount.copy_(self.movie_degree_smoothing * mean)
         self.mean_degree.copy_(mean + self.degree_pseudocount)
-        for buffer, value in zip(
-            (self.rating_mean, self.rating_std), rating_statistics(graph.users.rating), strict=True
-        ):
-            buffer.copy_(value)
+        mean, std = rating_statistics(graph.users.rating, graph.rating_scale)
+        self.rating_mean.copy_(mean)
+        self.rating_std.copy_(std)
         if self.temporal is not None and self.temporal.dates is not None:
             self.temporal.dates.prepare(graph.users.timestamp)
 
@@ -214,12 +223,21 @@ class Encoder(nn.Module, ABC):
             Movie inputs to hide, in training.
         """
 
+    def embed_catalog(self, graph: GraphTensors) -> MovieEmbeddings:
+        """Propagate through the graph, and append the embeddings of the `EASEPart`: what lists are made from."""
+        movies = self.embed_movies(graph)
+        if self.ease is None:
+            return movies
+        size = len(movies.targets)
+        targets = torch.cat([movies.targets, self.ease.targets(size)], dim=1)
+        return replace(movies, targets=targets, ease=self.ease.messages(size))
+
     @abstractmethod
     def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
         """Return user embeddings from profiles and histories as sets; arguments and shape as in `embed_users`."""
 
     def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
-        r"""Return user embeddings, ``[num_users, embedding_dim]``.
+        r"""Return user embeddings, ``[num_users, embedding_dim]``; from `embed_catalog` with those of the `EASEPart`.
 
         In evaluation mode, disliked movies count against similar ones: with :math:`z` the embedding from the whole
         history and :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's
@@ -256,10 +274,9 @@ class Encoder(nn.Module, ABC):
 
     def _embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
         z = self.aggregate(users, movies, edge_mask)
-        if self.temporal is None:
-            return z
-        pooled: Tensor = self.temporal(users, movies.messages[0], movies.degree, self.mean_degree, edge_mask)
-        return z + pooled
+        if self.temporal is not None:
+            z = z + self.temporal(users, movies.messages[0], movies.degree, self.mean_degree, edge_mask)
+        return z if movies.ease is None else torch.cat([z, sum_of_history(users, movies.ease, edge_mask)], dim=1)
 
     def movie_degrees(self, graph: GraphTensors) -> Tensor:
         """Return the degree that normalizes the messages of each movie, ``[num_movies]``.
@@ -273,5 +290,5 @@ class Encoder(nn.Module, ABC):
 
     def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
         """Return all embeddings: ``{"user": [num_users, embedding_dim], "movie": [num_movies, embedding_dim]}``."""
-        movies = self.embed_movies(graph)
+        movies = self.embed_catalog(graph)
         return {"user": self.embed_users(graph.users, movies), "movie": movies.targets}

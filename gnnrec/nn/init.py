@@ -3,89 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from gnnrec._torch import ridge_gram
 from gnnrec.graph import transition_counts
 from gnnrec.nn.encoder import Encoder, GraphTensors
+from gnnrec.nn.svd import Matrix, SparseMatrix, randomized_svd, svd_of_products
 from gnnrec.sparse import Adjacency, symmetric_norm
 
 TRANSITION_SMOOTHING = 20.0
 """Count added to every movie when transition counts are normalized, which reduces the influence of rare movies."""
-
-
-def randomized_svd(
-    adjacency: Adjacency, weight: Tensor, rank: int, generator: Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the first singular vectors and values of a sparse matrix (Halko et al. 2011, alg. 4.4).
-
-    If the rank of the matrix is below `rank`, the rest is zero.
-
-    Parameters
-    ----------
-    adjacency : Adjacency
-    weight : Tensor
-        ``[num_edges]``, the entries.
-    rank : int
-    generator : torch.Generator
-
-    Returns
-    -------
-    u, s, v : Tensor
-        ``[num_rows, rank]``, ``[rank]`` and ``[num_cols, rank]``.
-    """
-    return _randomized_svd(_SparseMatrix(adjacency, weight), rank, generator)
-
-
-class _Matrix(Protocol):
-    """A matrix that is only used in products."""
-
-    @property
-    def shape(self) -> tuple[int, int]: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def matmul(self, x: Tensor) -> Tensor: ...
-
-    def matmul_transposed(self, x: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True, eq=False)
-class _SparseMatrix:
-    adjacency: Adjacency
-    weight: Tensor  # [num_edges]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.adjacency.num_rows, self.adjacency.num_cols
-
-    @property
-    def device(self) -> torch.device:
-        return self.weight.device
-
-    def matmul(self, x: Tensor) -> Tensor:
-        return self.adjacency.matmul(self.weight, x)
-
-    def matmul_transposed(self, x: Tensor) -> Tensor:
-        return self.adjacency.matmul_transposed(self.weight, x)
-
-
-def _randomized_svd(matrix: _Matrix, rank: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    num_rows, num_cols = matrix.shape
-    width = min(rank + 16, num_rows, num_cols)
-    q = torch.randn(num_cols, width, generator=generator).to(matrix.device)
-    q = torch.linalg.qr(q).Q
-    for _ in range(4):
-        q = torch.linalg.qr(matrix.matmul_transposed(matrix.matmul(q))).Q  # [num_cols, width]
-    u, s, vh = torch.linalg.svd(matrix.matmul(q), full_matrices=False)  # svd of [num_rows, width]
-    u, s, v = u[:, :rank], s[:rank], q @ vh.T[:, :rank]
-    missing = rank - len(s)
-    pad = nn.functional.pad
-    return pad(u, (0, missing)), pad(s, (0, missing)), pad(v, (0, missing))
 
 
 @torch.no_grad()
@@ -214,11 +143,11 @@ def init_from_transitions(
     before = count.new_zeros(num_movies).index_add_(0, source, count) + TRANSITION_SMOOTHING
     after = count.new_zeros(num_movies).index_add_(0, following, count) + TRANSITION_SMOOTHING
     weight = count * before.rsqrt()[source] * after.rsqrt()[following]
-    matrix: _Matrix = _SparseMatrix(transitions, weight)
+    matrix: Matrix = SparseMatrix(transitions, weight)
     attributes = _normalized_attributes(encoder, graph)
     if attribute_weight and attributes:
         matrix = _WithSharedAttributes(matrix, attributes, attribute_weight)
-    u, s, v = _randomized_svd(matrix, embedding_dim, generator)
+    u, s, v = svd_of_products(matrix, embedding_dim, generator)
     if spectral_power != 1:
         s = s[0] * (s / s[0].clamp(min=1e-12)) ** spectral_power
     size = (scale * s * num_movies / embedding_dim**0.5).sqrt()
@@ -238,8 +167,8 @@ def init_from_transitions(
 class _WithSharedAttributes:
     """A matrix of movies by movies plus `weight` times the products of attribute matrices with their transposes."""
 
-    matrix: _Matrix
-    attributes: list[_SparseMatrix]
+    matrix: Matrix
+    attributes: list[SparseMatrix]
     weight: float
 
     @property
@@ -261,7 +190,7 @@ class _WithSharedAttributes:
         return self.weight * torch.stack(similar).sum(0)
 
 
-def _normalized_attributes(encoder: Encoder, graph: GraphTensors) -> list[_SparseMatrix]:
+def _normalized_attributes(encoder: Encoder, graph: GraphTensors) -> list[SparseMatrix]:
     """Return :math:`X_A` of every attribute that the encoder uses and the data have."""
     found = []
     for name in encoder.target.attributes:
@@ -270,7 +199,7 @@ def _normalized_attributes(encoder: Encoder, graph: GraphTensors) -> list[_Spars
             continue
         movie_degree, node_degree = adjacency.degrees()
         weight = symmetric_norm(movie_degree, node_degree, adjacency.row, adjacency.col)
-        found.append(_SparseMatrix(adjacency, weight))
+        found.append(SparseMatrix(adjacency, weight))
     return found
 
 

@@ -39,6 +39,45 @@ def test_ratings_that_are_all_equal_are_no_dislikes():
     assert not disliked(users, *rating_statistics(users.rating)).any()
 
 
+@pytest.fixture(scope="module")
+def good() -> Dataset:
+    """Return ratings of 4 and 5 that are left of a scale from 1 to 5."""
+    return gnnrec.load_dataset("sample", num_users=200, num_movies=100).filtered(min_rating=4)
+
+
+def test_a_four_beside_a_five_is_no_dislike(good):
+    graph = Graph.from_dataset(good)
+    statistics = rating_statistics(graph.users.rating, good.rating_scale)
+    assert [value.item() for value in statistics] == pytest.approx([3.0, 1.2])
+    assert sorted(graph.users.rating.unique().tolist()) == [4, 5]
+    assert not disliked(graph.users, *statistics).any()
+    assert disliked(graph.users, *rating_statistics(graph.users.rating)).any(), "the ratings alone do not tell"
+    users, _ = EASE().fit(good).encode_users([{1: 4, 2: 5}, {1: 1, 2: 5}])
+    assert disliked(users, *statistics).tolist() == [False, False, True, False]
+
+
+def test_the_scale_is_that_before_filtering():
+    ratings = pd.DataFrame({"user_id": [1, 1, 2, 2], "movie_id": [7, 8, 7, 8], "rating": [10, 4, 5, 4]})
+    dataset = Dataset(ratings).filtered(k_core=1)
+    assert Dataset(ratings[ratings["rating"] <= 5]).rating_scale == (1, 5)
+    assert dataset.rating_scale == (1, 10)
+    low = Dataset(ratings).filtered(min_rating=4).take(np.array([1, 2, 3]))
+    assert low.rating_scale == (1, 10)
+    # 4 and 5 of 10 are not in the upper half: statistics of the ratings themselves.
+    mean, _ = rating_statistics(Graph.from_dataset(low).users.rating, low.rating_scale)
+    assert mean.item() == pytest.approx(13 / 3)
+
+
+def test_fits_of_filtered_ratings_know_their_scale(good):
+    config = Config().override(["model.embedding_dim=8", "train.epochs=2", "train.batch_size=64"])
+    model = gnnrec.fit(good, config=config, progress=False)
+    assert (model.encoder.rating_mean.item(), model.encoder.rating_std.item()) == pytest.approx((3.0, 1.2))
+    assert _score(model, {1: 4, 2: 5}).equals(_score(model, {1: 5, 2: 5}))
+    assert not _score(model, {1: 1, 2: 5}).equals(_score(model, {1: 5, 2: 5}))
+    reasons = gnnrec.explain(model, {1: 4, 2: 5}, [3, 5, 9], dislikes=True)
+    assert (reasons["effect"] > 0).all()
+
+
 def test_one_star_pushes_the_neighbors_away(model):
     neighbors = model.similar_movies(1, 5)["movie_id"].tolist()
     hated, unknown, loved = (_score(model, user)[neighbors].mean() for user in ({1: 1}, NewUser(), {1: 5}))

@@ -65,6 +65,22 @@ def test_sizes_follow_the_data(users, movies, count, dim, batch):
     assert (config.model.embedding_dim, config.train.batch_size) == (dim, batch)
 
 
+@pytest.mark.parametrize(
+    ("users", "movies", "count", "expected"),
+    [(400, 300, 9_000, 300), (600, 700, 30_000, 512), (3000, 2000, 29_000, 0)],  # the last ones below half a percent
+)
+def test_dense_data_get_an_ease_part(users, movies, count, expected):
+    config = suggest_config(Dataset(ratings(users, movies, count)))
+    assert (config.model.ease_dim, config.model.ease_weight) == (expected, 1.5 if expected else 1.0)
+    assert (f"ease_dim {expected}" in describe_config(config)) == (expected > 0)
+
+
+def test_only_ratings_in_any_order_get_an_ease_part(sample):
+    found = {task: suggest_config(gnnrec.split(sample, task)).model.ease_dim for task in ("random", "next-item")}
+    assert found == {"random": 80, "next-item": 0}
+    assert suggest_config(gnnrec.split(sample, "cold-users")).model.ease_dim == 0
+
+
 def test_the_negative_weight_follows_the_density():
     sparse, dense = (suggest_config(Dataset(ratings(500, 400, count))) for count in (4_000, 40_000))
     assert dense.train.negative_weight == pytest.approx(10 * sparse.train.negative_weight, rel=0.05)

@@ -1,4 +1,4 @@
-"""Every encoder passes the contract of all models, with and without temporal pooling."""
+"""Every encoder passes the contract of all models, with and without temporal pooling, and with an EASE part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gnnrec.registry import ENCODERS
 from tests.helpers.contract import CHECKS, Check, Subject
 
 
-def make_subject(encoder: str, temporal: bool) -> Subject:
+def make_subject(encoder: str, temporal: bool, ease: bool = False) -> Subject:
     config: dict[str, Any] = {
         "model": {"encoder": encoder, "embedding_dim": 16, "dropout": 0.0},
         # Users of these small datasets have few ratings anyway.
@@ -20,6 +20,8 @@ def make_subject(encoder: str, temporal: bool) -> Subject:
     if temporal:
         config["model"] |= {"temporal": True, "rating_decays": [5]}
         config["train"]["epochs"] = 60  # the hidden layer starts at zero
+    if ease:
+        config["model"] |= {"ease_dim": 12}
     if encoder == "lightgcn":
         config["model"]["user_degree_smoothing"] = 0
     return Subject(GNN(config=config), timestamps=temporal)
@@ -29,7 +31,7 @@ SUBJECTS = {
     f"{encoder}{'-temporal' if temporal else ''}": make_subject(encoder, temporal)
     for encoder in ENCODERS.builtin
     for temporal in (False, True)
-}
+} | {f"{encoder}-ease": make_subject(encoder, temporal=False, ease=True) for encoder in ENCODERS.builtin}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
