@@ -205,13 +205,15 @@ def test_every_metric_is_in_the_table() -> None:
 
 
 def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page lists exactly the files that training, predicting and benchmarking write."""
+    """The page lists exactly the files that training, predicting, indexing and benchmarking write."""
+    pytest.importorskip("faiss", reason="needs faiss: pip install 'gnnrec[index]'")
     monkeypatch.chdir(tmp_path)
     make_sample = DATASETS.get("sample")
     monkeypatch.setitem(DATASETS._objects, "sample", lambda: make_sample(60, 40))
     commands = [
         ["train", "--dataset", "sample", "--protocol", "cold-users", "--out", "run", "--set", "train.epochs=1"],
         ["predict", "run", "--rating", "7", "--movie", "1"],
+        ["index", "run"],
         ["benchmark", "--dataset", "sample", "--models", "popularity", "--out", "results.json"],
     ]
     for words in commands:
