@@ -203,6 +203,11 @@ class Encoder(nn.Module, ABC):
             self.temporal.dates.prepare(graph.users.timestamp)
 
     @property
+    def movies_receive_messages(self) -> bool:
+        """Whether `embed_movies` depends on the ratings of the graph; True unless an encoder knows better."""
+        return True
+
+    @property
     def uses_request_time(self) -> bool:
         """Whether user embeddings depend on the time of the request."""
         return self.temporal is not None and self.temporal.request_times is not None

@@ -122,6 +122,11 @@ class GraphSAGE(Encoder):
             nn.init.zeros_(conv.lin_l.bias)
             nn.init.eye_(conv.lin_r.weight)
 
+    @property
+    def movies_receive_messages(self) -> bool:
+        """See `Encoder.movies_receive_messages`: with two layers or more."""
+        return len(self.to_movies) > 0
+
     def embed_movies(
         self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
     ) -> MovieEmbeddings:

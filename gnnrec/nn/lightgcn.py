@@ -114,6 +114,11 @@ class LightGCN(Encoder):
             temporal=TemporalPooling.from_config(config),
         )
 
+    @property
+    def movies_receive_messages(self) -> bool:
+        """See `Encoder.movies_receive_messages`: with two layers or more."""
+        return len(self.beta) > 0
+
     def embed_movies(
         self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
     ) -> MovieEmbeddings:

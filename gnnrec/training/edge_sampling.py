@@ -26,6 +26,8 @@ from gnnrec.sparse import Adjacency
 
 MAX_TRUNCATED_LENGTH = 15.0
 """Maximum number of ratings of a truncated history."""
+MAX_WHOLE_MASK = 1 << 22
+"""Number of ratings up to which a mask is drawn for all of them in every step, needed or not."""
 
 
 def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:
@@ -126,14 +128,17 @@ def masked_edge_loss(
     >>> masked_edge_loss(encoder, graph, tensors, users, config.train, generator).item() > 0
     True
     """
-    edge_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
     edges = graph.user_edges(users)
+    edge_mask = _draw_edge_mask(encoder, tensors, train, generator)
+    mask = bernoulli(len(edges), 1 - train.edge_dropout, generator) if edge_mask is None else edge_mask[edges]
     batch, has_history = _drop_profiles_and_histories(graph.user_batch(users), train, generator)
-    edge_mask[edges] = _truncate_histories(edge_mask[edges], batch, train, generator) * has_history[batch.user_index]
+    mask = _truncate_histories(mask, batch, train, generator) * has_history[batch.user_index]
+    if edge_mask is not None:
+        edge_mask[edges] = mask
     movies = _embed_movies(encoder, tensors, edge_mask, train, generator)
-    z = _embed_users(encoder, batch, movies, edge_mask[edges])
+    z = _embed_users(encoder, batch, movies, mask)
     confidence = batch.relative_weight() if encoder.edge_weights else None
-    return _catalog_loss(z, movies.targets, tensors, batch, edge_mask[edges] == 0, train, generator, confidence)
+    return _catalog_loss(z, movies.targets, tensors, batch, mask == 0, train, generator, confidence)
 
 
 def next_item_loss(
@@ -162,9 +167,10 @@ def next_item_loss(
         batch = dataclasses.replace(batch, request_time=graph.users.timestamp[cutoffs] * known)
     mask = bernoulli(len(batch.user_index), 1 - train.edge_dropout, generator) * has_history[batch.user_index]
     # Ratings after a cutoff must not reach the user through the movies either.
-    graph_mask = bernoulli(tensors.users.user_movie.num_edges, 1 - train.edge_dropout, generator)
-    first = graph.user_ptr[1:].scatter_reduce(0, users, cutoffs, "amin")
-    graph_mask[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
+    graph_mask = _draw_edge_mask(encoder, tensors, train, generator)
+    if graph_mask is not None:
+        first = graph.user_ptr[1:].scatter_reduce(0, users, cutoffs, "amin")
+        graph_mask[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
     movies = _embed_movies(encoder, tensors, graph_mask, train, generator)
     z = _embed_users(encoder, batch, movies, mask)
     until = torch.minimum(cutoffs + train.horizon, graph.user_ptr[users + 1])
@@ -173,6 +179,18 @@ def next_item_loss(
     confidence = observed.relative_weight() if encoder.edge_weights else None
     supervision = edges >= cutoffs[observed.user_index]
     return _catalog_loss(z, movies.targets, tensors, observed, supervision, train, generator, confidence)
+
+
+def _draw_edge_mask(encoder: Encoder, tensors: GraphTensors, train: TrainConfig, generator: Generator) -> Tensor | None:
+    """Return 1 for message-passing and 0 for supervision edges, ``[num_edges]``.
+
+    None if movies receive no messages and the graph is large: the work of a step then depends on the batch only. For
+    smaller graphs the mask is drawn in any case, so that seeds give the same results for any number of layers.
+    """
+    num_edges = tensors.users.user_movie.num_edges
+    if not encoder.movies_receive_messages and num_edges > MAX_WHOLE_MASK:
+        return None
+    return bernoulli(num_edges, 1 - train.edge_dropout, generator)
 
 
 def _drop_profiles_and_histories(
@@ -196,7 +214,7 @@ def _truncate_histories(edge_mask: Tensor, batch: UserBatch, train: TrainConfig,
 
 
 def _embed_movies(
-    encoder: Encoder, tensors: GraphTensors, edge_mask: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder, tensors: GraphTensors, edge_mask: Tensor | None, train: TrainConfig, generator: Generator
 ) -> MovieEmbeddings:
     device = tensors.movie_degree.device
     num_movies = len(tensors.movie_degree)
@@ -205,7 +223,8 @@ def _embed_movies(
         name: bernoulli(num_movies, train.modality_dropout, generator).bool().to(device)
         for name in encoder.message.modalities
     }
-    return encoder.embed_movies(tensors, edge_mask.to(device), DropMask(ids.to(device), modalities))
+    edge_mask = None if edge_mask is None else edge_mask.to(device)
+    return encoder.embed_movies(tensors, edge_mask, DropMask(ids.to(device), modalities))
 
 
 def _embed_users(encoder: Encoder, batch: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor) -> Tensor:

@@ -416,3 +416,44 @@ def test_only_a_temporal_model_knows_which_movie_came_last() -> None:
     )
     assert hit_rate_at_1(both_ways) > 0.95
     assert hit_rate_at_1(both_ways, temporal=False) < 0.65
+
+
+@pytest.mark.parametrize(("name", "num_layers"), NAMES_AND_LAYERS)
+def test_movies_that_receive_no_messages(graph: Graph, name: str, num_layers: int) -> None:
+    encoder, tensors = encoder_for(graph, name, num_layers), GraphTensors.from_graph(graph)
+    encoder.prepare(tensors)
+    mask = (torch.arange(tensors.users.user_movie.num_edges) % 3 > 0).float()
+    whole, masked = (encoder.embed_movies(tensors, one) for one in (None, mask))
+    pairs = zip([*whole.messages, whole.targets], [*masked.messages, masked.targets], strict=True)
+    assert encoder.movies_receive_messages == any(not torch.equal(*pair) for pair in pairs)
+    assert encoder.movies_receive_messages == (num_layers > 1)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
+def test_large_graphs_draw_for_the_batch_only(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, name: str, objective: str
+) -> None:
+    encoder, tensors = encoder_for(graph, name, 1), GraphTensors.from_graph(graph)
+    encoder.prepare(tensors)
+    train = TrainConfig(objective=objective, history_truncation=0, id_dropout=0)
+    users = torch.nonzero(torch.bincount(graph.users.user_index)).squeeze(1)
+    batch = graph.user_ptr[users] + 4 if objective == "next_item" else users
+    drawn: list[int] = []
+
+    def pattern(n: int, probability: float, generator: Generator) -> Tensor:
+        drawn.append(n)
+        return (torch.arange(n) % 3 > 0).float()
+
+    monkeypatch.setattr(edge_sampling, "bernoulli", pattern)
+    losses = []
+    for largest in (10**9, 0):
+        monkeypatch.setattr(edge_sampling, "MAX_WHOLE_MASK", largest)
+        losses.append(batch_loss(encoder, graph, tensors, batch, train, generator()).item())
+    assert losses[0] == losses[1] and math.isfinite(losses[0])
+
+    few = batch[:2]
+    drawn.clear()
+    batch_loss(encoder, graph, tensors, few, train, generator())
+    history = len(graph.user_edges(users[:2])) if objective == "masked_edges" else 8
+    assert max(drawn) <= max(history, graph.num_movies) < tensors.users.user_movie.num_edges
