@@ -29,9 +29,10 @@ _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn an embedding."""
-_MAX_EASE_DIM = 512
-"""Largest number of singular vectors of the EASE part, which has all of them on small data."""
-_EASE_WEIGHT = 1.5
+_SMALL = 1024
+"""Number of users or movies up to which the scores of EASE are added to those of the network."""
+_MAX_EASE_DIM, _EASE_WEIGHT = 512, 1.5
+"""Largest number of singular vectors of the EASE part, and the weight of its scores."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -181,8 +182,9 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
             "init_spectral_power": 0.5,
         }
         train |= {"id_dropout": 0.25, "learning_rate": 0.001}
-    if not is_sparse and shape.task == "any order":
-        model |= {"ease_dim": min(_MAX_EASE_DIM, shape.num_users, shape.num_movies), "ease_weight": _EASE_WEIGHT}
+    smaller = min(shape.num_users, shape.num_movies)
+    if smaller <= _SMALL and not is_sparse and shape.task == "any order":
+        model |= {"ease_dim": min(_MAX_EASE_DIM, smaller), "ease_weight": _EASE_WEIGHT}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}

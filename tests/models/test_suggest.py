@@ -67,9 +67,9 @@ def test_sizes_follow_the_data(users, movies, count, dim, batch):
 
 @pytest.mark.parametrize(
     ("users", "movies", "count", "expected"),
-    [(400, 300, 9_000, 300), (600, 700, 30_000, 512), (3000, 2000, 29_000, 0)],  # the last ones below half a percent
+    [(400, 300, 9_000, 300), (600, 1100, 30_000, 512), (1000, 900, 4_000, 0), (1100, 1100, 40_000, 0)],
 )
-def test_dense_data_get_an_ease_part(users, movies, count, expected):
+def test_small_and_dense_data_get_an_ease_part(users, movies, count, expected):
     config = suggest_config(Dataset(ratings(users, movies, count)))
     assert (config.model.ease_dim, config.model.ease_weight) == (expected, 1.5 if expected else 1.0)
     assert (f"ease_dim {expected}" in describe_config(config)) == (expected > 0)
