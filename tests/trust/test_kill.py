@@ -35,6 +35,8 @@ def test_nothing_is_lost(kind: type[Operation], place: Path) -> None:
             chosen.append(Moment("file operation", reference.num_operations * 3 // 5))
         if reference.largest:
             chosen.append(Moment("write", reference.largest // 2))
+        if len(chosen) == 3:  # two of them, others for the next operation; the long form tries all
+            del chosen[operations.kinds().index(kind) % 3]
         problems = [kill.try_once(reference, one, place / f"case{i}") for i, one in enumerate(chosen)]
     assert problems == [None] * len(chosen)
 
