@@ -37,7 +37,8 @@ def _release_cached_properties() -> None:
     """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == __name__:
-            own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == name]
+            values = getattr(module, "__dict__", {}).values()
+            own = [one for one in values if isinstance(one, type) and one.__module__ == name]
             for value in (value for one in own for value in vars(one).values()):
                 if isinstance(value, functools.cached_property):
                     vars(value)["lock"] = threading.RLock()

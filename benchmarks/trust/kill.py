@@ -68,12 +68,10 @@ def make_reference(operation: Operation, folder: Path) -> Reference:
     before = folder / "before"
     before.mkdir(parents=True)
     _must_end(lambda: operation.prepare(before))
-    counted, done = folder / "counted" / "w", folder / "done" / "w"
-    for copy in (counted, done):
-        shutil.copytree(before, copy)
-    number = count_file_operations(lambda: operation.perform(counted), counted)
+    done = folder / "done" / "w"
+    shutil.copytree(before, done)
     started = time.monotonic()
-    _must_end(lambda: operation.perform(done))
+    number = count_file_operations(lambda: operation.perform(done), done)
     seconds = time.monotonic() - started
     result = _must_end(lambda: plain(operation.result(done)))
     sizes = [path.stat().st_size for path in done.rglob("*") if path.is_file()]

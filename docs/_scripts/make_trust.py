@@ -8,6 +8,16 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
+OUTCOMES = {
+    "answer": "a right answer",
+    "refused": "a clear error",
+    "raw": "another library's error",
+    "wrong": "a wrong answer",
+    "unclear": "an unclear error",
+    "memory": "too much memory",
+    "hang": "longer than 30 s",
+    "crash": "the process ended",
+}
 SECTIONS = {
     "kill": (
         "Killed at any moment",
@@ -22,8 +32,19 @@ SECTIONS = {
         "files or memory limited, and as a user that the system does not know. Survived means: one clear error or a "
         "right result, the old state unchanged, and the same command succeeds without the limit.",
     ),
-    "fuzz": ("Fuzzed", "Mutated files for every reader, and odd values for every function."),
-    "lies": ("Lied to", "Files, archives and answers made by an enemy."),
+    "fuzz": (
+        "Fuzzed",
+        "Valid files of every format that gnnrec reads, with bytes, cells, keys or structure changed, and odd values "
+        "(huge integers, NaN, surrogates, nested lists, tensors, dates) for every function. Survived means: a right "
+        "answer, or one clear error of gnnrec; within 30 seconds, and within three times the memory of the input.",
+    ),
+    "lies": (
+        "Lied to",
+        "Run folders, checkpoints, caches, archives, images, YAML and answers of servers made by an enemy: declared "
+        "sizes of terabytes, overlapping tensors, links out of the folder, pickles, pipes, bombs, private addresses, "
+        "answers without end. Then folders with forged content and right checksums. Survived means: refused by name "
+        "before memory is taken, or an answer that holds what every answer promises.",
+    ),
     "sharing": (
         "Used by many at once",
         "8 threads, 4 processes, 16 tasks of asyncio and forks (of an idle process, of a fork, and while other threads "
@@ -42,7 +63,12 @@ SECTIONS = {
         "Nine models, fitted again with the same seed: in the same process, in others, with other hash seeds, after "
         "save and load, and resumed after each epoch. Survived means: equal bit for bit.",
     ),
-    "numerics": ("Numerics", "Extreme settings and data: a right result or a clear stop."),
+    "numerics": (
+        "Numerics",
+        "Extreme settings (learning rates of 1e9, one dimension and 4,096) on extreme data (one user, one movie, equal "
+        "ratings), and NaN and infinity in weights and scores at every function that loads, saves, evaluates or "
+        "recommends. Survived means: a right result or a clear stop.",
+    ),
 }
 PROMISES = """## Promised
 
@@ -58,6 +84,9 @@ PROMISES = """## Promised
 
 - **Memory that native code needs.** Where PyTorch, BLAS or the loader of shared libraries cannot get memory, they may end the process
   before Python sees an error. What is on disk is as after `kill -9`.
+- **A fork while another thread computes.** gnnrec's own locks are new in the child. A lock of a native library (BLAS, OpenMP, Arrow)
+  that another thread holds at that moment stays locked there, and the child may wait for it for ever. Fork while no call is
+  running, as gunicorn's `--preload` does, or start processes with `spawn`.
 - **More than one thread after a fork.** A forked process computes in one thread. `torch.set_num_threads(2)` in it hangs if the parent
   has used several threads: OpenMP waits for threads that do not exist there. Start the process with `spawn` instead.
 - **Locks on some network file systems.** Locks end with their process. Where there are none, two trainings into one folder do not
@@ -78,11 +107,31 @@ def count(result: dict[str, Any]) -> str:
     return f"{result['survived']:,} of {result['tried']:,}"
 
 
+def tables(result: dict[str, Any]) -> list[str]:
+    """Return how many were survived by kind or group, and for inputs the number of each outcome."""
+    found = []
+    kinds = result["kinds"]
+    if "groups" in result:
+        found.append(table(["input", "survived"], [[name, count(one)] for name, one in result["groups"].items()]))
+    if all(isinstance(one, int) for one in kinds.values()):
+        return [*found, table(["outcome", "number"], [[OUTCOMES[kind], f"{n:,}"] for kind, n in kinds.items()])]
+    return [*found, table(["kind", "survived"], [[kind, count(one)] for kind, one in kinds.items()])]
+
+
+def describe(failure: str | dict[str, Any]) -> str:
+    """Return a failure as a line; what people made up could be Markdown."""
+    if isinstance(failure, dict):
+        failure = (
+            f"{failure['trial']}: {OUTCOMES[failure['kind']]}; {failure.get('detail', '')} {failure.get('where', '')}"
+        )
+    line = " ".join(failure.split()).replace("`", "'")
+    return f"`{line}`"
+
+
 def details(name: str, result: dict[str, Any]) -> str:
     """Return the section of a harness."""
     title, text = SECTIONS[name]
-    rows = [[kind, count(one)] for kind, one in result["kinds"].items()]
-    parts = [f"## {title}", text, f"`{result['command']}`", table(["kind", "survived"], rows)]
+    parts = [f"## {title}", text, f"`{result['command']}`", *tables(result)]
     if name == "days" and "calls" in result:
         parts.append(
             f"Memory after the first 10,000 of {result['calls']:,} questions: {result['megabytes_after_warm_up']:,} MB; "
@@ -100,7 +149,7 @@ def details(name: str, result: dict[str, Any]) -> str:
         ]
     if result["failures"]:
         parts.append("Not survived:")
-        parts.append("\n".join(f"- {failure}" for failure in result["failures"]))
+        parts.append("\n".join(f"- {describe(failure)}" for failure in result["failures"]))
     return "\n\n".join(parts)
 
 
@@ -109,6 +158,11 @@ def page(results: dict[str, Any]) -> str:
     found = results["harnesses"]
     rows = [[SECTIONS[name][0], count(one), f"{one['seconds'] / 60:,.0f}"] for name, one in found.items()]
     head = table(["", "survived", "minutes"], rows)
+    left = "; ".join(title for name, (title, _) in SECTIONS.items() if name not in found)
+    head += f"\n\nNot measured on this version yet: {left}." if left else ""
+    promises = (
+        PROMISES if "reproducible" in found else PROMISES.replace("[Reproducible](#reproducible)", "Reproducible")
+    )
     sections = "\n\n".join(details(name, one) for name, one in found.items())
     return f"""# Trust
 
@@ -118,7 +172,7 @@ all of them in about 30 minutes, in a checkout of the repository, and writes `do
 
 {head}
 
-{PROMISES}
+{promises}
 {sections}
 """
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,3 +26,5 @@ def preloaded() -> None:
     from benchmarks.trust.operations import preload
 
     preload()
+    gc.collect()
+    gc.freeze()  # the garbage collectors of forked children leave these objects, and their pages, alone
