@@ -247,7 +247,9 @@ class Dataset:
             ``[n]`` int or ``[num_ratings]`` bool. The result has no `filters`.
         """
         table = self.rating_table
-        ratings = table.frame.iloc[rows].reset_index(drop=True)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        ratings = take_rows(table.frame, rows)
         return self._with(rating_table=RatingTable(ratings, table.user[rows], table.movie[rows]), filters="")
 
     def with_provenance(
@@ -534,6 +536,11 @@ class Dataset:
         about = {"rating_scale": self.rating_scale, "provenance": asdict(self.provenance)}
         write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
         return folder
+
+
+def take_rows(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return some rows of ratings, by position, with a fresh index."""
+    return pd.DataFrame({name: frame[name].array.take(rows) for name in frame.columns}, copy=False)
 
 
 def check_features(features: Any) -> None:

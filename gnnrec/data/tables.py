@@ -22,6 +22,7 @@ from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
 from gnnrec.data.json_lines import is_json, read_json
 from gnnrec.data.number_texts import COMMAS, convert_numbers
+from gnnrec.data.plain_text import read_plain
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.rejected import read_valid_rows
@@ -236,7 +237,11 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     used = [column in COLUMNS[kind] for column in columns]
     wanted = [column for column, use in zip(columns, used, strict=True) if use or kind != "ratings"]
     commas: set[str] = set()
-    if options.skips or layout.dialect.max_fields is not None:
+    can_be_plain = kind == "ratings" and not options.skips and not text_ids.intersection(columns)
+    plain = read_plain(layout, columns, wanted) if can_be_plain else None
+    if plain is not None:
+        frame, line = plain, _line_finder(layout)
+    elif options.skips or layout.dialect.max_fields is not None:
         frame, line = read_valid_rows(layout, columns, kind, text_ids, options, log)
     else:
         frame = _parse(layout, columns, wanted, kind, text_ids, options, commas)
@@ -247,7 +252,7 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     ids = [column for column in ("user_id", "movie_id") if column in frame]
     again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
     as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
-    candidates = [] if again else [column for column in as_numbers if column not in text_ids]
+    candidates = [column for column in as_numbers if plain is None and not again and column not in text_ids]
     if candidates:
         again = with_leading_zeros(layout, columns, candidates)
     if again:
