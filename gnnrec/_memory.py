@@ -55,10 +55,10 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
 
     Examples
     --------
-    >>> check_memory(1 << 60, "EASE on all movies", "remove some")
+    >>> check_memory(1 << 60, "EASE", "remove some movies")
     Traceback (most recent call last):
         ...
-    gnnrec.errors.OutOfMemoryError: EASE on all movies needs 1,073,741,824.0 GiB of memory, and ... GiB are left; remove some
+    gnnrec.errors.OutOfMemoryError: EASE needs 1,073,741,824.0 GiB of memory, and ... GiB are left; remove some movies
     """
     left = available_memory()
     if left is not None and needed > left:

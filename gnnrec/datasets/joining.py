@@ -136,7 +136,7 @@ def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
         old: new for old, new in log.renamed[table.path.name].items() if new != "movie_id" or old == best
     }
     log.assume(f"{best} of {table.path.name} holds the movie ids: it has {others[best]:.0%} of those in the ratings")
-    return Table(table.path, renamed, table.line, table.unused)
+    return table.with_frame(renamed)
 
 
 def _refine(table: Table, log: ReadLog) -> Table:
@@ -159,7 +159,7 @@ def _refine(table: Table, log: ReadLog) -> Table:
             years = frame[dates[0]].astype("string").str.extract(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")[0]
             frame = frame.assign(year=pd.to_numeric(years).astype("Int64"))
             log.assume(f"the year of each movie is taken from {dates[0]} of {name}")
-    return Table(table.path, frame, table.line, table.unused)
+    return table.with_frame(frame)
 
 
 def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
@@ -183,7 +183,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
     for column, check in checks.items():
         if column in frame:
             frame = frame.assign(**{column: _valid(frame[column], check, table, log)})
-    return Table(table.path, frame, table.line, table.unused)
+    return table.with_frame(frame)
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:

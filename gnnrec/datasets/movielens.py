@@ -22,12 +22,13 @@ from gnnrec._checks import did_you_mean
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
+from gnnrec.data.parquet import is_parquet, is_table_in_parts, table_suffix
 from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
-from gnnrec.data.text_files import archive_members, extract_members, stem_of, suffix_of
+from gnnrec.data.text_files import archive_members, extract_members, stem_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables
@@ -217,6 +218,8 @@ def _check_columns_option(tables: dict[str, Table], options: ReadOptions) -> Non
 
 def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read the tables of a folder; additional files about movies become columns of the movies table."""
+    if is_table_in_parts(folder):
+        return _read_file(folder, options, log)
     if options == DEFAULT_OPTIONS or not options.sep:
         if (folder / "ratings.dat").is_file() and _is_double_colon(folder / "ratings.dat"):
             return _with_side_tables(_read_1m(folder, options, log), folder)
@@ -261,9 +264,9 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
             return {"ratings": _read_ratings(path, "\t", options, log)}
     if suffix in NO_TABLES:
         raise DataError(f"{path} has an unknown file type {suffix!r}; save the table as CSV or Parquet")
-    if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
+    if table_suffix(path) not in (*TABLE_SUFFIXES, ""):
         log.assume(f"{path.name} is a table of text")  # or `open_text` says what it is
-    if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
+    if not is_parquet(path) and options == DEFAULT_OPTIONS and (kind := sniff(path)):
         return read_log([path], kind, log)
     paths = {"ratings": path, **beside(path)}
     tables = read_files(paths, {name: name for name in paths}, (), options, log)
