@@ -315,6 +315,9 @@ def main() -> None:
     parser.add_argument("--stage", help=argparse.SUPPRESS)  # what a process of its own runs
     arguments = parser.parse_args()
     if arguments.stage:
+        import gnnrec.datasets
+        import gnnrec.splitting  # are imported on first use, which is no part of a stage
+
         stage = Stage()
         STAGES[arguments.stage](arguments, stage)
         print(json.dumps(stage.result))

@@ -169,6 +169,27 @@ def sorted_unique(ids: pd.Series) -> np.ndarray:
     return np.sort(ids.unique())
 
 
+def unique_ids(ids: pd.Series) -> pd.Index:
+    """Return the different ids in the order of their first rows: the same as ``ids.unique()``, for many numbers faster.
+
+    Examples
+    --------
+    >>> unique_ids(pd.Series([7, 3, 7])).tolist()
+    [7, 3]
+    """
+    if ids.dtype == np.int64 and len(ids) >= MIN_DENSE:
+        numbers = ids.to_numpy()
+        low = int(numbers.min())
+        if int(numbers.max()) - low < MAX_GAPS * len(numbers):
+            first = np.full(int(numbers.max()) - low + 1, -1)
+            for start in range((len(numbers) - 1) // CHUNK * CHUNK, -1, -CHUNK):  # the first rows come last, and stay
+                part = numbers[start : start + CHUNK] - low
+                first[part[::-1]] = np.arange(start + len(part) - 1, start - 1, -1)
+            seen = np.flatnonzero(first >= 0)
+            return pd.Index(seen[np.argsort(first[seen])] + low)
+    return pd.Index(ids.unique())
+
+
 def with_removed(removed: np.ndarray, row: int) -> np.ndarray:
     """Return the sorted numbers of removed rows with one more, whose number is counted without them."""
     (before,) = rows_before(np.array([row]), removed)

@@ -105,7 +105,7 @@ class _Parser:
     def __call__(self, block: bytes) -> tuple[int, dict[str, np.ndarray]]:
         """Return the length of a block and its columns; `_NotPlainError` where it is not plain."""
         self._check(block)
-        if not block.strip(b"\r\n"):
+        if block.isspace():
             return len(block), {}
         table = self._arrow.csv.read_csv(self._arrow.BufferReader(block), self._read, self._parse, self._convert)
         found: dict[str, np.ndarray] = {}
@@ -167,36 +167,41 @@ class _Column:
     def append(self, values: np.ndarray, scale: float) -> None:
         """Add values; `scale` times as many as there are now will be needed in the end."""
         length = self._length + len(values)
-        if length > len(self._array):
-            self._array.resize(int(length * max(scale, 1.0) * 1.02) + 1, refcheck=False)
+        if length > len(self._array):  # memory that is not written yet takes no place
+            larger = np.empty(int(length * max(scale, 1.0) * 1.02) + 1, dtype=self._array.dtype)
+            larger[: self._length] = self._array[: self._length]
+            self._array = larger
         self._array[self._length : length] = values
         self._length = length
 
     def values(self) -> np.ndarray:
         """Return all values."""
-        self._array.resize(self._length, refcheck=False)
-        return self._array
+        return self._array[: self._length]
 
 
 def _blocks(file: Path, skip: int) -> Iterator[bytes]:
     """Yield the lines of a file after the first ones, in blocks."""
+    start, size = _end_of_lines(file, skip), file.stat().st_size
+    with file.open("rb", buffering=0) as source:
+        while start < size:
+            source.seek(start)
+            block = source.read(BLOCK_BYTES)
+            if start + len(block) < size:
+                block = block[: block.rfind(b"\n") + 1]
+            if not block:  # a line as long as that is no row of numbers
+                raise _NotPlainError
+            start += len(block)
+            yield block
+
+
+def _end_of_lines(file: Path, number: int) -> int:
+    """Return where in a file the first lines end."""
     with file.open("rb") as source:
-        for _ in range(skip):
+        for _ in range(number):
             line = source.readline()
             if line.count(b'"') % 2 or b"\r" in line.rstrip(b"\r\n"):  # goes on in the next line, or ends early
                 raise _NotPlainError
-        rest = b""
-        while block := source.read(BLOCK_BYTES):
-            end = block.rfind(b"\n") + 1
-            if not end:
-                rest += block
-                if len(rest) > BLOCK_BYTES:  # a line as long as that is no row of numbers
-                    raise _NotPlainError
-                continue
-            yield rest + block[:end] if rest else block[:end]
-            rest = block[end:]
-        if rest:
-            yield rest
+        return source.tell()
 
 
 def _in_order(parser: _Parser, blocks: Iterator[bytes], threads: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

@@ -14,6 +14,7 @@ import pandas as pd
 from gnnrec._checks import counted
 from gnnrec.data.convert import to_imdb_ids, to_years
 from gnnrec.data.dtypes import refuse_containers
+from gnnrec.data.id_index import unique_ids
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
 from gnnrec.data.side_tables import add_side_tables
@@ -52,7 +53,7 @@ def join_tables(
             refuse_containers(ratings.frame["movie_id"], "ratings")
         except DataError as error:
             raise error.relocated(locator({"ratings": ratings})) from None
-    rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
+    rated = unique_ids(ratings.frame["movie_id"]) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):
         _add_metadata(tables, rest, log, lenient)
@@ -74,7 +75,7 @@ def join_tables(
     if "users" in tables and (lenient or not must_be_complete(tables["users"], "users")):
         users = _repair(tables["users"], "user_id", "users", log)
         if "user_id" in ratings.frame:
-            users = _complete(users, "user_id", pd.Index(ratings.frame["user_id"].unique()), log)
+            users = _complete(users, "user_id", unique_ids(ratings.frame["user_id"]), log)
         tables["users"] = users
     log.unused_files += [path.name for path in rest.values()]
     return {name: tables[name] for name in ("ratings", "movies", "users") if name in tables}

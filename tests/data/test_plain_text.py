@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gnnrec import DataError, Dataset, load_dataset
-from gnnrec.data import plain_text, tables
-from gnnrec.data.id_index import MIN_DENSE, IdIndex, sorted_unique
+from gnnrec.data import id_index, plain_text, tables
+from gnnrec.data.id_index import MIN_DENSE, IdIndex, sorted_unique, unique_ids
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.schema import have_unique_pairs
@@ -198,7 +198,7 @@ def test_small_files_and_other_tables_are_read_the_long_way(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("low", [-5, 0, 10**12])
-def test_dense_ids_are_looked_up_like_others(low: int) -> None:
+def test_dense_ids_are_looked_up_like_others(low: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     ids = random.permutation(np.arange(low, low + 3 * MIN_DENSE, 3))
     wanted = np.concatenate([random.choice(ids, 2 * MIN_DENSE), [low - 1, low + 1, low + 9 * MIN_DENSE]])
@@ -208,6 +208,8 @@ def test_dense_ids_are_looked_up_like_others(low: int) -> None:
     assert codes.dtype == np.int32
     assert codes.tolist() == expected.tolist()
     assert sorted_unique(pd.Series(wanted)).tolist() == sorted(set(wanted.tolist()))
+    monkeypatch.setattr(id_index, "CHUNK", 1000)
+    assert unique_ids(pd.Series(wanted)).tolist() == list(dict.fromkeys(wanted.tolist()))
 
 
 @pytest.mark.parametrize("is_sorted", [True, False])
