@@ -344,7 +344,13 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         record = json.loads(arguments.json.read_text(encoding="utf-8"))
         if record["data"] != about:
             raise gnnrec.ConfigError(f"{arguments.json} has results of other data; choose another file")
-    record |= {"data": about, "packages": versions(), "processors": os.cpu_count(), "memory_bytes": available_memory()}
+    record |= {
+        "data": about,
+        "batch_size": arguments.batch_size,
+        "packages": versions(),
+        "processors": os.cpu_count(),
+        "memory_bytes": available_memory(),
+    }
     for name in arguments.stages:
         found = run(name, arguments)
         record["stages"][name] = {**found, "threads": arguments.threads, "command": typed}

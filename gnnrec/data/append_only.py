@@ -20,6 +20,8 @@ MAX_PARTS = 32
 """Number of parts after which all but the first are joined."""
 MAX_INSERTS = 1000
 """With more appended ratings than this, sorting everything is faster than inserting them one by one."""
+MIN_KEYED, KEY_BITS = 10_000, 63
+"""Rows from which sorting them as numbers is worth while, and bits of these numbers."""
 SORTED_AT_ONCE = 1 << 16
 """Rows that are compared at once, to see whether ratings are sorted."""
 NUM_NEWEST = 1024
@@ -446,10 +448,28 @@ def sort_by_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     >>> sort_by_group(np.array([1, 0, 1, 0]), np.array([5, 2, 4, 2])).tolist()
     [1, 3, 2, 0]
     """
-    if len(group) and _is_sorted(group, value):
+    if len(group) < MIN_KEYED:
+        return np.lexsort((value, group))
+    if _is_sorted(group, value):
         return np.arange(len(group))
-    order = _stable_argsort(value)
-    return order[_stable_argsort(group[order])]
+    grouped = None if (group[1:] >= group[:-1]).all() else _stable_argsort(group)
+    groups, values = (group, value) if grouped is None else (group[grouped], value[grouped])
+    low, counts = int(values.min()), np.bincount(groups)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    value_bits, place_bits = (int(values.max()) - low).bit_length(), int(counts.max() - 1).bit_length()
+    if (len(counts) - 1).bit_length() + value_bits + place_bits > KEY_BITS:
+        order = _stable_argsort(value)
+        return order[_stable_argsort(group[order])]
+    # Group, value and place within the group are one number; then only places near each other are looked up.
+    keys = groups.astype(np.int64)
+    keys <<= value_bits
+    keys |= values.astype(np.int64) - low
+    keys <<= place_bits
+    keys |= np.arange(len(keys)) - starts
+    keys.sort()
+    keys &= (1 << place_bits) - 1
+    keys += starts
+    return keys if grouped is None else grouped[keys]
 
 
 def _is_sorted(group: np.ndarray, value: np.ndarray) -> bool:
@@ -472,7 +492,7 @@ def _stable_argsort(values: np.ndarray) -> np.ndarray:
     if not len(values):
         return np.arange(0)
     low, position_bits = int(values.min()), (len(values) - 1).bit_length()
-    if (int(values.max()) - low).bit_length() + position_bits > 63:
+    if (int(values.max()) - low).bit_length() + position_bits > KEY_BITS:
         return np.argsort(values, kind="stable")
     keys = values.astype(np.int64)
     keys -= low

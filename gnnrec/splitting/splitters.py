@@ -76,13 +76,41 @@ def by_fractions(users: pd.Series | np.ndarray, times: np.ndarray, fractions: Se
     """
     _check_fractions(fractions)
     codes = _user_codes(users)
-    counts = np.bincount(codes)
+    parts = np.empty(len(codes), dtype=np.int8)
+    parts[sort_by_group(codes, times)] = _parts_in_order(np.bincount(codes), fractions)
+    return parts
+
+
+def by_shuffled_fractions(users: np.ndarray, shuffled: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Return the same as `by_fractions` for times that are a permutation of the rows, for many rows faster.
+
+    Parameters
+    ----------
+    users : numpy.ndarray
+        ``[n]`` int, rows of the users in a table.
+    shuffled : numpy.ndarray
+        ``[n]`` int64, all numbers below `n`.
+    fractions : sequence of float
+        Of train, valid and test.
+    """
+    _check_fractions(fractions)
+    bits = max(len(shuffled) - 1, 1).bit_length()
+    keys = users.astype(np.int64)
+    keys <<= bits
+    keys |= shuffled
+    keys.sort()  # without positions, as a place in the permutation names its row
+    keys &= (1 << bits) - 1
+    parts = np.empty(len(shuffled), dtype=np.int8)
+    parts[keys] = _parts_in_order(np.bincount(users), fractions)
+    return parts[shuffled]
+
+
+def _parts_in_order(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Return the parts of the rows of all users, who have so many each, in the order of users and times."""
     # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
     num_valid, num_test = (np.floor(fraction * counts + 1e-9).astype(np.int64) for fraction in fractions[1:])
     sizes = np.stack([counts - num_valid - num_test, num_valid, num_test], axis=1)
-    parts = np.empty(len(codes), dtype=np.int8)
-    parts[sort_by_group(codes, times)] = np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), sizes.ravel())
-    return parts
+    return np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), sizes.ravel())
 
 
 def _user_codes(users: pd.Series | np.ndarray) -> np.ndarray:
@@ -149,7 +177,7 @@ def random_split(dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1),
     """
     check_integer(0, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(dataset.num_ratings)
-    codes = by_fractions(dataset.rating_table.user, shuffled, fractions)
+    codes = by_shuffled_fractions(dataset.rating_table.user, shuffled, fractions)
     return Split.from_codes(dataset, codes, f"random per user {format_fractions(fractions)}, seed {seed}")
 
 
