@@ -132,7 +132,7 @@ def blocks_of(counts: np.ndarray) -> list[tuple[int, int]]:
 
 
 def make_block(size: Size, catalog: Catalog, counts: np.ndarray, first: int, last: int) -> dict[str, np.ndarray]:
-    """Return the ratings of some people: user and movie ids from 1, half stars and times, sorted by user and time."""
+    """Return the ratings of some people, sorted by user and movie, as in MovieLens: ids from 1, half stars, times."""
     random, wanted = np.random.default_rng([size.seed, 2, first]), counts[first:last]
     people = len(wanted)
     # Topics that many movies have are liked by more people.
@@ -152,11 +152,11 @@ def make_block(size: Size, catalog: Catalog, counts: np.ndarray, first: int, las
         if not lacking.any():
             break
     person = pairs // size.movies
-    # Of those that are too many a random part goes; then each person's ratings are sorted by time.
+    # Of those that are too many a random part goes.
     order = np.lexsort((random.random(len(pairs)), person))
     begins = np.concatenate([[0], np.cumsum(np.bincount(person, minlength=people))])
     kept = order[np.arange(len(order)) - begins[person[order]] < wanted[person[order]]]
-    kept = kept[np.lexsort((when[kept], person[kept]))]
+    kept.sort()
     person, movie, when = person[kept], pairs[kept] % size.movies, when[kept]
     joined = FIRST + (LAST - FIRST) * random.random(people) ** 0.7
     stay = np.minimum(random.lognormal(14.0, 2.0, people), LAST - joined)

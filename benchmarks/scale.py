@@ -33,6 +33,7 @@ from rich.table import Table
 import gnnrec
 from gnnrec._io import write_atomic
 from gnnrec._memory import GIB, available_memory
+from gnnrec.errors import OutOfMemoryError
 
 K = 10
 """Movies of each list."""
@@ -279,7 +280,7 @@ def ease(options: argparse.Namespace, stage: Stage) -> None:
     try:
         with stage.timed():
             gnnrec.models.EASE().fit(parts)
-    except gnnrec.OutOfMemoryError as error:
+    except OutOfMemoryError as error:
         stage.result["refused"] = str(error)
 
 

@@ -2,8 +2,7 @@
 
     python docs/_scripts/make_scale.py --run SIZE [...]     measure some sizes first, such as 1m and 3m (hours for 27m)
 
-The page contains nothing but these results, so a test compares it with the committed one. Sizes and stages that were not
-measured are not on it.
+The page contains nothing but these results. Sizes and stages that were not measured are not on it.
 """
 
 from __future__ import annotations

@@ -265,6 +265,13 @@ class RatingTable:
         self._sorted: tuple[Histories | None, Histories | None, np.ndarray, np.ndarray] = None, None, NO_ROWS, NO_ROWS
         self._latest: int | None = None
 
+    @classmethod
+    def from_sorted(cls, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray, histories: Histories) -> RatingTable:
+        """Return the table of ratings that are sorted by user and time in the file, so that they are `histories`."""
+        made = cls(frame, user, movie)
+        made._sorted = histories, None, NO_ROWS, NO_ROWS
+        return made
+
     def __len__(self) -> int:
         return self._length
 
@@ -459,7 +466,8 @@ def sort_by_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     value_bits, place_bits = (int(values.max()) - low).bit_length(), int(counts.max() - 1).bit_length()
     if (len(counts) - 1).bit_length() + value_bits + place_bits > KEY_BITS:
         order = _stable_argsort(value)
-        return order[_stable_argsort(group[order])]
+        both: np.ndarray = order[_stable_argsort(group[order])]
+        return both
     # Group, value and place within the group are one number; then only places near each other are looked up.
     keys = groups.astype(np.int64)
     keys <<= value_bits

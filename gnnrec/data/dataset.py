@@ -266,6 +266,10 @@ class Dataset:
         """Return the dataset with the provenance of its files; readers call it."""
         return self._with(provenance=provenance, unused=unused, _rating_scale=rating_scale)
 
+    def with_name(self, name: str) -> Dataset:
+        """Return the dataset under another name."""
+        return self._with(name=name)
+
     def with_only_features(self, features: Mapping[str, ContentEmbeddings]) -> Dataset:
         """Return the dataset with just these content embeddings, without checking that they belong to it."""
         return self._with(features=dict(features))

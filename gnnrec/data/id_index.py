@@ -186,8 +186,10 @@ def unique_ids(ids: pd.Series) -> pd.Index:
                 part = numbers[start : start + CHUNK] - low
                 first[part[::-1]] = np.arange(start + len(part) - 1, start - 1, -1)
             seen = np.flatnonzero(first >= 0)
-            return pd.Index(seen[np.argsort(first[seen])] + low)
-    return pd.Index(ids.unique())
+            ordered: pd.Index = pd.Index(seen[np.argsort(first[seen])] + low)
+            return ordered
+    found: pd.Index = pd.Index(ids.unique())
+    return found
 
 
 def with_removed(removed: np.ndarray, row: int) -> np.ndarray:

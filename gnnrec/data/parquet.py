@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gnnrec._io import atomic_file
+from gnnrec.data.plain_text import NotPlainError
 from gnnrec.data.text_files import suffix_of
 from gnnrec.errors import DataError
 
@@ -134,7 +135,30 @@ def read_columns(path: Path, columns: Sequence[str] | None, compact: bool = Fals
 
 
 def _read_numbers(parts: Sequence[Path], columns: list[str]) -> pd.DataFrame | None:
-    """Return columns of numbers, read some rows at a time; None where one has anything else, or a gap."""
+    """Return columns of numbers; None where one has anything else, or a gap."""
+    total, row = sum(map(check_parquet, parts)), 0
+    found: dict[str, np.ndarray] = {}
+    try:
+        for block in number_blocks(parts, columns):
+            for name, values in block.items():
+                column = found.setdefault(name, np.empty(total, dtype=values.dtype))
+                column[row : row + len(values)] = values
+            row += len(values)
+    except NotPlainError:
+        return None
+    if row != total:
+        raise ValueError(f"{total:,} rows were declared and {row:,} found")
+    return pd.DataFrame(found, copy=False) if total else None
+
+
+def number_blocks(parts: Sequence[Path], columns: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield columns of numbers, some rows at a time: whole numbers as int64, others as float32.
+
+    Raises
+    ------
+    NotPlainError
+        A column has anything else, a gap, or a number that is not a float32.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -145,30 +169,22 @@ def _read_numbers(parts: Sequence[Path], columns: list[str]) -> pd.DataFrame | N
             kind = schema.field(name).type
             is_whole = pyarrow.types.is_signed_integer(kind)
             if not is_whole and kind not in (pyarrow.float32(), pyarrow.float64()):
-                return None
-            if types.setdefault(name, np.int64 if is_whole else np.float32) is not (
-                np.int64 if is_whole else np.float32
-            ):
-                return None
-    total, row = sum(check_parquet(part) for part in parts), 0
-    found = {name: np.empty(total, dtype=kind) for name, kind in types.items()}
+                raise NotPlainError
+            if types.setdefault(name, is_whole) != is_whole:
+                raise NotPlainError
     for part in parts:
         with pyarrow.parquet.ParquetFile(part, pre_buffer=False) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+                block = {}
                 for name in columns:
-                    values = batch.column(name)
-                    if values.null_count:
-                        return None
-                    numbers = values.to_numpy(zero_copy_only=False)
-                    target = found[name][row : row + len(numbers)]
+                    if batch.column(name).null_count:
+                        raise NotPlainError
+                    numbers = batch.column(name).to_numpy(zero_copy_only=False)
                     with np.errstate(over="ignore"):
-                        target[:] = numbers
-                    if numbers.dtype == np.float64 and not (target == numbers).all():
-                        return None
-                row += len(batch)
-    if row != total:
-        raise ValueError(f"{total:,} rows were declared and {row:,} found")
-    return pd.DataFrame(found, copy=False)
+                        block[name] = numbers.astype(np.int64 if types[name] else np.float32, copy=False)
+                    if numbers.dtype == np.float64 and not (block[name] == numbers).all():
+                        raise NotPlainError
+                yield block
 
 
 def row_namer(path: Path) -> Callable[[int], str] | None:

@@ -35,8 +35,8 @@ _ROUNDING = 2.0**-50
 """Relative error that a parser of numbers may make."""
 
 
-class _NotPlainError(Exception):
-    """The file must be read the long way."""
+class NotPlainError(Exception):
+    """A file has anything else than plain numbers."""
 
 
 def read_plain(layout: Layout, columns: Sequence[str], wanted: Collection[str]) -> pd.DataFrame | None:
@@ -66,19 +66,42 @@ def read_plain(layout: Layout, columns: Sequence[str], wanted: Collection[str]) 
         import pyarrow.csv
     except ImportError:
         return None
-    parser = _Parser(pyarrow, dialect.separator, list(columns), [name for name in columns if name in wanted])
-    growing = {name: _Column(np.float32 if name in _FLOATS else np.int64) for name in parser.wanted}
+    growing = {name: _Column(np.float32 if name in _FLOATS else np.int64) for name in columns if name in wanted}
     size, done = layout.source.file.stat().st_size, 0
     try:
-        for length, block in _in_order(parser, _blocks(layout.source.file, layout.skip), pyarrow.cpu_count()):
+        for length, block in _parsed(layout, columns, wanted):
             done += length
             for name, values in block.items():
                 growing[name].append(values, size / done)
-    except (_NotPlainError, pyarrow.ArrowException):
+    except (NotPlainError, pyarrow.ArrowException):
         return None
     if not len(growing["user_id"]):
         return None
     return pd.DataFrame({name: column.values() for name, column in growing.items()}, copy=False)
+
+
+def plain_blocks(layout: Layout, columns: Sequence[str], wanted: Collection[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the wanted columns of some rows; `NotPlainError` once something turns up that is not plain.
+
+    Parameters are those of `read_plain`. pyarrow is needed.
+    """
+    import pyarrow
+
+    try:
+        for _, block in _parsed(layout, columns, wanted):
+            if block:
+                yield block
+    except pyarrow.ArrowException:
+        raise NotPlainError from None
+
+
+def _parsed(
+    layout: Layout, columns: Sequence[str], wanted: Collection[str]
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    import pyarrow.csv
+
+    parser = _Parser(pyarrow, layout.dialect.separator, list(columns), [name for name in columns if name in wanted])
+    return _in_order(parser, _blocks(layout.source.file, layout.skip), pyarrow.cpu_count())
 
 
 class _Parser:
@@ -103,7 +126,7 @@ class _Parser:
         self._convert = arrow.csv.ConvertOptions(column_types=types, include_columns=wanted, null_values=[])
 
     def __call__(self, block: bytes) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the length of a block and its columns; `_NotPlainError` where it is not plain."""
+        """Return the length of a block and its columns; `NotPlainError` where it is not plain."""
         self._check(block)
         if block.isspace():
             return len(block), {}
@@ -112,13 +135,13 @@ class _Parser:
         for name in self.wanted:
             values = table.column(name)
             if values.null_count:
-                raise _NotPlainError
+                raise NotPlainError
             numbers = values.to_numpy()
             found[name] = _to_float32(numbers) if name in _FLOATS else numbers
         return len(block), found
 
     def _check(self, block: bytes) -> None:
-        """Raise a `_NotPlainError` for other bytes than those of numbers, leading zeros, or a CR without LF."""
+        """Raise a `NotPlainError` for other bytes than those of numbers, leading zeros, or a CR without LF."""
         separator = self._separator[0]
         text = np.frombuffer(block, dtype=np.uint8)
         for start in range(0, len(text), _CACHED):
@@ -128,16 +151,16 @@ class _Parser:
             ends |= part == ord("\n")
             mark = part == ord("-")
             if not (digit | ends | mark | (part == ord(".")) | (part == ord("\r"))).all():
-                raise _NotPlainError
+                raise NotPlainError
             zeros = part[1:-1] == ord("0")
             zeros &= (ends | mark)[:-2]
             zeros &= digit[2:]
             if zeros.any():
-                raise _NotPlainError
+                raise NotPlainError
         if block[:1] == b"0" and block[1:2].isdigit():
-            raise _NotPlainError
+            raise NotPlainError
         if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
-            raise _NotPlainError
+            raise NotPlainError
 
 
 _CACHED = 1 << 17
@@ -145,13 +168,13 @@ _CACHED = 1 << 17
 
 
 def _to_float32(numbers: np.ndarray) -> np.ndarray:
-    """Return numbers in single precision; `_NotPlainError` where that may depend on who parsed them.
+    """Return numbers in single precision; `NotPlainError` where that may depend on who parsed them.
 
     Parsers differ in the last bits of double precision. Both neighbors of a number must become the same float32.
     """
     low, high = (numbers * (1 - _ROUNDING)).astype(np.float32), (numbers * (1 + _ROUNDING)).astype(np.float32)
     if not (low == high).all() or not (np.abs(low) <= MAX_PRECISE).all():
-        raise _NotPlainError
+        raise NotPlainError
     return low
 
 
@@ -189,7 +212,7 @@ def _blocks(file: Path, skip: int) -> Iterator[bytes]:
             if start + len(block) < size:
                 block = block[: block.rfind(b"\n") + 1]
             if not block:  # a line as long as that is no row of numbers
-                raise _NotPlainError
+                raise NotPlainError
             start += len(block)
             yield block
 
@@ -200,7 +223,7 @@ def _end_of_lines(file: Path, number: int) -> int:
         for _ in range(number):
             line = source.readline()
             if line.count(b'"') % 2 or b"\r" in line.rstrip(b"\r\n"):  # goes on in the next line, or ends early
-                raise _NotPlainError
+                raise NotPlainError
         return source.tell()
 
 

@@ -21,6 +21,8 @@ import pandas as pd
 from gnnrec._checks import did_you_mean
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
+from gnnrec.data.columnar import HEADER as PREPARED
+from gnnrec.data.columnar import load_prepared
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
 from gnnrec.data.parquet import is_parquet, is_table_in_parts, table_suffix
 from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
@@ -152,9 +154,14 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
         about = None
+        if (source / PREPARED).is_file():
+            if options != DEFAULT_OPTIONS:
+                raise ConfigError(f"{path} is prepared already; options for reading are for the files it was made from")
+            found = load_prepared(source)
+            return found if name is None else found.with_name(name)
         if source.is_dir():
             tables = _read_folder(source, options, log)
-            about = _read_about(source) if options == DEFAULT_OPTIONS else None
+            about = read_about(source) if options == DEFAULT_OPTIONS else None
             default_name = path.resolve().name if path.is_dir() else stem_of(path)
         elif source.is_file():
             tables, default_name = _read_file(source, options, log), stem_of(path)
@@ -170,7 +177,7 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
     return dataset
 
 
-def _read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
+def read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
     """Return rating scale and provenance of a folder that `Dataset.to_folder` wrote, None for any other."""
     if not (path := folder / ABOUT_FILE).is_file():
         return None
