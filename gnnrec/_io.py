@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gnnrec._locks import abandoned, is_at, open_exclusive, try_lock
 from gnnrec.errors import DataError, StorageError
@@ -30,7 +30,14 @@ MAX_PARTIALS = 8
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old or the new content, even after a power failure.
+    """Write a file at once; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write so that a reader sees either the old or the new content, even after a power failure.
 
     Any number of threads and processes may write the same file. The temporary file of a killed writer is reused.
 
@@ -44,7 +51,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             try:
                 file.truncate()
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(descriptor)
                 if sys.platform != "win32":  # on Windows, an open file cannot be renamed

@@ -31,6 +31,7 @@ FIRST = (
     "tune",
     "analyze",
     "download",
+    "prepare",
     "map",
     "export",
     "index",

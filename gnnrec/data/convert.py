@@ -18,7 +18,7 @@ import pandas as pd
 
 from gnnrec._checks import raise_at_first, shown
 from gnnrec.data.dtypes import is_blank, kind_of, refuse_containers, refuse_others, to_plain
-from gnnrec.data.times import parse_times, time_unit
+from gnnrec.data.times import UNITS, parse_times, time_unit
 from gnnrec.errors import DataError
 
 UNKNOWN = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A", r"\N"})
@@ -133,6 +133,10 @@ def to_timestamps(
     Numbers are seconds, or milli-, micro- or nanoseconds if all are large enough; fractions of seconds are cut off.
     Texts are ISO times or dates in one of the usual notations; see `gnnrec.data.times.parse_times`.
     """
+    if values.dtype == np.int64 and len(values):  # the usual case
+        seconds = values.to_numpy()
+        if seconds.min() >= 0 and seconds.max() <= min(LATEST_TIMESTAMP, UNITS[1][2] - 1):
+            return values
     values = to_plain(values, table)
     if len(values) and not pd.api.types.is_numeric_dtype(values.dtype):
         values = _parse_times(values, table, day_first, date_format)

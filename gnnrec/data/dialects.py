@@ -312,7 +312,7 @@ def _has_escaped_quotes(file: Path) -> bool:
     with file.open("rb") as source:
         last = b""
         while block := source.read(BLOCK):
-            if b'\\"' in block and _ESCAPED_QUOTE.search(last + block):
+            if b"\\" in block and b'\\"' in block and _ESCAPED_QUOTE.search(last + block):
                 return True
             last = block[-3:]
     return False

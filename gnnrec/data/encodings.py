@@ -73,21 +73,29 @@ def guess_encoding(path: Path, file: Path, start: bytes, lenient: bool) -> tuple
 def first_fault(file: Path) -> tuple[int, int, int] | None:
     """Return offset, value and line of the first byte that is not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset, lines, pending = 0, 1, b""
+    offset, pending = 0, b""
     for block in blocks(file):
-        try:
-            decoder.decode(block)
-        except UnicodeDecodeError as error:
-            # The decoder keeps the bytes of a character that was cut off at the end of the last block.
-            whole = error.object
-            at = offset + len(block) - len(whole) + error.start
-            inside = at - offset
-            before = block[: max(inside, 0)]
-            return at, whole[error.start], lines + before.count(b"\n")
+        if pending or not block.isascii():
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                # The decoder holds back the bytes of a character that the last block cut off.
+                whole = error.object
+                at = offset + len(block) - len(whole) + error.start
+                return at, whole[error.start], _line_at(file, at)
+            pending = decoder.getstate()[0]
         offset += len(block)
-        lines += block.count(b"\n")
-        pending = decoder.getstate()[0]
-    return None if not pending else (offset - len(pending), pending[0], lines)
+    at = offset - len(pending)
+    return (at, pending[0], _line_at(file, at)) if pending else None
+
+
+def _line_at(file: Path, offset: int) -> int:
+    """Return the line of a byte."""
+    line = 1
+    for block in blocks(file):
+        line += block.count(b"\n", 0, max(offset, 0))
+        offset -= len(block)
+    return line
 
 
 def _lines_beyond_ascii(file: Path) -> bytes:

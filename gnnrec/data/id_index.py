@@ -9,6 +9,9 @@ MIN_MERGE = 4096
 """Appended rows are stored separately until there are at least this many and they are an eighth of the table."""
 CHUNK = 1 << 19
 """Number of ids that are looked up at a time."""
+MIN_DENSE, MAX_GAPS = 10_000, 4
+"""From this many ids on, and up to this many numbers between the lowest and the highest per id, ids are looked up in an
+array of all these numbers."""
 NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
@@ -98,6 +101,9 @@ class IdIndex:
     def codes(self, ids: pd.Series) -> np.ndarray:
         """Return the row of each id as ``[n]`` int32, as `rows` does; for many ids that repeat it takes less memory."""
         codes = np.empty(len(ids), dtype=np.int32)
+        numbers = ids.to_numpy() if ids.dtype == np.int64 else NO_ROWS
+        if self.are_numbers and not len(self._added) and not len(self._removed) and _are_dense(self._ids, numbers):
+            return _look_up(self._ids.to_numpy(), numbers, codes)
         for start in range(0, len(ids), CHUNK):
             part = pd.Index(ids.iloc[start : start + CHUNK])
             if self.are_numbers:
@@ -122,6 +128,68 @@ class IdIndex:
         if place >= 0:
             return IdIndex(self._ids, self._added.delete(place), self._removed)
         return IdIndex(self._ids, self._added, with_removed(self._removed, row))
+
+
+def _are_dense(ids: pd.Index, numbers: np.ndarray) -> bool:
+    """Return whether looking numbers up in an array of all possible ids is worth its memory."""
+    return len(numbers) >= MIN_DENSE and len(ids) > 0 and int(ids.max()) - int(ids.min()) < MAX_GAPS * len(numbers)
+
+
+def _look_up(ids: np.ndarray, numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Fill `codes` with the place of each number among the ids, -1 where it is none of them."""
+    low, high = int(ids.min()), int(ids.max())
+    places = np.full(high - low + 1, -1, dtype=np.int32)
+    places[ids - low] = np.arange(len(ids), dtype=np.int32)
+    for start in range(0, len(numbers), CHUNK):
+        part = numbers[start : start + CHUNK]
+        if low <= part.min() and part.max() <= high:
+            np.take(places, part - low, out=codes[start : start + CHUNK])
+        else:
+            known = (part >= low) & (part <= high)
+            codes[start : start + CHUNK] = np.where(known, places[np.where(known, part, low) - low], -1)
+    return codes
+
+
+def sorted_unique(ids: pd.Series) -> np.ndarray:
+    """Return the different ids, sorted: the same as ``numpy.sort(ids.unique())``, for many numbers faster.
+
+    Examples
+    --------
+    >>> sorted_unique(pd.Series([7, 3, 7])).tolist()
+    [3, 7]
+    """
+    if ids.dtype == np.int64 and len(ids) >= MIN_DENSE:
+        numbers = ids.to_numpy()
+        low = int(numbers.min())
+        if int(numbers.max()) - low < MAX_GAPS * len(numbers):
+            seen = np.zeros(int(numbers.max()) - low + 1, dtype=bool)
+            for start in range(0, len(numbers), CHUNK):
+                seen[numbers[start : start + CHUNK] - low] = True
+            return np.flatnonzero(seen) + low
+    return np.sort(ids.unique())
+
+
+def unique_ids(ids: pd.Series) -> pd.Index:
+    """Return the different ids in the order of their first rows: the same as ``ids.unique()``, for many numbers faster.
+
+    Examples
+    --------
+    >>> unique_ids(pd.Series([7, 3, 7])).tolist()
+    [7, 3]
+    """
+    if ids.dtype == np.int64 and len(ids) >= MIN_DENSE:
+        numbers = ids.to_numpy()
+        low = int(numbers.min())
+        if int(numbers.max()) - low < MAX_GAPS * len(numbers):
+            first = np.full(int(numbers.max()) - low + 1, -1)
+            for start in range((len(numbers) - 1) // CHUNK * CHUNK, -1, -CHUNK):  # the first rows come last, and stay
+                part = numbers[start : start + CHUNK] - low
+                first[part[::-1]] = np.arange(start + len(part) - 1, start - 1, -1)
+            seen = np.flatnonzero(first >= 0)
+            ordered: pd.Index = pd.Index(seen[np.argsort(first[seen])] + low)
+            return ordered
+    found: pd.Index = pd.Index(ids.unique())
+    return found
 
 
 def with_removed(removed: np.ndarray, row: int) -> np.ndarray:

@@ -44,7 +44,7 @@ def prepare_ratings(
     """
     frame = canonical_columns(table.frame, "ratings", ("user_id", "movie_id"))
     if is_plain:
-        return Table(table.path, frame, table.line, table.unused), None
+        return table.with_frame(frame), None
     if "rating" in frame and not _is_number(frame["rating"]):
         frame = _read_texts(frame, table, log)
     counts = "weight" in frame and _is_count_name(table, frame["weight"])
@@ -59,7 +59,7 @@ def prepare_ratings(
     if not simple:
         frame, names = clean_ratings(frame), frame.attrs
         frame.attrs = names
-        table = Table(table.path, frame, table.line, table.unused)
+        table = table.with_frame(frame)
         table = _unite_duplicates(table, options, log, counts)
         frame = table.frame
         if counts:
@@ -69,7 +69,7 @@ def prepare_ratings(
                 raise DataError(f"weight {weight.iloc[bad[0]]:g} is negative", at=("ratings", int(bad[0])))
             frame = frame.assign(weight=np.log1p(weight.to_numpy(), dtype=np.float64).astype(np.float32))
             log.assume("weight is log(1 + count)")
-    table = Table(table.path, frame, table.line, table.unused)
+    table = table.with_frame(frame)
     if "rating" not in frame or not len(frame):
         return table, None
     return _check_scale(table, options, log)
@@ -144,7 +144,7 @@ def _unite_duplicates(table: Table, options: ReadOptions, log: ReadLog, counts: 
     again = frame.duplicated(["user_id", "movie_id"], keep="last" if how == "last" else "first").to_numpy()
     if not again.any():
         if how == "sum" and not {"rating", "weight"} & set(frame):
-            return Table(table.path, frame.assign(weight=np.float32(np.log1p(1.0))), table.line, table.unused)
+            return table.with_frame(frame.assign(weight=np.float32(np.log1p(1.0))))
         return table
     rows = np.flatnonzero(~again)
     number = int(np.count_nonzero(again))
@@ -170,7 +170,7 @@ def _unite_duplicates(table: Table, options: ReadOptions, log: ReadLog, counts: 
         log.assume("weight is log(1 + number of rows)")
     if "timestamp" in frame:
         united["timestamp"] = groups["timestamp"].max().to_numpy()
-    return Table(kept.path, united, kept.line, kept.unused)
+    return kept.with_frame(united)
 
 
 def _line(table: Table, row: int) -> str:

@@ -22,7 +22,7 @@ def rating_scale_of(values: np.ndarray) -> tuple[float, float]:
     ((0.5, 5.0), (1.0, 10.0), (-3.0, 70.0))
     """
     smallest, largest = values.min(), values.max()
-    halves = bool((values % 1 != 0).any())
+    halves = bool((np.floor(values) != values).any())
     for low, high in SCALES:
         if (low, high) == (1.0, 5.0) and halves:
             continue  # half stars begin at 0.5
@@ -54,6 +54,8 @@ def not_given(values: np.ndarray, zero_is_none: bool = False) -> np.ndarray | No
     >>> not_given(np.array([0.0, 4.0, 5.0])), not_given(np.array([-1.0, 0.0, 1.0]))
     (None, None)
     """
+    if len(values) and values.min() > 0:
+        return None
     for mark, share in ((-1.0, 0.0), (0.0, 0.0 if zero_is_none else MIN_NOT_GIVEN)):
         found: np.ndarray = values == mark
         others = values[~found]

@@ -31,6 +31,7 @@ from gnnrec.data.convert import (
     to_years,
     years_in,
 )
+from gnnrec.data.id_index import sorted_unique
 from gnnrec.data.user_columns import clean_feature
 from gnnrec.errors import DataError
 from gnnrec.user_features import user_features
@@ -262,8 +263,13 @@ def have_unique_pairs(user: np.ndarray, movie: np.ndarray, num_movies: int) -> b
     """Return whether all user-movie pairs are distinct; in blocks of users, to save memory."""
     blocks = USER_BLOCKS if len(user) > MIN_BLOCKED else 1
     bounds = np.linspace(0, int(user.max(initial=0)) + 1, blocks + 1).astype(np.int32)
+    is_sorted = blocks > 1 and bool((user[1:] >= user[:-1]).all())  # as most files are
     for low, high in pairwise(bounds):
-        rows = np.flatnonzero((user >= low) & (user < high))
+        rows: slice | np.ndarray
+        if is_sorted:
+            rows = slice(*np.searchsorted(user, [low, high]))
+        else:
+            rows = np.flatnonzero((user >= low) & (user < high))
         pairs = user[rows].astype(np.int64)
         pairs -= low
         pairs *= num_movies
@@ -327,7 +333,7 @@ def unused_columns(names: Iterable[object], table: str) -> tuple[str, ...]:
 
 def given_or_derived(given: pd.DataFrame | None, ratings: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the given table, or one that lists the ids of the ratings."""
-    return given if given is not None else pd.DataFrame({column: np.sort(ratings[column].unique())})
+    return given if given is not None else pd.DataFrame({column: sorted_unique(ratings[column])})
 
 
 def _check_unique(ids: pd.Series, table: str) -> pd.Series:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from gnnrec.data.dialects import Layout, find_layout, names_of, records
 from gnnrec.data.dtypes import kind_of
 from gnnrec.data.json_lines import is_json, read_json
 from gnnrec.data.number_texts import COMMAS, convert_numbers
+from gnnrec.data.parquet import MISSING, READ_ERRORS, is_parquet, read_columns, read_schema, row_namer
+from gnnrec.data.plain_text import read_plain
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.rejected import read_valid_rows
@@ -105,24 +107,34 @@ class Table:
         Returns the line in `path` of a row of `frame`.
     unused : tuple of str
         Columns of the file that are not in the frame.
+    place : callable, optional
+        Of a table in several files, returns the file of a row of `frame` and its row there.
     """
 
     path: Path
     frame: pd.DataFrame
     line: Callable[[int], int] | None = None
     unused: tuple[str, ...] = ()
+    place: Callable[[int], str] | None = None
 
     def locate(self, row: int | None) -> str:
         """Return the location of a row: ``ratings.csv:7``, or ``ratings.parquet row 5`` for files without lines."""
         if row is None:
             return str(self.path)
+        if self.place is not None:
+            return self.place(row)
         return f"{self.path} row {row}" if self.line is None else f"{self.path}:{self.line(row)}"
 
     def take(self, rows: np.ndarray) -> Table:
         """Return some of the rows, which keep their lines."""
-        line = self.line
+        line, place = self.line, self.place
         kept = None if line is None else lambda row: line(int(rows[row]))
-        return Table(self.path, self.frame.iloc[rows].reset_index(drop=True), kept, self.unused)
+        kept_place = None if place is None else lambda row: place(int(rows[row]))
+        return Table(self.path, self.frame.iloc[rows].reset_index(drop=True), kept, self.unused, kept_place)
+
+    def with_frame(self, frame: pd.DataFrame) -> Table:
+        """Return the table with other values in the same rows."""
+        return replace(self, frame=frame)
 
 
 def locator(tables: Mapping[str, Table]) -> Callable[[str, int | None], Location]:
@@ -183,7 +195,7 @@ def read_files(
             for column in ("user_id", "movie_id")
             if column in table.frame and len(table.frame) and not _is_number(table.frame[column])
         }
-        if found <= text or all(path.suffix == ".parquet" for path in paths.values()):
+        if found <= text or all(map(is_parquet, paths.values())):
             if log is not None:
                 for each in logs.values():
                     log.extend(each)
@@ -220,7 +232,7 @@ def read_table(
         Records how the file was read.
     """
     log = ReadLog() if log is None else log
-    if path.suffix.lower() in (".parquet", ".pq") or _is_parquet(path):
+    if is_parquet(path):
         return _read_parquet(path, kind, text_ids, options, log)
     source = open_text(path, options.encoding, lenient=options.skips)
     if suffix_of(path) in (".json", ".jsonl", ".ndjson", ".jl") or is_json(source):
@@ -237,7 +249,11 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     used = [column in COLUMNS[kind] for column in columns]
     wanted = [column for column, use in zip(columns, used, strict=True) if use or kind != "ratings"]
     commas: set[str] = set()
-    if options.skips or layout.dialect.max_fields is not None:
+    can_be_plain = kind == "ratings" and not options.skips and not text_ids.intersection(columns)
+    plain = read_plain(layout, columns, wanted) if can_be_plain else None
+    if plain is not None:
+        frame, line = plain, _line_finder(layout)
+    elif options.skips or layout.dialect.max_fields is not None:
         frame, line = read_valid_rows(layout, columns, kind, text_ids, options, log)
     else:
         frame = _parse(layout, columns, wanted, kind, text_ids, options, commas)
@@ -248,7 +264,7 @@ def _read_text(layout: Layout, kind: str, text_ids: set[str], options: ReadOptio
     ids = [column for column in ("user_id", "movie_id") if column in frame]
     again = {column for column in ids if column not in text_ids and _must_be_text(frame[column])}
     as_numbers = [column for column in ids if pd.api.types.is_numeric_dtype(frame[column].dtype)]
-    candidates = [] if again else [column for column in as_numbers if column not in text_ids]
+    candidates = [column for column in as_numbers if plain is None and not again and column not in text_ids]
     if candidates:
         again = with_leading_zeros(layout, columns, candidates)
     if again:
@@ -406,51 +422,28 @@ def _has_gaps(column: pd.Series) -> bool:
     return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column.dtype) and (column == "").any()))
 
 
-def _is_parquet(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, NotImplementedError)
-"""What pyarrow and pandas raise for a damaged file, besides errors of pyarrow's own."""
-MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 16
-"""Limit on the declared rows of a Parquet file: a number, or rows per byte of the file if that is more."""
-
-
-def check_parquet(path: Path) -> None:
-    """Raise a `DataError` for a Parquet file that declares more rows than it can hold, before memory is taken."""
-    import pyarrow.parquet
-
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
-    found, size = pyarrow.parquet.read_metadata(path), path.stat().st_size
-    if found.num_rows > max(MIN_ROWS, ROWS_PER_BYTE * size):
-        raise DataError(f"{path} has {size:,} bytes and declares {found.num_rows:,} rows, too many for a table")
-
-
 def _read_parquet(path: Path, kind: str, text_ids: Collection[str], options: ReadOptions, log: ReadLog) -> Table:
     try:
-        import pyarrow.parquet
+        import pyarrow
 
-        check_parquet(path)
-        header = [str(name) for name in pyarrow.parquet.read_schema(path).names]
+        header = read_schema(path)
         names = names_of(header, kind, options)
         wanted = [name for name in header if kind != "ratings" or names.get(name, name) in COLUMNS[kind]]
-        frame = pd.read_parquet(path, columns=wanted if len(wanted) < len(header) else None)
+        frame = read_columns(
+            path, wanted if len(wanted) < len(header) or kind == "ratings" else None, kind == "ratings"
+        )
+        where = row_namer(path)
     except ImportError as error:
-        raise DataError(f"{path} needs pyarrow; install it with: pip install 'gnnrec[parquet]'") from error
+        raise DataError(f"{path} {MISSING}") from error
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except DataError:
         raise
-    except (*PARQUET_ERRORS, pyarrow.ArrowException) as error:
+    except (*READ_ERRORS, pyarrow.ArrowException) as error:
         raise DataError(f"{path} is not a Parquet file, or it is damaged: {error}") from error
-    frame = frame.reset_index(drop=True) if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
-    log.read(path, [])
+    log.read(path, ["Parquet files"] if path.is_dir() else [])
     log.rename(path, {old: new for old, new in names.items() if new in COLUMNS[kind]})
     frame = frame.rename(columns=names)
     frame.attrs[ORIGINAL_NAMES] = header
     unused = tuple(name for name in header if name not in wanted)
-    return Table(path, frame, unused=unused)
+    return Table(path, frame, unused=unused, place=where)

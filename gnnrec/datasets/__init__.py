@@ -17,6 +17,7 @@ from gnnrec.data import Dataset
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.datasets._download import download, find_dataset, locate_dataset
 from gnnrec.datasets.movielens import read_dataset
+from gnnrec.datasets.prepare import prepare
 from gnnrec.datasets.synthetic import make_sample
 from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import ConfigError, DataError
@@ -29,6 +30,7 @@ __all__ = [
     "load_dataset",
     "locate_dataset",
     "make_sample",
+    "prepare",
     "read_dataset",
     "register_dataset",
     "sample_posters",
@@ -61,7 +63,8 @@ def load_dataset(
         A registered name: "sample", a MovieLens dataset ("ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m",
         "ml-latest-small", "ml-latest") or one of your own (see Notes). Or a path: a folder, whose format is recognized
         by file names and columns, a zip file of one, or a single file of ratings. A name takes precedence over a folder
-        in the working directory; write ``./ml-1m`` for the folder.
+        in the working directory; write ``./ml-1m`` for the folder. A folder that `prepare` wrote is mapped into memory
+        and not read.
 
         Separator, encoding, line ends, compression, header, decimal mark and notation of times are recognized; the
         options below are for what is not. Only user and movie ids are required. See "File formats" in the

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gnnrec.data.dialects import find_layout, names_of
 from gnnrec.data.json_lines import is_json, read_json
+from gnnrec.data.parquet import SUFFIXES as PARQUET_SUFFIXES
+from gnnrec.data.parquet import is_parquet_folder, read_schema, table_suffix
 from gnnrec.data.provenance import ABOUT_FILE, ReadLog, listed
 from gnnrec.data.read_options import ReadOptions
 from gnnrec.data.tables import Table, read_files
@@ -64,10 +66,10 @@ OWN_NAMES = ("movies", "users")
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be tables, by name."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    files = [path for path in files if path.name != ABOUT_FILE]
-    return [path for path in files if suffix_of(path) in TABLE_SUFFIXES and not _DOCUMENTS.fullmatch(stem_of(path))]
+    """Return the files of a folder that may be tables, by name, and its folders of Parquet files."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() or is_parquet_folder(path))
+    files = [path for path in files if path.name != ABOUT_FILE and not path.name.startswith((".", "_"))]
+    return [path for path in files if table_suffix(path) in TABLE_SUFFIXES and not _DOCUMENTS.fullmatch(stem_of(path))]
 
 
 def plain_name(path: Path) -> str:
@@ -86,7 +88,7 @@ def _rank(path: Path, role: str) -> tuple[int, int] | None:
             (0, 0) if suffix_of(path) == {"ratings": ".inter", "movies": ".item", "users": ".user"}.get(role) else None
         )
     pattern, names = _PATTERNS[role]
-    name, suffix = plain_name(path), TABLE_SUFFIXES.index(suffix_of(path))
+    name, suffix = plain_name(path), TABLE_SUFFIXES.index(table_suffix(path))
     if stem_of(path).lower() in IMDB_FILES or name in SIDE:
         return None
     if name in names:
@@ -131,10 +133,8 @@ def _by_columns(paths: list[Path], options: ReadOptions) -> Path | None:
 def _columns(path: Path, options: ReadOptions) -> set[str]:
     """Return the canonical column names of a ratings table; empty for other tables."""
     try:
-        if suffix_of(path) in (".parquet", ".pq"):
-            import pyarrow.parquet
-
-            header = [str(name) for name in pyarrow.parquet.read_schema(path).names]
+        if table_suffix(path) in PARQUET_SUFFIXES:
+            header = read_schema(path)
         else:
             source = open_text(path, options.encoding, lenient=True)
             if is_json(source):
@@ -171,14 +171,14 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
         if "ratings" not in roles or _are_lists(roles["ratings"]):
             roles.pop("ratings", None)
             logs = [path for path in paths if path not in roles.values()]
-            formats = {path: kind for path in logs if suffix_of(path) in TEXT_SUFFIXES and (kind := sniff(path))}
+            formats = {path: kind for path in logs if table_suffix(path) in TEXT_SUFFIXES and (kind := sniff(path))}
             logs = list(formats)[:1]
             if logs:
                 kind = formats[logs[0]]
                 if kind == "lists":  # train.txt and test.txt
                     logs = [path for path in formats if formats[path] == kind]
                 special = read_log(logs, kind, log)
-        elif suffix_of(roles["ratings"]) in TEXT_SUFFIXES and (kind := sniff(roles["ratings"])):
+        elif table_suffix(roles["ratings"]) in TEXT_SUFFIXES and (kind := sniff(roles["ratings"])):
             logs = [roles.pop("ratings")]
             special = read_log(logs, kind, log)
     if special:
@@ -203,6 +203,8 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
     used = {*wanted.values(), *logs}
     others = {stem_of(path).lower(): path for path in paths if path not in used}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
+        if inner in paths:
+            continue
         if stem_of(inner).lower() in IMDB_FILES and len(files := tables_in(inner)) == 1:
             others[stem_of(inner).lower()] = files[0]  # title.basics.tsv/data.tsv, as archives of IMDb's files are
         elif any(_rank(path, role) for path in tables_in(inner) for role in ("ratings", "movies", "users")):
@@ -212,7 +214,7 @@ def read_tables(folder: Path, options: ReadOptions, log: ReadLog) -> tuple[dict[
 
 def _are_lists(path: Path) -> bool:
     """Return whether a file has a user and items in each line, such as train.txt, whose columns cannot be named."""
-    return suffix_of(path) in TEXT_SUFFIXES and sniff(path) == "lists"
+    return table_suffix(path) in TEXT_SUFFIXES and sniff(path) == "lists"
 
 
 def beside(path: Path) -> dict[str, Path]:

@@ -14,6 +14,7 @@ import pandas as pd
 from gnnrec._checks import counted
 from gnnrec.data.convert import to_imdb_ids, to_years
 from gnnrec.data.dtypes import refuse_containers
+from gnnrec.data.id_index import unique_ids
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.schema import COLUMNS, OPTIONAL_MOVIE_COLUMNS
 from gnnrec.data.side_tables import add_side_tables
@@ -52,7 +53,7 @@ def join_tables(
             refuse_containers(ratings.frame["movie_id"], "ratings")
         except DataError as error:
             raise error.relocated(locator({"ratings": ratings})) from None
-    rated = pd.Index(ratings.frame["movie_id"].unique()) if "movie_id" in ratings.frame else pd.Index([])
+    rated = unique_ids(ratings.frame["movie_id"]) if "movie_id" in ratings.frame else pd.Index([])
     rest = dict(others)
     if "movies" not in tables and "moviesmetadata" in _plain(rest):
         _add_metadata(tables, rest, log, lenient)
@@ -74,7 +75,7 @@ def join_tables(
     if "users" in tables and (lenient or not must_be_complete(tables["users"], "users")):
         users = _repair(tables["users"], "user_id", "users", log)
         if "user_id" in ratings.frame:
-            users = _complete(users, "user_id", pd.Index(ratings.frame["user_id"].unique()), log)
+            users = _complete(users, "user_id", unique_ids(ratings.frame["user_id"]), log)
         tables["users"] = users
     log.unused_files += [path.name for path in rest.values()]
     return {name: tables[name] for name in ("ratings", "movies", "users") if name in tables}
@@ -136,7 +137,7 @@ def _choose_ids(table: Table, rated: pd.Index, log: ReadLog) -> Table:
         old: new for old, new in log.renamed[table.path.name].items() if new != "movie_id" or old == best
     }
     log.assume(f"{best} of {table.path.name} holds the movie ids: it has {others[best]:.0%} of those in the ratings")
-    return Table(table.path, renamed, table.line, table.unused)
+    return table.with_frame(renamed)
 
 
 def _refine(table: Table, log: ReadLog) -> Table:
@@ -159,7 +160,7 @@ def _refine(table: Table, log: ReadLog) -> Table:
             years = frame[dates[0]].astype("string").str.extract(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")[0]
             frame = frame.assign(year=pd.to_numeric(years).astype("Int64"))
             log.assume(f"the year of each movie is taken from {dates[0]} of {name}")
-    return Table(table.path, frame, table.line, table.unused)
+    return table.with_frame(frame)
 
 
 def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
@@ -183,7 +184,7 @@ def _repair(table: Table, key: str, kind: str, log: ReadLog) -> Table:
     for column, check in checks.items():
         if column in frame:
             frame = frame.assign(**{column: _valid(frame[column], check, table, log)})
-    return Table(table.path, frame, table.line, table.unused)
+    return table.with_frame(frame)
 
 
 def _valid(values: pd.Series, check: Callable[[pd.Series], pd.Series], table: Table, log: ReadLog) -> pd.Series:

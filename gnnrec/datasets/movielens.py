@@ -21,14 +21,17 @@ import pandas as pd
 from gnnrec._checks import did_you_mean
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
+from gnnrec.data.columnar import HEADER as PREPARED
+from gnnrec.data.columnar import load_prepared
 from gnnrec.data.compression import archive_members, extract_members
 from gnnrec.data.interactions import leave_out_unknown, prepare_ratings, relocate
+from gnnrec.data.parquet import is_parquet, is_table_in_parts, table_suffix
 from gnnrec.data.provenance import ABOUT_FILE, Provenance, ReadLog, listed
 from gnnrec.data.read_options import DEFAULT_OPTIONS, ReadOptions
 from gnnrec.data.schema import ORIGINAL_NAMES
 from gnnrec.data.side_tables import add_side_tables, read_side_tables
 from gnnrec.data.tables import Table, read_files, read_table
-from gnnrec.data.text_files import stem_of, suffix_of
+from gnnrec.data.text_files import stem_of
 from gnnrec.datasets._download import locate_dataset
 from gnnrec.datasets.folders import TABLE_SUFFIXES, beside, read_tables
 from gnnrec.datasets.joining import join_tables
@@ -152,9 +155,14 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
             source = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gnnrec-")))
             extract_members(path, members, source)
         about = None
+        if (source / PREPARED).is_file():
+            if options != DEFAULT_OPTIONS:
+                raise ConfigError(f"{path} is prepared already; options for reading are for the files it was made from")
+            found = load_prepared(source)
+            return found if name is None else found.with_name(name)
         if source.is_dir():
             tables = _read_folder(source, options, log)
-            about = _read_about(source) if options == DEFAULT_OPTIONS else None
+            about = read_about(source) if options == DEFAULT_OPTIONS else None
             default_name = path.resolve().name if path.is_dir() else stem_of(path)
         elif source.is_file():
             tables, default_name = _read_file(source, options, log), stem_of(path)
@@ -170,7 +178,7 @@ def read_dataset(path: str | Path, name: str | None = None, options: ReadOptions
     return dataset
 
 
-def _read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
+def read_about(folder: Path) -> tuple[tuple[float, float] | None, Provenance] | None:
     """Return rating scale and provenance of a folder that `Dataset.to_folder` wrote, None for any other."""
     if not (path := folder / ABOUT_FILE).is_file():
         return None
@@ -218,6 +226,8 @@ def _check_columns_option(tables: dict[str, Table], options: ReadOptions) -> Non
 
 def _read_folder(folder: Path, options: ReadOptions, log: ReadLog) -> dict[str, Table]:
     """Read the tables of a folder; additional files about movies become columns of the movies table."""
+    if is_table_in_parts(folder):
+        return _read_file(folder, options, log)
     if options == DEFAULT_OPTIONS or not options.sep:
         if (folder / "ratings.dat").is_file() and _is_double_colon(folder / "ratings.dat"):
             return _with_side_tables(_read_1m(folder, options, log), folder)
@@ -262,9 +272,9 @@ def _read_file(path: Path, options: ReadOptions, log: ReadLog) -> dict[str, Tabl
             return {"ratings": _read_ratings(path, "\t", options, log)}
     if suffix in NO_TABLES:
         raise DataError(f"{path} has an unknown file type {suffix!r}; save the table as CSV or Parquet")
-    if suffix_of(path) not in (*TABLE_SUFFIXES, ""):
+    if table_suffix(path) not in (*TABLE_SUFFIXES, ""):
         log.assume(f"{path.name} is a table of text")  # otherwise `open_text` raises an error that names the format
-    if suffix_of(path) not in (".parquet", ".pq") and options == DEFAULT_OPTIONS and (kind := sniff(path)):
+    if not is_parquet(path) and options == DEFAULT_OPTIONS and (kind := sniff(path)):
         return read_log([path], kind, log)
     paths = {"ratings": path, **beside(path)}
     tables = read_files(paths, {name: name for name in paths}, (), options, log)

@@ -22,6 +22,9 @@ from gnnrec.nn.svd import randomized_svd
 from gnnrec.registry import register_model
 from gnnrec.training.loop import FitRun
 
+MATRICES = 4
+"""Movie-to-movie matrices that content kNN has at once."""
+
 
 def genre_decade_matrix(graph: Graph) -> Tensor:
     """Return the genres and the decade of each movie, ``[num_movies, num_genres + 11]`` float32.
@@ -102,7 +105,7 @@ class ContentKNN(Estimator):
 
     def fit_graph(self, graph: Graph, run: FitRun) -> ContentKNNModel:
         """See `Estimator.fit_graph`."""
-        check_square(graph)
+        check_square(graph.num_movies, MATRICES, self.name)
         counts = movie_counts(graph)
         rated = counts.nonzero().squeeze(1)
         weights = _nearest(graph, rated, self.num_neighbors, torch.arange(graph.num_movies))
@@ -132,7 +135,9 @@ class ContentKNNModel(ItemSimilarityModel):
 
     def with_graph(self, graph: Graph) -> Self:
         """See `Recommender.with_graph`; movies added later get neighbors among those of training."""
-        weights, share = (padded(values, check_square(graph)) for values in (self.weights, self.share))
+        if graph.num_movies > self.graph.num_movies:
+            check_square(graph.num_movies, 1, self.name)
+        weights, share = (padded(values, graph.num_movies) for values in (self.weights, self.share))
         new = torch.arange(self.graph.num_movies, graph.num_movies)
         if len(new):
             weights[:, new] = _nearest(graph, self.rated, self.estimator.num_neighbors, new)

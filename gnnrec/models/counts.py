@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnnrec._memory import check_memory
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
 
-MAX_MOVIES = 30_000
-"""Maximum number of movies for dense movie-to-movie matrices, which take 3.6 GB at this size."""
-
 CHUNK = 2048
 """Users per dense block of the rating matrix."""
+FLOAT_BYTES = 4
+"""Of a number in a movie-to-movie matrix."""
 
 
 def movie_counts(graph: Graph) -> Tensor:
@@ -35,12 +35,8 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
         ``[num_movies, num_movies]`` float32, on the diagonal the number of ratings; ``X.T @ X`` of the binary
         user-movie matrix ``X``.
 
-    Raises
-    ------
-    DataError
-        There are more than `MAX_MOVIES` movies.
     """
-    size = check_square(graph)
+    size = graph.num_movies
     counts = torch.zeros(size, size)
     for start in range(0, graph.num_users, CHUNK):
         users = graph.users.slice(start, min(start + CHUNK, graph.num_users))
@@ -50,15 +46,20 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
     return counts
 
 
-def check_square(graph: Graph) -> int:
-    """Return the number of movies; raise `DataError` if there are too many for a movie-to-movie matrix."""
-    size = graph.num_movies
-    if size > MAX_MOVIES:
-        raise DataError(
-            f"{size:,} movies make a matrix of {size * size * 4 / 1e9:.0f} GB; models with a movie-to-movie matrix "
-            f"take at most {MAX_MOVIES:,} movies; remove rarely rated ones"
-        )
-    return size
+def check_square(num_movies: int, matrices: int, model: str) -> None:
+    """Raise an `OutOfMemoryError` if dense movie-to-movie matrices do not fit into memory, before one is made.
+
+    Parameters
+    ----------
+    num_movies : int
+    matrices : int
+        Matrices that the model has at once.
+    model : str
+        Its name.
+    """
+    needed = matrices * FLOAT_BYTES * num_movies**2 + CHUNK * FLOAT_BYTES * num_movies
+    remedy = "remove rarely rated movies, or use a model without a movie-to-movie matrix, such as gnn or als"
+    check_memory(needed, f"{model} on {num_movies:,} movies", remedy)
 
 
 def id_order(graph: Graph) -> Tensor:

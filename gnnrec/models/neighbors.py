@@ -12,7 +12,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -21,7 +21,7 @@ from torch import Tensor
 from gnnrec._torch import stable_topk
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.models.counts import cooccurrence_counts, id_order, movie_counts, padded
+from gnnrec.models.counts import check_square, cooccurrence_counts, id_order, movie_counts, padded
 from gnnrec.models.estimator import Estimator
 from gnnrec.models.saved_state import check_shapes
 from gnnrec.registry import register_model
@@ -91,12 +91,16 @@ class ItemSimilarityModel(Recommender):
 class ItemSimilarityEstimator(Estimator):
     """Base of the models that are one movie-to-movie matrix."""
 
+    matrices: ClassVar[int]
+    """Matrices of that size that `weights` has at once."""
+
     @abstractmethod
     def weights(self, graph: Graph) -> Tensor:
         """Return ``[num_movies, num_movies]`` float32 weights, from movie (row) to movie (column)."""
 
     def fit_graph(self, graph: Graph, run: FitRun) -> ItemSimilarityModel:
-        """See `Estimator.fit_graph`."""
+        """See `Estimator.fit_graph`; an `OutOfMemoryError` if the matrices do not fit."""
+        check_square(graph.num_movies, self.matrices, self.name)
         return ItemSimilarityModel(graph, self.weights(graph), movie_counts(graph) / graph.num_users, self)
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> ItemSimilarityModel:
@@ -126,6 +130,8 @@ class ItemKNN(ItemSimilarityEstimator):
     >>> model.recommend({40: 5}, k=1)["movie_id"].tolist()
     [30]
     """
+
+    matrices: ClassVar[int] = 3
 
     num_neighbors: int = Field(200, ge=1)
     """Neighbors kept per movie."""
@@ -163,6 +169,8 @@ class EASE(ItemSimilarityEstimator):
     [30]
     """
 
+    matrices: ClassVar[int] = 3
+
     reg: float = Field(1000.0, gt=0)
     r"""L2 regularization :math:`\lambda`, in numbers of ratings."""
 
@@ -196,6 +204,8 @@ class SLIM(ItemSimilarityEstimator):
     >>> model.recommend({40: 5}, k=1)["movie_id"].tolist()
     [30]
     """
+
+    matrices: ClassVar[int] = 11
 
     l1: float = Field(5.0, ge=0)
     r"""L1 regularization :math:`\lambda_1`, in numbers of ratings."""

@@ -20,7 +20,7 @@ from gnnrec._checks import as_path, raise_at_first, shown
 from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
-from gnnrec.data.dataset import write_csv
+from gnnrec.data.dataset import take_rows, write_csv
 from gnnrec.data.embeddings import check_features
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
@@ -267,7 +267,7 @@ class Split:
         values: dict[str, Any] = {"support": None, "negatives": None, "mask": "train", "history": "train"}
         values["request_times"] = False
         values |= {
-            part: dataset.ratings[codes == code].reset_index(drop=True) for code, part in enumerate(parts) if code
+            part: take_rows(dataset.ratings, np.flatnonzero(codes == code)) for code, part in enumerate(parts) if code
         }
         train = dataset.take(codes == 0)
         if not train.num_ratings:

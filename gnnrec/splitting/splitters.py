@@ -40,12 +40,12 @@ def times_or_file_order(dataset: Dataset) -> np.ndarray:
     return dataset.ratings.get("timestamp", pd.Series(0, index=dataset.ratings.index)).to_numpy()
 
 
-def chronological_ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def chronological_ranks(users: pd.Series | np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the chronological rank of each row within its user (from 0) and the number of rows of that user.
 
     Ratings entered on one page share a timestamp, so the sort must be stable: equal times keep their order.
     """
-    codes, _ = pd.factorize(users)
+    codes = _user_codes(users)
     counts = np.bincount(codes)
     order = sort_by_group(codes, times)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -54,17 +54,68 @@ def chronological_ranks(users: pd.Series, times: np.ndarray) -> tuple[np.ndarray
     return rank, counts[codes]
 
 
-def by_fractions(users: pd.Series, times: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+def by_fractions(users: pd.Series | np.ndarray, times: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
     """Assign each user's first rows to train, the next to valid and the last to test; valid and test are rounded down.
 
     For fractions of a tenth and users with at least 10 rows, part sizes equal those of RecBole's ratio split (`RS`).
     RecBole also gives a validation and a test row to users with fewer rows.
+
+    Parameters
+    ----------
+    users : pandas.Series or numpy.ndarray
+        Ids, or the rows of the users in a table.
+    times : numpy.ndarray
+        ``[n]`` int; equal times keep their order.
+    fractions : sequence of float
+        Of train, valid and test.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[n]`` int8 part codes.
     """
     _check_fractions(fractions)
-    rank, size = chronological_ranks(users, times)
-    # 0.29 * 100 is 28.999999999999996; without 1e-9, rounding down would lose a row.
-    num_valid, num_test = (np.floor(fraction * size + 1e-9).astype(np.int64) for fraction in fractions[1:])
-    return np.select([rank >= size - num_test, rank >= size - num_test - num_valid], [2, 1], default=0)
+    codes = _user_codes(users)
+    parts = np.empty(len(codes), dtype=np.int8)
+    parts[sort_by_group(codes, times)] = _parts_in_order(np.bincount(codes), fractions)
+    return parts
+
+
+def by_shuffled_fractions(users: np.ndarray, shuffled: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Return the same as `by_fractions` for times that are a permutation of the rows, for many rows faster.
+
+    Parameters
+    ----------
+    users : numpy.ndarray
+        ``[n]`` int, rows of the users in a table.
+    shuffled : numpy.ndarray
+        ``[n]`` int64, all numbers below `n`.
+    fractions : sequence of float
+        Of train, valid and test.
+    """
+    _check_fractions(fractions)
+    bits = max(len(shuffled) - 1, 1).bit_length()
+    keys = users.astype(np.int64)
+    keys <<= bits
+    keys |= shuffled
+    keys.sort()  # without positions, as a place in the permutation names its row
+    keys &= (1 << bits) - 1
+    parts = np.empty(len(shuffled), dtype=np.int8)
+    parts[keys] = _parts_in_order(np.bincount(users), fractions)
+    return parts[shuffled]
+
+
+def _parts_in_order(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Return the parts of the rows of all users, who have so many each, in the order of users and times."""
+    # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
+    num_valid, num_test = (np.floor(fraction * counts + 1e-9).astype(np.int64) for fraction in fractions[1:])
+    sizes = np.stack([counts - num_valid - num_test, num_valid, num_test], axis=1)
+    return np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), sizes.ravel())
+
+
+def _user_codes(users: pd.Series | np.ndarray) -> np.ndarray:
+    """Return a small number for each user id; rows of a table are such numbers already."""
+    return users if isinstance(users, np.ndarray) else pd.factorize(users)[0]
 
 
 def by_time(times: np.ndarray, fractions: Sequence[float]) -> tuple[np.ndarray, list[int]]:
@@ -126,7 +177,7 @@ def random_split(dataset: Dataset, fractions: Sequence[float] = (0.8, 0.1, 0.1),
     """
     check_integer(0, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(dataset.num_ratings)
-    codes = by_fractions(dataset.ratings["user_id"], shuffled, fractions)
+    codes = by_shuffled_fractions(dataset.rating_table.user, shuffled, fractions)
     return Split.from_codes(dataset, codes, f"random per user {format_fractions(fractions)}, seed {seed}")
 
 
@@ -207,12 +258,12 @@ def temporal_split(
     >>> temporal_split(make_sample(60, 40))
     Split('sample', chronological per user 0.7/0.1/0.2: 875 train, 112 valid, 229 test)
     """
-    ids, times = dataset.ratings["user_id"], rating_times(dataset, "a temporal split")
-    codes = by_fractions(ids, times, fractions)
+    users, times = dataset.rating_table.user, rating_times(dataset, "a temporal split")
+    codes = by_fractions(users, times, fractions)
     description = f"chronological per user {format_fractions(fractions)}"
     if test_first:
         train, valid, test = fractions
-        codes = np.array([0, 2, 1])[by_fractions(ids, times, (train, test, valid))]
+        codes = np.array([0, 2, 1])[by_fractions(users, times, (train, test, valid))]
         description += ", test before valid"
     return Split.from_codes(dataset, codes, description)
 
@@ -244,7 +295,7 @@ def leave_one_out(dataset: Dataset) -> Split:
     >>> leave_one_out(make_sample(50, 40))
     Split('sample', leave one out: 919 train, 50 valid, 50 test)
     """
-    rank, size = chronological_ranks(dataset.ratings["user_id"], rating_times(dataset, "leave-one-out"))
+    rank, size = chronological_ranks(dataset.rating_table.user, rating_times(dataset, "leave-one-out"))
     left = size - rank  # 1 is the last rating
     codes = np.select([(size >= 3) & (left == 1), (size >= 3) & (left == 2)], [2, 1], default=0)
     return Split.from_codes(dataset, codes, "leave one out")

@@ -208,8 +208,22 @@ def test_features_of_a_new_movie(movie: NewMovie) -> None:
         assert node.tolist() == nodes[rows == graph.num_movies].tolist()
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 2**40)), max_size=40))
-def test_sorting_equals_lexsort(rows: list[tuple[int, int]]) -> None:
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2**20), st.integers(-(2**62), 2**62)), max_size=40),
+    divisors=st.tuples(st.sampled_from([1, 2**18]), st.sampled_from([1, 2**23, 2**61])),
+    by_group=st.sampled_from([None, 1, 2]),
+    smallest=st.sampled_from([0, 1000]),
+)
+def test_sorting_equals_lexsort(
+    rows: list[tuple[int, int]], divisors: tuple[int, int], by_group: int | None, smallest: int
+) -> None:
+    """With many and few groups and values, in files that are sorted by neither, by group, or by both."""
+    rows = [(group // divisors[0], value // divisors[1]) for group, value in rows]
+    if by_group is not None:
+        rows.sort(key=lambda row: row[:by_group])
     group = np.array([row[0] for row in rows], dtype=np.int32)
     value = np.array([row[1] for row in rows], dtype=np.int64)
-    assert sort_by_group(group, value).tolist() == np.lexsort((value, group)).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(append_only, "MIN_KEYED", smallest)
+        patch.setattr(append_only, "SORTED_AT_ONCE", 3)
+        assert sort_by_group(group, value).tolist() == np.lexsort((value, group)).tolist()

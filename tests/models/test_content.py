@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec import ConfigError, DataError, Dataset, Graph, Recommender, Split
+from gnnrec import ConfigError, DataError, Dataset, Graph, Recommender, Split, _memory
 from gnnrec.benchmarking import fit_best
 from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
-from gnnrec.models import EASE, ContentKNN, FeatureRidge, Popularity, counts
+from gnnrec.errors import OutOfMemoryError
+from gnnrec.models import EASE, ContentKNN, FeatureRidge, Popularity
 from gnnrec.models.content import content_matrix
 from gnnrec.registry import MODELS
 from gnnrec.splitting import split as make_split
@@ -159,8 +160,8 @@ def test_wrong_hyperparameters(cls: Any, values: dict[str, Any], message: str) -
 
 
 def test_contentknn_refuses_too_many_movies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MAX_MOVIES", 5)
-    with pytest.raises(DataError, match=r"6 movies make a matrix of .* GB; .* at most 5"):
+    monkeypatch.setattr(_memory, "available_memory", lambda: 4 * 6**2)
+    with pytest.raises(OutOfMemoryError, match=r"contentknn on 6 movies needs .* GiB of memory"):
         ContentKNN().fit(toy())
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec import ConfigError, DataError, Dataset, Graph, Split, fit
-from gnnrec.models import EASE, SLIM, ItemKNN, Popularity, counts
+from gnnrec import ConfigError, DataError, Dataset, Graph, Split, _memory, fit
+from gnnrec.errors import OutOfMemoryError
+from gnnrec.models import EASE, SLIM, ItemKNN, Popularity, counts, neighbors
 from gnnrec.models.counts import cooccurrence_counts, movie_counts
 from tests.helpers.contract import sample
 from tests.helpers.graphs import random_dataset
@@ -39,9 +40,18 @@ def test_counts_by_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_movies_are_refused_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MAX_MOVIES", 4)
-    with pytest.raises(DataError, match=r"5 movies make a matrix of .* GB; .* at most 4"):
-        EASE().fit(TOY)
+    model: Any
+    for model, matrices in ((EASE(), 3), (ItemKNN(), 3), (SLIM(l1=0.1, l2=1.0, rho=1.0), 11)):
+        needed = 4 * (matrices * 5**2 + counts.CHUNK * 5)
+        monkeypatch.setattr(_memory, "available_memory", lambda needed=needed: needed)
+        model.fit(TOY)
+        monkeypatch.setattr(_memory, "available_memory", lambda needed=needed: needed - 1)
+        monkeypatch.setattr(neighbors, "cooccurrence_counts", lambda graph: pytest.fail("memory was taken"))
+        with pytest.raises(
+            OutOfMemoryError, match=r"on 5 movies needs 0\.0 GiB of memory, and 0\.0 GiB are left; remove"
+        ):
+            model.fit(TOY)
+        monkeypatch.undo()
 
 
 def test_popularity_is_the_count_with_ties_in_table_order() -> None:

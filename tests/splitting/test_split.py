@@ -19,6 +19,7 @@ from gnnrec.splitting import (
     random_split,
     temporal_split,
 )
+from gnnrec.splitting.splitters import by_fractions, by_shuffled_fractions
 
 PARTS = ("train", "valid", "test", "support")
 
@@ -97,6 +98,19 @@ def test_equal_times_keep_file_order() -> None:
 def test_exact_fractions_lose_no_row() -> None:
     dataset = Dataset(pd.DataFrame({"user_id": 1, "movie_id": range(100)}))
     assert len(random_split(dataset, (0.42, 0.29, 0.29)).test) == 29
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_shuffled_fractions_are_fractions_of_shuffled_times(is_sorted: bool) -> None:
+    random = np.random.default_rng(0)
+    users = random.integers(0, 50, 2000).astype(np.int32)
+    users = np.sort(users) if is_sorted else users
+    shuffled = random.permutation(2000)
+    for fractions in ((0.8, 0.1, 0.1), (0.5, 0.0, 0.5), (1.0, 0.0, 0.0)):
+        parts = by_shuffled_fractions(users, shuffled, fractions)
+        assert parts.tolist() == by_fractions(users, shuffled, fractions).tolist()
+        assert parts.tolist() == by_fractions(pd.Series(users), shuffled, fractions).tolist()
+    assert by_shuffled_fractions(users[:1], shuffled[:1] * 0, (0.8, 0.1, 0.1)).tolist() == [0]
 
 
 def test_seed_matters() -> None:
