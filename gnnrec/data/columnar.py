@@ -67,7 +67,9 @@ class ColumnWriter:
 
     def write(self, row: int, values: np.ndarray) -> None:
         """Write values from a row on."""
-        data = memoryview(np.ascontiguousarray(values, dtype=self._dtype)).cast("B")
+        if not len(values):
+            return
+        data = np.ascontiguousarray(values, dtype=self._dtype).data.cast("B")
         self._file.seek(self._start + row * self._dtype.itemsize, os.SEEK_SET)
         while data:
             data = data[self._file.write(data) :]

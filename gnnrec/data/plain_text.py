@@ -182,7 +182,8 @@ class _Column:
     """An array that grows to the length that is to be expected."""
 
     def __init__(self, dtype: type) -> None:
-        self._array, self._length = np.empty(0, dtype=dtype), 0
+        self._array: np.ndarray = np.empty(0, dtype=dtype)
+        self._length = 0
 
     def __len__(self) -> int:
         return self._length

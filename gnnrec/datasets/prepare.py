@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -232,10 +233,11 @@ def _make_tables(
     few = pd.DataFrame(
         {"user_id": users.to_numpy()[number % len(users)], "movie_id": movies.to_numpy()[number % len(movies)]}
     )
-    few.attrs = ratings.attrs
+    few.attrs.update(ratings.attrs)
     tables = join_tables({"ratings": Table(ratings.path, few, unused=ratings.unused), **tables}, {}, log)
     try:
-        dataset = Dataset(**{name: table.frame for name, table in tables.items()})
+        frames: dict[str, Any] = {name: table.frame for name, table in tables.items()}
+        dataset = Dataset(**frames)
     except DataError as error:
         raise relocate(error, tables) from None
     unused = {name: [*table.unused, *dataset.unused.get(name, ())] for name, table in tables.items()}
@@ -375,17 +377,17 @@ def _write(
         }
         for part in _slices(length):
             chosen = slice(None) if kept is None else kept[part]
-            codes = {
+            chosen_codes = {
                 name: renumbered[name][all_codes[part][chosen]]
                 for name, all_codes in (("user", user), ("movie", movie))
             }
             block = {name: column[part][chosen] for name, column in values.items()}
-            for name, found in codes.items():
+            for name, found in chosen_codes.items():
                 block |= {name: found, f"{name}_node": found, f"{name}_id": ids[name][found]}
             for name, file in files.items():
                 file.write(row, block[name])
-            counts += np.bincount(codes["user"], minlength=len(counts))
-            row += len(codes["user"])
+            counts += np.bincount(chosen_codes["user"], minlength=len(counts))
+            row += len(chosen_codes["user"])
     np.save(folder / f"{POINTER}.npy", np.concatenate([[0], np.cumsum(counts)]))
     few = np.arange(max(len(ids["user"]), len(ids["movie"])))
     pairs = pd.DataFrame({f"{name}_id": known[few % len(known)] for name, known in ids.items()})

@@ -110,7 +110,8 @@ def _parts_in_order(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarra
     # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
     num_valid, num_test = (np.floor(fraction * counts + 1e-9).astype(np.int64) for fraction in fractions[1:])
     sizes = np.stack([counts - num_valid - num_test, num_valid, num_test], axis=1)
-    return np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), sizes.ravel())
+    parts: np.ndarray = np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), sizes.ravel())
+    return parts
 
 
 def _user_codes(users: pd.Series | np.ndarray) -> np.ndarray:

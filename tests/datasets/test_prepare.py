@@ -116,6 +116,18 @@ def test_same_model(tmp_path: Path) -> None:
     assert more.ratings.iloc[-1]["user_id"] == 1000
 
 
+def test_blocks_and_buckets_without_ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of users with more ratings than a bucket holds, and of rows that a filter drops."""
+    monkeypatch.setattr(MODULE, "BUCKET_ROWS", 2)
+    monkeypatch.setattr(MODULE, "BLOCK_ROWS", 3)
+    rows = pd.DataFrame({"user_id": np.repeat([3, 1, 2], [9, 4, 8]), "movie_id": [*range(9), *range(4), *range(8)]})
+    rows["rating"] = np.where(rows["user_id"] == 1, 2.0, 4.0)
+    rows.to_parquet(tmp_path / "ratings.parquet", index=False)
+    found = load_dataset(prepare(tmp_path / "ratings.parquet", tmp_path / "out", min_rating=3))
+    assert_same(found, by_user_and_time(load_dataset(tmp_path / "ratings.parquet").filtered(min_rating=3)))
+    assert found.users["user_id"].tolist() == [2, 3]
+
+
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("duplicates", ["first", "last"])
 def test_duplicates(tmp_path: Path, duplicates: str) -> None:
