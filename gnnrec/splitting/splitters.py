@@ -102,7 +102,8 @@ def by_shuffled_fractions(users: np.ndarray, shuffled: np.ndarray, fractions: Se
     keys &= (1 << bits) - 1
     parts = np.empty(len(shuffled), dtype=np.int8)
     parts[keys] = _parts_in_order(np.bincount(users), fractions)
-    return parts[shuffled]
+    by_row: np.ndarray = parts[shuffled]
+    return by_row
 
 
 def _parts_in_order(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
