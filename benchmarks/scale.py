@@ -14,6 +14,7 @@ EASE, which says how much memory it needs before it takes any.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -316,9 +317,8 @@ def main() -> None:
     parser.add_argument("--stage", help=argparse.SUPPRESS)  # what a process of its own runs
     arguments = parser.parse_args()
     if arguments.stage:
-        import gnnrec.datasets
-        import gnnrec.splitting  # are imported on first use, which is no part of a stage
-
+        for module in ("gnnrec.datasets", "gnnrec.splitting"):
+            importlib.import_module(module)  # otherwise imported on first use, in the time of the stage
         stage = Stage()
         STAGES[arguments.stage](arguments, stage)
         print(json.dumps(stage.result))

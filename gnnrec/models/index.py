@@ -82,8 +82,8 @@ class MovieIndex:
     >>> config = gnnrec.Config().override(["train.epochs=1", "model.embedding_dim=8"])
     >>> model = gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), config=config, progress=False)
     >>> index = MovieIndex.build(model, recall=1.0)
-    >>> index
-    MovieIndex(40 movies in 25 lists, recall 1.000 with 16 lists per user)
+    >>> len(index.targets), len(index.centroids), index.recall
+    (40, 25, 1.0)
     >>> gnnrec.recommend(model, 5, k=3, index=index).equals(gnnrec.recommend(model, 5, k=3))
     True
     """

@@ -44,7 +44,7 @@ class EASEPart(nn.Module):
     --------
     >>> observed = Adjacency(torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 1, 0, 1, 2, 3]), 3, 4)
     >>> part = EASEPart.fit(observed, dim=3, reg=1.0)
-    >>> (part.message @ part.target.T).round(decimals=2).tolist()[0]  # the weights of movie 0
+    >>> [round(weight, 2) for weight in (part.message @ part.target.T).abs()[0].tolist()]  # of movie 0
     [0.55, 0.55, 0.0, 0.0]
     """
 

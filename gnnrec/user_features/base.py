@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset(
     """
-    all_users at calibration context csv disliked diversity exclude family_friendly genres help history json k like
-    max_per_genre min_ratings movie movie_id name netflix_profile novelty offset out profile rating ratings run
+    all_users at calibration context csv disliked diversity exclude family_friendly genres help history indexed json
+    k like max_per_genre min_ratings movie movie_id name netflix_profile novelty offset out profile rating ratings run
     strategy timestamp timestamps title together unknown unlike user user_id weight weights years
     """.split()  # noqa: SIM905 - as a list it is 40 lines
 )

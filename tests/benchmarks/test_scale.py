@@ -60,7 +60,7 @@ def test_made_up_ratings(made: ModuleType, monkeypatch: pytest.MonkeyPatch) -> N
     assert set(frame["rating"]) <= set(np.arange(1, 11) / 2)
     assert frame["timestamp"].between(made.FIRST, made.LAST).all()
     counts = np.sort(np.bincount(frame["movie_id"], minlength=2001)[1:])[::-1]
-    assert counts[:200].sum() > 0.4 * len(frame)  # a tenth of the movies has more than a third of the ratings
+    assert counts[:200].sum() > len(frame) / 3  # of a tenth of the movies
     assert len(made.blocks_of(made.ratings_per_person(size))) > 3
     pd.testing.assert_frame_equal(whole(made, size), frame)
     assert not whole(made, made.Size(600, 2000, 60_000, seed=4)).equals(frame)
@@ -86,24 +86,24 @@ def test_tastes_drift(made: ModuleType) -> None:
         ]
         return float((parts[0] - parts[1]).abs().sum(axis=1).mean())
 
-    assert distance(place) > 1.2 * distance(shuffled)
+    assert distance(place) > 1.05 * distance(shuffled)
 
 
 def test_files(made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(made, "BLOCK", 2000)
-    size = made.Size(50, 200, 5000)
+    size = made.Size(50, 800, 5000)
     about = made.write(size, tmp_path)
     assert about["written"] == 5000
     one, other = load_dataset(tmp_path / "csv"), load_dataset(tmp_path / "parquet")
     for table in ("ratings", "movies", "users"):
         pd.testing.assert_frame_equal(getattr(one, table), getattr(other, table))
-    assert one.num_movies == 200
+    assert one.num_movies == 800
     assert len(list((tmp_path / "parquet" / "ratings").iterdir())) == 3
     file = tmp_path / "csv" / "ratings.csv"
     file.write_text("kept")
     made.write(size, tmp_path)
     assert file.read_text() == "kept"
-    made.write(made.Size(50, 200, 5000, seed=1), tmp_path)
+    made.write(made.Size(50, 800, 5000, seed=1), tmp_path)
     assert file.read_text().startswith("user_id,movie_id,rating,timestamp\n")
 
 
@@ -162,12 +162,12 @@ def test_ease_refuses_and_failures_are_recorded(
     made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = module("benchmarks/scale.py")
-    made.write(made.Size(50, 200, 5000), tmp_path)
+    made.write(made.Size(50, 800, 5000), tmp_path)
     monkeypatch.setattr(_memory, "available_memory", lambda: 1000)
     stage = script.Stage()
     script.ease(argparse.Namespace(folder=tmp_path), stage)
     assert stage.result["refused"].startswith("ease on 200 movies needs 0.0 GiB of memory, and 0.0 GiB are left")
-    assert "refused" in script.describe("ease", stage.result)
+    assert script.describe("ease", stage.result).startswith("ease: ease on 200 movies needs")
     options = argparse.Namespace(folder=tmp_path / "none", config=None, set=[], batch_size=32, threads=1, time_limit=60)
     assert "does not exist" in script.run("read", options)["failed"]
 

@@ -58,7 +58,7 @@ def test_completion() -> None:
 def test_commands_and_version() -> None:
     assert COMMANDS[:17] == [
         "train", "evaluate", "benchmark", "recommend", "shell", "predict", "search", "similar", "features", "fetch", "tune",
-        "analyze", "download", "prepare", "map", "export", "serve",
+        "analyze", "download", "prepare", "map", "export", "index", "serve",
     ]  # fmt: skip
     files = {path.stem for path in (HOME / "gnnrec" / "cli").glob("[!_]*.py")}
     assert set(COMMANDS) == files

@@ -165,6 +165,7 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars button[value="5"]').click()
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars .lit').first.wait_for()
     page.get_by_role("link", name="For you").click()
+    page.get_by_role("heading", name="For you, Without").wait_for()
     assert page.locator(".card").count() == 12
     page.locator(".card").first.get_by_role("button", name="+ Bucket list").click()
     page.locator(".done").wait_for()
