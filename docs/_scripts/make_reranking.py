@@ -12,7 +12,16 @@ DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "benchmarks" / "results"
 LEFT, TOP, WIDE, HIGH = 80, 30, 600, 280
 CURVES = {"diversity": "intra_list_distance", "novelty": "popularity_lift", "calibration": "miscalibration"}
-COLUMNS = ("ndcg", "intra_list_distance", "popularity_lift", "miscalibration", "coverage")
+COLUMNS = (
+    "ndcg",
+    "intra_list_distance",
+    "popularity_lift",
+    "miscalibration",
+    "genre_consistency",
+    "serendipity",
+    "gini",
+    "coverage",
+)
 SHOWN = ("none", "diversity 0.7", "novelty 0.5", "calibration 0.3", "max_per_genre 3")
 """Rows of the table, and the one that combines options; `benchmarks/results` has them all."""
 

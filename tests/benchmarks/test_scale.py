@@ -124,7 +124,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     original = script.run
     monkeypatch.setattr(script, "run", run)
     file = tmp_path / "scale-test.json"
-    words = ["--people", "80", "--movies", "150", "--ratings", "4000", "--batch-size", "32", "--json", str(file)]
+    words = ["--people", "80", "--movies", "800", "--ratings", "8000", "--batch-size", "32", "--json", str(file)]
     words += ["--folder", str(tmp_path / "data"), "--set", "model.embedding_dim=8"]
     monkeypatch.setattr(sys, "argv", ["scale.py", *words])
     script.main()
@@ -137,16 +137,16 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_stages_and_page(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("implicit")
     record = json.loads(results.read_text())
-    assert record["data"]["written"] == 4000
+    assert record["data"]["written"] == 8000
     stages = record["stages"]
-    assert stages["read"]["ratings"] == stages["read-parquet"]["ratings"] == 4000
-    assert stages["graph"]["edges"] + stages["split"]["test_ratings"] == 4000
+    assert stages["read"]["ratings"] == stages["read-parquet"]["ratings"] == 8000
+    assert stages["graph"]["edges"] + stages["split"]["test_ratings"] == 8000
     assert stages["lists"]["users"] == stages["als-lists"]["users"] == 80
     assert stages["lists"]["rows"] == stages["als-lists"]["rows"] == 800
     for name, found in stages.items():
         assert found["cpu_seconds"] > 0 and found["seconds"] > 0, name
         assert found["peak_bytes"] >= found["bytes_before"] > 10_000_000, name
-        assert found["command"].startswith("python benchmarks/scale.py --people 80 --movies 150 --ratings 4000")
+        assert found["command"].startswith("python benchmarks/scale.py --people 80 --movies 800 --ratings 8000")
     for name in ("evaluate", "als"):
         assert 0 < stages[name]["ndcg@20"] < 1
     assert not list((results.parent / "data").glob("lists*"))

@@ -56,13 +56,13 @@ def test_completion() -> None:
 
 
 def test_commands_and_version() -> None:
-    assert COMMANDS[:17] == [
+    assert COMMANDS[:18] == [
         "train", "evaluate", "benchmark", "recommend", "shell", "predict", "search", "similar", "features", "fetch", "tune",
         "analyze", "download", "prepare", "map", "export", "index", "serve",
     ]  # fmt: skip
     files = {path.stem for path in (HOME / "gnnrec" / "cli").glob("[!_]*.py")}
     assert set(COMMANDS) == files
-    assert COMMANDS[17:] == sorted(COMMANDS[17:])
+    assert COMMANDS[18:] == sorted(COMMANDS[18:])
     for words in (["-m", "gnnrec"], ["-m", "gnnrec.cli"]):
         done = subprocess.run([sys.executable, *words, "--version"], capture_output=True, text=True, cwd=HOME)
         assert done.stdout == f"gnnrec {gnnrec.__version__}\n"
