@@ -166,8 +166,8 @@ def test_ease_refuses_and_failures_are_recorded(
     monkeypatch.setattr(_memory, "available_memory", lambda: 1000)
     stage = script.Stage()
     script.ease(argparse.Namespace(folder=tmp_path), stage)
-    assert stage.result["refused"].startswith("ease on 200 movies needs 0.0 GiB of memory, and 0.0 GiB are left")
-    assert script.describe("ease", stage.result).startswith("ease: ease on 200 movies needs")
+    assert stage.result["refused"].startswith("ease on 800 movies needs 0.0 GiB of memory, and 0.0 GiB are left")
+    assert script.describe("ease", stage.result).startswith("ease: ease on 800 movies needs")
     options = argparse.Namespace(folder=tmp_path / "none", config=None, set=[], batch_size=32, threads=1, time_limit=60)
     assert "does not exist" in script.run("read", options)["failed"]
 
