@@ -8,6 +8,7 @@ import io
 import lzma
 import pickle
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from typing import Any
 
 import numpy as np
 from safetensors.torch import load, save
+
+ABSOLUTE = str(Path(tempfile.gettempdir(), "gnnrec-climbed.csv"))
+"""Absolute name of a member of an archive."""
 
 SIZE = 100 << 20
 """Bytes that a bomb unpacks to."""
@@ -69,7 +73,7 @@ def climbing_zip() -> bytes:
         for name in (
             "../climbed.csv",
             "../../climbed.csv",
-            "/tmp/gnnrec-climbed.csv",
+            ABSOLUTE,
             "a/../../climbed.csv",
             "..\\climbed.csv",
         ):

@@ -250,11 +250,7 @@ def archive_lies() -> dict[str, Callable[[Path], None]]:
         with contextlib.suppress(GnnrecError):
             gnnrec.load_dataset(place / "evil.zip")
         after = set(os.listdir(folder)) | set(os.listdir(place))
-        if (
-            after != before
-            or Path("/tmp/gnnrec-climbed.csv").exists()
-            or Path(tempfile.gettempdir(), "climbed.csv").exists()
-        ):
+        if after != before or Path(bombs.ABSOLUTE).exists() or Path(tempfile.gettempdir(), "climbed.csv").exists():
             raise WrongAnswerError(f"a member climbed out: {after - before}")
 
     def history(name: str, data: bytes) -> Callable[[Path], None]:

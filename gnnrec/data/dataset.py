@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids, shown
-from gnnrec._io import atomic_file, write_atomic
+from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids
+from gnnrec._io import write_atomic
 from gnnrec.data.added_rows import (
     clean_added_movies,
     clean_added_ratings,
@@ -30,9 +30,8 @@ from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
 from gnnrec.data.convert import format_id
 from gnnrec.data.embeddings import ContentEmbeddings, check_features
 from gnnrec.data.filters import filter_ratings, used_rows
+from gnnrec.data.frames import take_rows, write_tables
 from gnnrec.data.id_index import IdIndex
-from gnnrec.data.mixed_ids import with_mixed_ids
-from gnnrec.data.parquet import write_parquet
 from gnnrec.data.provenance import ABOUT_FILE, NO_PROVENANCE, Provenance
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
@@ -46,11 +45,9 @@ from gnnrec.data.schema import (
     unknown_profiles,
     unused_columns,
 )
-from gnnrec.errors import ConfigError, DataError
+from gnnrec.errors import DataError
 
 TABLES = ("ratings", "movies", "users")
-CSV_ROWS = 1 << 20
-"""Rows that are written at once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -548,31 +545,7 @@ class Dataset:
             A file cannot be written.
         """
         folder = as_path(path, "the folder of a dataset")
-        writers = {"csv": write_csv, "parquet": write_parquet}
-        if not isinstance(format, str) or format not in writers:
-            raise ConfigError(f"format must be {' or '.join(writers)}, not {shown(format)}")
-        for table in TABLES:
-            writers[format](getattr(self, table), folder / f"{table}.{format}")
+        write_tables({name: getattr(self, name) for name in TABLES}, folder, format)
         about = {"rating_scale": self.rating_scale, "provenance": asdict(self.provenance)}
         write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
-        for other in writers.keys() - {format}:
-            for table in TABLES:
-                (folder / f"{table}.{other}").unlink(missing_ok=True)
         return folder
-
-
-def take_rows(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """Return some rows of ratings, by position, with a fresh index."""
-    return pd.DataFrame({name: frame[name].array.take(rows) for name in frame.columns}, copy=False)
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame atomically, some rows at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        frame.to_csv(file, index=False, lineterminator="\n", encoding="utf-8", chunksize=CSV_ROWS)
-
-
-def clean_mixed_ratings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ratings as they are in a `Dataset`, no pair twice; user ids may be whole numbers and texts at once."""
-    return with_mixed_ids(lambda ratings: Dataset(ratings).ratings, frame, "ratings")

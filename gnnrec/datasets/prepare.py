@@ -85,9 +85,9 @@ def prepare(
     k_core : int, optional
         Then keep the k-core, as `Dataset.filtered` does.
     duplicates : {"error", "first", "last"}
-        What becomes of several ratings of a movie by a user: an error, or the first or the last one in time is kept.
+        How to handle several ratings of a movie by a user: raise an error, or keep the first or last one in time.
     report : callable
-        Is told what is done and what it needs.
+        Called with messages about the progress and the disk space needed.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def prepare(
     DataError
         The ratings cannot be read in this way, or are invalid.
     StorageError
-        The disk has not enough space, which is known before anything is written, or cannot be written.
+        There is too little disk space, which is checked before anything is written, or writing fails.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def _find_files(source: Path) -> dict[str, Path]:
 
 
 def _check_disk(ratings: PlainRatings, out: Path, report: Callable[[str], None]) -> None:
-    """Raise a `StorageError` if the disk has not the space that is needed at the largest."""
+    """Raise a `StorageError` if the disk has less space than the most that is needed at a time."""
     width = {**IDS, **VALUES}
     raw = sum(np.dtype(width[name]).itemsize for name in ratings.columns)
     codes = sum(np.dtype(dtype).itemsize for dtype in (*CODES.values(), *NODES.values()))

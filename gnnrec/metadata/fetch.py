@@ -17,7 +17,8 @@ import pandas as pd
 from gnnrec._io import PARTIAL, make_folder, parse_json, remove_partials, write_atomic
 from gnnrec._locks import claim
 from gnnrec._network import display_url
-from gnnrec.data.dataset import Dataset, write_csv
+from gnnrec.data.dataset import Dataset
+from gnnrec.data.frames import write_csv
 from gnnrec.errors import ConfigError, DataError, StorageError
 from gnnrec.features.images import PosterError, decode_poster
 from gnnrec.metadata.client import NotFoundError, RateLimitError, ServiceUnavailableError

@@ -118,7 +118,7 @@ class GNN(BaseEstimator):
         ridge, ease = ContentRidge(encoder, tensors), fit_ease(tensors, config)
 
         def finished() -> Encoder:
-            """Return what lists are made from: the network as it is now, its content weights refitted, and EASE."""
+            """Return the encoder used for recommendations: current weights, content weights refitted, EASE part."""
             made = ridge.refit(encoder)
             made.ease = ease
             return made

@@ -229,7 +229,7 @@ class Encoder(nn.Module, ABC):
         """
 
     def embed_catalog(self, graph: GraphTensors) -> MovieEmbeddings:
-        """Propagate through the graph, and append the embeddings of the `EASEPart`: what lists are made from."""
+        """Propagate through the graph and append the embeddings of the `EASEPart`, as used for recommendations."""
         movies = self.embed_movies(graph)
         if self.ease is None:
             return movies

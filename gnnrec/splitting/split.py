@@ -20,8 +20,8 @@ from gnnrec._checks import as_path, raise_at_first, shown
 from gnnrec._io import own_file, read_json, write_atomic
 from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
-from gnnrec.data.dataset import take_rows, write_csv
 from gnnrec.data.embeddings import check_features
+from gnnrec.data.frames import take_rows, write_csv
 from gnnrec.data.tables import locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
