@@ -113,7 +113,7 @@ def test_main_path(
 
     page.get_by_role("link", name="See what to watch next").click()
     page.get_by_role("heading", name=f"For you, {name}").wait_for()
-    assert page.locator(".card").count() == 12
+    playwright.expect(page.locator(".card")).to_have_count(12, timeout=120_000)
     assert page.get_by_text("Because you rated").count() > 0
     check(page)
     genre = str(trained.graph.genres[0])
@@ -133,7 +133,7 @@ def test_main_path(
     unwanted = second.get_attribute("data-movie")
     second.get_by_role("button", name="Not interested").click()
     page.locator(f'.card[data-movie="{unwanted}"]').wait_for(state="detached")
-    assert page.locator(".card").count() == 12
+    playwright.expect(page.locator(".card")).to_have_count(12, timeout=120_000)
 
     page.goto(f"{address}/bucket-list")
     check(page)
@@ -166,7 +166,7 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
         page.locator(f'#found .card[data-movie="{place + 1}"] .stars .lit').first.wait_for()
     page.get_by_role("link", name="For you").click()
     page.get_by_role("heading", name="For you, Without").wait_for()
-    assert page.locator(".card").count() == 12
+    playwright.expect(page.locator(".card")).to_have_count(12, timeout=120_000)
     page.locator(".card").first.get_by_role("button", name="+ Bucket list").click()
     page.locator(".done").wait_for()
     page.get_by_role("link", name="Bucket list", exact=True).click()
