@@ -86,7 +86,7 @@ def tune(
     seed : int
         Seed of the sampler. Models keep the seed of their configuration.
     time_limit : float, optional
-        Seconds after which this call starts no further trial.
+        Seconds after which this call starts no further trial. The first trial of a study always runs.
     pruner_warmup : int
         Epochs that every trial runs before it can be pruned.
     out : str or Path, optional
@@ -341,7 +341,8 @@ def _work(
         all_trials = study.get_trials(deepcopy=False)
         finished = sum(map(is_counted, all_trials))
         bar.update(finished, _best_so_far(all_trials))
-        if finished >= runner.num_trials or (time_limit is not None and time.monotonic() - started > time_limit):
+        out_of_time = time_limit is not None and time.monotonic() - started > time_limit
+        if finished >= runner.num_trials or (out_of_time and finished > 0):
             return
         running = sum(one.state is TrialState.RUNNING for one in all_trials)
         exhausted = runner.space.untried(filter(is_tried, all_trials)) == []
