@@ -293,7 +293,7 @@ def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect,
                 counts = [len(row) for row in dialect.parse(iter(these)) if row and row != [""]]
             except csv.Error:
                 continue
-            if not counts or counts[0] < 2 or (separator == " " and not _are_numbers(lines)):
+            if not counts or counts[0] < 2 or (separator == " " and not _are_spaced(lines)):
                 continue
             share = (Counter(counts)[counts[0]] - (0 if len(counts) == 1 else 1)) / len(these)
             if best is None or share > best[0]:
@@ -304,8 +304,13 @@ def _find_dialect(lines: list[str], separators: Sequence[str]) -> tuple[Dialect,
     return Dialect(separator if len(separator) == 1 else UNIT, quoted=len(separator) == 1), separator
 
 
-def _are_numbers(lines: list[str]) -> bool:
-    return all(_number(word) is not None for line in lines[1:] or lines for word in line.split())
+def _are_spaced(lines: list[str]) -> bool:
+    """Return whether spaces separate columns: only numbers, or as many words everywhere, the third one a number."""
+    rows = [line.split() for line in lines[1:] or lines]
+    if all(_number(word) is not None for row in rows for word in row):
+        return True
+    width = {len(row) for row in rows}
+    return len(width) == 1 and max(width) > 2 and all(_number(row[2]) is not None for row in rows)
 
 
 def _has_escaped_quotes(file: Path) -> bool:

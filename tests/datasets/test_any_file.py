@@ -466,3 +466,17 @@ def test_an_english_name_of_the_rating_comes_before_a_note(tmp_path: Path) -> No
     path = tmp_path / "ratings.csv"
     path.write_text("user,film,note,rating\n1,2,nice,4\n")
     assert load_dataset(path).ratings.to_numpy().tolist() == [[1, 2, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("ann 7 4.5 1577836800\nbob 8 3 1577836801\n", "assumed: ratings.csv has no header"),
+        ("user movie rating time\nann 7 4.5 1577836800\nbob 8 3 1577836801\n", "renamed in ratings.csv"),
+    ],
+)
+def test_spaces_between_text_ids(tmp_path: Path, text: str, header: str) -> None:
+    dataset = read(tmp_path, text)
+    assert rows(dataset.ratings) == [["ann", 7, 4.5, 1577836800], ["bob", 8, 3.0, 1577836801]]
+    assert "read: ratings.csv (spaces)" in str(dataset.provenance)
+    assert header in str(dataset.provenance)
