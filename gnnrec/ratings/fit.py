@@ -128,7 +128,7 @@ def fit_rating_model(
 
 def _empty_head(model: RecGraph, rating_config: RatingConfig) -> RatingHead:
     graph = model.graph
-    graph_dim = model.config.model.embedding_dim if rating_config.use_graph_embeddings else 0
+    graph_dim = model.config.model.network_dim if rating_config.use_graph_embeddings else 0
     return RatingHead(
         num_samples=rating_config.num_samples,
         num_movies=graph.num_movies,
