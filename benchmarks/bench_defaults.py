@@ -24,10 +24,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="name or folder of a dataset")
     parser.add_argument("--protocol", default="random", help="as for gnnrec train")
+    parser.add_argument("--duplicates", default="error", help="which of several ratings of the same movie to keep")
     parser.add_argument("--models", default="slim,ease,itemknn,popularity", help="baselines, separated by commas")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    dataset = gnnrec.load_dataset(arguments.dataset)
+    dataset = gnnrec.load_dataset(arguments.dataset, duplicates=arguments.duplicates)
     draws = arguments.protocol == "random"
     names, rows = ["gnn", *arguments.models.split(",")], []
     for seed in range(arguments.seeds):

@@ -101,7 +101,7 @@ def _registered(name: str, registry: Registry) -> str:
     return name
 
 
-MAX_DIM, MAX_LAYERS, MAX_DECAYS = 65_536, 64, 64
+MAX_DIM, MAX_LAYERS, MAX_DECAYS, MAX_MEMBERS = 65_536, 64, 64, 64
 """Upper bounds of settings; larger values would only exhaust memory."""
 
 
@@ -133,6 +133,8 @@ class ModelConfig(Settings):
     """Whether weights of interactions (plays, hours) scale the messages of ``lightgcn`` and ``weighted_mse``."""
     numeric_features: bool = True
     """Whether to use numeric movie features (decade, year, runtime, plot length)."""
+    num_members: int = Field(1, ge=1, le=MAX_MEMBERS)
+    """Number of networks that are trained with different random numbers, and whose scores are averaged."""
     dislike_weight: float = Field(1.0, ge=0)
     """How strongly disliked movies count against similar ones in recommendations; 0 treats them like liked ones."""
     ease_dim: int = Field(0, ge=0, le=MAX_DIM)
@@ -171,6 +173,11 @@ class ModelConfig(Settings):
     """``init: transitions``: weight of shared attributes of movies, added to the transition counts; for sparse data."""
     transition_spectral_power: float = Field(1.0, ge=0)
     """``init: transitions``: singular vectors count for their singular value to this power."""
+
+    @property
+    def network_dim(self) -> int:
+        """Dimension of the embeddings of all members, without those of the EASE part."""
+        return self.num_members * self.embedding_dim
 
     @field_validator("encoder")
     @classmethod

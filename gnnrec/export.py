@@ -86,7 +86,8 @@ class UserEncoder(nn.Module):
         self.num_genders, self.num_occupations = len(graph.genders), len(graph.occupations)
         self.num_movies, self.num_features = graph.num_movies, graph.users.x.size(1)
         self.encoder = copy.deepcopy(model.encoder).cpu().eval()
-        self.encoder.message = self.encoder.target = nn.Identity()  # type: ignore[assignment]  # only movies need them
+        for member in self.encoder.members:
+            member.message = member.target = nn.Identity()  # type: ignore[assignment]  # only movies need them
         self.encoder.ease = None
         movies = model.movie_embeddings
         self.num_layers = len(movies.messages)

@@ -36,6 +36,8 @@ TEMPORAL = (
 SETTINGS = {
     "defaults": (),
     "ease": ("model.ease_dim=12", "model.num_layers=2"),
+    "ensemble": ("model.num_members=3", "model.ease_dim=12", "model.num_layers=2", *TEMPORAL, "model.hidden_dim=16"),
+    "sage ensemble": ("model.encoder=graphsage", "model.num_members=2", "model.num_layers=2"),
     "set": ("model.temporal=false", "model.dislike_weight=0", "model.num_layers=3"),
     "temporal": (*TEMPORAL, "model.hidden_dim=16"),
     "sage": ("model.encoder=graphsage", "model.num_layers=2", "model.aggregation=mean", *TEMPORAL),

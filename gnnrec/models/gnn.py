@@ -16,7 +16,16 @@ from gnnrec._torch import pick_device
 from gnnrec.config import Config
 from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models.base import Recommender
-from gnnrec.nn import EASEPart, Encoder, GraphTensors, MovieEmbeddings, NodeFeatures, movie_feature_sizes
+from gnnrec.nn import (
+    BaseEncoder,
+    EASEPart,
+    Encoder,
+    Ensemble,
+    GraphTensors,
+    MovieEmbeddings,
+    NodeFeatures,
+    movie_feature_sizes,
+)
 from gnnrec.registry import ENCODERS
 from gnnrec.typing import UserInput
 
@@ -31,7 +40,7 @@ class RecGraph(Recommender):
         Training ratings, and users, ratings and movies added since.
     config : Config
         Its settings.
-    encoder : Encoder
+    encoder : Encoder or Ensemble
         The trained network, in evaluation mode.
     history : list of dict
         One entry per epoch: ``epoch, loss, <metric>, seconds``.
@@ -55,7 +64,7 @@ class RecGraph(Recommender):
 
     graph: Graph
     config: Config
-    encoder: Encoder
+    encoder: BaseEncoder
     history: list[dict[str, Any]] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
     name: str = "gnn"
@@ -112,7 +121,7 @@ class RecGraph(Recommender):
         """Return the target embedding of a new movie, ``[dim]``: computed from its features, as if it were added."""
         features = NodeFeatures.from_movies(self.graph.new_movie_features(movie), self.device)
         with torch.inference_mode():
-            embedding = self.encoder.target.embed_features(features)[0]
+            embedding = self.encoder.embed_new_movies(features)[0]
         return torch.nn.functional.pad(embedding, (0, self.config.model.ease_dim))
 
     def similarity_to_new(self, movie: NewMovie) -> Tensor:
@@ -149,11 +158,12 @@ class RecGraph(Recommender):
 
     def __repr__(self) -> str:
         model = self.config.model
-        return f"RecGraph({model.encoder}, {model.embedding_dim} dimensions, {self.graph!r})"
+        dim = f"{model.num_members} x {model.embedding_dim}" if model.num_members > 1 else f"{model.embedding_dim}"
+        return f"RecGraph({model.encoder}, {dim} dimensions, {self.graph!r})"
 
 
 def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> Encoder:
-    """Return an untrained encoder for a graph.
+    """Return one untrained encoder for a graph.
 
     Parameters
     ----------
@@ -162,14 +172,30 @@ def make_encoder(config: Config, graph: Graph, num_ids: int | None = None) -> En
     num_ids : int, optional
         Number of movies with an id embedding; all by default. Fewer if movies were added after training.
     """
-    return encoder_builder(config, graph, graph.num_movies if num_ids is None else num_ids)()
+    return _encoder_builder(config, graph, graph.num_movies if num_ids is None else num_ids)()
 
 
-def encoder_builder(config: Config, graph: Graph, num_ids: int, *, with_ease: bool = False) -> Callable[[], Encoder]:
-    """Return the function that makes an untrained encoder; it depends on the sizes of the graph only.
+def network_builder(
+    config: Config, graph: Graph, num_ids: int, *, with_ease: bool = False
+) -> Callable[[], BaseEncoder]:
+    """Return the function that makes an untrained encoder or `Ensemble`; it depends on the sizes of the graph only.
 
     The parameters are those of `make_encoder`; `with_ease` adds an empty `EASEPart` if the config has one.
     """
+    build_encoder = _encoder_builder(config, graph, num_ids)
+
+    def build() -> BaseEncoder:
+        number = config.model.num_members
+        network = build_encoder() if number == 1 else Ensemble([build_encoder() for _ in range(number)])
+        network.dislike_weight = config.model.dislike_weight
+        if with_ease and config.model.ease_dim:
+            network.ease = EASEPart(num_ids, config.model.ease_dim)
+        return network
+
+    return build
+
+
+def _encoder_builder(config: Config, graph: Graph, num_ids: int) -> Callable[[], Encoder]:
     movie_features = movie_feature_sizes(graph, config.model)
     user_features = NodeFeatures.from_users(graph.users).sizes
 
@@ -179,8 +205,6 @@ def encoder_builder(config: Config, graph: Graph, num_ids: int, *, with_ease: bo
         )
         encoder.edge_weights = config.model.edge_weights
         encoder.dislike_weight = config.model.dislike_weight
-        if with_ease and config.model.ease_dim:
-            encoder.ease = EASEPart(num_ids, config.model.ease_dim)
         return encoder
 
     return build

@@ -22,18 +22,18 @@ from gnnrec._locks import claim
 from gnnrec._progress import training_bar
 from gnnrec._seeded import Seeded
 from gnnrec._torch import memory_errors, pick_device
-from gnnrec.config import Config, TrainConfig
+from gnnrec.config import Config, ModelConfig, TrainConfig
 from gnnrec.data import Dataset
 from gnnrec.data.user_columns import known_features
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
-from gnnrec.models.gnn import RecGraph, encoder_builder, make_encoder
+from gnnrec.models.gnn import RecGraph, network_builder
 from gnnrec.models.saved_state import build_with
 from gnnrec.models.storage import write_run, write_weights
 from gnnrec.models.suggest import describe_config, suggest_config
-from gnnrec.nn import ContentRidge, EASEPart, Encoder, GraphTensors, init_from_svd, init_from_transitions
+from gnnrec.nn import BaseEncoder, ContentRidge, EASEPart, Encoder, GraphTensors, init_from_svd, init_from_transitions
 from gnnrec.registry import ENCODERS, LOSSES, METRICS, Registry, register_model
 from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
@@ -117,7 +117,7 @@ class GNN(BaseEstimator):
         encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
         ridge, ease = ContentRidge(encoder, tensors), fit_ease(tensors, config)
 
-        def finished() -> Encoder:
+        def finished() -> BaseEncoder:
             """Return the encoder used for recommendations: current weights, content weights refitted, EASE part."""
             made = ridge.refit(encoder)
             made.ease = ease
@@ -156,17 +156,19 @@ class GNN(BaseEstimator):
                     started = time.perf_counter()
                     encoder.train()
                     total = torch.zeros((), device=tensors.movie_degree.device)
-                    for i, batch in enumerate(sample_batches(graph, train, generator)):
+                    batches = zip(*(sample_batches(graph, train, generator) for _ in encoder.members), strict=True)
+                    for i, batch_by_member in enumerate(batches):
                         done = (state.epoch + i / num_batches) / train.epochs
                         for group in optimizer.param_groups:
                             group["lr"] = train.learning_rate * (1 - done * (1 - train.final_lr_ratio))
-                        loss = batch_loss(encoder, graph, tensors, batch, train, generator)
                         optimizer.zero_grad()
-                        loss.backward()
+                        for member, batch in zip(encoder.members, batch_by_member, strict=True):
+                            loss = batch_loss(member, graph, tensors, batch, train, generator)
+                            loss.backward()
+                            total += loss.detach()
                         optimizer.step()
-                        total += loss.detach()
                         bar.step()
-                    mean_loss = total.item() / num_batches
+                    mean_loss = total.item() / (num_batches * len(encoder.members))
                     _check_finite(mean_loss, encoder, state.epoch + 1)
 
                     # Validation and checkpoint
@@ -200,10 +202,11 @@ class GNN(BaseEstimator):
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
         """See `Estimator.restore`. There are fewer id embeddings than movies if movies were added after training."""
         config = self.base_config
-        num_ids = len(state["target.id_embeddings"])
+        member = "encoders.0." if config.model.num_members > 1 else ""
+        num_ids = len(state[f"{member}target.id_embeddings"])
         if num_ids > graph.num_movies:
             raise LookupError(f"{num_ids:,} movies have an id embedding, and the graph has {graph.num_movies:,}")
-        encoder = build_with(state, encoder_builder(config, graph, num_ids, with_ease=True))
+        encoder = build_with(state, network_builder(config, graph, num_ids, with_ease=True))
         encoder.eval().requires_grad_(False)
         return RecGraph(graph, config, encoder)
 
@@ -229,25 +232,24 @@ def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[G
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.from_graph(graph, device)
     with Seeded(config.train.seed):
-        encoder = make_encoder(config, graph).to(device)
+        encoder = network_builder(config, graph, graph.num_movies)().to(device)
     encoder.prepare(tensors)
-    if config.model.init == "svd":
-        scale, smoothing = config.model.init_scale, config.model.init_user_smoothing
-        init_from_svd(encoder, tensors, generator, scale, smoothing, config.model.init_spectral_power)
-    elif config.model.init == "transitions":
-        init_from_transitions(
-            encoder,
-            tensors,
-            generator,
-            config.model.init_scale,
-            config.model.transition_window,
-            config.model.transition_attribute_weight,
-            config.model.transition_spectral_power,
-        )
+    for member in encoder.members:
+        _init_movies(member, tensors, config.model, generator)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
     return tensors, TrainingState(encoder, optimizer, generator)
+
+
+def _init_movies(encoder: Encoder, tensors: GraphTensors, model: ModelConfig, generator: torch.Generator) -> None:
+    """Initialize the id embeddings of movies."""
+    if model.init == "svd":
+        smoothing, power = model.init_user_smoothing, model.init_spectral_power
+        init_from_svd(encoder, tensors, generator, model.init_scale, smoothing, power)
+    elif model.init == "transitions":
+        weight, power = model.transition_attribute_weight, model.transition_spectral_power
+        init_from_transitions(encoder, tensors, generator, model.init_scale, model.transition_window, weight, power)
 
 
 def fit_ease(tensors: GraphTensors, config: Config) -> EASEPart | None:

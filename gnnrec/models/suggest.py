@@ -30,7 +30,9 @@ _LOW_PASS_SMOOTHING = 0.7
 _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn an embedding."""
 _SMALL = 1024
-"""Number of users or movies up to which the scores of EASE are added to those of the network."""
+"""Number of users or movies up to which there are several networks, and the scores of EASE are added to theirs."""
+_NUM_MEMBERS = 3
+"""Number of networks on small data."""
 _MAX_EASE_DIM, _EASE_WEIGHT = 512, 1.5
 """Largest number of singular vectors of the EASE part, and the weight of its scores."""
 _STEPS = 1000
@@ -127,6 +129,8 @@ def describe_config(config: Config) -> str:
     shown["learning_rate"] = train.learning_rate
     if train.loss == "weighted_mse":
         shown["negative_weight"] = train.negative_weight
+    if model.num_members > 1:
+        shown["num_members"] = model.num_members
     if model.ease_dim:
         shown["ease_dim"] = model.ease_dim
     return ", ".join(f"{name} {value}" for name, value in {**shown, "epochs": train.epochs}.items())
@@ -184,7 +188,7 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         train |= {"id_dropout": 0.25, "learning_rate": 0.001}
     smaller = min(shape.num_users, shape.num_movies)
     if smaller <= _SMALL and not is_sparse and shape.task == "any order":
-        model |= {"ease_dim": min(_MAX_EASE_DIM, smaller), "ease_weight": _EASE_WEIGHT}
+        model |= {"num_members": _NUM_MEMBERS, "ease_dim": min(_MAX_EASE_DIM, smaller), "ease_weight": _EASE_WEIGHT}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}

@@ -2,7 +2,8 @@
 
 from gnnrec.nn.content_ridge import ContentRidge
 from gnnrec.nn.ease import EASEPart
-from gnnrec.nn.encoder import Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn.encoder import BaseEncoder, Encoder, GraphTensors, MovieEmbeddings
+from gnnrec.nn.ensemble import Ensemble
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures, movie_feature_sizes
 from gnnrec.nn.graphsage import GraphSAGE, GraphSAGEConfig
 from gnnrec.nn.init import init_from_svd, init_from_transitions
@@ -11,10 +12,12 @@ from gnnrec.nn.losses import bpr, sampled_softmax, softmax, weighted_mse
 from gnnrec.nn.temporal import TemporalPooling
 
 __all__ = [
+    "BaseEncoder",
     "ContentRidge",
     "DropMask",
     "EASEPart",
     "Encoder",
+    "Ensemble",
     "FeatureSizes",
     "GraphSAGE",
     "GraphSAGEConfig",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from gnnrec._torch import ridge_gram
-from gnnrec.nn.encoder import Encoder, GraphTensors
+from gnnrec.nn.encoder import BaseEncoder, GraphTensors
 from gnnrec.nn.features import NodeEncoder, NodeFeatures
 
-E = TypeVar("E", bound=Encoder)
+E = TypeVar("E", bound=BaseEncoder)
 
 FOURIER_SCALE = 10.0**0.5
 """Scale of the random Fourier features relative to the linear features; it sets how strongly they are regularized."""
@@ -32,7 +32,7 @@ class ContentRidge:
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : Encoder or Ensemble
         Prepared.
     graph : GraphTensors
         The training graph.
@@ -57,9 +57,9 @@ class ContentRidge:
     (True, True)
     """
 
-    def __init__(self, encoder: Encoder, graph: GraphTensors, reg: float = 10.0, power: float = 1.0) -> None:
+    def __init__(self, encoder: BaseEncoder, graph: GraphTensors, reg: float = 10.0, power: float = 1.0) -> None:
         self.graph = graph
-        node_encoder = encoder.message
+        node_encoder = encoder.members[0].message  # the others have the same features
         self.num_ids = len(node_encoder.has_id)
         self.features = feature_matrix(node_encoder, graph.movie_features)[: self.num_ids]  # [num_ids, width]
         weight = graph.movie_degree[: self.num_ids] ** power * node_encoder.has_id
@@ -76,7 +76,7 @@ class ContentRidge:
     def refit(self, encoder: E) -> E:
         """Return a copy in evaluation mode, with the same embeddings of rated movies and better ones of new movies."""
         encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        for node_encoder in (encoder.message, encoder.target):
+        for node_encoder in [part for member in encoder.members for part in (member.message, member.target)]:
             if node_encoder.id_embeddings is None or not node_encoder.has_id.any():
                 continue
             embeddings = node_encoder(self.graph.movie_features)[: self.num_ids]  # [num_ids, embedding_dim]

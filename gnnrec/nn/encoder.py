@@ -7,6 +7,7 @@ history by the same method in training, for stored users and for new ones.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -65,7 +66,8 @@ class MovieEmbeddings:
     Attributes
     ----------
     messages : list of Tensor
-        By layer, ``[num_movies, embedding_dim]``: the message from each movie to the users who rated it.
+        By layer, ``[num_movies, embedding_dim]``: the message from each movie to the users who rated it. Of an
+        `Ensemble`, those of all its members, one member after another.
     targets : Tensor
         ``[num_movies, embedding_dim]``: a score is the inner product of a user embedding and a target.
     degree : Tensor
@@ -91,7 +93,121 @@ class MovieEmbeddings:
     ease: Tensor | None = None
 
 
-class Encoder(nn.Module, ABC):
+class BaseEncoder(nn.Module, ABC):
+    """What an `Encoder` and an `Ensemble` of encoders share: the embeddings that recommendations are made from.
+
+    Attributes
+    ----------
+    ease : EASEPart or None
+        Its scores are added to those of the network. It takes no part in training.
+    dislike_weight : float
+        How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
+    rating_mean, rating_std : Tensor
+        Scalars, statistics of the training ratings.
+    """
+
+    rating_mean: Tensor
+    rating_std: Tensor
+    dislike_weight: float = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ease: EASEPart | None = None
+        self.register_buffer("rating_mean", torch.zeros(()))
+        self.register_buffer("rating_std", torch.zeros(()))
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Encoder]:
+        """The encoders that are trained, each with a loss of its own: those of an ensemble, or the encoder itself."""
+
+    @torch.no_grad()
+    def prepare(self, graph: GraphTensors) -> None:
+        """Set the constants of the training graph, such as statistics of its ratings."""
+        mean, std = rating_statistics(graph.users.rating, graph.rating_scale)
+        self.rating_mean.copy_(mean)
+        self.rating_std.copy_(std)
+
+    @abstractmethod
+    def embed_movies(
+        self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
+    ) -> MovieEmbeddings:
+        """Propagate through the graph.
+
+        Parameters
+        ----------
+        graph : GraphTensors
+        edge_mask : Tensor, optional
+            ``[num_edges]`` float, 1 for ratings that carry messages; all by default. In training the others are
+            supervision edges and must not influence the result.
+        drop_mask : DropMask, optional
+            Movie inputs to hide, in training.
+        """
+
+    @abstractmethod
+    def embed_new_movies(self, features: NodeFeatures) -> Tensor:
+        """Return the targets of movies outside the graph, from features alone, ``[num_movies, embedding_dim]``."""
+
+    @abstractmethod
+    def embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
+        """Return user embeddings without dislikes and `EASEPart`; arguments and shape as in `embed_users`."""
+
+    def embed_catalog(self, graph: GraphTensors) -> MovieEmbeddings:
+        """Propagate through the graph and append the embeddings of the `EASEPart`, as used for recommendations."""
+        movies = self.embed_movies(graph)
+        if self.ease is None:
+            return movies
+        size = len(movies.targets)
+        targets = torch.cat([movies.targets, self.ease.targets(size)], dim=1)
+        return replace(movies, targets=targets, ease=self.ease.messages(size))
+
+    def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
+        r"""Return user embeddings, ``[num_users, embedding_dim]``; from `embed_catalog` with those of the `EASEPart`.
+
+        In evaluation mode, disliked movies count against similar ones: with :math:`z` the embedding from the whole
+        history and :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's
+        baseline (see `gnnrec.graph.dislikes`), it is
+
+        .. math:: z + \lambda \frac{20}{20 + n} \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
+
+        where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and
+        few ratings a mild dislike counts half, and a strong one minus one half. The longer the history, the weaker the
+        effect, because even movies that heavy users dislike reflect what they watch. In training every rating counts
+        equally, and without dislikes the result is :math:`z`.
+
+        Parameters
+        ----------
+        users : UserBatch
+        movies : MovieEmbeddings
+        edge_mask : Tensor, optional
+            ``[num_edges of the batch]`` float, as in `embed_movies`.
+        """
+        z = self._embed_users(users, movies, edge_mask)
+        if self.training or not self.dislike_weight:
+            return z
+        pushed = z
+        weight = self.dislike_weight * short_history_weight(users, edge_mask)
+        for margin, share in MARGINS.items():
+            edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
+            if not torch.compiler.is_exporting() and not edges.any():
+                break  # larger margins have fewer still
+            kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
+            number = z.new_zeros(users.num_users).index_add(0, users.user_index, edges.to(z.dtype))
+            affected = share * (number > 0).unsqueeze(1)  # the others remain bit-identical
+            pushed = pushed + weight[:, None] * affected * (self._embed_users(users, movies, kept) - z)
+        return pushed
+
+    def _embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
+        z = self.embed_histories(users, movies, edge_mask)
+        return z if movies.ease is None else torch.cat([z, sum_of_history(users, movies.ease, edge_mask)], dim=1)
+
+    def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
+        """Return all embeddings: ``{"user": [num_users, embedding_dim], "movie": [num_movies, embedding_dim]}``."""
+        movies = self.embed_catalog(graph)
+        return {"user": self.embed_users(graph.users, movies), "movie": movies.targets}
+
+
+class Encoder(BaseEncoder):
     """Computes movie embeddings from a graph, and user embeddings from movie embeddings.
 
     An encoder of your own implements `from_config`, `embed_movies` and `aggregate`, and is registered with
@@ -123,12 +239,8 @@ class Encoder(nn.Module, ABC):
         Whether weights of interactions scale their messages; setting ``model.edge_weights``.
     temporal : TemporalPooling or None
         None if the encoder treats the history as a set.
-    ease : EASEPart or None
-        Its scores are added to those of the network. It takes no part in training.
-    dislike_weight : float
-        How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
-    rating_mean, rating_std : Tensor
-        Scalars, statistics of the training ratings.
+
+    Further attributes are those of `BaseEncoder`.
 
     Examples
     --------
@@ -145,10 +257,7 @@ class Encoder(nn.Module, ABC):
 
     degree_pseudocount: Tensor
     mean_degree: Tensor
-    rating_mean: Tensor
-    rating_std: Tensor
     edge_weights: bool = False
-    dislike_weight: float = 0.0
 
     def __init__(
         self,
@@ -162,11 +271,8 @@ class Encoder(nn.Module, ABC):
         super().__init__()
         self.movie_degree_smoothing = movie_degree_smoothing
         self.temporal = temporal
-        self.ease: EASEPart | None = None
         self.register_buffer("degree_pseudocount", torch.zeros(()))
         self.register_buffer("mean_degree", torch.zeros(()))
-        self.register_buffer("rating_mean", torch.zeros(()))
-        self.register_buffer("rating_std", torch.zeros(()))
         self.message = NodeEncoder(movie_features, embedding_dim, num_movies)
         self.target = NodeEncoder(movie_features, embedding_dim, num_movies)
         self.profile = NodeEncoder(user_features, embedding_dim)
@@ -189,16 +295,14 @@ class Encoder(nn.Module, ABC):
 
     @torch.no_grad()
     def prepare(self, graph: GraphTensors) -> None:
-        """Set the constants of the training graph: movies with an id embedding, mean degree, time span."""
+        """Set the constants of the training graph: movies with an id embedding, mean degree, ratings, time span."""
+        super().prepare(graph)
         rated = graph.movie_degree > 0
         for node_encoder in (self.message, self.target):
             node_encoder.prepare(graph.movie_features, rated)
         mean = graph.movie_degree[rated].mean()
         self.degree_pseudocount.copy_(self.movie_degree_smoothing * mean)
         self.mean_degree.copy_(mean + self.degree_pseudocount)
-        mean, std = rating_statistics(graph.users.rating, graph.rating_scale)
-        self.rating_mean.copy_(mean)
-        self.rating_std.copy_(std)
         if self.temporal is not None and self.temporal.dates is not None:
             self.temporal.dates.prepare(graph.users.timestamp)
 
@@ -212,76 +316,28 @@ class Encoder(nn.Module, ABC):
         """Whether user embeddings depend on the time of the request."""
         return self.temporal is not None and self.temporal.request_times is not None
 
-    @abstractmethod
-    def embed_movies(
-        self, graph: GraphTensors, edge_mask: Tensor | None = None, drop_mask: DropMask | None = None
-    ) -> MovieEmbeddings:
-        """Propagate through the graph.
+    @property
+    def members(self) -> Sequence[Encoder]:
+        """See `BaseEncoder.members`: itself."""
+        return (self,)
 
-        Parameters
-        ----------
-        graph : GraphTensors
-        edge_mask : Tensor, optional
-            ``[num_edges]`` float, 1 for ratings that carry messages; all by default. In training the others are
-            supervision edges and must not influence the result.
-        drop_mask : DropMask, optional
-            Movie inputs to hide, in training.
-        """
-
-    def embed_catalog(self, graph: GraphTensors) -> MovieEmbeddings:
-        """Propagate through the graph and append the embeddings of the `EASEPart`, as used for recommendations."""
-        movies = self.embed_movies(graph)
-        if self.ease is None:
-            return movies
-        size = len(movies.targets)
-        targets = torch.cat([movies.targets, self.ease.targets(size)], dim=1)
-        return replace(movies, targets=targets, ease=self.ease.messages(size))
+    def embed_new_movies(self, features: NodeFeatures) -> Tensor:
+        """See `BaseEncoder.embed_new_movies`."""
+        return self.target.embed_features(features)
 
     @abstractmethod
     def aggregate(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
-        """Return user embeddings from profiles and histories as sets; arguments and shape as in `embed_users`."""
+        """Return user embeddings from profiles and histories as sets; arguments and shape as in `embed_users`.
 
-    def embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
-        r"""Return user embeddings, ``[num_users, embedding_dim]``; from `embed_catalog` with those of the `EASEPart`.
-
-        In evaluation mode, disliked movies count against similar ones: with :math:`z` the embedding from the whole
-        history and :math:`z_{-m}` that without the ratings that are :math:`m` standard deviations below the user's
-        baseline (see `gnnrec.graph.dislikes`), it is
-
-        .. math:: z + \lambda \frac{20}{20 + n} \left( \tfrac{1}{2} (z_{-0.5} - z) + (z_{-1.5} - z) \right)
-
-        where :math:`\lambda` is the `dislike_weight` and :math:`n` the number of ratings. With :math:`\lambda = 1` and
-        few ratings a mild dislike counts half, and a strong one minus one half. The longer the history, the weaker the
-        effect, because even movies that heavy users dislike reflect what they watch. In training every rating counts
-        equally, and without dislikes the result is :math:`z`.
-
-        Parameters
-        ----------
-        users : UserBatch
-        movies : MovieEmbeddings
-        edge_mask : Tensor, optional
-            ``[num_edges of the batch]`` float, as in `embed_movies`.
+        The targets of `movies` must not matter: an export and an `Ensemble` do not have those of this encoder.
         """
-        z = self._embed_histories(users, movies, edge_mask)
-        if self.training or not self.dislike_weight:
-            return z
-        pushed = z
-        weight = self.dislike_weight * short_history_weight(users, edge_mask)
-        for margin, share in MARGINS.items():
-            edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
-            if not torch.compiler.is_exporting() and not edges.any():
-                break  # larger margins have fewer still
-            kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
-            number = z.new_zeros(users.num_users).index_add(0, users.user_index, edges.to(z.dtype))
-            affected = share * (number > 0).unsqueeze(1)  # the others remain bit-identical
-            pushed = pushed + weight[:, None] * affected * (self._embed_histories(users, movies, kept) - z)
-        return pushed
 
-    def _embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
+    def embed_histories(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None = None) -> Tensor:
+        """See `BaseEncoder.embed_histories`: `aggregate`, and the temporal pooling."""
         z = self.aggregate(users, movies, edge_mask)
         if self.temporal is not None:
             z = z + self.temporal(users, movies.messages[0], movies.degree, self.mean_degree, edge_mask)
-        return z if movies.ease is None else torch.cat([z, sum_of_history(users, movies.ease, edge_mask)], dim=1)
+        return z
 
     def movie_degrees(self, graph: GraphTensors) -> Tensor:
         """Return the degree that normalizes the messages of each movie, ``[num_movies]``.
@@ -292,8 +348,3 @@ class Encoder(nn.Module, ABC):
         degree = graph.movie_degree + self.degree_pseudocount
         has_id = nn.functional.pad(self.message.has_id, (0, len(degree) - len(self.message.has_id)))
         return torch.where(has_id, degree, degree.clamp(min=float(self.mean_degree)))
-
-    def forward(self, graph: GraphTensors) -> dict[str, Tensor]:
-        """Return all embeddings: ``{"user": [num_users, embedding_dim], "movie": [num_movies, embedding_dim]}``."""
-        movies = self.embed_catalog(graph)
-        return {"user": self.embed_users(graph.users, movies), "movie": movies.targets}

@@ -96,7 +96,7 @@ def fit_rating_model(
         content = content_features(graph)
         users, movies = user_features(graph.users, torch.empty(graph.num_users, 0)), content
         if rating_config.use_graph_embeddings:
-            dim = model.config.model.embedding_dim  # not those of the EASE part
+            dim = model.config.model.network_dim  # not those of the EASE part
             z, targets = model.embed(graph.users)[:, :dim].cpu(), model.movie_embeddings.targets[:, :dim].cpu()
             head.graph_mean.copy_(z.mean(0))
             head.graph_std.copy_(z.std(0).mean().clamp(min=1e-12))
@@ -128,7 +128,7 @@ def fit_rating_model(
 
 def _empty_head(model: RecGraph, rating_config: RatingConfig) -> RatingHead:
     graph = model.graph
-    graph_dim = model.config.model.embedding_dim if rating_config.use_graph_embeddings else 0
+    graph_dim = model.config.model.network_dim if rating_config.use_graph_embeddings else 0
     return RatingHead(
         num_samples=rating_config.num_samples,
         num_movies=graph.num_movies,

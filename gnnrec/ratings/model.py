@@ -136,7 +136,7 @@ class RatingModel(RatingPredictor):
         """Return the users' graph embeddings on the CPU, ``[num_users, graph_dim]``."""
         if not len(self.head.graph_mean):
             return torch.empty(users.num_users, 0)
-        return self.recommender.embed(users)[:, : self.recommender.config.model.embedding_dim].cpu()
+        return self.recommender.embed(users)[:, : self.recommender.config.model.network_dim].cpu()
 
     def __repr__(self) -> str:
         size = f"{self.head.num_samples} samples, {self.rating_config.embedding_dim} factors"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gnnrec._io import check_layout, own_file, parse_json, stamp, write_atomic
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.nn import Encoder
+from gnnrec.nn import BaseEncoder
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = 1
@@ -28,7 +28,7 @@ class TrainingState:
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : Encoder or Ensemble
     optimizer : torch.optim.Optimizer
     generator : torch.Generator
         Source of all random numbers in the training loop.
@@ -60,7 +60,7 @@ class TrainingState:
     (3, 0.3)
     """
 
-    def __init__(self, encoder: Encoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
+    def __init__(self, encoder: BaseEncoder, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
         self.encoder, self.optimizer, self.generator = encoder, optimizer, generator
         self.epoch = 0
         self.epochs_since_best = 0

@@ -69,10 +69,13 @@ def test_sizes_follow_the_data(users, movies, count, dim, batch):
     ("users", "movies", "count", "expected"),
     [(400, 300, 9_000, 300), (600, 1100, 30_000, 512), (1000, 900, 4_000, 0), (1100, 1100, 40_000, 0)],
 )
-def test_small_and_dense_data_get_an_ease_part(users, movies, count, expected):
+def test_small_and_dense_data_get_an_ensemble_and_an_ease_part(users, movies, count, expected):
     config = suggest_config(Dataset(ratings(users, movies, count)))
     assert (config.model.ease_dim, config.model.ease_weight) == (expected, 1.5 if expected else 1.0)
-    assert (f"ease_dim {expected}" in describe_config(config)) == (expected > 0)
+    assert config.model.num_members == (3 if expected else 1)
+    description = describe_config(config)
+    assert (f"num_members 3, ease_dim {expected}" in description) == (expected > 0)
+    assert ("num_members" in description) == (expected > 0)
 
 
 def test_only_ratings_in_any_order_get_an_ease_part(sample):
@@ -180,7 +183,7 @@ def messages(caught: list[warnings.WarningMessage]) -> list[str]:
     return [str(one.message) for one in caught]
 
 
-SMALL_STEPS = ("train.epochs=2", "model.init=random", "train.learning_rate=1e-4")
+SMALL_STEPS = ("train.epochs=2", "model.init=random", "train.learning_rate=1e-4", "model.num_members=1")
 """Too few and too small steps to get anywhere but up."""
 
 

@@ -1,4 +1,4 @@
-"""Every encoder passes the contract of all models, with and without temporal pooling, and with an EASE part."""
+"""Every encoder passes the contract of all models: alone, with temporal pooling, an EASE part, or as an ensemble."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gnnrec.registry import ENCODERS
 from tests.helpers.contract import CHECKS, Check, Subject
 
 
-def make_subject(encoder: str, temporal: bool, ease: bool = False) -> Subject:
+def make_subject(encoder: str, temporal: bool, *, ease: bool = False, num_members: int = 1) -> Subject:
     config: dict[str, Any] = {
-        "model": {"encoder": encoder, "embedding_dim": 16, "dropout": 0.0},
+        "model": {"encoder": encoder, "embedding_dim": 16, "dropout": 0.0, "num_members": num_members},
         # Users of these small datasets have few ratings anyway.
         "train": {"batch_size": 32, "learning_rate": 0.01, "epochs": 30, "history_truncation": 0},
     }
@@ -31,7 +31,11 @@ SUBJECTS = {
     f"{encoder}{'-temporal' if temporal else ''}": make_subject(encoder, temporal)
     for encoder in ENCODERS.builtin
     for temporal in (False, True)
-} | {f"{encoder}-ease": make_subject(encoder, temporal=False, ease=True) for encoder in ENCODERS.builtin}
+}
+SUBJECTS |= {f"{encoder}-ease": make_subject(encoder, temporal=False, ease=True) for encoder in ENCODERS.builtin}
+SUBJECTS |= {
+    f"{encoder}-ensemble": make_subject(encoder, temporal=False, num_members=2) for encoder in ENCODERS.builtin
+}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
