@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnrec.cli._options import CsvOption, JsonOption, KOption, OutOption, RunArgument
-from gnnrec.cli._output import check_out, errors, note, show
+from gnnrec.cli._output import check_out, errors, note, say, show
 from gnnrec.cli._reranking import FamilyFriendlyOption, with_reranking_options
 from gnnrec.cli._user import (
     DislikedOption,
@@ -95,7 +95,8 @@ def recommend(
     """
     with errors():
         from gnnrec.explanations import explain
-        from gnnrec.models import MovieIndex, recommend_group
+        from gnnrec.models import MovieIndex, recommend_group, write_lists
+        from gnnrec.models.all_lists import WRITERS
         from gnnrec.models.estimator import load
 
         check_out(out)
@@ -125,6 +126,10 @@ def recommend(
         if indexed:
             filters["index"] = MovieIndex.load(run, model)
         if all_users:
+            if out is not None and out.suffix.lower() in WRITERS and not (json or csv):
+                _note_missing(write_lists(model, out, k, progress=True, **filters))
+                say(f"saved in {out}")
+                return
             lists = model.recommend(model.graph.ids["user"].tolist(), k, **filters)
             _note_missing(len(lists))
             show(lists, as_json=json, as_csv=csv, out=out)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +33,7 @@ from gnnrec.cli._output import errors, say, say_protocol, show
 
 if TYPE_CHECKING:
     from gnnrec.data import Dataset
+    from gnnrec.models import Estimator
     from gnnrec.splitting import Split
 
 
@@ -56,9 +61,12 @@ def train(
 
     Without --split or --protocol, the model is trained on all ratings. With either, it is also evaluated on the test
     ratings, which are saved with the run for `gnnrec evaluate`.
+
+    Several processes train together with "torchrun --nproc-per-node 2 -m gnnrec train ...".
     """
     with errors():
         from gnnrec._locks import claim
+        from gnnrec._workers import is_first_worker, was_restarted
         from gnnrec.benchmarking import compare, results_table, timed
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import get_estimator
@@ -77,6 +85,12 @@ def train(
         callbacks: list[Callback] = [] if time_limit is None else [TimeLimit(time_limit)]
         if tensorboard is not None:
             callbacks.append(TensorBoardLogger(tensorboard))
+        resume = resume or (was_restarted() and (out / "checkpoint.safetensors").exists())
+        if not is_first_worker():
+            _train_along(
+                estimator, lambda: select(read_dataset(dataset, data_dir, features_), split, protocol), out, resume
+            )
+            return
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
         say(repr(data))
         if isinstance(data, Split):
@@ -104,6 +118,19 @@ def train(
                 say_protocol(results[0]["protocol"])
             _draw_training(out)
             say(f"saved in {out}")
+
+
+def _train_along(estimator: Estimator, read: Callable[[], Dataset | Split], out: Path, resume: bool) -> None:
+    """Train as one of several processes that is not the first: nothing is printed or written."""
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = read()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            estimator.fit(data, run_dir=out, resume=resume)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
 
 
 def _draw_training(run: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from gnnrec._checks import NO_MOVIE, as_list, check_flag, check_integer, check_number, plain_ids, shown
+from gnnrec._workers import ALONE, Workers
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
@@ -211,7 +212,9 @@ def _hits_among(
     return torch.isin(listed, pairs) & (ranking.lists >= 0), torch.bincount(row, minlength=len(task.users))
 
 
-def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20) -> float:
+def validate(
+    model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20, workers: Workers = ALONE
+) -> float:
     """Evaluate a fitted model on the validation ratings of a split, as training and tuning do.
 
     The `support` of the split is known, and only the training ratings (and `support`) are excluded from the lists.
@@ -226,6 +229,8 @@ def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int 
         A metric, as for `evaluate`.
     k : int
         Length of the lists.
+    workers : Workers
+        Processes that each evaluate a part of the users.
 
     Returns
     -------
@@ -249,17 +254,25 @@ def validate(model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int 
     if split.valid.empty:
         raise DataError(f"the split of {split.name} has no validation ratings to evaluate on")
     ((name, (_, of)),) = _resolve_metrics([metric]).items()
-    found = evaluate(
-        model,
-        split.valid,
-        ks=(k,),
-        metrics=(metric,),
-        candidates=split.candidates_for("valid"),
-        history=split.support,
-        request_times=split.request_times,
-        per_user=of != "catalog",
-    )
-    return float(found["value"].item() if of == "catalog" else found[f"{name}@{k}"].mean())
+    per_user = of != "catalog"
+    rows = split.valid
+    if per_user and workers.size > 1:
+        users = rows["user_id"].drop_duplicates()
+        rows = rows[rows["user_id"].isin(users.iloc[slice(*workers.part(len(users)))])]
+    values: list[float] = []
+    if len(rows):
+        found = evaluate(
+            model,
+            rows,
+            ks=(k,),
+            metrics=(metric,),
+            candidates=split.candidates_for("valid"),
+            history=split.support,
+            request_times=split.request_times,
+            per_user=per_user,
+        )
+        values = found[f"{name}@{k}" if per_user else "value"].tolist()
+    return float(pd.Series(workers.gather(values) if per_user else values, dtype=float).mean())
 
 
 @dataclass(frozen=True, eq=False)

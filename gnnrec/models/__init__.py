@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gnnrec.models.all_lists import write_lists
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, Estimator, fit, load
 from gnnrec.models.gnn import RecGraph
@@ -67,6 +68,7 @@ __all__ = [
     "recommend_group",
     "similar_movies",
     "suggest_config",
+    "write_lists",
 ]
 
 

@@ -22,6 +22,7 @@ from gnnrec._locks import claim
 from gnnrec._progress import training_bar
 from gnnrec._seeded import Seeded
 from gnnrec._torch import memory_errors, pick_device
+from gnnrec._workers import Workers
 from gnnrec.config import Config, ModelConfig, TrainConfig
 from gnnrec.data import Dataset
 from gnnrec.data.user_columns import known_features
@@ -94,8 +95,9 @@ class GNN(BaseEstimator):
     ) -> RecGraph:
         """Train the network; see `gnnrec.fit`."""
         check_fit_data(data)
-        with memory_errors("training"), claim(run_dir):
-            return self._fit(data, callbacks, progress, run_dir, resume)
+        workers = Workers.join(pick_device(self.base_config.train.device))
+        with memory_errors("training"), claim(run_dir if workers.is_first else None):
+            return self._fit(data, callbacks, progress, run_dir, resume, workers)
 
     def _fit(
         self,
@@ -104,16 +106,18 @@ class GNN(BaseEstimator):
         progress: bool,
         run_dir: str | Path | None,
         resume: bool,
+        workers: Workers,
     ) -> RecGraph:
         config = self.config_for(data)
         train = config.train
-        listeners = CallbackList(callbacks, train.patience)
+        listeners = CallbackList(callbacks if workers.is_first else (), train.patience)
         if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
             _check_timestamps(data.name, config)
         split = data if isinstance(data, Split) else holdout_validation(data, config)
 
         graph = Graph.from_dataset(split.dataset)
-        tensors, state = init_training(graph, config, pick_device(train.device))
+        tensors, state = init_training(graph, config, workers.device)
+        workers.share_weights(state.encoder)
         encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
         ridge, ease = ContentRidge(encoder, tensors), fit_ease(tensors, config)
 
@@ -129,13 +133,13 @@ class GNN(BaseEstimator):
             if run_dir is None:
                 raise ConfigError("resume needs the run_dir of the run to continue")
             state.read(run_dir, fingerprint)
-        elif run_dir is not None:  # loadable before the first epoch; replaces an earlier run
+        elif run_dir is not None and workers.is_first:  # loadable before the first epoch; replaces an earlier run
             write_run(run_dir, RecGraph(graph, config, finished()), in_training=True)
         start = -math.inf
         if split.valid.empty:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=4)
         elif state.epoch == 0:
-            start = validate(RecGraph(graph, config, finished()), split, train.metric, train.k)
+            start = validate(RecGraph(graph, config, finished()), split, train.metric, train.k, workers)
 
         # Epochs
         num_active = len(torch.unique(graph.users.user_index))
@@ -149,7 +153,7 @@ class GNN(BaseEstimator):
             epochs_since_best=state.epochs_since_best,
         )
         chosen = "" if self.config else f"settings chosen from the data: {describe_config(config)}"
-        bar_of_epochs = training_bar(train.epochs, num_batches, enabled=progress, note=chosen)
+        bar_of_epochs = training_bar(train.epochs, num_batches, enabled=progress and workers.is_first, note=chosen)
         with listeners.running(progress_state), bar_of_epochs as bar:
             try:
                 while state.epoch < train.epochs and progress_state.stopped_by is None:
@@ -163,12 +167,14 @@ class GNN(BaseEstimator):
                             group["lr"] = train.learning_rate * (1 - done * (1 - train.final_lr_ratio))
                         optimizer.zero_grad()
                         for member, batch in zip(encoder.members, batch_by_member, strict=True):
-                            loss = batch_loss(member, graph, tensors, batch, train, generator)
+                            loss = batch_loss(member, graph, tensors, batch, train, generator, workers)
                             loss.backward()
                             total += loss.detach()
+                        workers.sum_gradients(encoder)
+                        workers.share_generator(generator)  # losses draw numbers for each rating of their own
                         optimizer.step()
                         bar.step()
-                    mean_loss = total.item() / (num_batches * len(encoder.members))
+                    mean_loss = workers.sum(total).item() / (num_batches * len(encoder.members))
                     _check_finite(mean_loss, encoder, state.epoch + 1)
 
                     # Validation and checkpoint
@@ -176,10 +182,10 @@ class GNN(BaseEstimator):
                     model = RecGraph(graph, config, finished())
                     metrics = {}
                     if len(split.valid):
-                        metrics[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k)
+                        metrics[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k, workers)
                     state.record(entry | metrics, score=next(iter(metrics.values()), None))
                     bar.epoch(entry | metrics)
-                    if run_dir is not None:
+                    if run_dir is not None and workers.is_first:
                         state.write(run_dir, fingerprint)
                         if state.epochs_since_best == 0:  # if this process is killed, the run contains its best epoch
                             write_weights(run_dir, model.encoder.state_dict())
@@ -188,14 +194,15 @@ class GNN(BaseEstimator):
                     progress_state.seconds, progress_state.metrics = entry["seconds"], metrics
                     progress_state.epochs_since_best = state.epochs_since_best
                     listeners.on_epoch_end(progress_state)
+                    progress_state.stopped_by = workers.share(progress_state.stopped_by)
             finally:
                 # Also after Ctrl-C: the best epoch so far becomes the run.
                 state.load_best()
                 whole = Graph.from_dataset(data, graph.vocabularies) if isinstance(data, Dataset) else graph
                 model = RecGraph(whole, config, finished(), state.history)
-                if run_dir is not None:
+                if run_dir is not None and workers.is_first:
                     model.save(run_dir, keep=[CHECKPOINT_FILE])
-        if len(split.valid):
+        if len(split.valid) and workers.is_first:
             _warn_about_training(state, train, start)
         return model
 

@@ -3,7 +3,8 @@
 All losses take the same arguments, so that ``train.loss`` can name any of them. Edges are either supervision edges, to
 be predicted, or message-passing edges (see `gnnrec.training.edge_sampling`); a movie with a message-passing edge counts
 neither as positive nor as negative for that user. Add a loss of your own with ``@register_loss("name")``; further
-keyword arguments are set by ``train.loss_options``.
+keyword arguments are set by ``train.loss_options``. A loss is a mean over the supervision edges of a batch, or with
+``@register_loss("name", mean_over="users")`` over its users: this is how losses of several processes are weighted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ BPR_ATTEMPTS = 20
 """Maximum number of times that a sampled negative is redrawn because the user has rated it."""
 
 
-@register_loss("weighted_mse")
+@register_loss("weighted_mse", mean_over="users")
 def weighted_mse(
     user_embeddings: Tensor,
     movie_embeddings: Tensor,

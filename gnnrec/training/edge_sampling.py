@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from gnnrec._seeded import Seeded
 from gnnrec._torch import csr_ranges
+from gnnrec._workers import ALONE, Workers
 from gnnrec.config import TrainConfig
 from gnnrec.graph import Graph, UserBatch
 from gnnrec.nn import DropMask, Encoder, GraphTensors, MovieEmbeddings
@@ -65,7 +66,13 @@ def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> li
 
 
 def batch_loss(
-    encoder: Encoder, graph: Graph, tensors: GraphTensors, batch: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder,
+    graph: Graph,
+    tensors: GraphTensors,
+    batch: Tensor,
+    train: TrainConfig,
+    generator: Generator,
+    workers: Workers = ALONE,
 ) -> Tensor:
     """Return the loss of a batch from `sample_batches`.
 
@@ -82,11 +89,13 @@ def batch_loss(
     train : TrainConfig
     generator : torch.Generator
         Source of all random numbers.
+    workers : Workers
+        Processes that each compute a part of the loss, which the whole batch is divided into.
 
     Returns
     -------
     Tensor
-        Scalar.
+        Scalar; the part of this process.
 
     Examples
     --------
@@ -104,13 +113,19 @@ def batch_loss(
     """
     objective = next_item_loss if train.objective == "next_item" else masked_edge_loss
     if encoder.temporal is None:
-        return objective(encoder, graph, tensors, batch, train, generator)
-    with Seeded(int(torch.randint(2**62, (), generator=generator))):  # for dropout
-        return objective(encoder, graph, tensors, batch, train, generator)
+        return objective(encoder, graph, tensors, batch, train, generator, workers)
+    with Seeded(int(torch.randint(2**62, (), generator=generator)) + workers.rank):  # for dropout
+        return objective(encoder, graph, tensors, batch, train, generator, workers)
 
 
 def masked_edge_loss(
-    encoder: Encoder, graph: Graph, tensors: GraphTensors, users: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder,
+    graph: Graph,
+    tensors: GraphTensors,
+    users: Tensor,
+    train: TrainConfig,
+    generator: Generator,
+    workers: Workers = ALONE,
 ) -> Tensor:
     """Return the loss of predicting a random subset of the ratings of `users`, ``[n]`` nodes.
 
@@ -136,13 +151,27 @@ def masked_edge_loss(
     if edge_mask is not None:
         edge_mask[edges] = mask
     movies = _embed_movies(encoder, tensors, edge_mask, train, generator)
+    num_users, num_supervised = batch.num_users, int((mask == 0).sum())
+    if workers.size > 1:
+        start, end = workers.part(num_users)
+        mask = mask[(batch.user_index >= start) & (batch.user_index < end)]
+        batch = batch.slice(start, end)
+    if not batch.num_users:
+        return 0.0 * movies.targets.sum()
     z = _embed_users(encoder, batch, movies, mask)
     confidence = batch.relative_weight() if encoder.edge_weights else None
-    return _catalog_loss(z, movies.targets, tensors, batch, mask == 0, train, generator, confidence)
+    loss = _catalog_loss(z, movies.targets, tensors, batch, mask == 0, train, generator, confidence)
+    return loss * _share(train, batch.num_users / num_users, int((mask == 0).sum()), num_supervised)
 
 
 def next_item_loss(
-    encoder: Encoder, graph: Graph, tensors: GraphTensors, cutoffs: Tensor, train: TrainConfig, generator: Generator
+    encoder: Encoder,
+    graph: Graph,
+    tensors: GraphTensors,
+    cutoffs: Tensor,
+    train: TrainConfig,
+    generator: Generator,
+    workers: Workers = ALONE,
 ) -> Tensor:
     """Return the loss of predicting the ratings `cutoffs`, ``[n]`` edges, and the horizon after them from earlier ones.
 
@@ -172,13 +201,29 @@ def next_item_loss(
         first = graph.user_ptr[1:].scatter_reduce(0, users, cutoffs, "amin")
         graph_mask[csr_ranges(first, graph.user_ptr[1:])[0]] = 0
     movies = _embed_movies(encoder, tensors, graph_mask, train, generator)
-    z = _embed_users(encoder, batch, movies, mask)
     until = torch.minimum(cutoffs + train.horizon, graph.user_ptr[users + 1])
+    num_cutoffs, num_supervised = len(cutoffs), int((until - cutoffs).sum())
+    if workers.size > 1:
+        start, end = workers.part(num_cutoffs)
+        mask = mask[(batch.user_index >= start) & (batch.user_index < end)]
+        batch = batch.slice(start, end)
+        cutoffs, users, until = cutoffs[start:end], users[start:end], until[start:end]
+    if not len(cutoffs):
+        return 0.0 * movies.targets.sum()
+    z = _embed_users(encoder, batch, movies, mask)
     edges = graph.user_edges(users, until)
     observed = graph.user_batch(users, until)
     confidence = observed.relative_weight() if encoder.edge_weights else None
     supervision = edges >= cutoffs[observed.user_index]
-    return _catalog_loss(z, movies.targets, tensors, observed, supervision, train, generator, confidence)
+    loss = _catalog_loss(z, movies.targets, tensors, observed, supervision, train, generator, confidence)
+    return loss * _share(train, len(cutoffs) / num_cutoffs, int((until - cutoffs).sum()), num_supervised)
+
+
+def _share(train: TrainConfig, share_of_users: float, supervised: int, all_supervised: int) -> float:
+    """Return the weight of a process's mean loss in that of the whole batch."""
+    if LOSSES.metadata(train.loss).get("mean_over") == "users":
+        return share_of_users
+    return supervised / all_supervised if all_supervised else share_of_users
 
 
 def _draw_edge_mask(encoder: Encoder, tensors: GraphTensors, train: TrainConfig, generator: Generator) -> Tensor | None:
