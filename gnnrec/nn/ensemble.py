@@ -51,6 +51,7 @@ class Ensemble(BaseEncoder):
     def __init__(self, encoders: Sequence[Encoder]) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
+        self.dislike_weight = encoders[0].dislike_weight
 
     @property
     def members(self) -> Sequence[Encoder]:
