@@ -91,4 +91,5 @@ class Ensemble(BaseEncoder):
 
     def _joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the embeddings of all members next to each other, ``[num_nodes, num_members * embedding_dim]``."""
-        return torch.cat(list(parts), dim=1) / len(parts) ** 0.5
+        joined: Tensor = torch.cat(list(parts), dim=1) / len(parts) ** 0.5
+        return joined
