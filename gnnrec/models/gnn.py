@@ -187,7 +187,6 @@ def network_builder(
     def build() -> BaseEncoder:
         number = config.model.num_members
         network = build_encoder() if number == 1 else Ensemble([build_encoder() for _ in range(number)])
-        network.dislike_weight = config.model.dislike_weight
         if with_ease and config.model.ease_dim:
             network.ease = EASEPart(num_ids, config.model.ease_dim)
         return network

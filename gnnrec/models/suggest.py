@@ -29,12 +29,15 @@ _LOW_PASS_SMOOTHING = 0.7
 """Pseudo-count added to the degrees of users and movies of sparse data, in units of their means."""
 _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn an embedding."""
+_MANY_MOVIES = 4
+"""Movies per user above which, with such movies, small data are filtered rather than trained."""
 _SMALL = 1024
 """Number of users or movies up to which there are several networks, and the scores of EASE are added to theirs."""
 _NUM_MEMBERS = 3
 """Number of networks on small data."""
-_MAX_EASE_DIM, _EASE_WEIGHT = 512, 1.5
-"""Largest number of singular vectors of the EASE part, and the weight of its scores."""
+_MAX_EASE_DIM, _EASE_WEIGHT, _LONG_TAIL_EASE_WEIGHT = 512, 1.5, 2.5
+"""Largest number of singular vectors of the EASE part, and the weight of its scores, in general and with many movies
+that have few ratings."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -178,7 +181,8 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         "final_lr_ratio": 0.05,
         "weight_decay": _significant(min(0.3, 3 * shape.num_movies / shape.num_ratings)),
     }
-    if not is_sparse and shape.num_ratings < _LONG_TAIL * shape.num_movies:  # few users, many movies
+    has_long_tail = not is_sparse and shape.num_ratings < _LONG_TAIL * shape.num_movies  # few users, many movies
+    if has_long_tail:
         model |= {
             "embedding_dim": min(dim, max(16, 16 * round(shape.num_users / 160))),
             "movie_degree_smoothing": 3.0,
@@ -189,6 +193,10 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
     smaller = min(shape.num_users, shape.num_movies)
     if smaller <= _SMALL and not is_sparse and shape.task == "any order":
         model |= {"num_members": _NUM_MEMBERS, "ease_dim": min(_MAX_EASE_DIM, smaller), "ease_weight": _EASE_WEIGHT}
+        if has_long_tail and shape.num_movies > _MANY_MOVIES * shape.num_users:
+            # Beside EASE, training ended below the initialization.
+            model |= {"ease_weight": _LONG_TAIL_EASE_WEIGHT}
+            train |= {"epochs": 1, "learning_rate": _small_steps(shape)}
     if shape.task == "cold users":
         model |= {"user_degree_smoothing": 20}
         train |= {"history_dropout": 0.15, "history_truncation": 0.2}
@@ -224,7 +232,7 @@ def _low_pass(shape: DataShape) -> dict[str, Any]:
         "profile_dropout": 0.2,
         "epochs": 1,
         "batch_size": batch_size,
-        "learning_rate": _significant(0.007 / shape.num_movies**0.5),
+        "learning_rate": _small_steps(shape),
         "final_lr_ratio": 0.05,
     }
     return {"model": model, "train": train}
@@ -263,6 +271,11 @@ def _next_item(shape: DataShape) -> dict[str, Any]:
         train |= {"loss": "sampled_softmax", "id_dropout": 0.2, "epochs": 3, "batch_size": 1280, "learning_rate": 0.001}
         train |= {"cutoffs_per_user": int(np.clip(round(mean_length / 2), 3, 10))}
     return {"model": model, "train": train}
+
+
+def _small_steps(shape: DataShape) -> float:
+    """Return a learning rate that leaves a model close to its initialization after one epoch."""
+    return _significant(0.007 / shape.num_movies**0.5)
 
 
 def _embedding_dim(shape: DataShape) -> int:

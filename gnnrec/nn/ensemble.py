@@ -51,6 +51,7 @@ class Ensemble(BaseEncoder):
     def __init__(self, encoders: Sequence[Encoder]) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
+        self.dislike_weight = encoders[0].dislike_weight
 
     @property
     def members(self) -> Sequence[Encoder]:
@@ -90,4 +91,5 @@ class Ensemble(BaseEncoder):
 
     def _joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the embeddings of all members next to each other, ``[num_nodes, num_members * embedding_dim]``."""
-        return torch.cat(list(parts), dim=1) / len(parts) ** 0.5
+        joined: Tensor = torch.cat(list(parts), dim=1) / len(parts) ** 0.5
+        return joined

@@ -92,9 +92,11 @@ def test_the_negative_weight_follows_the_density():
 def test_a_few_users_with_many_movies_start_closer_to_the_data():
     few, usual = (suggest_config(Dataset(ratings(610, movies, 60_000))) for movies in (9_000, 1_500))
     assert (few.model.embedding_dim, few.model.init_scale, few.model.init_spectral_power) == (64, 1.0, 0.5)
-    assert (few.model.movie_degree_smoothing, few.train.learning_rate) == (3.0, 0.001)
+    assert (few.model.movie_degree_smoothing, few.train.learning_rate) == (3.0, 7.4e-5)
+    assert (few.train.epochs, few.model.ease_weight, few.model.num_members) == (1, 2.5, 3)
     assert (usual.model.embedding_dim, usual.model.init_spectral_power) == (16, 0.0)
     assert (usual.model.movie_degree_smoothing, usual.train.learning_rate) == (0.6, 0.0043)
+    assert (usual.train.epochs, usual.model.ease_weight, usual.model.num_members) == (100, 1.5, 3)
 
 
 @pytest.fixture(scope="module")
