@@ -1,8 +1,8 @@
-"""Made-up ratings of any number of people, written a million at a time, so that memory does not depend on their number.
+"""Made-up ratings of any number of users, written a million at a time, so that memory does not depend on their number.
 
 Movies have a long tail of popularity (Zipf-Mandelbrot) and belong to one or two topics. A person likes a few topics,
 and moves from some of them to others in the course of their ratings; some ratings go to what everybody watches. A
-movie is rated once by a person. Everything follows from the seed: each block of people has a generator of its own.
+movie is rated once by a user. Everything follows from the seed: each block of users has a generator of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gnnrec._io import write_atomic
 BLOCK = 1_000_000
 """Ratings that are made at once."""
 TOPICS = 8
-"""Topics of a person."""
+"""Topics of a user."""
 POPULAR = 0.2
 """Share of the ratings that follow popularity alone."""
 SPARE = 1.3
@@ -31,7 +31,7 @@ SPARE = 1.3
 ROUNDS = 6
 """How often those who still lack ratings draw again."""
 LEAST = 20
-"""Ratings of a person, as in MovieLens."""
+"""Ratings of a user, as in MovieLens."""
 FIRST, LAST = 820_454_400, 1_704_067_200
 """Seconds since 1970 of the years 1996 to 2023."""
 GENRES = (
@@ -47,12 +47,12 @@ class Size:
 
     Attributes
     ----------
-    people, movies, ratings : int
-        The number of ratings is met as far as people have not rated all movies of their topics.
+    users, movies, ratings : int
+        The number of ratings is met as far as users have not rated all movies of their topics.
     seed : int
     """
 
-    people: int
+    users: int
     movies: int
     ratings: int
     seed: int = 0
@@ -108,9 +108,9 @@ def make_catalog(size: Size) -> Catalog:
 
 
 def ratings_per_person(size: Size) -> np.ndarray:
-    """Return ``[people]`` int64: a log-normal number of ratings each, which sum up to the number that is wanted."""
+    """Return ``[users]`` int64: a log-normal number of ratings each, which sum up to the number that is wanted."""
     random = np.random.default_rng([size.seed, 1])
-    shape, most = random.lognormal(0.0, 1.1, size.people), max(LEAST, size.movies // 4)
+    shape, most = random.lognormal(0.0, 1.1, size.users), max(LEAST, size.movies // 4)
     low, high = 0.0, size.ratings / shape.min()
     for _ in range(60):
         middle = (low + high) / 2
@@ -132,35 +132,35 @@ def blocks_of(counts: np.ndarray) -> list[tuple[int, int]]:
 
 
 def make_block(size: Size, catalog: Catalog, counts: np.ndarray, first: int, last: int) -> dict[str, np.ndarray]:
-    """Return the ratings of some people, sorted by user and movie, as in MovieLens: ids from 1, half stars, times."""
+    """Return the ratings of some users, sorted by user and movie, as in MovieLens: ids from 1, half stars, times."""
     random, wanted = np.random.default_rng([size.seed, 2, first]), counts[first:last]
-    people = len(wanted)
-    # Topics that many movies have are liked by more people.
-    liked = np.searchsorted(catalog.begin, random.random((people, TOPICS)) * catalog.begin[-1], "right") - 1
+    users = len(wanted)
+    # Topics that many movies have are liked by more users.
+    liked = np.searchsorted(catalog.begin, random.random((users, TOPICS)) * catalog.begin[-1], "right") - 1
     liked = liked.clip(max=catalog.num_topics - 1)
-    early, late = (random.dirichlet(np.full(TOPICS, 0.7), people).astype(np.float32) for _ in range(2))
+    early, late = (random.dirichlet(np.full(TOPICS, 0.7), users).astype(np.float32) for _ in range(2))
     pairs, when = np.zeros(0, np.int64), np.zeros(0, np.float32)
     lacking = wanted
     for attempt in range(ROUNDS):
         number = np.ceil(lacking * SPARE * (1 + attempt)).astype(np.int64)
-        person, moment = np.repeat(np.arange(people), number), random.random(int(number.sum()), dtype=np.float32)
+        person, moment = np.repeat(np.arange(users), number), random.random(int(number.sum()), dtype=np.float32)
         movie = _draw(random, catalog, liked, early, late, person, moment, flat=attempt / ROUNDS)
         pairs, when = np.concatenate([pairs, person * size.movies + movie]), np.concatenate([when, moment])
         pairs, kept = np.unique(pairs, return_index=True)
         when = when[kept]
-        lacking = (wanted - np.bincount(pairs // size.movies, minlength=people)).clip(min=0)
+        lacking = (wanted - np.bincount(pairs // size.movies, minlength=users)).clip(min=0)
         if not lacking.any():
             break
     person = pairs // size.movies
     # Of those that are too many a random part goes.
     order = np.lexsort((random.random(len(pairs)), person))
-    begins = np.concatenate([[0], np.cumsum(np.bincount(person, minlength=people))])
+    begins = np.concatenate([[0], np.cumsum(np.bincount(person, minlength=users))])
     kept = order[np.arange(len(order)) - begins[person[order]] < wanted[person[order]]]
     kept.sort()
     person, movie, when = person[kept], pairs[kept] % size.movies, when[kept]
-    joined = FIRST + (LAST - FIRST) * random.random(people) ** 0.7
-    stay = np.minimum(random.lognormal(14.0, 2.0, people), LAST - joined)
-    leaning, noise = random.normal(0, 0.4, people), random.normal(0, 0.7, len(person))
+    joined = FIRST + (LAST - FIRST) * random.random(users) ** 0.7
+    stay = np.minimum(random.lognormal(14.0, 2.0, users), LAST - joined)
+    leaning, noise = random.normal(0, 0.4, users), random.normal(0, 0.7, len(person))
     likes = (liked[person] == catalog.topic[movie][:, None]).any(axis=1)
     stars = 3.4 + leaning[person] + catalog.quality[movie] + 0.4 * likes + noise
     return {

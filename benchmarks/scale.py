@@ -339,7 +339,7 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
     size = Size(arguments.people, arguments.movies, arguments.ratings, arguments.seed)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     about = write(size, arguments.folder)
-    console.print(f"{about['written']:,} ratings of {size.people:,} people and {size.movies:,} movies", highlight=False)
+    console.print(f"{about['written']:,} ratings of {size.users:,} users and {size.movies:,} movies", highlight=False)
     record: dict[str, Any] = {"stages": {}}
     if arguments.json and arguments.json.is_file():
         record = json.loads(arguments.json.read_text(encoding="utf-8"))
