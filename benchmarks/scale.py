@@ -1,4 +1,4 @@
-"""Time and memory of every stage, from a file of ratings to lists for everybody, on made-up data of any size.
+"""Time and memory of every stage, from a file of ratings to lists for all users, on synthetic data of any size.
 
     python benchmarks/scale.py --people 6000 --movies 3900 --ratings 1000000 [--folder DIR] [--json FILE]
         [--stages read split ...] [--config FILE.yaml] [--set SECTION.KEY=VALUE] [--batch-size 4096] [--threads 1]
@@ -41,18 +41,18 @@ K = 10
 CUTOFF = 20
 """Cutoff of the metrics."""
 TEST_SHARE = 0.02
-"""Of each user's ratings, at random."""
+"""Share of each user's ratings that is held out, at random."""
 CHUNK = 8192
 """Users whose lists are written at once."""
 LIGHTGCN_STEPS, LIGHTGCN_BATCH = 3, 16384
 ALS = {"embedding_dim": 96, "epochs": 8}
 SHARED = ("folder", "config", "set", "batch_size")
-"""Options that stages know."""
+"""Options that are passed to the stages."""
 TRAIN, TEST, RUN, FACTORS, LISTS = "train.parquet", "test.parquet", "run", "als.npz", "lists"
 
 
 class Stage:
-    """Clocks of one stage, and what it found out.
+    """Timers and results of one stage.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def _status(key: str) -> int:
 
 
 def _reset_peak() -> int:
-    """Let the largest resident memory begin anew; return what is resident now."""
+    """Reset the peak of resident memory; return the current value."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
@@ -133,7 +133,7 @@ def epoch(options: argparse.Namespace, stage: Stage) -> None:
     from gnnrec.training.callbacks import Callback, FitState
 
     class Clock(Callback):
-        """Ends the time of the start and that of the epoch."""
+        """Stops the timer of the start and that of the epoch."""
 
         def on_fit_start(self, state: FitState) -> None:
             block.__exit__(None, None, None)
@@ -202,7 +202,7 @@ def _write_lists(path: Path, blocks: Iterator[Mapping[str, np.ndarray]]) -> int:
 
 
 def als(options: argparse.Namespace, stage: Stage) -> None:
-    """Fit `implicit`'s ALS; its quality is measured by the same code as that of the model."""
+    """Fit `implicit`'s ALS; its metrics are computed by the same code as those of the model."""
     parts = _split(options)
     estimator = gnnrec.models.ALS(**ALS)
     with stage.timed():
@@ -240,7 +240,7 @@ def als_lists(options: argparse.Namespace, stage: Stage) -> None:
 
 
 def lightgcn(options: argparse.Namespace, stage: Stage) -> None:
-    """Take a few steps of PyG's LightGCN, which propagates the whole graph at each, and estimate an epoch."""
+    """Run a few steps of PyG's LightGCN, each over the whole graph, and estimate the time of an epoch."""
     import torch
     from torch_geometric.nn.models import LightGCN
     from torch_geometric.utils import to_torch_csr_tensor

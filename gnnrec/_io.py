@@ -30,7 +30,7 @@ MAX_PARTIALS = 8
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file at once; see `atomic_file`."""
+    """Write a file atomically; see `atomic_file`."""
     with atomic_file(path) as file:
         file.write(data)
 

@@ -1,4 +1,4 @@
-"""How much memory is left, to refuse what cannot fit before any of it is taken."""
+"""How much memory is left, so that what cannot fit is refused before any of it is allocated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Return the bytes of memory that this process may still take, None where the system does not tell.
+    """Return the bytes of memory that this process may still allocate, or None if the system does not say.
 
-    On Linux that is what the kernel estimates, and within a container what its limit leaves. Elsewhere it is all
-    memory of the machine.
+    On Linux that is the kernel's estimate, or what the limit of a container leaves if that is less. Elsewhere it is the
+    total memory of the machine.
     """
     try:
         lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
@@ -31,7 +31,7 @@ def available_memory() -> int | None:
 
 
 def _left_in_container() -> int | None:
-    """Return what the limit of a container (cgroup v2) leaves, without its cache of files, which gives way."""
+    """Return what the limit of a container (cgroup v2) leaves; its file cache, which can be evicted, counts as free."""
     try:
         limit = int((_CGROUP / "memory.max").read_text())
         used = int((_CGROUP / "memory.current").read_text())

@@ -45,7 +45,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory is missing, as PyTorch does by a plain RuntimeError.
+    """Return whether an error means that memory ran out, which PyTorch reports as a plain RuntimeError.
 
     Examples
     --------

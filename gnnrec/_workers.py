@@ -75,11 +75,11 @@ class Workers:
             torch.cuda.set_device(device)
         if not dist.is_initialized():
             with _lost_workers():
-                store, _, _ = next(dist.rendezvous("env://"))
+                store, _, _ = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
                 # After a restart on one machine, torchrun's store still has the addresses of the processes before.
                 attempt = os.environ["TORCHELASTIC_RESTART_COUNT"] if os.environ["GROUP_WORLD_SIZE"] == "1" else ""
                 backend = "nccl" if device.type == "cuda" else "gloo"
-                store = dist.PrefixStore(f"gnnrec/{attempt}", store)
+                store = dist.PrefixStore(f"gnnrec/{attempt}", store)  # type: ignore[attr-defined]
                 dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         return cls(rank, size, device)
 

@@ -498,7 +498,7 @@ class Command(Operation):
 
     @staticmethod
     def _stderr(folder: Path) -> Path:
-        """Return a file beside the folder of a case, whose disk may be full."""
+        """Return a file beside the folder of a case, for use when the case's disk may be full."""
         return folder.parent.with_suffix(".stderr")
 
     def check(self, folder: Path) -> None:

@@ -44,7 +44,7 @@ CURVES = {
     "als": "occupation",
     "lightgcn": "negative",
 }
-"""Colors of the curves; `start` is left out of the pictures, as it is part of the same process as the epoch."""
+"""Colors of the curves; `start` is left out of the pictures, because it is measured together with the epoch."""
 GIB = 1 << 30
 LEFT, TOP, WIDE, HIGH = 70, 30, 430, 260
 Results = list[dict[str, Any]]
@@ -65,7 +65,7 @@ def millions(record: Mapping[str, Any]) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return seconds with two digits that matter."""
+    """Return seconds with two significant digits."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 

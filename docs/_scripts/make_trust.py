@@ -108,7 +108,7 @@ def count(result: dict[str, Any]) -> str:
 
 
 def tables(result: dict[str, Any]) -> list[str]:
-    """Return how many were survived by kind or group, and for inputs the number of each outcome."""
+    """Count the survived cases by kind or group, and for inputs the cases of each outcome."""
     found = []
     kinds = result["kinds"]
     if "groups" in result:
@@ -119,7 +119,7 @@ def tables(result: dict[str, Any]) -> list[str]:
 
 
 def describe(failure: str | dict[str, Any]) -> str:
-    """Return a failure as a line; what people made up could be Markdown."""
+    """Return a failure as one line of code; generated input could otherwise be read as Markdown."""
     if isinstance(failure, dict):
         failure = (
             f"{failure['trial']}: {OUTCOMES[failure['kind']]}; {failure.get('detail', '')} {failure.get('where', '')}"

@@ -27,7 +27,7 @@ def prepare(
 ) -> None:
     """Prepare ratings that may be larger than memory: columns that are mapped into memory, sorted by user and time.
 
-    SRC is Parquet, or text of numbers only. What is needed on the disk is said first.
+    SRC is Parquet, or text of numbers only. The disk space needed is reported first.
     """
     with errors():
         from gnnrec.datasets import load_dataset

@@ -33,7 +33,7 @@ from gnnrec.cli._output import errors, say, say_protocol, show
 
 if TYPE_CHECKING:
     from gnnrec.data import Dataset
-    from gnnrec.models import Estimator
+    from gnnrec.models import BaseEstimator
     from gnnrec.splitting import Split
 
 
@@ -120,7 +120,7 @@ def train(
             say(f"saved in {out}")
 
 
-def _train_along(estimator: Estimator, read: Callable[[], Dataset | Split], out: Path, resume: bool) -> None:
+def _train_along(estimator: BaseEstimator, read: Callable[[], Dataset | Split], out: Path, resume: bool) -> None:
     """Train as one of several processes that is not the first: nothing is printed or written."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""A dataset as columns in files that are mapped into memory, so that it may be larger than memory.
+"""A dataset as column files that are mapped into memory, so that it may be larger than memory.
 
 Ratings are sorted by user, then by time, and ``user_ptr`` says where each user begins. A page of a file is read when it
 is used and given up when memory is short. `gnnrec.datasets.prepare` writes such folders.
@@ -40,7 +40,7 @@ OWNED = (
 
 
 class ColumnWriter:
-    """Writes a column into a file of NumPy, at any place; a full disk is an error, as it is not when memory is mapped.
+    """Writes a column into a NumPy file, at any position. Unlike with mapped memory, a full disk raises an error.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ColumnWriter:
         self._file.close()
 
     def write(self, row: int, values: np.ndarray) -> None:
-        """Write values from a row on."""
+        """Write values, starting at a row."""
         if not len(values):
             return
         data = np.ascontiguousarray(values, dtype=self._dtype).data.cast("B")
@@ -76,14 +76,14 @@ class ColumnWriter:
 
 
 def map_column(folder: Path, name: str) -> np.ndarray:
-    """Map a column into memory; changes of it stay in memory, as PyTorch wants arrays that can be changed."""
+    """Map a column into memory. It is writable, as PyTorch requires, but changes do not reach the file."""
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False))
 
 
 def write_header(
     folder: Path, dataset: Dataset, columns: tuple[str, ...], num_ratings: int, about: Mapping[str, Any]
 ) -> None:
-    """Write what is not a column: the tables of users and movies, and the header.
+    """Write the tables of users and movies, and the header.
 
     Parameters
     ----------

@@ -8,40 +8,38 @@ by a known user, no pair twice. The rest of the package relies on these checks a
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import NO_MOVIE, NO_USER, as_path, check_flag, plain_id, plain_ids
-from gnnrec._io import write_atomic
-from gnnrec.data.added_rows import (
+from gnnrec._checks import as_path, check_flag
+from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
+from gnnrec.data.changes import (
+    append_movies,
+    append_ratings,
     clean_added_movies,
     clean_added_ratings,
     clean_added_users,
-    find_rated,
-    raise_at_first_added,
+    find_user,
+    unlisted_users,
+    without_ratings,
 )
-from gnnrec.data.append_only import FrameParts, Parts, RatingTable, concat_rows
-from gnnrec.data.convert import format_id
-from gnnrec.data.embeddings import ContentEmbeddings, check_features
-from gnnrec.data.filters import filter_ratings, used_rows
+from gnnrec.data.embeddings import ContentEmbeddings, check_features, check_overlap
+from gnnrec.data.filters import filter_ratings, kept_rows
 from gnnrec.data.frames import take_rows, write_tables
 from gnnrec.data.id_index import IdIndex
-from gnnrec.data.provenance import ABOUT_FILE, NO_PROVENANCE, Provenance
+from gnnrec.data.provenance import NO_PROVENANCE, Provenance, write_about
 from gnnrec.data.scales import rating_scale_of
 from gnnrec.data.schema import (
-    DEFAULT_RATING,
     check_ratings,
     clean_movies,
     clean_ratings,
     clean_users,
     given_or_derived,
-    missing_movie_columns,
     unknown_profiles,
     unused_columns,
 )
@@ -306,10 +304,8 @@ class Dataset:
         filters = ", ".join([self.filters, *done] if self.filters else done)
         if not kept.any():
             raise DataError(f"no ratings of {self.name} are left after {filters}; use a weaker filter")
-        movies, movie = used_rows(self.movies, table.movie[kept])
-        users, user = used_rows(self.users, table.user[kept])
-        ratings = RatingTable(table.frame[kept].reset_index(drop=True), user, movie)
-        made = Dataset.from_validated(ratings, movies, users, self.name, filters, self.features)
+        tables = kept_rows(table, self.movies, self.users, kept)
+        made = Dataset.from_validated(*tables, self.name, filters, self.features)
         return made._with(provenance=self.provenance, _rating_scale=self.rating_scale)
 
     def with_features(self, **features: ContentEmbeddings) -> Dataset:
@@ -328,12 +324,7 @@ class Dataset:
         {'text': ContentEmbeddings(1 movies, 2 dimensions: given)}
         """
         check_features(features)
-        for name, embeddings in features.items():
-            if not (self.movie_ids.rows(embeddings.movie_ids) >= 0).any():
-                raise DataError(
-                    f"none of the {len(embeddings):,} movies with {name} embeddings is in {self.name}; "
-                    "use the movie ids of the dataset"
-                )
+        check_overlap(features, self.movie_ids, self.name)
         return self._with(features={**self.features, **features})
 
     def add_ratings(
@@ -346,7 +337,8 @@ class Dataset:
     ) -> Dataset:
         """Return the dataset with more ratings; unknown user ids become new users.
 
-        Only the added rows are checked. They are appended, so the time does not depend on the size of the dataset.
+        Only the added rows are checked. They are appended, so the time does not depend on the size of the dataset, and
+        users and ratings that were there before keep their rows.
 
         Parameters
         ----------
@@ -361,11 +353,6 @@ class Dataset:
             rating is an error.
         spellings : mapping of str to iterable of str, optional
             Preferred spellings of ``gender`` and ``occupation``; by default those of the dataset.
-
-        Returns
-        -------
-        Dataset
-            Users and ratings that were there before keep their rows.
 
         Raises
         ------
@@ -383,28 +370,11 @@ class Dataset:
         added, movie = clean_added_ratings(ratings, self.user_ids, self.movie_ids)
         made = self if users is None else self.add_users(users, spellings=spellings)
         ids, people = made.user_ids, made._users
-        new = added["user_id"][ids.rows(pd.Index(added["user_id"])) < 0].unique()
-        if len(new):
-            arrived = pd.Series(new, name="user_id", dtype=added["user_id"].dtype)
+        if len(arrived := unlisted_users(added, ids)):
             people, ids = people.append(unknown_profiles(arrived)), ids.append(pd.Index(arrived))
-        user, table = ids.rows(pd.Index(added["user_id"])), self.rating_table
-        rated = find_rated(added, user, movie, table, self.num_users, self.num_movies)
-        if update:
-            table = table.remove(user[rated], movie[rated])
-        else:
-            problem = (
-                "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
-            )
-            raise_at_first_added(rated, added, "ratings", problem)
-        columns = table.columns
-        # Columns that only the dataset has: the movie is liked, and was rated just now.
-        if "rating" in columns and "rating" not in added:
-            added = added.assign(rating=np.float32(DEFAULT_RATING))
-        if "weight" in columns and "weight" not in added:
-            added = added.assign(weight=np.float32(np.log1p(1.0)))
-        if "timestamp" in columns and "timestamp" not in added:
-            added = added.assign(timestamp=self.rating_table.latest)
-        return self._with(rating_table=table.append(added[columns], user, movie), _users=people, user_ids=ids)
+        user = ids.rows(pd.Index(added["user_id"]))
+        table = append_ratings(self.rating_table, added, user, movie, self.num_users, self.num_movies, update=update)
+        return self._with(rating_table=table, _users=people, user_ids=ids)
 
     def add_users(self, users: pd.DataFrame, *, spellings: Mapping[str, Iterable[str]] | None = None) -> Dataset:
         """Return the dataset with more users, who have no ratings yet.
@@ -444,13 +414,8 @@ class Dataset:
         >>> dataset.remove_ratings(1, [7]).ratings.values.tolist()
         [[1, 8], [2, 7]]
         """
-        row, wanted = self._user_row(user_id), list(dict.fromkeys(plain_ids(movie_ids, "movie", NO_MOVIE)))
-        movies = self.movie_ids.rows(pd.Index(wanted, dtype=object if not wanted else None))
-        rated, _ = self.rating_table.histories_of(np.array([row]))
-        for movie_id, missing in zip(wanted, ~np.isin(movies, rated.movie), strict=True):
-            if missing:
-                raise DataError(f"user {format_id(user_id)} has not rated movie {format_id(movie_id)}")
-        return self._with(rating_table=self.rating_table.remove(np.full(len(movies), row), movies))
+        row = find_user(self.user_ids, user_id)
+        return self._with(rating_table=without_ratings(self.rating_table, row, movie_ids, self.movie_ids, user_id))
 
     def remove_user(self, user_id: Any) -> Dataset:
         """Return the dataset without a user, their profile and their ratings; the rows of later users move up.
@@ -466,19 +431,12 @@ class Dataset:
         >>> dataset.remove_user(1)
         Dataset('custom': 1 users, 2 movies, 1 ratings)
         """
-        row = self._user_row(user_id)
+        row = find_user(self.user_ids, user_id)
         table, ids = self.rating_table.remove_user(row), self.user_ids.without(row)
         return self._with(rating_table=table, user_ids=ids, _users=self._users.without(row))
 
-    def _user_row(self, user_id: Any) -> int:
-        user_id = plain_id(user_id, "user", NO_USER)
-        row = int(self.user_ids.rows(pd.Index([user_id]))[0])
-        if row < 0:
-            raise DataError(f"user {format_id(user_id)} is not in the dataset")
-        return row
-
     def add_movies(self, movies: pd.DataFrame, features: Mapping[str, Any] | None = None) -> Dataset:
-        """Return the dataset with more movies; only the added rows are checked.
+        """Return the dataset with more movies; only the added rows are checked, and the others stay where they are.
 
         Parameters
         ----------
@@ -487,11 +445,6 @@ class Dataset:
         features : mapping of str to ContentEmbeddings or array_like, optional
             Content embeddings of these movies, by modality of the dataset, made by the same encoder. An array has a row
             for each row of `movies`; for a single movie it may be one vector.
-
-        Returns
-        -------
-        Dataset
-            Movies that were there before keep their rows.
 
         Raises
         ------
@@ -506,14 +459,9 @@ class Dataset:
         [<NA>, <NA>, 1985]
         """
         added, embeddings = clean_added_movies(movies, self.movie_ids, features or {}, self.features)
-        columns = self._movies.first.columns
-        rows, only_added = self._movies, missing_movie_columns(added.columns.difference(columns), self.num_movies)
-        if only_added:
-            rows = Parts([self.movies.assign(**only_added)], concat_rows)
-        added = added.assign(**missing_movie_columns(columns.difference(added.columns), len(added)))
         joined = {name: self.features[name].joined(values) for name, values in embeddings.items()}
         return self._with(
-            _movies=rows.append(added),
+            _movies=append_movies(self._movies, added, self.num_movies),
             movie_ids=self.movie_ids.append(pd.Index(added["movie_id"])),
             features={**self.features, **joined},
         )
@@ -546,6 +494,5 @@ class Dataset:
         """
         folder = as_path(path, "the folder of a dataset")
         write_tables({name: getattr(self, name) for name in TABLES}, folder, format)
-        about = {"rating_scale": self.rating_scale, "provenance": asdict(self.provenance)}
-        write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
+        write_about(folder, self.rating_scale, self.provenance)
         return folder

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gnnrec._checks import is_listing, plain_ids, shown
 from gnnrec.data.convert import format_id
+from gnnrec.data.id_index import IdIndex
 from gnnrec.errors import DataError
 
 
@@ -143,6 +144,16 @@ class ContentEmbeddings:
 
     def __repr__(self) -> str:
         return f"ContentEmbeddings({len(self):,} movies, {self.dim} dimensions: {self.description})"
+
+
+def check_overlap(features: Mapping[str, ContentEmbeddings], movie_ids: IdIndex, name: str) -> None:
+    """Raise a `DataError` if a modality has an embedding for none of the movies of the dataset `name`."""
+    for modality, embeddings in features.items():
+        if not (movie_ids.rows(embeddings.movie_ids) >= 0).any():
+            raise DataError(
+                f"none of the {len(embeddings):,} movies with {modality} embeddings is in {name}; "
+                "use the movie ids of the dataset"
+            )
 
 
 def check_features(features: Any) -> None:

@@ -78,7 +78,16 @@ def in_core(user: np.ndarray, movie: np.ndarray, k: int) -> np.ndarray:
         kept = still
 
 
-def used_rows(table: pd.DataFrame, codes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+def kept_rows(
+    table: RatingTable, movies: pd.DataFrame, users: pd.DataFrame, kept: np.ndarray
+) -> tuple[RatingTable, pd.DataFrame, pd.DataFrame]:
+    """Return the kept ratings, ``[num_ratings]`` bool, and the movies and users that occur in them."""
+    movies, movie = _used_rows(movies, table.movie[kept])
+    users, user = _used_rows(users, table.user[kept])
+    return RatingTable(table.frame[kept].reset_index(drop=True), user, movie), movies, users
+
+
+def _used_rows(table: pd.DataFrame, codes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of a table that occur in `codes`, and the codes renumbered for them."""
     used = np.zeros(len(table), dtype=bool)
     used[codes] = True

@@ -30,7 +30,7 @@ MISSING = "needs pyarrow; install it with: pip install 'gnnrec[parquet]'"
 
 
 def is_parquet_folder(path: Path) -> bool:
-    """Return whether a folder has Parquet files and nothing else, but for marks such as ``_SUCCESS``."""
+    """Return whether a folder has only Parquet files, apart from markers such as ``_SUCCESS``."""
     if not path.is_dir():
         return False
     names = [entry.name for entry in path.iterdir() if not entry.name.startswith((".", "_"))]
@@ -61,7 +61,7 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def _words(name: str) -> list[str]:
-    """Return a name in turns of texts and numbers."""
+    """Split a name into alternating text and numbers, for sorting."""
     return re.split(r"(\d+)", name)
 
 
@@ -93,7 +93,7 @@ def check_parquet(path: Path) -> int:
 
 
 def read_schema(path: Path) -> list[str]:
-    """Return the names of the columns of a table; parts with others are a `DataError`."""
+    """Return the names of the columns of a table; raise `DataError` if its parts have different ones."""
     import pyarrow.parquet
 
     names: list[str] = []
@@ -135,7 +135,7 @@ def read_columns(path: Path, columns: Sequence[str] | None, compact: bool = Fals
 
 
 def _read_numbers(parts: Sequence[Path], columns: list[str]) -> pd.DataFrame | None:
-    """Return columns of numbers; None where one has anything else, or a gap."""
+    """Return columns of numbers, or None if a column has other values or gaps."""
     total, row = sum(map(check_parquet, parts)), 0
     found: dict[str, np.ndarray] = {}
     try:

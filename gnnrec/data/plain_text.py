@@ -36,7 +36,7 @@ _ROUNDING = 2.0**-50
 
 
 class NotPlainError(Exception):
-    """A file has anything else than plain numbers."""
+    """A file has something other than plain numbers."""
 
 
 def read_plain(layout: Layout, columns: Sequence[str], wanted: Collection[str]) -> pd.DataFrame | None:
@@ -81,7 +81,7 @@ def read_plain(layout: Layout, columns: Sequence[str], wanted: Collection[str]) 
 
 
 def plain_blocks(layout: Layout, columns: Sequence[str], wanted: Collection[str]) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the wanted columns of some rows; `NotPlainError` once something turns up that is not plain.
+    """Yield the wanted columns in blocks of rows; raise `NotPlainError` at the first value that is not a plain number.
 
     Parameters are those of `read_plain`. pyarrow is needed.
     """
@@ -126,7 +126,7 @@ class _Parser:
         self._convert = arrow.csv.ConvertOptions(column_types=types, include_columns=wanted, null_values=[])
 
     def __call__(self, block: bytes) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the length of a block and its columns; `NotPlainError` where it is not plain."""
+        """Return the length of a block and its columns; raise `NotPlainError` if it is not plain."""
         self._check(block)
         if block.isspace():
             return len(block), {}
@@ -168,7 +168,7 @@ _CACHED = 1 << 17
 
 
 def _to_float32(numbers: np.ndarray) -> np.ndarray:
-    """Return numbers in single precision; `NotPlainError` where that may depend on who parsed them.
+    """Return numbers in single precision; raise `NotPlainError` if the result may depend on the parser.
 
     Parsers differ in the last bits of double precision. Both neighbors of a number must become the same float32.
     """

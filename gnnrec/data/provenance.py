@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,9 @@ def listed(names: Iterable[str]) -> str:
     names = list(names)
     shown = ", ".join(names[:MAX_LISTED])
     return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"
+
+
+def write_about(folder: Path, rating_scale: tuple[float, float] | None, provenance: Provenance) -> None:
+    """Write the rating scale and provenance of a dataset into its folder."""
+    about = {"rating_scale": rating_scale, "provenance": asdict(provenance)}
+    write_atomic(folder / ABOUT_FILE, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())

@@ -18,12 +18,12 @@ from gnnrec.data.text_files import open_text
 from gnnrec.errors import DataError
 
 NUMBERS = {"user_id": "int64", "movie_id": "int64", "rating": "float32", "timestamp": "int64"}
-"""Columns that are read, and their types; a column of weights needs to be looked at as a whole."""
+"""Columns that are read, and their types; weights are missing, because converting them takes the whole column."""
 SAMPLE_BYTES = 1 << 18
 
 
 class PlainRatings:
-    """Ratings that are nothing but numbers.
+    """Ratings that consist of numbers only.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class PlainRatings:
             raise DataError(f"{path} has a column of weights or counts; {remedy}")
 
     def note(self, log: ReadLog) -> None:
-        """Tell a log how the ratings are read."""
+        """Record in a log how the ratings are read."""
         if self._layout is None:
             log.read(self.path, ["Parquet files"] if self.path.is_dir() else [])
         else:
@@ -87,7 +87,7 @@ class PlainRatings:
         log.rename(self.path, self._renamed)
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the columns of some rows: ids and times int64, ratings float32.
+        """Yield the columns in blocks of rows: ids and times int64, ratings float32.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""`prepare`: turn ratings of any number into a folder that is mapped into memory, without holding them in memory.
+"""`prepare`: write any number of ratings as a folder that is mapped into memory, without holding them in memory.
 
 They are read a block at a time, written as they come, divided into buckets of users that fit into memory, and sorted
 there. `load_dataset` opens the folder in a moment.
@@ -49,12 +49,12 @@ from gnnrec.datasets.movielens import read_about
 from gnnrec.errors import ConfigError, DataError, StorageError
 
 BUCKET_ROWS = 4_000_000
-"""Ratings that are sorted at once."""
+"""Maximum number of ratings that are sorted at a time."""
 BLOCK_ROWS = 1 << 20
-"""Rows of a column that are read back at once."""
+"""Number of rows of a column that are read back at a time."""
 DUPLICATES = ("error", "first", "last")
 WORK = "work"
-"""Folder of what is deleted at the end."""
+"""Folder of temporary files, deleted at the end."""
 REMEDY = "read it with load_dataset, write it with Dataset.to_folder(..., format='parquet'), and prepare that folder"
 
 
@@ -173,7 +173,7 @@ def _find_files(source: Path) -> dict[str, Path]:
 
 
 def _check_disk(ratings: PlainRatings, out: Path, report: Callable[[str], None]) -> None:
-    """Raise a `StorageError` if the disk has less space than the most that is needed at a time."""
+    """Raise a `StorageError` if the disk has less free space than the peak that is needed."""
     width = {**IDS, **VALUES}
     raw = sum(np.dtype(width[name]).itemsize for name in ratings.columns)
     codes = sum(np.dtype(dtype).itemsize for dtype in (*CODES.values(), *NODES.values()))
@@ -205,7 +205,7 @@ def _copy(ratings: PlainRatings, work: Path) -> tuple[pd.Index, pd.Index, int]:
 
 
 def _check_values(ratings: PlainRatings, work: Path, is_plain: bool) -> tuple[float, float] | None:
-    """Return the rating scale; a `DataError` for times and ratings that `load_dataset` would convert or refuse."""
+    """Return the rating scale; raise `DataError` for times and ratings that `load_dataset` would convert or refuse."""
     if "timestamp" in ratings.columns:
         times = _raw(work, "timestamp")
         first, last = int(times.min()), int(times.max())
@@ -224,7 +224,7 @@ def _check_values(ratings: PlainRatings, work: Path, is_plain: bool) -> tuple[fl
 def _make_tables(
     ratings: PlainRatings, roles: dict[str, Path], users: pd.Index, movies: pd.Index
 ) -> tuple[Dataset, ReadLog]:
-    """Return a dataset with the users and movies that `load_dataset` would find, and a few ratings in place of all."""
+    """Return a dataset with the users and movies that `load_dataset` would find, and a few placeholder ratings."""
     log = ReadLog()
     ratings.note(log)
     kinds = {role: role for role in roles}
@@ -255,7 +255,7 @@ def _slices(length: int) -> Iterator[slice]:
 
 
 def _sort(work: Path, dataset: Dataset, columns: Sequence[str], duplicates: str) -> int:
-    """Write the columns sorted by user and time, without duplicates, as files of NumPy; return the number of rows."""
+    """Write the columns as NumPy files, sorted by user and time and without duplicates; return the number of rows."""
     raw = {name: _raw(work, name) for name in columns}
     length = len(raw["user_id"])
     counts = np.zeros(dataset.num_users, dtype=np.int64)
@@ -327,7 +327,7 @@ def _sorted(work: Path, name: str, length: int) -> np.ndarray:
 
 
 def _filter(work: Path, length: int, min_rating: float | None, k_core: int | None) -> np.ndarray:
-    """Return which ratings stay, ``[length]`` bool; see `gnnrec.data.filters`, which does it in memory."""
+    """Return which ratings pass the filters, ``[length]`` bool; `gnnrec.data.filters` does the same in memory."""
     kept = np.ones(length, dtype=bool)
     if min_rating is not None:
         rating = _sorted(work, "rating", length)
@@ -355,7 +355,7 @@ def _filter(work: Path, length: int, min_rating: float | None, k_core: int | Non
 def _write(
     work: Path, folder: Path, dataset: Dataset, columns: Sequence[str], kept: np.ndarray | None, rows: int
 ) -> Dataset:
-    """Write the columns that stay; return the dataset with the users and movies that are left."""
+    """Write the remaining ratings; return the dataset with the users and movies that are left."""
     length = rows if kept is None else len(kept)
     user, movie = (_sorted(work, name, length) for name in ("user", "movie"))
     tables = {"user": dataset.users, "movie": dataset.movies}

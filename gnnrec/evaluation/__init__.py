@@ -1,4 +1,7 @@
-"""Evaluation of fitted models: `evaluate`, its metrics, and the fingerprint of the protocol."""
+"""Evaluation of fitted models: `evaluate`, its metrics, and the fingerprint of the protocol.
+
+Every function with `register_metric` is found in any file here.
+"""
 
 from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.evaluate import default_metrics, evaluate, validate

@@ -1,6 +1,7 @@
 """Exploring a dataset before training: tables, figures, and a report of both.
 
 The tables are functions of a `Dataset`. `analyze` turns them into findings: a sentence, a table and a figure each.
+Every function with `register_finding` is found in any file here.
 """
 
 from gnnrec.explore.content_tables import demographics, genres, genres_by_decade, genres_over_time, missing

@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import NO_MOVIE, NO_USER, check_flag, check_text, is_listing, plain_id, plain_ids
+from gnnrec._checks import NO_USER, check_flag, check_text, is_listing, plain_id
 from gnnrec._torch import csr_ranges
 from gnnrec.data import ContentEmbeddings, Dataset
-from gnnrec.data.added_rows import clean_added_movies
+from gnnrec.data.changes import clean_added_movies
 from gnnrec.graph.movies import (
     GENRES,
     MOVIE,
@@ -30,20 +30,19 @@ from gnnrec.graph.movies import (
     MovieFeatures,
     NewMovie,
     attribute_values,
+    unused_movie_id,
     warn_unknown_attributes,
 )
 from gnnrec.graph.new_user import NewUser, encode_user
-from gnnrec.graph.rated_titles import replace_titles
+from gnnrec.graph.rated_titles import find_movies, replace_titles
 from gnnrec.graph.titles import TitleIndex
+from gnnrec.graph.user_batches import all_users, ratings_of, users_at
 from gnnrec.graph.user_values import category_columns, find_user_values, user_values_in, user_vocabularies
 from gnnrec.graph.users import UserBatch, UserProfiles
 from gnnrec.graph.vocabulary import Vocabulary, warn_unknown_values
 
 if TYPE_CHECKING:  # PyG takes seconds to import, and most programs never need it
     from gnnrec._pyg import HeteroData
-
-FEW = 64
-"""Up to this many movies are looked up one by one, which is faster than building an index."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,19 +116,7 @@ class Graph:
     @cached_property
     def users(self) -> UserBatch:
         """All users, with their ratings sorted by time; equal times are in file order."""
-        histories = self.dataset.rating_table.histories
-        return UserBatch(
-            x=self.profiles.x,
-            occupation=self.profiles.occupation_edges(),
-            user_index=torch.from_numpy(histories.user),
-            movie_index=torch.from_numpy(histories.movie),
-            rating=torch.from_numpy(histories.rating),
-            timestamp=torch.from_numpy(histories.timestamp),
-            node_id=self.embedding_rows,
-            num_movies=self.num_movies,
-            num_occupations=len(self.occupations),
-            weight=None if histories.weight is None else torch.from_numpy(histories.weight),
-        )
+        return all_users(self)
 
     @cached_property
     def embedding_rows(self) -> Tensor:
@@ -245,29 +232,7 @@ class Graph:
             ``[n]`` int64, index in `users` of the first rating to leave out: the history before that rating. Whole
             histories by default.
         """
-        profiles, table = self.profiles.take(nodes), self.dataset.rating_table
-        if until is None and not table.is_merged and "users" not in self.__dict__:  # no merge for a few users
-            found, place = table.histories_of(nodes.numpy())
-            columns = (place, found.movie, found.rating, found.timestamp)
-            row, movie, rating, timestamp = (torch.from_numpy(column) for column in columns)
-            weight = None if found.weight is None else torch.from_numpy(found.weight)
-        else:
-            edge, row = csr_ranges(self.user_ptr[nodes], self.user_ptr[nodes + 1] if until is None else until)
-            users = self.users
-            movie, rating, timestamp = users.movie_index[edge], users.rating[edge], users.timestamp[edge]
-            weight = None if users.weight is None else users.weight[edge]
-        return UserBatch(
-            x=profiles.x,
-            occupation=profiles.occupation_edges(),
-            user_index=row,
-            movie_index=movie,
-            rating=rating,
-            timestamp=timestamp,
-            node_id=nodes if self._first_rows is None else self.embedding_rows[nodes],
-            num_movies=self.num_movies,
-            num_occupations=len(self.occupations),
-            weight=weight,
-        )
+        return users_at(self, nodes, until)
 
     def user_nodes(self, user_ids: Iterable[Any]) -> Tensor:
         """Return the node of each user id, ``[n]`` int64; raise `DataError` for unknown ids."""
@@ -300,18 +265,7 @@ class Graph:
         unknown : str
             ``"error"``; or ``"skip"``, which logs movies that are unknown, and returns None for them.
         """
-        wanted = plain_ids(movies, "movie", NO_MOVIE)
-        # Ids first; the rest are titles or errors.
-        nodes: list[int | None]
-        if len(wanted) <= FEW:
-            nodes = [self._movie_vocabulary.find(movie) for movie in wanted]
-        else:
-            nodes = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
-        others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
-        found = self.titles.nodes([wanted[place] for place in others], unknown=unknown)
-        for place, node in zip(others, found, strict=True):
-            nodes[place] = node
-        return nodes
+        return find_movies(movies, self._movie_vocabulary, lambda: self.titles, unknown)
 
     def add_ratings(
         self,
@@ -397,16 +351,8 @@ class Graph:
         row = {name: [value] for name, value in user.features.items()}
         dataset = self.dataset.add_users(pd.DataFrame({"user_id": [user_id], **row}), spellings=self.user_values)
         if len(batch.movie_index):
-            rows = pd.DataFrame(
-                {
-                    "user_id": pd.Series([user_id] * len(batch.movie_index)),
-                    "movie_id": self.dataset.movie_ids.ids[batch.movie_index.numpy()],
-                    "rating": batch.rating.numpy(),
-                }
-            )
-            if user.timestamps is not None:
-                rows["timestamp"] = batch.timestamp.numpy()
-            dataset = dataset.add_ratings(rows)
+            timed = user.timestamps is not None
+            dataset = dataset.add_ratings(ratings_of(batch, user_id, self.dataset.movie_ids.ids, timed=timed))
         return self._with_users(dataset)
 
     def remove_ratings(self, user_id: Hashable, movies: Any, *, unknown: str = "error") -> Graph:
@@ -495,7 +441,7 @@ class Graph:
 
     def add_movie(self, movie: NewMovie) -> Graph:
         """Return a graph with one more movie, the last node, under an unused id."""
-        movie_id = self._unused_movie_id()
+        movie_id = unused_movie_id(self.dataset.movie_ids)
         return self.add_movies(movie.row(movie_id), movie.embeddings(movie_id))
 
     def new_movie_features(self, movie: NewMovie) -> MovieFeatures:
@@ -514,7 +460,7 @@ class Graph:
         >>> tuple(features.x.shape), len(features)
         ((1, 11), 1)
         """
-        movie_id = self._unused_movie_id()
+        movie_id = unused_movie_id(self.dataset.movie_ids)
         row, given = clean_added_movies(
             movie.row(movie_id), self.dataset.movie_ids, movie.embeddings(movie_id), self.dataset.features
         )
@@ -542,10 +488,6 @@ class Graph:
         if users is not None:
             for name, column, known in category_columns(users, self.user_values):
                 warn_unknown_values(column, known, name)
-
-    def _unused_movie_id(self) -> Any:
-        ids = self.dataset.movie_ids
-        return int(ids.ids.max()) + 1 if ids.are_numbers else "".join(["new movie", *ids.ids])
 
     @cached_property
     def _user_vocabulary(self) -> Vocabulary:

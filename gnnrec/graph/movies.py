@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gnnrec._checks import check_text, entries, is_listing, shown
 from gnnrec.data import ContentEmbeddings
+from gnnrec.data.id_index import IdIndex
 from gnnrec.errors import DataError
 from gnnrec.graph.vocabulary import distinct_values, one_hot, value_edges, warn_unknown_values
 
@@ -245,6 +246,11 @@ class NewMovie:
 
 
 _TEXTS = ("title", "plot", "genres", "directors", "actors")
+
+
+def unused_movie_id(movie_ids: IdIndex) -> int | str:
+    """Return an id that no movie has: a whole number if the others are, else a text."""
+    return int(movie_ids.ids.max()) + 1 if movie_ids.are_numbers else "".join(["new movie", *movie_ids.ids])
 
 
 def _join_names(column: str, values: str | Iterable[str] | None) -> str | None:

@@ -1,17 +1,22 @@
-"""Replaces titles in a ratings table by ids."""
+"""Movies given by title or by id, in a ratings table or in a list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gnnrec._checks import NO_MOVIE, plain_ids
 from gnnrec.data.id_index import IdIndex
 from gnnrec.data.schema import canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.titles import TitleIndex, check_unknown
+from gnnrec.graph.vocabulary import Vocabulary
+
+FEW = 64
+"""Up to this many movies are looked up one by one, which is faster than building an index."""
 
 
 def replace_titles(
@@ -60,3 +65,33 @@ def replace_titles(
             ids.iloc[int(row)] = titles().movie_id(node)
     kept = np.delete(np.arange(len(renamed)), skipped)
     return renamed.iloc[kept].assign(movie_id=ids.iloc[kept].infer_objects())
+
+
+def find_movies(
+    movies: Iterable[Any], known: Vocabulary, titles: Callable[[], TitleIndex], unknown: str
+) -> list[int | None]:
+    """Return the node of each movie, given by id or by title; see `Graph.movie_nodes_by_name`.
+
+    Parameters
+    ----------
+    movies : iterable
+        Ids and titles.
+    known : Vocabulary
+        Movies of the graph.
+    titles : callable
+        Returns the index of their titles.
+    unknown : str
+        ``"error"``, or ``"skip"``, which returns None for unknown movies.
+    """
+    wanted = plain_ids(movies, "movie", NO_MOVIE)
+    # Ids first; the rest are titles or errors.
+    nodes: list[int | None]
+    if len(wanted) <= FEW:
+        nodes = [known.find(movie) for movie in wanted]
+    else:
+        nodes = known.ids.rows(pd.Index(wanted, dtype=object)).tolist()
+    others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
+    found = titles().nodes([wanted[place] for place in others], unknown=unknown)
+    for place, node in zip(others, found, strict=True):
+        nodes[place] = node
+    return nodes

@@ -1,4 +1,7 @@
-"""Posters and plots from TMDB and OMDb: each request is logged on disk, so an interrupted run can be resumed."""
+"""Posters and plots from TMDB and OMDb: each request is logged on disk, so an interrupted run can be resumed.
+
+Every class with `register_metadata_provider` is found in any file here.
+"""
 
 from gnnrec.metadata.client import (
     AuthenticationError,

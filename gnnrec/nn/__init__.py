@@ -1,4 +1,7 @@
-"""Neural network parts: encoders, node features, losses, initialization and the ridge regression after training."""
+"""Neural network parts: encoders, node features, losses, initialization and the ridge regression after training.
+
+Every encoder and loss with its decorator is found in any file here.
+"""
 
 from gnnrec.nn.content_ridge import ContentRidge
 from gnnrec.nn.ease import EASEPart

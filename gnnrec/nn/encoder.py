@@ -308,7 +308,7 @@ class Encoder(BaseEncoder):
 
     @property
     def movies_receive_messages(self) -> bool:
-        """Whether `embed_movies` depends on the ratings of the graph; True unless an encoder knows better."""
+        """Whether `embed_movies` depends on the ratings of the graph; True unless an encoder overrides it."""
         return True
 
     @property

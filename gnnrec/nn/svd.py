@@ -1,4 +1,4 @@
-"""Randomized singular value decomposition of matrices of which only products are computed."""
+"""Randomized singular value decomposition of matrices that are only available through their products."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def randomized_svd(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the first singular vectors and values of a sparse matrix (Halko et al. 2011, alg. 4.4).
 
-    If the rank of the matrix is below `rank`, the rest is zero.
+    If the rank of the matrix is below `rank`, the remaining values are zero.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def randomized_svd(
 
 
 class Matrix(Protocol):
-    """A matrix of which only products are computed."""
+    """A matrix that is only available through its products."""
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""Training, validation and test sets: `Split`, splitters, and named evaluation protocols."""
+"""Training, validation and test sets: `Split`, splitters, and named evaluation protocols.
+
+Every splitter and protocol with its decorator is found in any file here.
+"""
 
 from gnnrec.splitting.cold_splits import (
     cold_both_split,

@@ -107,7 +107,7 @@ def by_shuffled_fractions(users: np.ndarray, shuffled: np.ndarray, fractions: Se
 
 
 def _parts_in_order(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
-    """Return the parts of the rows of all users, who have so many each, in the order of users and times."""
+    """Return the parts of all rows, given the number of rows of each user, in the order of users and times."""
     # 0.29 * 100 is 28.999999999999996: without 1e-9, a product that should be an integer would lose a row.
     num_valid, num_test = (np.floor(fraction * counts + 1e-9).astype(np.int64) for fraction in fractions[1:])
     sizes = np.stack([counts - num_valid - num_test, num_valid, num_test], axis=1)

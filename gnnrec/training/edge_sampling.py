@@ -28,7 +28,7 @@ from gnnrec.sparse import Adjacency
 MAX_TRUNCATED_LENGTH = 15.0
 """Maximum number of ratings of a truncated history."""
 MAX_WHOLE_MASK = 1 << 22
-"""Number of ratings up to which a mask is drawn for all of them in every step, needed or not."""
+"""Up to this many ratings, a step draws a mask of all of them; beyond it, only of those it needs."""
 
 
 def sample_batches(graph: Graph, train: TrainConfig, generator: Generator) -> list[Tensor]:

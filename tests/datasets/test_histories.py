@@ -91,7 +91,8 @@ def test_names_of_the_sites() -> None:
     assert f"an export from {listed_sites('or')}, or a list of titles" in shown
     page = (HOME / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w+) \|", page.split("## A history")[1].split("\n## ")[0], re.MULTILINE)
-    assert sorted(set(rows) - {"site", "elsewhere"}) == sorted(history_sites())
+    listed, sites = set(rows) - {"site", "elsewhere"}, set(history_sites())
+    assert listed == sites, f"list the same sites in docs/reference/files.md as the registry: {sorted(listed ^ sites)}"
 
 
 def test_merged_entries() -> None:

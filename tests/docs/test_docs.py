@@ -24,7 +24,7 @@ from gnnrec.config import Config, ModelConfig, TrainConfig, model_config_class
 from gnnrec.data.schema import COLUMNS
 from gnnrec.registry import DATASETS, ENCODERS, FEATURE_ENCODERS, FINDINGS, METRICS, MODELS, PROTOCOLS, Registry
 from gnnrec.tuning.report import SINGLE_OBJECTIVE_PLOTS
-from tests.docs.pages import DOCS, HOME, PAGES, SITE, page_name, script
+from tests.docs.pages import DOCS, HOME, PAGES, SITE, check_listed, page_name, script
 
 CONVENTIONS = "reference/conventions.md"
 
@@ -113,9 +113,10 @@ def test_every_column_name_and_config_is_in_the_reference() -> None:
 
 def test_every_dataset_and_model_is_named() -> None:
     files = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
-    assert set(DATASETS.builtin) - {"sample"} <= code_in(files)
-    listed = set().union(*(code_in(row[0]) for row in table_under("how-to/compare.md", "Well-known models")))
-    assert listed == set(MODELS.builtin)
+    unnamed = set(DATASETS.builtin) - {"sample"} - code_in(files)
+    assert not unnamed, f"name these datasets in docs/reference/files.md, in backquotes: {', '.join(sorted(unnamed))}"
+    page, heading = "how-to/compare.md", "Well-known models"
+    check_listed(set().union(*(code_in(row[0]) for row in table_under(page, heading))), MODELS.builtin, page, heading)
 
 
 def test_every_public_package_has_its_pages() -> None:
@@ -138,12 +139,16 @@ def test_pictures_of_findings_are_shown() -> None:
 
 def test_every_finding_is_in_the_table() -> None:
     text = " ".join(row[0] for row in table_under("how-to/explore.md", "Findings"))
-    assert re.findall(r"`([\w-]+)`", text) == FINDINGS.names()
+    listed = re.findall(r"`([\w-]+)`", text)
+    check_listed(listed, FINDINGS.names(), "how-to/explore.md", "Findings")
+    assert listed == FINDINGS.names(), "put the lines of docs/how-to/explore.md into the order of the report"
 
 
 def test_every_protocol_is_in_the_table() -> None:
     rows = {row[0].strip("`"): row for row in table_under("reference/protocols.md", "Names")}
-    assert [name for name in rows if name != "--split FOLDER"] == PROTOCOLS.names()
+    listed = [name for name in rows if name != "--split FOLDER"]
+    check_listed(listed, PROTOCOLS.names(), "reference/protocols.md", "Names")
+    assert listed == PROTOCOLS.names(), "put the lines of docs/reference/protocols.md into the order of the registry"
     for name, protocol in PROTOCOLS.items():
         ratings, excluded, known = (rows[name][i] for i in (1, 3, 4))
         assert ("10-core" in ratings) == (protocol.k_core == 10)
@@ -196,12 +201,13 @@ def test_every_registry_and_file_is_on_the_contributing_page() -> None:
 def test_every_feature_encoder_is_in_the_table() -> None:
     page = (DOCS / "how-to" / "posters-and-plots.md").read_text(encoding="utf-8")
     named = {code.partition(":")[0] for line in page.splitlines() if line.startswith("|") for code in code_in(line)}
-    assert set(FEATURE_ENCODERS.names()) <= named
+    unnamed = ", ".join(sorted(set(FEATURE_ENCODERS.names()) - named))
+    assert not unnamed, f"add to docs/how-to/posters-and-plots.md, in a table, a line for each of: {unnamed}"
 
 
 def test_every_metric_is_in_the_table() -> None:
     rows = table_under("reference/metrics.md", "Ranking")
-    assert sorted(row[0].strip("`") for row in rows) == sorted(METRICS.names())
+    check_listed((row[0].strip("`") for row in rows), METRICS.names(), "reference/metrics.md", "Ranking")
 
 
 def test_every_file_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

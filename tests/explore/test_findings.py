@@ -17,7 +17,7 @@ from gnnrec.datasets.synthetic_posters import sample_posters
 from gnnrec.errors import DataError
 from gnnrec.explore import Analysis, Finding, analyze, register_finding
 from gnnrec.plots.style import png_size
-from gnnrec.registry import FINDINGS
+from gnnrec.registry import FINDINGS, USER_FEATURES
 from tests.helpers.registries import restored_registries
 
 
@@ -90,7 +90,7 @@ def test_posters_are_counted(sample: Dataset, tmp_path: Path) -> None:
 def test_missing_data_in_words(bare: Analysis) -> None:
     assert bare["missing"].text == (
         "Missing for every movie: title, year, genres, plot, directors, actors, runtime. "
-        "Missing for every user: age, gender, occupation. Posters were not checked, as no poster folder was given."
+        f"Missing for every user: {', '.join(USER_FEATURES.builtin)}. Posters were not checked, as no poster folder was given."
     )
     movies = pd.DataFrame({"movie_id": [7, 8], "title": ["Heat (1995)", None], "genres": ["Drama", "War"]})
     ratings = pd.DataFrame({"user_id": [1, 1], "movie_id": [7, 8]})

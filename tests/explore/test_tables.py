@@ -35,7 +35,7 @@ from gnnrec.explore import (
     top_share,
 )
 from gnnrec.explore.time_tables import DAY, periods
-from gnnrec.registry import FINDINGS
+from gnnrec.registry import FINDINGS, USER_FEATURES
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=60).filter(any).map(np.array)
@@ -290,7 +290,7 @@ def test_demographics(small: Dataset) -> None:
     assert ages["users"].tolist() == [1, 1, 1]
     with pytest.raises(MissingColumnError, match="occupation is missing for every user of small"):
         demographics(small, "occupation")
-    with pytest.raises(ConfigError, match="age, gender, occupation, not by 'zip'"):
+    with pytest.raises(ConfigError, match=", ".join(USER_FEATURES.builtin) + ", not by 'zip'"):
         demographics(small, "zip")
 
 

@@ -1,4 +1,4 @@
-"""Checks of rows that are added to a `Dataset`; existing rows are not checked again.
+"""Rows that are added to a `Dataset` or removed from it. Only added rows are checked.
 
 Errors name the row of the frame that the caller gave, as "added ratings, row 3".
 """
@@ -12,13 +12,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import raise_at_first, shown
-from gnnrec.data.append_only import RatingTable
+from gnnrec._checks import NO_MOVIE, NO_USER, plain_id, plain_ids, raise_at_first, shown
+from gnnrec.data.append_only import Parts, RatingTable, concat_rows
 from gnnrec.data.convert import format_id, to_categories
 from gnnrec.data.embeddings import ContentEmbeddings
 from gnnrec.data.id_index import IdIndex
 from gnnrec.data.mixed_ids import spells_integer, with_mixed_ids
-from gnnrec.data.schema import check_unique_pairs, clean_movies, clean_ratings, clean_users
+from gnnrec.data.schema import (
+    DEFAULT_RATING,
+    check_unique_pairs,
+    clean_movies,
+    clean_ratings,
+    clean_users,
+    missing_movie_columns,
+)
 from gnnrec.data.user_columns import feature_column
 from gnnrec.errors import DataError
 from gnnrec.user_features import CategoryFeature, user_features
@@ -90,26 +97,109 @@ def clean_added_movies(
     return added, made
 
 
-def find_rated(
-    added: pd.DataFrame, user: np.ndarray, movie: np.ndarray, table: RatingTable, num_users: int, num_movies: int
-) -> np.ndarray:
-    """Return which added rows are of a movie that the user has rated; a pair that is added twice is an error.
+def append_ratings(
+    table: RatingTable,
+    added: pd.DataFrame,
+    user: np.ndarray,
+    movie: np.ndarray,
+    num_users: int,
+    num_movies: int,
+    *,
+    update: bool,
+) -> RatingTable:
+    """Return a table of ratings with the added ones at its end.
 
     Parameters
     ----------
+    table : RatingTable
     added : pandas.DataFrame
-        Checked ratings.
+        Checked ratings. Without ``rating`` the movie counts as liked, without ``timestamp`` as rated at the time of the
+        latest rating.
     user, movie : numpy.ndarray
         ``[len(added)]`` int64, rows of their users and movies.
-    table : RatingTable
     num_users, num_movies : int
         Of the dataset; users from `num_users` on are new.
+    update : bool
+        Drop the earlier rating of the same user and movie; otherwise that is an error.
 
-    Returns
-    -------
-    numpy.ndarray
-        ``[len(added)]`` bool.
+    Raises
+    ------
+    DataError
+        A pair is added twice, or has a rating already (without `update`).
     """
+    rated = _find_rated(added, user, movie, table, num_users, num_movies)
+    columns, before = table.columns, table
+    if update:
+        table = table.remove(user[rated], movie[rated])
+    else:
+        problem = "user {user_id} has rated movie {movie_id} already; drop the row, or pass update=True to replace it"
+        raise_at_first_added(rated, added, "ratings", problem)
+    if "rating" in columns and "rating" not in added:
+        added = added.assign(rating=np.float32(DEFAULT_RATING))
+    if "weight" in columns and "weight" not in added:
+        added = added.assign(weight=np.float32(np.log1p(1.0)))
+    if "timestamp" in columns and "timestamp" not in added:
+        added = added.assign(timestamp=before.latest)
+    return table.append(added[columns], user, movie)
+
+
+def append_movies(rows: Parts[pd.DataFrame], added: pd.DataFrame, num_movies: int) -> Parts[pd.DataFrame]:
+    """Return a table of `num_movies` movies with the added ones at its end; columns that either lacks are filled in."""
+    columns = rows.first.columns
+    if only_added := missing_movie_columns(added.columns.difference(columns), num_movies):
+        rows = Parts([rows.joined.assign(**only_added)], concat_rows)
+    return rows.append(added.assign(**missing_movie_columns(columns.difference(added.columns), len(added))))
+
+
+def unlisted_users(added: pd.DataFrame, user_ids: IdIndex) -> pd.Series:
+    """Return the ids of users in added ratings that are not in the dataset, each once."""
+    ids = added["user_id"]
+    return pd.Series(ids[user_ids.rows(pd.Index(ids)) < 0].unique(), name="user_id", dtype=ids.dtype)
+
+
+def find_user(user_ids: IdIndex, user_id: Any) -> int:
+    """Return the row of a user; raise `DataError` if there is none."""
+    user_id = plain_id(user_id, "user", NO_USER)
+    row = int(user_ids.rows(pd.Index([user_id]))[0])
+    if row < 0:
+        raise DataError(f"user {format_id(user_id)} is not in the dataset")
+    return row
+
+
+def without_ratings(
+    table: RatingTable, user: int, movie_ids: Iterable[Any], known: IdIndex, user_id: Any
+) -> RatingTable:
+    """Return a table without a user's ratings of some movies.
+
+    Parameters
+    ----------
+    table : RatingTable
+    user : int
+        Row of the user.
+    movie_ids : iterable
+    known : IdIndex
+        Movies of the dataset.
+    user_id : int or str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        The user has not rated one of the movies.
+    """
+    wanted = list(dict.fromkeys(plain_ids(movie_ids, "movie", NO_MOVIE)))
+    movies = known.rows(pd.Index(wanted, dtype=object if not wanted else None))
+    rated, _ = table.histories_of(np.array([user]))
+    for movie_id, missing in zip(wanted, ~np.isin(movies, rated.movie), strict=True):
+        if missing:
+            raise DataError(f"user {format_id(user_id)} has not rated movie {format_id(movie_id)}")
+    return table.remove(np.full(len(movies), user), movies)
+
+
+def _find_rated(
+    added: pd.DataFrame, user: np.ndarray, movie: np.ndarray, table: RatingTable, num_users: int, num_movies: int
+) -> np.ndarray:
+    """Return which added rows are of a movie that the user has rated, bool; a pair that is added twice is an error."""
     pairs = pd.Series(user * np.int64(num_movies) + movie)
     check_unique_pairs(pairs, added, "added ratings")
     people = np.unique(user)
