@@ -32,7 +32,7 @@ from gnnrec.graph.movies import (
     attribute_values,
     warn_unknown_attributes,
 )
-from gnnrec.graph.new_user import NewUser, encode_user
+from gnnrec.graph.new_user import NewUser, encode_new_users
 from gnnrec.graph.rated_titles import replace_titles
 from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.user_values import category_columns, find_user_values, user_values_in, user_vocabularies
@@ -304,7 +304,7 @@ class Graph:
         # Ids first; the rest are titles or errors.
         nodes: list[int | None]
         if len(wanted) <= FEW:
-            nodes = [self._movie_vocabulary.find(movie) for movie in wanted]
+            nodes = list(map(self._movie_vocabulary.find, wanted))
         else:
             nodes = self.dataset.movie_ids.rows(pd.Index(wanted, dtype=object)).tolist()
         others = [place for place, node in enumerate(nodes) if node is not None and node < 0]
@@ -393,7 +393,7 @@ class Graph:
         else:
             about = {} if profile is None else profile
             user = NewUser(age, gender, occupation, ratings, timestamps=timestamps, profile=about, unknown=unknown)
-        batch = encode_user(self, user, unknown)
+        batch = encode_new_users(self, [user], unknown)
         row = {name: [value] for name, value in user.features.items()}
         dataset = self.dataset.add_users(pd.DataFrame({"user_id": [user_id], **row}), spellings=self.user_values)
         if len(batch.movie_index):

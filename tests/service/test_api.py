@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 
 from tests.helpers.service import require_service
 
@@ -205,41 +205,54 @@ def test_later_ratings_do_not_count_at_a_moment(client: TestClient, trained: Rec
     assert ask(3, at=int(batch.timestamp.max())) == ask(3)
 
 
-def test_requests_at_the_same_moment_are_scored_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
+def test_requests_at_the_same_moment_are_answered_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
     from gnnrec.service import batching
 
-    client, sizes = start(), []
-    batcher = client.app.state.context.batcher
-    batches = [trained.graph.user_batch(trained.graph.user_nodes([user])) for user in range(1, 41)]
-    alone = [trained.score(batch) for batch in batches]
+    app, sizes = start().app, []
+    batcher, served = app.state.context.batcher, app.state.context.holder.served
+    people = [NewUser(age=20 + movie, ratings={movie: 5, movie + 1: 2, 40: 4}) for movie in range(1, 11)]
+    users = [*range(1, 41), *people]
+    options = {"k": 5, "offset": 1}
 
     async def ask() -> Any:
-        return await asyncio.gather(*(batcher.score(trained, batch) for batch in batches))
+        return await asyncio.gather(*(batcher.recommend(served, user, options) for user in users))
 
     with pytest.MonkeyPatch.context() as patch:
         answer = batching._answer
-        patch.setattr(batching, "_answer", lambda model, some: (sizes.append(len(some)), answer(model, some)))
+        patch.setattr(batching, "_answer", lambda some: (sizes.append(len(some)), answer(some)))
         together = asyncio.run(ask())
-    assert sizes == [32, 8]
-    for one, other in zip(alone, together, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert sizes == [32, 18]
+    for user, found in zip(users, together, strict=True):
+        alone = gnnrec.recommend(trained, user, 5, offset=1)
+        assert [movie.id for movie, _, _ in found] == alone["movie_id"].tolist()
+        assert [rank for _, _, rank in found] == [2, 3, 4, 5, 6]
+        np.testing.assert_allclose([score for _, score, _ in found], alone["score"], rtol=1e-4, atol=1e-5)
 
 
-def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(trained: RecGraph) -> None:
-    import dataclasses
-
-    from gnnrec.service.batching import ScoreBatcher
-
-    good = trained.graph.user_batch(trained.graph.user_nodes([1]))
-    wrong = dataclasses.replace(good, movie_index=good.movie_index + 10**6)
+def test_requests_with_other_options_are_answered_apart(start: Any, trained: RecGraph) -> None:
+    context = start().app.state.context
+    genre = str(trained.graph.genres[0])
+    wanted: list[dict[str, Any]] = [{"k": 3}, {"k": 2}, {"k": 3, "genres": [genre]}, {"k": 3}]
 
     async def ask() -> Any:
-        batcher = ScoreBatcher()
-        return await asyncio.gather(*(batcher.score(trained, one) for one in (good, wrong)), return_exceptions=True)
+        served, batcher = context.holder.served, context.batcher
+        return await asyncio.gather(*(batcher.recommend(served, 1, options) for options in wanted))
+
+    for options, found in zip(wanted, asyncio.run(ask()), strict=True):
+        assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, **options)["movie_id"].tolist()
+
+
+def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(start: Any, trained: RecGraph) -> None:
+    context = start().app.state.context
+
+    async def ask() -> Any:
+        served, batcher = context.holder.served, context.batcher
+        both = (batcher.recommend(served, user, {"k": 3}) for user in (1, NewUser(ratings={"no such movie": 5})))
+        return await asyncio.gather(*both, return_exceptions=True)
 
     found, error = asyncio.run(ask())
-    torch.testing.assert_close(found, trained.score(good))
-    assert isinstance(error, Exception)
+    assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, 3)["movie_id"].tolist()
+    assert isinstance(error, gnnrec.DataError) and "no such movie" in str(error)
 
 
 def test_reasons(client: TestClient, trained: RecGraph) -> None:
