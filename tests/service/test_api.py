@@ -512,6 +512,7 @@ def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_retraining_with_the_ratings_of_profiles(start: Any, trained: RecGraph, tmp_path: Path) -> None:
     client = start(run=trained.save(tmp_path / "run"))
+    (tmp_path / "run" / "split").mkdir()  # the test ratings of `gnnrec evaluate`
     context = client.app.state.context
     people = [{"name": "Ann Example", "age": 30, "gender": "F"}, {"name": "Bob Example"}, {"name": "Nothing Rated"}]
     profiles = [client.post("/api/v1/profiles", json=one).json()["id"] for one in people]
@@ -543,6 +544,7 @@ def test_retraining_with_the_ratings_of_profiles(start: Any, trained: RecGraph, 
         assert (person["age"], person["gender"]) == (30, "F")
         stored = b"".join(file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file())
         assert b"Example" not in stored and added[0].encode() in stored
+        assert (tmp_path / "run" / "split").is_dir()
         assert "2 profiles of this service" in client.get("/model").text
     for name in ("Ann Example", "profile-1", profiles[0]):  # by no name that somebody might try
         known = client.post("/api/v1/recommend", json={"users": [name]})
