@@ -3,8 +3,9 @@
     python benchmarks/kill_service.py runs/latest --kills 50 --clients 4
 
 Each client creates profiles, rates films, changes and removes ratings, and notes what was acknowledged. After a random
-time the process gets SIGKILL. Then the database is read: every acknowledged change must be there; only the request that
-was under way may be there or not. The next process continues with the same database.
+number of writes, at any moment of the next ones, the process gets SIGKILL. Then the database is read: every
+acknowledged change must be there; only the request that was under way may be there or not. The next process continues
+with the same database.
 """
 
 from __future__ import annotations
@@ -150,6 +151,11 @@ def is_ready(port: int) -> bool:
         connection.close()
 
 
+def count(writers: list[Client]) -> int:
+    """Return the number of acknowledged writes."""
+    return sum(writer.acknowledged for writer in writers)
+
+
 def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: int = 0) -> dict[str, Any]:
     """Return how many changes were acknowledged and which were lost."""
     rng = random.Random(seed)
@@ -163,9 +169,12 @@ def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: i
         seconds.append(time.monotonic() - begun)
         try:
             threads = [threading.Thread(target=writer.run, args=(port,)) for writer in writers]
+            wanted = count(writers) + rng.randint(10, 60)
             for thread in threads:
                 thread.start()
-            time.sleep(rng.uniform(0.05, 1.5))
+            while count(writers) < wanted and any(thread.is_alive() for thread in threads):
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.05))  # other writes are under way
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -176,7 +185,7 @@ def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: i
         lost += [problem for writer in writers for problem in writer.lost(names, stored)]
     return {
         "kills": kills,
-        "acknowledged": sum(writer.acknowledged for writer in writers),
+        "acknowledged": count(writers),
         "lost": lost,
         "damaged_files": damaged,
         "longest_start_seconds": round(max(seconds, default=0.0), 1),

@@ -212,7 +212,7 @@ def test_passwords_are_not_shown() -> None:
 def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, tmp_path: Path) -> None:
     script = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_service.py"
     found = runpy.run_path(str(script))["measure"](str(saved), tmp_path / "a.db", kills=3, clients=3)
-    assert found["acknowledged"] > 30
+    assert found["acknowledged"] >= 30
     assert (found["lost"], found["damaged_files"], found["other_answers"]) == ([], 0, [])
 
 
