@@ -3,8 +3,9 @@
     python benchmarks/kill_service.py runs/latest --kills 50 --clients 4
 
 Each client creates profiles, rates films, changes and removes ratings, and notes what was acknowledged. After a random
-time the process gets SIGKILL. Then the database is read: every acknowledged change must be there; only the request that
-was under way may be there or not. The next process continues with the same database.
+number of writes, at any moment of the next ones, the process gets SIGKILL. Then the database is read: every
+acknowledged change must be there; only the request that was under way may be there or not. The next process continues
+with the same database.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import argparse
 import http.client
 import json
 import random
+import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+MAX_WAIT = 600.0
+"""Seconds that a service may take to start, on a machine that does other things, too."""
+LISTENING = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
+"""Message of the service with the port that it was given."""
 STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
@@ -108,26 +113,47 @@ def read(database: Path) -> tuple[set[str], dict[tuple[int, int], float], str]:
         connection.close()
 
 
-def start(run: str, database: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """Start a service and wait until it is ready."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    command = [sys.executable, "-m", "gnnrec", "serve", run, "--port", str(port), "--db", f"sqlite:///{database}"]
-    process = subprocess.Popen([*command, "--rate-limit", "0"], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/api/v1/ready")
-            if connection.getresponse().status == 200:
-                return process, port
-        except OSError:
-            time.sleep(0.05)
-        finally:
-            connection.close()
+def start(run: str, database: Path, wait: float = MAX_WAIT) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a service on a free port and wait until it is ready; its messages go to ``service.log`` by the database.
+
+    Raises
+    ------
+    RuntimeError
+        The service ends, or is not ready within `wait` seconds; with the last lines that it wrote.
+    """
+    log = database.with_name("service.log")
+    command = [sys.executable, "-m", "gnnrec", "serve", run, "--port", "0", "--db", f"sqlite:///{database}"]
+    with log.open("wb") as file:
+        process = subprocess.Popen([*command, "--rate-limit", "0"], stderr=file)
+    begun = time.monotonic()
+    while process.poll() is None and time.monotonic() - begun < wait:
+        found = LISTENING.search(log.read_text(errors="replace"))
+        if found and is_ready(int(found[1])):
+            return process, int(found[1])
+        time.sleep(0.05)
+    code = process.poll()
     process.kill()
-    raise RuntimeError("the service does not start")
+    process.wait()
+    what = f"was not ready after {wait:g} seconds" if code is None else f"ended with code {code}"
+    lines = log.read_text(errors="replace").splitlines()[-20:]
+    raise RuntimeError("\n".join([f"the service {what}; it wrote:", *lines]))
+
+
+def is_ready(port: int) -> bool:
+    """Return whether a service answers that it is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/api/v1/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def count(writers: list[Client]) -> int:
+    """Return the number of acknowledged writes."""
+    return sum(writer.acknowledged for writer in writers)
 
 
 def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: int = 0) -> dict[str, Any]:
@@ -136,13 +162,19 @@ def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: i
     writers = [Client(f"client {n}", list(range(1, 31)), random.Random(seed + n + 1)) for n in range(clients)]
     lost: list[str] = []
     damaged = 0
+    seconds: list[float] = []
     for _ in range(kills):
+        begun = time.monotonic()
         process, port = start(run, database)
+        seconds.append(time.monotonic() - begun)
         try:
             threads = [threading.Thread(target=writer.run, args=(port,)) for writer in writers]
+            wanted = count(writers) + rng.randint(10, 60)
             for thread in threads:
                 thread.start()
-            time.sleep(rng.uniform(0.05, 1.5))
+            while count(writers) < wanted and any(thread.is_alive() for thread in threads):
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.05))  # other writes are under way
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -153,9 +185,10 @@ def measure(run: str, database: Path, kills: int = 50, clients: int = 4, seed: i
         lost += [problem for writer in writers for problem in writer.lost(names, stored)]
     return {
         "kills": kills,
-        "acknowledged": sum(writer.acknowledged for writer in writers),
+        "acknowledged": count(writers),
         "lost": lost,
         "damaged_files": damaged,
+        "longest_start_seconds": round(max(seconds, default=0.0), 1),
         "other_answers": [text for writer in writers for text in writer.wrong],
     }
 

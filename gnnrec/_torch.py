@@ -111,8 +111,8 @@ def ridge_gram(x: Tensor, reg: float | Tensor) -> Tensor:
 def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` largest values of each row and their columns; equal values are in column order.
 
-    The order of ties in `torch.topk` is undefined. It only finds the k-th value here; of the columns that are equal to
-    it, the first ones are taken. Memory is a few times that of `scores`, whatever the number of ties.
+    The order of ties in `torch.topk` is undefined. If the k-th value equals the next one, the first of the columns with
+    this value are taken. Memory is a few times that of `scores`, whatever the number of ties.
 
     Parameters
     ----------
@@ -131,11 +131,11 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     [[1, 2]]
     """
     k = min(k, scores.size(1))
-    values, columns = scores.topk(k, dim=1)
+    values, columns = scores.topk(min(k + 1, scores.size(1)), dim=1)
     if k == 0:
-        return values, columns
-    limit = values[:, -1:]
-    tied = torch.nonzero((scores >= limit).sum(1) > k).squeeze(1)
+        return values[:, :0], columns[:, :0]
+    limit, columns = values[:, k - 1 : k], columns[:, :k]
+    tied = torch.nonzero((values[:, k:] == limit).any(1)).squeeze(1)
     # An empty tensor is split into one empty part.
     for rows in tied.split(max(1, MAX_TIED // scores.size(1))) if len(tied) else ():
         some, least = scores[rows], limit[rows]

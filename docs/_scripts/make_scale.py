@@ -126,7 +126,7 @@ def page(results: Results) -> str:
     """Return the page."""
     first = results[0]
     sizes = "\n".join(
-        f"| {millions(record)} | {record['data']['people']:,} | {record['data']['movies']:,} |" for record in results
+        f"| {millions(record)} | {record['data']['users']:,} | {record['data']['movies']:,} |" for record in results
     )
     quality = [
         [millions(record), *(_quality(stage(record, name)) for name in ("evaluate", "als"))]
@@ -151,7 +151,7 @@ def page(results: Results) -> str:
 What each stage costs as the number of ratings grows, from a file to lists of ten movies for everybody. The data are made up, with a
 long tail of movies and tastes that drift, and in the proportions of MovieLens:
 
-| ratings | people | movies |
+| ratings | users | movies |
 | --- | ---: | ---: |
 {sizes}
 
@@ -177,7 +177,7 @@ dimensions. Its memory is that of the steps.
         rows = [["ratings", "gnnrec after one epoch", "ALS"], ["---"] * 3, *quality]
         parts.append(
             "## Quality\n\nRecall@20 / NDCG@20 on the held-out ratings. Neither was tuned for these data, which have simpler "
-            "tastes than people have.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+            "tastes than users have.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
         )
     parts.append("## Commands\n\n```console\n" + "\n".join(commands) + "\n```")
     return "\n\n".join(parts) + "\n"

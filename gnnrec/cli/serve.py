@@ -45,7 +45,8 @@ def serve(
         float | None,
         typer.Option(
             "--rate-limit",
-            help="Requests per second and client, 0 for no limit. [default: 1000; 50 with a public --host]",
+            help="Requests per second and client, shared by the processes; 0 for no limit. [default: 1000; 50 with a "
+            "public --host]",
             show_default=False,
             min=0,
         ),
@@ -71,6 +72,7 @@ def serve(
             "hosts": list(allow_host or ()),
             "posters": None if posters is None else str(posters.absolute()),
             "rate_limit": rate_limit,
+            "workers": workers,
             "max_upload": max_upload << 20,
         }
         if db is not None:

@@ -33,7 +33,7 @@ from gnnrec.graph.movies import (
     unused_movie_id,
     warn_unknown_attributes,
 )
-from gnnrec.graph.new_user import NewUser, encode_user
+from gnnrec.graph.new_user import NewUser, encode_new_users
 from gnnrec.graph.rated_titles import find_movies, replace_titles
 from gnnrec.graph.titles import TitleIndex
 from gnnrec.graph.user_batches import all_users, ratings_of, users_at
@@ -347,7 +347,7 @@ class Graph:
         else:
             about = {} if profile is None else profile
             user = NewUser(age, gender, occupation, ratings, timestamps=timestamps, profile=about, unknown=unknown)
-        batch = encode_user(self, user, unknown)
+        batch = encode_new_users(self, [user], unknown)
         row = {name: [value] for name, value in user.features.items()}
         dataset = self.dataset.add_users(pd.DataFrame({"user_id": [user_id], **row}), spellings=self.user_values)
         if len(batch.movie_index):

@@ -1,19 +1,18 @@
-"""`NewUser`: a user without training ratings, and `encode_user`, which makes a `UserBatch` of one."""
+"""`NewUser`: a user without training ratings, and `encode_new_users`, which makes a `UserBatch` of some."""
 
 from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from gnnrec._checks import LONGEST_NAME, NO_MOVIE, choose_from, is_listing, plain, plain_ids, shown
 from gnnrec.data import Dataset
@@ -61,21 +60,19 @@ class Catalog(Protocol):
         ...
 
 
-def parse_rating(movie: Any, value: Any) -> float:
-    """Return a rating; raise `DataError` unless it is a finite number."""
-    return parse_number("rating", movie, value)
-
-
-def parse_number(what: str, movie: Any, value: Any) -> float:
-    """Return the rating or weight of a movie; raise `DataError` unless it is a finite number."""
-    rating = _number(value)
-    if not abs(rating) <= MAX_NUMBER:
-        raise DataError(f"the {what} of {shown(movie)} is {shown(value)}; give a finite number")
-    return rating
-
-
 MAX_NUMBER = float(np.finfo(np.float32).max)
 """Larger numbers are infinite in the tensors of a model."""
+
+
+def parse_numbers(what: str, movies: Iterable[Any], values: Iterable[Any]) -> np.ndarray:
+    """Return the ratings or weights of movies, ``[n]`` float64; raise `DataError` unless all are finite numbers."""
+    given = list(values)
+    numbers = np.array([_number(value) for value in given], dtype=np.float64)
+    if not (np.abs(numbers) <= MAX_NUMBER).all():
+        place = int(np.argmin(np.abs(numbers) <= MAX_NUMBER))
+        movie = list(movies)[place]
+        raise DataError(f"the {what} of {shown(movie)} is {shown(given[place])}; give a finite number")
+    return numbers
 
 
 def _number(value: Any) -> float:
@@ -115,8 +112,8 @@ def parse_request_time(value: Any) -> int:
     return max(int(parse_time(None, value, "request")), 1)
 
 
-def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarray:
-    """Return ``[1]``, the value of a user feature as `gnnrec.graph.users.encode_feature` takes it."""
+def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> float:
+    """Return the value of a user feature as `gnnrec.graph.users.encode_feature` takes it."""
     value = plain(value)
     missing = value is None or value is pd.NA
     if not missing and type(feature).convert is not UserFeature.convert:
@@ -125,24 +122,24 @@ def parse_feature(feature: UserFeature, value: Any, known: pd.Index) -> np.ndarr
     if not isinstance(feature, NumberFeature):
         return category_code(None if missing else value, known, feature.name)
     if missing:
-        return np.array([np.nan])
-    number = np.array([_number(value)])
+        return np.nan
+    number = _number(value)
     is_nan = isinstance(value, float) and value != value
-    if not is_nan and not (np.isfinite(number) & feature.is_valid(number)).all():
+    if not is_nan and not (np.isfinite(number) and feature.is_valid(np.array([number])).all()):
         raise DataError(f"{feature.name} {shown(value)} is not {feature.bounds}")
     return number
 
 
-def category_code(value: str | None, known: pd.Index, what: str) -> np.ndarray:
-    """Return ``[1]`` int64, the position of a value among the known ones, -1 if not given."""
+def category_code(value: str | None, known: pd.Index, what: str) -> int:
+    """Return the position of a value among the known ones, -1 if not given."""
     if value is None:
-        return np.array([-1])
+        return -1
     if not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) > 2**63):
         raise DataError(f"{what} must be a string, not {shown(value)}")
     value = str(value)[:LONGEST_NAME]
     for code, candidate in enumerate(known):
         if str(candidate).casefold() == str(value).strip().casefold():
-            return np.array([code])
+            return code
     close = difflib.get_close_matches(str(value), list(known), n=3, cutoff=0.3) or list(known)
     hint = f"choose, for example, from {', '.join(close)}" if close else f"the training data has no {what}"
     raise DataError(f"unknown {what} {shown(value)}; {hint}")
@@ -215,7 +212,7 @@ class NewUser:
         named = {name: value for name, value in named.items() if value is not None}
         if not isinstance(self.profile, Mapping):
             raise DataError(f"profile must be a mapping {{user feature: value}}, not {shown(self.profile)}")
-        known = user_features()
+        known = user_features() if self.profile else {}
         for name in self.profile:
             if name not in known:
                 raise DataError(f"unknown user feature {shown(name)}{choose_from(shown(name), known)}")
@@ -231,39 +228,64 @@ def as_mapping(ratings: pd.Series) -> dict[Any, Any]:
     return ratings.to_dict()
 
 
-def encode_user(graph: Catalog, user: NewUser | Mapping[Any, float], unknown: str = "error") -> UserBatch:
-    """Return one new user as a `UserBatch`; `unknown` as for `encode_users`."""
-    if not isinstance(user, NewUser):
-        user = NewUser(ratings=user)
-    check_unknown(user.unknown)
-    nodes, ratings, times, weights = _history(graph, user, "skip" if "skip" in (unknown, user.unknown) else "error")
-    profile = UserProfiles.from_values(_feature_values(graph, user), graph.user_values)
+class _History(NamedTuple):
+    """Ratings of one user, each ``[num_ratings]``, oldest first."""
+
+    nodes: np.ndarray
+    ratings: np.ndarray
+    times: np.ndarray
+    weights: np.ndarray | None
+
+
+def encode_new_users(
+    graph: Catalog, users: Sequence[NewUser | Mapping[Any, float]], unknown: str = "error"
+) -> UserBatch:
+    """Return new users as a `UserBatch`; `unknown` as for `encode_users`.
+
+    Examples
+    --------
+    >>> batch = encode_new_users(graph, [NewUser(ratings={1: 5, 2: 3}), {3: 4}])
+    >>> batch.user_index.tolist(), batch.movie_index.tolist(), batch.rating.tolist()
+    ([0, 0, 1], [0, 1, 2], [5.0, 3.0, 4.0])
+    """
+    given = [user if isinstance(user, NewUser) else NewUser(ratings=user) for user in users]
+    histories = [_history(graph, user, unknown) for user in given]
+    profiles = UserProfiles.from_values(_feature_values(graph, given), graph.user_values)
+    nodes, ratings, times = (
+        torch.from_numpy(np.concatenate([history[column] for history in histories])) for column in range(3)
+    )
+    weights = [history.weights for history in histories if history.weights is not None]
     batch = UserBatch(
-        x=profile.x,
-        occupation=profile.occupation_edges(),
-        user_index=torch.zeros_like(nodes),
+        x=profiles.x,
+        occupation=profiles.occupation_edges(),
+        user_index=torch.from_numpy(np.repeat(np.arange(len(given)), [len(history.nodes) for history in histories])),
         movie_index=nodes,
         rating=ratings,
         timestamp=times,
-        node_id=torch.tensor([-1]),
+        node_id=torch.full((len(given),), -1),
         num_movies=graph.num_movies,
         num_occupations=len(graph.user_values[NODE_FEATURE]),
-        weight=weights,
+        weight=torch.from_numpy(np.concatenate(weights)) if weights else None,
     )
-    return batch if user.at is None else batch.at(torch.tensor([parse_request_time(user.at)]))
+    if all(user.at is None for user in given):
+        return batch
+    return batch.at(torch.tensor([0 if user.at is None else parse_request_time(user.at) for user in given]))
 
 
-def _feature_values(graph: Catalog, user: NewUser) -> dict[str, np.ndarray]:
-    """Return the values of a user by feature; raise `DataError` for a feature that the model does not see."""
-    features, given = user_features(), user.features
-    for name in given:
+def _feature_values(graph: Catalog, users: Sequence[NewUser]) -> dict[str, np.ndarray]:
+    """Return the values of users by feature, ``[num_users]``; raise `DataError` for one that the model does not see."""
+    features, given = user_features(), [user.features for user in users]
+    for name in (name for values in given for name in values):
         if name not in graph.user_values:
             raise DataError(f"no user of the graph has a {name}, so the model cannot use it; leave it out")
-    return {name: parse_feature(features[name], given.get(name), known) for name, known in graph.user_values.items()}
+    return {
+        name: np.array([parse_feature(features[name], values.get(name), known) for values in given])
+        for name, known in graph.user_values.items()
+    }
 
 
-def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Return movie nodes, ratings, times and, if the graph has weights, those; each ``[num_ratings]``, oldest first."""
+def _history(graph: Catalog, user: NewUser, unknown: str) -> _History:
+    check_unknown(user.unknown)
     given = user.ratings
     if isinstance(given, pd.Series):
         given = as_mapping(given)
@@ -276,20 +298,22 @@ def _history(graph: Catalog, user: NewUser, unknown: str) -> tuple[Tensor, Tenso
         seconds = np.concatenate([np.full(len(disliked), seconds.min() if len(seconds) else 0), seconds])
         if weights is not None:
             weights = np.concatenate([np.ones(len(disliked)), weights])
-    found = graph.movie_nodes_by_name(ratings, unknown=unknown)
-    known = [place for place, node in enumerate(found) if node is not None]
-    nodes = [node for node in found if node is not None]
-    if len(set(nodes)) < len(nodes):
-        twice = next(movie for movie, node in zip(ratings, found, strict=True) if nodes.count(node) > 1)  # type: ignore[arg-type]
+    found = graph.movie_nodes_by_name(ratings, unknown="skip" if "skip" in (unknown, user.unknown) else "error")
+    known = [node for node in found if node is not None]
+    if len(set(known)) < len(known):
+        twice = next(movie for movie, node in zip(ratings, found, strict=True) if known.count(node) > 1)  # type: ignore[arg-type]
         raise DataError(f"movie {shown(twice)} is rated twice (by id and by title?)")
-    values = [parse_rating(movie, value) for movie, value in ratings.items()]
-    values, times = [values[place] for place in known], seconds[known]
-    order = torch.from_numpy(np.argsort(times, kind="stable"))
-    return (
-        torch.tensor(nodes, dtype=torch.int64)[order],
-        torch.tensor(values, dtype=torch.float32)[order],
-        torch.from_numpy(times.astype(np.int64))[order],
-        None if weights is None else torch.from_numpy(weights[known].astype(np.float32))[order],
+    values = parse_numbers("rating", ratings, ratings.values())
+    if len(known) < len(found):
+        is_known = np.array([node is not None for node in found])
+        values, seconds = values[is_known], seconds[is_known]
+        weights = None if weights is None else weights[is_known]
+    order = np.argsort(seconds, kind="stable")
+    return _History(
+        np.array(known, dtype=np.int64)[order],
+        values[order].astype(np.float32),
+        seconds[order].astype(np.int64),
+        None if weights is None else weights[order].astype(np.float32),
     )
 
 
@@ -311,12 +335,11 @@ def _weights(graph: Catalog, user: NewUser, movies: list[Any]) -> np.ndarray | N
         return np.ones(len(movies)) if graph.has_weights else None
     if not graph.has_weights:
         raise DataError("the ratings of this graph have no weights, so a new user can have none; leave them out")
-    values = _in_order(user.weights, user, movies, "weight")
-    weights = [parse_number("weight", movie, value) for movie, value in zip(movies, values, strict=True)]
+    weights = parse_numbers("weight", movies, _in_order(user.weights, user, movies, "weight"))
     for movie, weight in zip(movies, weights, strict=True):
         if weight < 0:
             raise DataError(f"the weight of {shown(movie)} is {weight:g}; give a number of at least 0")
-    return np.array(weights, dtype=np.float64)
+    return weights
 
 
 def _times(user: NewUser, movies: list[Any]) -> np.ndarray:

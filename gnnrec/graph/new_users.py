@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gnnrec.data.convert import to_timestamps
 from gnnrec.data.schema import COLUMNS, DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
 from gnnrec.graph.graph import Graph
-from gnnrec.graph.new_user import NewUser, as_mapping, encode_user, parse_request_time
+from gnnrec.graph.new_user import NewUser, as_mapping, encode_new_users, parse_request_time
 from gnnrec.graph.titles import check_unknown
 from gnnrec.graph.users import UserBatch
 
@@ -72,12 +73,21 @@ def encode_users(graph: Graph, users: Any, *, unknown: str = "error", at: Any = 
             given[place] = plain_id(user, "user", "is neither a user id, a NewUser nor ratings by movie")
     if not any(is_new):
         return asked_at(graph.user_batch(graph.user_nodes(given)), at), pd.Index(given)
-    batches, names = [], []
-    for position, (user, new) in enumerate(zip(given, is_new, strict=True)):
-        batches.append(encode_user(graph, user, unknown) if new else graph.user_batch(graph.user_nodes([user])))
-        names.append(_name(user, position, len(given)) if new else user)
+    names = [
+        _name(user, position, len(given)) if new else user
+        for position, (user, new) in enumerate(zip(given, is_new, strict=True))
+    ]
     has_text = any(isinstance(name, str) for name in names)
-    return asked_at(UserBatch.concatenate(batches), at), pd.Index(names, dtype=object if has_text else None)
+    return asked_at(_encode(graph, given, is_new, unknown), at), pd.Index(names, dtype=object if has_text else None)
+
+
+def _encode(graph: Graph, users: list[Any], is_new: list[bool], unknown: str) -> UserBatch:
+    """Return new users and ids as a `UserBatch`, in order."""
+    batches = []
+    for new, group in groupby(range(len(users)), key=is_new.__getitem__):
+        some = [users[place] for place in group]
+        batches.append(encode_new_users(graph, some, unknown) if new else graph.user_batch(graph.user_nodes(some)))
+    return batches[0] if len(batches) == 1 else UserBatch.concatenate(batches)
 
 
 def asked_at(batch: UserBatch, at: Any) -> UserBatch:

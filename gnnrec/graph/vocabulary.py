@@ -163,11 +163,7 @@ def warn_unknown_values(values: pd.Series, known: pd.Index, what: str, separator
 
 def one_hot(codes: np.ndarray, width: int) -> Tensor:
     """Return ``[len(codes), width]`` with a one in the column of each code; zeros for -1."""
-    x = torch.zeros(len(codes), width)
-    if len(codes) == 1:  # a new user: without index tensors
-        if codes[0] >= 0:
-            x[0, int(codes[0])] = 1.0
-        return x
+    x = np.zeros((len(codes), width), dtype=np.float32)
     rows = np.flatnonzero(codes >= 0)
-    x[torch.from_numpy(rows), torch.from_numpy(codes[rows].astype(np.int64))] = 1.0
-    return x
+    x[rows, codes[rows].astype(np.int64)] = 1.0
+    return torch.from_numpy(x)

@@ -17,8 +17,7 @@ from fastapi.staticfiles import StaticFiles
 
 import gnnrec
 from gnnrec.errors import GnnrecError
-from gnnrec.service.api import PREFIX
-from gnnrec.service.api import router as api
+from gnnrec.service.api import PREFIX, add_api
 from gnnrec.service.context import Context
 from gnnrec.service.jobs import Jobs
 from gnnrec.service.metrics import Metrics
@@ -77,7 +76,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.context = context
-    app.include_router(api)
+    add_api(app)
     app.include_router(pages)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     add_handlers(app, show_error)

@@ -1,45 +1,52 @@
-"""`ScoreBatcher`: scores concurrent requests together."""
+"""`ListBatcher`: computes the lists of concurrent requests together."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
-
-from gnnrec.graph import UserBatch
-from gnnrec.models.base import Recommender
+from gnnrec.service import listing
+from gnnrec.service.served import ServedModel
 
 MAX_BATCH = 32
-"""Maximum number of users scored at a time, so that other requests do not wait long."""
+"""Maximum number of users at a time, so that other requests do not wait long."""
 
 
-class ScoreBatcher:
-    """Scores the users of all waiting requests in one call of the model.
+@dataclass(frozen=True, eq=False)
+class _Request:
+    served: ServedModel
+    user: Any
+    options: Mapping[str, Any]
+    future: asyncio.Future[listing.Ranked]
+
+
+class ListBatcher:
+    """Computes the lists of all waiting requests with the same options in one call of the model.
 
     Most of the cost of a call does not depend on the number of users, so throughput under load is several times higher.
-    There is no waiting time: a single request is scored immediately.
+    There is no waiting time: a single request is answered immediately.
 
     Examples
     --------
     >>> from gnnrec.models import EASE
-    >>> model = EASE().fit(dataset)
+    >>> served = ServedModel(EASE().fit(dataset))
     >>> async def ask():
-    ...     batcher = ScoreBatcher()
-    ...     users = [model.graph.user_batch(model.graph.user_nodes([user])) for user in (1, 2, 3)]
-    ...     return await asyncio.gather(*(batcher.score(model, user) for user in users))
-    >>> [tuple(scores.shape) for scores in asyncio.run(ask())]
-    [(1, 40), (1, 40), (1, 40)]
+    ...     batcher = ListBatcher()
+    ...     return await asyncio.gather(*(batcher.recommend(served, user, {"k": 4}) for user in (1, 2, 3)))
+    >>> [len(found) for found in asyncio.run(ask())]
+    [4, 4, 4]
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Recommender, UserBatch, asyncio.Future[Tensor]]] = []
+        self._waiting: list[_Request] = []
 
-    async def score(self, model: Recommender, users: UserBatch) -> Tensor:
-        """Return ``[num_users, num_movies]``, the scores of the model for a batch of a few users."""
+    async def recommend(self, served: ServedModel, user: Any, options: Mapping[str, Any]) -> listing.Ranked:
+        """Return the list of a user; `options` are those of `listing.recommend`."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Tensor] = loop.create_future()
-        self._waiting.append((model, users, future))
+        future: asyncio.Future[listing.Ranked] = loop.create_future()
+        self._waiting.append(_Request(served, user, options, future))
         if len(self._waiting) == 1:
             loop.call_soon(self._flush)  # after the requests that have already arrived
         return await future
@@ -48,27 +55,24 @@ class ScoreBatcher:
         waiting, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
-        model = waiting[0][0]
-        same = [(users, future) for other, users, future in waiting if other is model]
-        _answer(model, same)
-        for other, users, future in waiting:  # the model was replaced between two requests
-            if other is not model:
-                _answer(other, [(users, future)])
+        while waiting:
+            first = waiting[0]
+            same = [one for one in waiting if one.served is first.served and one.options == first.options]
+            waiting = [one for one in waiting if one not in same]
+            _answer(same)
 
 
-def _answer(model: Recommender, waiting: Sequence[tuple[UserBatch, asyncio.Future[Tensor]]]) -> None:
-    """Score users together; if that fails, one by one, so that only the invalid request fails."""
+def _answer(requests: Sequence[_Request]) -> None:
+    """Answer requests together; if that fails, one by one, so that only the invalid request fails."""
     try:
-        batches = [users for users, _ in waiting]
-        scores = model.score(batches[0] if len(batches) == 1 else UserBatch.concatenate(batches)).cpu()
+        lists = listing.recommend_many(requests[0].served, [one.user for one in requests], **requests[0].options)
     except Exception as error:
-        if len(waiting) > 1:
-            for one in waiting:
-                _answer(model, [one])
-        elif not waiting[0][1].done():
-            waiting[0][1].set_exception(error)
+        if len(requests) > 1:
+            for one in requests:
+                _answer([one])
+        elif not requests[0].future.done():
+            requests[0].future.set_exception(error)
         return
-    parts = scores.split([users.num_users for users, _ in waiting])
-    for (_, future), part in zip(waiting, parts, strict=True):
-        if not future.done():  # the client may have disconnected
-            future.set_result(part)
+    for one, found in zip(requests, lists, strict=True):
+        if not one.future.done():  # the client may have disconnected
+            one.future.set_result(found)

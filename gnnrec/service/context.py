@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gnnrec.service.batching import ScoreBatcher
+from gnnrec.service.batching import ListBatcher
 from gnnrec.service.jobs import Jobs
 from gnnrec.service.metrics import Metrics
 from gnnrec.service.posters import Posters
@@ -29,7 +29,7 @@ class Context:
     jobs: Jobs
     posters: Posters
     metrics: Metrics = field(default_factory=Metrics)
-    batcher: ScoreBatcher = field(default_factory=ScoreBatcher)
+    batcher: ListBatcher = field(default_factory=ListBatcher)
 
 
 async def get_context(request: Request) -> Context:

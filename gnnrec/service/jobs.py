@@ -12,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
+from gnnrec._checks import counted
+from gnnrec.service.retraining import profile_tables
 from gnnrec.service.served import ModelHolder
 from gnnrec.service.store import Job, Store
 
@@ -36,8 +38,15 @@ class Jobs:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def retrain(self, epochs: int | None = None, seed: int | None = None) -> Job:
-        """Start training the run again on its own ratings.
+    def retrain(self, epochs: int | None = None, seed: int | None = None, profiles: bool = False) -> Job:
+        """Start training the run again.
+
+        Parameters
+        ----------
+        epochs, seed : int, optional
+            By default those of the run.
+        profiles : bool
+            Train on the ratings of the profiles, too.
 
         Raises
         ------
@@ -48,7 +57,9 @@ class Jobs:
         command = [sys.executable, "-m", "gnnrec.service.retraining", str(Path(self._holder.run).absolute())]
         command += [] if epochs is None else [f"--epochs={epochs}"]
         command += [] if seed is None else [f"--seed={seed}"]
-        self._thread = threading.Thread(target=self._follow, args=(job.id, command), name="gnnrec-job", daemon=True)
+        self._thread = threading.Thread(
+            target=self._follow, args=(job.id, command, profiles), name="gnnrec-job", daemon=True
+        )
         self._thread.start()
         return job
 
@@ -60,14 +71,24 @@ class Jobs:
         if self._thread is not None:
             self._thread.join(timeout=20)
 
-    def _follow(self, job_id: int, command: list[str]) -> None:
+    def _follow(self, job_id: int, command: list[str], profiles: bool) -> None:
         problem = "training failed; see the log of the service"
         done = threading.Event()
         beat = threading.Thread(target=self._beat, args=(job_id, done), daemon=True)
         beat.start()
         try:
-            self._process = process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+            tables = profile_tables(self._holder.served, self._store.histories()) if profiles else None
+            self._process = process = subprocess.Popen(
+                [*command, "--profiles"] if profiles else command,
+                stdin=subprocess.PIPE if profiles else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
             assert process.stdout is not None
+            if process.stdin is not None:
+                with process.stdin:
+                    json.dump(tables, process.stdin)
             for line in process.stdout:
                 event = json.loads(line)
                 if "error" in event:
@@ -76,7 +97,10 @@ class Jobs:
                     self._store.update_job(job_id, step=event["step"], steps=event["steps"], message=event["message"])
             if process.wait() == 0:
                 self._holder.refresh()
-                self._store.update_job(job_id, state="done", message="the new model answers")
+                message = "the new model answers"
+                if tables is not None:
+                    message += f"; it was trained on the ratings of {counted(len(tables['users']), 'profile')}, too"
+                self._store.update_job(job_id, state="done", message=message)
             else:
                 problem = "the service was stopped" if self._is_closed else problem
                 self._store.update_job(job_id, state="failed", message=problem)

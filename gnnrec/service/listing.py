@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from gnnrec._torch import check_scores
 from gnnrec.explanations import explain
-from gnnrec.graph import NewUser, UserBatch
-from gnnrec.graph.new_user import encode_user
-from gnnrec.graph.new_users import asked_at
+from gnnrec.graph import NewUser
 from gnnrec.models.filters import movie_mask
 from gnnrec.models.lists import best_movies
 from gnnrec.reranking import Reranking, RerankingOptions
@@ -27,16 +23,6 @@ RECENT = 300
 
 Ranked = list[tuple[MovieInfo, float, int]]
 """Movies with scores and ranks, best first."""
-
-
-def encode(served: ServedModel, user: Any, unknown: str = "error") -> UserBatch:
-    """Encode a user of the training data, given by id, or a new user."""
-    graph = served.model.graph
-    if isinstance(user, NewUser):
-        batch = encode_user(graph, user, unknown)
-    else:
-        batch = graph.user_batch(graph.user_nodes([user]))
-    return asked_at(batch, time.time()) if served.model.uses_request_time else batch
 
 
 def as_of(served: ServedModel, user: Any, at: int | None) -> Any:
@@ -115,37 +101,37 @@ def recommend(
     >>> ours == list(zip(frame["movie_id"].tolist(), frame["rank"].tolist()))
     True
     """
-    users = encode(served, user, unknown)
-    scores = served.model.score(users).cpu()
-    return rank(served, users, scores, k, offset=offset, unknown=unknown, reranking=reranking, **filters)
+    (found,) = recommend_many(served, [user], k, offset=offset, unknown=unknown, reranking=reranking, **filters)
+    return found
 
 
-def rank(
+def recommend_many(
     served: ServedModel,
-    users: UserBatch,
-    scores: Tensor,
-    k: int,
+    users: Sequence[Any],
+    k: int = 10,
     *,
     offset: int = 0,
     unknown: str = "error",
     reranking: RerankingOptions | None = None,
     **filters: Any,
-) -> Ranked:
-    """Return the list of one user from their scores, ``[1, num_movies]``; the rest as for `recommend`."""
+) -> list[Ranked]:
+    """Return a list for each of a few users; the rest as for `recommend`."""
     model = served.model
-    check_scores(scores, model.name, lambda: ["this user"])
-    _, nodes, values, ranks = best_movies(
+    batch, names = model.encode_users(users, unknown=unknown)
+    scores = model.score(batch).cpu()
+    check_scores(scores, model.name, names.tolist)
+    found = best_movies(
         scores,
-        users,
+        batch,
         k,
         offset=offset,
         allowed=movie_mask(model.graph, unknown=unknown, **filters),
         reranker=model.reranker(Reranking(**reranking), unknown) if reranking else None,
     )
-    return [
-        (served.movies[node], value, place)
-        for node, value, place in zip(nodes.tolist(), values.tolist(), ranks.tolist(), strict=True)
-    ]
+    lists: list[Ranked] = [[] for _ in users]
+    for row, node, score, rank in zip(*(column.tolist() for column in found), strict=True):
+        lists[row].append((served.movies[node], score, rank))
+    return lists
 
 
 def reasons(served: ServedModel, user: Any, movies: Sequence[Any], k: int = 2) -> Mapping[Any, list[tuple[str, float]]]:

@@ -31,11 +31,19 @@ class Metrics:
         self._loaded = Gauge(
             "gnnrec_model_loaded_timestamp_seconds", "When the model was loaded.", registry=self._registry
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a response."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counter, histogram = self._labeled(method, route, status)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _labeled(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        key = method, route, status
+        if key not in self._children:  # looking up labels takes longer than counting
+            self._children[key] = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+        return self._children[key]
 
     def text(self, loaded_at: float = 0.0) -> str:
         """Return all metrics in the format of Prometheus."""

@@ -26,6 +26,7 @@ from gnnrec.models.estimator import load
 from gnnrec.plots import movie_coordinates
 from gnnrec.reranking import is_family_friendly
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
+from gnnrec.service.names import is_profile
 from gnnrec.service.store import Entry, Profile
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,11 @@ class ServedModel:
     def num_movies(self) -> int:
         """Number of movies."""
         return self.model.graph.num_movies
+
+    @cached_property
+    def num_trained_profiles(self) -> int:
+        """Number of profiles whose ratings the model was trained on."""
+        return sum(map(is_profile, self.model.graph.dataset.user_ids.ids.tolist()))
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -232,11 +238,6 @@ class ServedModel:
                 if queue:
                     chosen.append(queue.pop(0))
         return [self.movies[node] for node in chosen]
-
-    @cached_property
-    def well_known(self) -> int:
-        """Minimum number of ratings of the most rated fifth of the movies."""
-        return int(np.quantile(self.counts, 0.8))
 
     @cached_property
     def map_genres(self) -> list[str]:

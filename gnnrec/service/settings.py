@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -45,6 +46,8 @@ class ServiceSettings(BaseModel):
     rate_limit : float, optional
         Requests per second and client, in bursts of up to two seconds' worth; 0 is no limit. By default 1000 if the
         service listens to this machine only, otherwise 50.
+    workers : int
+        Number of processes that share the rate limit: each allows its part of it.
 
     Examples
     --------
@@ -52,6 +55,8 @@ class ServiceSettings(BaseModel):
     (True, SecretStr('**********'))
     >>> ServiceSettings(run="runs/latest").requests_per_second
     1000.0
+    >>> ServiceSettings(run="runs/latest", rate_limit=90, workers=3).requests_per_second
+    30.0
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +70,7 @@ class ServiceSettings(BaseModel):
     max_body: int = Field(default=1 << 20, ge=1)
     max_upload: int = Field(default=16 << 20, ge=1)
     rate_limit: float | None = Field(default=None, ge=0)
+    workers: int = Field(default=1, ge=1)
 
     @property
     def is_local(self) -> bool:
@@ -73,10 +79,11 @@ class ServiceSettings(BaseModel):
 
     @property
     def requests_per_second(self) -> float:
-        """The rate limit, 0 for none."""
-        if self.rate_limit is not None:
-            return self.rate_limit
-        return 1000.0 if self.is_local else 50.0
+        """The rate limit of each process, 0 for none."""
+        total = self.rate_limit
+        if total is None:
+            total = 1000.0 if self.is_local else 50.0
+        return total / self.workers
 
     @property
     def db_description(self) -> str:
@@ -127,6 +134,7 @@ class ServiceSettings(BaseModel):
             )
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Return whether an address or name is this machine's own.
 

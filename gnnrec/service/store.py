@@ -266,6 +266,17 @@ class Store:
         query = query.where(RatingRow.profile_id == profile_id).order_by(RatingRow.rated_at, RatingRow.movie_id)
         return self._entries(profile_id, query)
 
+    def histories(self) -> list[tuple[Profile, list[Entry]]]:
+        """Return all profiles with their ratings, oldest first."""
+        columns = (RatingRow.profile_id, RatingRow.movie_id, RatingRow.title, RatingRow.rated_at, RatingRow.stars)
+        query = select(*columns).order_by(RatingRow.rated_at, RatingRow.movie_id)
+        with self._reading() as connection:
+            found = {row[0]: (Profile(*row), list[Entry]()) for row in connection.execute(_PROFILES)}
+            for row in connection.execute(query):
+                if row[0] in found:  # it may have been created since
+                    found[row[0]][1].append(Entry(*row[1:]))
+        return list(found.values())
+
     def bucket_list(self, profile_id: int) -> list[Entry]:
         """Return the bucket list of a profile, oldest first."""
         return self._entries(profile_id, _listed(BucketRow, profile_id))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gnnrec import Config, DataError, Dataset, Graph, NewUser, RecGraph, Split, fit
 from gnnrec.datasets import make_sample
-from gnnrec.graph import encode_users
+from gnnrec.graph import UserBatch, encode_users
 from tests.helpers.contract import assert_same, ranked
 
 RATINGS = {10: 5.0, "Alien (1979)": 2.0, 30: 4.0}
@@ -178,3 +180,35 @@ def test_the_same_history_in_every_form(model):
 
 def same(found: pd.DataFrame, expected: pd.DataFrame) -> bool:
     return np.allclose(found["score"], expected["score"], rtol=1e-3, atol=1e-3)
+
+
+def test_users_together_are_the_same_as_one_by_one():
+    data = make_sample(60, 40)
+    weights = np.linspace(0.5, 2, len(data.ratings), dtype=np.float32)
+    graph = Graph.from_dataset(Dataset(data.ratings.assign(weight=weights), data.movies, data.users))
+    users = [
+        NewUser(30, "F", ratings={1: 5, 2: 3}),
+        {3: 4.5},
+        7,
+        8,
+        NewUser(occupation=str(graph.occupations[1]), ratings=[4, 5], weights=[2, 1], disliked=[6]),
+        NewUser(),
+        NewUser(ratings={1: 5, 2: 3, 3: 2}, timestamps={1: 30, 2: 10, 3: 20}, at=20),
+        9,
+    ]
+    together, names = encode_users(graph, users)
+    assert names.tolist() == ["new user 1", "new user 2", 7, 8, "new user 5", "new user 6", "new user 7", 9]
+    assert together.user_index.bincount(minlength=8)[[0, 1, 4, 5, 6]].tolist() == [2, 1, 3, 0, 2]
+    one_by_one = UserBatch.concatenate([encode_users(graph, user)[0] for user in users])
+    for name in (field.name for field in dataclasses.fields(UserBatch)):
+        ours, theirs = getattr(together, name), getattr(one_by_one, name)
+        pairs = zip(ours, theirs, strict=True) if name == "occupation" else [(ours, theirs)]
+        for one, other in pairs:
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_of_several_users_the_wrong_one_is_named(graph):
+    with pytest.raises(DataError, match="'Aliens'"):
+        encode_users(graph, [RATINGS, {"Aliens": 3, 10: 4, 20: 2}])
+    with pytest.raises(DataError, match="rating of 20 is 'bad'"):
+        encode_users(graph, [RATINGS, {10: 4, 20: "bad"}])

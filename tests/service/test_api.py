@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-import torch
 
 from tests.helpers.service import require_service
 
@@ -22,7 +23,11 @@ from fastapi.testclient import TestClient
 
 import gnnrec
 from gnnrec import NewUser, RecGraph, load
+from gnnrec.models import EASE
 from gnnrec.service import retraining
+from gnnrec.service.names import is_profile
+from gnnrec.service.served import ServedModel
+from gnnrec.service.store import Entry, Profile
 from tests.helpers.registries import restored_registries
 
 
@@ -205,41 +210,54 @@ def test_later_ratings_do_not_count_at_a_moment(client: TestClient, trained: Rec
     assert ask(3, at=int(batch.timestamp.max())) == ask(3)
 
 
-def test_requests_at_the_same_moment_are_scored_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
+def test_requests_at_the_same_moment_are_answered_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
     from gnnrec.service import batching
 
-    client, sizes = start(), []
-    batcher = client.app.state.context.batcher
-    batches = [trained.graph.user_batch(trained.graph.user_nodes([user])) for user in range(1, 41)]
-    alone = [trained.score(batch) for batch in batches]
+    app, sizes = start().app, []
+    batcher, served = app.state.context.batcher, app.state.context.holder.served
+    people = [NewUser(age=20 + movie, ratings={movie: 5, movie + 1: 2, 40: 4}) for movie in range(1, 11)]
+    users = [*range(1, 41), *people]
+    options = {"k": 5, "offset": 1}
 
     async def ask() -> Any:
-        return await asyncio.gather(*(batcher.score(trained, batch) for batch in batches))
+        return await asyncio.gather(*(batcher.recommend(served, user, options) for user in users))
 
     with pytest.MonkeyPatch.context() as patch:
         answer = batching._answer
-        patch.setattr(batching, "_answer", lambda model, some: (sizes.append(len(some)), answer(model, some)))
+        patch.setattr(batching, "_answer", lambda some: (sizes.append(len(some)), answer(some)))
         together = asyncio.run(ask())
-    assert sizes == [32, 8]
-    for one, other in zip(alone, together, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert sizes == [32, 18]
+    for user, found in zip(users, together, strict=True):
+        alone = gnnrec.recommend(trained, user, 5, offset=1)
+        assert [movie.id for movie, _, _ in found] == alone["movie_id"].tolist()
+        assert [rank for _, _, rank in found] == [2, 3, 4, 5, 6]
+        np.testing.assert_allclose([score for _, score, _ in found], alone["score"], rtol=1e-4, atol=1e-5)
 
 
-def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(trained: RecGraph) -> None:
-    import dataclasses
-
-    from gnnrec.service.batching import ScoreBatcher
-
-    good = trained.graph.user_batch(trained.graph.user_nodes([1]))
-    wrong = dataclasses.replace(good, movie_index=good.movie_index + 10**6)
+def test_requests_with_other_options_are_answered_apart(start: Any, trained: RecGraph) -> None:
+    context = start().app.state.context
+    genre = str(trained.graph.genres[0])
+    wanted: list[dict[str, Any]] = [{"k": 3}, {"k": 2}, {"k": 3, "genres": [genre]}, {"k": 3}]
 
     async def ask() -> Any:
-        batcher = ScoreBatcher()
-        return await asyncio.gather(*(batcher.score(trained, one) for one in (good, wrong)), return_exceptions=True)
+        served, batcher = context.holder.served, context.batcher
+        return await asyncio.gather(*(batcher.recommend(served, 1, options) for options in wanted))
+
+    for options, found in zip(wanted, asyncio.run(ask()), strict=True):
+        assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, **options)["movie_id"].tolist()
+
+
+def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(start: Any, trained: RecGraph) -> None:
+    context = start().app.state.context
+
+    async def ask() -> Any:
+        served, batcher = context.holder.served, context.batcher
+        both = (batcher.recommend(served, user, {"k": 3}) for user in (1, NewUser(ratings={"no such movie": 5})))
+        return await asyncio.gather(*both, return_exceptions=True)
 
     found, error = asyncio.run(ask())
-    torch.testing.assert_close(found, trained.score(good))
-    assert isinstance(error, Exception)
+    assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, 3)["movie_id"].tolist()
+    assert isinstance(error, gnnrec.DataError) and "no such movie" in str(error)
 
 
 def test_reasons(client: TestClient, trained: RecGraph) -> None:
@@ -489,6 +507,63 @@ def test_retraining(start: Any, trained: RecGraph, tmp_path: Path) -> None:
     assert (done["state"], done["step"], done["steps"]) == ("done", 2, 2)
     model = client.app.state.context.holder.served.model
     assert (model.config.train.epochs, model.config.train.seed) == (2, 5)
+
+
+@pytest.mark.slow
+def test_retraining_with_the_ratings_of_profiles(start: Any, trained: RecGraph, tmp_path: Path) -> None:
+    client = start(run=trained.save(tmp_path / "run"))
+    (tmp_path / "run" / "split").mkdir()  # the test ratings of `gnnrec evaluate`
+    context = client.app.state.context
+    people = [{"name": "Ann Example", "age": 30, "gender": "F"}, {"name": "Bob Example"}, {"name": "Nothing Rated"}]
+    profiles = [client.post("/api/v1/profiles", json=one).json()["id"] for one in people]
+    for profile, stars in zip(profiles, ({1: 4.5, 2: 1, 3: 5}, {7: 4}), strict=False):
+        ratings = [{"movie": movie, "stars": value, "time": 10**9 + movie} for movie, value in stars.items()]
+        assert client.put(f"/api/v1/profiles/{profile}/ratings", json={"ratings": ratings}).status_code == 200
+
+    def retrain(**options: Any) -> RecGraph:
+        job = client.post("/api/v1/retrain", json={"epochs": 1, **options}).json()
+        context.jobs._thread.join(timeout=300)
+        done = client.get(f"/api/v1/retrain/{job['id']}").json()
+        assert done["state"] == "done", done
+        assert ("2 profiles" in done["message"]) is bool(options.get("profiles"))
+        model: RecGraph = context.holder.served.model
+        return model
+
+    for _ in range(2):  # a second training has each profile once
+        model = retrain(profiles=True)
+        added = [user for user in model.ids["user"] if user not in trained.ids["user"]]
+        assert len(added) == len(set(added)) == 2 and all(map(is_profile, added))
+        assert model.dataset.num_ratings == trained.dataset.num_ratings + 4
+        rows = model.dataset.ratings[model.dataset.ratings["user_id"] == added[0]]
+        assert rows[["movie_id", "rating", "timestamp"]].to_numpy().tolist() == [
+            [1, 4.5, 10**9 + 1],
+            [2, 1, 10**9 + 2],
+            [3, 5, 10**9 + 3],
+        ]
+        person = model.dataset.users.set_index("user_id").loc[added[0]]
+        assert (person["age"], person["gender"]) == (30, "F")
+        stored = b"".join(file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file())
+        assert b"Example" not in stored and added[0].encode() in stored
+        assert (tmp_path / "run" / "split").is_dir()
+        assert "2 profiles of this service" in client.get("/model").text
+    for name in ("Ann Example", "profile-1", profiles[0]):  # by no name that somebody might try
+        known = client.post("/api/v1/recommend", json={"users": [name]})
+        assert known.status_code == 422 or name in trained.ids["user"]
+    assert client.delete(f"/api/v1/profiles/{profiles[0]}").status_code == 204
+    assert retrain().ids["user"].tolist() == trained.ids["user"].tolist()
+    assert context.holder.served.num_trained_profiles == 0
+
+
+def test_profiles_of_data_without_ratings_and_times() -> None:
+    rows = pd.DataFrame({"user_id": ["a", "a", "b", "b", "c"], "movie_id": [1, 2, 2, 3, 1]})
+    served = ServedModel(EASE().fit(gnnrec.Dataset(rows)))
+    ann = Profile(1, "Ann", None, None, None, 0)
+    history = [Entry("1", "", 5, 4.0), Entry("2", "", 6, 1.0), Entry("99", "", 7, 5.0)]
+    data = retraining.training_data(served.model, retraining.profile_tables(served, [(ann, history)]))
+    assert data.num_users == 4 and data.ratings.columns.tolist() == ["user_id", "movie_id"]
+    assert data.ratings.iloc[-1]["movie_id"] == 1 and data.num_ratings == 6  # only liked movies that are known
+    again = EASE().fit(data)
+    assert retraining.training_data(again, {"users": [], "ratings": []}).ratings.equals(served.model.dataset.ratings)
 
 
 @pytest.mark.parametrize(

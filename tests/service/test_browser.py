@@ -66,10 +66,31 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 
 def check(page: Any) -> None:
-    """Assert that axe-core finds nothing, and that nothing is wider than the window."""
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    """Assert that axe-core finds nothing and that nothing is wider than the window: light and dark, desktop and phone."""
+    usual = page.viewport_size
+    for size in (DESKTOP["viewport"], PHONE["viewport"]):
+        page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = axe.Axe().run(page)
+            assert found.violations_count == 0, f"{scheme}, {size['width']} pixels: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    page.emulate_media(color_scheme="null")
+    page.set_viewport_size(usual)
+
+
+def drop(page: Any, selector: str, file: Path) -> None:
+    """Drop a text file on an element."""
+    transfer = page.evaluate_handle(
+        """([name, text]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([text], name, { type: "text/plain" }));
+            return transfer;
+        }""",
+        [file.name, file.read_text()],
+    )
+    for kind in ("dragover", "drop"):
+        page.dispatch_event(selector, kind, {"dataTransfer": transfer})
 
 
 @pytest.mark.parametrize(("device", "name"), [(DESKTOP, "Robin"), (PHONE, "Kim")], ids=["desktop", "phone"])
@@ -105,8 +126,11 @@ def test_main_path(
     file = tmp_path / "films.txt"
     file.write_text("\n".join([*titles[20:23], "A Film That Nobody Made"]))
     page.goto(f"{address}/history")
-    page.locator("#file").set_input_files(file)
-    page.get_by_role("button", name="Import").click()
+    if device is DESKTOP:
+        drop(page, "form.drop label", file)
+    else:
+        page.locator("#file").set_input_files(file)
+        page.get_by_role("button", name="Import").click()
     page.get_by_text("3 movies from list of titles").wait_for()
     assert page.locator(".lead").first.inner_text().startswith("13 rated.")
     check(page)
@@ -116,6 +140,13 @@ def test_main_path(
     playwright.expect(page.locator(".card")).to_have_count(12, timeout=120_000)
     assert page.get_by_text("Because you rated").count() > 0
     check(page)
+    slider = page.get_by_label("From familiar to surprising")
+    familiar = page.locator(".card h3").all_inner_texts()
+    slider.fill(slider.get_attribute("max"))
+    page.wait_for_url("**novelty=*")
+    playwright.expect(page.locator(".card h3")).not_to_have_text(familiar, timeout=120_000)
+    slider.fill("0")
+    playwright.expect(page.locator(".card h3")).to_have_text(familiar, timeout=120_000)
     genre = str(trained.graph.genres[0])
     page.locator("summary").click()
     page.locator(".chips label", has_text=genre).first.click()
@@ -149,6 +180,8 @@ def test_main_path(
         page.goto(f"{address}{path}")
         check(page)
     page.get_by_role("button", name="Delete this profile").click()
+    page.get_by_role("link", name="Keep it").wait_for()
+    check(page)
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("heading", name="Who is watching?").wait_for()
     assert page.locator(".person .name", has_text=name).all_inner_texts() == [f"{name}'s friend"]

@@ -212,7 +212,7 @@ def test_passwords_are_not_shown() -> None:
 def test_no_acknowledged_write_is_lost_when_the_process_is_killed(saved: Path, tmp_path: Path) -> None:
     script = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_service.py"
     found = runpy.run_path(str(script))["measure"](str(saved), tmp_path / "a.db", kills=3, clients=3)
-    assert found["acknowledged"] > 30
+    assert found["acknowledged"] >= 30
     assert (found["lost"], found["damaged_files"], found["other_answers"]) == ([], 0, [])
 
 
@@ -242,7 +242,7 @@ def test_two_workers_on_postgresql(saved: Path, postgresql: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql: str) -> None:
+def test_two_workers_share_a_rate_limit(saved: Path, postgresql: str) -> None:
     port, statuses = free_port(), []
     with serving(saved, postgresql, port, "--workers", "2", "--rate-limit", "3") as process:
         time.sleep(2)  # what waiting for the start used up is allowed again
@@ -259,5 +259,5 @@ def test_each_of_two_workers_has_a_rate_limit_of_its_own(saved: Path, postgresql
         assert process.wait(timeout=300) == 0
     allowed = statuses.count(200)
     assert set(statuses) == {200, 429}
-    # Two seconds' worth at once, and then the rate: of one process at least, and of no more than two.
-    assert 6 <= allowed <= 2 * (6 + 3 * (seconds + 1))
+    # Two seconds' worth at once, and then the rate: of one process, half of it, at least, and of no more than two.
+    assert 3 <= allowed <= 6 + 3 * (seconds + 1)

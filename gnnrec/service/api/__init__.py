@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from gnnrec.service.api import movies, operations, profiles, recommendations
 from gnnrec.service.problems import responses
 
 PREFIX = "/api/v1"
 
-router = APIRouter(prefix=PREFIX, responses=responses(401, 403, 413, 422, 429))
-for _module in (recommendations, movies, profiles, operations):
-    router.include_router(_module.router)
+
+def add_api(app: FastAPI) -> None:
+    """Add the routes of the API; each router directly, because every level of nesting takes time in each request."""
+    for module in (recommendations, movies, profiles, operations):
+        app.include_router(module.router, prefix=PREFIX, responses=responses(401, 403, 413, 422, 429))

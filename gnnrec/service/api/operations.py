@@ -38,9 +38,12 @@ def metrics(context: ContextNow) -> Response:
 
 @router.post("/retrain", response_model=JobOutput, status_code=202, responses=responses(409))
 def retrain(context: ContextNow, given: RetrainInput | None = None) -> Any:
-    """Train the model again in the background, on the ratings of its run. The current model is used until then."""
+    """Train the model again in the background, on the ratings of its run. The current model is used until then.
+
+    Ratings of profiles from an earlier training are left out, unless `profiles` includes the present ones.
+    """
     given = given or RetrainInput()
-    return JobOutput(**vars(context.jobs.retrain(given.epochs, given.seed)))
+    return JobOutput(**vars(context.jobs.retrain(given.epochs, given.seed, given.profiles)))
 
 
 @router.get("/retrain/{job_id}", response_model=JobOutput, responses=responses(404))

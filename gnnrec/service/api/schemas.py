@@ -326,6 +326,9 @@ class RetrainInput(Input):
 
     epochs: int | None = Field(default=None, ge=1, le=10_000)
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    profiles: bool = Field(
+        default=False, description="Train on the ratings of the profiles, too, under random ids instead of names"
+    )
 
 
 class JobOutput(BaseModel):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
 from gnnrec.service.errors import ConflictError
@@ -31,10 +31,10 @@ def model(visitor: Anyone) -> Response:
 
 
 @router.post("/model/retrain")
-def retrain(visitor: Sender) -> Response:
-    """Train the model again."""
+def retrain(visitor: Sender, profiles: Annotated[bool, Form()] = False) -> Response:
+    """Train the model again, with the ratings of the profiles if the box is checked."""
     try:
-        visitor.context.jobs.retrain()
+        visitor.context.jobs.retrain(profiles=profiles)
     except ConflictError:
         return _model(visitor, "The model is being trained already.")
     return visitor.go("/model")
@@ -60,5 +60,6 @@ def _model(visitor: Anyone, error: str) -> Response:
         settings=served.settings,
         job=context.store.latest_job(),
         counts=context.store.counts(),
+        num_trained_profiles=served.num_trained_profiles,
         error=error,
     )
