@@ -14,9 +14,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no reason to fail, so no example has a deadline. On CI, and with CI=1, the examples are the same in
-# every run.
+# every run, so that there need not be many.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
+settings.register_profile(
+    "ci", settings.get_profile("local"), max_examples=50, derandomize=True, database=None, print_blob=True
+)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
