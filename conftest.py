@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from functools import cache
@@ -13,9 +14,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no reason to fail, so no example has a deadline. On CI, and with CI=1, the examples are the same in
-# every run.
+# every run, so that there need not be many.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
+settings.register_profile(
+    "ci", settings.get_profile("local"), max_examples=50, derandomize=True, database=None, print_blob=True
+)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -28,6 +31,18 @@ if find_spec("prompt_toolkit") is None:
 # Examples in the service need its packages.
 if not all(find_spec(name) for name in ("fastapi", "alembic", "prometheus_client", "multipart")):
     collect_ignore_glob = ["gnnrec/service/*"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that have slow tests, so that no worker is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was imported, here and in forks."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

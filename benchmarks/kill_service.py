@@ -48,7 +48,7 @@ class Client:
 
     def run(self, port: int) -> None:
         """Write until the server is gone."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         try:
             while True:
                 self._write(connection)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from gnnrec.models import Popularity
 from gnnrec.registry import ENCODERS, LOSSES
 from gnnrec.splitting import random_split
 from gnnrec.training.callbacks import Callback, FitState
+from tests.helpers.forks import in_fork
 from tests.helpers.settings import FAST
 
 LOOP = importlib.import_module("gnnrec.models.gnn_training")
@@ -349,23 +349,19 @@ def test_a_finished_run_can_be_given_more_epochs(small: Split, tmp_path: Path) -
 
 def test_a_killed_process_leaves_a_run(small: Split, tmp_path: Path) -> None:
     small.to_folder(tmp_path / "split")
-    code = f"""
-import os, sys
-import gnnrec
-import gnnrec.models.gnn_training as loop
-steps = iter(range(1, 100))
-honest = loop.batch_loss
-def batch_loss(*args):
-    if next(steps) == 8:
-        os._exit(9)
-    return honest(*args)
-loop.batch_loss = batch_loss
-config = gnnrec.Config.from_yaml({str(tmp_path / "config.yaml")!r})
-split = gnnrec.Split.from_folder({str(tmp_path / "split")!r})
-gnnrec.fit(split, config=config, run_dir={str(tmp_path / "run")!r}, progress=False)
-"""
-    QUICK.to_yaml(tmp_path / "config.yaml")
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+
+    def killed_in_the_eighth_step() -> None:
+        steps, honest = iter(range(1, 100)), LOOP.batch_loss
+
+        def batch_loss(*args: Any) -> Any:
+            if next(steps) == 8:
+                os._exit(9)
+            return honest(*args)
+
+        LOOP.batch_loss = batch_loss  # type: ignore[attr-defined]
+        quick(Split.from_folder(tmp_path / "split"), run_dir=tmp_path / "run")
+
+    assert in_fork(killed_in_the_eighth_step) == 9
     assert len(recommend(load(tmp_path / "run"), NewUser(), k=5)) == 5
     assert files_in(tmp_path / "run") == RUN | {"checkpoint.safetensors"}
     # Processes may divide their sums among threads differently, hence the tolerance.

@@ -6,6 +6,7 @@ The definitions of `tests/helpers/plugin.py` are put into a copy of the package,
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -96,7 +97,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the copy of the package."""
     home = tmp_path_factory.mktemp("home")
     package = home / "gnnrec"
-    shutil.copytree(Path(gnnrec.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(gnnrec.__file__).parent, package)  # with compiled files, which need not be made again
     imports, found = definitions()
     assert sorted(found) == sorted(name for names in FILES.values() for name in names)
     for file, names in FILES.items():
@@ -190,24 +191,31 @@ print("done")
     assert run(home, "-c", code) == "done\n"
 
 
+@pytest.mark.slow
 def test_commands(home: Path) -> None:
-    shown = run(home, "-m", "gnnrec", "--help").split("Commands:")[1].split()
-    assert shown.index("hello") > shown.index("map")
     assert run(home, "-m", "gnnrec", "hello", "world") == "hello world\n"
-    help_text = " ".join(run(home, "-m", "gnnrec", "benchmark", "--help").split()).replace(
-        "- ", "-"
-    )  # a line may end there
+    commands = [
+        ["--help"],
+        *([name, "--help"] for name in ("benchmark", "recommend", "predict", "fetch")),
+        ["fetch", "--out", "out", "--source", "plugin-shelf", "--dataset", "plugin-blocks"],
+    ]
+    (home / "hearts.csv").write_text("Plugin Id,Title,Hearts\n1,Movie 3,4\n")
+    code = f"""
+import json
+from typer.testing import CliRunner
+from gnnrec.cli import app
+print(json.dumps([CliRunner().invoke(app, words, prog_name="gnnrec").stdout for words in {commands}]))
+from gnnrec.datasets.histories import read_history_file
+print(read_history_file("hearts.csv").entries[0].rating)
+"""
+    printed, rating = run(home, "-c", code).splitlines()
+    own, benchmark, recommend, predict, fetch, fetched = json.loads(printed)
+    shown = own.split("Commands:")[1].split()
+    assert shown.index("hello") > shown.index("map")
+    help_text = " ".join(benchmark.split()).replace("- ", "-")  # a line may end there
     for name in ("plugin-counts", "plugin-fives", "plugin-first-hit"):
         assert name in help_text
-    for command in ("recommend", "predict"):
-        assert "--plugin-tenure" in run(home, "-m", "gnnrec", command, "--help")
-    assert "tmdb, omdb, plugin-shelf" in run(home, "-m", "gnnrec", "fetch", "--help")
-    fetched = run(
-        home, "-m", "gnnrec", "fetch", "--out", "out", "--source", "plugin-shelf", "--dataset", "plugin-blocks"
-    )
+    assert "--plugin-tenure" in recommend and "--plugin-tenure" in predict
+    assert "tmdb, omdb, plugin-shelf" in fetch
     assert [row[-1] for row in cells(fetched)][3:4] == ["30"]
-    (home / "hearts.csv").write_text("Plugin Id,Title,Hearts\n1,Movie 3,4\n")
-    code = (
-        "from gnnrec.datasets.histories import read_history_file as read; print(read('hearts.csv').entries[0].rating)"
-    )
-    assert run(home, "-c", code) == "4.0\n"
+    assert rating == "4.0"

@@ -5,6 +5,7 @@ The file is `tests/helpers/plugin.py`; it is copied to a folder of its own, as a
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -199,45 +200,53 @@ def test_the_encoder_passes_the_contract(plugin: ModuleType) -> None:
 # Ways to load it
 
 
-def in_a_new_process(code: str, folder: Path, **options: object) -> str:
-    """Return the output of Python code that is run in a folder with the repository as the only extra path."""
-    root = str(Path(gnnrec.__file__).parent.parent)
-    code = f"import sys; sys.path[0] = {root!r}\nimport gnnrec\n{code}"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, **options
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+LOADED = """
+import os, sys
+sys.path[0] = {root!r}
+import gnnrec
+gnnrec.load, gnnrec.models  # imported once, before the forks
+for folder, code in {cases!r}:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        exec(code)
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+"""Runs code in processes that know no plugin yet."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["my_plugin", "my_plugin.py", "entry point"])
-def test_a_saved_model_in_a_new_process(
-    plugin: ModuleType, split: gnnrec.Split, folder: Path, tmp_path: Path, how: str
-) -> None:
-    model = gnnrec.fit(split, "plugin-counts", power=0.5, run_dir=tmp_path / "run", progress=False)
-    load = f"gnnrec.load_plugins([{how!r}])"
-    if how == "entry point":  # the metadata of an installed distribution
-        shutil.copytree(folder, tmp_path / "site")
-        metadata = tmp_path / "site" / "shop-1.0.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
-        (metadata / "entry_points.txt").write_text("[gnnrec.plugins]\nshop = my_plugin\n")
-        load = f"sys.path.append({str(tmp_path / 'site')!r})"
-    code = f"{load}\nprint(gnnrec.load({str(tmp_path / 'run')!r}).recommend({{3: 5}}, k=5)['movie_id'].tolist())"
-    assert in_a_new_process(code, folder) == f"{model.recommend({3: 5}, k=5)['movie_id'].tolist()}\n"
-
-
-@pytest.mark.slow
-def test_a_run_without_its_plugin(plugin: ModuleType, split: gnnrec.Split, tmp_path: Path) -> None:
-    gnnrec.fit(split, "plugin-counts", run_dir=tmp_path / "run", progress=False)
-    code = f"""
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_saved_models_in_new_processes(plugin: ModuleType, split: gnnrec.Split, folder: Path, tmp_path: Path) -> None:
+    run, site = tmp_path / "run", tmp_path / "site"
+    model = gnnrec.fit(split, "plugin-counts", power=0.5, run_dir=run, progress=False)
+    shutil.copytree(folder, site)
+    metadata = site / "shop-1.0.dist-info"  # of an installed distribution
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gnnrec.plugins]\nshop = my_plugin\n")
+    ways = [
+        "sys.path.insert(0, os.getcwd()); gnnrec.load_plugins(['my_plugin'])",
+        "gnnrec.load_plugins(['my_plugin.py'])",
+        f"sys.path.append({str(site)!r})",
+    ]
+    show = f"print(gnnrec.load({str(run)!r}).recommend({{3: 5}}, k=5)['movie_id'].tolist())"
+    refused = f"""
 try:
-    gnnrec.load({str(tmp_path / "run")!r})
+    gnnrec.load({str(run)!r})
 except gnnrec.ConfigError as error:
     print(error)
 """
-    assert in_a_new_process(code, tmp_path).startswith("unknown model 'plugin-counts'; choose one of gnn, ")
+    cases = [*((str(folder), f"{way}\n{show}") for way in ways), (str(tmp_path), refused)]
+    code = LOADED.format(root=str(Path(gnnrec.__file__).parent.parent), cases=cases)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    *shown, error = done.stdout.splitlines()
+    assert shown == [str(model.recommend({3: 5}, k=5)["movie_id"].tolist())] * len(ways)
+    assert error.startswith("unknown model 'plugin-counts'; choose one of gnn, ")
 
 
 # On the command line: see tests/cli

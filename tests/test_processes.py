@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.models import MF, NeuMF, SASRec
 from gnnrec.models.estimator import get_estimator
 from gnnrec.splitting import random_split
+from tests.helpers.ports import free_port
 
 HOME = Path(__file__).resolve().parents[1]
 
@@ -46,7 +46,7 @@ def run(script: str, *options: str, **environment: str) -> subprocess.CompletedP
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"} | environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
 
@@ -65,8 +65,8 @@ context = multiprocessing.get_context("fork")
 queue = context.Queue()
 process = context.Process(target=child, args=(queue,), daemon=True)
 process.start()
-assert queue.get(timeout=120) == (expected, 1, 1)
-process.join(20)
+assert queue.get(timeout=500) == (expected, 1, 1)
+process.join(500)
 assert process.exitcode == 0
 assert torch.get_num_threads() == 2  # the parent goes on as before
 assert gnnrec.recommend(model, users, k=5)["movie_id"].tolist() == expected
@@ -83,7 +83,7 @@ def test_a_fork_while_another_thread_computes_a_cached_property(monkeypatch: pyt
         @functools.cached_property
         def value(self) -> int:
             computing.set()
-            forked.wait(60)
+            forked.wait(600)
             return 5
 
     Slow.__module__ = gnnrec.sparse.__name__
@@ -91,13 +91,13 @@ def test_a_fork_while_another_thread_computes_a_cached_property(monkeypatch: pyt
     slow = Slow()
     thread = threading.Thread(target=lambda: slow.value)
     thread.start()
-    assert computing.wait(60)
+    assert computing.wait(600)
     child = os.fork()
     if child == 0:
         forked.set()
         os._exit(slow.value)  # waits for ever if the lock is that of the thread
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
             time.sleep(0.01)
         if ended == (0, 0):
@@ -121,22 +121,32 @@ def app(environ, start_response):
     return [json.dumps([os.getpid(), found == expected]).encode()]
 """
     (tmp_path / "shop.py").write_text(application)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     paths = os.pathsep.join(filter(None, [str(tmp_path), str(HOME), *sys.path, os.environ.get("PYTHONPATH")]))
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "shop:app"],
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--preload",
+            "--workers",
+            "2",
+            "--timeout",
+            "0",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "shop:app",
+        ],
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"},
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=300) as response:
                     pid, is_expected = json.load(response)
                 break
             except ConnectionError:
@@ -148,7 +158,7 @@ def app(environ, start_response):
         assert is_expected and pid != server.pid
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(timeout=300)
 
 
 # Threads
@@ -228,23 +238,17 @@ def test_a_generator_that_was_given_is_used() -> None:
 
 
 @pytest.mark.slow
-def test_warnings_may_be_errors() -> None:
-    script = MODEL + "print(gnnrec.fit(dataset, 'lightgcn', epochs=1, progress=False).name)"
-    ours = "ignore:no epoch was better than the initialization"  # one epoch is too few
-    ended = run(script, "-W", "error", "-W", ours)
-    assert (ended.returncode, ended.stdout) == (0, "lightgcn\n"), ended.stderr
-
-
-def test_the_filters_of_the_caller_stay_as_they_are() -> None:
-    script = """
+def test_warnings_may_be_errors_and_the_filters_of_the_caller_stay_as_they_are() -> None:
+    script = f"""
 import warnings
 before = list(warnings.filters)
 import gnnrec, gnnrec.sparse, gnnrec.models, gnnrec.tuning
 own = [one for one in warnings.filters if one not in before]
 assert not [one for one in own if one[1] is not None and ("Sparse" in one[1].pattern or "torch.jit.script" in one[1].pattern)], own
-with warnings.catch_warnings():
-    warnings.simplefilter("error")
-    gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
+gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
+{MODEL}
+print(gnnrec.fit(dataset, 'lightgcn', epochs=1, progress=False).name)
 """
-    ended = run(script)
-    assert ended.returncode == 0, ended.stderr
+    ours = "ignore:no epoch was better than the initialization"  # one epoch is too few
+    ended = run(script, "-W", "error", "-W", ours)
+    assert (ended.returncode, ended.stdout) == (0, "lightgcn\n"), ended.stderr

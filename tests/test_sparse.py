@@ -12,7 +12,7 @@ from torch_geometric.nn import LGConv
 from gnnrec.sparse import Adjacency, SymmetricAdjacency, symmetric_norm
 
 DIM = 3
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=25, deadline=None)
 
 
 @st.composite

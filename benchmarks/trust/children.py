@@ -23,7 +23,7 @@ from typing import Any
 OK, FAILED, INTERRUPTED = 0, 1, 130
 FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
 PR_SET_PDEATHSIG = 1
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a child counts as hanging."""
 
 
@@ -96,10 +96,13 @@ def in_child(
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    # Signals wait until the child can handle them; before, an interrupt would let it go on as a copy of its parent.
+    allowed = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _run(function, writer, moment, folder, before)
+        _run(function, writer, moment, folder, before, allowed)
+    signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
     os.close(writer)
     if moment is not None and moment.kind == "time":
         _send(child, moment, reader)
@@ -115,11 +118,28 @@ def _run(
     moment: Moment | None,
     folder: Path | None,
     before: Callable[[], None] | None,
+    allowed: set[signal.Signals | int],
 ) -> None:
+    code = INTERRUPTED
+    try:
+        code = _call(function, writer, moment, folder, before, allowed)
+    finally:  # also after an interrupt between the handlers below
+        os._exit(code)
+
+
+def _call(
+    function: Callable[[], Any],
+    writer: int,
+    moment: Moment | None,
+    folder: Path | None,
+    before: Callable[[], None] | None,
+    allowed: set[signal.Signals | int],
+) -> int:
     code, error, kinds, value = FAILED, "", (), None
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a child of a child that hangs ends with it
         if before is not None:
             before()
@@ -136,13 +156,11 @@ def _run(
         frames = traceback.extract_tb(raised.__traceback__)
         error += f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
         kinds = tuple(one.__name__ for one in type(raised).__mro__)
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        with open(writer, "wb") as file:
-            pickle.dump((error, value, kinds), file)
-    finally:
-        os._exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with open(writer, "wb") as file:
+        pickle.dump((error, value, kinds), file)
+    return code
 
 
 def _stop_at(moment: Moment, folder: Path | None) -> None:

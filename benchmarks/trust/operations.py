@@ -376,7 +376,7 @@ class Download(Operation):
     def perform(self, folder: Path) -> None:
         from gnnrec.datasets._download import download
 
-        download("trust-sample", folder / "cache", base_url=self.address, progress=False, timeout=30)
+        download("trust-sample", folder / "cache", base_url=self.address, progress=False, timeout=300)
 
     def check(self, folder: Path) -> None:
         target = folder / "cache" / "trust-sample"

@@ -13,6 +13,8 @@ from gnnrec.cli._output import errors, note
 
 NEEDED = ("uvicorn", "fastapi", "sqlalchemy", "alembic", "prometheus_client", "python_multipart", "jinja2")
 """Packages of the extra ``serve``."""
+HEALTHCHECK_TIMEOUT = 120
+"""Seconds after which a process that does not respond is replaced; five, uvicorn's default, pass on a busy machine."""
 
 
 def serve(
@@ -104,5 +106,6 @@ def serve(
             "gnnrec.service.app:create_app_from_environment",
             factory=True,
             workers=workers,
+            timeout_worker_healthcheck=HEALTHCHECK_TIMEOUT,
             **options,  # type: ignore[arg-type]
         )

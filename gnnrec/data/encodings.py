@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 from gnnrec.data.compression import BLOCK
 from gnnrec.errors import DataError
 
@@ -132,6 +130,8 @@ def _guess_single_byte(sample: bytes) -> tuple[str, str]:
     letters = [c for c in sample.decode(western) if ord(c) > 127]
     odd = sum(not c.isalpha() and c not in "‘’“”–—…€™®©°·¡¿«»\xa0" for c in letters)
     if foreign > len(words) / 4 or odd > len(letters) / 4:
+        from charset_normalizer import from_bytes  # takes a third of a second, and few files need it
+
         best = from_bytes(sample, cp_isolation=[*_OTHER_SCRIPTS, western], explain=False).best()
         if best is not None and best.encoding == "euc_kr" and _has_hanja(sample) and _decodes(sample, "gb18030"):
             return "gb18030", "gb18030"

@@ -168,7 +168,9 @@ def test_ease_refuses_and_failures_are_recorded(
     script.ease(argparse.Namespace(folder=tmp_path), stage)
     assert stage.result["refused"].startswith("ease on 800 movies needs 0.0 GiB of memory, and 0.0 GiB are left")
     assert script.describe("ease", stage.result).startswith("ease: ease on 800 movies needs")
-    options = argparse.Namespace(folder=tmp_path / "none", config=None, set=[], batch_size=32, threads=1, time_limit=60)
+    options = argparse.Namespace(
+        folder=tmp_path / "none", config=None, set=[], batch_size=32, threads=1, time_limit=600
+    )
     assert "does not exist" in script.run("read", options)["failed"]
 
 

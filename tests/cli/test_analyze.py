@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from gnnrec import analyze, load_dataset
+from gnnrec.explore import Finding
 from tests.helpers.cli import call, cells, fails, succeeds
+from tests.helpers.http_server import image_bytes
+
+PICTURE = image_bytes("PNG")
 
 
 def test_report() -> None:
@@ -24,7 +28,7 @@ def test_report() -> None:
     assert json.loads(Path("analysis/mine/analysis.json").read_text())["overview"]["ratings"] == 3
 
 
-def test_values_are_those_of_the_library(dataset: Path, tmp_path: Path) -> None:
+def test_values_are_those_of_the_library(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = analyze(load_dataset(dataset))
     expected = [{"statistic": str(name), "value": str(value)} for name, value in found.statistics()]
     words = ("analyze", "--dataset", dataset, "--out", tmp_path / "report")
@@ -33,11 +37,12 @@ def test_values_are_those_of_the_library(dataset: Path, tmp_path: Path) -> None:
     assert [line for line in output.splitlines() if line.startswith("skipped ")] == [
         f"skipped {name}: {reason}" for name, reason in found.left_out.items()
     ]
+    files = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"report.html", "report.md", "analysis.json", "ratings.png"} <= files
+    monkeypatch.setattr(Finding, "png", lambda self, *args, **options: PICTURE)
     assert json.loads(succeeds(*words, "--json")) == expected
     (tmp_path / "by.csv").write_text(succeeds(*words, "--csv"))
     assert pd.read_csv(tmp_path / "by.csv", dtype=str).to_dict("records") == expected
-    files = {path.name for path in (tmp_path / "report").iterdir()}
-    assert {"report.html", "report.md", "analysis.json", "ratings.png"} <= files
 
 
 def test_filters_and_posters(dataset: Path, tmp_path: Path) -> None:
@@ -71,7 +76,8 @@ def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path) -> 
     assert not list(Path().iterdir())
 
 
-def test_an_earlier_report_is_replaced() -> None:
+def test_an_earlier_report_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Finding, "png", lambda self, *args, **options: PICTURE)
     for users in (30, 40):
         assert call("analyze", "--dataset", f"sample:num_users={users}", "--out", "report").exit_code == 0
     assert json.loads(Path("report/analysis.json").read_text())["overview"]["users"] == 40

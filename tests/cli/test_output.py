@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import gnnrec
 from gnnrec import Dataset, fit, recommend
@@ -20,39 +21,47 @@ COMMANDS = [str(command.name) for command in app.registered_commands]
 HEAVY = ("torch", "torch_geometric", "numpy", "pandas", "matplotlib", "optuna", "yaml", "sklearn", "PIL")
 
 
-def loaded_after(*words: str) -> tuple[int, set[str]]:
-    """Return the exit status of a command in a fresh process and which heavy packages it loaded."""
-    code = (
-        "import sys, runpy\n"
-        f"sys.argv = ['gnnrec', *{words!r}]\n"
-        "try: runpy.run_module('gnnrec', run_name='__main__', alter_sys=False)\n"
-        "except SystemExit as stop: status = stop.code or 0\n"
-        f"print('|', status, *[name for name in {HEAVY!r} if name in sys.modules])"
-    )
+def test_help_and_usage_errors_load_nothing_heavy() -> None:
+    """One process runs them one after the other, and tells after each the status and what was loaded until then."""
+    helps = [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+    errors = [["train", "--modle", "gnn"], ["train", "--time-limit", "soon"]]
+    code = f"""
+import sys, runpy
+for words in {[*helps, *errors]!r}:
+    sys.argv = ["gnnrec", *words]
+    try:
+        runpy.run_module("gnnrec", run_name="__main__", alter_sys=False)
+    except SystemExit as stop:
+        status = stop.code or 0
+    print("|", status, *[name for name in {HEAVY!r} if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HOME, check=True)
-    status, *loaded = done.stdout.rpartition("|")[2].split()
-    return int(status), set(loaded)
+    told = [line[1:].split() for line in done.stdout.splitlines() if line.startswith("|")]
+    assert told == [["0"]] * len(helps) + [["2"]] * len(errors)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
-def test_help_loads_nothing_heavy(words: list[str]) -> None:
-    assert loaded_after(*words) == (0, set())
+def complete(line: str) -> dict[str, str]:
+    """Return the environment in which a shell asks for completions."""
+    return {
+        "_GNNREC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)
+    }  # fmt: skip
 
 
-def test_usage_errors_load_nothing_heavy() -> None:
-    assert loaded_after("train", "--modle", "gnn") == (2, set())
-    assert loaded_after("train", "--time-limit", "soon") == (2, set())
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gnnrec rec", {"recommend"}),
+        ("gnnrec train --model sas", {"sasrec", "sasrec-binary"}),
+        ("gnnrec train --protocol cold-m", {"cold-movies", "cold-movies-by-time"}),
+    ],
+)
+def test_completion(line: str, expected: set[str]) -> None:
+    result = CliRunner().invoke(app, prog_name="gnnrec", env=complete(line))
+    assert set(result.stdout.split()) == expected
 
 
-def test_completion() -> None:
-    def complete(line: str) -> set[str]:
-        words = {"_GNNREC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
-        return set(run_process(**words).stdout.decode().split())
-
-    assert complete("gnnrec rec") == {"recommend"}
-    assert complete("gnnrec train --model sas") == {"sasrec", "sasrec-binary"}
-    assert complete("gnnrec train --protocol cold-m") == {"cold-movies", "cold-movies-by-time"}
-    assert "ml1m-fast" in complete("gnnrec train --config ml1m-f")
+def test_completion_in_a_process() -> None:
+    assert "ml1m-fast" in run_process(**complete("gnnrec train --config ml1m-f")).stdout.decode().split()
 
 
 def test_commands_and_version() -> None:
@@ -131,17 +140,29 @@ def accents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
 def test_terminals_that_cannot_show_a_title(accents: Path, environment: dict[str, str]) -> None:
-    done = run_process("recommend", accents, "--user", 1, "--json", **environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.isascii()
-    (row,) = json.loads(done.stdout)
+    """Three commands in one process, whose streams are made by the environment."""
+    commands = [
+        ["recommend", str(accents), "--user", "1", "--json"],
+        ["recommend", str(accents), "--rating", "Nikita"],
+        ["--help"],
+    ]
+    code = f"""
+import sys
+from gnnrec.cli import app
+for words in {commands!r}:
+    try:
+        app(words, prog_name="gnnrec")
+    except SystemExit as stop:
+        print("|", stop.code or 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, cwd=HOME, check=True
+    )
+    assert done.stdout.isascii() and done.stderr.isascii()
+    found, _, rest = done.stdout.decode().partition("| 0\n")
+    (row,) = json.loads(found)
     assert row["title"] == "???? (1954)"
-    done = run_process("recommend", accents, "--rating", "Nikita", **environment)
-    assert done.returncode == 1
-    assert done.stderr.isascii()
-    done = run_process("--help", **environment)
-    assert done.returncode == 0
-    assert b"recommend" in done.stdout
+    assert b"error: " in done.stderr and rest.startswith("| 1\n") and rest.endswith("| 0\n") and "recommend" in rest
 
 
 @pytest.mark.slow

@@ -17,12 +17,13 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
+from typer.testing import CliRunner
 
 from gnnrec import load
-from gnnrec.cli import _prompt
+from gnnrec.cli import _prompt, app
 from gnnrec.cli._prompt import ShellCompleter, talk
 from gnnrec.cli._shell import HELP, Session
-from tests.helpers.cli import HOME, run_process
+from tests.helpers.cli import HOME
 
 UP, TAB, CTRL_C, CTRL_D = "\x1b[A", "\t", "\x03", "\x04"
 
@@ -170,7 +171,7 @@ def test_a_terminal(terminal: Callable[..., Any], run: Path, tmp_path: Path) -> 
     screen.expect(pexpect.EOF)
 
 
-@pytest.mark.slow
 def test_no_colors_in_a_pipe(run: Path) -> None:
-    result = run_process("shell", run)  # standard input is that of the tests, which is not a terminal
-    assert b"\x1b" not in result.stdout + result.stderr
+    result = CliRunner().invoke(app, ["shell", str(run)], input="popular 3\n")
+    assert result.exit_code == 0 and "│" not in result.output and len(result.stdout.splitlines()) > 3
+    assert "\x1b" not in result.output

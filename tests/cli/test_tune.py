@@ -44,6 +44,12 @@ def finished(folder: Path) -> tuple[Path, str]:
     return out, succeeds(*arguments(folder, "--trials", 2, "--out", out))
 
 
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the plots, which take longer than the study."""
+    monkeypatch.setattr("gnnrec.tuning.report.draw_plots", lambda result: {})
+
+
 def test_study(folder: Path, finished: tuple[Path, str]) -> None:
     out, output = finished
     assert output.splitlines()[0].startswith("Split('ratings', random per user 0.8/0.1/0.1, seed 0: ")
@@ -76,6 +82,7 @@ def test_the_study_is_that_of_the_library(folder: Path, finished: tuple[Path, st
     pd.testing.assert_frame_equal(found[columns], expected.trials[columns])
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_report_only(finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = finished
     fail_fits(monkeypatch, {1: AssertionError("nothing is fitted")})
@@ -85,6 +92,7 @@ def test_report_only(finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
         assert (Path("again") / name).read_text() == (out / name).read_text()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_interrupt_and_continue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = arguments(folder, "--trials", 2, "--out", "out")
     with monkeypatch.context() as patch:
@@ -98,6 +106,7 @@ def test_interrupt_and_continue(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert states.count("complete") == 2
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_other_models(folder: Path) -> None:
     Path("ease.yaml").write_text("space: {reg: {low: 10, high: 1000, log: true}}\n")
     output = succeeds(
@@ -108,6 +117,7 @@ def test_other_models(folder: Path) -> None:
     assert read_study(Path("out") / "study.journal").trials["reg"].min() >= 10
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_time_limit(folder: Path) -> None:
     succeeds(*arguments(folder, "--trials", 50, "--time-limit", 0.001, "--out", "out"))
     assert len(read_study(Path("out") / "study.journal").trials) == 1

@@ -67,7 +67,7 @@ def test_splits_describe_the_filters() -> None:
     assert split.protocol == "rating >= 3, 5-core, random per user 0.8/0.1/0.1, seed 0"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     pairs=st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=50),
     k=st.integers(1, 5),

@@ -148,7 +148,7 @@ def files(draw: st.DrawFn) -> str:
     return end.join([*head, *lines]) + (end if draw(st.booleans()) else "")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=files(), block=st.sampled_from([16, 64, 1 << 22]), options=st.sampled_from(OPTIONS))
 @example(text="user_id,movie_id\n1,2\n\n\n3,4\n", block=16, options={})
 def test_same_as_the_long_way(

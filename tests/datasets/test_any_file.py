@@ -97,7 +97,7 @@ def written(draw: st.DrawFn) -> tuple[str, bytes, list[list[object]]]:
     return f"ratings.csv{suffix}", COMPRESS[suffix](text.encode(encoding)), expected
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(file=written())
 def test_any_notation(tmp_path_factory: pytest.TempPathFactory, file: tuple[str, bytes, list[list[object]]]) -> None:
     name, content, expected = file

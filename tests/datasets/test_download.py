@@ -5,7 +5,6 @@ import io
 import socket
 import stat
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +52,7 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.failures: list[str] = []
         self.requests: list[str] = []
+        self.stopping = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
     @property
@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404 if content is None else 500)
             return
         if failure == "silent":
-            time.sleep(2)
+            self.server.stopping.wait()
             return
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -96,11 +96,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
+        running.stopping.set()
         running.shutdown()
         thread.join()
 
 
-def fetch(server: Server, folder: Path, name: str = "ml-latest-small", timeout: float = 2.0) -> Path:
+def fetch(server: Server, folder: Path, name: str = "ml-latest-small", timeout: float = 300.0) -> Path:
     return download(name, folder, base_url=server.url, timeout=timeout, progress=False)
 
 

@@ -264,7 +264,7 @@ def rankings(draw):
 
 
 @given(case=rankings())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_equals_ranking_in_plain_python(case):
     scores, parts, candidates, k = case
     frames = {

@@ -32,7 +32,7 @@ def test_digests_of_rows_never_change() -> None:
     assert Rows.from_frame(ROWS[:0]) == Rows(0, 0, 0, "8773f577")
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=20, unique=True),
     data=st.data(),

@@ -31,7 +31,7 @@ def hit_lists(draw):
 
 @pytest.mark.parametrize("metric", ACCURACY)
 @given(case=hit_lists())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_equals_the_reference(metric, case):
     rows, num_relevant = case
     for dtype in (torch.bool, torch.float32):
@@ -88,7 +88,7 @@ def movie_lists(draw):
 
 
 @given(case=movie_lists())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_metrics_of_lists_equal_the_reference(case):
     lists, genres, counts = case
     has = torch.zeros(len(genres), 4)

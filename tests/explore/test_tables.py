@@ -187,7 +187,7 @@ def test_block_density_by_hand(small: Dataset) -> None:
     assert block_density(small, 2).values.tolist() == [[1, 0.25], [0.5, 0]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(datasets(), st.integers(1, 12))
 def test_blocks_contain_all_ratings(dataset: Dataset, blocks: int) -> None:
     table = block_density(dataset, blocks).to_numpy()
@@ -315,7 +315,7 @@ def test_missing(small: Dataset) -> None:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(datasets())
 def test_shares_sum_to_one(dataset: Dataset) -> None:
     for table, column in (

@@ -342,7 +342,7 @@ def test_invalid_arguments(tmp_path: Path, posters: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     steps=st.lists(
         st.tuples(st.dictionaries(st.integers(1, 8), st.sampled_from("abcde"), min_size=1), st.integers(1, 2)),

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,18 +33,26 @@ SPACE, LOVE = "a ship is lost in space among the stars", "a wedding in spring, a
 LONG = "The crew of a ship wakes up far from home. " * 60
 
 
-def unavailable(module: str, extra: str) -> str | None:
+def import_or_skip(module: str, extra: str) -> None:
     try:
         base.import_optional(module, extra, "this test")
     except EncoderError as error:
-        return str(error)
-    return None
+        pytest.skip(str(error))
 
 
-NO_CLIP = unavailable("open_clip", "clip")
-NO_SENTENCES = unavailable("sentence_transformers", "text")
-needs_clip = pytest.mark.skipif(NO_CLIP is not None, reason=str(NO_CLIP))
-needs_sentences = pytest.mark.skipif(NO_SENTENCES is not None, reason=str(NO_SENTENCES))
+# Imported when the first test needs them: to collect the tests is quick.
+@pytest.fixture(scope="module")
+def clip() -> None:
+    import_or_skip("open_clip", "clip")
+
+
+@pytest.fixture(scope="module")
+def sentences() -> None:
+    import_or_skip("sentence_transformers", "text")
+
+
+needs_clip = pytest.mark.usefixtures("clip")
+needs_sentences = pytest.mark.usefixtures("sentences")
 
 
 # TF-IDF
@@ -306,33 +313,15 @@ def test_missing_weights_fail_without_retries(monkeypatch: pytest.MonkeyPatch, t
         _ = get_encoder("clip:ViT-B-32/laion2b_s34b_b79k", "image").cache_key
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(base, "HUB_TIMEOUT", 0.3)
-    with SilentServer() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        with pytest.raises(EncoderError, match=f"is not in the local cache, and {server.address} does not respond"):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system connects, and nobody responds
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        with pytest.raises(EncoderError, match=f"is not in the local cache, and {address} does not respond"):
             _ = get_encoder("clip:ViT-B-32/laion2b_s34b_b79k", "image").cache_key
-    assert len(server.connections) == 1  # no retries
-
-
-class SilentServer:
-    """Accepts connections and never responds."""
-
-    def __enter__(self) -> SilentServer:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.connections: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                self.connections.append(self.socket.accept()[0])
-        except OSError:
-            return
-
-    def __exit__(self, *_: object) -> None:
-        for one in (*self.connections, self.socket):
-            one.close()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # no retries
+            silent.accept()
 
 
 def test_files_are_downloaded_only_if_they_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:

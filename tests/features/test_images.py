@@ -210,7 +210,7 @@ def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
 SEEDS = [JPEG, *(encoded(halves(), kind) for kind in FORMATS)]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=4)), max_size=8))
 def test_damaged_files_give_an_image_or_a_poster_error(data: bytes, damage: list[tuple[int, bytes]]) -> None:
     broken = bytearray(data)

@@ -99,7 +99,7 @@ def apply(steps: list[tuple[str, list[Any]]], look: list[bool]) -> Graph:
     return graph
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps=appends(), data=st.data())
 def test_appending_equals_building_from_all_rows(steps: list[tuple[str, list[Any]]], data: st.DataObject) -> None:
     look = [data.draw(st.booleans()) for _ in steps[1:]]
@@ -113,7 +113,7 @@ def test_appending_equals_building_from_all_rows(steps: list[tuple[str, list[Any
     assert_equal_batches(graph.user_batch(nodes), before)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=appends())
 def test_merging_early_changes_nothing(steps: list[tuple[str, list[Any]]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def test_merging_early_changes_nothing(steps: list[tuple[str, list[Any]]]) -> No
         assert_equal_graphs(graph, rebuilt(graph))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=appends())
 def test_scores_after_appending(steps: list[tuple[str, list[Any]]]) -> None:
     graph = apply(steps, [False] * len(steps[1:]))

@@ -158,19 +158,19 @@ def check(data: st.DataObject, num_changes: int, models: list[Recommender]) -> N
         pd.testing.assert_frame_equal(listed.drop(columns="user_id"), expected_lists.drop(columns="user_id"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), num_changes=st.integers(1, 8))
 def test_changes_equal_building_from_the_final_ratings(data: st.DataObject, num_changes: int) -> None:
     check(data, num_changes, MODELS[:1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data(), num_changes=st.integers(1, 8))
 def test_lists_of_models(data: st.DataObject, num_changes: int) -> None:
     check(data, num_changes, MODELS)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), num_changes=st.integers(1, 12))
 def test_putting_together_early_changes_nothing(data: st.DataObject, num_changes: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

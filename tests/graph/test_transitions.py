@@ -31,7 +31,7 @@ def found(users: list[list[Rating]], **options: float) -> Counts:
     return dict(zip(pairs, count.tolist(), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     users=histories(),
     window=st.integers(1, 12),

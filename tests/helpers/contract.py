@@ -31,6 +31,7 @@ from gnnrec.training.callbacks import Callback, FitState
 
 TOLERANCE = 1e-5
 SIDE = 20
+FEW = 3
 COLUMNS = ["user_id", "movie_id", "title", "score", "rank"]
 
 
@@ -106,7 +107,8 @@ class Subject:
 
     @cached_property
     def on_sample(self) -> Recommender:
-        return self.fit(sample())
+        """What is checked of it does not depend on its quality, so that it is trained for a few epochs only."""
+        return self.fit(sample(), callbacks=[StopAfter(FEW)])
 
     @cached_property
     def on_text_ids(self) -> Recommender:
@@ -166,9 +168,9 @@ def check_seed(subject: Subject) -> None:
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
     if subject.estimator.name == "gnn":  # of a dataset it holds validation ratings back
-        again = subject.fit(sample())
+        again = subject.fit(sample(), callbacks=[StopAfter(FEW)])
     else:
-        again = subject.estimator.fit(sample().dataset)
+        again = subject.estimator.fit(sample().dataset, callbacks=[StopAfter(FEW)])
         assert again.dataset is sample().dataset
     assert torch.equal(torch.random.get_rng_state(), state)
     users = known_users(subject)
@@ -179,7 +181,8 @@ def check_seed(subject: Subject) -> None:
         assert other is subject.estimator
     else:
         assert other.random_seed == 17
-        assert not torch.equal(subject.fit(sample(), other, callbacks=[StopAfter(1)]).score(users), again.score(users))
+        different = subject.fit(sample(), other, callbacks=[StopAfter(FEW)])
+        assert not torch.equal(different.score(users), again.score(users))
 
 
 class StopAfter(Callback):

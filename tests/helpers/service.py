@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ NEEDED = ("fastapi", "uvicorn", "alembic", "prometheus_client", "multipart", "sq
 """Packages of the extra ``serve``."""
 CLIENT = "httpx2" if find_spec("httpx2") else "httpx"
 """What Starlette's test client needs."""
-SECONDS = 300.0
+SECONDS = 600.0
 """How long a service may take to start on a busy machine."""
 
 
@@ -28,13 +27,6 @@ def require_service() -> None:
     """Skip a test module if a package of the service is missing; called before its other imports."""
     for name in (*NEEDED, CLIENT):
         pytest.importorskip(name, reason=f"needs {name}: pip install 'gnnrec[serve]' httpx")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager
@@ -55,7 +47,7 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/ready", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/ready", timeout=60):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             if process.poll() is not None:

@@ -205,7 +205,7 @@ def test_wrong_models():
     ),
     k=st.integers(1, 10),
 )
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_stable_topk_is_a_stable_sort(rows, k):
     scores = torch.tensor(rows)
     values, columns = stable_topk(scores, k)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gnnrec.config import RatingConfig
 from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity, storage
 from gnnrec.ratings.fit import fit_rating_model
+from tests.helpers.forks import in_fork
 
 FAST = ["train.epochs=1", "model.embedding_dim=4"]
 
@@ -46,41 +47,34 @@ def total(model: RecGraph) -> float:
     return float(sum(weights.double().sum() for weights in model.encoder.state_dict().values()))
 
 
-REPLACE = """
-    import sys, time
-    from gnnrec import load
-    first, second, run = sys.argv[1:]
-    models = load(first), load(second)
-    print("ready", flush=True)
-    end = time.monotonic() + 60
-    count = 0
-    while time.monotonic() < end and not sys.stdin.closed and not __import__("select").select([sys.stdin], [], [], 0)[0]:
-        models[count % 2].save(run)
-        count += 1
-    print(count)
-"""
-
-
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_run_that_is_replaced_is_read_whole(models: list[RecGraph], tmp_path: Path) -> None:
     expected = {seed: total(model) for seed, model in enumerate(models)}
-    paths = [str(model.save(tmp_path / f"model{seed}")) for seed, model in enumerate(models)]
     run = models[0].save(tmp_path / "run")
-    command = [sys.executable, "-c", textwrap.dedent(REPLACE), *paths, str(run)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdin is not None and writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-        seen = set()
-        for _ in range(60):
-            model = load(run)
-            seed = model.report["seed"]
-            assert (model.config.train.seed, total(model)) == (seed, expected[seed])
-            seen.add(seed)
-        writer.stdin.write("stop\n")
-        writer.stdin.flush()
-        assert int(writer.stdout.readline()) > 5
-    assert seen == {0, 1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model0", "model1", "run"]
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+
+    def replace() -> None:
+        for place in itertools.cycle((1, 0)):
+            if stop.is_set():
+                break
+            models[place].save(run)
+
+    writer = context.Process(target=replace, daemon=True)
+    writer.start()
+    seen: list[int] = []
+    while len(seen) < 60 or (len(set(seen)) < 2 and len(seen) < 100_000):
+        model = load(run)
+        seed = model.report["seed"]
+        assert (model.config.train.seed, total(model)) == (seed, expected[seed])
+        seen.append(seed)
+    assert writer.is_alive()
+    stop.set()
+    writer.join()
+    assert writer.exitcode == 0
+    assert set(seen) == {0, 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_files_of_two_runs(models: list[RecGraph], tmp_path: Path) -> None:
@@ -117,25 +111,23 @@ def test_killed_between_two_renames(
 ) -> None:
     """Nothing is cleaned up after a kill; the run is there all the same, and the next save replaces it."""
     run = models[0].save(tmp_path / "run")
-    script = f"""
-        import os, sys
-        from pathlib import Path
-        from gnnrec import _io, load
+
+    def replace() -> None:
         rename, calls = Path.rename, []
-        def kill(self, target):
+
+        def kill(self: Path, target: Path) -> Path:
             calls.append(target)
-            if len(calls) == {killed_at}:
+            if len(calls) == killed_at:
                 os._exit(9)
             return rename(self, target)
-        Path.rename = kill
-        if not {exchange}:
-            _io._exchange = lambda one, other: False
-        model = load(sys.argv[1])
-        model.with_report(seed=7).save(sys.argv[1])
-    """
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(run)], check=False)
+
+        monkeypatch.setattr(Path, "rename", kill)
+        if not exchange:
+            monkeypatch.setattr(io, "_exchange", lambda one, other: False)
+        load(run).with_report(seed=7).save(run)
+
     exchanged = exchange and sys.platform.startswith("linux")
-    assert ended.returncode == (0 if exchanged else 9)
+    assert in_fork(replace) == (0 if exchanged else 9)
     assert load(run).report == {"seed": 7 if exchanged else 0}
     models[1].save(run)
     assert load(run).report == {"seed": 1}

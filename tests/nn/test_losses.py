@@ -16,7 +16,7 @@ from gnnrec.nn.losses import bpr, sampled_softmax, softmax, weighted_mse
 from gnnrec.registry import LOSSES
 from gnnrec.sparse import Adjacency
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=30, deadline=None)
 NAMES = list(LOSSES.builtin)
 
 

@@ -25,7 +25,7 @@ from tests.helpers.histories import DAY, NUM_MOVIES, Rating, batch_of_histories,
 NAMES = list(ENCODERS.builtin)
 DIM = 4
 INF = float("inf")
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=30, deadline=None)
 USERS = [[(0, 5.0, 1 * DAY), (3, 2.0, 2 * DAY), (5, 4.0, 9 * DAY)], [(3, 1.0, 4 * DAY)], []]
 
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from gnnrec.service.app import create_app
 from gnnrec.service.settings import ServiceSettings
 
-EXAMPLES = 25
+EXAMPLES = 12
 """Requests for each operation."""
 
 

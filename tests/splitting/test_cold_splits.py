@@ -123,7 +123,7 @@ def test_every_movie_is_held_out_in_one_fold(dataset: Dataset) -> None:
     assert sorted(held) == sorted(ratings["movie_id"].unique())
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(dataset=datasets(), fold=st.integers(0, NUM_FOLDS - 1), n_known=st.sampled_from([0, 1, 3, 5, 10]))
 def test_cold_users(dataset: Dataset, fold: int, n_known: int) -> None:
     split = try_split("cold-users", dataset, fold=fold, n_known=n_known)
@@ -155,7 +155,7 @@ def test_every_user_is_held_out_in_one_fold(dataset: Dataset) -> None:
     assert sorted(tested) == sorted(dataset.ratings["user_id"].unique())
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(dataset=datasets(), fold=st.integers(0, NUM_FOLDS - 1), n_known=st.sampled_from([0, 1, 5]))
 def test_cold_both(dataset: Dataset, fold: int, n_known: int) -> None:
     split = try_split("cold-both", dataset, fold=fold, n_known=n_known)

@@ -34,7 +34,7 @@ def test_all_unrated_movies() -> None:
     assert SPLIT.negatives is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 25)), min_size=30, max_size=60, unique=True),
     seed=st.integers(0, 3),

@@ -166,7 +166,7 @@ def test_every_rating_is_in_one_part(name: str) -> None:
     assert len(split.test) > 0
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     rows=st.dictionaries(st.tuples(st.integers(0, 6), st.integers(0, 9)), st.integers(0, 12), min_size=12, max_size=60),
     fractions=st.sampled_from([(0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)]),

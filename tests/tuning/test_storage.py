@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -31,16 +32,28 @@ SPACE = {
     "space": {"train.learning_rate": {"low": 0.0005, "high": 0.05, "log": True}},
 }
 
+PATIENCE = 600.0
+"""Seconds that a busy machine does not need."""
+
 
 def data() -> Split:
     return random_split(make_sample(60, 40, seed=2, ratings_per_user=12), (0.8, 0.2, 0.0), seed=0)
 
 
 def worker(where: str, trials: int, together: Barrier, dies: bool) -> None:
-    """Work on a study, in its own process."""
+    """Work on a study, in its own process; its first trial goes on when all workers have one."""
     torch.set_num_threads(1)
-    if dies:
-        TunableGNN.fit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment, method-assign]
+    storage.CREATION_TIMEOUT = PATIENCE
+    real = TunableGNN.fit
+
+    def fit(*args: Any, **options: Any) -> Any:
+        TunableGNN.fit = real  # type: ignore[method-assign]
+        together.wait()
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **options)
+
+    TunableGNN.fit = fit  # type: ignore[method-assign]
     split = data()
     together.wait()
     tune(split, SPACE, trials=trials, storage=where, study="shared", progress=False)
@@ -50,12 +63,12 @@ def work(where: str | Path, trials: int, dying: int) -> StudyResult:
     """Start two workers, and some that are killed in their first trial, at the same moment."""
     context = multiprocessing.get_context("forkserver")  # which imports PyTorch once for all of them
     context.set_forkserver_preload(["gnnrec.tuning"])
-    together = context.Barrier(2 + dying, timeout=240)
+    together = context.Barrier(2 + dying, timeout=PATIENCE)
     started = [context.Process(target=worker, args=(str(where), trials, together, i < dying)) for i in range(2 + dying)]
     for process in started:
         process.start()
     for process in started:
-        process.join(timeout=300)
+        process.join(timeout=2 * PATIENCE)
     assert [process.exitcode for process in started] == [-signal.SIGKILL] * dying + [0, 0]
     return read_study(where, "shared")
 
@@ -271,5 +284,5 @@ def test_a_worker_of_a_database_that_dies_before_its_first_heartbeat(
     tune(data(), SPACE, trials=1, storage=where, progress=False)
     with pytest.warns(UserWarning, match="Heartbeat of storage is supposed to be used with"):
         start_trial(where)
-    found = tune(data(), SPACE, trials=2, storage=where, time_limit=60, progress=False)
+    found = tune(data(), SPACE, trials=2, storage=where, time_limit=PATIENCE, progress=False)
     assert found.trials["state"].tolist() == ["complete", "lost", "complete"]

@@ -52,13 +52,18 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-live]");
   if (!form) return;
   clearTimeout(waiting);
+  const mine = ++asked;
+  const found = () => document.querySelector(form.dataset.live);
+  found()?.setAttribute("aria-busy", "true"); // what is shown is not yet what was asked for
   waiting = setTimeout(async () => {
-    const mine = ++asked;
     const address = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
     const response = await fetch(address).catch(() => null);
-    if (!response || !response.ok || mine !== asked) return;
-    history.replaceState(null, "", address);
-    await show(response, form.dataset.live);
+    if (mine !== asked) return;
+    if (response && response.ok) {
+      history.replaceState(null, "", address);
+      await show(response, form.dataset.live);
+    }
+    if (mine === asked) found()?.removeAttribute("aria-busy");
   }, 180);
 });
 
