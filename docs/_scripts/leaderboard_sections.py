@@ -215,4 +215,4 @@ SECTIONS: dict[str, Section] = {
     ),
 }
 
-TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT}"}
+TIME = {"time.json": f"python benchmarks/time_to_quality.py --split {SPLIT} --config ml1m"}
