@@ -2,13 +2,15 @@
 
     python benchmarks/time_to_quality.py [--dataset ml-1m] [--split FOLDER] [--target 0.24]
         [--batch-sizes 16384] [--time-limit 3600] [--config FILE.yaml] [--json FILE]
+        [--report FILE]
 
 The target is NDCG@20 on the validation ratings. Time is that of the processor, all threads together, so that other
 programs hardly change it. It counts everything from the training ratings on, for both: building the graph, the SVD
 initialization, the epochs and ranking the validation ratings after each. LightGCN is the model `lightgcn`, once per
 batch size. Both are trained until early stopping ends them, LightGCN at most until the time limit, and the best value
 of each is reported. The ratio compares the fastest LightGCN with gnnrec; it is a lower bound if none reached the
-target.
+target. With ``--report``, LightGCN is then evaluated on the test ratings, and the file is what ``gnnrec benchmark
+--models lightgcn --seeds 1`` writes.
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ def main() -> None:
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a setting of gnnrec"
     )
     parser.add_argument("--json", type=Path, help="write the curves to this file, again after every run")
+    parser.add_argument("--report", type=Path, help="write test results of LightGCN, of one batch size, to this file")
     arguments = parser.parse_args()
     try:
         measure(arguments, script_line("benchmarks/time_to_quality.py", parser, arguments, together=("batch_sizes",)))
@@ -101,6 +104,8 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         raise gnnrec.ConfigError(f"--target is an NDCG, between 0 and 1, not {arguments.target}")
     if not arguments.time_limit > 0:
         raise gnnrec.ConfigError(f"--time-limit must be above 0, not {arguments.time_limit}")
+    if arguments.report and len(arguments.batch_sizes) > 1:
+        raise gnnrec.ConfigError("--report is for one batch size")
     dataset = gnnrec.load_dataset(arguments.dataset, data_dir=arguments.data_dir)
     split = (
         gnnrec.Split.from_folder(arguments.split, dataset)
@@ -119,7 +124,11 @@ def measure(arguments: argparse.Namespace, typed: str) -> None:
         run = Run(f"LightGCN, batch {size}", arguments.target, arguments.time_limit)
         planned.append((run, get_estimator("lightgcn", batch_size=size)))
     for run, estimator in planned:
-        estimator.fit(split, callbacks=[Recorder(run)], progress=True)
+        if arguments.report and estimator.name == "lightgcn":
+            options = {"seeds": 1, "out": arguments.report, "command": typed}
+            gnnrec.benchmark(split, models=[estimator], callbacks=[Recorder(run)], progress=True, **options)
+        else:
+            estimator.fit(split, callbacks=[Recorder(run)], progress=True)
         runs.append(run)
         console.print(describe(run), highlight=False)
         record = {

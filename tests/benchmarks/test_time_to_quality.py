@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gnnrec import Split
+from gnnrec import Split, benchmark
+from gnnrec.benchmarking import BenchmarkReport
 from gnnrec.datasets import make_sample
 from gnnrec.evaluation import Fingerprint
+from gnnrec.models import LightGCNReference
 from gnnrec.splitting import random_split
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "time_to_quality.py"
@@ -63,6 +65,17 @@ def test_both_reach_it(folder, monkeypatch, capsys):
     assert f"LightGCN takes {found['ratio']:.1f} times as long as gnnrec" in printed
 
 
+def test_a_report_of_lightgcn(folder, monkeypatch):
+    found = run(monkeypatch, folder, "--batch-sizes", "500", "--report", "out/report.json")
+    report = BenchmarkReport.read("out/report.json")
+    split = Split.from_folder(folder)
+    expected = benchmark(split, models=[LightGCNReference(batch_size=500)], seeds=1)
+    values = {(row["model"], row["metric"], row["k"]): row["values"] for row in report.results}
+    assert values == {(row["model"], row["metric"], row["k"]): row["values"] for row in expected.results}
+    assert report.results[0]["epochs"] == [found["runs"][1]["epochs"]]
+    assert report.command == found["command"]
+
+
 def test_out_of_time(folder, monkeypatch, capsys):
     found = run(monkeypatch, folder, "--target", "0.999", "--batch-sizes", "64", "--time-limit", "0.01")
     ours, theirs = found["runs"]
@@ -91,6 +104,7 @@ def test_a_lower_bound(folder, monkeypatch, capsys):
         (("--target", "24"), "error: --target is an NDCG, between 0 and 1, not 24.0"),
         (("--time-limit", "0"), "error: --time-limit must be above 0, not 0.0"),
         (("--batch-sizes", "0"), "error: LightGCNReference: batch_size: must be at least 1"),
+        (("--batch-sizes", "8", "9", "--report", "y.json"), "error: --report is for one batch size"),
         (("--split", "nowhere"), "error: nowhere is not a folder"),
     ],
 )
