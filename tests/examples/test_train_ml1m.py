@@ -29,15 +29,20 @@ def run(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def stopped_with(cwd: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    """Return what the script exits with, which Python prints, with status 1; run here, where all is loaded already."""
+def run_here(cwd: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Run the script in this process, where all is loaded already."""
     monkeypatch.chdir(cwd)
     monkeypatch.delenv("GNNREC_DATA", raising=False)
     for key, value in nowhere_to_download(cwd).items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def stopped_with(cwd: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """Return what the script exits with, which Python prints, with status 1."""
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        run_here(cwd, monkeypatch, *arguments)
     assert isinstance(stop.value.code, str)
     assert "\n" not in stop.value.code
     return stop.value.code
@@ -153,13 +158,16 @@ def like_ml_1m(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_data_dir(like_ml_1m: Path, tmp_path: Path) -> None:
-    found = run(tmp_path, "--data-dir", like_ml_1m.parent, "--out", "out/here", "--no-sample", *QUICK)
-    assert found.returncode == 0, found.stderr
-    assert "sample" not in found.stdout.casefold()
-    assert found.stdout.startswith("Graph of ml-1m\n")
-    assert "The run on ml-1m is saved in out/here" in found.stdout
-    check_run(tmp_path / "out" / "here", "ml-1m", found.stdout)
+def test_data_dir(
+    like_ml_1m: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data-dir", like_ml_1m.parent, "--out", "out/here", "--no-sample", *QUICK)
+    run_here(tmp_path, monkeypatch, *words)
+    output = capsys.readouterr().out
+    assert "sample" not in output.casefold()
+    assert output.startswith("Graph of ml-1m\n")
+    assert "The run on ml-1m is saved in out/here" in output
+    check_run(tmp_path / "out" / "here", "ml-1m", output)
 
 
 def test_broken_data_is_one_line(like_ml_1m: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +176,7 @@ def test_broken_data_is_one_line(like_ml_1m: Path, tmp_path: Path, monkeypatch: 
     assert message.startswith(f"error: {like_ml_1m / 'ratings.dat'}:1: ")
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_real(tmp_path: Path) -> None:
     if not os.environ.get("GNNREC_DATA"):
