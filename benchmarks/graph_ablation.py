@@ -197,6 +197,7 @@ def run(arguments: argparse.Namespace, typed: str) -> None:
         cases = prepared[row.without]
         first = next(iter(cases.values()))
         config = gnnrec.Config.from_yaml(section.config) if section.config else gnnrec.suggest_config(first)
+        config = config.override(["model.num_members=1", "model.ease_dim=0"])  # one network, and only the graph
         config = config.override([*section.settings, *arguments.set, *row.settings, f"train.k={section.k}"])
         found = measure(row, cases, config, rates, arguments.seeds, section.k, done)
         done[row.name] = {"row": row.name, "group": row.group, "command": typed, **found}
