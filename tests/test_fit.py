@@ -235,7 +235,7 @@ def test_patience(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.05, 0.1, 0.3, 0.2, 0.3, 0.25, 0.9])  # the first is of the initialization
     weights = []
 
-    def validate(model: RecGraph, split: Split, metric: str, k: int) -> float:
+    def validate(model: RecGraph, split: Split, metric: str, k: int, workers: object) -> float:
         weights.append(model.encoder.target.id_embeddings.clone())
         return next(scores)
 
