@@ -55,7 +55,7 @@ class Workers:
     Examples
     --------
     >>> Workers().part(10), Workers(rank=1, size=3).part(10)
-    ((0, 10), (4, 7))
+    ((0, 10), (3, 6))
     """
 
     rank: int = 0

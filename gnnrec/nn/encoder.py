@@ -104,6 +104,14 @@ class BaseEncoder(nn.Module, ABC):
         How strongly disliked movies count against similar ones, in evaluation mode; see `embed_users`.
     rating_mean, rating_std : Tensor
         Scalars, statistics of the training ratings.
+
+    Examples
+    --------
+    >>> from gnnrec.config import Config
+    >>> from gnnrec.models.gnn import make_encoder
+    >>> encoder = make_encoder(Config().override(["model.embedding_dim=8"]), graph)
+    >>> isinstance(encoder, BaseEncoder), encoder.members == (encoder,)
+    (True, True)
     """
 
     rating_mean: Tensor
