@@ -27,15 +27,15 @@ from gnnrec.models import write_lists
 
 def measure(users: int, movies: int, k: int, dim: int, rounds: int) -> dict[str, float]:
     """Return the medians of processor seconds, and their ratio."""
-    from implicit.cpu.matrix_factorization_base import MatrixFactorizationBase
+    from implicit.cpu.als import AlternatingLeastSquares
 
     torch.set_num_threads(1)
     dataset = gnnrec.load_dataset("sample", num_users=users, num_movies=movies)
     settings = [f"model.embedding_dim={dim}", "train.epochs=1", "model.ease_dim=0", "model.num_members=1"]
-    model = gnnrec.fit(dataset, config=gnnrec.Config().override(settings))
+    model = gnnrec.fit(dataset, config=gnnrec.Config().override(settings), progress=False)
     graph = model.graph
     batch = graph.user_batch(torch.arange(graph.num_users))
-    other = MatrixFactorizationBase(num_threads=1)
+    other = AlternatingLeastSquares(num_threads=1)  # given our embeddings instead of its own
     other.user_factors = model.embed(batch).detach().numpy()
     other.item_factors = model.movie_embeddings.targets.detach().numpy()
     ones = np.ones(len(batch.user_index), dtype=np.float32)
