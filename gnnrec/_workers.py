@@ -27,15 +27,16 @@ def is_first_worker() -> bool:
     >>> is_first_worker()
     True
     """
-    return not _by_torchrun() or int(os.environ["RANK"]) == 0
+    return not are_several() or int(os.environ["RANK"]) == 0
 
 
 def was_restarted() -> bool:
     """Whether torchrun has started this process again because one of them had failed."""
-    return _by_torchrun() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return are_several() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
-def _by_torchrun() -> bool:
+def are_several() -> bool:
+    """Whether torchrun started several processes."""
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
@@ -65,7 +66,7 @@ class Workers:
     @classmethod
     def join(cls, device: torch.device) -> Workers:
         """Join the processes that torchrun started; alone if it did not. On GPUs, each process takes one."""
-        if not _by_torchrun():
+        if not are_several():
             return cls(device=device)
         import torch.distributed as dist
 

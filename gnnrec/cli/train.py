@@ -66,7 +66,7 @@ def train(
     """
     with errors():
         from gnnrec._locks import claim
-        from gnnrec._workers import is_first_worker, was_restarted
+        from gnnrec._workers import are_several, is_first_worker, was_restarted
         from gnnrec.benchmarking import compare, results_table, timed
         from gnnrec.errors import ConfigError
         from gnnrec.models.estimator import get_estimator
@@ -85,6 +85,8 @@ def train(
         callbacks: list[Callback] = [] if time_limit is None else [TimeLimit(time_limit)]
         if tensorboard is not None:
             callbacks.append(TensorBoardLogger(tensorboard))
+        if model != "gnn" and are_several():
+            raise ConfigError(f"several processes train the graph neural network only; start {model} without torchrun")
         resume = resume or (was_restarted() and (out / "checkpoint.safetensors").exists())
         if not is_first_worker():
             _train_along(
@@ -122,11 +124,10 @@ def train(
 
 def _train_along(estimator: BaseEstimator, read: Callable[[], Dataset | Split], out: Path, resume: bool) -> None:
     """Train as one of several processes that is not the first: nothing is printed or written."""
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        data = read()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        with contextlib.redirect_stderr(io.StringIO()):
+            data = read()
         try:
             estimator.fit(data, run_dir=out, resume=resume)
         except KeyboardInterrupt:

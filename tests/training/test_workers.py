@@ -18,6 +18,7 @@ from gnnrec.graph import Graph
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import GraphTensors
 from gnnrec.training import batch_loss, sample_batches
+from tests.helpers.cli import fails
 
 SETTINGS = {
     "masked edges": ["train.history_truncation=0.5", "train.profile_dropout=0.2"],
@@ -105,6 +106,12 @@ def test_parts_are_disjoint_and_complete() -> None:
     for number in range(9):
         parts = [range(*Workers(rank, 4).part(number)) for rank in range(4)]
         assert [one for part in parts for one in part] == list(range(number))
+
+
+def test_other_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert "start ease without torchrun" in fails("train", "--dataset", "sample", "--model", "ease", "--out", "run")
 
 
 @pytest.mark.slow
