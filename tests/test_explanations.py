@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gnnrec import NewUser, RecGraph, Recommender, Split, explain, explanations, recommend
+from gnnrec import Config, NewUser, RecGraph, Recommender, Split, explain, explanations, fit, recommend
 from gnnrec.data import Dataset
 from gnnrec.datasets import make_sample
 from gnnrec.errors import ConfigError, DataError
@@ -73,6 +73,24 @@ def test_network_effects_are_score_differences(trained: RecGraph, movie_id: int)
     expected = {name: effect for name, effect in effects.items() if effect > 0}
     assert expected
     assert explained(trained, NewUser(ratings=history, **profile), movie_id) == pytest.approx(expected, abs=1e-5)
+
+
+def test_effects_of_an_ensemble_are_score_differences(split: Split) -> None:
+    config = Config().override(
+        [
+            "model.embedding_dim=8",
+            "model.num_members=3",
+            "model.ease_dim=16",
+            "train.epochs=2",
+            "train.learning_rate=0.02",
+        ]
+    )
+    model = fit(split, config=config, progress=False)
+    history, profile = {3: 5.0, 40: 4.0, 77: 1.0, 200: 3.0}, {"age": 25, "gender": "F", "occupation": "artist"}
+    effects = effects_by_hand(model, history, 12, **profile)
+    expected = {name: effect for name, effect in effects.items() if effect > 0}
+    assert len(expected) > 1
+    assert explained(model, NewUser(ratings=history, **profile), 12) == pytest.approx(expected, abs=1e-5)
 
 
 def test_stored_user_equals_new_user(trained: RecGraph) -> None:

@@ -314,3 +314,15 @@ def test_samples_are_those_without_the_rule_unless_they_repeat() -> None:
 
     plain = PerTrialTPE(3)
     assert sample(PerTrialTPE(3, space=parsed)) == sample(plain)
+
+
+def test_the_number_of_members_is_varied(small: Split) -> None:
+    space = {"model": MODEL, "train": {**TRAIN, "epochs": 1}, "space": {"model.num_members": {"low": 1, "high": 3}}}
+    result = tune(small, space, trials=3, seed=1, progress=False)
+    assert result.trials["model.num_members"].nunique() > 1
+    for number, value in zip(result.trials["model.num_members"], result.trials["ndcg@10"], strict=True):
+        config = result.space.base.override([f"model.num_members={number}"])
+        model = fit(tuning_split(small, result.space), config=config, progress=False)
+        assert model.history[0]["ndcg@10"] == value
+    best = result.trials.loc[result.trials["ndcg@10"].idxmax(), "model.num_members"]
+    assert result.best.model.num_members == best
