@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import gnnrec
-from gnnrec import Dataset
+from gnnrec import DataError, Dataset
 from gnnrec.datasets.histories import read_history_file
 from gnnrec.datasets.histories.times import parse_times
 from gnnrec.graph import Graph, HistoryReport
@@ -51,6 +51,11 @@ def test_numbers_under_a_heading(graph: Graph, tmp_path: Path) -> None:
         ("Heat (1995) (4.5/5)\nAlien\n", {HEAT: 4.5, ALIEN: 5}),
         ("Heat (1995) ★★★★½\nAlien ★★☆☆☆\n", {HEAT: 4.5, ALIEN: 2}),
         ("12 Monkeys\nAlien\n", {MONKEYS: 5, ALIEN: 5}),
+        ("Heat: 9\nAlien: 4\n", {HEAT: 4.5, ALIEN: 2}),
+        ("# Mine\n12 Monkeys - 5\n- Alien - 3\n", {MONKEYS: 5, ALIEN: 3}),
+        ("Heat 90%\nAlien 40%\n", {HEAT: 4.5, ALIEN: 2}),
+        ("| Film | Stars |\n|------|:-----:|\n| Heat (1995) | ★★★★ |\n| Alien | 2 |\n", {HEAT: 4, ALIEN: 2}),
+        ("Film | Year\n--- | ---\nHeat | 1995\n", {HEAT: 5}),
         ("“Heat”\n«Alien»\n", {HEAT: 5, ALIEN: 5}),
         ("tt0113277\nhttps://www.imdb.com/title/tt0078748/?ref_=x\n", {HEAT: 5, ALIEN: 5}),
     ],
@@ -69,6 +74,8 @@ def test_lists(graph: Graph, tmp_path: Path, text: str, expected: dict[int, floa
         ("Titel;Jahr;Bewertung\nHeat;1995;4,5\nAlien;1979;5,0\n", {HEAT: 4.5, ALIEN: 5}),
         ("Название;Год;Оценка\nHeat;1995;9\n", {HEAT: 4.5}),
         ("Score,Film Name,Your Review,IMDB ID\n90,Heat,,tt0113277\n85,Alien,,tt0078748\n", {HEAT: 4.5, ALIEN: 4.25}),
+        ("Title,Rating\nHeat,9/10\nAlien,4 out of 5\nJaws,40%\n", {HEAT: 4.5, ALIEN: 4, JAWS: 2}),
+        ("Title,Rating\nHeat,★★★★½\nAlien,3 stars\n", {HEAT: 4.5, ALIEN: 3}),
         ("Title,Year,User Rating,Last Viewed At\nHeat,1995,9.0,2020-01-01 10:00:00\n", {HEAT: 4.5}),
     ],
 )
@@ -123,6 +130,28 @@ def test_jellyfin(graph: Graph, tmp_path: Path) -> None:
 
 def test_titles_as_keys(graph: Graph, tmp_path: Path) -> None:
     assert read(graph, tmp_path / "mine.json", {"Heat (1995)": 10, "Alien": 3})[0] == {HEAT: 5, ALIEN: 1.5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"title": "Heat", "rating": 4.5}\n\n{"title": "Alien", "rating": 3}\n',
+        '[{"title": "Heat", "year": 1995, "rating": 4.5}, {"title": "Alien", "rating": 3}]',
+        '{"movies": [{"Name": "Heat", "My Rating": "9/10"}, {"Name": "Alien", "My Rating": "60%"}]}',
+    ],
+)
+def test_objects_with_titles(graph: Graph, tmp_path: Path, text: str) -> None:
+    assert read(graph, tmp_path / "mine.json", text)[0] == {HEAT: 4.5, ALIEN: 3}
+    assert read(graph, tmp_path / "mine.jsonl", text)[0] == {HEAT: 4.5, ALIEN: 3}
+
+
+def test_odd_ratings_name_their_line(graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:3: rating 'very good' is not a rating"):
+        read(graph, tmp_path / "mine.csv", "title,rating\nHeat,4\nAlien,very good\n")
+    with pytest.raises(DataError, match=r"mine\.csv:2: rating -1 is negative"):
+        read(graph, tmp_path / "mine.csv", "title,rating\nHeat,-1\n")
+    with pytest.raises(DataError, match=r"mine\.jsonl:2: not JSON: Expecting value"):
+        read(graph, tmp_path / "mine.jsonl", '{"title": "Heat"}\n{"title": }\n')
 
 
 @pytest.mark.parametrize(

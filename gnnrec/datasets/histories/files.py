@@ -19,7 +19,7 @@ MAX_BYTES = 64 << 20
 MAX_MEMBERS = 10_000
 """Maximum number of files in a zip file."""
 MAX_COMPRESSION_RATIO = 200
-_SUFFIXES = (".csv", ".tsv", ".json", ".txt", ".md")
+_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".md")
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
@@ -133,7 +133,7 @@ def _parse(data: bytes, label: str, name: str, netflix_profile: str | None) -> H
     start = text.lstrip()[:1]
     if start in "[{" and (name.lower().endswith(".json") or start == "{" or text.lstrip()[1:].lstrip()[:1] in '{"]'):
         return parse_json(text, label, name)
-    if name.lower().endswith(".json"):
+    if name.lower().endswith((".json", ".jsonl")):
         raise DataError(f"{label} is not JSON")
     return parse_text(text, label, name, netflix_profile)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, NamedTuple
 
 from gnnrec.datasets.histories.entries import (
     HistoryEntry,
     HistoryFile,
-    LeftOut,
     UnknownFormatError,
     find_reader,
     known_formats,
 )
+from gnnrec.datasets.histories.written_ratings import infer_top
 from gnnrec.errors import DataError
 
 
@@ -25,15 +24,10 @@ class HistoryItems(NamedTuple):
     label: str
 
 
-def have_titles(items: list[dict[str, Any]]) -> bool:
-    """Return whether some items have a title."""
-    return any(isinstance(item.get("title", item.get("original_title")), str) for item in items)
-
-
 def parse_json(text: str, label: str, name: str) -> HistoryFile:
     """Read an export in JSON."""
     try:
-        value = json.loads(text)
+        value = _read_lines(text, label) if _are_lines(text) else json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"not JSON: {getattr(error, 'msg', 'nested too deeply')}", at=f"{label}{line}") from None
@@ -54,6 +48,24 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
     return reader(HistoryItems(name, items, label))
 
 
+def _are_lines(text: str) -> bool:
+    """Return whether a text has one object per line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines)
+
+
+def _read_lines(text: str, label: str) -> list[Any]:
+    """Read JSON lines."""
+    values = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                values.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise DataError(f"not JSON: {error.msg}", at=f"{label}:{number}") from None
+    return values
+
+
 def _are_ratings(value: dict[str, Any]) -> bool:
     """Return whether an object maps titles to ratings; titles have spaces or capitals, unlike keys."""
     numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
@@ -62,38 +74,10 @@ def _are_ratings(value: dict[str, Any]) -> bool:
 
 
 def _read_ratings_by_title(value: dict[str, Any], label: str) -> HistoryFile:
-    highest = next(top for top in (5.0, 10.0, 100.0) if max(value.values()) <= top)
+    highest = infer_top(value.values())
     found = HistoryFile("list of titles", is_handwritten=True, notes=[f"ratings are taken to be out of {highest:g}"])
     for title, rating in value.items():
         found.entries.append(HistoryEntry(title, None, float(rating), (highest / 10, highest), at=label))
-    return found
-
-
-def read_movies(items: HistoryItems, found: HistoryFile, *, id_key: str | None = None) -> HistoryFile:
-    """Read movies with the keys of TMDB's API into `found`; `id_key` is that of TMDB's id besides `tmdb_id`."""
-    for number, item in enumerate(items.items):
-        at, title = f"{items.label}[{number}]", item.get("title") or item.get("original_title") or item.get("name")
-        if not isinstance(title, str) or item.get("media_type", "movie") != "movie":
-            found.left_out.append(LeftOut(str(title or "?"), "not a movie", at))
-            continue
-        rating = item.get("rating", item.get("account_rating"))
-        rating = rating.get("value") if isinstance(rating, dict) else rating
-        original = item.get("original_title")
-        released = re.match(r"\d{4}", str(item.get("release_date") or ""))
-        found.entries.append(
-            HistoryEntry(
-                title,
-                int(released[0]) if released else integer(item.get("year")),
-                json_rating(rating, (0.5, 10.0), at),
-                (1.0, 10.0),
-                is_liked=rating is None,
-                is_current=True,
-                other_names=(original,) if isinstance(original, str) and original != title else (),
-                imdb_id=str(item["imdb_id"]) if item.get("imdb_id") else None,
-                tmdb_id=integer(item.get("tmdb_id", item.get(id_key) if id_key else None)),
-                at=at,
-            )
-        )
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, LeftOut
+from gnnrec.datasets.histories.written_ratings import infer_top, parse_rating
 
 _NUMBER = re.compile(r"\s*(\d+)\s?[.):]\s+(?=\S)")
 _BULLET = re.compile(r"\s*[-*+•–—▪·‣◦]\s+(?=\S)")
@@ -15,6 +17,7 @@ _UNTICKED = (" ", "☐")
 _HEADING = re.compile(r"\s*#{1,6}\s+\S")
 _SHARE = re.compile(r"[\s\-–—:,|(]+(\d{1,3}(?:[.,]\d+)?)\s*(?:/|out of)\s*(5|10|100)\)?\s*$", re.IGNORECASE)
 _STARS = re.compile(r"[\s\-–—:,|(]*(★{0,5})(½?)☆*\)?\s*$")
+_TRAILING = re.compile(r"(.*\w.*?)(?:\s*(?::|=|\s[-–—])\s*(\d{1,3}(?:[.,]\d+)?%?)|\s+(\d{1,3}\s?%))\s*")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1(?=\s|$)")
 _QUOTES = '"“”„»«'
 _HEADERS = frozenset({"title", "titles", "name", "movie", "film", "movies", "films"})
@@ -47,6 +50,9 @@ def read_lines(lines: list[str], label: str) -> HistoryFile:
     is_numbered = len(numbers) > 1 and 2 * len(numbers) > sum(bool(line.strip()) for line in lines) - 1
     steps = {after - before for before, after in pairwise(numbers)}
     is_numbered = is_numbered and steps in ({1}, {-1}) and 1 in numbers
+    has_numbers = sum(map(bool, map(str.strip, lines))) > 1 and all(
+        _TRAILING.fullmatch(line) for line in lines if line.strip() and not _HEADING.match(line)
+    )
     has_ticks = any(match["mark"] not in (None, " ") or match["sign"] not in (None, "☐") for match in _boxes(lines))
     found = HistoryFile("list of titles", is_handwritten=True)
     for place, line in enumerate(lines, 1):
@@ -68,16 +74,29 @@ def read_lines(lines: list[str], label: str) -> HistoryFile:
                 continue
         else:
             text = line[match.end() :] if (match := _BULLET.match(line)) else line
-        one = _parse_line(text)
+        one = _parse_trailing(text) if has_numbers else _parse_line(text)
         if not one.title or (place == 1 and one.title.lower() in _HEADERS):
             continue
         is_liked, scale = one.rating is None, (one.top / 10, one.top)
         found.entries.append(HistoryEntry(one.title, None, one.rating, scale, is_liked=is_liked, at=at))
+    if any(entry.scale[1] == 0 for entry in found.entries):
+        top = infer_top(entry.rating for entry in found.entries if entry.rating is not None)
+        found.notes.append(f"ratings are taken to be out of {top:g}")
+        found.entries = [entry if entry.scale[1] else replace(entry, scale=(top / 10, top)) for entry in found.entries]
     return found
 
 
 def _boxes(lines: list[str]) -> list[re.Match[str]]:
     return [match for line in lines if (match := _BOX.match(line)) is not None]
+
+
+def _parse_trailing(text: str) -> _Line:
+    """Read a title and a number after a colon, dash or equals sign."""
+    match = _TRAILING.fullmatch(text)
+    rating = parse_rating(match[2] or match[3]) if match else None
+    if match is None or rating is None:
+        return _parse_line(text)
+    return _parse_line(match[1])._replace(rating=rating[0], top=rating[1] or 0.0)
 
 
 def _parse_line(text: str) -> _Line:

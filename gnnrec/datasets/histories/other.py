@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, LeftOut
-from gnnrec.datasets.histories.items import HistoryItems, have_titles, read_movies
+from gnnrec.datasets.histories.items import HistoryItems
 from gnnrec.datasets.histories.tables import HistoryTable, Row, column_key, times_of
-from gnnrec.errors import DataError
+from gnnrec.datasets.histories.written_ratings import infer_top
 from gnnrec.registry import register_history_format
 
 _TITLES = (
@@ -42,16 +44,14 @@ def read_table(table: HistoryTable) -> HistoryFile:
     rating = next((column for column in _RATINGS if column in table.columns), None)
     found, (times, notes) = HistoryFile("table of titles", is_handwritten=True), times_of(table.rows, *_WATCHED)
     found.notes += notes
-    values = [None if rating is None else row.number(rating) for row in table.rows]
-    known = [value for value in values if value is not None]
-    if any(value < 0 for value in known):
-        row = next(row for row, value in zip(table.rows, values, strict=True) if value is not None and value < 0)
-        raise DataError(f"{rating} {row[rating or '']} is negative", at=row.at)
-    highest = next((top for top in (5.0, 10.0, 100.0) if max(known, default=0) <= top), max(known, default=5.0))
-    if known:
-        found.notes.append(f"ratings are taken to be out of {highest:g}")
+    ratings = [None if rating is None else row.rating(rating) for row in table.rows]
+    unscaled = [one[0] for one in ratings if one is not None and one[1] is None]
+    inferred = infer_top(unscaled)
+    if unscaled:
+        found.notes.append(f"ratings are taken to be out of {inferred:g}")
     is_wishlist = re.search(r"wish-?list|watch-?list", table.name.lower()) is not None
-    for row, time, value in zip(table.rows, times, values, strict=True):
+    for row, time, one in zip(table.rows, times, ratings, strict=True):
+        value, highest = (None, inferred) if one is None else (one[0], one[1] or inferred)
         name, imdb_id = row[title], row.first("imdbid", "imdb", "tconst")
         if linked := re.search(r"tt\d{5,12}", row.first("imdburl", "url")):
             imdb_id = imdb_id or linked[0]
@@ -72,6 +72,7 @@ def read_table(table: HistoryTable) -> HistoryFile:
                 is_liked=value is None and (is_liked or any(row[column].lower() in _YES for column in _FAVORITE)),
                 is_current=True,
                 time=time,
+                other_names=(original,) if (original := row["originaltitle"]) not in ("", name) else (),
                 imdb_id=imdb_id or None,
                 tmdb_id=row.id("tmdbid") or row.id("tmdb"),
                 at=row.at,
@@ -94,7 +95,22 @@ def _why_left_out(row: Row, rating: float | None) -> str | None:
     return "not watched" if planned or any(row[column].lower() in _NO for column in _SEEN) else None
 
 
-@register_history_format("other: JSON", kind="json", matches=have_titles)
+@register_history_format("other: JSON", kind="json", matches=lambda items: any(map(_has_title, items)))
 def read_json(items: HistoryItems) -> HistoryFile:
-    """Read a list of movies with titles."""
-    return read_movies(items, HistoryFile("list of movies", is_handwritten=True))
+    """Read a list of objects with titles, as if it were a table."""
+    rows = [Row(_cells(item), f"{items.label}[{number}]") for number, item in enumerate(items.items)]
+    columns = tuple(dict.fromkeys(column for row in rows for column in row.cells))
+    return replace(read_table(HistoryTable(items.name, columns, rows, None)), source="list of movies")
+
+
+def _has_title(item: dict[str, Any]) -> bool:
+    return any(column in _TITLES for column in _cells(item))
+
+
+def _cells(item: dict[str, Any]) -> dict[str, str]:
+    """Return the texts, numbers and flags of an object by column."""
+    return {
+        column_key(key): str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in item.items()
+        if isinstance(value, (str, int, float))
+    }

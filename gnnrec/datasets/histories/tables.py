@@ -13,10 +13,15 @@ from typing import NamedTuple
 from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, find_reader, known_formats
 from gnnrec.datasets.histories.lists import read_lines
 from gnnrec.datasets.histories.times import are_dates, parse_times
+from gnnrec.datasets.histories.written_ratings import parse_rating
 from gnnrec.errors import DataError
 from gnnrec.registry import HISTORY_FORMATS
 
 csv.field_size_limit(2**31 - 1)  # reviews may be long
+
+_NOTHING = frozenset({"", "null", "none", "nan", "n/a", "-", "–", "—"})
+"""Cells without a value."""
+_MARKDOWN_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Row:
     def number(self, column: str, scale: tuple[float, float] | None = None) -> float | None:
         """Return a number, None for an empty cell; raise `DataError` if it is outside the scale."""
         text = self[column]
-        if not text or text.lower() in ("null", "none", "nan", "n/a", "-"):
+        if text.lower() in _NOTHING:
             return None
         try:
             value = float(text.replace(",", "."))
@@ -45,6 +50,18 @@ class Row:
         if scale is not None and not scale[0] <= value <= scale[1]:
             raise DataError(f"{column} {text} is not between {scale[0]:g} and {scale[1]:g}", at=self.at)
         return value
+
+    def rating(self, column: str) -> tuple[float, float | None] | None:
+        """Return a rating as people write it and the highest possible one, as `parse_rating` does."""
+        text = self[column]
+        if text.lower() in _NOTHING:
+            return None
+        found = parse_rating(text)
+        if found is None:
+            raise DataError(f"{column} {text!r} is not a rating", at=self.at)
+        if found[0] < 0:
+            raise DataError(f"{column} {text} is negative", at=self.at)
+        return found
 
     def year(self, *columns: str) -> int | None:
         """Return the year in the first of some columns that is not empty."""
@@ -75,6 +92,9 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     """Read a table or a list of titles."""
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
+    if len(lines) > first + 1 and "|" in lines[first] and _MARKDOWN_RULE.fullmatch(lines[first + 1]):
+        lines = _without_markdown(lines)
+        text = "\n".join(lines)
     if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # written by Excel
         first += 1
     if lines[first].startswith("Letterboxd list export"):
@@ -82,7 +102,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
         first = next(header, first)
     start = [line for line in lines[first : first + 5] if line.strip()]
     # A decimal comma may be in some lines; the separator is in all.
-    delimiter = max(",;\t", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
+    delimiter = max(",;\t|", key=lambda mark: (all(mark in line for line in start), lines[first].count(mark)))
     columns = _read_columns(lines[first], delimiter)
     reader = find_reader("table", columns)
     if reader is None and len(columns) > 1 and (assumed := _without_header(text, label, first, delimiter)) is not None:
@@ -100,6 +120,17 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
         )
     rows = list(_rows(text, label, first, delimiter, columns))
     return reader(HistoryTable(name, columns, rows, netflix_profile))
+
+
+def _without_markdown(lines: list[str]) -> list[str]:
+    """Return the lines of a table in Markdown as separated by tabs; lines keep their numbers."""
+    cells = [
+        []
+        if _MARKDOWN_RULE.fullmatch(line)
+        else re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))
+        for line in lines
+    ]
+    return ["\t".join(cell.strip().replace("\\|", "|") for cell in row) for row in cells]
 
 
 def _without_header(
@@ -139,8 +170,8 @@ def _column_of(values: list[str]) -> str:
         return "imdbid"
     if known and all(re.fullmatch(r"(18|19|20)\d\d", value) for value in known):
         return "year"
-    numbers = [value.replace(",", ".") for value in known if re.fullmatch(r"\d{1,3}(?:[.,]\d+)?", value)]
-    if known and len(numbers) == len(known) and max(map(float, numbers)) <= 100:
+    ratings = [rating for value in known if (rating := parse_rating(value)) is not None]
+    if known and len(ratings) == len(known) and all(0 <= value <= (top or 100) for value, top in ratings):
         return "rating"
     return "date" if are_dates(known) else "text"
 

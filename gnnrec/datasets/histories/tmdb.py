@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, LeftOut
-from gnnrec.datasets.histories.items import HistoryItems, have_titles, read_movies
+from gnnrec.datasets.histories.items import HistoryItems, integer, json_rating
 from gnnrec.datasets.histories.tables import HistoryTable, times_of
 from gnnrec.registry import register_history_format
 
@@ -42,10 +43,35 @@ def read_table(table: HistoryTable) -> HistoryFile:
 
 def is_tmdb(items: list[dict[str, Any]]) -> bool:
     """Return whether items are movies of TMDB's API."""
-    return have_titles(items) and any("release_date" in item and "id" in item for item in items)
+    has_titles = any(isinstance(item.get("title", item.get("original_title")), str) for item in items)
+    return has_titles and any("account_rating" in item or {"release_date", "id"} <= item.keys() for item in items)
 
 
 @register_history_format("TMDB: JSON", kind="json", matches=is_tmdb)
 def read_json(items: HistoryItems) -> HistoryFile:
     """Read a list of movies as the API returns it."""
-    return read_movies(items, HistoryFile("TMDB"), id_key="id")
+    found = HistoryFile("TMDB")
+    for number, item in enumerate(items.items):
+        at, title = f"{items.label}[{number}]", item.get("title") or item.get("original_title") or item.get("name")
+        if not isinstance(title, str) or item.get("media_type", "movie") != "movie":
+            found.left_out.append(LeftOut(str(title or "?"), "not a movie", at))
+            continue
+        rating = item.get("rating", item.get("account_rating"))
+        rating = rating.get("value") if isinstance(rating, dict) else rating
+        original = item.get("original_title")
+        released = re.match(r"\d{4}", str(item.get("release_date") or ""))
+        found.entries.append(
+            HistoryEntry(
+                title,
+                int(released[0]) if released else integer(item.get("year")),
+                json_rating(rating, (0.5, 10.0), at),
+                (1.0, 10.0),
+                is_liked=rating is None,
+                is_current=True,
+                other_names=(original,) if isinstance(original, str) and original != title else (),
+                imdb_id=str(item["imdb_id"]) if item.get("imdb_id") else None,
+                tmdb_id=integer(item.get("tmdb_id", item.get("id"))),
+                at=at,
+            )
+        )
+    return found
