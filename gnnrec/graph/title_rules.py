@@ -164,7 +164,9 @@ def _is_typo(one: str, other: str, common: int, gap: int | None) -> bool:
     shortest = 3 if common > 1 else 5 if common == 1 or _is_slip(one, other) else 8
     if length < shortest or one[0] != other[0] or _is_inflected(one, other):
         return False
-    return OSA.distance(one, other) <= (2 if length >= 9 and gap is not None else 1)
+    # "Jurrasic Park", "Jurassic Park"
+    two = (length >= 9 and gap is not None) or (length >= 7 and common > 0 and _is_slip(one, other))
+    return OSA.distance(one, other) <= (2 if two else 1)
 
 
 def _is_slip(one: str, other: str) -> bool:

@@ -87,6 +87,7 @@ POSITIVE = {
     "Dracula (1992)": "Bram Stoker's Dracula (1992)",
     "12 Monkeys (1995)": "Twelve Monkeys (1995)",
     "The Lost World: Jurassic Park": "Lost World: Jurassic Park, The (1997)",
+    "Jurrasic Park: The Lost World": "Lost World: Jurassic Park, The (1997)",
     "Terminator 2": "Terminator 2: Judgment Day (1991)",
     "Shawshenk Redemption": "Shawshank Redemption, The (1994)",
     "The Shawshank Redemtion (1994)": "Shawshank Redemption, The (1994)",
