@@ -74,11 +74,13 @@ def ranking(
     time_limit: int | None = 240,
     data: str = "",
     separate_models: tuple[str, ...] = (),
+    separate_configs: tuple[str, ...] = (),
 ) -> Section:
     """Return a ranking section: our models and fast baselines over three seeds, slower models over one.
 
     `data` are the options that select the split, by default the protocol called `name`. `separate_models` are slower
-    models with a command of their own, without a time limit. The table is sorted by the last column.
+    models with a command of their own, without a time limit, `separate_configs` our slower models. The table is sorted by
+    the last column.
     """
     start = f"gnnrec benchmark --dataset ml-1m {data or f'--protocol {name}'}"
     commands = {f"{name}.json": f"{start} {configs} --seeds 3"}
@@ -87,6 +89,8 @@ def ranking(
         commands[f"{name}-peers.json"] = f"{start} --models {slow_models} --seeds 1{limit}"
     for model in separate_models:
         commands[f"{name}-{model}.json"] = f"{start} --models {model} --seeds 1"
+    for config in separate_configs:
+        commands[f"{name}-{config}.json"] = f"{start} --models gnn --config {config} --seeds 3"
     return Section(title, about, columns, commands, sorted_by=columns[-1])
 
 
@@ -110,6 +114,7 @@ SECTIONS: dict[str, Section] = {
         time_limit=None,
         data=f"--split {SPLIT}",
         separate_models=("lightgcn",),
+        separate_configs=("ml1m-ensemble",),
     ),
     "recbole": ranking(
         "recbole",

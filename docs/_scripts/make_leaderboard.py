@@ -14,6 +14,7 @@ import json
 import math
 import operator
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -107,7 +108,11 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
     """Return a section: its protocol, our measurements and published results."""
     parts = [f"## {section.title}", section.about]
     reports = {file: BenchmarkReport.read(results / file) for file in section.commands if (results / file).exists()}
-    rows = [{**row, "shown_seconds": shown_seconds(row, one)} for one in reports.values() for row in one.results]
+    rows = [
+        {**row, "model": row_name(row["model"], one), "shown_seconds": shown_seconds(row, one)}
+        for one in reports.values()
+        for row in one.results
+    ]
     if rows:
         parts.append(folded(protocol_text(section, rows)))
     for file, planned in section.commands.items():
@@ -123,6 +128,12 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
     if published:
         parts += ["Published:", published_table(section, published)]
     return "\n\n".join(parts)
+
+
+def row_name(model: str, report: BenchmarkReport) -> str:
+    """Return the name of a model; the network that was measured with a single config is named by it."""
+    configs = re.findall(r"--config (\S+)", report.command)
+    return f"gnn ({Path(configs[0]).stem})" if model == "gnn" and len(configs) == 1 else model
 
 
 def folded(protocol: str) -> str:

@@ -31,13 +31,14 @@ _LONG_TAIL = 15
 """Ratings per movie below which most movies have too few to learn an embedding."""
 _MANY_MOVIES = 4
 """Movies per user above which, with such movies, small data are filtered rather than trained."""
-_SMALL = 1024
-"""Number of users or movies up to which there are several networks, and the scores of EASE are added to theirs."""
-_NUM_MEMBERS = 3
-"""Number of networks on small data."""
-_MAX_EASE_DIM, _EASE_WEIGHT, _LONG_TAIL_EASE_WEIGHT = 512, 1.5, 2.5
-"""Largest number of singular vectors of the EASE part, and the weight of its scores, in general and with many movies
-that have few ratings."""
+_SMALL, _MEDIUM = 1024, 2_000_000
+"""Number of users or movies up to which data are small, and number of ratings up to which they are of medium size: there
+are several networks, and the scores of EASE are added to theirs."""
+_NUM_MEMBERS, _MEDIUM_NUM_MEMBERS = 3, 2
+"""Number of networks on data of these sizes."""
+_MAX_EASE_DIM, _EASE_WEIGHT, _MEDIUM_EASE_WEIGHT, _LONG_TAIL_EASE_WEIGHT = 512, 1.5, 1.0, 2.5
+"""Largest number of singular vectors of the EASE part, and the weight of its scores, on small and medium data and with
+many movies that have few ratings."""
 _STEPS = 1000
 """Largest number of steps, between 20 and 100 epochs."""
 
@@ -191,9 +192,14 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
         }
         train |= {"id_dropout": 0.25, "learning_rate": 0.001}
     smaller = min(shape.num_users, shape.num_movies)
-    if smaller <= _SMALL and not is_sparse and shape.task == "any order":
-        model |= {"num_members": _NUM_MEMBERS, "ease_dim": min(_MAX_EASE_DIM, smaller), "ease_weight": _EASE_WEIGHT}
-        if has_long_tail and shape.num_movies > _MANY_MOVIES * shape.num_users:
+    is_small = smaller <= _SMALL
+    if (is_small or shape.num_ratings <= _MEDIUM) and not is_sparse and shape.task == "any order":
+        model |= {
+            "num_members": _NUM_MEMBERS if is_small else _MEDIUM_NUM_MEMBERS,
+            "ease_dim": min(_MAX_EASE_DIM, smaller),
+            "ease_weight": _EASE_WEIGHT if is_small else _MEDIUM_EASE_WEIGHT,
+        }
+        if is_small and has_long_tail and shape.num_movies > _MANY_MOVIES * shape.num_users:
             # Beside EASE, training ended below the initialization.
             model |= {"ease_weight": _LONG_TAIL_EASE_WEIGHT}
             train |= {"epochs": 1, "learning_rate": _small_steps(shape)}

@@ -67,15 +67,28 @@ def test_sizes_follow_the_data(users, movies, count, dim, batch):
 
 @pytest.mark.parametrize(
     ("users", "movies", "count", "expected"),
-    [(400, 300, 9_000, 300), (600, 1100, 30_000, 512), (1000, 900, 4_000, 0), (1100, 1100, 40_000, 0)],
+    [
+        (400, 300, 9_000, (300, 1.5, 3)),
+        (600, 1100, 30_000, (512, 1.5, 3)),
+        (1000, 900, 4_000, (0, 1.0, 1)),
+        (1100, 1100, 40_000, (512, 1.0, 2)),
+    ],
 )
-def test_small_and_dense_data_get_an_ensemble_and_an_ease_part(users, movies, count, expected):
+def test_dense_data_get_an_ensemble_and_an_ease_part(users, movies, count, expected):
     config = suggest_config(Dataset(ratings(users, movies, count)))
-    assert (config.model.ease_dim, config.model.ease_weight) == (expected, 1.5 if expected else 1.0)
-    assert config.model.num_members == (3 if expected else 1)
+    ease_dim, _, num_members = expected
+    assert (config.model.ease_dim, config.model.ease_weight, config.model.num_members) == expected
     description = describe_config(config)
-    assert (f"num_members 3, ease_dim {expected}" in description) == (expected > 0)
-    assert ("num_members" in description) == (expected > 0)
+    assert (f"num_members {num_members}, ease_dim {ease_dim}" in description) == (ease_dim > 0)
+    assert ("num_members" in description) == (ease_dim > 0)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2_000_000, (2, 512)), (2_000_001, (1, 0))])
+def test_many_ratings_get_a_single_network(count, expected, monkeypatch):
+    shape = DataShape(10_000, 5_000, count, "any order")
+    monkeypatch.setattr(DataShape, "of", lambda data: shape)
+    model = suggest_config(Dataset(ratings(10, 5, 30))).model
+    assert (model.num_members, model.ease_dim) == expected
 
 
 def test_only_ratings_in_any_order_get_an_ease_part(sample):
