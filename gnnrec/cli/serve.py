@@ -92,9 +92,9 @@ def serve(
         options = {"host": host, "port": port, "server_header": False, "access_log": False, "log_config": None}
         options |= {"timeout_keep_alive": 30, "h11_max_incomplete_event_size": 64 << 10}
         if workers == 1:
-            from gnnrec.service.app import create_app  # with several, only they load the model
+            from gnnrec.service.startup import start  # with several, only they load the model
 
-            app = create_app(settings)
+            app = start(settings)
             note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
             uvicorn.run(app, **options)  # type: ignore[arg-type]
             return
@@ -103,7 +103,7 @@ def serve(
         os.environ[SETTINGS] = json.dumps(given)
         note(f"open http://{shown}:{port} (database: {settings.db_description}); stop with Ctrl-C")
         uvicorn.run(
-            "gnnrec.service.app:create_app_from_environment",
+            "gnnrec.service.startup:start_worker",
             factory=True,
             workers=workers,
             timeout_worker_healthcheck=HEALTHCHECK_TIMEOUT,

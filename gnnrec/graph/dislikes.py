@@ -98,7 +98,14 @@ def disliked(
     >>> disliked(users, *rating_statistics(users.rating)).tolist()
     [True, True, False, False, True, False]
     """
-    baseline = rating_baseline(users, mean, std, edge_mask)
+    return below_baseline(users, rating_baseline(users, mean, std, edge_mask), std, margin)
+
+
+def below_baseline(users: UserBatch, baseline: Tensor, std: Tensor, margin: float) -> Tensor:
+    """Return ``[num_edges]`` bool, true for ratings `margin` standard deviations below the baseline of their user.
+
+    See `disliked`, which this is for a baseline that is already known.
+    """
     return users.rating < baseline[users.user_index] - margin * std - 1e-4
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -166,3 +166,17 @@ class PaddedUsers(UserBatch):
         assert self.occupation_node is not None
         node = self.occupation_node.unsqueeze(1)
         return PaddedAdjacency(node.clamp(min=0), (node >= 0).float(), self.num_occupations)
+
+    def repeat(self, number: int) -> PaddedUsers:
+        """See `UserBatch.repeat`."""
+        assert self.mask is not None
+        assert self.movies is not None
+        assert self.occupation_node is not None
+        made = super().repeat(number)
+        assert isinstance(made, PaddedUsers)
+        return replace(
+            made,
+            mask=self.mask.repeat(number),
+            movies=self.movies.repeat(number, 1),
+            occupation_node=self.occupation_node.repeat(number),
+        )

@@ -341,3 +341,15 @@ class UserBatch:
             weight=torch.cat(weights) if len(weights) == len(batches) else None,
             request_time=torch.cat(times) if times else None,
         )
+
+    def repeat(self, number: int) -> UserBatch:
+        """Return the batch several times over: user `u` of copy `k` is row ``k * num_users + u``.
+
+        Examples
+        --------
+        >>> users = graph.users.slice(0, 2)
+        >>> twice = users.repeat(2)
+        >>> twice.num_users, bool((twice.slice(2, 4).movie_index == users.movie_index).all())
+        (4, True)
+        """
+        return UserBatch.concatenate([self] * number)

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from gnnrec.config import ModelConfig
 from gnnrec.graph import Graph, UserBatch
-from gnnrec.graph.dislikes import MARGINS, disliked, rating_statistics, short_history_weight
+from gnnrec.graph.dislikes import MARGINS, below_baseline, rating_baseline, rating_statistics, short_history_weight
 from gnnrec.nn.ease import EASEPart, sum_of_history
 from gnnrec.nn.features import DropMask, FeatureSizes, NodeEncoder, NodeFeatures
 from gnnrec.nn.temporal import TemporalPooling
+
+MAX_REPEATED = 10_000
+"""Maximum number of ratings of users who are embedded with and without their dislikes at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,20 +193,38 @@ class BaseEncoder(nn.Module, ABC):
         edge_mask : Tensor, optional
             ``[num_edges of the batch]`` float, as in `embed_movies`.
         """
-        z = self._embed_users(users, movies, edge_mask)
         if self.training or not self.dislike_weight:
-            return z
-        pushed = z
-        weight = self.dislike_weight * short_history_weight(users, edge_mask)
-        for margin, share in MARGINS.items():
-            edges = disliked(users, self.rating_mean, self.rating_std, edge_mask, margin)
+            return self._embed_users(users, movies, edge_mask)
+        baseline = rating_baseline(users, self.rating_mean, self.rating_std, edge_mask)
+        dislikes = []  # each [num_edges]
+        for margin in MARGINS:
+            edges = below_baseline(users, baseline, self.rating_std, margin)
             if not torch.compiler.is_exporting() and not edges.any():
                 break  # larger margins have fewer still
-            kept = (~edges).float() if edge_mask is None else edge_mask * ~edges
+            dislikes.append(edges)
+        masks = [(~edges).float() if edge_mask is None else edge_mask * ~edges for edges in dislikes]
+        z, *without = self._embed_for_masks(users, movies, [edge_mask, *masks])
+        pushed = z
+        weight = self.dislike_weight * short_history_weight(users, edge_mask)
+        for share, edges, other in zip(MARGINS.values(), dislikes, without, strict=False):
             number = z.new_zeros(users.num_users).index_add(0, users.user_index, edges.to(z.dtype))
             affected = share * (number > 0).unsqueeze(1)  # the others remain bit-identical
-            pushed = pushed + weight[:, None] * affected * (self._embed_users(users, movies, kept) - z)
+            pushed = pushed + weight[:, None] * affected * (other - z)
         return pushed
+
+    def _embed_for_masks(
+        self, users: UserBatch, movies: MovieEmbeddings, edge_masks: list[Tensor | None]
+    ) -> Sequence[Tensor]:
+        """Return the embeddings of users for each of several edge masks.
+
+        Small batches are embedded at once, as so many more users: most of the cost of a pass does not depend on their
+        number.
+        """
+        num_edges, num_masks = len(users.user_index), len(edge_masks)
+        if num_masks == 1 or torch.compiler.is_exporting() or num_edges > MAX_REPEATED:
+            return [self._embed_users(users, movies, mask) for mask in edge_masks]
+        masks = [torch.ones_like(users.rating) if mask is None else mask for mask in edge_masks]
+        return self._embed_users(users.repeat(num_masks), movies, torch.cat(masks)).chunk(num_masks)
 
     def _embed_users(self, users: UserBatch, movies: MovieEmbeddings, edge_mask: Tensor | None) -> Tensor:
         z = self.embed_histories(users, movies, edge_mask)

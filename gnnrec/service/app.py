@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import logging
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 import gnnrec
-from gnnrec.errors import GnnrecError
 from gnnrec.service.api import PREFIX, add_api
 from gnnrec.service.context import Context
 from gnnrec.service.jobs import Jobs
@@ -27,13 +23,8 @@ from gnnrec.service.posters import Posters
 from gnnrec.service.problems import Problem, add_handlers
 from gnnrec.service.security import Guard
 from gnnrec.service.served import ModelHolder
-from gnnrec.service.settings import SETTINGS, ServiceSettings
+from gnnrec.service.settings import ServiceSettings
 from gnnrec.service.store import Store
-
-logger = logging.getLogger(__name__)
-
-STARTUP_FAILURE = 3
-"""Exit code of a worker that cannot start."""
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -59,7 +50,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        gc.freeze()  # the model is permanent; excluding it from garbage collection avoids pauses
         holder.watch()
         yield
         context.jobs.close()
@@ -83,21 +73,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(Guard, settings=settings, metrics=context.metrics)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
     return app
-
-
-def create_app_from_environment() -> FastAPI:
-    """Return the application of a worker of `gnnrec serve`, with settings from the environment."""
-    try:
-        return create_app(ServiceSettings.from_environment(**_given()))
-    except GnnrecError as error:  # the stack trace of a worker would hide the reason
-        logger.error("%s", error)
-        raise SystemExit(STARTUP_FAILURE) from None
-
-
-def _given() -> dict[str, Any]:
-    import json
-
-    return dict(json.loads(os.environ.get(SETTINGS, "{}")))
 
 
 def _openapi(app: FastAPI, settings: ServiceSettings) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from gnnrec.service.served import ServedModel
 
 MAX_BATCH = 32
 """Maximum number of users at a time, so that other requests do not wait long."""
+WAIT = 0.001
+"""Seconds without another request after which a busy service stops waiting for more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,9 @@ class ListBatcher:
     """Computes the lists of all waiting requests with the same options in one call of the model.
 
     Most of the cost of a call does not depend on the number of users, so throughput under load is several times higher.
-    There is no waiting time: a single request is answered immediately.
+    If the last call was for several requests, the next one waits until there are as many again, or none comes within
+    `WAIT`: clients that were just answered ask again at about the same time, and would otherwise take turns in small
+    groups. A client that is alone never waits.
 
     Examples
     --------
@@ -41,6 +45,7 @@ class ListBatcher:
 
     def __init__(self) -> None:
         self._waiting: list[_Request] = []
+        self._last_size = 0
 
     async def recommend(self, served: ServedModel, user: Any, options: Mapping[str, Any]) -> listing.Ranked:
         """Return the list of a user; `options` are those of `listing.recommend`."""
@@ -48,11 +53,23 @@ class ListBatcher:
         future: asyncio.Future[listing.Ranked] = loop.create_future()
         self._waiting.append(_Request(served, user, options, future))
         if len(self._waiting) == 1:
-            loop.call_soon(self._flush)  # after the requests that have already arrived
+            if self._last_size > 1:
+                loop.call_later(WAIT, self._flush_if_quiet, 1)
+            else:
+                loop.call_soon(self._flush)  # after the requests that have already arrived
         return await future
+
+    def _flush_if_quiet(self, before: int) -> None:
+        """Compute the lists, unless there are more requests than before, but not yet as many as last time."""
+        number = len(self._waiting)
+        if before < number < self._last_size:
+            asyncio.get_running_loop().call_later(WAIT, self._flush_if_quiet, number)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        self._last_size = len(waiting)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         while waiting:

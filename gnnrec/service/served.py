@@ -388,8 +388,8 @@ class ModelHolder:
         """Check for a new run every few seconds, in a thread, until `close`."""
 
         def look() -> None:
-            _ = self._served.map  # takes seconds, once
             while not self._stop.wait(POLL):
+                _ = self._served.map  # takes seconds, once; not at the start, which it would slow down
                 self.refresh()
 
         self._thread = threading.Thread(target=look, name="gnnrec-run", daemon=True)

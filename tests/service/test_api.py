@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import shutil
@@ -11,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -208,56 +206,6 @@ def test_later_ratings_do_not_count_at_a_moment(client: TestClient, trained: Rec
     assert 0 < len(known) < len(batch.movie_index)
     assert ask(3, at=half) == gnnrec.recommend(trained, user, 20)["movie_id"].tolist() != ask(3)
     assert ask(3, at=int(batch.timestamp.max())) == ask(3)
-
-
-def test_requests_at_the_same_moment_are_answered_together_and_alone_alike(start: Any, trained: RecGraph) -> None:
-    from gnnrec.service import batching
-
-    app, sizes = start().app, []
-    batcher, served = app.state.context.batcher, app.state.context.holder.served
-    people = [NewUser(age=20 + movie, ratings={movie: 5, movie + 1: 2, 40: 4}) for movie in range(1, 11)]
-    users = [*range(1, 41), *people]
-    options = {"k": 5, "offset": 1}
-
-    async def ask() -> Any:
-        return await asyncio.gather(*(batcher.recommend(served, user, options) for user in users))
-
-    with pytest.MonkeyPatch.context() as patch:
-        answer = batching._answer
-        patch.setattr(batching, "_answer", lambda some: (sizes.append(len(some)), answer(some)))
-        together = asyncio.run(ask())
-    assert sizes == [32, 18]
-    for user, found in zip(users, together, strict=True):
-        alone = gnnrec.recommend(trained, user, 5, offset=1)
-        assert [movie.id for movie, _, _ in found] == alone["movie_id"].tolist()
-        assert [rank for _, _, rank in found] == [2, 3, 4, 5, 6]
-        np.testing.assert_allclose([score for _, score, _ in found], alone["score"], rtol=1e-4, atol=1e-5)
-
-
-def test_requests_with_other_options_are_answered_apart(start: Any, trained: RecGraph) -> None:
-    context = start().app.state.context
-    genre = str(trained.graph.genres[0])
-    wanted: list[dict[str, Any]] = [{"k": 3}, {"k": 2}, {"k": 3, "genres": [genre]}, {"k": 3}]
-
-    async def ask() -> Any:
-        served, batcher = context.holder.served, context.batcher
-        return await asyncio.gather(*(batcher.recommend(served, 1, options) for options in wanted))
-
-    for options, found in zip(wanted, asyncio.run(ask()), strict=True):
-        assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, **options)["movie_id"].tolist()
-
-
-def test_of_requests_at_the_same_moment_only_the_wrong_one_fails(start: Any, trained: RecGraph) -> None:
-    context = start().app.state.context
-
-    async def ask() -> Any:
-        served, batcher = context.holder.served, context.batcher
-        both = (batcher.recommend(served, user, {"k": 3}) for user in (1, NewUser(ratings={"no such movie": 5})))
-        return await asyncio.gather(*both, return_exceptions=True)
-
-    found, error = asyncio.run(ask())
-    assert [movie.id for movie, _, _ in found] == gnnrec.recommend(trained, 1, 3)["movie_id"].tolist()
-    assert isinstance(error, gnnrec.DataError) and "no such movie" in str(error)
 
 
 def test_reasons(client: TestClient, trained: RecGraph) -> None:

@@ -50,16 +50,17 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens a window; errors on its pages fail the test."""
+    """Return a function that opens a window; errors on its pages fail the test, if `refused` only those of scripts."""
     contexts, problems = [], []
 
-    def make(**options: Any) -> Any:
+    def make(*, refused: bool = False, **options: Any) -> Any:
         context = chromium.new_context(**options)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        if not refused:  # Chromium reports pages with an error status on the console
+            page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         return page
 
     yield make
@@ -243,3 +244,53 @@ def test_without_javascript(open_page: Callable[..., Any], address: str, trained
     page.get_by_role("link", name="Bucket list", exact=True).click()
     page.locator('.stars button[value="4"]').click()
     page.get_by_text("Your bucket list is empty.").wait_for()
+
+
+def test_pages_with_errors(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(**DESKTOP, refused=True)
+    assert page.goto(f"{address}/movie/no-such-movie").status == 404
+    page.get_by_role("heading", name="Page not found").wait_for()
+    check(page)
+    page.goto(f"{address}/profiles")
+    create_profile(page, "Jo")
+
+    def send(name: str, age: str) -> int:
+        """Create a profile, and return the status of the answer."""
+        page.goto(f"{address}/profiles")
+        page.get_by_label("Name").fill(name)
+        page.locator("#age").fill(age)
+        with page.expect_navigation() as found:
+            page.get_by_role("button", name="Create profile").click()
+        return int(found.value.status)
+
+    for name, age, wrong in (("", "old", ("name", "age")), ("Jo", "", ("name",))):
+        assert send(name, age) == 422
+        for field in wrong:
+            page.locator(f'#{field}[aria-invalid="true"]').wait_for()
+        check(page)
+
+    page.goto(f"{address}/profiles")
+    page.evaluate("for (const field of document.querySelectorAll('[name=csrf]')) field.value = 'another'")
+    page.get_by_label("Name").fill("Eve")
+    with page.expect_navigation() as found:
+        page.get_by_role("button", name="Create profile").click()
+    assert found.value.status == 403
+    page.get_by_text("This form is out of date").wait_for()
+    check(page)
+
+
+def test_log_in(open_page: Callable[..., Any], saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNNREC_TOKEN", "a token of enough characters")
+    port = free_port()
+    page = open_page(**DESKTOP, refused=True)
+    with serving(saved, f"sqlite:///{tmp_path / 'a.db'}", port):
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_url("**/login")
+        check(page)
+        page.get_by_label("Token of this service").fill("another token of enough characters")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("This is not the token.").wait_for()
+        check(page)
+        page.get_by_label("Token of this service").fill("a token of enough characters")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Who is watching?").wait_for()

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from gnnrec.graph import NewUser
 from gnnrec.service import groups, listing
+from gnnrec.service.api.json_route import JSONRoute
 from gnnrec.service.api.locating import naming_fields
 from gnnrec.service.api.schemas import (
     ExplainInput,
@@ -92,7 +93,6 @@ def as_list(user: Any, movies: listing.Ranked, why: Any = None) -> dict[str, Any
     }
 
 
-@router.post("/recommend", response_model=RecommendOutput)
 async def recommend(given: RecommendInput, context: ContextNow) -> Response:
     """Recommend movies to users of the training data, or to new users. New users are not stored."""
     served = context.holder.served
@@ -107,6 +107,11 @@ async def recommend(given: RecommendInput, context: ContextNow) -> Response:
         else:
             lists = await run_in_threadpool(_compute, served, given, options)
     return json_response({"lists": lists})
+
+
+router.add_api_route(
+    "/recommend", recommend, methods=["POST"], response_model=RecommendOutput, route_class_override=JSONRoute
+)
 
 
 def _compute(served: ServedModel, given: RecommendInput, options: dict[str, Any]) -> list[dict[str, Any]]:
