@@ -50,7 +50,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     start: Annotated[
         Path | None,
-        typer.Option("--start", help="Continue from the model of this run, on data with more ratings, users or movies."),
+        typer.Option(
+            "--start", help="Continue from the model of this run, on data with more ratings, users or movies."
+        ),
     ] = None,
     time_limit: Annotated[
         float | None,
@@ -109,9 +111,7 @@ def train(
             check_test_ratings(data)
         with claim(out):
             try:
-                fitted, seconds = timed(
-                    lambda: estimator.fit(data, callbacks=callbacks, progress=True, **options)
-                )
+                fitted, seconds = timed(lambda: estimator.fit(data, callbacks=callbacks, progress=True, **options))
             except (KeyboardInterrupt, FloatingPointError) as stop:
                 _keep_split(data, out)
                 if isinstance(stop, FloatingPointError):
@@ -132,9 +132,7 @@ def train(
             say(f"saved in {out}")
 
 
-def _train_along(
-    estimator: BaseEstimator, read: Callable[[], Dataset | Split], options: Mapping[str, Any]
-) -> None:
+def _train_along(estimator: BaseEstimator, read: Callable[[], Dataset | Split], options: Mapping[str, Any]) -> None:
     """Train as one of several processes that is not the first: nothing is printed or written."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

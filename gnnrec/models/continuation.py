@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gnnrec._checks import did_you_mean, shown
+from gnnrec._checks import shown
 from gnnrec._torch import ridge_gram
 from gnnrec.config import Config
 from gnnrec.data import Dataset
@@ -86,8 +86,8 @@ def check_continuation(start: RecGraph, config: Config, data: Dataset | Split) -
         frame = getattr(data, part)
         if seen := int(is_rated_in(start.graph, frame).sum()):
             raise DataError(
-                f"{seen:,} of the {len(frame):,} {part} ratings of the split are in the graph of start, which was trained "
-                "on them; split the data first, and fit start on training ratings of that split"
+                f"{seen:,} of the {len(frame):,} {part} ratings of the split are in the graph of start, which was "
+                "trained on them; split the data first, and fit start on training ratings of that split"
             )
 
 
@@ -273,9 +273,8 @@ def _copy_shared(old: Encoder, new: Encoder) -> None:
         elif ".attributes." in name:  # with nodes that only the new graph has
             values[: len(given)].copy_(given)
         elif ".fourier." not in name:  # these are refitted; their inputs are numeric features and all genres
-            raise ConfigError(
-                f"training cannot continue: {name} has the shape {list(given.shape)} in start, and {list(values.shape)} here"
-            )
+            shapes = f"{list(given.shape)} in start, and {list(values.shape)} here"
+            raise ConfigError(f"training cannot continue: {name} has the shape {shapes}")
 
 
 _STATISTICS = ("rating_mean", "rating_std", "degree_pseudocount", "mean_degree")
@@ -286,5 +285,7 @@ def fingerprint_of(start: RecGraph) -> bytes:
     digest = hashlib.sha256()
     for name, values in sorted(start.state().items()):
         digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(pd.util.hash_pandas_object(start.graph.dataset.movies[["movie_id"]], index=False).to_numpy().tobytes())
+    digest.update(
+        pd.util.hash_pandas_object(start.graph.dataset.movies[["movie_id"]], index=False).to_numpy().tobytes()
+    )
     return digest.digest()

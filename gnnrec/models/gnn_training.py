@@ -50,6 +50,9 @@ from gnnrec.training.callbacks import Callback, CallbackList, FitState
 from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from gnnrec.training.edge_sampling import batch_loss, sample_batches
 
+HASHED_ROWS = 1 << 20
+"""Rows whose digest is computed at a time."""
+
 
 @register_model("gnn")
 class GNN(BaseEstimator):
@@ -372,7 +375,9 @@ def _fingerprint(config: Config, split: Split, origin: RecGraph | None = None) -
     movies = split.movies[[column for column in read if column in split.movies]]
     users = split.users[["user_id", *known_features(split.users)]]
     for frame in (split.train, split.valid, movies, users):
-        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+        for start in range(0, len(frame), HASHED_ROWS):  # each row is hashed by itself
+            rows = frame.iloc[start : start + HASHED_ROWS]
+            digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     if origin is not None:
         digest.update(fingerprint_of(origin))
     for name, embeddings in split.features.items():

@@ -46,7 +46,7 @@ def parts(whole: Dataset) -> tuple[Split, Split]:
     is_old = {part: is_among(getattr(split, part), users, movies) for part in ("train", "valid", "test")}
     is_old["train"] = is_old["train"] & (np.random.default_rng(1).random(len(split.train)) < 0.8)
     frames = [getattr(split, part)[rows] for part, rows in is_old.items()]
-    features = {name: values for name, values in whole.features.items()}
+    features = dict(whole.features.items())
     old_movies = whole.movies[whole.movies["movie_id"].isin(movies)].sort_values("movie_id")
     first = Split(*frames, old_movies, whole.users.iloc[:-NEW_USERS], "first", features=features)
     return first, split
@@ -125,7 +125,9 @@ def mean_gap(model: RecGraph, movies: torch.Tensor) -> float:
         rated = torch.zeros(graph.num_users, dtype=torch.bool)
         rated[graph.users.user_index[graph.users.movie_index == movie]] = True
         mask = (graph.users.movie_index != movie).float()
-        scores = model.encoder.embed_users(graph.users, model.movie_embeddings, mask) @ model.movie_embeddings.targets[movie]
+        scores = (
+            model.encoder.embed_users(graph.users, model.movie_embeddings, mask) @ model.movie_embeddings.targets[movie]
+        )
         gaps.append(float((scores[rated].mean() - scores[~rated].mean()) / scores.std()))
     return sum(gaps) / len(gaps)
 
@@ -205,7 +207,9 @@ def test_what_cannot_continue(start: RecGraph, parts: tuple[Split, Split], whole
     with refused(ConfigError, match=r"model\.num_layers is 1, not 2"):
         fit(split, start=start, overrides=["model.num_layers=2"])
     ease = fit(first, "ease", progress=False)
-    with refused(ConfigError, match="start must be a graph neural network, as fit and load return it, not the model 'ea"):
+    with refused(
+        ConfigError, match="start must be a graph neural network, as fit and load return it, not the model 'ea"
+    ):
         fit(split, start=ease)
     with refused(ConfigError, match=r"start must be .*, not 'runs/mine'"):
         fit(split, start="runs/mine")  # type: ignore[arg-type]
@@ -228,7 +232,9 @@ def test_what_cannot_continue(start: RecGraph, parts: tuple[Split, Split], whole
     with refused(DataError, match="moved has none of the movies of start; train a new model"):
         fit(moved, start=start)
     again = random_split(whole, (0.8, 0.1, 0.1), seed=5)
-    with refused(DataError, match=r"of the \d+ valid ratings of the split are in the graph of start, which was trained"):
+    with refused(
+        DataError, match=r"of the \d+ valid ratings of the split are in the graph of start, which was trained"
+    ):
         fit(again, start=start)
 
 
@@ -240,7 +246,9 @@ def test_weights_of_another_shape(start: RecGraph, parts: tuple[Split, Split]) -
     tensors, state = init_training(graph, start.config, torch.device("cpu"))
     member = state.encoder.members[0]
     member.alpha = torch.nn.Parameter(torch.ones(5))
-    with pytest.raises(ConfigError, match=r"training cannot continue: alpha has the shape \[1\] in start, and \[5\] here"):
+    with pytest.raises(
+        ConfigError, match=r"training cannot continue: alpha has the shape \[1\] in start, and \[5\] here"
+    ):
         copy_weights(start, state.encoder, graph, tensors)
 
 
@@ -252,7 +260,9 @@ def test_command(tmp_path: Path) -> None:
     succeeds("train", "--dataset", old, "--out", tmp_path / "a", *WORDS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no epoch was better")
-        succeeds("train", "--dataset", new, "--start", tmp_path / "a", "--out", tmp_path / "b", "--set", "train.epochs=1")
+        succeeds(
+            "train", "--dataset", new, "--start", tmp_path / "a", "--out", tmp_path / "b", "--set", "train.epochs=1"
+        )
     one, other = load(tmp_path / "a"), load(tmp_path / "b")
     assert other.config == one.config.override(["train.epochs=1"])
     assert other.graph.dataset.num_ratings == whole.num_ratings
