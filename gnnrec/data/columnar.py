@@ -82,8 +82,8 @@ class ColumnWriter:
 class MappedRatings(RatingTable):
     """Ratings in column files, sorted by user and time.
 
-    Many of them are taken by copying rows into further column files, without holding them in memory. These files have no
-    name, lie in the folder for temporary files, and are deleted when nothing uses them any more.
+    Many of them are taken by copying rows into further column files, without holding them in memory. These files have
+    no name, lie in the folder for temporary files, and are deleted when nothing uses them any more.
     """
 
     def take(self, rows: np.ndarray) -> RatingTable:

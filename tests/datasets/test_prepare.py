@@ -188,7 +188,7 @@ def test_no_space_for_a_split(prepared: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(StorageError, match=r"copied to .*, which needs 0\.0 GB, and 0\.0 GB are free; .* TMPDIR"):
             gnnrec.split(dataset, "random")
     monkeypatch.setattr(columnar.tempfile, "TemporaryFile", full)
-    with pytest.raises(StorageError, match="cannot write to .*: No space left on device"):
+    with pytest.raises(StorageError, match=r"cannot write to .*: No space left on device"):
         gnnrec.split(dataset, "random")
 
 
