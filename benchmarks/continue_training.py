@@ -78,7 +78,7 @@ def measure(dataset: gnnrec.Dataset, config: gnnrec.Config, share: float, seed: 
     first, whole, new_test = divide(dataset, share, seed)
     start = gnnrec.fit(first, config=config, progress=False)
     clocks, models = {}, {}
-    for name, options in {"from scratch": {"config": config}, "continued": {"config": config, "start": start}}.items():
+    for name, options in {"from scratch": {"config": config}, "continued": {"start": start}}.items():
         clocks[name] = Clock()
         models[name] = gnnrec.fit(whole, callbacks=[clocks[name]], progress=False, **options)
     goal = clocks["from scratch"].best

@@ -100,7 +100,8 @@ def train_step(shard: Shard, batches: list[tuple[Tensor, Tensor, Tensor]]) -> tu
     loss, start = rows.new_zeros(()), 0
     for parts in batches:
         histories, following, candidates = (
-            place[start + low : start + high].view(one.shape) for one, (low, high) in zip(parts, spans(parts), strict=True)
+            place[start + low : start + high].view(one.shape)
+            for one, (low, high) in zip(parts, spans(parts), strict=True)
         )
         start += sum(one.numel() for one in parts)
         users = rows[histories].mean(1)  # [users, dim]

@@ -189,6 +189,16 @@ def holdout_new_ratings(dataset: Dataset, config: Config, graph: Graph) -> Split
     return split.with_request_times() if config.model.request_time_features else split
 
 
+def trained_rows(start: RecGraph, graph: Graph) -> Tensor:
+    """Return the row of each movie of a graph among those of a model, ``[num_movies]``; -1 if it has not learned it."""
+    movies = pd.Index(graph.dataset.movies["movie_id"])
+    rows = torch.from_numpy(start.graph.dataset.movie_ids.rows(movies).astype(np.int64))
+    has_id = start.encoder.members[0].message.has_id.cpu()
+    rows[rows >= len(has_id)] = -1  # added after training
+    rows[~has_id[rows]] = -1
+    return rows
+
+
 @torch.no_grad()
 def copy_weights(start: RecGraph, network: BaseEncoder, graph: Graph, tensors: GraphTensors) -> None:
     """Set a network to the weights of a fitted one; both compute the same from the same ratings.
@@ -205,16 +215,12 @@ def copy_weights(start: RecGraph, network: BaseEncoder, graph: Graph, tensors: G
     tensors : GraphTensors
         Of `graph`, on the device of the network.
     """
-    movies = pd.Index(graph.dataset.movies["movie_id"])
-    rows = torch.from_numpy(start.graph.dataset.movie_ids.rows(movies).astype(np.int64))
     features = GraphTensors.from_graph(start.graph, start.device).movie_features
     device = tensors.movie_degree.device
+    rows = trained_rows(start, graph).to(device)
+    trained = rows >= 0
+    old_rows = rows[trained]
     for old, new in zip(start.encoder.members, network.members, strict=True):
-        has_id = old.message.has_id.cpu()
-        trained = (rows >= 0) & (rows < len(has_id))
-        trained[trained.clone()] = has_id[rows[trained]]
-        trained = trained.to(device)
-        old_rows = rows.to(device)[trained]
         started = {name: _module(new, name).id_embeddings for name in ("message", "target")}
         initial = {name: None if ids is None else ids.clone() for name, ids in started.items()}
         _copy_shared(old, new)

@@ -105,6 +105,11 @@ class BaseEstimator(Settings, ABC):
         return cls(**settings)
 
     @classmethod
+    def continuing(cls, start: Recommender) -> Self:
+        """Return the estimator that continues the training of a fitted model, with its settings."""
+        return cls.from_settings(start.hyperparameters)
+
+    @classmethod
     def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
         """Return the registered names that a saved run refers to, with their registries."""
         return []
@@ -264,8 +269,8 @@ def fit(
         Continue the run in `run_dir` (graph neural network only). The result equals that of an uninterrupted run.
     start : RecGraph, optional
         Continue the training of this model on other data, usually with more ratings, users and movies (graph neural
-        network only). Its config is used if none is given. The model is not changed; if no epoch is better on the
-        validation ratings, the result has its weights. With a dataset, ratings for validation are taken from those that
+        network only). If no config is given, it is that of the model, with the learning rate at which its training
+        ended. The model is not changed; if no epoch is better on the validation ratings, the result has its weights. With a dataset, ratings for validation are taken from those that
         are not in its graph.
     progress : bool
         Show a progress bar.
@@ -334,7 +339,7 @@ def get_estimator(
         if not model.can_continue:
             raise _cannot_continue(model.name)
         is_same = getattr(start, "name", None) == model.name  # else `fit` says what is wrong with it
-        model = model.from_settings(start.hyperparameters) if is_same else model()
+        model = model.continuing(start) if is_same else model()
     if not isinstance(model, BaseEstimator):
         raise ConfigError(f"a model is a name, an Estimator or an Estimator class, not {type(model).__name__}")
     return type(model)(**{**dict(model), **hyperparameters}) if hyperparameters else model

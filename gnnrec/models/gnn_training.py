@@ -37,6 +37,7 @@ from gnnrec.models.continuation import (
     fingerprint_of,
     grown_vocabularies,
     holdout_new_ratings,
+    trained_rows,
 )
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, network_builder
@@ -111,7 +112,7 @@ class GNN(BaseEstimator):
         check_fit_data(data)
         origin = None if start is None else check_start(start)
         if origin is not None and self.config is None:
-            continued = type(self)(config=origin.config, overrides=self.overrides)
+            continued = type(self)(config=self.continuing(origin).config, overrides=self.overrides)
             return continued.fit(
                 data, callbacks=callbacks, progress=progress, run_dir=run_dir, resume=resume, start=origin
             )
@@ -254,6 +255,13 @@ class GNN(BaseEstimator):
         return cls(config=Config.from_mapping(dict(settings)))
 
     @classmethod
+    def continuing(cls, start: Recommender) -> Self:
+        """See `BaseEstimator.continuing`: the learning rate is that at which the training of `start` ended."""
+        config = check_start(start).config
+        rate = config.train.learning_rate * config.train.final_lr_ratio
+        return cls(config=config.override([f"train.learning_rate={rate!r}", "train.final_lr_ratio=1"]))
+
+    @classmethod
     def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
         """See `BaseEstimator.names_in`: the encoder, the loss and the validation metric."""
         places = (("model", "encoder", ENCODERS), ("train", "loss", LOSSES), ("train", "metric", METRICS))
@@ -277,8 +285,9 @@ def init_training(
     with Seeded(config.train.seed):
         encoder = network_builder(config, graph, graph.num_movies)().to(device)
     encoder.prepare(tensors)
-    for member in encoder.members:
-        _init_movies(member, tensors, config.model, generator)
+    if origin is None or bool((tensors.movie_degree.cpu()[trained_rows(origin, graph) < 0] > 0).any()):
+        for member in encoder.members:
+            _init_movies(member, tensors, config.model, generator)
     if origin is not None:
         copy_weights(origin, encoder, graph, tensors)
     optimizer = torch.optim.AdamW(

@@ -264,7 +264,10 @@ def test_command(tmp_path: Path) -> None:
             "train", "--dataset", new, "--start", tmp_path / "a", "--out", tmp_path / "b", "--set", "train.epochs=1"
         )
     one, other = load(tmp_path / "a"), load(tmp_path / "b")
-    assert other.config == one.config.override(["train.epochs=1"])
+    rate = one.config.train.learning_rate * one.config.train.final_lr_ratio
+    assert rate < one.config.train.learning_rate  # the settings chosen from the data let it decay
+    expected = [f"train.learning_rate={rate!r}", "train.final_lr_ratio=1", "train.epochs=1"]
+    assert other.config == one.config.override(expected)
     assert other.graph.dataset.num_ratings == whole.num_ratings
     assert fails("train", "--dataset", new, "--start", tmp_path / "a", "--out", tmp_path / "a").startswith(
         f"{tmp_path / 'a'} is the run to start from; write the new one to another folder with --out"
