@@ -270,8 +270,8 @@ def fit(
     start : RecGraph, optional
         Continue the training of this model on other data, usually with more ratings, users and movies (graph neural
         network only). If no config is given, it is that of the model, with the learning rate at which its training
-        ended. The model is not changed; if no epoch is better on the validation ratings, the result has its weights. With a dataset, ratings for validation are taken from those that
-        are not in its graph.
+        ended. The model is not changed; if no epoch is better on the validation ratings, the result has its weights.
+        With a dataset, ratings for validation are taken from those that are not in its graph.
     progress : bool
         Show a progress bar.
     **hyperparameters
