@@ -16,6 +16,11 @@ CHUNK_SIZE = 1024
 """Maximum number of users scored at a time; see `rows_per_chunk`."""
 MAX_SCORES = 1024 * 65_536
 """Maximum number of scores computed at a time; 256 MB."""
+CACHED_SCORES, MIN_ROWS = 4 * 1024 * 1024, 64
+"""Number of scores from which further rows are not worth their memory, which would be requested anew for each chunk
+instead of being reused, and rows from which a matrix product is fast."""
+MAXIMA_WIDTH, MIN_MAXIMA = 64, 4
+"""Columns whose largest value is compared first, and how many times `k` of them are worth it."""
 MAX_TIED = 4_000_000
 """Scores among which ties are resolved at once."""
 OUT_OF_MEMORY = (
@@ -131,6 +136,9 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     [[1, 2]]
     """
     k = min(k, scores.size(1))
+    number = scores.size(1) // MAXIMA_WIDTH
+    if 0 < MIN_MAXIMA * k <= number and scores.size(0):
+        return _topk_of_maxima(scores, k, number)
     values, columns = scores.topk(min(k + 1, scores.size(1)), dim=1)
     if k == 0:
         return values[:, :0], columns[:, :0]
@@ -148,15 +156,31 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, columns.gather(1, order)
 
 
+def _topk_of_maxima(scores: Tensor, k: int, number: int) -> tuple[Tensor, Tensor]:
+    """Return what `stable_topk` returns; only the blocks of columns with the `k` largest maxima are searched.
+
+    A value of another block is preceded by the maximum of each of these: it is larger, or equal and further left.
+    """
+    end = number * MAXIMA_WIDTH
+    maxima = scores[:, :end].unflatten(1, (number, MAXIMA_WIDTH)).amax(2)  # [n, number]
+    blocks = stable_topk(maxima, k)[1].sort(dim=1).values
+    columns = (blocks.unsqueeze(2) * MAXIMA_WIDTH + torch.arange(MAXIMA_WIDTH, device=blocks.device)).flatten(1)
+    rest = torch.arange(end, scores.size(1), device=blocks.device).expand(len(scores), -1)
+    columns = torch.cat([columns, rest], dim=1)  # in ascending order, so that ties are resolved in it
+    values, places = stable_topk(scores.gather(1, columns), k)
+    return values, columns.gather(1, places)
+
+
 def rows_per_chunk(width: int, most: int) -> int:
     """Return how many rows of `width` values to compute at once: `most`, or fewer if they are wide.
 
     Examples
     --------
-    >>> rows_per_chunk(3_000, 1024), rows_per_chunk(1_000_000, 1024)
-    (1024, 67)
+    >>> rows_per_chunk(3_000, 1024), rows_per_chunk(20_000, 1024), rows_per_chunk(2_000_000, 1024)
+    (1024, 209, 33)
     """
-    return max(1, min(most, MAX_SCORES // max(1, width)))
+    width = max(1, width)
+    return max(1, min(most, MAX_SCORES // width, max(MIN_ROWS, CACHED_SCORES // width)))
 
 
 def check_scores(scores: Tensor, model: str, users: Callable[[], list[Any]]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +48,12 @@ def train(
     set_: SetOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", help="Continue from the model of this run, on data with more ratings, users or movies."
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option("--time-limit", help="Stop after this many seconds; the epoch in progress is finished."),
@@ -69,7 +75,7 @@ def train(
         from gnnrec._workers import are_several, is_first_worker, was_restarted
         from gnnrec.benchmarking import compare, results_table, timed
         from gnnrec.errors import ConfigError
-        from gnnrec.models.estimator import get_estimator
+        from gnnrec.models.estimator import get_estimator, load
         from gnnrec.splitting import Split
         from gnnrec.training.callbacks import Callback, TensorBoardLogger, TimeLimit
 
@@ -80,7 +86,12 @@ def train(
             raise ConfigError("--config is for the graph neural network; use --set for other models")
         else:
             settings = read_hyperparameters(set_)
-        estimator = get_estimator(model, **settings)
+        origin = None
+        if start is not None:
+            if start.resolve() == out.resolve():
+                raise ConfigError(f"{out} is the run to start from; write the new one to another folder with --out")
+            origin = load(start)
+        estimator = get_estimator(model, origin, **settings)
         check_source(split, protocol)
         callbacks: list[Callback] = [] if time_limit is None else [TimeLimit(time_limit)]
         if tensorboard is not None:
@@ -88,9 +99,10 @@ def train(
         if model != "gnn" and are_several():
             raise ConfigError(f"several processes train the graph neural network only; start {model} without torchrun")
         resume = resume or (was_restarted() and (out / "checkpoint.safetensors").exists())
+        options: dict[str, Any] = {"run_dir": out, "resume": resume, "start": origin}
         if not is_first_worker():
             _train_along(
-                estimator, lambda: select(read_dataset(dataset, data_dir, features_), split, protocol), out, resume
+                estimator, lambda: select(read_dataset(dataset, data_dir, features_), split, protocol), options
             )
             return
         data = select(read_dataset(dataset, data_dir, features_), split, protocol)
@@ -99,9 +111,7 @@ def train(
             check_test_ratings(data)
         with claim(out):
             try:
-                fitted, seconds = timed(
-                    lambda: estimator.fit(data, callbacks=callbacks, progress=True, run_dir=out, resume=resume)
-                )
+                fitted, seconds = timed(lambda: estimator.fit(data, callbacks=callbacks, progress=True, **options))
             except (KeyboardInterrupt, FloatingPointError) as stop:
                 _keep_split(data, out)
                 if isinstance(stop, FloatingPointError):
@@ -122,14 +132,14 @@ def train(
             say(f"saved in {out}")
 
 
-def _train_along(estimator: BaseEstimator, read: Callable[[], Dataset | Split], out: Path, resume: bool) -> None:
+def _train_along(estimator: BaseEstimator, read: Callable[[], Dataset | Split], options: Mapping[str, Any]) -> None:
     """Train as one of several processes that is not the first: nothing is printed or written."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.redirect_stderr(io.StringIO()):
             data = read()
         try:
-            estimator.fit(data, run_dir=out, resume=resume)
+            estimator.fit(data, **options)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from gnnrec.data.frames import take_rows
 from gnnrec.data.id_index import MIN_MERGE, NO_ROWS, rows_before, rows_left, with_removed
 
 MAX_PARTS = 32
@@ -266,7 +267,7 @@ class RatingTable:
         self._latest: int | None = None
 
     @classmethod
-    def from_sorted(cls, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray, histories: Histories) -> RatingTable:
+    def from_sorted(cls, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray, histories: Histories) -> Self:
         """Return the table of ratings that are sorted by user and time in the file, so that they are `histories`."""
         made = cls(frame, user, movie)
         made._sorted = histories, None, NO_ROWS, NO_ROWS
@@ -395,6 +396,10 @@ class RatingTable:
             # The pairs were removed from `first`; what is left of the others was added after that.
             others = [*([pairs] if len(pairs) else []), *([] if left is None else [left])]
         return (first, *others), removed
+
+    def take(self, rows: np.ndarray) -> RatingTable:
+        """Return the table of some ratings, ``[n]`` int, in the order of `rows`."""
+        return RatingTable(take_rows(self.frame, rows), self.user[rows], self.movie[rows])
 
     def append(self, frame: pd.DataFrame, user: np.ndarray, movie: np.ndarray) -> RatingTable:
         """Return the table with more ratings; this one does not change."""

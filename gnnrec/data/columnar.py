@@ -7,7 +7,9 @@ is used and given up when memory is short. `gnnrec.datasets.prepare` writes such
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from gnnrec.data.append_only import Histories, RatingTable
 from gnnrec.data.dataset import Dataset
 from gnnrec.data.parquet import write_parquet
 from gnnrec.data.provenance import Provenance
-from gnnrec.errors import DataError
+from gnnrec.errors import DataError, StorageError
 
 FORMAT = 1
 """Layout of a folder."""
@@ -30,6 +32,8 @@ CODES = {"user": "int32", "movie": "int32"}
 """Rows of the users and movies tables, as a `RatingTable` has them."""
 NODES = {"user_node": "int64", "movie_node": "int64"}
 """The same, as `Histories` have them."""
+MIN_MAPPED, BLOCK_ROWS = 1 << 20, 1 << 20
+"""Ratings from which a part of a mapped dataset is written to disk, and rows that are copied at a time."""
 POINTER, TABLES = "user_ptr", ("movies", "users")
 OWNED = (
     HEADER,
@@ -73,6 +77,61 @@ class ColumnWriter:
         self._file.seek(self._start + row * self._dtype.itemsize, os.SEEK_SET)
         while data:
             data = data[self._file.write(data) :]
+
+
+class MappedRatings(RatingTable):
+    """Ratings in column files, sorted by user and time.
+
+    Many of them are taken by copying rows into further column files, without holding them in memory. These files have
+    no name, lie in the folder for temporary files, and are deleted when nothing uses them any more.
+    """
+
+    def take(self, rows: np.ndarray) -> RatingTable:
+        """See `RatingTable.take`."""
+        if len(rows) < MIN_MAPPED or not (self.is_merged and _are_ascending(rows)):
+            return super().take(rows)
+        merged, frame = self.histories, self.frame
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
+        columns |= {"user": self.user, "movie": self.movie, "user_node": merged.user, "movie_node": merged.movie}
+        _check_disk(sum(values.itemsize for values in columns.values()) * len(rows))
+        taken = {name: _copy_rows(values, rows) for name, values in columns.items()}
+        return mapped_ratings(taken, list(frame.columns))
+
+
+def mapped_ratings(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> MappedRatings:
+    """Return the ratings in the columns of `names`, `CODES` and `NODES`, sorted by user and time."""
+    frame = pd.DataFrame({name: columns[name] for name in names}, copy=False)
+    rating = columns["rating"] if "rating" in columns else np.ones(len(frame), dtype=np.float32)
+    time = columns["timestamp"] if "timestamp" in columns else np.zeros(len(frame), dtype=np.int64)
+    histories = Histories(columns["user_node"], columns["movie_node"], rating, time)
+    return MappedRatings.from_sorted(frame, columns["user"], columns["movie"], histories)
+
+
+def _are_ascending(rows: np.ndarray) -> bool:
+    starts = range(0, len(rows), BLOCK_ROWS)
+    return all(bool((np.diff(rows[start : start + BLOCK_ROWS + 1]) > 0).all()) for start in starts)
+
+
+def _check_disk(needed: int) -> None:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"ratings of a prepared folder are copied to {folder}, which needs {needed / 1e9:,.1f} GB, and "
+            f"{free / 1e9:,.1f} GB are free; free some, or set TMPDIR to another folder"
+        )
+
+
+def _copy_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Copy some rows of a column to a temporary file and map it into memory."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, len(rows), BLOCK_ROWS):
+                file.write(np.ascontiguousarray(values[rows[start : start + BLOCK_ROWS]]).data)
+            file.flush()
+            return np.asarray(np.memmap(file, values.dtype, "c", shape=(len(rows),)))
+    except OSError as error:
+        raise StorageError(f"cannot write to {tempfile.gettempdir()}: {error.strerror}") from None
 
 
 def map_column(folder: Path, name: str) -> np.ndarray:
@@ -128,11 +187,7 @@ def load_prepared(folder: Path) -> Dataset:
         raise
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise DataError(f"{folder} is damaged ({error}); prepare it again") from None
-    frame = pd.DataFrame({name: mapped[name] for name in columns}, copy=False)
-    rating = mapped["rating"] if "rating" in mapped else np.ones(length, dtype=np.float32)
-    time = mapped["timestamp"] if "timestamp" in mapped else np.zeros(length, dtype=np.int64)
-    histories = Histories(mapped["user_node"], mapped["movie_node"], rating, time)
-    table = RatingTable.from_sorted(frame, mapped["user"], mapped["movie"], histories)
+    table = mapped_ratings(mapped, columns)
     made = Dataset.from_validated(table, tables["movies"], tables["users"], header["name"], header["filters"])
     unused = {name: tuple(names) for name, names in header["unused"].items()}
     return made.with_provenance(provenance, unused, scale)

@@ -30,7 +30,7 @@ from gnnrec.data.changes import (
 )
 from gnnrec.data.embeddings import ContentEmbeddings, check_features, check_overlap
 from gnnrec.data.filters import filter_ratings, kept_rows
-from gnnrec.data.frames import take_rows, write_tables
+from gnnrec.data.frames import write_tables
 from gnnrec.data.id_index import IdIndex
 from gnnrec.data.provenance import NO_PROVENANCE, Provenance, write_about
 from gnnrec.data.scales import rating_scale_of
@@ -246,11 +246,9 @@ class Dataset:
         rows : numpy.ndarray
             ``[n]`` int or ``[num_ratings]`` bool. The result has no `filters`.
         """
-        table = self.rating_table
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
-        ratings = take_rows(table.frame, rows)
-        return self._with(rating_table=RatingTable(ratings, table.user[rows], table.movie[rows]), filters="")
+        return self._with(rating_table=self.rating_table.take(rows), filters="")
 
     def with_provenance(
         self,

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import pandas as pd
 import torch
@@ -51,6 +51,8 @@ class Recommender(GraphModel):
         Users, movies and ratings, from training or added since.
     estimator : BaseEstimator
         The estimator that was fitted, with its hyperparameters.
+    scores_are_new : bool
+        Whether `score` returns a tensor that nothing else uses, so that it may be changed.
     history : list of dict
         Loss and metrics of each epoch, if the model is trained in epochs.
     report : dict
@@ -68,6 +70,7 @@ class Recommender(GraphModel):
 
     graph: Graph
     estimator: Hyperparameters
+    scores_are_new: ClassVar[bool] = False
     history: list[dict[str, Any]] = []  # noqa: RUF012 - never changed, only replaced
     report: dict[str, Any] = {}  # noqa: RUF012
 
@@ -287,7 +290,7 @@ class Recommender(GraphModel):
                 continue
             scores = self.score(chunk).cpu()
             check_scores(scores, self.name, names[start : start + chunk.num_users].tolist)
-            row, *found = best_movies(scores, chunk, k, **filters, reranker=reranker)
+            row, *found = best_movies(scores, chunk, k, **filters, reranker=reranker, in_place=self.scores_are_new)
             parts.append((row + start, *found))
         user, movie, score, ranks = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         table = self.graph.dataset.movies

@@ -48,6 +48,8 @@ class BaseEstimator(Settings, ABC):
         Whether there are epochs for callbacks to act on.
     serves_new_users : bool
         Whether the fitted model can score users without training ratings.
+    can_continue : bool
+        Whether training can start from a fitted model.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class BaseEstimator(Settings, ABC):
     extra: ClassVar[str | None] = None
     trains_in_epochs: ClassVar[bool] = False
     serves_new_users: ClassVar[bool] = True
+    can_continue: ClassVar[bool] = False
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
@@ -88,6 +91,7 @@ class BaseEstimator(Settings, ABC):
         progress: bool = False,
         run_dir: str | Path | None = None,
         resume: bool = False,
+        start: Recommender | None = None,
     ) -> Recommender:
         """Fit the model; see `gnnrec.fit`."""
 
@@ -99,6 +103,11 @@ class BaseEstimator(Settings, ABC):
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the estimator with the hyperparameters of a saved run."""
         return cls(**settings)
+
+    @classmethod
+    def continuing(cls, start: Recommender) -> Self:
+        """Return the estimator that continues the training of a fitted model, with its settings."""
+        return cls.from_settings(start.hyperparameters)
 
     @classmethod
     def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
@@ -160,6 +169,7 @@ class Estimator(BaseEstimator):
         progress: bool = False,
         run_dir: str | Path | None = None,
         resume: bool = False,
+        start: Recommender | None = None,
     ) -> Recommender:
         """Fit the model.
 
@@ -176,6 +186,8 @@ class Estimator(BaseEstimator):
             Folder to save the fitted model in.
         resume : bool
             Only the graph neural network can be resumed.
+        start : Recommender, optional
+            Only the graph neural network can continue from a fitted model.
 
         Returns
         -------
@@ -197,6 +209,8 @@ class Estimator(BaseEstimator):
         check_fit_data(data)
         if resume:
             raise ConfigError(f"the model {self.name} cannot be resumed; only the graph neural network can")
+        if start is not None:
+            raise _cannot_continue(self.name)
         self.check_installed()
         CallbackList(callbacks)  # validates callbacks before the graph is built
         with memory_errors("training"), claim(run_dir):
@@ -232,6 +246,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     run_dir: str | Path | None = None,
     resume: bool = False,
+    start: Recommender | None = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Any:
@@ -252,6 +267,11 @@ def fit(
         complete, even after Ctrl-C; other models are saved when they are fitted.
     resume : bool
         Continue the run in `run_dir` (graph neural network only). The result equals that of an uninterrupted run.
+    start : RecGraph, optional
+        Continue the training of this model on other data, usually with more ratings, users and movies (graph neural
+        network only). If no config is given, it is that of the model, with the learning rate at which its training
+        ended. The model is not changed; if no epoch is better on the validation ratings, the result has its weights.
+        With a dataset, ratings for validation are taken from those that are not in its graph.
     progress : bool
         Show a progress bar.
     **hyperparameters
@@ -265,10 +285,12 @@ def fit(
     Raises
     ------
     ConfigError
-        The model or a hyperparameter does not exist or has a wrong value, the device cannot be used, or the run to
-        resume has another config or other data.
+        The model or a hyperparameter does not exist or has a wrong value, the device cannot be used, the run to resume
+        has another config or other data, or `start` is another model or its network has other sizes.
     DataError
-        `data` is neither a `Dataset` nor a `Split`, or lacks what the model needs, such as timestamps.
+        `data` is neither a `Dataset` nor a `Split`, or lacks what the model needs, such as timestamps. It has other
+        features than the data that `start` was trained on, or no new ratings; or `start` was trained on validation or
+        test ratings of the split.
     FloatingPointError
         The loss, or a weight, is not finite.
     StorageError
@@ -286,24 +308,38 @@ def fit(
     >>> fit(dataset, "ease", reg=500).name
     'ease'
     """
-    estimator = get_estimator(model, **hyperparameters)
-    return estimator.fit(data, callbacks=callbacks, progress=progress, run_dir=run_dir, resume=resume)
+    estimator = get_estimator(model, start, **hyperparameters)
+    continued: dict[str, Any] = {} if start is None else {"start": start}
+    return estimator.fit(data, callbacks=callbacks, progress=progress, run_dir=run_dir, resume=resume, **continued)
 
 
-def get_estimator(model: str | BaseEstimator | type[BaseEstimator], **hyperparameters: Any) -> BaseEstimator:
+def _cannot_continue(name: str) -> ConfigError:
+    return ConfigError(f"the model {name} cannot continue from a fitted model; only the graph neural network can")
+
+
+def get_estimator(
+    model: str | BaseEstimator | type[BaseEstimator], start: Recommender | None = None, /, **hyperparameters: Any
+) -> BaseEstimator:
     """Return an estimator by registered name, from a class, or as given.
+
+    With `start`, the settings are those of this fitted model, unless the hyperparameters contain a config.
 
     Raises
     ------
     ConfigError
-        The name or a hyperparameter does not exist, or a value is wrong.
+        The name or a hyperparameter does not exist, a value is wrong, or the model cannot continue from `start`.
     """
     if isinstance(model, str):
         model = MODELS.get(model)
     if isinstance(model, Settings) and not isinstance(model, BaseEstimator):
         raise ConfigError(f"fit takes settings by name: fit(data, config=...), not {type(model).__name__} as the model")
     if isinstance(model, type) and issubclass(model, BaseEstimator):
-        return model(**hyperparameters)
+        if start is None or hyperparameters.get("config") is not None:
+            return model(**hyperparameters)
+        if not model.can_continue:
+            raise _cannot_continue(model.name)
+        is_same = getattr(start, "name", None) == model.name  # else `fit` says what is wrong with it
+        model = model.continuing(start) if is_same else model()
     if not isinstance(model, BaseEstimator):
         raise ConfigError(f"a model is a name, an Estimator or an Estimator class, not {type(model).__name__}")
     return type(model)(**{**dict(model), **hyperparameters}) if hyperparameters else model

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -68,6 +68,7 @@ class RecGraph(Recommender):
     history: list[dict[str, Any]] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
     name: str = "gnn"
+    scores_are_new: ClassVar[bool] = True
 
     @property
     def device(self) -> torch.device:

@@ -29,6 +29,16 @@ from gnnrec.data.user_columns import known_features
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import validate
 from gnnrec.graph import Graph
+from gnnrec.models.base import Recommender
+from gnnrec.models.continuation import (
+    check_continuation,
+    check_start,
+    copy_weights,
+    fingerprint_of,
+    grown_vocabularies,
+    holdout_new_ratings,
+    trained_rows,
+)
 from gnnrec.models.estimator import BaseEstimator, check_fit_data
 from gnnrec.models.gnn import RecGraph, network_builder
 from gnnrec.models.saved_state import build_with
@@ -40,6 +50,9 @@ from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
 from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from gnnrec.training.edge_sampling import batch_loss, sample_batches
+
+HASHED_ROWS = 1 << 20
+"""Rows whose digest is computed at a time."""
 
 
 @register_model("gnn")
@@ -55,6 +68,7 @@ class GNN(BaseEstimator):
     """
 
     trains_in_epochs: ClassVar[bool] = True
+    can_continue: ClassVar[bool] = True
 
     config: Config | None = None
     """Settings of the network and its training; None chooses them from the data, see `gnnrec.suggest_config`."""
@@ -92,12 +106,19 @@ class GNN(BaseEstimator):
         progress: bool = False,
         run_dir: str | Path | None = None,
         resume: bool = False,
+        start: Recommender | None = None,
     ) -> RecGraph:
         """Train the network; see `gnnrec.fit`."""
         check_fit_data(data)
+        origin = None if start is None else check_start(start)
+        if origin is not None and self.config is None:
+            continued = type(self)(config=self.continuing(origin).config, overrides=self.overrides)
+            return continued.fit(
+                data, callbacks=callbacks, progress=progress, run_dir=run_dir, resume=resume, start=origin
+            )
         workers = Workers.join(pick_device(self.base_config.train.device))
         with memory_errors("training"), claim(run_dir if workers.is_first else None):
-            return self._fit(data, callbacks, progress, run_dir, resume, workers)
+            return self._fit(data, callbacks, progress, run_dir, resume, workers, origin)
 
     def _fit(
         self,
@@ -107,16 +128,25 @@ class GNN(BaseEstimator):
         run_dir: str | Path | None,
         resume: bool,
         workers: Workers,
+        origin: RecGraph | None,
     ) -> RecGraph:
         config = self.config_for(data)
         train = config.train
         listeners = CallbackList(callbacks if workers.is_first else (), train.patience)
         if "timestamp" not in (data.train if isinstance(data, Split) else data.ratings):
             _check_timestamps(data.name, config)
-        split = data if isinstance(data, Split) else holdout_validation(data, config)
+        if origin is not None:
+            check_continuation(origin, config, data)
+        if isinstance(data, Split):
+            split = data
+        elif origin is None:
+            split = holdout_validation(data, config)
+        else:
+            split = holdout_new_ratings(data, config, origin.graph)
 
-        graph = Graph.from_dataset(split.dataset)
-        tensors, state = init_training(graph, config, workers.device)
+        known = None if origin is None else grown_vocabularies(origin.graph, split.dataset)
+        graph = Graph.from_dataset(split.dataset, known)
+        tensors, state = init_training(graph, config, workers.device, origin)
         workers.share_weights(state.encoder)
         encoder, optimizer, generator = state.encoder, state.optimizer, state.generator
         ridge, ease = ContentRidge(encoder, tensors), fit_ease(tensors, config)
@@ -128,7 +158,7 @@ class GNN(BaseEstimator):
             return made
 
         # Resume
-        fingerprint = _fingerprint(config, split)
+        fingerprint = _fingerprint(config, split, origin)
         if resume:
             if run_dir is None:
                 raise ConfigError("resume needs the run_dir of the run to continue")
@@ -140,6 +170,8 @@ class GNN(BaseEstimator):
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=4)
         elif state.epoch == 0:
             start = validate(RecGraph(graph, config, finished()), split, train.metric, train.k, workers)
+            if origin is not None:  # no epoch may be worse than the network it continues
+                state.best_score = start
 
         # Epochs
         num_active = len(torch.unique(graph.users.user_index))
@@ -203,7 +235,7 @@ class GNN(BaseEstimator):
                 if run_dir is not None and workers.is_first:
                     model.save(run_dir, keep=[CHECKPOINT_FILE])
         if len(split.valid) and workers.is_first:
-            _warn_about_training(state, train, start)
+            _warn_about_training(state, train, start, origin is not None)
         return model
 
     def restore(self, graph: Graph, state: Mapping[str, Tensor]) -> RecGraph:
@@ -223,6 +255,13 @@ class GNN(BaseEstimator):
         return cls(config=Config.from_mapping(dict(settings)))
 
     @classmethod
+    def continuing(cls, start: Recommender) -> Self:
+        """See `BaseEstimator.continuing`: the learning rate is that at which the training of `start` ended."""
+        config = check_start(start).config
+        rate = config.train.learning_rate * config.train.final_lr_ratio
+        return cls(config=config.override([f"train.learning_rate={rate!r}", "train.final_lr_ratio=1"]))
+
+    @classmethod
     def names_in(cls, settings: Mapping[str, Any]) -> list[tuple[Registry, Any]]:
         """See `BaseEstimator.names_in`: the encoder, the loss and the validation metric."""
         places = (("model", "encoder", ENCODERS), ("train", "loss", LOSSES), ("train", "metric", METRICS))
@@ -234,15 +273,23 @@ class GNN(BaseEstimator):
         return found  # `Config` rejects invalid values
 
 
-def init_training(graph: Graph, config: Config, device: torch.device) -> tuple[GraphTensors, TrainingState]:
-    """Return the tensors of the training graph and the state before the first epoch, which depends on the seed."""
+def init_training(
+    graph: Graph, config: Config, device: torch.device, origin: RecGraph | None = None
+) -> tuple[GraphTensors, TrainingState]:
+    """Return the tensors of the training graph and the state before the first epoch, which depends on the seed.
+
+    With `origin`, the weights are those of this model.
+    """
     generator = torch.Generator().manual_seed(config.train.seed)
     tensors = GraphTensors.from_graph(graph, device)
     with Seeded(config.train.seed):
         encoder = network_builder(config, graph, graph.num_movies)().to(device)
     encoder.prepare(tensors)
-    for member in encoder.members:
-        _init_movies(member, tensors, config.model, generator)
+    if origin is None or bool((tensors.movie_degree.cpu()[trained_rows(origin, graph) < 0] > 0).any()):
+        for member in encoder.members:
+            _init_movies(member, tensors, config.model, generator)
+    if origin is not None:
+        copy_weights(origin, encoder, graph, tensors)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
     )
@@ -285,9 +332,17 @@ def _check_finite(loss: float, encoder: torch.nn.Module, epoch: int) -> None:
         raise FloatingPointError(f"a weight is not finite after epoch {epoch}; lower train.learning_rate")
 
 
-def _warn_about_training(state: TrainingState, train: TrainConfig, start: float) -> None:
+def _warn_about_training(state: TrainingState, train: TrainConfig, start: float, continues: bool) -> None:
     """Warn if no epoch was better than the initialization, or if training may have ended too early."""
     metric = f"{train.metric}@{train.k}"
+    if continues:
+        if state.best_score <= start:
+            warnings.warn(
+                f"no epoch was better than start, whose weights are kept: its {metric} on the validation ratings is "
+                f"{start:.4f}",
+                stacklevel=5,
+            )
+        return
     if train.epochs == 1:
         return  # such settings intend a model close to its initialization
     if state.best_score <= start:
@@ -317,7 +372,7 @@ def _check_timestamps(name: str, config: Config) -> None:
         )
 
 
-def _fingerprint(config: Config, split: Split) -> str:
+def _fingerprint(config: Config, split: Split, origin: RecGraph | None = None) -> str:
     """Return a digest of everything that must be unchanged when a run is resumed."""
     settings = config.model_dump()
     free = ("epochs", "patience", "device")
@@ -329,7 +384,11 @@ def _fingerprint(config: Config, split: Split) -> str:
     movies = split.movies[[column for column in read if column in split.movies]]
     users = split.users[["user_id", *known_features(split.users)]]
     for frame in (split.train, split.valid, movies, users):
-        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+        for start in range(0, len(frame), HASHED_ROWS):  # each row is hashed by itself
+            rows = frame.iloc[start : start + HASHED_ROWS]
+            digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+    if origin is not None:
+        digest.update(fingerprint_of(origin))
     for name, embeddings in split.features.items():
         digest.update(f"{name} {embeddings.movie_ids.tolist()}".encode() + embeddings.values.tobytes())
     return digest.hexdigest()

@@ -27,13 +27,14 @@ def best_movies(
     exclude_seen: bool = True,
     allowed: Tensor | None = None,
     reranker: Reranker | None = None,
+    in_place: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the best movies of each user as row, movie node, score and rank, each ``[num_listed]``.
 
     Parameters
     ----------
     scores : Tensor
-        ``[num_users, num_movies]``; not changed.
+        ``[num_users, num_movies]``; changed only with `in_place`.
     users : UserBatch
         The users that were scored, with the histories that `exclude_seen` excludes.
     k, offset, exclude_seen
@@ -42,13 +43,16 @@ def best_movies(
         ``[num_movies]`` bool, see `gnnrec.models.filters.movie_mask`.
     reranker : Reranker, optional
         As of `Recommender.reranker`.
+    in_place : bool
+        Mask the scores themselves instead of a copy.
     """
-    if exclude_seen or allowed is not None:
-        scores = scores.clone()
-    if exclude_seen:
-        scores[users.user_index, users.movie_index] = -torch.inf
-    if allowed is not None:
-        scores[:, ~allowed] = -torch.inf
+    with torch.inference_mode():  # which scores may come from
+        if (exclude_seen or allowed is not None) and not in_place:
+            scores = scores.clone()
+        if exclude_seen:
+            scores[users.user_index, users.movie_index] = -torch.inf
+        if allowed is not None:
+            scores[:, ~allowed] = -torch.inf
     if reranker is None:
         values, movies = stable_topk(scores, k + offset)
     else:

@@ -174,7 +174,8 @@ class Split:
     def catalog(self) -> pd.Index:
         """Sorted ids of the movies with ratings in any part."""
         parts = [getattr(self, part)["movie_id"] for part in PARTS if getattr(self, part) is not None]
-        ids: pd.Index = pd.Index(np.sort(pd.concat(parts).unique()), name="movie_id")
+        found = [part.drop_duplicates() for part in parts]  # the training ratings may be larger than memory
+        ids: pd.Index = pd.Index(np.sort(pd.concat(found).unique()), name="movie_id")
         return ids
 
     def candidates_for(self, part: str = "test") -> pd.Index:

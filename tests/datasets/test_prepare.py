@@ -116,6 +116,94 @@ def test_same_model(tmp_path: Path) -> None:
     assert more.ratings.iloc[-1]["user_id"] == 1000
 
 
+def base_of(values: Any) -> Any:
+    """Return the array that a view is of."""
+    while getattr(values, "base", None) is not None and not isinstance(values, np.memmap):
+        values = values.base
+    return values
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    return prepare(write_source(folder / "source", shuffled(), "parquet"), folder / "out")
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few ratings are copied on disk, in several blocks."""
+    monkeypatch.setattr(columnar, "MIN_MAPPED", 1)
+    monkeypatch.setattr(columnar, "BLOCK_ROWS", 100)
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("protocol", ["random", "temporal", "global-time", "leave-one-out", "cold-users"])
+def test_splits_are_mapped_and_equal_those_in_memory(prepared: Path, protocol: str) -> None:
+    found = gnnrec.split(load_dataset(prepared), protocol)
+    expected = gnnrec.split(by_user_and_time(shuffled()), protocol)
+    for part in ("train", "valid", "test"):
+        pd.testing.assert_frame_equal(getattr(found, part), getattr(expected, part))
+    assert_same(found.dataset, expected.dataset)
+    assert found.catalog.tolist() == expected.catalog.tolist()
+    table = found.dataset.rating_table
+    assert isinstance(table, columnar.MappedRatings)
+    histories = table.histories
+    columns = [table.user, table.movie, histories.user, histories.movie, histories.rating, histories.timestamp]
+    for values in (*columns, *(found.train[name].to_numpy() for name in found.train)):
+        assert isinstance(base_of(values), np.memmap)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_a_split_of_mapped_ratings_is_fitted_and_evaluated_as_in_memory(prepared: Path) -> None:
+    config = gnnrec.Config().override(["train.epochs=2", "model.embedding_dim=8"])
+    one, other = (gnnrec.split(data, "random") for data in (load_dataset(prepared), by_user_and_time(shuffled())))
+    mapped, plain = (gnnrec.fit(split, config=config, progress=False) for split in (one, other))
+    pd.testing.assert_frame_equal(gnnrec.evaluate(mapped, one), gnnrec.evaluate(plain, other))
+    pd.testing.assert_frame_equal(gnnrec.recommend(mapped, [3, 1], k=5), gnnrec.recommend(plain, [3, 1], k=5))
+    assert gnnrec.suggest_config(one) == gnnrec.suggest_config(other)
+    # What is changed afterwards is in memory.
+    more = mapped.add_ratings(pd.DataFrame({"user_id": [1000], "movie_id": [1], "rating": [4.0]}))
+    assert more.dataset.ratings.iloc[-1]["user_id"] == 1000
+    assert not isinstance(more.dataset.rating_table, columnar.MappedRatings)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_rows_in_another_order_are_taken_in_memory(prepared: Path) -> None:
+    dataset = load_dataset(prepared)
+    rows = np.arange(dataset.num_ratings)[::-1]
+    assert_same(dataset.take(rows), by_user_and_time(shuffled()).take(rows))
+    half = dataset.take(dataset.take(np.arange(0, dataset.num_ratings, 2)).rating_table.user < 10)  # of a part, again
+    assert half.num_ratings == int((dataset.rating_table.user[::2] < 10).sum())
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_no_space_for_a_split(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = load_dataset(prepared)
+
+    def full(*args: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(columnar.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+        with pytest.raises(StorageError, match=r"copied to .*, which needs 0\.0 GB, and 0\.0 GB are free; .* TMPDIR"):
+            gnnrec.split(dataset, "random")
+    monkeypatch.setattr(columnar.tempfile, "TemporaryFile", full)
+    with pytest.raises(StorageError, match=r"cannot write to .*: No space left on device"):
+        gnnrec.split(dataset, "random")
+
+
+def test_commands_on_a_prepared_folder(prepared: Path, tmp_path: Path) -> None:
+    quick = ["--set", "model.embedding_dim=8", "--set", "train.epochs=1"]
+    for words in (
+        ["train", "--dataset", prepared, "--protocol", "random", "--out", tmp_path / "run", *quick],
+        ["evaluate", tmp_path / "run"],
+        ["recommend", tmp_path / "run", "--user", "1"],
+        ["benchmark", "--dataset", prepared, "--models", "popularity,ease", "--protocol", "temporal"],
+    ):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == 0, result.output
+
+
 def test_blocks_and_buckets_without_ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of users with more ratings than a bucket holds, and of rows that a filter drops."""
     monkeypatch.setattr(MODULE, "BUCKET_ROWS", 2)

@@ -57,7 +57,7 @@ def test_the_order_of_the_movies_table_does_not_matter(estimator: Any, text_ids:
 
 @settings(deadline=None)
 @given(
-    st.integers(1, 5).flatmap(
+    st.integers(1, 11).flatmap(
         lambda width: st.lists(
             st.lists(st.sampled_from([float("-inf"), -1.0, 0.0, 2.0, float("inf")]), min_size=width, max_size=width),
             min_size=1,
@@ -66,14 +66,31 @@ def test_the_order_of_the_movies_table_does_not_matter(estimator: Any, text_ids:
     ),
     st.integers(1, 6),
     st.integers(1, 9),
+    st.sampled_from([2, 3, 64]),
 )
-def test_topk_is_a_stable_sort_in_blocks_of_any_size(rows: list[list[float]], k: int, block: int) -> None:
+def test_topk_is_a_stable_sort_in_blocks_of_any_size(rows: list[list[float]], k: int, block: int, width: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_TIED", block)
+        patch.setattr(module, "MAXIMA_WIDTH", width)
+        patch.setattr(module, "MIN_MAXIMA", 1)
         values, columns = stable_topk(torch.tensor(rows), k)
     expected = torch.tensor(rows).sort(dim=1, descending=True, stable=True)
     assert values.tolist() == expected.values[:, :k].tolist()
     assert columns.tolist() == expected.indices[:, :k].tolist()
+
+
+@pytest.mark.parametrize("width", [2560, 2600, 4001])
+def test_topk_of_many_columns_is_a_stable_sort(width: int) -> None:
+    """Columns are compared by the maxima of blocks first, also the last ones, which do not fill a block."""
+    generator = torch.Generator().manual_seed(width)
+    scores = torch.randint(0, 400, (40, width), generator=generator).float()
+    scores[::2] = torch.rand(20, width, generator=generator)
+    scores[3, 7:] = -torch.inf
+    scores[4, : width - 3] = -torch.inf
+    values, columns = stable_topk(scores, 10)
+    expected = scores.sort(dim=1, descending=True, stable=True)
+    assert torch.equal(values, expected.values[:, :10])
+    assert torch.equal(columns, expected.indices[:, :10])
 
 
 class LargestResult(TorchDispatchMode):
@@ -110,7 +127,8 @@ def test_masked_scores_cost_no_more_than_others() -> None:
 
 
 def test_few_rows_at_once_for_many_movies(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rows_per_chunk(1, 1024) == rows_per_chunk(65_536, 1024) == 1024
+    assert rows_per_chunk(1, 1024) == rows_per_chunk(4096, 1024) == 1024
+    assert rows_per_chunk(65_536, 1024) == rows_per_chunk(10**6, 1024) == 64
     assert rows_per_chunk(10**9, 1024) == rows_per_chunk(0, 1) == 1
     dataset = make_sample(60, 40)
     model = Popularity().fit(dataset)
