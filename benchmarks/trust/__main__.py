@@ -11,6 +11,7 @@ import argparse
 import gc
 import importlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     kept = json.loads(given.json.read_text(encoding="utf-8"))["harnesses"] if given.json.exists() else {}
     versions = {"gnnrec": gnnrec.__version__, "python": platform.python_version(), "system": platform.system()}
     failed = False
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
     for name in names:
         result = measure(name, given.seed, 60 * given.minutes / len(names))
         kept[name] = {**result, **versions}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import select
 import signal
@@ -21,6 +22,8 @@ from typing import Any
 import gnnrec
 from gnnrec.errors import GnnrecError
 
+logger = logging.getLogger(__name__)
+"""Tells failures as they are found."""
 SECONDS = 30.0
 """A trial that takes longer hangs."""
 FACTOR, ALLOWANCE = 3, 64 << 20
@@ -62,6 +65,8 @@ class Summary:
         group = label.partition("#")[0].partition(" = ")[0]
         detail = f"{group}: {outcome.get('where', '')} {outcome.get('detail', '')[:40]}"
         self.counts[detail] += 1
+        if self.counts[detail] <= 2:
+            logger.info("%s: %s, %s %s", label, kind, outcome.get("where", ""), outcome.get("detail", ""))
         if self.counts[detail] <= 2 and len(self.failures) < 10 * MAX_LISTED:
             self.failures.append({"trial": label, **outcome})
 
