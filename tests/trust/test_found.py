@@ -100,3 +100,12 @@ def test_a_provenance_of_other_types(tmp_path: Path, change: dict[str, Any]) -> 
     path.write_text(json.dumps(about | {"provenance": about["provenance"] | change}))
     with pytest.raises(DataError, match=r"gnnrec\.json: it was not written by Dataset\.to_folder"):
         gnnrec.load_dataset(tmp_path)
+
+
+def test_a_model_whose_embeddings_are_not_finite() -> None:
+    pytest.importorskip("resource")
+    from benchmarks.trust import numerics
+
+    assert numerics.healthy().similar_movies(2, k=3)["similarity"].between(-1, 1).all()
+    with pytest.raises(DataError, match="the model 'gnn' has embeddings that are not finite; train it again"):
+        numerics.sick(float("nan")).similar_movies(2, k=3)

@@ -41,17 +41,22 @@ OUTCOMES: dict[str, tuple[Callable[[], Any], str]] = {
     "wrong": (fail(WrongAnswerError("a rating twice")), "a rating twice"),
     "unclear": (fail(DataError(" ")), "1 characters"),
     "memory": (lambda: len(bytearray(100 << 20)), "MiB for 0 KiB"),
-    "hang": (lambda: time.sleep(60), "over 0.2 s"),
     "crash": (lambda: os._exit(3), "the process ended with status"),
 }
 
 
-def test_every_failure_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "SECONDS", 0.2)
+    found = run_trials(lambda number: Trial("x", lambda: time.sleep(600)), range(1)).report()
+    assert (found["tried"], found["survived"], found["kinds"]) == (1, 0, {"hang": 1})
+    assert found["failures"][0]["detail"] == "over 0.2 s"
+
+
+def test_every_failure_is_found() -> None:
     calls = list(OUTCOMES.values())
     found = run_trials(lambda number: Trial(f"x#{number}", calls[number][0]), range(len(calls))).report()
     assert found["kinds"] == dict.fromkeys(OUTCOMES, 1)
-    assert (found["tried"], found["survived"]) == (8, 2)
+    assert (found["tried"], found["survived"]) == (7, 2)
     failures = {failure["kind"]: failure["detail"] for failure in found["failures"]}
     assert all(detail in failures[kind] for kind, (_, detail) in OUTCOMES.items() if kind in failures)
     assert failures.keys() == OUTCOMES.keys() - {"answer", "refused"}
