@@ -246,7 +246,7 @@ class TrainConfig(Settings):
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
     """Users per step; with ``next_item``, cutoffs."""
-    learning_rate: float = Field(0.002, gt=0)
+    learning_rate: float = Field(0.002, gt=0, le=1e30)
     """Learning rate of AdamW."""
     final_lr_ratio: float = Field(1.0, gt=0, le=1)
     """Learning rate after the last epoch relative to the first, with linear decay; 1 keeps it constant."""

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from urllib3.exceptions import HTTPError
 
 import gnnrec
 from gnnrec import Config, ConfigError, DataError, Dataset
+from gnnrec._network import stream_body
+from gnnrec.data import compression
 from gnnrec.data.provenance import ABOUT_FILE
 from gnnrec.features import encode_plots, load_features
 from gnnrec.metadata.fetch import LOG, FetchLog, FetchRecord
@@ -109,3 +113,53 @@ def test_a_model_whose_embeddings_are_not_finite() -> None:
     assert numerics.healthy().similar_movies(2, k=3)["similarity"].between(-1, 1).all()
     with pytest.raises(DataError, match="the model 'gnn' has embeddings that are not finite; train it again"):
         numerics.sick(float("nan")).similar_movies(2, k=3)
+
+
+def test_a_bomb_of_zstandard_is_unpacked_in_parts(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    path = tmp_path / "ratings.csv.zst"
+    path.write_bytes(zstandard.compress(bytes(80 << 20)) + zstandard.compress(b"end"))
+    sizes = []
+    with compression._ZstdFile(path, zstandard) as file:
+        while block := file.read():
+            sizes.append(len(block))
+    assert sum(sizes) == (80 << 20) + 3
+    assert max(sizes) < 40 << 20
+    path.write_bytes(zstandard.compress(bytes(1000))[:-2])
+    with compression._ZstdFile(path, zstandard) as file, pytest.raises(EOFError):
+        file.read()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("head", ["", "Transfer-Encoding: chunked\r\n"])
+def test_a_body_that_drips_is_read_as_it_arrives(head: str) -> None:
+    pytest.importorskip("resource")
+    from benchmarks.trust.hostile_server import endless, hostile_server
+
+    start = f"HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n{'ffff' + chr(13) + chr(10) if head else ''}"
+    drip = hostile_server({"/": endless(start.encode(), b"x", 0.05)})
+    with drip as server, requests.get(server.url, stream=True, timeout=20) as response:
+        parts = stream_body(response, 1000)
+        found = [next(parts) for _ in range(3)]
+    assert set(b"".join(found)) == set(b"x") and len(b"".join(found)) < 1000
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("size", ["-5", "zz", "ffffffffffffffff"])
+def test_chunks_of_an_impossible_size(size: str) -> None:
+    pytest.importorskip("resource")
+    from benchmarks.trust.hostile_server import hostile_server
+
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + size.encode()
+    lie = hostile_server({"/": answer + b"\r\nhello\r\n0\r\n\r\n"})
+    with lie as server, requests.get(server.url, stream=True, timeout=20) as response, pytest.raises(HTTPError):
+        list(stream_body(response))
+
+
+@pytest.mark.parametrize("name", ["gnn", "mf"])
+def test_a_learning_rate_beyond_what_a_weight_can_hold(name: str) -> None:
+    with pytest.raises(ConfigError, match="learning_rate"):
+        if name == "gnn":
+            Config(train={"learning_rate": 1e38})
+        else:
+            gnnrec.models.MF(learning_rate=1e38)
