@@ -11,6 +11,7 @@
 # make pages          write these pages, and the pictures, from the results in benchmarks/results (a minute)
 # make benchmarks     time a training step, and recommendations (a minute)
 # make build          build the wheel and the source distribution
+# make dist-check     build both, install each in a new environment outside of the checkout, and use it there (a minute or more)
 PYTHON ?= python3
 # Training needs little. "make train TORCH=torch" takes the newest PyTorch, on Linux with its CUDA packages.
 VENV ?= .venv
@@ -27,7 +28,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 PYTEST := OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: train serve test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
-	graph-page trust trust-page benchmarks build clean
+	graph-page trust trust-page benchmarks build dist-check clean
 
 train: $(VENV)/.installed
 	$(BIN)/python examples/train_ml1m.py $(ARGS)
@@ -91,6 +92,9 @@ benchmarks: $(DEV)/.installed
 
 build: $(DEV)/.installed
 	$(DEV_BIN)/python -m hatchling build
+
+dist-check: $(DEV)/.installed
+	.ci/dist-check $(DEV_BIN)/python "$(TORCH)"
 
 # The stamps are written last, so that an interrupted set-up starts again.
 $(VENV)/.installed: pyproject.toml

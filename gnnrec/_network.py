@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ProtocolError
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
@@ -212,6 +213,29 @@ def _check_peer(connection: socket.socket) -> socket.socket:
     return connection
 
 
+def stream_body(response: requests.Response, size: int = CHUNK_SIZE) -> Iterator[bytes]:
+    """Yield the body of a streamed response as it arrives, without decompression.
+
+    ``response.raw.stream`` waits until `size` bytes are there, and so for ever if a server sends one now and then.
+
+    Parameters
+    ----------
+    response : requests.Response
+    size : int
+        Maximum number of bytes of a part.
+
+    Raises
+    ------
+    urllib3.exceptions.HTTPError
+        The connection was lost, or the body is malformed.
+    """
+    try:
+        while part := response.raw.read1(size, decode_content=False):
+            yield part
+    except ValueError as error:  # sizes of chunks that are no sizes
+        raise ProtocolError(f"the body is malformed: {error}") from None
+
+
 def read_body(
     response: requests.Response,
     max_bytes: int,
@@ -243,7 +267,7 @@ def read_body(
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise EncodingError(f"it is compressed as {encoding[:40]!r}, which was not requested")
     body = bytearray()
-    for chunk in response.raw.stream(CHUNK_SIZE, decode_content=False):
+    for chunk in stream_body(response):
         body += chunk
         if len(body) > max_bytes:
             raise TooLargeError

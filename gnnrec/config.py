@@ -85,8 +85,16 @@ def _check_keys(values: Mapping[Any, Any], where: str) -> None:
                 raise ConfigError(f"{where}: the key {shown(key)} is not a string")
             if isinstance(value, int) and value.bit_length() > MAX_BITS:
                 raise ConfigError(f"{where}: {key}: {shown(value)} is too large")
-            if hasattr(value, "__len__") and not isinstance(value, type) and len(value) > MAX_NODES:
-                raise ConfigError(f"{where}: {key} has {len(value):,} values, too many for a setting")
+            if (size := _size(value)) > MAX_NODES:
+                raise ConfigError(f"{where}: {key} has {size:,} values, too many for a setting")
+
+
+def _size(value: Any) -> int:
+    """Return the length of a value, 0 for one without, such as an array without dimensions."""
+    try:
+        return len(value)
+    except TypeError:
+        return 0
 
 
 MAX_BITS = 64
@@ -238,7 +246,7 @@ class TrainConfig(Settings):
     """Maximum number of epochs."""
     batch_size: int = Field(512, ge=1)
     """Users per step; with ``next_item``, cutoffs."""
-    learning_rate: float = Field(0.002, gt=0)
+    learning_rate: float = Field(0.002, gt=0, le=1e30)
     """Learning rate of AdamW."""
     final_lr_ratio: float = Field(1.0, gt=0, le=1)
     """Learning rate after the last epoch relative to the first, with linear decay; 1 keeps it constant."""

@@ -1,8 +1,10 @@
 """Run the harnesses, and write what they found to docs/results/trust.json, which docs/results/trust.md shows.
 
     python -m benchmarks.trust [--only kill,disk,...] [--minutes 30] [--seed 0] [--json FILE]
+    python -m benchmarks.trust --merge FILE ...
 
-The minutes are divided among the harnesses. Results of harnesses that are not run are kept.
+The minutes are divided among the harnesses. Results of harnesses that are not run are kept. Several may run at the same
+time; results that were written to other files are taken over by ``--merge``.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import gc
 import importlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -45,6 +48,14 @@ def measure(name: str, seed: int, seconds: float) -> dict[str, Any]:
     return {**result, "command": command, "seconds": round(time.monotonic() - started)}
 
 
+def record(path: Path, results: dict[str, Any]) -> None:
+    """Add results of harnesses, by name, to a file, which another process may have changed meanwhile."""
+    kept = json.loads(path.read_text(encoding="utf-8"))["harnesses"] if path.exists() else {}
+    kept |= results
+    ordered = {"harnesses": {name: kept[name] for name in HARNESSES if name in kept}}
+    path.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run, print a line for each harness, and write the results; the status is 1 if something was not survived."""
     import gnnrec
@@ -54,22 +65,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30, help="Minutes for all of them together.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=RESULTS, help="File of the results.")
+    parser.add_argument("--merge", type=Path, nargs="+", help="Take over the results in these files; run nothing.")
     given = parser.parse_args(arguments)
+    for file in given.merge or ():
+        record(given.json, json.loads(file.read_text(encoding="utf-8"))["harnesses"])
+    if given.merge:
+        return 0
     names = [name.strip() for name in given.only.split(",")]
     if unknown := set(names) - set(available()):
         parser.error(f"unknown harness {', '.join(sorted(unknown))}; choose from {', '.join(available())}")
-    kept = json.loads(given.json.read_text(encoding="utf-8"))["harnesses"] if given.json.exists() else {}
     versions = {"gnnrec": gnnrec.__version__, "python": platform.python_version(), "system": platform.system()}
     failed = False
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
     for name in names:
         result = measure(name, given.seed, 60 * given.minutes / len(names))
-        kept[name] = {**result, **versions}
+        record(given.json, {name: {**result, **versions}})
         failed |= result["survived"] < result["tried"]
         print(f"{name}: {result['survived']:,} of {result['tried']:,} survived in {result['seconds']:,} s", flush=True)
         for failure in result["failures"]:
             print(f"  {failure}", flush=True)
-        ordered = {"harnesses": {one: kept[one] for one in HARNESSES if one in kept}}
-        given.json.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(failed)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 from benchmarks.trust import calls, readers
 from benchmarks.trust.sandbox import Summary, Trial, run_trials
 
-STEP = 25
-"""Trials of a group in a row."""
+STEP, FIRST_STEP = 100, 25
+"""Trials of a group in a row, and in the first round, which is always done."""
 
 
 def groups(seed: int) -> dict[str, Callable[[int], Trial]]:
@@ -36,7 +36,7 @@ def groups(seed: int) -> dict[str, Callable[[int], Trial]]:
     return found
 
 
-SHARES = {"calls": 8, "csv": 2, "cells": 4, "histories": 2}
+SHARES = {"calls": 16, "csv": 2, "cells": 4, "histories": 2}
 """Groups with more steps than the others."""
 
 
@@ -72,7 +72,7 @@ def run(seed: int, seconds: float, *, trials: int | None = None, names: list[str
     while True:
         for name, make in made.items():
             steps = 1 if trials is not None else SHARES.get(name, 1)
-            size = STEP * steps if trials is None else trials
+            size = (STEP if places[name] else FIRST_STEP) * steps if trials is None else trials
             numbers = range(places[name], places[name] + size)
             run_trials(make, numbers, end if places[name] else float("inf"), parts[name])
             places[name] += size

@@ -31,12 +31,13 @@ from benchmarks.trust.hostile_server import Answer, HostileServer, endless, host
 from benchmarks.trust.mutate import Files
 from benchmarks.trust.sandbox import Trial, WrongAnswerError, run_trials
 from gnnrec import Config, GnnrecError, Split
+from gnnrec.features.images import MAX_BYTES
 from gnnrec.metadata import MovieMetadata, RequestPolicy, Tmdb, fetch_metadata
 
 KEY = "0123456789abcdef0123456789abcdef"
 """Of a service, which must not be found anywhere."""
 HASTY = RequestPolicy(
-    connect_timeout=5, read_timeout=3, total_timeout=6, max_attempts=2, backoff=0.01, max_wait=1, rate_limit=1000
+    connect_timeout=5, read_timeout=1, total_timeout=2, max_attempts=2, backoff=0.01, max_wait=1, rate_limit=1000
 )
 MARKER = "gnnrec-trust-marker"
 
@@ -575,7 +576,8 @@ def listed_trial(name: str) -> Trial:
         with tempfile.TemporaryDirectory(prefix="gnnrec-trust-") as folder:
             lies()[name](Path(folder))
 
-    return Trial(f"{name.partition(':')[0]} = {name}", call, 1 << 20)
+    size = MAX_BYTES if name.startswith("poster:") else 1 << 20
+    return Trial(f"{name.partition(':')[0]} = {name}", call, size)
 
 
 def forged_targets() -> dict[str, readers.Target]:

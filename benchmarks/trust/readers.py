@@ -831,7 +831,8 @@ def cell_trial(seed: int, number: int) -> Trial:
             one_row_of = before[:row] + before[row + 1 :], after[:row] + after[row + 1 :]
             same = pd.Series(one_row_of[0], dtype=object).equals(pd.Series(one_row_of[1], dtype=object))
             check(same or other == header[column] == "genres", f"{other} of other rows after {header[column]} {text!r}")
-        check_cell(header[column], text, frame[header[column]].iloc[row])
+        if header[column] in frame or "holds counts" not in str(found.provenance):  # a rating of millions is a count
+            check_cell(header[column], text, frame[header[column]].iloc[row])
 
     return Trial(f"cells#{number}", call, sum(map(len, files.values())))
 

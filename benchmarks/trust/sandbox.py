@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import select
 import signal
@@ -21,8 +22,10 @@ from typing import Any
 import gnnrec
 from gnnrec.errors import GnnrecError
 
+logger = logging.getLogger(__name__)
+"""Tells failures as they are found."""
 SECONDS = 30.0
-"""A trial that takes longer hangs."""
+"""A trial that takes longer hangs; time that it waits for a processor does not count."""
 FACTOR, ALLOWANCE = 3, 64 << 20
 """Memory of a trial: three times its input, and a fixed allowance, in bytes."""
 ADDRESS_SPACE = 6 << 30
@@ -62,6 +65,8 @@ class Summary:
         group = label.partition("#")[0].partition(" = ")[0]
         detail = f"{group}: {outcome.get('where', '')} {outcome.get('detail', '')[:40]}"
         self.counts[detail] += 1
+        if self.counts[detail] <= 2:
+            logger.info("%s: %s, %s %s", label, kind, outcome.get("where", ""), outcome.get("detail", ""))
         if self.counts[detail] <= 2 and len(self.failures) < 10 * MAX_LISTED:
             self.failures.append({"trial": label, **outcome})
 
@@ -143,6 +148,14 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def waited(process: int | str = "self") -> float:
+    """Return the seconds for which a process was ready and had no processor, 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 @dataclass(frozen=True)
 class Trial:
     """One trial.
@@ -168,9 +181,9 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     """Run a trial in this process."""
     forget_peak()
     before = memory()[0]
-    start = time.monotonic()
+    start = time.monotonic() - waited()  # a busy machine is no hang
     outcome = judge(trial.call, types=trial.types)
-    took, peak = time.monotonic() - start, memory()[1]
+    took, peak = time.monotonic() - waited() - start, memory()[1]
     if outcome["kind"] in ("answer", "refused"):
         if peak - before > FACTOR * trial.size + ALLOWANCE:
             used = f"{(peak - before) >> 20} MiB for {trial.size >> 10} KiB"
@@ -207,7 +220,7 @@ def _run_worker(make: Callable[[int], Trial], numbers: range, end: float, summar
     number, label = numbers.start, ""
     try:
         with os.fdopen(read, "rb") as pipe:
-            for message in _messages(pipe):
+            for message in _messages(pipe, child):
                 if message is None:
                     os.kill(child, signal.SIGKILL)
                     summary.add(label, {"kind": "hang", "detail": f"over {SECONDS:g} s", "where": ""})
@@ -229,13 +242,17 @@ def _run_worker(make: Callable[[int], Trial], numbers: range, end: float, summar
     return number + 1
 
 
-def _messages(pipe: Any) -> Iterator[dict[str, Any] | None]:
+def _messages(pipe: Any, child: int) -> Iterator[dict[str, Any] | None]:
     """Yield what a worker says; None if it is silent for too long."""
     descriptor, rest = pipe.fileno(), b""
+    heard = time.monotonic() - waited(child)
     while True:
         if not select.select([descriptor], [], [], 2 * SECONDS)[0]:
+            if time.monotonic() - waited(child) - heard < 2 * SECONDS:
+                continue
             yield None
             return
+        heard = time.monotonic() - waited(child)
         block = os.read(descriptor, 1 << 16)
         if not block:
             return

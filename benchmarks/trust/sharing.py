@@ -78,12 +78,15 @@ def in_children(functions: list[Callable[[], Any]]) -> list[Ended]:
     return together([functools.partial(in_child, function) for function in functions])
 
 
-def answering(tally: Tally, rng: random.Random, asked: int) -> None:
-    """Ask one model from threads, processes, tasks and forks."""
+def answering(tally: Tally, rng: random.Random, asked: int, *, while_busy: bool = True) -> None:
+    """Ask one model from threads, processes, tasks and forks, also of a process whose threads compute."""
     # In a child, which may use two threads for one operation: forks of the parent remain without any.
     model = gnnrec.fit(small_split(), config=config(), progress=False)
     chosen = questions(model, rng.randrange(10**9), asked)
-    for kind, function in (("threads", in_threads), ("asyncio", in_tasks), ("forks", in_forks)):
+    kinds = {"threads": in_threads, "asyncio": in_tasks, "forks": in_forks}
+    if while_busy:
+        kinds["forks while threads compute"] = in_forks_of_a_busy_process
+    for kind, function in kinds.items():
         ended = in_child(functools.partial(function, model, chosen), patience=900)
         expected, found = ended.value if ended.code == OK else (answers(chosen), [None])
         for one in found:
@@ -112,7 +115,20 @@ def in_tasks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], l
 
 
 def in_forks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[list[bytes] | None]]:
-    """Return the answers alone, and those in forks: of an idle process, of one whose threads answer, of a fork."""
+    """Return the answers alone, and those in forks: of an idle process, and of a fork."""
+    torch.set_num_threads(2)
+    expected = answers(asked)
+
+    def fork_again() -> Any:
+        answers(asked[:2])
+        return in_child(functools.partial(answers, asked), patience=60).value
+
+    found = [in_child(function, patience=90).value for function in (functools.partial(answers, asked), fork_again)]
+    return expected, [*found, answers(asked)]  # the parent goes on as before
+
+
+def in_forks_of_a_busy_process(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[Any]]:
+    """Return the answers alone, and those in forks of a process whose threads answer."""
     torch.set_num_threads(2)
     expected = answers(asked)
     found: list[list[bytes] | None] = []
@@ -122,12 +138,6 @@ def in_forks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], l
         while not stop.is_set():
             answers(asked[:3])
 
-    def fork_again() -> Any:
-        answers(asked[:2])
-        return in_child(functools.partial(answers, asked), patience=60).value
-
-    for function in (functools.partial(answers, asked), fork_again):
-        found.append(in_child(function, patience=90).value)
     threads = [threading.Thread(target=busy, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -138,8 +148,7 @@ def in_forks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], l
         stop.set()
         for thread in threads:
             thread.join()
-    found.append(answers(asked))  # the parent goes on as before
-    return expected, found
+    return expected, [*found, answers(asked)]
 
 
 def answer_loaded(run: Path, asked: list[Callable[[], Any]]) -> list[bytes]:

@@ -47,8 +47,8 @@ SECTIONS = {
     ),
     "sharing": (
         "Used by many at once",
-        "8 threads, 4 processes, 16 tasks of asyncio and forks (of an idle process, of a fork, and while other threads "
-        "compute) ask one model; models are fitted in threads; 16 writers write one file and save one run. Survived "
+        "8 threads, 4 processes, 16 tasks of asyncio and forks (of an idle process, of a fork, and of a process whose "
+        "threads compute) ask one model; models are fitted in threads; 16 writers write one file and save one run. Survived "
         "means: everybody gets what they get alone. Of two trainings or fetches into one folder the second is "
         "refused with the name of the first; several `gnnrec features` share their work.",
     ),

@@ -23,6 +23,8 @@ _LZMA = b"]\0\0"
 """First bytes of the older format of LZMA, which `lzma` reads like xz."""
 MAX_MEMBERS = 100_000
 """Maximum number of files in a zip file."""
+ZSTD_BLOCK = 1 << 10
+"""Bytes that are decompressed at a time: four of them may stand for 128 KiB, so these become 32 MiB at most."""
 MIN_UNPACKED, MAX_RATIO = 64 << 20, 200
 """Limit of decompression in bytes, or as a multiple of the compressed size if that is more."""
 
@@ -172,16 +174,17 @@ class _ZstdFile:
         self._file.close()
 
     def read(self, size: int = BLOCK) -> bytes:
-        """Return some more of the content, empty at the end."""
-        while True:
-            data = self._rest or self._file.read(BLOCK)
+        """Return about `size` bytes of the content, empty at the end."""
+        parts, length = [], 0
+        while length < size:
+            data = self._rest or self._file.read(ZSTD_BLOCK)
             if not data:
                 if not self._frame.eof:
                     raise EOFError("the end is missing")
-                return b""
+                break
             if self._frame.eof:
                 self._frame = self._new()
-            found: bytes = self._frame.decompress(data)
+            parts.append(self._frame.decompress(data))
+            length += len(parts[-1])
             self._rest = self._frame.unused_data if self._frame.eof else b""
-            if found:
-                return found
+        return b"".join(parts)

@@ -243,9 +243,11 @@ def to_genres(values: pd.Series) -> pd.Series:
 def _join_each(values: pd.Series, join: Callable[[str], str]) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any():
         values = to_text(values)  # numbers as names
-    plain = to_plain(values, "movies")
+    plain, wanted = to_plain(values, "movies"), "it must be a string or a list of strings"
+    if plain.dtype.kind in "mMc" or isinstance(plain.dtype, (pd.PeriodDtype, pd.IntervalDtype)):
+        raise DataError(f"{values.name} is of type {plain.dtype}; {wanted}", at=("movies", None))
     containers = (list, tuple, set, frozenset, np.ndarray, dict)
-    refuse_others(plain, "movies", "it must be a string or a list of strings", str, *containers, int, float, np.number)
+    refuse_others(plain, "movies", wanted, str, *containers, int, float, np.number)
     items = plain.tolist()
     distinct = {item: join(item) for item in {item for item in items if isinstance(item, str)}}
     joined = []

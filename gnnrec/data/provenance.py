@@ -85,8 +85,19 @@ class Provenance:
 
     @classmethod
     def from_json(cls, parts: Mapping[str, Any]) -> Provenance:
-        """Return the provenance that `dataclasses.asdict` turned into JSON values."""
-        values: dict[str, Any] = {name: part if isinstance(part, dict) else tuple(part) for name, part in parts.items()}
+        """Return the provenance that `dataclasses.asdict` turned into JSON values.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The values are other ones.
+        """
+        values: dict[str, Any] = {name: part if name == "renamed" else tuple(part) for name, part in parts.items()}
+        texts = [text for name, part in values.items() if name != "renamed" for text in part]
+        for names in values.get("renamed", {}).values():
+            texts += [text for pair in names.items() for text in pair]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a part of its provenance is not a text")
         return cls(**values)
 
     def followed_by(self, later: Provenance) -> Provenance:

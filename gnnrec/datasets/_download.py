@@ -32,6 +32,7 @@ from gnnrec._network import (
     is_public,
     join,
     origin,
+    stream_body,
 )
 from gnnrec._progress import download_bar
 from gnnrec.errors import ConfigError, DataError, DownloadError
@@ -328,7 +329,7 @@ def _download_file(url: str, file: Any, _: Any, *, timeout: float, hook: Progres
             raise DownloadError(f"{url} has {announced:,} bytes, more than the limit of {limit:,}")
         if not isinstance(hook, bool):
             hook.total = announced
-        for chunk in response.raw.stream(CHUNK_SIZE, decode_content=False):
+        for chunk in stream_body(response, CHUNK_SIZE):
             output.write(chunk)
             size += len(chunk)
             if size > limit:
@@ -460,7 +461,7 @@ def _published_md5(url: str, timeout: float, name: str) -> str | None:
 def _first_bytes(response: requests.Response) -> bytes:
     """Return the start of a response body, which may be endless."""
     end, start = time.monotonic() + HEAD_SECONDS, b""
-    for chunk in response.raw.stream(MAX_CHECKSUM_BYTES, decode_content=False):
+    for chunk in stream_body(response, MAX_CHECKSUM_BYTES):
         start += chunk
         if len(start) >= MAX_CHECKSUM_BYTES or time.monotonic() > end:
             break

@@ -330,15 +330,16 @@ def _read_ratings(path: Path, separator: str, options: ReadOptions, log: ReadLog
     whole = True
     try:
         for block in _read_blocks(path):
-            piece = pd.read_csv(
-                io.BytesIO(block.replace(separator.encode(), b"\t")),
-                sep="\t",
-                header=None,
-                names=list(_RATING_COLUMNS),
-                dtype=_RATING_COLUMNS,
-                na_filter=False,
-                quoting=3,
-            )
+            with np.errstate(invalid="ignore"):  # a number that is too large is an error below
+                piece = pd.read_csv(
+                    io.BytesIO(block.replace(separator.encode(), b"\t")),
+                    sep="\t",
+                    header=None,
+                    names=list(_RATING_COLUMNS),
+                    dtype=_RATING_COLUMNS,
+                    na_filter=False,
+                    quoting=3,
+                )
             whole &= isinstance(piece.index, pd.RangeIndex)  # no fields beyond the fourth
             pieces.append({name: piece[name].to_numpy(copy=True) for name in _RATING_COLUMNS})
     except (ValueError, OverflowError, pd.errors.ParserError) as error:

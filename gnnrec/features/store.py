@@ -51,7 +51,7 @@ HASH_BYTES = 16
 """Length of a content hash."""
 KEY = re.compile("[0-9a-f]{16}")
 """What `hash_key` returns."""
-FORMAT = 2
+FORMAT = 3
 """Layout of the file; raised when older versions of gnnrec could not read it."""
 FLUSH_SECONDS = 10.0
 """Interval at which new embeddings are written. A killed run loses at most this much work, Ctrl-C loses none."""
@@ -92,9 +92,9 @@ def write_embedding_file(path: Path, stored: StoredEmbeddings) -> None:
         "description": stored.embeddings.description,
         "encoder_key": stored.encoder_key,
         "corpus_dependent": stored.corpus_dependent,
-        "digest": _digest(tensors),
         "movie_ids": stored.embeddings.movie_ids.tolist(),
     }
+    header["digest"] = _digest(header, tensors)
     make_folder(path.parent)
     write_atomic(path, save(tensors, {"gnnrec": json.dumps(header, ensure_ascii=False)}))
 
@@ -116,7 +116,7 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
         raise DamagedFileError(f"{path} is damaged: its header is not a JSON object")
     check_layout({"format": None, **header}, FORMAT, str(path), "delete it and encode again with gnnrec features")
     try:
-        if header["digest"] != _digest(tensors):
+        if header.pop("digest") != _digest(header, tensors):
             raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")
         embeddings = ContentEmbeddings(header["movie_ids"], tensors["embeddings"], header["description"])
         hashes = [row.tobytes() for row in tensors["content_hash"]]
@@ -383,8 +383,8 @@ def _lock_in_new_folder(path: Path) -> int | None:
             return open_exclusive(path)
 
 
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _digest(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].shape}".encode())
         digest.update(np.ascontiguousarray(tensors[name]).tobytes())

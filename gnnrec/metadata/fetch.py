@@ -259,6 +259,8 @@ def _parse_record(line: bytes, place: str) -> FetchRecord:
         is_known = record.status in ("found", "missing", "failed")
         if not is_known or (record.status == "found") != (record.metadata is not None):
             raise ValueError
+        if not isinstance(record.provider, str) or type(record.movie_id) not in (int, str):
+            raise ValueError
     except (ValueError, TypeError, KeyError):
         raise DataError("not a valid fetch record; delete the line to request the movie again", at=place) from None
     return record

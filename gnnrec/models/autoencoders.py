@@ -307,7 +307,7 @@ class MultVAE(AutoencoderEstimator):
     r"""Epochs in which :math:`\beta` rises to its final value; 0 starts there."""
     epochs: int = Field(100, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1e30)
     """Learning rate of AdamW."""
 
     def build_network(self, num_movies: int) -> AutoencoderNetwork:
@@ -395,7 +395,7 @@ class RecVAE(AutoencoderEstimator):
     """Passes over all users in which the decoder is trained, per epoch."""
     epochs: int = Field(50, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0, le=1e30)
     """Learning rate of AdamW, for encoder and decoder."""
 
     @field_validator("prior_weights")

@@ -276,7 +276,7 @@ class MF(DotProductEstimator, OptimizerConfig):
     """L2 regularization of the embeddings."""
     epochs: int = Field(60, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(5e-3, gt=0)
+    learning_rate: float = Field(5e-3, gt=0, le=1e30)
     """Learning rate of AdamW."""
     batch_size: int = Field(4096, ge=1)
     """Ratings per step."""
@@ -372,7 +372,7 @@ class NeuMF(Estimator, OptimizerConfig):
     """Unobserved movies sampled per rating."""
     epochs: int = Field(30, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1e30)
     """Learning rate of AdamW."""
     batch_size: int = Field(1024, ge=1)
     """Ratings per step."""

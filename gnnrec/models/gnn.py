@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnnrec._torch import pick_device
 from gnnrec.config import Config
+from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models.base import Recommender
 from gnnrec.nn import (
@@ -86,7 +87,10 @@ class RecGraph(Recommender):
         """Symmetric root ``[dim, dim]`` of the second moment of the user embeddings."""
         with torch.inference_mode():
             z = self.embed(self.graph.users)
-            values, directions = torch.linalg.eigh(z.T @ z / len(z))
+            moment = z.T @ z / len(z)
+            if not moment.isfinite().all():
+                raise DataError(f"the model {self.name!r} has embeddings that are not finite; train it again")
+            values, directions = torch.linalg.eigh(moment)
             root: Tensor = (directions * values.clamp(min=0).sqrt()) @ directions.T
             return root
 

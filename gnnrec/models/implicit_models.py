@@ -163,7 +163,7 @@ class BPR(DotProductEstimator):
 
     embedding_dim: int = Field(64, ge=1)
     """Dimension of the embeddings, without the movie bias."""
-    learning_rate: float = Field(0.02, gt=0)
+    learning_rate: float = Field(0.02, gt=0, le=1e30)
     """Learning rate of SGD."""
     reg: float = Field(0.01, ge=0)
     """L2 regularization of the embeddings."""

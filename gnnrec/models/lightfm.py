@@ -53,7 +53,7 @@ class LightFM(Estimator):
 
     embedding_dim: int = Field(64, ge=1)
     """Dimension of the embeddings, without the movie bias."""
-    learning_rate: float = Field(0.05, gt=0)
+    learning_rate: float = Field(0.05, gt=0, le=1e30)
     """Learning rate of Adagrad."""
     loss: Literal["warp", "bpr"] = "warp"
     """WARP (Weston, Bengio & Usunier, IJCAI 2011) or BPR."""

@@ -104,7 +104,7 @@ class LightGCNReference(DotProductEstimator, OptimizerConfig):
     """L2 regularization of the embeddings before propagation; the authors' code has twice this and half the square."""
     epochs: int = Field(200, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(0.02, gt=0)
+    learning_rate: float = Field(0.02, gt=0, le=1e30)
     """Learning rate of AdamW."""
     final_lr_ratio: float = Field(1.0, gt=0, le=1)
     """Learning rate after the last epoch relative to the first, with linear decay; 1 keeps it constant."""

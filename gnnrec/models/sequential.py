@@ -361,7 +361,7 @@ class MeanPooling(SequenceEstimator):
     """Dropout of the mean."""
     epochs: int = Field(60, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0, le=1e30)
     """Learning rate of AdamW."""
     batch_size: int = Field(64, ge=1)
     """Users per step."""

@@ -41,7 +41,7 @@ class OptimizerConfig(Settings):
 
     epochs: int = Field(100, ge=1)
     """Maximum number of epochs."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1e30)
     """Learning rate of AdamW."""
     batch_size: int = Field(4096, ge=1)
     """Ratings per step; users per step where whole histories are read."""

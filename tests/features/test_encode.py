@@ -367,7 +367,7 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "text.safetensors"
     save_file({"vectors": np.ones((1, 2))}, path, {"gnnrec": json.dumps({"format": 1})})
-    with pytest.raises(DataError, match=r"has layout 1 of a development version; .* layout 2; delete it and encode"):
+    with pytest.raises(DataError, match=r"has layout 1 of a development version; .* layout 3; delete it and encode"):
         load_features(tmp_path)
 
 

@@ -1,11 +1,11 @@
-"""Several at work in one folder. The long form also asks one model from threads, processes, tasks and forks.
+"""Several use one model, or are at work in one folder.
 
-A fork while other threads compute may still find a lock held, and several runs that encode features into one cache at
-once do not always end with the same summary, so these parts are not among the tests.
+A fork while other threads compute may find a lock of a native library held, so only the long form tries that.
 """
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -20,11 +20,12 @@ from benchmarks.trust.kill import Tally
 @pytest.mark.parametrize(
     ("part", "kinds"),
     [
+        (functools.partial(sharing.answering, asked=3, while_busy=False), {"threads", "asyncio", "forks", "processes"}),
         (sharing.writing, {"one file written by 16", "one run saved by 16"}),
         (sharing.excluding, {"two trainings into one folder", "two fetches into one folder"}),
         (sharing.cooperating, {"features into one cache"}),
     ],
-    ids=["writing", "excluding", "cooperating"],
+    ids=["answering", "writing", "excluding", "cooperating"],
 )
 def test_everybody_gets_what_they_get_alone(part: Callable[..., None], kinds: set[str]) -> None:
     tally = Tally()
