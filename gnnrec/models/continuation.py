@@ -257,7 +257,8 @@ def _fold_in(initial: Tensor, trained: Tensor, residual: Tensor, degree: Tensor)
     weight = (degree[trained] / degree[trained].sum().clamp(min=1)).sqrt().unsqueeze(1)
     x = initial[trained] * weight
     gram = ridge_gram(x, FOLD_IN_REG * x.square().sum() / x.size(1) + 1e-12)
-    return initial @ torch.linalg.solve(gram, x.T @ (residual * weight))
+    solution: Tensor = torch.linalg.solve(gram, x.T @ (residual * weight))
+    return initial @ solution
 
 
 def _module(encoder: Encoder, name: str) -> NodeEncoder:
