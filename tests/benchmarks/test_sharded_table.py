@@ -13,7 +13,21 @@ from tests.helpers.cli import HOME
 
 @pytest.mark.slow
 def test_two_processes_equal_one_and_bytes_follow_the_formula() -> None:
-    words = "--movies 2000 --dim 8 --users 16 --history 5 --negatives 10 --steps 3 --check".split()
+    words = [
+        "--movies",
+        "2000",
+        "--dim",
+        "8",
+        "--users",
+        "16",
+        "--history",
+        "5",
+        "--negatives",
+        "10",
+        "--steps",
+        "3",
+        "--check",
+    ]
     command = [sys.executable, str(HOME / "benchmarks" / "sharded_table.py"), *words]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     assert output.splitlines()[-1] == "one process has the same losses"
