@@ -12,8 +12,9 @@ WAITING = ("endless", "dripping", "silent", "pause", "endless head", "drip")
 
 
 def chosen() -> list[str]:
-    """Return every seventh lie of the list, and all that concern keys and terminals."""
+    """Return every seventh lie of the list without archives and images, and all that concern keys and terminals."""
     names = [name for name in lies.lies() if not any(word in name for word in WAITING)]
+    names = [name for name in names if not name.startswith(("archive", "image"))]
     return sorted({*names[::7], *(name for name in names if name.startswith(("fetch: the key", "terminal")))})
 
 
