@@ -9,7 +9,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from leaderboard_sections import SECTIONS, Section
-from make_leaderboard import RESULTS, heading, markdown
+from make_leaderboard import RESULTS, heading, markdown, row_name
 
 from gnnrec.benchmarking import BenchmarkReport
 
@@ -48,7 +48,7 @@ def config_of(name: str) -> str:
     """Return the config of one of our models, by the name of its row; the script, for rating prediction."""
     if name == "gnnrec":
         return "`examples/rate_ml1m.py`"
-    return f"`{name.removeprefix('gnn').strip(' ()') or 'ml1m'}`"
+    return f"`{name.removeprefix('gnn').strip(' ()')}`"
 
 
 def list_table(results: Path) -> str:
@@ -67,9 +67,10 @@ def measured(section: Section, results: Path) -> dict[str, dict[str, dict[str, A
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for file in section.commands:
         if (results / file).exists():
-            for row in BenchmarkReport.read(results / file).results:
+            report = BenchmarkReport.read(results / file)
+            for row in report.results:
                 key = row["metric"] if row["k"] is None else f"{row['metric']}@{row['k']}"
-                found.setdefault(row["model"], {})[key] = row
+                found.setdefault(row_name(row["model"], report), {})[key] = row
     return found
 
 
