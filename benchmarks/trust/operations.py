@@ -425,7 +425,8 @@ class AppWrites(Operation):
         return f"sqlite:///{folder / 'people.db'}"
 
     def perform(self, folder: Path) -> None:
-        from gnnrec.service.store import Entry, Store
+        from gnnrec.service.records import Entry
+        from gnnrec.service.store import Store
 
         store = Store(self.url(folder))
         store.migrate()

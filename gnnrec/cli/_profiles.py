@@ -14,8 +14,9 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.models import Recommender
 
 if TYPE_CHECKING:
+    from gnnrec.service.records import Profile
     from gnnrec.service.served import ServedModel
-    from gnnrec.service.store import Profile, Store
+    from gnnrec.service.store import Store
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Profiles:
 
     def _changes(self, before: Lists, after: Lists) -> dict[str, Any]:
         """Return the difference of two lists, as `Store.change_lists` takes it."""
-        from gnnrec.service.store import Entry
+        from gnnrec.service.records import Entry
 
         served = self._served
 

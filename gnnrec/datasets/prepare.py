@@ -20,7 +20,6 @@ import pandas as pd
 from gnnrec._checks import as_path, check_integer, check_number, shown
 from gnnrec._io import new_folder
 from gnnrec.data import Dataset
-from gnnrec.data.append_only import sort_by_group
 from gnnrec.data.columnar import (
     CODES,
     HEADER,
@@ -39,6 +38,7 @@ from gnnrec.data.parquet import is_table_in_parts
 from gnnrec.data.provenance import ReadLog
 from gnnrec.data.read_options import DEFAULT_OPTIONS
 from gnnrec.data.scales import are_counts, not_given, rating_scale_of
+from gnnrec.data.sorting import sort_by_group
 from gnnrec.data.streaming import PlainRatings
 from gnnrec.data.tables import Table, read_files
 from gnnrec.data.text_files import stem_of

@@ -18,7 +18,7 @@ from gnnrec._checks import shown
 from gnnrec._torch import ridge_gram
 from gnnrec.config import Config
 from gnnrec.data import Dataset
-from gnnrec.data.append_only import sort_by_group
+from gnnrec.data.sorting import sort_by_group
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.graph import Graph
 from gnnrec.graph.movies import attribute_values

@@ -32,8 +32,8 @@ _LONG_TAIL = 15
 _MANY_MOVIES = 4
 """Movies per user above which, with such movies, small data are filtered rather than trained."""
 _SMALL, _MEDIUM = 1024, 2_000_000
-"""Number of users or movies up to which data are small, and number of ratings up to which they are of medium size: there
-are several networks, and the scores of EASE are added to theirs."""
+"""Number of users or movies up to which data are small, and of ratings up to which they are of medium size: there are
+several networks, and the scores of EASE are added to theirs."""
 _NUM_MEMBERS, _MEDIUM_NUM_MEMBERS = 3, 2
 """Number of networks on data of these sizes."""
 _MAX_EASE_DIM, _EASE_WEIGHT, _MEDIUM_EASE_WEIGHT, _LONG_TAIL_EASE_WEIGHT = 512, 1.5, 1.0, 2.5

@@ -14,8 +14,8 @@ from gnnrec.datasets.histories import read_history_file
 from gnnrec.errors import GnnrecError
 from gnnrec.graph import read_history
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
+from gnnrec.service.records import Entry
 from gnnrec.service.served import ServedModel, now
-from gnnrec.service.store import Entry
 from gnnrec.service.tables import MAX_ID
 
 MAX_MOVIES_OF_FILE = 5_000

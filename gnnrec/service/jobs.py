@@ -13,9 +13,10 @@ import threading
 from pathlib import Path
 
 from gnnrec._checks import counted
+from gnnrec.service.records import Job
 from gnnrec.service.retraining import profile_tables
 from gnnrec.service.served import ModelHolder
-from gnnrec.service.store import Job, Store
+from gnnrec.service.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from gnnrec.graph import NewUser
 from gnnrec.models.filters import movie_mask
 from gnnrec.models.lists import best_movies
 from gnnrec.reranking import Reranking, RerankingOptions
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.served import MovieInfo, ServedModel
-from gnnrec.service.store import Entry, Profile
 
 RECENT = 300
 """Maximum number of ratings of a profile that are considered as reasons, latest first."""

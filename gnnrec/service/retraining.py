@@ -20,8 +20,8 @@ from gnnrec.errors import GnnrecError
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import get_estimator, load
 from gnnrec.service.names import is_profile, make_user_id
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.served import ServedModel
-from gnnrec.service.store import Entry, Profile
 from gnnrec.training.callbacks import Callback, FitState
 
 

@@ -27,7 +27,7 @@ from gnnrec.plots import movie_coordinates
 from gnnrec.reranking import is_family_friendly
 from gnnrec.service.errors import InvalidFieldError, NotFoundError
 from gnnrec.service.names import is_profile
-from gnnrec.service.store import Entry, Profile
+from gnnrec.service.records import Entry, Profile
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import contextlib
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +19,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from gnnrec.errors import ConfigError
 from gnnrec.service.database import MIGRATION_LOCK, MIGRATIONS, make_engine, newest_version, parse_url, reason_of
 from gnnrec.service.errors import ConflictError, NotFoundError
+from gnnrec.service.records import Entry, Job, Profile
 from gnnrec.service.tables import BucketRow, HiddenRow, JobRow, ProfileRow, RatingRow
 
 HEARTBEAT_TIMEOUT = 60
 """Seconds without a heartbeat after which a job counts as failed."""
 MAX_LISTED_PROFILES = 1000
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A person, as stored.
-
-    Examples
-    --------
-    >>> Profile(1, "Ann", None, None, None, 0).name
-    'Ann'
-    """
-
-    id: int
-    name: str
-    age: int | None
-    gender: str | None
-    occupation: str | None
-    created_at: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A movie in a history or list. `stars` is None if it is not rated.
-
-    Examples
-    --------
-    >>> Entry("7", "Heat (1995)", 0, 4.5).stars
-    4.5
-    """
-
-    movie_id: str
-    title: str
-    time: int
-    stars: float | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """A background job: ``state`` is "running", "done" or "failed".
-
-    Examples
-    --------
-    >>> Job(1, "running", 3, 10, "", 0, None).step
-    3
-    """
-
-    id: int
-    state: str
-    step: int
-    steps: int
-    message: str
-    created_at: int
-    finished_at: int | None
 
 
 def name_key(name: str) -> str:

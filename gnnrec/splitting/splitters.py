@@ -22,7 +22,7 @@ import pandas as pd
 
 from gnnrec._checks import check_integer, is_listing, shown
 from gnnrec.data import Dataset
-from gnnrec.data.append_only import sort_by_group
+from gnnrec.data.sorting import sort_by_group
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.registry import register_splitter
 from gnnrec.splitting.split import Split

@@ -16,8 +16,9 @@ from gnnrec.cli._shell import Session
 from gnnrec.datasets import make_sample
 from gnnrec.models import Popularity
 from gnnrec.service import listing
+from gnnrec.service.records import Entry
 from gnnrec.service.served import ServedModel
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.store import Store
 from tests.cli.test_shell import ids, pipe
 
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrec.data import ContentEmbeddings, Dataset, append_only
-from gnnrec.data.append_only import sort_by_group
+from gnnrec.data import ContentEmbeddings, Dataset, append_only, sorting
+from gnnrec.data.sorting import sort_by_group
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph, NewMovie, UserBatch
 from gnnrec.models import EASE
@@ -224,6 +224,6 @@ def test_sorting_equals_lexsort(
     group = np.array([row[0] for row in rows], dtype=np.int32)
     value = np.array([row[1] for row in rows], dtype=np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(append_only, "MIN_KEYED", smallest)
-        patch.setattr(append_only, "SORTED_AT_ONCE", 3)
+        patch.setattr(sorting, "MIN_KEYED", smallest)
+        patch.setattr(sorting, "SORTED_AT_ONCE", 3)
         assert sort_by_group(group, value).tolist() == np.lexsort((value, group)).tolist()

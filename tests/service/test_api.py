@@ -24,8 +24,8 @@ from gnnrec import NewUser, RecGraph, load
 from gnnrec.models import EASE
 from gnnrec.service import retraining
 from gnnrec.service.names import is_profile
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.served import ServedModel
-from gnnrec.service.store import Entry, Profile
 from tests.helpers.registries import restored_registries
 
 
@@ -410,7 +410,7 @@ def test_wrong_files_get_a_message_without_a_path(client: TestClient, ann: int, 
 
 
 def test_a_movie_that_a_new_run_lacks_stays_in_the_history(client: TestClient, ann: int) -> None:
-    from gnnrec.service.store import Entry
+    from gnnrec.service.records import Entry
 
     store = client.app.state.context.store  # type: ignore[attr-defined]
     store.rate(ann, [Entry("gone", "A Film That Was Removed", 1, 5.0)])

@@ -13,8 +13,8 @@ from gnnrec import NewUser, RecGraph
 from gnnrec.datasets import make_sample
 from gnnrec.service import listing
 from gnnrec.service.groups import recommend as recommend_group
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.served import ServedModel
-from gnnrec.service.store import Entry, Profile
 from gnnrec.splitting import leave_one_out
 from tests.test_request_time import TIMED, YEAR
 

@@ -29,7 +29,8 @@ from sqlalchemy.exc import IntegrityError
 from gnnrec.errors import ConfigError
 from gnnrec.service.database import MIGRATIONS, newest_version
 from gnnrec.service.errors import ConflictError, NotFoundError
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.records import Entry
+from gnnrec.service.store import Store
 from gnnrec.service.tables import Base
 from tests.helpers.ports import free_port
 from tests.helpers.service import serving

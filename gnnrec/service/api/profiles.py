@@ -29,8 +29,9 @@ from gnnrec.service.api.schemas import (
 from gnnrec.service.context import Database, Served
 from gnnrec.service.errors import InvalidFieldError
 from gnnrec.service.problems import responses
+from gnnrec.service.records import Entry
 from gnnrec.service.served import ServedModel, check_profile, now
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.store import Store
 
 router = APIRouter(prefix="/profiles", tags=["profiles"])
 

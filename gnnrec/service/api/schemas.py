@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from gnnrec.reranking import RerankingOptions
 from gnnrec.service.groups import Strategy
 from gnnrec.service.names import clean_name, clean_text
-from gnnrec.service.store import Entry, Profile
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.tables import MAX_CATEGORY, MAX_ID, MAX_NAME
 
 MAX_K, MAX_OFFSET, MAX_USERS, MAX_RATINGS, MAX_MOVIES = 200, 10_000, 100, 5_000, 10_000

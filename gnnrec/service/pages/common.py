@@ -16,8 +16,8 @@ import gnnrec
 from gnnrec.registry import listed_sites
 from gnnrec.service.context import Context
 from gnnrec.service.errors import NotFoundError
+from gnnrec.service.records import Entry, Profile
 from gnnrec.service.served import MovieInfo, poster_path
-from gnnrec.service.store import Entry, Profile
 
 PROFILE, CSRF = "gnnrec_profile", "gnnrec_csrf"
 """Cookies: the chosen profile, and the CSRF token."""

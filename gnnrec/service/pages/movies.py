@@ -18,8 +18,9 @@ from gnnrec.service.errors import NotFoundError
 from gnnrec.service.pages.common import ENOUGH, Anyone, Next, Sender, Visitor, entry_of
 from gnnrec.service.posters import draw_cover
 from gnnrec.service.problems import clean
+from gnnrec.service.records import Entry
 from gnnrec.service.served import now, short_name
-from gnnrec.service.store import Entry, Store
+from gnnrec.service.store import Store
 
 router = APIRouter()
 
