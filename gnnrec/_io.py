@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -156,8 +157,11 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_text(encoding="utf-8"))
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
 def parse_json(text: str | bytes) -> Any:
-    """Parse untrusted JSON; raise ValueError if it is invalid or nested too deeply.
+    """Parse untrusted JSON; raise ValueError if it is invalid, nested too deeply, or has text that no file can hold.
 
     Examples
     --------
@@ -167,9 +171,14 @@ def parse_json(text: str | bytes) -> Any:
     ValueError: JSON that is nested too deeply
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if _SURROGATE.search(text.encode() if isinstance(text, str) else text):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("JSON with half of a surrogate pair") from None
+    return value
 
 
 def own_file(folder: Path, name: str) -> Path:

@@ -120,11 +120,11 @@ def read_embedding_file(path: Path) -> StoredEmbeddings:
             raise DamagedFileError(f"{path} is damaged: its content does not match its checksum")
         embeddings = ContentEmbeddings(header["movie_ids"], tensors["embeddings"], header["description"])
         hashes = [row.tobytes() for row in tensors["content_hash"]]
-        if hashes and (len(hashes) != len(embeddings) or any(len(one) != HASH_BYTES for one in hashes)):
-            raise DamagedFileError(f"{path} is damaged: it has {len(hashes)} hashes for {len(embeddings)} embeddings")
         key = header["encoder_key"]
         if key != "" and not (isinstance(key, str) and KEY.fullmatch(key)):  # used in a file name
             raise DamagedFileError(f"{path} is damaged: {key!r} is not the key of an encoder, 16 hexadecimal digits")
+        if (hashes or key) and (len(hashes) != len(embeddings) or any(len(one) != HASH_BYTES for one in hashes)):
+            raise DamagedFileError(f"{path} is damaged: it has {len(hashes)} hashes for {len(embeddings)} embeddings")
         return StoredEmbeddings(embeddings, hashes, key, bool(header["corpus_dependent"]))
     except LookupError as error:
         raise DamagedFileError(f"{path} is damaged: {error} is missing") from None

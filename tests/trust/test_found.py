@@ -18,10 +18,12 @@ from urllib3.exceptions import HTTPError
 
 import gnnrec
 from gnnrec import Config, ConfigError, DataError, Dataset
+from gnnrec._io import parse_json
 from gnnrec._network import stream_body
-from gnnrec.data import compression
+from gnnrec.data import ContentEmbeddings, compression
 from gnnrec.data.provenance import ABOUT_FILE
 from gnnrec.features import encode_plots, load_features
+from gnnrec.features.store import StoredEmbeddings, read_embedding_file, write_embedding_file
 from gnnrec.metadata.fetch import LOG, FetchLog, FetchRecord
 
 RATINGS = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [1, 2, 1]})
@@ -70,6 +72,24 @@ def test_a_changed_header_of_an_embedding_file(tmp_path: Path, name: str, value:
     save_file(tensors, path, {"gnnrec": json.dumps({**header, name: value})})
     with pytest.raises(DataError, match=r"text\.safetensors is damaged: its content does not match its checksum"):
         load_features(tmp_path)
+
+
+def test_a_cache_without_hashes(tmp_path: Path) -> None:
+    path = tmp_path / "text.safetensors"
+    embeddings = ContentEmbeddings([1, 2], [[1.0, 0.0], [0.0, 1.0]], description="tfidf")
+    write_embedding_file(path, StoredEmbeddings(embeddings, [], "", False))
+    assert len(read_embedding_file(path).embeddings) == 2  # embeddings of one's own
+    write_embedding_file(path, StoredEmbeddings(embeddings, [], "0" * 16, False))
+    with pytest.raises(DataError, match=r"text\.safetensors is damaged: it has 0 hashes for 2 embeddings"):
+        read_embedding_file(path)
+
+
+def test_half_of_a_surrogate_pair() -> None:
+    assert parse_json('{"a": "\\ud83c\\udfac"}') == {"a": "🎬"}
+    assert parse_json(b'{"a": "\\\\ud83c"}') == {"a": r"\ud83c"}
+    for text in ('{"a": "\\ud83c"}', b'{"\\udfac": 1}', '["x\\ud800"]'):
+        with pytest.raises(ValueError, match="half of a surrogate pair"):
+            parse_json(text)
 
 
 @pytest.mark.parametrize("name", ["provider", "movie_id"])
