@@ -23,8 +23,8 @@ _LZMA = b"]\0\0"
 """First bytes of the older format of LZMA, which `lzma` reads like xz."""
 MAX_MEMBERS = 100_000
 """Maximum number of files in a zip file."""
-ZSTD_BLOCK = 1 << 10
-"""Bytes that are decompressed at a time: four of them may stand for 128 KiB, so these become 32 MiB at most."""
+ZSTD_BLOCK = 1 << 8
+"""Bytes that are decompressed at a time: four of them may stand for 128 KiB, so these become 8 MiB at most."""
 MIN_UNPACKED, MAX_RATIO = 64 << 20, 200
 """Limit of decompression in bytes, or as a multiple of the compressed size if that is more."""
 

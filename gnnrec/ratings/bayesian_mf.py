@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gnnrec._torch import ridge_gram
+from gnnrec.errors import DataError
 from gnnrec.sparse import Adjacency
 
 BLOCK_SIZE = 4096
@@ -77,7 +78,13 @@ class Gaussians:
     def _cholesky_blocks(self) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, len(self.shift), BLOCK_SIZE):
             rows = slice(start, min(start + BLOCK_SIZE, len(self.shift)))
-            yield rows, torch.linalg.cholesky(_unpack_symmetric(self.precision[rows], self.shift.size(1)))
+            try:
+                root = torch.linalg.cholesky(_unpack_symmetric(self.precision[rows], self.shift.size(1)))
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                raise DataError(
+                    "the rating head has a precision matrix that is not positive definite; fit it again"
+                ) from None
+            yield rows, root
 
 
 def conditional_posterior(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from gnnrec.errors import DataError
 from gnnrec.ratings import bayesian_mf
-from gnnrec.ratings.bayesian_mf import LinearGaussian, conditional_posterior, standard_normal
+from gnnrec.ratings.bayesian_mf import Gaussians, LinearGaussian, conditional_posterior, standard_normal
 from gnnrec.sparse import Adjacency
 
 
@@ -43,6 +44,12 @@ def test_without_observation() -> None:
         rest = torch.arange(5) != edge
         expected = conditional_posterior(Adjacency(row[rest], col[rest], 2, 3), x, y[rest], w[rest], *prior)
         torch.testing.assert_close(reduced[edge], expected.mean()[row[edge]], atol=1e-5, rtol=1e-5)
+
+
+def test_a_precision_that_is_not_positive_definite_is_an_error() -> None:
+    gaussians = Gaussians(torch.tensor([[1.0, 0.0, 1.0], [1.0, 2.0, 1.0]]), torch.ones(2, 2))
+    with pytest.raises(DataError, match="a precision matrix that is not positive definite"):
+        gaussians.mean()
 
 
 def test_linear_gaussian_recovers_weight_and_precision() -> None:
