@@ -137,7 +137,7 @@ def stable_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     k = min(k, scores.size(1))
     number = scores.size(1) // MAXIMA_WIDTH
-    if 0 < MIN_MAXIMA * k <= number and scores.size(0):
+    if k < number and 0 < MIN_MAXIMA * k <= number and scores.size(0):
         return _topk_of_maxima(scores, k, number)
     values, columns = scores.topk(min(k + 1, scores.size(1)), dim=1)
     if k == 0:

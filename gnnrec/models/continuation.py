@@ -165,8 +165,8 @@ def holdout_new_ratings(dataset: Dataset, config: Config, graph: Graph) -> Split
     >>> dataset = make_sample(60, 40)
     >>> graph = Graph.from_dataset(dataset.take(np.arange(1000)))
     >>> split = holdout_new_ratings(dataset, Config(), graph)
-    >>> len(split.train), len(split.valid), is_rated_in(graph, split.valid).any()
-    (1136, 80, False)
+    >>> len(split.train), len(split.valid), bool(is_rated_in(graph, split.valid).any())
+    (1195, 21, False)
     """
     new = np.flatnonzero(~is_rated_in(graph, dataset.ratings))
     if not len(new):

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from gnnrec import ConfigError, DataError, fit, load
 from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
-from gnnrec.features import FeatureEncoder, encode_plot, encode_plots, load_features
+from gnnrec.features import FeatureEncoder, encode_plot, encode_plots, load_features, store
 from gnnrec.features.encoders import sentence
 from gnnrec.registry import register_feature_encoder
 from tests.helpers.registries import restored_registries
@@ -89,9 +89,13 @@ def test_a_registered_encoder_is_taken_from_a_run() -> None:
 
 
 def with_key(path: Path, key: Any) -> None:
+    """Change the key of an embedding file, and its checksum accordingly."""
     with safe_open(path, framework="np") as file:
-        header = json.loads(file.metadata()["gnnrec"])
-    save_file(load_file(path), path, {"gnnrec": json.dumps({**header, "encoder_key": key})})
+        header = json.loads(file.metadata()["gnnrec"]) | {"encoder_key": key}
+    tensors = load_file(path)
+    del header["digest"]
+    header["digest"] = store._digest(header, tensors)
+    save_file(tensors, path, {"gnnrec": json.dumps(header)})
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,11 @@ def generator(seed: int = 0) -> Generator:
 
 
 def encoder_for(graph: Graph, name: str, num_layers: int, **options: object) -> Encoder:
-    """Return an encoder without zero parameters, which could hide an error."""
+    """Return an encoder without zero parameters, which could hide an error, and without dislikes, as in training."""
     torch.manual_seed(0)
-    config = Config.from_mapping({"model": {**TEMPORAL, "encoder": name, "num_layers": num_layers, **options}})
+    config = Config.from_mapping(
+        {"model": {**TEMPORAL, "encoder": name, "num_layers": num_layers, "dislike_weight": 0, **options}}
+    )
     encoder = make_encoder(config, graph)
     with torch.no_grad():
         for parameter in encoder.parameters():

@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_epoch() -> None:
         ({"epochs": 0}, "epochs: must be at least 1"),
         ({"batch_size": 0}, "batch_size: must be at least 1"),
         ({"learning_rate": -1.0}, "learning_rate: must be above 0"),
-        ({"learning_rate": math.nan}, "learning_rate: must be above 0"),
+        ({"learning_rate": math.nan}, "learning_rate: must be at most 1e\\+30, not nan"),
         ({"weight_decay": -0.1}, "weight_decay: must be at least 0"),
     ],
 )

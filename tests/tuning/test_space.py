@@ -134,7 +134,7 @@ def test_rounded_values_stay_in_the_range(low: float, factor: float, at: float, 
         ({"train.epochs": {"low": 1, "high": 5, "log": "yes"}}, "log must be true or false, not 'yes'"),
         ({"train.edge_dropout": {"low": 0.1, "high": 1}}, "must be below 1"),
         ({"train.id_dropout": {"low": 0, "high": 0.5, "log": True}}, "must start above 0, not at 0"),
-        ({"train.learning_rate": {"low": 0.1, "high": float("inf")}}, "low and high must be finite"),
+        ({"train.weight_decay": {"low": 0.1, "high": float("inf")}}, "low and high must be finite"),
         ({"train.learning_rate": {"low": "fast", "high": 1}}, "must be a number"),
         ({"model.encoder": {"low": 1, "high": 2}}, "model.encoder: not a number, so it cannot have a range"),
         (
