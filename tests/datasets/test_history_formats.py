@@ -145,6 +145,20 @@ def test_objects_with_titles(graph: Graph, tmp_path: Path, text: str) -> None:
     assert read(graph, tmp_path / "mine.jsonl", text)[0] == {HEAT: 4.5, ALIEN: 3}
 
 
+def test_a_title_with_another_line_separator(graph: Graph, tmp_path: Path) -> None:
+    text = '{"title": "Heat", "rating": 4.5, "note": "a\u2028b"}\n{"title": "Alien", "rating": 3}\n'
+    assert read(graph, tmp_path / "mine.jsonl", text)[0] == {HEAT: 4.5, ALIEN: 3}
+
+
+def test_long_lines_take_no_time(graph: Graph, tmp_path: Path) -> None:
+    """A search that takes the square of the length would not end."""
+    long = 1_000_000
+    assert read(graph, tmp_path / "list.txt", f"{'a' * long}\n{'b' * long}\n")[0] == {}
+    assert read(graph, tmp_path / "list.md", f"a|b\n{' ' * long}x\n")[0] == {}
+    with pytest.raises(DataError, match="is not a rating"):
+        read(graph, tmp_path / "films.csv", f"title,rating\nHeat,★{' ' * long}x\n")
+
+
 def test_odd_ratings_name_their_line(graph: Graph, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mine\.csv:3: rating 'very good' is not a rating"):
         read(graph, tmp_path / "mine.csv", "title,rating\nHeat,4\nAlien,very good\n")

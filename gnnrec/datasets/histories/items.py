@@ -50,14 +50,14 @@ def parse_json(text: str, label: str, name: str) -> HistoryFile:
 
 def _are_lines(text: str) -> bool:
     """Return whether a text has one object per line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     return len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines)
 
 
 def _read_lines(text: str, label: str) -> list[Any]:
     """Read JSON lines."""
     values = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # a string may have other line separators
         if line.strip():
             try:
                 values.append(json.loads(line))

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from gnnrec.datasets.histories.entries import HistoryEntry, HistoryFile, LeftOut
 from gnnrec.datasets.histories.written_ratings import infer_top, parse_rating
 
+MAX_TITLE = 500
+"""Number of characters above which a line is not searched for a rating after its title."""
 _NUMBER = re.compile(r"\s*(\d+)\s?[.):]\s+(?=\S)")
 _BULLET = re.compile(r"\s*[-*+•–—▪·‣◦]\s+(?=\S)")
 _BOX = re.compile(r"\s*(?:[-*+•]\s+)?(?:\[(?P<mark>[ xX✓✔])\]|(?P<sign>[☐☑☒✅✔✓]))\s*")
@@ -51,7 +53,7 @@ def read_lines(lines: list[str], label: str) -> HistoryFile:
     steps = {after - before for before, after in pairwise(numbers)}
     is_numbered = is_numbered and steps in ({1}, {-1}) and 1 in numbers
     has_numbers = sum(map(bool, map(str.strip, lines))) > 1 and all(
-        _TRAILING.fullmatch(line) for line in lines if line.strip() and not _HEADING.match(line)
+        _ends_in_number(line) for line in lines if line.strip() and not _HEADING.match(line)
     )
     has_ticks = any(match["mark"] not in (None, " ") or match["sign"] not in (None, "☐") for match in _boxes(lines))
     found = HistoryFile("list of titles", is_handwritten=True)
@@ -90,9 +92,14 @@ def _boxes(lines: list[str]) -> list[re.Match[str]]:
     return [match for line in lines if (match := _BOX.match(line)) is not None]
 
 
+def _ends_in_number(text: str) -> re.Match[str] | None:
+    """Return the title and the number of a line, None if it has no number or is too long for a title."""
+    return _TRAILING.fullmatch(text) if len(text) <= MAX_TITLE else None
+
+
 def _parse_trailing(text: str) -> _Line:
     """Read a title and a number after a colon, dash or equals sign."""
-    match = _TRAILING.fullmatch(text)
+    match = _ends_in_number(text)
     rating = parse_rating(match[2] or match[3]) if match else None
     if match is None or rating is None:
         return _parse_line(text)

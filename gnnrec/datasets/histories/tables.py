@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from gnnrec._checks import shown
 from gnnrec.datasets.histories.entries import HistoryFile, UnknownFormatError, find_reader, known_formats
 from gnnrec.datasets.histories.lists import read_lines
 from gnnrec.datasets.histories.times import are_dates, parse_times
@@ -21,7 +22,8 @@ csv.field_size_limit(2**31 - 1)  # reviews may be long
 
 _NOTHING = frozenset({"", "null", "none", "nan", "n/a", "-", "–", "—"})
 """Cells without a value."""
-_MARKDOWN_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?")
+_MARKDOWN_RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?")
+"""The line below the header of a table in Markdown."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Row:
         try:
             value = float(text.replace(",", "."))
         except ValueError:
-            raise DataError(f"{column} {text!r} is not a number", at=self.at) from None
+            raise DataError(f"{column} {shown(text)} is not a number", at=self.at) from None
         if scale is not None and not scale[0] <= value <= scale[1]:
             raise DataError(f"{column} {text} is not between {scale[0]:g} and {scale[1]:g}", at=self.at)
         return value
@@ -58,7 +60,7 @@ class Row:
             return None
         found = parse_rating(text)
         if found is None:
-            raise DataError(f"{column} {text!r} is not a rating", at=self.at)
+            raise DataError(f"{column} {shown(text)} is not a rating", at=self.at)
         if found[0] < 0:
             raise DataError(f"{column} {text} is negative", at=self.at)
         return found
@@ -92,7 +94,7 @@ def parse_text(text: str, label: str, name: str, netflix_profile: str | None) ->
     """Read a table or a list of titles."""
     lines = text.splitlines()
     first = next(place for place, line in enumerate(lines) if line.strip())
-    if len(lines) > first + 1 and "|" in lines[first] and _MARKDOWN_RULE.fullmatch(lines[first + 1]):
+    if len(lines) > first + 1 and "|" in lines[first] and _MARKDOWN_RULE.fullmatch(lines[first + 1].strip()):
         lines = _without_markdown(lines)
         text = "\n".join(lines)
     if re.fullmatch(r"sep=.", lines[first].strip()) and first + 1 < len(lines):  # written by Excel
@@ -126,7 +128,7 @@ def _without_markdown(lines: list[str]) -> list[str]:
     """Return the lines of a table in Markdown as separated by tabs; lines keep their numbers."""
     cells = [
         []
-        if _MARKDOWN_RULE.fullmatch(line)
+        if _MARKDOWN_RULE.fullmatch(line.strip())
         else re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))
         for line in lines
     ]

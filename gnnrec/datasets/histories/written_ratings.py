@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_NUMBER = re.compile(r"[+-]?\d{1,6}(?:[.,]\d+)?")
+MAX_LENGTH = 40
+"""Number of characters from which a text is no rating."""
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)")
 _SHARE = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*(?:/|out of|of|von|sur|de)\s*(4|5|6|10|20|100)(?:[.,]0+)?", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*%")
 _WORDS = re.compile(r"(\d(?:[.,]\d+)?)\s*(?:stars?|\*|★|⭐)", re.IGNORECASE)
@@ -17,10 +19,12 @@ def parse_rating(text: str) -> tuple[float, float | None] | None:
 
     Examples
     --------
-    >>> [parse_rating(text) for text in ("4,5", "4/5", "8 out of 10", "90%", "★★★½", "3 stars", "good")]
-    [(4.5, None), (4.0, 5.0), (8.0, 10.0), (90.0, 100.0), (3.5, 5.0), (3.0, 5.0), None]
+    >>> [parse_rating(text) for text in ("4,5", ".5", "4/5", "8 out of 10", "90%", "★★★½", "3 stars", "good")]
+    [(4.5, None), (0.5, None), (4.0, 5.0), (8.0, 10.0), (90.0, 100.0), (3.5, 5.0), (3.0, 5.0), None]
     """
     text = text.strip().replace("\ufe0f", "")
+    if len(text) > MAX_LENGTH:
+        return None
     if _NUMBER.fullmatch(text):
         return _value(text), None
     if (share := _SHARE.fullmatch(text)) is not None and _value(share[1]) <= float(share[2]):
