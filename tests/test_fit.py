@@ -235,11 +235,11 @@ def test_patience(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.05, 0.1, 0.3, 0.2, 0.3, 0.25, 0.9])  # the first is of the initialization
     weights = []
 
-    def validate(model: RecGraph, split: Split, metric: str, k: int, workers: object) -> float:
+    def validation(model: RecGraph) -> float:
         weights.append(model.encoder.target.id_embeddings.clone())
         return next(scores)
 
-    monkeypatch.setattr(LOOP, "validate", validate)
+    monkeypatch.setattr(LOOP, "Validation", lambda *arguments: validation)
     model = quick(small, "train.epochs=10", "train.patience=3")
     # 0.3 again is not better, so the third epoch after the second is the last, and the second is what stays.
     assert [entry["ndcg@20"] for entry in model.history] == [0.1, 0.3, 0.2, 0.3, 0.25]
@@ -287,7 +287,7 @@ def test_resuming_leaves_the_best_epoch_in_place(small: Split, tmp_path: Path, m
     """The saved run holds the best epoch, the checkpoint the last one; only a better epoch may replace the former."""
     run, seen = tmp_path / "run", []
     qualities = iter([0.05, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(LOOP, "validate", lambda *args: next(qualities))
+    monkeypatch.setattr(LOOP, "Validation", lambda *arguments: lambda model: next(qualities))
     quick(small, "train.epochs=3", run_dir=run)
     best = weights_of(run)
 

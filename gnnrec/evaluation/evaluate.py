@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from gnnrec._checks import NO_MOVIE, as_list, check_flag, check_integer, check_number, plain_ids, shown
-from gnnrec._workers import ALONE, Workers
 from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation.beyond_accuracy import ListUsers
 from gnnrec.evaluation.bootstrap import bootstrap_intervals
@@ -124,7 +123,7 @@ def evaluate(
     """
     if metrics is None and relevant is not None:
         metrics = [*default_metrics(), "dislikes"]
-    resolved, sizes = _resolve_metrics(metrics), _check_ks(ks)
+    resolved, sizes = resolve_metrics(metrics), _check_ks(ks)
     if relevant is None and any(of == "disliked" for _, of in resolved.values()):
         raise ConfigError("the metric 'dislikes' needs a relevance threshold; pass relevant=4 (--relevant 4)")
     check_number(0, exclusive=True, confidence=confidence)
@@ -155,7 +154,6 @@ def evaluate(
         if data.attrs:
             data.attrs["protocol"] += f"; relevant from {relevant:g}, disliked up to {at_most:g}"
             data.attrs["fingerprint"] += f"-relevant-{relevant:g}"
-    catalog = CatalogStatistics.from_graph(trained, len(task.candidates))
     needs_embeddings = any(name in METRICS and METRICS.metadata(name).get("embeddings") for name in resolved)
     unit = getattr(model, "unit_similarity_embeddings", None) if needs_embeddings else None
     catalog = CatalogStatistics.from_graph(trained, len(task.candidates), unit)
@@ -165,16 +163,16 @@ def evaluate(
     for name, (function, of) in resolved.items():
         for k in sizes:
             if of == "users":
-                column = _per_user(name, function(hits[:, :k], num_relevant.clamp(min=1)), len(task.users))
+                column = user_values(name, function(hits[:, :k], num_relevant.clamp(min=1)), len(task.users))
                 values[name, k] = np.where(num_relevant.numpy() > 0, column, np.nan)
             elif of == "disliked":
-                values[name, k] = _per_user(name, function(bad[:, :k], num_bad), len(task.users))
+                values[name, k] = user_values(name, function(bad[:, :k], num_bad), len(task.users))
             elif of == "lists":
-                values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog), len(task.users))
+                values[name, k] = user_values(name, function(ranking.lists[:, :k], catalog), len(task.users))
             elif of == "histories":
                 histories = model.graph.user_batch(task.users)
                 known = ListUsers(histories.user_index, histories.movie_index, ranking.hits[:, :k])
-                values[name, k] = _per_user(name, function(ranking.lists[:, :k], catalog, known), len(task.users))
+                values[name, k] = user_values(name, function(ranking.lists[:, :k], catalog, known), len(task.users))
             elif not per_user:
                 totals[name, k] = float(function(ranking.lists[:, :k], catalog)), np.nan, np.nan, len(task.users)
     if per_user:
@@ -212,69 +210,6 @@ def _hits_among(
     return torch.isin(listed, pairs) & (ranking.lists >= 0), torch.bincount(row, minlength=len(task.users))
 
 
-def validate(
-    model: Scorer, split: Split, metric: str | Metric = "ndcg", k: int = 20, workers: Workers = ALONE
-) -> float:
-    """Evaluate a fitted model on the validation ratings of a split, as training and tuning do.
-
-    The `support` of the split is known, and only the training ratings (and `support`) are excluded from the lists.
-
-    Parameters
-    ----------
-    model : Scorer
-        Any fitted model.
-    split : Split
-        With validation ratings.
-    metric : str or callable
-        A metric, as for `evaluate`.
-    k : int
-        Length of the lists.
-    workers : Workers
-        Processes that each evaluate a part of the users.
-
-    Returns
-    -------
-    float
-        Mean over users for whom the metric is defined.
-
-    Raises
-    ------
-    DataError
-        The split has no validation ratings, or as for `evaluate`.
-
-    Examples
-    --------
-    >>> from gnnrec.datasets import make_sample
-    >>> from gnnrec.models import Popularity
-    >>> from gnnrec.splitting import random_split
-    >>> split = random_split(make_sample(60, 40))
-    >>> 0 < validate(Popularity().fit(split), split) < 1
-    True
-    """
-    if split.valid.empty:
-        raise DataError(f"the split of {split.name} has no validation ratings to evaluate on")
-    ((name, (_, of)),) = _resolve_metrics([metric]).items()
-    per_user = of != "catalog"
-    rows = split.valid
-    if per_user and workers.size > 1:
-        users = rows["user_id"].drop_duplicates()
-        rows = rows[rows["user_id"].isin(users.iloc[slice(*workers.part(len(users)))])]
-    values: list[float] = []
-    if len(rows):
-        found = evaluate(
-            model,
-            rows,
-            ks=(k,),
-            metrics=(metric,),
-            candidates=split.candidates_for("valid"),
-            history=split.support,
-            request_times=split.request_times,
-            per_user=per_user,
-        )
-        values = found[f"{name}@{k}" if per_user else "value"].tolist()
-    return float(pd.Series(workers.gather(values) if per_user else values, dtype=float).mean())
-
-
 @dataclass(frozen=True, eq=False)
 class _EvaluationData:
     """Data frames of an evaluation, and the attributes of its result."""
@@ -298,8 +233,7 @@ def _resolve_data(
     request_times: bool | None,
 ) -> _EvaluationData:
     """Take missing arguments from the split, and replace names such as ``"train+valid"`` by ratings."""
-    if not isinstance(getattr(model, "graph", None), Graph) or not callable(getattr(model, "score", None)):
-        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
+    check_fitted(model)
     for name, given in (("mask", mask), ("history", history), ("negatives", negatives)):
         if given is not None and not isinstance(given, pd.DataFrame | str):
             raise DataError(f"{name} must be a pandas DataFrame, not {type(given).__name__}")
@@ -352,6 +286,12 @@ def _resolve_data(
     return _EvaluationData(split.test, mask, history, candidates, negatives, told, attrs)
 
 
+def check_fitted(model: Any) -> None:
+    """Raise a `ConfigError` for anything but a fitted model."""
+    if not isinstance(getattr(model, "graph", None), Graph) or not callable(getattr(model, "score", None)):
+        raise ConfigError(f"expected a fitted model, as returned by fit or load, not {type(model).__name__}")
+
+
 def default_metrics() -> tuple[str, ...]:
     """Return the metrics that `evaluate` reports unless others are named: built-in ones without ``default=False``.
 
@@ -363,7 +303,7 @@ def default_metrics() -> tuple[str, ...]:
     return tuple(name for name in METRICS.builtin if METRICS.metadata(name).get("default", True))
 
 
-def _resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> dict[str, tuple[Metric, str]]:
+def resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> dict[str, tuple[Metric, str]]:
     """Return by name the function of each metric and what it is computed from (users, lists or catalog)."""
     if metrics is None:
         metrics = default_metrics()
@@ -397,7 +337,7 @@ def _check_ks(ks: Sequence[int]) -> list[int]:
     return [int(k) for k in sizes]
 
 
-def _per_user(name: str, values: Any, num_users: int) -> np.ndarray:
+def user_values(name: str, values: Any, num_users: int) -> np.ndarray:
     """Return the values of a metric, ``[num_users]`` float; NaN where it is undefined."""
     values = torch.as_tensor(values)
     if values.shape != (num_users,):

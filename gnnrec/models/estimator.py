@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,7 +22,7 @@ from gnnrec._torch import check_scores, memory_errors, pick_device
 from gnnrec.config import Settings
 from gnnrec.data import Dataset
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluation import validate
+from gnnrec.evaluation import Validation
 from gnnrec.graph import Graph
 from gnnrec.models.base import Recommender
 from gnnrec.models.storage import read_run
@@ -428,5 +427,5 @@ def check_fit_data(data: Any) -> None:
 def validation_of(data: Dataset | Split) -> Callable[[Recommender], float] | None:
     """Return the model selection score, NDCG@20 on the validation ratings; None without validation ratings."""
     if isinstance(data, Split) and len(data.valid):
-        return partial(validate, split=data)
+        return Validation(data)
     return None

@@ -27,7 +27,7 @@ from gnnrec.config import Config, ModelConfig, TrainConfig
 from gnnrec.data import Dataset
 from gnnrec.data.user_columns import known_features
 from gnnrec.errors import ConfigError, DataError
-from gnnrec.evaluation import validate
+from gnnrec.evaluation import Validation
 from gnnrec.graph import Graph
 from gnnrec.models.base import Recommender
 from gnnrec.models.continuation import (
@@ -166,10 +166,11 @@ class GNN(BaseEstimator):
         elif run_dir is not None and workers.is_first:  # loadable before the first epoch; replaces an earlier run
             write_run(run_dir, RecGraph(graph, config, finished()), in_training=True)
         start = -math.inf
-        if split.valid.empty:
+        validation = None if split.valid.empty else Validation(split, train.metric, train.k, workers)
+        if validation is None:
             warnings.warn("no validation ratings: all epochs run and the last one is kept", stacklevel=4)
         elif state.epoch == 0:
-            start = validate(RecGraph(graph, config, finished()), split, train.metric, train.k, workers)
+            start = validation(RecGraph(graph, config, finished()))
             if origin is not None:  # no epoch may be worse than the network it continues
                 state.best_score = start
 
@@ -213,8 +214,8 @@ class GNN(BaseEstimator):
                     entry = {"epoch": state.epoch + 1, "loss": mean_loss, "seconds": time.perf_counter() - started}
                     model = RecGraph(graph, config, finished())
                     metrics = {}
-                    if len(split.valid):
-                        metrics[f"{train.metric}@{train.k}"] = validate(model, split, train.metric, train.k, workers)
+                    if validation is not None:
+                        metrics[f"{train.metric}@{train.k}"] = validation(model)
                     state.record(entry | metrics, score=next(iter(metrics.values()), None))
                     bar.epoch(entry | metrics)
                     if run_dir is not None and workers.is_first:
@@ -234,7 +235,7 @@ class GNN(BaseEstimator):
                 model = RecGraph(whole, config, finished(), state.history)
                 if run_dir is not None and workers.is_first:
                     model.save(run_dir, keep=[CHECKPOINT_FILE])
-        if len(split.valid) and workers.is_first:
+        if validation is not None and workers.is_first:
             _warn_about_training(state, train, start, origin is not None)
         return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -71,19 +71,28 @@ class ContentRidge:
         else:  # the dual form has the smaller matrix
             solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
+        self._made: BaseEncoder | None = None
 
     @torch.no_grad()
     def refit(self, encoder: E) -> E:
-        """Return a copy in evaluation mode, with the same embeddings of rated movies and better ones of new movies."""
-        encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        for node_encoder in [part for member in encoder.members for part in (member.message, member.target)]:
+        """Return an encoder in evaluation mode, with the same embeddings of rated movies and better ones of new movies.
+
+        It is the same object every time: the weights of the encoder of an earlier call change.
+        """
+        if self._made is None:
+            self._made = copy.deepcopy(encoder).eval().requires_grad_(False)
+        made = cast(E, self._made)
+        own = made.state_dict()  # the tensors themselves
+        for name, value in encoder.state_dict().items():
+            own[name].copy_(value)
+        for node_encoder in [part for member in made.members for part in (member.message, member.target)]:
             if node_encoder.id_embeddings is None or not node_encoder.has_id.any():
                 continue
             embeddings = node_encoder(self.graph.movie_features)[: self.num_ids]  # [num_ids, embedding_dim]
             weights = self.solution @ embeddings
             node_encoder.id_embeddings.copy_(embeddings - self.features @ weights)
             set_feature_weights(node_encoder, weights)
-        return encoder
+        return made
 
 
 def feature_matrix(node_encoder: NodeEncoder, features: NodeFeatures) -> Tensor:

@@ -270,6 +270,8 @@ class RandomFourierFeatures(nn.Module):
 
     def forward(self, features: NodeFeatures) -> Tensor:
         """Return ``[num_nodes, embedding_dim]``."""
+        if not self.weight.any():  # in training
+            return self.weight.new_zeros(len(features.x), self.weight.size(1))
         return self.basis(features) @ self.weight
 
 

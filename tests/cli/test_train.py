@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from gnnrec import Split, fit, load, load_dataset, recommend, split
+from gnnrec.evaluation import Validation
 from gnnrec.models import gnn_training
+from gnnrec.typing import Scorer
 from tests.helpers.cli import QUICK, TINY, call, cells, fails, succeeds
 
 PLAIN = [
@@ -98,15 +100,15 @@ def test_time_limit(dataset: Path, tmp_path: Path) -> None:
 def interrupt_validation(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Press Ctrl-C while epoch `at` is validated."""
     calls: list[int] = []
-    validate = gnn_training.validate
+    validate = Validation.__call__
 
-    def interrupted(*arguments: Any, **options: Any) -> float:
+    def interrupted(self: Validation, model: Scorer) -> float:
         calls.append(1)
         if len(calls) == at + 1:  # the first is before the first epoch
             raise KeyboardInterrupt
-        return validate(*arguments, **options)
+        return validate(self, model)
 
-    monkeypatch.setattr(gnn_training, "validate", interrupted)
+    monkeypatch.setattr(Validation, "__call__", interrupted)
 
 
 def test_stop_and_resume(dataset: Path, split_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

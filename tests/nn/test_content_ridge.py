@@ -63,7 +63,10 @@ def test_embeddings_of_rated_movies_and_the_original_encoder_do_not_change() -> 
 def test_refitting_twice_changes_nothing() -> None:
     encoder, tensors = encoder_and_tensors(4)
     ridge = ContentRidge(encoder, tensors)
-    once = ridge.refit(encoder)
-    twice = ridge.refit(once)
     features = tensors.movie_features
-    torch.testing.assert_close(twice.target(features), once.target(features), atol=1e-4, rtol=1e-4)
+    refitted = ridge.refit(encoder)
+    once, weights = refitted.target(features), refitted.target.linear.weight.clone()
+    assert weights.any()
+    twice = ridge.refit(refitted)
+    torch.testing.assert_close(twice.target(features), once, atol=1e-4, rtol=1e-4)
+    assert ridge.refit(encoder).target(features).equal(once)  # nothing of an earlier call is left
