@@ -249,6 +249,16 @@ class Fetch(Operation):
 
     name = "fetch"
 
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with tempfile.TemporaryDirectory() as folder:
+            self.logs = Path(folder)
+            yield
+
+    def log(self, folder: Path) -> Path:
+        """Return the file of what was asked for; it is not where the disk may be full."""
+        return self.logs / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+
     @functools.cached_property
     def dataset(self) -> gnnrec.Dataset:
         """A sample of few movies."""
@@ -260,7 +270,7 @@ class Fetch(Operation):
     def perform(self, folder: Path) -> None:
         from gnnrec.metadata import fetch_metadata
 
-        fetch_metadata(self.dataset, folder / "out", Offline(folder.with_suffix(".requests")))
+        fetch_metadata(self.dataset, folder / "out", Offline(self.log(folder)))
 
     def check(self, folder: Path) -> None:
         from gnnrec.metadata.fetch import FetchLog
@@ -275,7 +285,7 @@ class Fetch(Operation):
             FetchLog(folder.with_suffix(".jsonl"))
 
     def result(self, folder: Path) -> Any:
-        asked = folder.with_suffix(".requests").read_text().splitlines()
+        asked = self.log(folder).read_text().splitlines()
         repeated = len(asked) - len(set(asked))
         expect(repeated <= 1, f"{repeated} requests were repeated")  # the one that was under way
         posters = sorted((folder / "out" / "posters").iterdir())
@@ -589,9 +599,10 @@ def preload() -> None:
             work = Path(folder).resolve() / "w"
             work.mkdir()
             operation = kind()
-            operation.prepare(work)
-            operation.perform(work)
-            operation.result(work)
+            with operation.running():
+                operation.prepare(work)
+                operation.perform(work)
+                operation.result(work)
 
 
 def work_folder() -> tempfile.TemporaryDirectory[str]:

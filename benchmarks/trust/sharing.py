@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -28,6 +28,8 @@ from gnnrec._io import write_atomic
 from gnnrec.models.estimator import get_estimator
 
 THREADS, PROCESSES, TASKS = 8, 4, 16
+Answers: TypeAlias = tuple[list[bytes], list[bytes] | None]
+"""Digests of the answers that are expected, and of those that were given; None after a crash."""
 
 
 def questions(model: Any, start: int, count: int) -> list[Callable[[], Any]]:
@@ -88,9 +90,8 @@ def answering(tally: Tally, rng: random.Random, asked: int, *, while_busy: bool 
         kinds["forks while threads compute"] = in_forks_of_a_busy_process
     for kind, function in kinds.items():
         ended = in_child(functools.partial(function, model, chosen), patience=900)
-        expected, found = ended.value if ended.code == OK else (answers(chosen), [None])
-        for one in found:
-            count(tally, kind, expected, one)
+        for expected, found in ended.value if ended.code == OK else [(answers(chosen), None)]:
+            count(tally, kind, expected, found)
     with work_folder() as folder:
         run = model.save(Path(folder) / "run")
         expected = answers(chosen)
@@ -98,39 +99,39 @@ def answering(tally: Tally, rng: random.Random, asked: int, *, while_busy: bool 
             count(tally, "processes", expected, ended.value if ended.code == OK else None)
 
 
-def in_threads(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[list[bytes]]]:
-    """Return the answers alone, and those in each thread."""
+def in_threads(model: Any, asked: list[Callable[[], Any]]) -> list[Answers]:
+    """Return the answers alone, with those in each thread."""
     torch.set_num_threads(2)
-    return answers(asked), together([functools.partial(answers, asked)] * THREADS)
+    expected = answers(asked)
+    return [(expected, found) for found in together([functools.partial(answers, asked)] * THREADS)]
 
 
-def in_tasks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[list[bytes]]]:
-    """Return the answers alone, and those of tasks."""
+def in_tasks(model: Any, asked: list[Callable[[], Any]]) -> list[Answers]:
+    """Return the answers alone, with those of each task."""
     torch.set_num_threads(2)
 
     async def ask_all() -> list[list[bytes]]:
         return await asyncio.gather(*[asyncio.to_thread(answers, asked) for _ in range(TASKS)])
 
-    return answers(asked), asyncio.run(ask_all())
-
-
-def in_forks(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[list[bytes] | None]]:
-    """Return the answers alone, and those in forks: of an idle process, and of a fork."""
-    torch.set_num_threads(2)
     expected = answers(asked)
+    return [(expected, found) for found in asyncio.run(ask_all())]
+
+
+def in_forks(model: Any, asked: list[Callable[[], Any]]) -> list[Answers]:
+    """Return the answers alone, with those in forks: of an idle process, and of a fork."""
+    expected, before = in_one_and_two_threads(asked)
 
     def fork_again() -> Any:
         answers(asked[:2])
         return in_child(functools.partial(answers, asked), patience=60).value
 
     found = [in_child(function, patience=90).value for function in (functools.partial(answers, asked), fork_again)]
-    return expected, [*found, answers(asked)]  # the parent goes on as before
+    return [*((expected, one) for one in found), (before, answers(asked))]  # the parent goes on as before
 
 
-def in_forks_of_a_busy_process(model: Any, asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[Any]]:
-    """Return the answers alone, and those in forks of a process whose threads answer."""
-    torch.set_num_threads(2)
-    expected = answers(asked)
+def in_forks_of_a_busy_process(model: Any, asked: list[Callable[[], Any]]) -> list[Answers]:
+    """Return the answers alone, with those in forks of a process whose threads answer."""
+    expected, before = in_one_and_two_threads(asked)
     found: list[list[bytes] | None] = []
     stop = threading.Event()
 
@@ -148,7 +149,15 @@ def in_forks_of_a_busy_process(model: Any, asked: list[Callable[[], Any]]) -> tu
         stop.set()
         for thread in threads:
             thread.join()
-    return expected, [*found, answers(asked)]
+    return [*((expected, one) for one in found), (before, answers(asked))]
+
+
+def in_one_and_two_threads(asked: list[Callable[[], Any]]) -> tuple[list[bytes], list[bytes]]:
+    """Return the answers in one thread, as a fork computes them, and in two; sums may differ in their last bits."""
+    torch.set_num_threads(1)
+    in_one = answers(asked)
+    torch.set_num_threads(2)
+    return in_one, answers(asked)
 
 
 def answer_loaded(run: Path, asked: list[Callable[[], Any]]) -> list[bytes]:
@@ -246,14 +255,14 @@ def excluding(tally: Tally, rng: random.Random) -> None:
         usable = weights(gnnrec.load(run)) == done[-1].value if len(done) == 1 else gnnrec.load(run) is not None
         left = [path.name for path in Path(folder).iterdir()]
         tally.add("two trainings into one folder", None if usable and left == ["run"] else f"damaged, or left {left}")
-    with work_folder() as folder:
+    fetch = Fetch()
+    with work_folder() as folder, fetch.running():
         work = Path(folder) / "w"
         work.mkdir()
-        fetch = Fetch()
         ended = in_children([functools.partial(fetch.perform, work)] * 2)
         refused = [one for one in ended if one.code != OK]
         right = len(refused) < 2 and all("is in use by process" in one.error for one in refused)
-        asked = work.with_suffix(".requests").read_text().splitlines()
+        asked = fetch.log(work).read_text().splitlines()
         tally.add(
             "two fetches into one folder",
             None if right and len(set(asked)) == len(asked) else f"{[one.error for one in ended]}",
