@@ -26,6 +26,7 @@ from gnnrec.cli import app
 from gnnrec.cli._options import check_source, parse_options
 from gnnrec.config import Config
 from gnnrec.datasets import make_sample
+from gnnrec.models import suggest
 from gnnrec.tuning import SearchSpace
 from tests.docs.pages import HOME, PAGES, page_name
 from tests.helpers.registries import restored_registries
@@ -108,11 +109,13 @@ def registries() -> Iterator[None]:
 def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Run the blocks of a page one after the other in an empty folder, with fewer users than usual."""
+    """Run the blocks of a page one after the other in an empty folder, with fewer users and epochs than usual."""
     for name in NEEDED.get(page.name, ()):
         pytest.importorskip(name, reason=f"the page needs {name}")
     registry.DATASETS.get("sample")
     monkeypatch.setitem(registry.DATASETS._objects, "sample", small_sample)
+    monkeypatch.setattr(suggest, "_STEPS", 1)  # the least number of epochs
+    monkeypatch.setattr(suggest, "_NUM_MEMBERS", 2)
     monkeypatch.setattr("gnnrec.datasets.movielens.locate_dataset", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
