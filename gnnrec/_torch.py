@@ -184,7 +184,7 @@ def rows_per_chunk(width: int, most: int) -> int:
 
 
 def check_scores(scores: Tensor, model: str, users: Callable[[], list[Any]]) -> None:
-    """Raise a `DataError` if a score is NaN.
+    """Raise a `DataError` if a score is NaN or infinite; minus infinity stands for movies that are never listed.
 
     Parameters
     ----------
@@ -195,7 +195,12 @@ def check_scores(scores: Tensor, model: str, users: Callable[[], list[Any]]) -> 
     users : callable
         Returns the ids of the users, for the message.
     """
-    # A NaN makes the sum of its row NaN. So do infinities of both signs, hence the second check.
-    if scores.sum(1).isnan().any() and (bad := scores.isnan().any(1)).any():
-        user = users()[int(bad.int().argmax())]
-        raise DataError(f"the model {model!r} returned NaN scores for user {user!r}; they cannot be ranked")
+    # The sum of a row shows both; it may be infinite or NaN without them, hence the second check.
+    totals = scores.sum(1)
+    if not (totals.isnan() | (totals == torch.inf)).any():
+        return
+    bad = (scores.isnan() | (scores == torch.inf)).any(1)
+    if bad.any():
+        row = int(bad.int().argmax())
+        kind = "NaN" if scores[row].isnan().any() else "infinite"
+        raise DataError(f"the model {model!r} returned {kind} scores for user {users()[row]!r}; they cannot be ranked")

@@ -167,7 +167,8 @@ def fitted_trial(data: str, what: str, fit: Callable[[Any], Any]) -> Trial:
             if not _stops(error):
                 raise
 
-    return Trial(f"{what} = {data}", call, 64 << 20)
+    # With 4,096 dimensions, the weights alone have 18 MiB, and there are several copies while a network is trained.
+    return Trial(f"{what} = {data}", call, (512 if "4,096 dimensions" in what else 64) << 20)
 
 
 def _gnn(overrides: list[str]) -> Callable[[Any], Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from gnnrec.config import Config
 from gnnrec.data import Dataset
@@ -21,6 +20,8 @@ Task = Literal["any order", "next", "later", "cold users"]
 _MIN_ORDERED = 0.95
 """Minimum share of validation ratings later than the user's median training rating, for a split by time."""
 
+_LONG_SUPPORT = 0.5
+"""Mean number of known ratings of held-out users, in units of that of training users, from which they are not cold."""
 _SPARSE = 0.005
 """Density below which training stays closer to its initialization."""
 _FEW_RATINGS = 25
@@ -53,7 +54,7 @@ class DataShape:
         Of the training ratings; users and movies without one do not count.
     task : str
         How validation ratings relate to training ratings: ``"any order"``; ``"next"``, one later rating per user;
-        ``"later"``, several later ones; ``"cold users"``, users without training ratings.
+        ``"later"``, several later ones; ``"cold users"``, users without training ratings and with few known ones.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class DataShape:
     def of(cls, data: Dataset | Split) -> DataShape:
         """Return the shape of a dataset or of the training ratings of a split."""
         train = data.train if isinstance(data, Split) else data.ratings
-        task = _task(data.train, data.valid) if isinstance(data, Split) else "any order"
+        task = _task(data) if isinstance(data, Split) else "any order"
         return cls(max(1, train["user_id"].nunique()), max(1, train["movie_id"].nunique()), max(1, len(train)), task)
 
 
@@ -140,13 +141,14 @@ def describe_config(config: Config) -> str:
     return ", ".join(f"{name} {value}" for name, value in {**shown, "epochs": train.epochs}.items())
 
 
-def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
+def _task(split: Split) -> Task:
     """Return how the validation ratings of a split relate to its training ratings."""
+    train, valid = split.train, split.valid
     if valid.empty:
         return "any order"
     known = valid["user_id"].isin(train["user_id"].unique())
     if known.mean() < 0.5:
-        return "cold users"
+        return "any order" if _has_long_support(split) else "cold users"
     if "timestamp" not in train or "timestamp" not in valid:
         return "any order"
     median = train.groupby("user_id")["timestamp"].median()
@@ -155,6 +157,15 @@ def _task(train: pd.DataFrame, valid: pd.DataFrame) -> Task:
     if later.mean() < _MIN_ORDERED:
         return "any order"
     return "next" if rows["user_id"].value_counts().median() == 1 else "later"
+
+
+def _has_long_support(split: Split) -> bool:
+    """Return whether users of the validation ratings have about as many known ratings as others have for training."""
+    if split.support is None:
+        return False
+    users = split.valid["user_id"].unique()
+    length = split.support["user_id"].isin(users).sum() / len(users)
+    return bool(length >= _LONG_SUPPORT * len(split.train) / max(1, split.train["user_id"].nunique()))
 
 
 def _any_order(shape: DataShape) -> dict[str, Any]:

@@ -99,9 +99,9 @@ def fit_rating_model(
             dim = model.config.model.network_dim  # not those of the EASE part
             z, targets = model.embed(graph.users)[:, :dim].cpu(), model.movie_embeddings.targets[:, :dim].cpu()
             head.graph_mean.copy_(z.mean(0))
-            head.graph_std.copy_(z.std(0).mean().clamp(min=1e-12))
+            head.graph_std.copy_(_mean_spread(z))
             users = head.user_features(graph.users, z)
-            movies = torch.cat([content, (targets - targets.mean(0)) / targets.std(0).mean().clamp(min=1e-12)], 1)
+            movies = torch.cat([content, (targets - targets.mean(0)) / _mean_spread(targets)], 1)
 
         # Standardized ratings
         head.rating_mean.copy_(rating.mean())
@@ -124,6 +124,11 @@ def fit_rating_model(
     noise = float(head.rating_std * (head.noise_precision**-0.5).mean())
     report: dict[str, Any] = {"noise": noise, "seconds": time.perf_counter() - started}
     return RatingModel(model, head.eval(), rating_config, report)
+
+
+def _mean_spread(embeddings: Tensor) -> Tensor:
+    """Return the mean standard deviation of a dimension; 1 for a single node, which has none."""
+    return embeddings.std(0).mean().clamp(min=1e-12) if len(embeddings) > 1 else torch.ones(())
 
 
 def _empty_head(model: RecGraph, rating_config: RatingConfig) -> RatingHead:

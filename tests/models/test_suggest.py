@@ -33,6 +33,7 @@ def sample() -> Dataset:
         ("next-item", "next", "next_item", 1),
         ("temporal", "later", "next_item", 10),
         ("cold-users", "cold users", "masked_edges", 1),
+        ("strong-generalization", "any order", "masked_edges", 1),  # held-out users have most of their ratings
     ],
 )
 def test_the_objective_follows_the_validation_ratings(sample, protocol, task, objective, horizon):

@@ -219,6 +219,25 @@ def test_nan_is_an_error_at_every_door() -> None:
         predict_ratings(with_nan, [1, 2])
 
 
+def test_infinity_is_an_error_and_minus_infinity_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make_sample(60, 40)
+    model = Popularity().fit(dataset)
+    finite = model.score(model.graph.users)
+    scores = finite.clone()
+    monkeypatch.setattr(type(model), "score", lambda self, users: scores[: users.num_users].clone())
+    scores[0, 3] = -torch.inf
+    assert dataset.movies["movie_id"].iloc[3] not in set(recommend(model, 1, k=40, exclude_seen=False)["movie_id"])
+    scores[0, 5] = torch.inf
+    for door in (
+        lambda: recommend(model, 1),
+        lambda: recommend(model, {1: 5}),
+        lambda: explain(model, 1, [2]),
+        lambda: evaluate(model, unrated(dataset)),
+    ):
+        with pytest.raises(DataError, match="'popularity' returned infinite scores for user"):
+            door()
+
+
 def unrated(dataset: Dataset) -> pd.DataFrame:
     rated = set(map(tuple, dataset.ratings[["user_id", "movie_id"]].to_numpy().tolist()))
     free = [

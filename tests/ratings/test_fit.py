@@ -246,6 +246,15 @@ def test_a_recommender_is_not_a_rating_model(sample_model: RatingModel) -> None:
         predict_ratings(sample_model.recommender, 1)  # type: ignore[arg-type]
 
 
+def test_one_user_is_enough() -> None:
+    rows = [(1, movie, 1.0 + movie % 5, movie) for movie in range(12)]
+    dataset = Dataset(pd.DataFrame(rows, columns=["user_id", "movie_id", "rating", "timestamp"]))
+    small = gnnrec.RatingConfig(embedding_dim=2, num_samples=3, burn_in=1)
+    model = gnnrec.fit_rating_model(dataset, Config().override(["train.epochs=1"]), small, progress=False)
+    found = gnnrec.predict_ratings(model, [1], [0, 1, 2])["rating"]
+    assert found.between(1, 5).all()
+
+
 def test_data_without_ratings() -> None:
     pairs = pd.DataFrame({"user_id": [1, 1, 2], "movie_id": [1, 2, 1]})
     for fit in (lambda data: fit_rating_model(data, SMALL), Biases().fit):
