@@ -206,7 +206,7 @@ SECTIONS: dict[str, Section] = {
             "strong-generalization.json": f"{NEW_USERS} --models popularity,itemknn,ease,als --seeds 1",
             **{
                 f"strong-generalization-{name}.json": f"{NEW_USERS} --models {name} --seeds {seeds}"
-                for name, seeds in {"slim": 1, "mult-vae": 3, "recvae": 3}.items()
+                for name, seeds in {"gnn": 3, "slim": 1, "mult-vae": 3, "recvae": 3}.items()
             },
         },
         sorted_by="ndcg@100",
