@@ -160,12 +160,13 @@ class Save(Operation):
         self.models[1].save(folder / "run")
 
     def check(self, folder: Path) -> None:
-        expect(lists(gnnrec.load(folder / "run")) in self.lists, "neither old nor new")
-        expect((folder / "run" / "notes.txt").read_text() == "mine", "a file beside the run is lost")
+        self.result(folder)
 
     def result(self, folder: Path) -> Any:
-        self.check(folder)
-        return lists(gnnrec.load(folder / "run"))
+        found = lists(gnnrec.load(folder / "run"))
+        expect(found in self.lists, "neither old nor new")
+        expect((folder / "run" / "notes.txt").read_text() == "mine", "a file beside the run is lost")
+        return found
 
 
 class Features(Operation):
