@@ -79,12 +79,15 @@ def third_hit(hits, num_relevant):
 }
 
 
-def definitions() -> tuple[list[str], dict[str, str]]:
-    """Return the imports of the plugin, and the source of each definition by its name."""
-    imports, found = [], {}
+def definitions() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the imports of the plugin by the names that they bind, and the source of each definition by its name."""
+    imports: dict[str, str] = {}
+    found: dict[str, str] = {}
     for node in ast.parse(SOURCE.read_text()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            imports.append(ast.unparse(node))
+            for alias in node.names:
+                node.names = [alias]
+                imports[alias.asname or alias.name.partition(".")[0]] = ast.unparse(node)
         elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             found[node.name] = ast.unparse(node)
         elif "register_" in ast.unparse(node):  # a call: register_protocol("name")(...)
@@ -102,7 +105,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sorted(found) == sorted(name for names in FILES.values() for name in names)
     for file, names in FILES.items():
         assert not (package / file).exists()
-        (package / file).write_text("\n\n".join(["\n".join(imports), *(found[name] for name in names)]))
+        text = "\n\n".join(found[name] for name in names)
+        used = {"annotations", *(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))}
+        lines = [line for name, line in imports.items() if name in used]
+        (package / file).write_text("\n".join([*lines, "", text]))
     for file, text in APPENDED.items():
         with (package / file).open("a") as stream:
             stream.write(text)
