@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import subprocess
 import sys
@@ -19,11 +20,29 @@ HOME = Path(__file__).resolve().parents[1]
 REGISTRIES = {name: found for name, found in vars(registry).items() if isinstance(found, Registry)}
 
 
-def loaded_by(code: str) -> set[str]:
-    """Return the top-level packages that a fresh process has loaded after running some code."""
-    code += "\nimport sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOME)
-    return set(found.stdout.split())
+PACKAGES = sorted({module.name for module in pkgutil.iter_modules(gnnrec.__path__) if module.ispkg} - {"cli"})
+STEPS = {
+    "import": "import gnnrec",
+    "load": "gnnrec.recommend(gnnrec.load({run!r}), 1)",
+    "names": "gnnrec.fit, gnnrec.recommend, gnnrec.load_dataset, gnnrec.evaluate",
+    "packages": f"names = [gnnrec.__getattr__(name).__name__ for name in {PACKAGES}]",
+}
+"""What a new process does, one after the other."""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return the top-level packages that a new process has loaded after each of `STEPS`, and the packages it names."""
+    config = gnnrec.Config().override(["model.embedding_dim=4", "train.epochs=1"])
+    model = gnnrec.fit(make_sample(60, 40), config=config, progress=False)
+    run = model.save(tmp_path_factory.mktemp("imports") / "run")
+    code = "import json, sys\nfound = {}\n"
+    for name, step in STEPS.items():
+        code += step.format(run=str(run))
+        code += f"\nfound[{name!r}] = sorted({{name.partition('.')[0] for name in sys.modules}})\n"
+    code += "print(json.dumps(found | {'named': names}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOME)
+    return dict(json.loads(done.stdout))
 
 
 def test_public_names_exist_and_are_sorted() -> None:
@@ -37,11 +56,8 @@ def test_public_names_exist_and_are_sorted() -> None:
         _ = gnnrec.recomend
 
 
-def test_packages_are_imported_on_first_use() -> None:
-    packages = {module.name for module in pkgutil.iter_modules(gnnrec.__path__) if module.ispkg} - {"cli"}
-    code = f"import gnnrec; print(*[getattr(gnnrec, name).__name__ for name in {sorted(packages)}])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOME)
-    assert found.stdout.split() == [f"gnnrec.{name}" for name in sorted(packages)]
+def test_packages_are_imported_on_first_use(loaded: dict[str, list[str]]) -> None:
+    assert loaded["named"] == [f"gnnrec.{name}" for name in PACKAGES]
 
 
 def test_no_public_name_is_also_a_module() -> None:
@@ -50,24 +66,20 @@ def test_no_public_name_is_also_a_module() -> None:
     assert not modules & set(gnnrec.__all__)
 
 
-def test_names_are_imported_on_first_use() -> None:
-    assert not loaded_by("import gnnrec") & {"torch", "torch_geometric", "pandas", "matplotlib", "optuna", "PIL"}
+def test_names_are_imported_on_first_use(loaded: dict[str, list[str]]) -> None:
+    heavy = {"torch", "torch_geometric", "pandas", "matplotlib", "optuna", "PIL"}
+    assert "gnnrec" in loaded["import"] and not heavy & set(loaded["import"])
 
 
-def test_training_needs_neither_plots_nor_studies() -> None:
-    # PyG itself imports torchvision and transformers, and with them Pillow and more, where they are installed.
-    code = "import sys, torch_geometric; before = set(sys.modules); import gnnrec"
-    names = "gnnrec.fit, gnnrec.recommend, gnnrec.load_dataset, gnnrec.evaluate"
-    ours = loaded_by(f"{code}; {names}; [sys.modules.pop(name) for name in before if name != 'sys']")
-    assert "gnnrec" in ours
-    assert not ours & {"matplotlib", "optuna", "PIL", "sklearn", "typer", "rich", "implicit"}
+def test_a_run_is_loaded_without_the_compiler_of_pytorch(loaded: dict[str, list[str]]) -> None:
+    assert "torch" in loaded["load"] and "sympy" not in loaded["load"]  # which the compiler imports
 
 
-def test_a_run_is_loaded_without_the_compiler_of_pytorch(tmp_path: Path) -> None:
-    config = gnnrec.Config().override(["model.embedding_dim=4", "train.epochs=1"])
-    run = gnnrec.fit(make_sample(60, 40), config=config, progress=False).save(tmp_path / "run")
-    loaded = loaded_by(f"import gnnrec; model = gnnrec.load({str(run)!r}); gnnrec.recommend(model, 1)")
-    assert "torch" in loaded and "sympy" not in loaded  # which the compiler imports
+def test_training_needs_neither_plots_nor_studies(loaded: dict[str, list[str]]) -> None:
+    assert "pandas" in loaded["names"]
+    unneeded = {"matplotlib", "optuna", "PIL", "sklearn", "typer", "rich", "implicit", "torch_geometric"}
+    assert not unneeded & set(loaded["names"])
+    assert "optuna" in loaded["packages"]  # which shows that the process tells what it loads
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

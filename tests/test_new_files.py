@@ -79,12 +79,15 @@ def third_hit(hits, num_relevant):
 }
 
 
-def definitions() -> tuple[list[str], dict[str, str]]:
-    """Return the imports of the plugin, and the source of each definition by its name."""
-    imports, found = [], {}
+def definitions() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the imports of the plugin by the names that they bind, and the source of each definition by its name."""
+    imports: dict[str, str] = {}
+    found: dict[str, str] = {}
     for node in ast.parse(SOURCE.read_text()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            imports.append(ast.unparse(node))
+            for alias in node.names:
+                node.names = [alias]
+                imports[alias.asname or alias.name.partition(".")[0]] = ast.unparse(node)
         elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             found[node.name] = ast.unparse(node)
         elif "register_" in ast.unparse(node):  # a call: register_protocol("name")(...)
@@ -102,7 +105,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sorted(found) == sorted(name for names in FILES.values() for name in names)
     for file, names in FILES.items():
         assert not (package / file).exists()
-        (package / file).write_text("\n\n".join(["\n".join(imports), *(found[name] for name in names)]))
+        text = "\n\n".join(found[name] for name in names)
+        used = {"annotations", *(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))}
+        lines = [line for name, line in imports.items() if name in used]
+        (package / file).write_text("\n".join([*lines, "", text]))
     for file, text in APPENDED.items():
         with (package / file).open("a") as stream:
             stream.write(text)
@@ -135,29 +141,21 @@ REGISTRIES = {
 """By name, each registry and what the new files add."""
 
 
-def test_every_registry_is_tried() -> None:
-    assert set(REGISTRIES) == {name for name, value in vars(registry).items() if isinstance(value, registry.Registry)}
-
-
-def test_new_names_are_listed(home: Path) -> None:
-    """Without an import of anything heavy, and after the names that have a fixed place."""
-    code = f"""
+HELPS = ("benchmark", "recommend", "predict", "fetch")
+COMMANDS = [
+    ["--help"],
+    *([name, "--help"] for name in HELPS),
+    ["fetch", "--out", "out", "--source", "plugin-shelf", "--dataset", "plugin-blocks"],
+]
+PARTS = {
+    "listed": f"""
 import sys
 from gnnrec import registry
 for kind in {list(REGISTRIES)}:
     print("|".join(getattr(registry, kind).builtin))
 assert not {{"torch", "pandas"}} & set(sys.modules)
-"""
-    for line, (one, added) in zip(run(home, "-c", code).splitlines(), REGISTRIES.values(), strict=True):
-        names = line.split("|")
-        assert [name for name in names if name not in one.builtin] == added.split()
-        assert [name for name in names if name in one.builtin] == list(one.builtin)
-        assert names[: len(one.first)] == list(one.builtin)[: len(one.first)]
-
-
-@pytest.mark.slow
-def test_used_by_name(home: Path) -> None:
-    code = """
+""",
+    "used": """
 import gnnrec
 from gnnrec.features import encode_plots
 
@@ -187,29 +185,66 @@ assert graph.users.x[7, -2:].tolist() == gnnrec.graph.encode_users(
 found = gnnrec.analyze(dataset)
 assert list(found.findings)[-1] == "plugin-titles" and found["plugin-titles"].title == "Lengths of titles"
 print("done")
-"""
-    assert run(home, "-c", code) == "done\n"
-
-
-@pytest.mark.slow
-def test_commands(home: Path) -> None:
-    assert run(home, "-m", "gnnrec", "hello", "world") == "hello world\n"
-    commands = [
-        ["--help"],
-        *([name, "--help"] for name in ("benchmark", "recommend", "predict", "fetch")),
-        ["fetch", "--out", "out", "--source", "plugin-shelf", "--dataset", "plugin-blocks"],
-    ]
-    (home / "hearts.csv").write_text("Plugin Id,Title,Hearts\n1,Movie 3,4\n")
-    code = f"""
+""",
+    "commands": f"""
 import json
 from typer.testing import CliRunner
 from gnnrec.cli import app
-print(json.dumps([CliRunner().invoke(app, words, prog_name="gnnrec").stdout for words in {commands}]))
+print(json.dumps([CliRunner().invoke(app, words, prog_name="gnnrec").stdout for words in {COMMANDS}]))
 from gnnrec.datasets.histories import read_history_file
 print(read_history_file("hearts.csv").entries[0].rating)
+""",
+}
+"""What is done with the copy of the package, one part after the other in a process of its own."""
+ALL = f"""
+import contextlib, io, json, traceback
+told = {{}}
+for name, code in {PARTS!r}.items():
+    errors = ""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            exec(code, {{}})
+        except Exception:
+            errors = traceback.format_exc()
+    told[name] = [out.getvalue(), errors]
+print(json.dumps(told))
 """
-    printed, rating = run(home, "-c", code).splitlines()
-    own, benchmark, recommend, predict, fetch, fetched = json.loads(printed)
+
+
+@pytest.fixture(scope="module")
+def told(home: Path) -> dict[str, list[str]]:
+    """Return what each of `PARTS` has printed, and its error."""
+    (home / "hearts.csv").write_text("Plugin Id,Title,Hearts\n1,Movie 3,4\n")
+    return dict(json.loads(run(home, "-c", ALL).splitlines()[-1]))
+
+
+def test_every_registry_is_tried() -> None:
+    assert set(REGISTRIES) == {name for name, value in vars(registry).items() if isinstance(value, registry.Registry)}
+
+
+def test_new_names_are_listed(told: dict[str, list[str]]) -> None:
+    """Without an import of anything heavy, and after the names that have a fixed place."""
+    printed, errors = told["listed"]
+    assert errors == ""
+    for line, (one, added) in zip(printed.splitlines(), REGISTRIES.values(), strict=True):
+        names = line.split("|")
+        assert [name for name in names if name not in one.builtin] == added.split()
+        assert [name for name in names if name in one.builtin] == list(one.builtin)
+        assert names[: len(one.first)] == list(one.builtin)[: len(one.first)]
+
+
+@pytest.mark.slow
+def test_used_by_name(told: dict[str, list[str]]) -> None:
+    assert told["used"] == ["done\n", ""]
+
+
+@pytest.mark.slow
+def test_commands(home: Path, told: dict[str, list[str]]) -> None:
+    assert run(home, "-m", "gnnrec", "hello", "world") == "hello world\n"
+    printed, errors = told["commands"]
+    assert errors == ""
+    outputs, rating = printed.splitlines()
+    own, benchmark, recommend, predict, fetch, fetched = json.loads(outputs)
     shown = own.split("Commands:")[1].split()
     assert shown.index("hello") > shown.index("map")
     help_text = " ".join(benchmark.split()).replace("- ", "-")  # a line may end there

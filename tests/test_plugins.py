@@ -23,6 +23,7 @@ from gnnrec import Config, ConfigError, NewUser, load_dataset
 from gnnrec.features import encode_plots
 from gnnrec.models import GNN
 from gnnrec.models.estimator import get_estimator
+from tests.helpers.cli import HOME, cells
 from tests.helpers.contract import Subject, run_checks
 from tests.helpers.registries import restored_registries
 
@@ -240,13 +241,25 @@ try:
 except gnnrec.ConfigError as error:
     print(error)
 """
-    cases = [*((str(folder), f"{way}\n{show}") for way in ways), (str(tmp_path), refused)]
-    code = LOADED.format(root=str(Path(gnnrec.__file__).parent.parent), cases=cases)
+    words = ["gnnrec", "benchmark", "--dataset", "plugin-blocks", "--models", "plugin-counts"]
+    words += ["--protocol", "plugin-fives", "--plugin", "my_plugin"]
+    command = f"""
+import runpy
+sys.path[0] = os.getcwd()  # as of python -m
+sys.path.append({str(HOME)!r})
+sys.argv = {words!r}
+print("# command")
+runpy.run_module("gnnrec", run_name="__main__", alter_sys=True)
+"""
+    cases = [*((str(folder), f"{way}\n{show}") for way in ways), (str(tmp_path), refused), (str(folder), command)]
+    code = LOADED.format(root=str(HOME), cases=cases)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    *shown, error = done.stdout.splitlines()
+    found, _, table = done.stdout.partition("# command\n")
+    *shown, error = found.splitlines()
     assert shown == [str(model.recommend({3: 5}, k=5)["movie_id"].tolist())] * len(ways)
     assert error.startswith("unknown model 'plugin-counts'; choose one of gnn, ")
+    assert [row[0] for row in cells(table)] == ["plugin-counts"]
 
 
 # On the command line: see tests/cli

@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +42,20 @@ expected = gnnrec.recommend(model, users, k=5)["movie_id"].tolist()
 """
 
 
-def run(script: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, *options, "-c", script],
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_model_that_was_used_answers_and_trains_after_a_fork() -> None:
-    script = f"""{MODEL}
-import multiprocessing, sys
+IMPORTS = """
+before = list(warnings.filters)
+import gnnrec, gnnrec.sparse, gnnrec.models, gnnrec.tuning
+own = [one for one in warnings.filters if one not in before]
+ours = ("Sparse", "torch.jit.script")
+assert not [one for one in own if one[1] is not None and any(name in one[1].pattern for name in ours)], own
+"""
+TRAINED = """
+gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
+assert gnnrec.fit(dataset, "lightgcn", epochs=1, progress=False).name == "lightgcn"
+"""
+FORKED = """
+warnings.simplefilter("ignore")
+import multiprocessing
 def child(queue):
     found = gnnrec.recommend(model, users, k=5)["movie_id"].tolist()
     more = gnnrec.fit(dataset, config=config, progress=False)
@@ -71,8 +71,86 @@ assert process.exitcode == 0
 assert torch.get_num_threads() == 2  # the parent goes on as before
 assert gnnrec.recommend(model, users, k=5)["movie_id"].tolist() == expected
 """
-    ended = run(script)
-    assert ended.returncode == 0, ended.stderr
+APP = """
+import json, os, traceback, warnings
+told = {}
+for name, code in parts.items():
+    try:
+        exec(code, globals())
+    except BaseException:
+        told[name] = traceback.format_exc()
+    else:
+        told[name] = ""
+print(json.dumps(told), flush=True)
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    found = gnnrec.recommend(model, users, k=5)["movie_id"].tolist()
+    return [json.dumps([os.getpid(), found == expected]).encode()]
+"""
+"""What an application does when it is imported, and for each request."""
+
+
+@dataclass
+class Application:
+    """A process that has imported an application, and serves it where gunicorn is installed."""
+
+    process: subprocess.Popen[str]
+    port: int
+    told: dict[str, str]
+    """The error of each part of what it did, empty if there was none."""
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    folder, port = tmp_path_factory.mktemp("shop"), free_port()
+    parts = {"imports": IMPORTS, "model": MODEL, "trained": TRAINED}
+    if hasattr(os, "fork"):
+        parts["forked"] = FORKED
+    (folder / "shop.py").write_text(f"parts = {parts!r}\n{APP}")
+    paths = os.pathsep.join(filter(None, [str(folder), str(HOME), *sys.path, os.environ.get("PYTHONPATH")]))
+    ours = "ignore:no epoch was better than the initialization"  # one epoch is too few
+    serve = [
+        "-m",
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "2",
+        "--timeout",
+        "0",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "shop:app",
+    ]
+    with (folder / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-W", ours, *(serve if find_spec("gunicorn") else ["shop.py"])],
+            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, (folder / "errors").read_text()
+            yield Application(process, port, json.loads(line))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=300)
+            process.stdout.close()
+
+
+@pytest.mark.slow
+def test_warnings_may_be_errors_and_the_filters_of_the_caller_stay_as_they_are(application: Application) -> None:
+    assert [application.told[name] for name in ("imports", "model", "trained")] == ["", "", ""]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_model_that_was_used_answers_and_trains_after_a_fork(application: Application) -> None:
+    assert application.told["forked"] == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -111,54 +189,21 @@ def test_a_fork_while_another_thread_computes_a_cached_property(monkeypatch: pyt
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_a_model_that_was_used_is_served_by_preloaded_workers(tmp_path: Path) -> None:
+def test_a_model_that_was_used_is_served_by_preloaded_workers(application: Application) -> None:
     pytest.importorskip("gunicorn", reason="gunicorn is not installed")
-    application = f"""{MODEL}
-import json, os
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "application/json")])
-    found = gnnrec.recommend(model, users, k=5)["movie_id"].tolist()
-    return [json.dumps([os.getpid(), found == expected]).encode()]
-"""
-    (tmp_path / "shop.py").write_text(application)
-    port = free_port()
-    paths = os.pathsep.join(filter(None, [str(tmp_path), str(HOME), *sys.path, os.environ.get("PYTHONPATH")]))
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "--preload",
-            "--workers",
-            "2",
-            "--timeout",
-            "0",
-            "--bind",
-            f"127.0.0.1:{port}",
-            "shop:app",
-        ],
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"},
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 600
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=300) as response:
-                    pid, is_expected = json.load(response)
-                break
-            except ConnectionError:
-                assert server.poll() is None and time.monotonic() < deadline
-            except OSError as error:
-                assert isinstance(getattr(error, "reason", None), ConnectionError), error
-                assert server.poll() is None and time.monotonic() < deadline
-            time.sleep(0.5)
-        assert is_expected and pid != server.pid
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=300)
+    server, deadline = application.process, time.monotonic() + 600
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{application.port}/", timeout=300) as response:
+                pid, is_expected = json.load(response)
+            break
+        except ConnectionError:
+            assert server.poll() is None and time.monotonic() < deadline
+        except OSError as error:
+            assert isinstance(getattr(error, "reason", None), ConnectionError), error
+            assert server.poll() is None and time.monotonic() < deadline
+        time.sleep(0.5)
+    assert is_expected and pid != server.pid
 
 
 # Threads
@@ -232,23 +277,3 @@ def test_a_generator_that_was_given_is_used() -> None:
     expected = torch.rand(3, generator=torch.Generator().manual_seed(1))
     with Seeded(5):
         assert torch.equal(torch.rand(3, generator=torch.Generator().manual_seed(1)), expected)
-
-
-# Warnings
-
-
-@pytest.mark.slow
-def test_warnings_may_be_errors_and_the_filters_of_the_caller_stay_as_they_are() -> None:
-    script = f"""
-import warnings
-before = list(warnings.filters)
-import gnnrec, gnnrec.sparse, gnnrec.models, gnnrec.tuning
-own = [one for one in warnings.filters if one not in before]
-assert not [one for one in own if one[1] is not None and ("Sparse" in one[1].pattern or "torch.jit.script" in one[1].pattern)], own
-gnnrec.fit(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "ease")
-{MODEL}
-print(gnnrec.fit(dataset, 'lightgcn', epochs=1, progress=False).name)
-"""
-    ours = "ignore:no epoch was better than the initialization"  # one epoch is too few
-    ended = run(script, "-W", "error", "-W", ours)
-    assert (ended.returncode, ended.stdout) == (0, "lightgcn\n"), ended.stderr

@@ -6,6 +6,7 @@ A fork of a process that has already imported everything starts in milliseconds,
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import random
@@ -136,6 +137,7 @@ def _call(
     allowed: set[signal.Signals | int],
 ) -> int:
     code, error, kinds, value = FAILED, "", (), None
+    gc.freeze()  # the garbage collector leaves what was there before the fork, and its pages, alone
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -160,12 +160,13 @@ class Save(Operation):
         self.models[1].save(folder / "run")
 
     def check(self, folder: Path) -> None:
-        expect(lists(gnnrec.load(folder / "run")) in self.lists, "neither old nor new")
-        expect((folder / "run" / "notes.txt").read_text() == "mine", "a file beside the run is lost")
+        self.result(folder)
 
     def result(self, folder: Path) -> Any:
-        self.check(folder)
-        return lists(gnnrec.load(folder / "run"))
+        found = lists(gnnrec.load(folder / "run"))
+        expect(found in self.lists, "neither old nor new")
+        expect((folder / "run" / "notes.txt").read_text() == "mine", "a file beside the run is lost")
+        return found
 
 
 class Features(Operation):
@@ -580,6 +581,7 @@ def operations() -> list[Operation]:
 def preload() -> None:
     """Import what the operations use, so that forked children need not."""
     for name in (
+        "benchmarking",
         "cli.train",
         "features",
         "metadata",
@@ -591,8 +593,9 @@ def preload() -> None:
     ):
         importlib.import_module(f"gnnrec.{name}")
     from gnnrec.plots import training_curve
+    from gnnrec.service.store import Store
 
-    for kind in (Train, Save, Features, Fetch, Tune):  # what is imported at the first use
+    for kind in (Train, Save, Features, Fetch, TuneSQLite):  # what is imported at the first use
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             training_curve([{"epoch": 1, "loss": 1.0}], "sample", Path(folder) / "training.png")
@@ -603,6 +606,10 @@ def preload() -> None:
                 operation.prepare(work)
                 operation.perform(work)
                 operation.result(work)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/people.db")
+        store.migrate()
+        store.engine.dispose()
 
 
 def work_folder() -> tempfile.TemporaryDirectory[str]:

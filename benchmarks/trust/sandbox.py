@@ -267,6 +267,7 @@ def _work(make: Callable[[int], Trial], numbers: range, end: float, pipe: int) -
     try:
         _limit_memory()
         gc.disable()
+        gc.freeze()  # what was there before the fork
 
         def tell(**message: Any) -> None:
             os.write(pipe, json.dumps(message).encode() + b"\n")

@@ -135,45 +135,64 @@ def accents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit(Dataset(ratings, movies), "ease").save(tmp_path_factory.mktemp("accents") / "run")
 
 
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale without other characters than those of ASCII, also in files."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
-)
-def test_terminals_that_cannot_show_a_title(accents: Path, environment: dict[str, str]) -> None:
-    """Three commands in one process, whose streams are made by the environment."""
+def test_terminals_that_cannot_show_a_title(accents: Path, tmp_path: Path) -> None:
+    """Three commands on streams of the locale, and on those of PYTHONIOENCODING; and a pipe that is closed early.
+
+    One process does it all. The last command ends with the process, which writes what is left to the pipe.
+    """
     commands = [
         ["recommend", str(accents), "--user", "1", "--json"],
         ["recommend", str(accents), "--rating", "Nikita"],
         ["--help"],
     ]
     code = f"""
-import sys
+import os, sys
 from gnnrec.cli import app
-for words in {commands!r}:
-    try:
-        app(words, prog_name="gnnrec")
-    except SystemExit as stop:
-        print("|", stop.code or 0)
+for encoding in ("", "ascii"):
+    if encoding:
+        sys.stdout.reconfigure(encoding=encoding, errors="strict")
+        sys.stderr.reconfigure(encoding=encoding, errors="backslashreplace")
+    for words in {commands!r}:
+        try:
+            app(words, prog_name="gnnrec")
+        except SystemExit as stop:
+            print("|", stop.code or 0)
+    print("# next")
+sys.stdout.flush()
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, 1)
+print("# closed", file=sys.stderr, flush=True)
+app(["recommend", {str(accents)!r}, "--user", "1"], prog_name="gnnrec")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, cwd=HOME, check=True
+        [sys.executable, "-c", code], env=os.environ | PLAIN, capture_output=True, cwd=HOME, timeout=300
     )
     assert done.stdout.isascii() and done.stderr.isascii()
-    found, _, rest = done.stdout.decode().partition("| 0\n")
-    (row,) = json.loads(found)
-    assert row["title"] == "???? (1954)"
-    assert b"error: " in done.stderr and rest.startswith("| 1\n") and rest.endswith("| 0\n") and "recommend" in rest
+    *parts, last = done.stdout.decode().split("# next\n")
+    assert (len(parts), last) == (2, "")
+    for part in parts:
+        found, _, rest = part.partition("| 0\n")
+        (row,) = json.loads(found)
+        assert row["title"] == "???? (1954)"
+        assert rest.startswith("| 1\n") and rest.endswith("| 0\n") and "recommend" in rest
+    errors, _, closed = done.stderr.partition(b"# closed\n")
+    assert errors.count(b"error: ") == 2
+    assert b"Traceback" not in closed and b"error:" not in closed
 
 
-@pytest.mark.slow
-def test_a_pipe_that_is_closed_early(accents: Path) -> None:
-    read, write = os.pipe()
-    os.close(read)
-    command = [sys.executable, "-m", "gnnrec", "recommend", str(accents), "--user", "1"]
-    with os.fdopen(write, "wb") as pipe:
-        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=HOME, timeout=300)
-    assert b"Traceback" not in done.stderr
-    assert b"error:" not in done.stderr
+def test_streams_of_the_environment() -> None:
+    """What the process of the test above sets is what Python makes of PYTHONIOENCODING."""
+    code = "import sys; print(*[(one.encoding, one.errors) for one in (sys.stdout, sys.stderr)])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == "('ascii', 'strict') ('ascii', 'backslashreplace')"
 
 
 def test_titles_are_whole_in_utf8(accents: Path) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.cli import HOME, QUICK, cells, fails, succeeds
+from tests.helpers.cli import QUICK, cells, fails, succeeds
 from tests.helpers.registries import restored_registries
 
 PLUGIN = '''
@@ -95,17 +92,6 @@ def run(*arguments: object) -> str:
     """Run a command that must succeed, and forget what its plugin registered, as the end of a process does."""
     with restored_registries():
         return succeeds(*arguments)
-
-
-@pytest.mark.slow
-def test_in_a_process_of_its_own(home: Path) -> None:
-    """The working folder is where modules are looked for."""
-    command = [sys.executable, "-m", "gnnrec", "benchmark", "--dataset", "tiny", "--models", "by-order"]
-    command += ["--protocol", "half", "--plugin", "my_plugin"]
-    environment = os.environ | {"PYTHONPATH": str(HOME)}
-    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert [row[0] for row in cells(done.stdout)] == ["by-order"]
 
 
 @pytest.mark.usefixtures("home")

@@ -113,9 +113,19 @@ def test_earlier_lines_cannot_be_kept(session: Session, own_settings: Path, caps
     assert "earlier lines are not kept: " in capsys.readouterr().err and not session.has_failed
 
 
+TWICE = """
+from gnnrec.cli import app
+for number in (1, 2):
+    try:
+        app(["shell", {run!r}], prog_name="gnnrec")
+    except SystemExit as stop:
+        print("ended", number, "with", stop.code or 0)
+"""
+
+
 @pytest.fixture
 def terminal(run: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Return a function that starts the command on a terminal of 80 columns."""
+    """Return a function that starts the command on a terminal of 80 columns, and a second time when it has ended."""
     pexpect = pytest.importorskip("pexpect", reason="needs pexpect")
     if not hasattr(pexpect, "spawn"):
         pytest.skip("needs a pseudo-terminal")
@@ -124,7 +134,7 @@ def terminal(run: Path, tmp_path: Path) -> Callable[..., Any]:
     settings = {"PYTHONPATH": paths, "TERM": "xterm-256color", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
 
     def start(**more: str) -> Any:
-        command = ["-m", "gnnrec", "shell", str(run)]
+        command = ["-c", TWICE.format(run=str(run))]
         environment = {**kept, **settings, "PROMPT_TOOLKIT_NO_CPR": "1", **more}
         return pexpect.spawn(
             sys.executable, command, env=environment, dimensions=(40, 80), encoding="utf-8", timeout=300, cwd=tmp_path
@@ -154,12 +164,9 @@ def test_a_terminal(terminal: Callable[..., Any], run: Path, tmp_path: Path) -> 
     enter("recommend 2\r")
     screen.expect("because of.*│ 2 │")
     enter(CTRL_D)
-    screen.expect(pexpect.EOF)
-    screen.close()
-    assert screen.exitstatus == 0
+    screen.expect("ended 1 with 0")
     assert f"+rate {title} 4" in (tmp_path / "gnnrec" / "shell_history").read_text().splitlines()
 
-    screen = terminal()
     enter("")
     screen.send(UP)
     screen.expect("recommend 2")
@@ -168,7 +175,10 @@ def test_a_terminal(terminal: Callable[..., Any], run: Path, tmp_path: Path) -> 
     screen.send("\r")
     screen.expect(re.escape(f"{title}: 4"))
     enter("exit\r")
+    screen.expect("ended 2 with 0")
     screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
 
 
 def test_no_colors_in_a_pipe(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,13 @@ def assert_same(one: list[Any], other: list[Any], skip: tuple[int, ...] = ()) ->
             assert mine == theirs
 
 
-BASE = start()
-MODELS: list[Recommender] = [EASE(reg=1).fit(BASE.dataset), ItemKNN().fit(BASE.dataset), Popularity().fit(BASE.dataset)]
-MODELS.append(
-    gnnrec.fit(
-        BASE.dataset,
-        config=Config().override(["train.epochs=1", "model.embedding_dim=4", "model.num_layers=2"]),
-        progress=False,
-    )
-)
+@cache
+def fitted() -> list[Recommender]:
+    """Return models of the ratings before any change."""
+    dataset = start().dataset
+    config = Config().override(["train.epochs=1", "model.embedding_dim=4", "model.num_layers=2"])
+    simple: list[Recommender] = [EASE(reg=1).fit(dataset), ItemKNN().fit(dataset), Popularity().fit(dataset)]
+    return [*simple, gnnrec.fit(dataset, config=config, progress=False)]
 
 
 def check(data: st.DataObject, num_changes: int, models: list[Recommender]) -> None:
@@ -161,13 +160,13 @@ def check(data: st.DataObject, num_changes: int, models: list[Recommender]) -> N
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), num_changes=st.integers(1, 8))
 def test_changes_equal_building_from_the_final_ratings(data: st.DataObject, num_changes: int) -> None:
-    check(data, num_changes, MODELS[:1])
+    check(data, num_changes, fitted()[:1])
 
 
 @settings(max_examples=8, deadline=None)
 @given(data=st.data(), num_changes=st.integers(1, 8))
 def test_lists_of_models(data: st.DataObject, num_changes: int) -> None:
-    check(data, num_changes, MODELS)
+    check(data, num_changes, fitted())
 
 
 @settings(max_examples=12, deadline=None)

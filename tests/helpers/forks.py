@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,7 @@ def in_fork(function: Callable[[], object]) -> int:
         pytest.skip("needs fork")
     child = os.fork()
     if child == 0:
+        gc.freeze()  # the garbage collector leaves what was there before, and its pages, alone
         status = 1
         try:
             function()
