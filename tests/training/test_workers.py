@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import subprocess
-import sys
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from gnnrec._workers import Workers
+from gnnrec import Split, fit
+from gnnrec._workers import Workers, is_first_worker
 from gnnrec.config import Config
 from gnnrec.datasets import make_sample
 from gnnrec.graph import Graph
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import GraphTensors
-from gnnrec.training import batch_loss, sample_batches
-from tests.helpers.cli import fails
+from gnnrec.splitting import random_split
+from gnnrec.training import TimeLimit, batch_loss, sample_batches
+from tests.helpers.cli import call, fails, succeeds
+from tests.helpers.forks import in_fork
 
+gnn_training = importlib.import_module("gnnrec.models.gnn_training")
 SETTINGS = {
     "masked edges": ["train.history_truncation=0.5", "train.profile_dropout=0.2"],
     "two layers": ["model.num_layers=2", "train.loss=softmax"],
@@ -32,47 +38,37 @@ CASES = {  # for real processes
     "timed": ["model.embedding_dim=8", "train.epochs=2", "train.objective=next_item", "train.loss=sampled_softmax"],
     "one user": ["model.embedding_dim=8", "train.epochs=1", "train.batch_size=1"],
 }
-SCRIPT = """
-import json, os, sys, warnings
-warnings.simplefilter("ignore")
-import gnnrec
-from gnnrec.training import TimeLimit
-
-split = gnnrec.split(gnnrec.load_dataset("sample", num_users=60, num_movies=40), "random")
-cases, found = json.loads(sys.argv[1]), {}
-for name, overrides in cases.items():
-    model = gnnrec.fit(split, config=gnnrec.Config().override(overrides))
-    found[name] = [[entry["loss"], entry["ndcg@20"]] for entry in model.history]
-first = os.environ.get("RANK", "0") == "0"
-# The first process decides when to stop.
-limited = gnnrec.fit(split, config=gnnrec.Config().override(cases["mse"]), callbacks=[TimeLimit(1e-9)] * first)
-found["stopped after"] = len(limited.history)
-if first:
-    print(json.dumps(found))
-"""
-FAILING = """
-import os, signal
-from pathlib import Path
-import gnnrec.models.gnn_training as training
-
-original, calls = training.sample_batches, []
-
-def failing(*arguments):
-    calls.append(1)
-    if len(calls) == 3 and os.environ.get("RANK") == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments)
-
-training.sample_batches = failing
-"""
 
 
-def torchrun(*words: object, processes: int = 2, **options: object) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes, *words)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(
-        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=600, **options
-    )
+def torchrun(function: Callable[[], None], *, max_restarts: int = 0) -> int:
+    """Call a function in two processes that the agent of torchrun forks; return 0 if all of them succeed in the end."""
+
+    def launch() -> None:
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=2, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+            run_id="test", max_restarts=max_restarts, start_method="fork", monitor_interval=0.1,
+        )  # fmt: skip
+        elastic_launch(config, worker)()
+
+    def worker() -> None:
+        torch.set_num_threads(1)  # threads of the process before the fork are gone
+        function()
+
+    return in_fork(launch)
+
+
+def histories(split: Split) -> dict[str, list[list[float]]]:
+    """Train by each of `CASES`; return losses and validation values of the epochs."""
+    found = {}
+    for name, overrides in CASES.items():
+        model = fit(split, config=Config().override(overrides), progress=False)
+        found[name] = [[entry["loss"], entry["ndcg@20"]] for entry in model.history]
+    # The first process decides when to stop.
+    limits = [TimeLimit(1e-9)] if is_first_worker() else []
+    limited = fit(split, config=Config().override(CASES["mse"]), callbacks=limits, progress=False)
+    return {**found, "stopped": [[entry["loss"], entry["ndcg@20"]] for entry in limited.history]}
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -115,35 +111,52 @@ def test_other_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:no epoch was better")
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    cases = json.dumps(CASES)
-    alone = subprocess.run([sys.executable, script, cases], capture_output=True, text=True, timeout=600, check=True)
-    together = torchrun(script, cases)
-    assert together.returncode == 0, together.stderr
-    expected, found = json.loads(alone.stdout), json.loads(together.stdout)
-    assert found["stopped after"] == expected["stopped after"] == 1
-    for name in CASES:
-        assert [loss for loss, _ in found[name]] == pytest.approx([loss for loss, _ in expected[name]], rel=1e-5)
-        assert [value for _, value in found[name]] == pytest.approx([value for _, value in expected[name]], abs=1e-3)
+    split = random_split(make_sample(60, 40))
+
+    def train() -> None:
+        (tmp_path / f"{os.environ['RANK']}.json").write_text(json.dumps(histories(split)))
+
+    expected = histories(split)
+    assert torchrun(train) == 0
+    assert len(expected["stopped"]) == 1 and len(expected["mse"]) == 3
+    for rank in range(2):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found.keys() == expected.keys()
+        for name, epochs in expected.items():
+            assert [loss for loss, _ in found[name]] == pytest.approx([loss for loss, _ in epochs], rel=1e-5)
+            assert [value for _, value in found[name]] == pytest.approx([value for _, value in epochs], abs=1e-3)
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "failing.py").write_text(FAILING)
-    words = ("-m", "gnnrec", "--plugin", "failing.py", "train", "--dataset", "sample", "--protocol", "random")
-    words = (*words, "--set", "train.epochs=4", "--set", "model.embedding_dim=8", "--set", "model.num_members=1")
-    done = torchrun("--max-restarts", 1, *words, "--out", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("saved in run") == 1
-    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+def test_a_killed_process_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", "--dataset", "sample", "--protocol", "random")
+    words += ("--set", "train.epochs=4", "--set", "model.embedding_dim=8", "--set", "model.num_members=1")
+    monkeypatch.chdir(tmp_path)
+
+    def train() -> None:
+        original, calls = gnn_training.sample_batches, []
+
+        def failing(*arguments: Any) -> Any:
+            calls.append(1)
+            if len(calls) == 3 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+                Path("killed").touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments)
+
+        gnn_training.sample_batches = failing  # type: ignore[attr-defined]
+        result = call(*words, "--out", "run")
+        assert result.exit_code == 0, result.output
+        Path(f"output-{os.environ['RANK']}").write_text(result.stdout)
+
+    assert torchrun(train, max_restarts=1) == 0
+    assert Path("killed").exists()
+    output = Path("output-0").read_text()
+    assert output.count("saved in run") == 1 and Path("output-1").read_text() == ""
+    history = json.loads(Path("run/metrics.json").read_text())["history"]
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
-    plain = subprocess.run(
-        [sys.executable, "-m", "gnnrec", *words[4:], "--out", "plain"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True,
-    )  # fmt: skip
-    assert plain.stdout.splitlines()[0] == done.stdout.splitlines()[0]
-    expected = json.loads((tmp_path / "plain" / "metrics.json").read_text())["history"]
+    assert succeeds(*words, "--out", "plain").splitlines()[0] == output.splitlines()[0]
+    expected = json.loads(Path("plain/metrics.json").read_text())["history"]
     assert [one["loss"] for one in history] == pytest.approx([one["loss"] for one in expected], rel=1e-5)
     assert not list(tmp_path.glob(".*"))
