@@ -25,7 +25,8 @@ RUN ?= $(patsubst %/run.json,%,$(firstword $(shell ls -t runs/*/run.json 2>/dev/
 BIN := $(VENV)/bin
 DEV_BIN := $(DEV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
-PYTEST := OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Compiled modules are kept, whatever the environment says: many tests start new processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(DEV_BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: train serve test test-fast coverage lint format docs pages leaderboard leaderboard-page cold-start cold-start-page \
 	graph-page trust trust-page benchmarks build dist-check clean
