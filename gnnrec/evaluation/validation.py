@@ -82,7 +82,8 @@ class Validation:
                 self._graph, self._task = model.graph, self._new_task(model.graph)
             found = rank(model, self._task, self.k)
             values = self._function(found.hits, found.num_relevant)
-            return user_values(self._name, values, len(self._task.users)).tolist()
+            of_users: list[float] = user_values(self._name, values, len(self._task.users)).tolist()
+            return of_users
         per_user = self._of != "catalog"
         frame = evaluate(
             model,
