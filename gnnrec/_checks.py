@@ -55,6 +55,8 @@ def plain(value: Any) -> Any:
     """
     if type(value) in (int, float, str) or getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
         return value
+    if type(value).__name__ == "MaskedConstant":  # of numpy.ma: there is no value
+        return None
     try:
         found = value.item()
         is_float = isinstance(found, Real) and type(found).__name__ == "longdouble"  # `item` does not convert these

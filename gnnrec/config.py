@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -83,7 +84,8 @@ def _check_keys(values: Mapping[Any, Any], where: str) -> None:
         for key, value in section.items() if isinstance(section, Mapping) else ():
             if not isinstance(key, str):
                 raise ConfigError(f"{where}: the key {shown(key)} is not a string")
-            if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            is_huge_decimal = isinstance(value, Decimal) and value.is_finite() and value.adjusted() > MAX_BITS
+            if is_huge_decimal or (isinstance(value, int) and value.bit_length() > MAX_BITS):
                 raise ConfigError(f"{where}: {key}: {shown(value)} is too large")
             if (size := _size(value)) > MAX_NODES:
                 raise ConfigError(f"{where}: {key} has {size:,} values, too many for a setting")

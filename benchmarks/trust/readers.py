@@ -818,6 +818,8 @@ def cell_trial(seed: int, number: int) -> Trial:
             found = gnnrec.load_dataset(folder)
         dataset_view(found)
         frame, expected = (getattr(one, name) for one in (found, _plain_dataset()))
+        if (header[column], text.strip()) == ("rating", "-1") and len(frame) == len(expected) - 1:
+            return  # among ratings from 0.5, it stands for movies that are not rated
         check(
             len(frame) == len(expected),
             f"{len(frame)} rows in place of {len(expected)} after {header[column]} {text!r}",
@@ -849,7 +851,8 @@ def check_cell(column: str, text: str, value: Any) -> None:
         )
     elif column in ("rating", "timestamp", "age", "runtime"):
         if pd.isna(value):
-            check(column in ("age", "runtime") and not _is_number(plain), problem)
+            unknown = column == "runtime" and _same_number(plain, 0)
+            check(unknown or (column in ("age", "runtime") and not _is_number(plain)), problem)
         elif _is_number(plain):
             check(_same_number(plain, value), problem)
 

@@ -271,6 +271,8 @@ def _flatten(value: object) -> list[str]:
         return [] if named is None else [str(named)]
     if isinstance(value, (set, frozenset)):
         return sorted(map(str, value))
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = None if np.ma.is_masked(value) else value.item()
     if isinstance(value, (list, tuple, np.ndarray)):
         return [name for part in value for name in _flatten(part)]
     return [] if value is None or (isinstance(value, float) and np.isnan(value)) else [str(value)]

@@ -36,7 +36,7 @@ def filter_ratings(
     kept, descriptions = np.ones(len(table), dtype=bool), []
     if min_rating is not None:
         kept = at_least(table.frame, min_rating, name)
-        descriptions.append(f"rating >= {min_rating:g}")
+        descriptions.append(f"rating >= {float(min_rating):g}")
     if k_core is not None:
         kept[kept] = in_core(table.user[kept], table.movie[kept], k_core)
         descriptions.append(f"{k_core}-core")
@@ -47,8 +47,8 @@ def at_least(ratings: pd.DataFrame, min_rating: float, name: str) -> np.ndarray:
     """Return which rows have a rating of at least `min_rating`; raise `DataError` if there are no ratings."""
     check_number(-np.inf, min_rating=min_rating)
     if "rating" not in ratings:
-        raise DataError(f"{name} has no column rating, so min_rating={min_rating:g} cannot be applied")
-    return ratings["rating"].to_numpy() >= min_rating
+        raise DataError(f"{name} has no column rating, so min_rating={float(min_rating):g} cannot be applied")
+    return ratings["rating"].to_numpy() >= float(min_rating)
 
 
 def in_core(user: np.ndarray, movie: np.ndarray, k: int) -> np.ndarray:

@@ -188,6 +188,8 @@ def unique_ids(ids: pd.Series) -> pd.Index:
             seen = np.flatnonzero(first >= 0)
             ordered: pd.Index = pd.Index(seen[np.argsort(first[seen])] + low)
             return ordered
+    if ids.dtype == np.float16:  # an index has no numbers of this type
+        ids = ids.astype(np.float32)
     found: pd.Index = pd.Index(ids.unique())
     return found
 

@@ -127,11 +127,19 @@ def read_columns(path: Path, columns: Sequence[str] | None, compact: bool = Fals
     """
     if compact and columns is not None and (frame := _read_numbers(parts_of(path), list(columns))) is not None:
         return frame
-    frames = [pd.read_parquet(part, columns=None if columns is None else list(columns)) for part in parts_of(path)]
+    frames = [_read_part(part, None if columns is None else list(columns)) for part in parts_of(path)]
     frames = [
         one.reset_index(drop=True) if isinstance(one.index, pd.RangeIndex) else one.reset_index() for one in frames
     ]
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _read_part(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    """Read a file; texts that are not text are found here, not by whoever first looks at them."""
+    frame = pd.read_parquet(path, columns=columns)
+    for name in frame.select_dtypes(["string", "str"]):
+        frame[name].tolist()
+    return frame
 
 
 def _read_numbers(parts: Sequence[Path], columns: list[str]) -> pd.DataFrame | None:

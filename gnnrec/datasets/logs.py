@@ -102,12 +102,13 @@ def _netflix_pieces(source: TextFile) -> Iterator[pd.DataFrame]:
             movie, line = movies[-1], line + block.count(b"\n")
             continue
         try:
-            frame = pd.read_csv(
-                io.BytesIO(body),
-                names=["user_id", "rating", "timestamp"],
-                dtype={"user_id": "int64", "rating": "float32", "timestamp": "category"},
-            )
-        except (ValueError, pd.errors.ParserError):
+            with np.errstate(invalid="raise"):  # a user such as 1e30
+                frame = pd.read_csv(
+                    io.BytesIO(body),
+                    names=["user_id", "rating", "timestamp"],
+                    dtype={"user_id": "int64", "rating": "float32", "timestamp": "category"},
+                )
+        except (ValueError, FloatingPointError, pd.errors.ParserError):
             raise _netflix_fault(source.path, block, line) from None
         days = pd.to_datetime(pd.Series(frame["timestamp"].cat.categories), format="%Y-%m-%d", errors="coerce")
         if (

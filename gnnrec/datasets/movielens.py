@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gnnrec._checks import did_you_mean
+from gnnrec._checks import did_you_mean, shown
 from gnnrec._io import read_json
 from gnnrec.data import Dataset
 from gnnrec.data.columnar import HEADER as PREPARED
@@ -371,7 +371,10 @@ def _raise_at_first_fault(path: Path, separator: str) -> None:
 def _table(path: Path, records: list[tuple[int, list[str]]], columns: list[str]) -> Table:
     for line, fields in records:
         if not fields[0].strip().isdecimal():
-            raise DataError(f"{columns[0]} {fields[0]!r} is not a whole number", at=f"{path}:{line}")
+            raise DataError(f"{columns[0]} {shown(fields[0])} is not a whole number", at=f"{path}:{line}")
+        digits = fields[0].strip().lstrip("0")
+        if len(digits) > 19 or int(digits or 0) >= 2**63:
+            raise DataError(f"{columns[0]} {shown(fields[0])} is too large", at=f"{path}:{line}")
     frame = pd.DataFrame(dict(zip(columns, zip(*(fields for _, fields in records), strict=True), strict=True)))
     frame[columns[0]] = frame[columns[0]].astype("int64")
     return Table(path, frame, lambda row: records[row][0])

@@ -159,6 +159,7 @@ def make_sample(num_users: int = 600, num_movies: int = 400, seed: int = 0, rati
             "the sample needs num_users >= 2, num_movies >= 12, seed >= 0 and ratings_per_user >= 1, "
             f"got {num_users}, {num_movies}, {seed} and {ratings_per_user}"
         )
+    num_users, num_movies = int(num_users), int(num_movies)
     # One generator per part, so that a part can grow without changing the others.
     movie_rng, user_rng, rating_rng, text_rng = (np.random.default_rng([seed, stream]) for stream in range(4))
     movies, users = generate_movies(num_movies, movie_rng), generate_users(num_users, user_rng)

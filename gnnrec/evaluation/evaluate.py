@@ -129,6 +129,7 @@ def evaluate(
     check_number(0, exclusive=True, confidence=confidence)
     if confidence >= 1:
         raise ConfigError(f"confidence must be between 0 and 1, not {confidence!r}")
+    confidence = float(confidence)
     check_integer(0, seed=seed)
     check_flag(per_user=per_user)
     if request_times is not None:
@@ -313,6 +314,8 @@ def resolve_metrics(metrics: Sequence[str | Metric] | str | Metric | None) -> di
     registered = {id(METRICS.get(name)): name for name in METRICS.names()}
     resolved: dict[str, tuple[Metric, str]] = {}
     for metric in metrics:
+        if isinstance(metric, type):
+            raise ConfigError(f"a metric is a name or a function, not the class {metric.__name__}")
         if callable(metric) and id(metric) not in registered:
             name, function, of = getattr(metric, "__name__", type(metric).__name__), metric, "users"
         else:

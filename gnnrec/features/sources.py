@@ -377,7 +377,7 @@ def _read_ids(path: Path, ids: str | Path | None, known: pd.Index | None) -> Any
     return found
 
 
-NUMPY_ERRORS = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError)
+NUMPY_ERRORS = (ValueError, TypeError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError)
 """Errors that NumPy raises for a damaged file, whose header it parses as a Python literal."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -371,7 +372,9 @@ def _in_order(given: Any, user: NewUser, movies: list[Any], what: str) -> list[A
                 raise DataError(f"movie {shown(missing[0])} {problem}; {name} must have the same keys as ratings")
         values = [given[movie] for movie in movies]
     else:
-        values = list(given)
-    if len(values) != len(movies):
+        values = list(itertools.islice(given, len(movies) + 1))
+    if len(values) > len(movies):
+        raise DataError(f"there are more {name} than the {len(movies)} ratings; give one per rating")
+    if len(values) < len(movies):
         raise DataError(f"there are {len(values)} {name} for {len(movies)} ratings; give one per rating")
     return values

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from itertools import groupby
-from typing import Any
+from numbers import Rational
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
-from gnnrec._checks import NO_MOVIE, NO_USER, entries, is_listing, plain_id, plain_ids, raise_at_first, shown
+from gnnrec._checks import NO_MOVIE, NO_USER, entries, is_listing, plain, plain_id, plain_ids, raise_at_first, shown
 from gnnrec.data.convert import to_timestamps
 from gnnrec.data.schema import COLUMNS, DEFAULT_RATING, canonical_names
 from gnnrec.errors import DataError
@@ -126,8 +127,20 @@ def _is_ratings(series: pd.Series) -> bool:
 def _name(user: NewUser | Mapping[Any, float], position: int, num_users: int) -> Hashable:
     name = user.name if isinstance(user, NewUser) else None
     if name is not None:
-        return name
+        return _label(plain(name))
     return "new user" if num_users == 1 else f"new user {position + 1}"
+
+
+def _label(name: Any) -> Hashable:
+    """Return a name as it stands in tables: a number of any type that is whole as an int."""
+    if isinstance(name, str):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"the name {shown(name)} of a new user is not valid text") from None
+    elif isinstance(name, Rational) and not isinstance(name, int) and name.denominator == 1:
+        return int(name)
+    return cast(Hashable, name)
 
 
 def _users_in_frame(graph: Graph, frame: pd.DataFrame) -> list[Any]:

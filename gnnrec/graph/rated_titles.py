@@ -45,7 +45,10 @@ def replace_titles(
     if "movie_id" not in renamed or not renamed.columns.is_unique:
         return ratings
     given = renamed["movie_id"]
-    missing = np.flatnonzero((movie_ids.rows(pd.Index(given)) < 0) & given.notna().to_numpy())
+    try:
+        missing = np.flatnonzero((movie_ids.rows(pd.Index(given)) < 0) & given.notna().to_numpy())
+    except ArithmeticError:  # a decimal that cannot be compared; it is refused with the other ids
+        return ratings
     names = given.iloc[missing].tolist()
     if unknown == "error" and not any(isinstance(name, str) for name in names):
         return renamed

@@ -261,6 +261,7 @@ def _parse_record(line: bytes, place: str) -> FetchRecord:
             raise ValueError
         if not isinstance(record.provider, str) or type(record.movie_id) not in (int, str):
             raise ValueError
+        json.dumps(asdict(record), allow_nan=False)  # it may be written again
     except (ValueError, TypeError, KeyError):
         raise DataError("not a valid fetch record; delete the line to request the movie again", at=place) from None
     return record

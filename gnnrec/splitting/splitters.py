@@ -13,6 +13,7 @@ Parts are coded 0 train, 1 valid, 2 test, 3 support, -1 dropped.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -354,7 +355,8 @@ def global_time_split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
-    given = list(fractions) if is_listing(fractions) and not isinstance(fractions, Mapping) else []
+    is_list = is_listing(fractions) and not isinstance(fractions, Mapping)
+    given = list(itertools.islice(fractions, 4)) if is_list else []
     valid = len(given) == 3 and all(isinstance(one, Real) and not isinstance(one, bool) for one in given)
     valid = valid and all(abs(one) <= 1 for one in given)
     if not valid or min(given) < 0 or not given[0] > 0 or not math.isclose(sum(given), 1):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from safetensors.torch import save_file
 from urllib3.exceptions import HTTPError
 
 import gnnrec
-from gnnrec import Config, ConfigError, DataError, Dataset
+from gnnrec import Config, ConfigError, DataError, Dataset, NewUser
 from gnnrec._io import parse_json
 from gnnrec._network import stream_body
 from gnnrec.data import ContentEmbeddings, compression
 from gnnrec.data.provenance import ABOUT_FILE
+from gnnrec.datasets import make_sample
 from gnnrec.features import encode_plots, load_features
 from gnnrec.features.store import StoredEmbeddings, read_embedding_file, write_embedding_file
 from gnnrec.metadata.fetch import LOG, FetchLog, FetchRecord
@@ -183,3 +186,87 @@ def test_a_learning_rate_beyond_what_a_weight_can_hold(name: str) -> None:
             Config(train={"learning_rate": 1e38})
         else:
             gnnrec.models.MF(learning_rate=1e38)
+
+
+# The run of 30,487 inputs
+
+
+def test_a_movie_number_of_a_dat_file_that_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("1::1::5::978300760\n")
+    for number in ("9" * 19, "9" * 6000):
+        (tmp_path / "movies.dat").write_text(f"1::A (1999)::Drama\n{number}::B (2000)::Drama\n")
+        with pytest.raises(DataError, match=r"movies\.dat:2.* is too large") as caught:
+            gnnrec.load_dataset(tmp_path)
+        assert len(str(caught.value)) < 500
+
+
+def test_a_user_number_of_a_netflix_file_that_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "combined_data_1.txt").write_text("1:\n5,3,2005-09-06\n1e30,4,2005-09-06\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=r"combined_data_1\.txt:3"):
+            gnnrec.load_dataset(tmp_path)
+
+
+def test_ids_in_half_precision() -> None:
+    ratings = pd.DataFrame({"user_id": np.array([1, 1, 2], dtype="float16"), "movie_id": [1, 2, 1]})
+    assert Dataset(ratings).ratings["user_id"].tolist() == [1, 1, 2]
+
+
+def test_a_text_of_a_parquet_file_that_is_no_text(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    movies = pd.DataFrame({"movie_id": [1, 2], "title": ["A", "B"], "genres": ["Drama", "Crimexyz"]})
+    RATINGS.to_parquet(tmp_path / "ratings.parquet")
+    movies.to_parquet(tmp_path / "movies.parquet", compression=None)
+    data = (tmp_path / "movies.parquet").read_bytes()
+    assert b"Crimexyz" in data
+    (tmp_path / "movies.parquet").write_bytes(data.replace(b"Crimexyz", b"C\xff\xfe\xff\xfexyz"))
+    with pytest.raises(DataError, match=r"movies\.parquet is not a Parquet file, or it is damaged"):
+        gnnrec.load_dataset(tmp_path)
+
+
+def test_a_number_of_a_fetch_record_that_is_not_finite(tmp_path: Path) -> None:
+    log = FetchLog(tmp_path / LOG)
+    log.add(FetchRecord("tmdb", 1, "A", "missing", "no such movie"))
+    record = json.loads((tmp_path / LOG).read_text())
+    (tmp_path / LOG).write_text(json.dumps(record | {"title": 0.5}).replace("0.5", "1e999") + "\n")
+    with pytest.raises(DataError, match=r"1: not a valid fetch record; delete the line"):
+        FetchLog(tmp_path / LOG)
+
+
+@pytest.mark.parametrize("name", [np.int8(3), np.float16(3), np.longdouble(3), torch.tensor(3), Fraction(3)], ids=repr)
+def test_a_name_of_a_new_user_that_is_a_number(name: Any) -> None:
+    model = gnnrec.fit(make_sample(60, 40), "popularity")
+    assert model.recommend(NewUser(ratings={1: 4}, name=name), k=2)["user_id"].tolist() == [3, 3]
+    with pytest.raises(DataError, match=r"the name .* of a new user is not valid text"):
+        model.recommend(NewUser(ratings={1: 4}, name="\ud800"), k=2)
+
+
+def test_numbers_of_other_types() -> None:
+    dataset = make_sample(60, 40)
+    assert dataset.filtered(min_rating=Fraction(7, 2)).num_ratings == dataset.filtered(min_rating=3.5).num_ratings
+    assert make_sample(np.int8(60), np.int8(40)).ratings.equals(dataset.ratings)
+    split = gnnrec.split(dataset, "random")
+    model = gnnrec.fit(split, "popularity")
+    tables = [gnnrec.evaluate(model, split, ks=[3], confidence=one) for one in (Fraction(1, 4), 0.25)]
+    pd.testing.assert_frame_equal(*tables)
+    with pytest.raises(ConfigError, match="not the class int"):
+        gnnrec.evaluate(model, split, ks=[3], metrics=[int])
+    with pytest.raises(ConfigError, match=r"patience.* is too large"):
+        Config(train={"patience": Decimal("1e5000")})
+    with pytest.raises(DataError, match="movie_id is missing"):
+        model.add_ratings(pd.DataFrame({"user_id": [900], "movie_id": [Decimal("sNaN")]}))
+
+
+def test_lists_without_an_end() -> None:
+    endless = range(10**12)
+    with pytest.raises(ConfigError, match="fractions must be three numbers"):
+        gnnrec.splitting.random_split(make_sample(60, 40), endless)
+    model = gnnrec.fit(make_sample(60, 40), "popularity")
+    with pytest.raises(DataError, match="there are more timestamps than the 1 ratings"):
+        model.recommend(NewUser(ratings={1: 4}, timestamps=endless), k=2)
+
+
+def test_genres_that_are_masked() -> None:
+    movies = pd.DataFrame({"movie_id": [1, 2], "title": ["A", "B"], "genres": [np.ma.masked, ["Drama"]]})
+    assert Dataset(RATINGS, movies).movies["genres"].tolist() == ["", "Drama"]
