@@ -1,10 +1,10 @@
 """Run the harnesses, and write what they found to docs/results/trust.json, which docs/results/trust.md shows.
 
     python -m benchmarks.trust [--only kill,disk,...] [--minutes 30] [--seed 0] [--json FILE]
-    python -m benchmarks.trust --merge FILE ...
+    python -m benchmarks.trust --merge FILE ... [--note TEXT]
 
 The minutes are divided among the harnesses. Results of harnesses that are not run are kept. Several may run at the same
-time; results that were written to other files are taken over by ``--merge``.
+time; results that were written to other files are taken over by ``--merge``, with a note on what changed since.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=RESULTS, help="File of the results.")
     parser.add_argument("--merge", type=Path, nargs="+", help="Take over the results in these files; run nothing.")
+    parser.add_argument("--note", help="With --merge: a sentence that the page shows below what was not survived.")
     given = parser.parse_args(arguments)
     for file in given.merge or ():
-        record(given.json, json.loads(file.read_text(encoding="utf-8"))["harnesses"])
+        found = json.loads(file.read_text(encoding="utf-8"))["harnesses"]
+        record(given.json, {name: one | ({"note": given.note} if given.note else {}) for name, one in found.items()})
     if given.merge:
         return 0
     names = [name.strip() for name in given.only.split(",")]

@@ -93,6 +93,8 @@ PROMISES = """## Promised
   notice each other, and what a killed process left stays. A journal of `gnnrec tune` is refused there; use a database.
 - **A worker of `tune` on PostgreSQL or MySQL that dies** is noticed after two minutes without a sign of life. On a journal and on
   SQLite it is noticed at once.
+- **Ctrl-C while native code reads a file** can be lost in it: PyTorch then says that a tensor has no shape, and gnnrec that the file is
+  damaged. It is not; run the command again.
 - **Another number of threads** adds numbers in another order; see [Reproducible](#reproducible).
 """
 
@@ -150,6 +152,8 @@ def details(name: str, result: dict[str, Any]) -> str:
     if result["failures"]:
         parts.append("Not survived:")
         parts.append("\n".join(f"- {describe(failure)}" for failure in result["failures"]))
+    if "note" in result:
+        parts.append(result["note"])
     return "\n\n".join(parts)
 
 

@@ -36,6 +36,8 @@ def test_results_of_other_harnesses_are_kept(tmp_path: Path, monkeypatch: pytest
     other = tmp_path / "other.json"
     assert command.main(["--merge", str(path), "--json", str(other)]) == 0
     assert other.read_text() == path.read_text()
+    assert command.main(["--merge", str(path), "--json", str(other), "--note", "All were mended."]) == 0
+    assert json.loads(other.read_text())["harnesses"]["kill"]["note"] == "All were mended."
 
 
 def test_the_status_tells_of_failures(
