@@ -131,8 +131,10 @@ def section_text(section: Section, results: Path, published: list[dict[str, Any]
 
 
 def row_name(model: str, report: BenchmarkReport) -> str:
-    """Return the name of a model; the network that was measured with a single config is named by it."""
+    """Return the name of a model; the network that was measured with a single config, or without one, is named by it."""
     configs = re.findall(r"--config (\S+)", report.command)
+    if model == "gnn" and not configs:
+        return "gnn (default settings)"
     return f"gnn ({Path(configs[0]).stem})" if model == "gnn" and len(configs) == 1 else model
 
 
