@@ -139,7 +139,7 @@ def _label(name: Any) -> Hashable:
         except UnicodeEncodeError:
             raise DataError(f"the name {shown(name)} of a new user is not valid text") from None
     elif isinstance(name, Rational) and not isinstance(name, int) and name.denominator == 1:
-        return int(name)
+        return int(cast(Any, name))
     return cast(Hashable, name)
 
 
