@@ -44,8 +44,8 @@ NAMES = {
     "mae": "MAE",
 }
 CHECKED = {"source": "read in the source", "second-hand": "second-hand, unchecked"}
-OURS = {"gnn": "gnn (ml1m)", "gnnrec": "gnn"}
-"""Our models, where the results have a shorter name or an earlier one."""
+OURS = {"gnnrec": "gnn"}
+"""Our models, where the results have an earlier name."""
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def evaluate(
     DataError
         `test` is empty, contains an unknown user or movie, a movie that is not a candidate, a duplicate, or a rating
         that is also in the history or the mask; a test user has no negatives; a negative is a test rating, excluded
-        from the lists or not a candidate; or the model returns NaN scores.
+        from the lists or not a candidate; or the model returns NaN or infinite scores.
     ConfigError
         Unknown metric, `mask` or `history`, a `k` below 1, or a `confidence` that is not between 0 and 1.
 

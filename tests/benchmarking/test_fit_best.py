@@ -39,7 +39,7 @@ def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with restored_registries():
         register_model("fixed", grid=[{"value": 1.0}, {"value": 2.0}, {"value": 3.0}])(Fixed)
         monkeypatch.setattr(
-            "gnnrec.models.estimator.validate", lambda model, split: qualities[model.hyperparameters["value"]]
+            "gnnrec.models.estimator.Validation", lambda split: lambda model: qualities[model.hyperparameters["value"]]
         )
         TRIED.clear()
         yield

@@ -183,7 +183,7 @@ def test_mixed_protocols_are_refused(made: Any, results: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "metrics", "message"),
     [
-        ({"gnn": (0.2,)}, HITS, "Next item: gnn is in more than one file of results"),
+        ({"gnn": (0.2,)}, HITS, r"Next item: gnn \(default settings\) is in more than one file of results"),
         ({"mf": (0.2,)}, ("recall", "ndcg"), "Next item: not measured: mf hit_rate@10"),
     ],
 )
@@ -288,7 +288,7 @@ def test_run(made: Any, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit, match=r"error: measuring failed: recbole-peers\.json"):
         made.main()
     written = (results / "leaderboard.md").read_text()
-    assert "| gnn (ml1m) | **1.0000** | **0.1000** |" in section(written, "RecBole's protocol")
+    assert "| gnn (default settings) | **1.0000** | **0.1000** |" in section(written, "RecBole's protocol")
     assert capsys.readouterr().out.startswith("recbole.json: gnnrec benchmark --dataset ml-1m --protocol recbole")
     monkeypatch.setattr(sys, "argv", ["make_leaderboard.py", "--run", "recbole", "--keep"])
     with pytest.raises(SystemExit):

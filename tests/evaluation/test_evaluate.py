@@ -395,10 +395,12 @@ def test_nan_scores_are_an_error(model):
 
 
 def test_infinite_scores(model):
-    extreme = replace(model, scores=(-torch.inf, torch.inf, 3.0, 2.0, 1.0))
+    extreme = replace(model, scores=(-torch.inf, 9.0, 3.0, 2.0, 1.0))
     result = evaluate(extreme, TEST, ks=[1, 4], metrics=["recall", "coverage"])
     # Movies with a score of minus infinity are never listed.
     assert result["value"].tolist() == pytest.approx([0.75, 1.0, 2 / 5, 4 / 5])
+    with pytest.raises(DataError, match="the model 'fixed' returned infinite scores for user 'cat'"):
+        evaluate(replace(model, scores=(torch.inf, 9.0, 3.0, 2.0, 1.0)), TEST)
 
 
 def test_metrics_given_by_name_and_function(model):
