@@ -135,10 +135,11 @@ def read_columns(path: Path, columns: Sequence[str] | None, compact: bool = Fals
 
 
 def _read_part(path: Path, columns: list[str] | None) -> pd.DataFrame:
-    """Read a file; texts that are not text are found here, not by whoever first looks at them."""
+    """Read a file; bytes that are no text are an error here, not where a column is first used."""
     frame = pd.read_parquet(path, columns=columns)
-    for name in frame.select_dtypes(["string", "str"]):
-        frame[name].tolist()
+    for _, column in frame.items():
+        if isinstance(column.dtype, pd.StringDtype):
+            column.tolist()
     return frame
 
 
