@@ -12,7 +12,6 @@ from tests.helpers.service import require_service
 require_service()
 
 from fastapi.testclient import TestClient
-
 from hypothesis import HealthCheck, given, settings
 
 from gnnrec.service.app import create_app
