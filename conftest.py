@@ -22,6 +22,9 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+# Imports and tests make many objects that stay: the garbage collector would visit them again and again.
+gc.set_threshold(50_000, 50, 100)
+
 # The plugin registers its names when it is imported; tests load a copy of it.
 # Alembic runs its own file.
 collect_ignore = ["tests/helpers/plugin.py", "gnnrec/service/migrations/env.py"]

@@ -25,6 +25,8 @@ STEPS = {
     "import": "import gnnrec",
     "load": "gnnrec.recommend(gnnrec.load({run!r}), 1)",
     "names": "gnnrec.fit, gnnrec.recommend, gnnrec.load_dataset, gnnrec.evaluate",
+    "fit": "config = gnnrec.Config().override(['model.embedding_dim=4', 'train.epochs=1'])\n"
+    "gnnrec.fit(gnnrec.load_dataset('sample', num_users=60, num_movies=40), config=config, progress=False)",
     "packages": f"names = [gnnrec.__getattr__(name).__name__ for name in {PACKAGES}]",
 }
 """What a new process does, one after the other."""
@@ -71,8 +73,9 @@ def test_names_are_imported_on_first_use(loaded: dict[str, list[str]]) -> None:
     assert "gnnrec" in loaded["import"] and not heavy & set(loaded["import"])
 
 
-def test_a_run_is_loaded_without_the_compiler_of_pytorch(loaded: dict[str, list[str]]) -> None:
-    assert "torch" in loaded["load"] and "sympy" not in loaded["load"]  # which the compiler imports
+@pytest.mark.parametrize("step", ["load", "fit"])
+def test_the_compiler_of_pytorch_is_not_imported(loaded: dict[str, list[str]], step: str) -> None:
+    assert "torch" in loaded[step] and "sympy" not in loaded[step]  # which the compiler imports
 
 
 def test_training_needs_neither_plots_nor_studies(loaded: dict[str, list[str]]) -> None:

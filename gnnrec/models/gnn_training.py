@@ -50,6 +50,7 @@ from gnnrec.splitting import Split, random_split, temporal_split
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
 from gnnrec.training.checkpoint import CHECKPOINT_FILE, TrainingState
 from gnnrec.training.edge_sampling import batch_loss, sample_batches
+from gnnrec.training.optimizer import AdamW
 
 HASHED_ROWS = 1 << 20
 """Rows whose digest is computed at a time."""
@@ -291,9 +292,7 @@ def init_training(
             _init_movies(member, tensors, config.model, generator)
     if origin is not None:
         copy_weights(origin, encoder, graph, tensors)
-    optimizer = torch.optim.AdamW(
-        encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
-    )
+    optimizer = AdamW(encoder.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay)
     return tensors, TrainingState(encoder, optimizer, generator)
 
 

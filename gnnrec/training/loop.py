@@ -22,6 +22,7 @@ from gnnrec._seeded import Seeded
 from gnnrec.config import Settings
 from gnnrec.graph import Graph
 from gnnrec.training.callbacks import Callback, CallbackList, FitState
+from gnnrec.training.optimizer import AdamW
 
 Model = TypeVar("Model")
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -50,7 +51,7 @@ class OptimizerConfig(Settings):
 
     def optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         """Return an optimizer for a network."""
-        return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        return AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)

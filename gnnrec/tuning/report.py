@@ -15,7 +15,6 @@ import optuna
 import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from optuna.importance import PedAnovaImportanceEvaluator
 
 from gnnrec._io import write_atomic
 from gnnrec.errors import ConfigError, StorageError
@@ -215,6 +214,8 @@ def _plot_curves(study: optuna.Study, objectives: tuple[str, ...]) -> Any:
 
 
 def _plot_importances(study: optuna.Study, objectives: tuple[str, ...]) -> Any:
+    # Imports scikit-learn.
+    from optuna.importance import PedAnovaImportanceEvaluator
     from optuna.visualization.matplotlib import plot_param_importances
 
     if len(objectives) == 1:

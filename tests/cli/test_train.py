@@ -162,7 +162,7 @@ def test_text_ids(tmp_path: Path, world: Split) -> None:
 
 
 def test_twenty_ratings_are_enough(twenty_ratings: Path, tmp_path: Path) -> None:
-    output = succeeds("train", "--dataset", twenty_ratings, "--out", tmp_path / "run")
+    output = succeeds("train", "--dataset", twenty_ratings, "--out", tmp_path / "run", "--set", "train.epochs=10")
     assert "Dataset('mine': 4 users, 7 movies, 20 ratings)" in output
     unseen = json.loads(succeeds("recommend", tmp_path / "run", "--user", 1, "--json"))
     assert sorted(row["title"] for row in unseen) == ["10", "11"]

@@ -12,11 +12,7 @@ from tests.helpers.service import require_service
 require_service()
 
 from fastapi.testclient import TestClient
-
-schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
-
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from gnnrec.service.app import create_app
 from gnnrec.service.settings import ServiceSettings
@@ -73,12 +69,15 @@ def schema(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     store = app.state.context.store
     for name in ("Ann", "Bob"):
         store.create_profile(name)
+    schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", operations())
 def test_made_up_requests(schema: Any, operation: str) -> None:
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     method, path = operation.split()
     strategy = schema[path][method].as_strategy()
 
