@@ -55,6 +55,7 @@ SETTINGS = {
         "model.rating_decays=[3]",
         "model.day_decays=[7]",
         "model.date_features=true",
+        "model.dislike_weight=0",  # else it is three times as large: a user is embedded with three histories
         *TIMED,
     ),
 }
