@@ -19,6 +19,7 @@ from gnnrec.errors import ConfigError, DataError, GnnrecError
 from gnnrec.evaluation import evaluate
 from gnnrec.models.base import Recommender
 from gnnrec.models.estimator import BaseEstimator, get_estimator, validation_of
+from gnnrec.models.sharing import shared_inputs
 from gnnrec.registry import FAST_MODELS, MODELS
 from gnnrec.splitting import Split
 from gnnrec.splitting.split import check_mask_or_history
@@ -93,15 +94,16 @@ def fit_best(
         time_limit = None
     best: Recommender | None = None
     best_score = -math.inf
-    for estimator in grid:
-        left = None if time_limit is None else time_limit - (time.perf_counter() - started)
-        if left is not None and left <= 0 and best is not None:
-            break
-        limits = [TimeLimit(max(left, 1e-9))] if left is not None and estimator.trains_in_epochs else []
-        fitted = estimator.fit(split, callbacks=[*callbacks, *limits], progress=progress)
-        score = validation(fitted) if validation is not None and len(grid) > 1 else 0.0
-        if best is None or score > best_score:
-            best, best_score = fitted, score
+    with shared_inputs():
+        for estimator in grid:
+            left = None if time_limit is None else time_limit - (time.perf_counter() - started)
+            if left is not None and left <= 0 and best is not None:
+                break
+            limits = [TimeLimit(max(left, 1e-9))] if left is not None and estimator.trains_in_epochs else []
+            fitted = estimator.fit(split, callbacks=[*callbacks, *limits], progress=progress)
+            score = validation(fitted) if validation is not None and len(grid) > 1 else 0.0
+            if best is None or score > best_score:
+                best, best_score = fitted, score
     assert best is not None
     return best
 

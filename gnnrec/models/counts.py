@@ -9,6 +9,7 @@ from torch import Tensor
 from gnnrec._memory import check_memory
 from gnnrec.errors import DataError
 from gnnrec.graph import Graph
+from gnnrec.models.sharing import shareable
 
 CHUNK = 2048
 """Users per dense block of the rating matrix."""
@@ -21,6 +22,7 @@ def movie_counts(graph: Graph) -> Tensor:
     return torch.bincount(graph.users.movie_index, minlength=graph.num_movies).float()
 
 
+@shareable
 def cooccurrence_counts(graph: Graph) -> Tensor:
     """Return the number of users who rated both movies of each pair.
 
@@ -33,8 +35,7 @@ def cooccurrence_counts(graph: Graph) -> Tensor:
     -------
     Tensor
         ``[num_movies, num_movies]`` float32, on the diagonal the number of ratings; ``X.T @ X`` of the binary
-        user-movie matrix ``X``.
-
+        user-movie matrix ``X``. Fits may share it (`shared_inputs`), so that it must not be changed.
     """
     size = graph.num_movies
     counts = torch.zeros(size, size)

@@ -25,6 +25,7 @@ from gnnrec.errors import ConfigError, DataError
 from gnnrec.evaluation import Validation
 from gnnrec.graph import Graph
 from gnnrec.models.base import Recommender
+from gnnrec.models.sharing import shareable
 from gnnrec.models.storage import read_run
 from gnnrec.registry import MODELS, Registry
 from gnnrec.splitting import Split
@@ -213,7 +214,7 @@ class Estimator(BaseEstimator):
         self.check_installed()
         CallbackList(callbacks)  # validates callbacks before the graph is built
         with memory_errors("training"), claim(run_dir):
-            graph = Graph.from_dataset(data.dataset if isinstance(data, Split) else data)
+            graph = training_graph(data.dataset if isinstance(data, Split) else data)
             run = FitRun(
                 validate=validation_of(data),
                 callbacks=callbacks,
@@ -416,6 +417,12 @@ def _registered(registry: Registry, name: str, path: str | Path) -> Any:
             f"{error}. The saved run {path} needs the {registry.kind} {name!r}, which is not registered; "
             "load its plugin first, with gnnrec.load_plugins"
         ) from None
+
+
+@shareable
+def training_graph(dataset: Dataset) -> Graph:
+    """Return the graph of the training ratings."""
+    return Graph.from_dataset(dataset)
 
 
 def check_fit_data(data: Any) -> None:

@@ -140,9 +140,9 @@ class ItemKNN(ItemSimilarityEstimator):
 
     def weights(self, graph: Graph) -> Tensor:
         """Return the cosines of each movie's nearest neighbors."""
-        cosine = cooccurrence_counts(graph)
         norm = movie_counts(graph).clamp(min=1).sqrt()  # unrated movies have no neighbors for any divisor
-        cosine.div_(norm.unsqueeze(1) * norm + self.shrink).fill_diagonal_(0.0)
+        cosine = cooccurrence_counts(graph) / (norm.unsqueeze(1) * norm + self.shrink)
+        cosine.fill_diagonal_(0.0)
         order = id_order(graph)  # equal cosines are chosen by movie id
         weights = torch.zeros_like(cosine)
         for columns in torch.arange(graph.num_movies).split(BLOCK):
@@ -176,9 +176,11 @@ class EASE(ItemSimilarityEstimator):
 
     def weights(self, graph: Graph) -> Tensor:
         """Solve for :math:`B`."""
-        gram = cooccurrence_counts(graph)
+        gram = cooccurrence_counts(graph).clone()
         gram.diagonal().add_(self.reg)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        factor = torch.linalg.cholesky(gram)
+        del gram  # its memory is needed for the inverse
+        inverse = torch.cholesky_inverse(factor)
         weights = inverse.div_(-inverse.diagonal().clone())  # [num_movies, num_movies], column j by -P_jj
         return weights.fill_diagonal_(0.0)
 

@@ -40,8 +40,8 @@ _NUM_MEMBERS, _MEDIUM_NUM_MEMBERS = 3, 2
 _MAX_EASE_DIM, _EASE_WEIGHT, _MEDIUM_EASE_WEIGHT, _LONG_TAIL_EASE_WEIGHT = 512, 1.5, 1.0, 2.5
 """Largest number of singular vectors of the EASE part, and the weight of its scores, on small and medium data and with
 many movies that have few ratings."""
-_STEPS = 1000
-"""Largest number of steps, between 20 and 100 epochs."""
+_STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 1000, 20, 100
+"""Number of training steps, and the limits of the number of epochs that make them."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _any_order(shape: DataShape) -> dict[str, Any]:
     """Return settings that predict ratings irrespective of their order."""
     dim, is_sparse = _embedding_dim(shape), shape.density < _SPARSE
     batch_size = int(np.clip(16 * round(shape.num_users / 96), 64, 768))
-    epochs = int(np.clip(_STEPS * batch_size / shape.num_users, 20, 100))
+    epochs = int(np.clip(_STEPS * batch_size / shape.num_users, _MIN_EPOCHS, _MAX_EPOCHS))
     model = {
         "embedding_dim": dim,
         "movie_degree_smoothing": 0.0 if is_sparse else 0.6,

@@ -8,12 +8,13 @@ import pytest
 import torch
 from pydantic import Field
 
-from gnnrec import Split
+from gnnrec import Dataset, Split
 from gnnrec.benchmarking import fit_best
 from gnnrec.datasets import make_sample
 from gnnrec.graph import Graph
-from gnnrec.models import MF, Popularity
+from gnnrec.models import EASE, MF, SLIM, ItemKNN, Popularity, counts
 from gnnrec.models.base import Recommender
+from gnnrec.models.estimator import BaseEstimator
 from gnnrec.registry import register_model
 from gnnrec.splitting import random_split
 from gnnrec.training.loop import FitRun
@@ -84,3 +85,38 @@ def test_the_seed_reaches_the_model(small: Split) -> None:
     first, second = (fit_best(estimator, small, seed=seed) for seed in (3, 4))
     assert torch.equal(first.movies, MF(embedding_dim=4, epochs=1, seed=3).fit(small).movies)
     assert not torch.equal(first.movies, second.movies)
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    [
+        ("itemknn", [ItemKNN(num_neighbors=5), ItemKNN(num_neighbors=20, shrink=3.0)]),
+        ("ease", [EASE(reg=3.0), EASE(reg=30.0), EASE(reg=300.0)]),
+        ("slim", [SLIM(l1=0.1, l2=5.0, rho=20.0), SLIM(l1=0.5, l2=5.0, rho=20.0)]),
+    ],
+)
+def test_a_grid_shares_graph_and_counts(
+    name: str, grid: list[BaseEstimator], small: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [estimator.fit(small) for estimator in grid]
+    built, fitted = [], []
+    from_dataset = Graph.from_dataset
+
+    def build(dataset: Dataset) -> Graph:
+        built.append(dataset)
+        return from_dataset(dataset)
+
+    def note(model: Recommender) -> float:
+        fitted.append(model)
+        return 0.0
+
+    monkeypatch.setattr(Graph, "from_dataset", build)
+    monkeypatch.setattr("gnnrec.benchmarking.run._grid", lambda *arguments, **options: grid)
+    monkeypatch.setattr("gnnrec.benchmarking.run.validation_of", lambda split: note)
+    assert fit_best(name, small) is fitted[0]
+    assert built == [small.dataset]
+    for one, other in zip(fitted, alone, strict=True):
+        assert torch.equal(one.weights, other.weights) and torch.equal(one.share, other.share)
+    assert not torch.equal(fitted[0].weights, fitted[1].weights)
+    graph = fitted[0].graph
+    assert counts.cooccurrence_counts(graph) is not counts.cooccurrence_counts(graph)  # nothing is kept afterwards

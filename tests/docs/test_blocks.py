@@ -114,8 +114,9 @@ def test_blocks_run(
         pytest.importorskip(name, reason=f"the page needs {name}")
     registry.DATASETS.get("sample")
     monkeypatch.setitem(registry.DATASETS._objects, "sample", small_sample)
-    monkeypatch.setattr(suggest, "_STEPS", 1)  # the least number of epochs
-    monkeypatch.setattr(suggest, "_NUM_MEMBERS", 2)
+    monkeypatch.setattr(suggest, "_MIN_EPOCHS", 2)
+    monkeypatch.setattr(suggest, "_MAX_EPOCHS", 2)
+    monkeypatch.setattr(suggest, "_NUM_MEMBERS", 1)
     monkeypatch.setattr("gnnrec.datasets.movielens.locate_dataset", partial(pytest.fail, "the page needs a download"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)

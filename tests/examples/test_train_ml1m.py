@@ -93,7 +93,7 @@ def cells(output: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_without_the_data_it_is_the_sample_and_says_so(tmp_path: Path) -> None:
-    found = run(tmp_path, *QUICK)
+    found = run(tmp_path, *QUICK, "--set", "model.num_members=1")
     assert found.returncode == 0, found.stderr
     assert "Traceback" not in found.stderr
     notice, after = found.stdout.split("Graph of ", 1)
@@ -184,7 +184,8 @@ def test_real(tmp_path: Path) -> None:
     folder = find_dataset("ml-1m", os.environ["GNNREC_DATA"])
     if folder is None:
         pytest.skip("GNNREC_DATA does not hold ml-1m")
-    found = run(tmp_path, "--data-dir", folder, "--set", "train.epochs=2", "--set", "model.num_members=1")
+    quick = ("train.epochs=1", "model.num_members=1", "model.ease_dim=64")
+    found = run(tmp_path, "--data-dir", folder, *(word for setting in quick for word in ("--set", setting)))
     assert found.returncode == 0, found.stderr
     graph = {row[0]: row[1] for row in cells(found.stdout) if len(row) == 2}
     assert (graph["user"], graph["movie"], graph["genre"], graph["occupation"]) == ("6,040", "3,883", "18", "21")

@@ -19,9 +19,9 @@ def make_subject(encoder: str, temporal: bool, *, ease: bool = False, num_member
     }
     if temporal:
         config["model"] |= {"temporal": True, "rating_decays": [5]}
-        config["train"]["epochs"] = 60  # the hidden layer starts at zero
     if ease:
         config["model"] |= {"ease_dim": 12}
+        config["train"]["epochs"] = 10
     if encoder == "lightgcn":
         config["model"]["user_degree_smoothing"] = 0
     return Subject(GNN(config=config), timestamps=temporal)
