@@ -8,6 +8,7 @@ Filtering", WWW 2017).
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,12 +106,12 @@ def sample_negatives(dataset: Dataset, test: pd.DataFrame, number: int, seed: in
 
 
 def check_negatives(negatives: pd.DataFrame, dataset: Dataset, test: pd.DataFrame) -> pd.DataFrame:
-    """Return the negatives of the test users, ``user_id, movie_id``.
+    """Return the negatives of the test users, ``user_id, movie_id``, without test movies of the same user.
 
     Raises
     ------
     DataError
-        A movie is unknown or was rated by that user in any part, or a test user has no negatives.
+        A movie is unknown or was rated by that user in another part, or a test user has no negatives.
     """
     try:
         rows = Dataset(negatives).ratings[["user_id", "movie_id"]]
@@ -126,14 +127,22 @@ def check_negatives(negatives: pd.DataFrame, dataset: Dataset, test: pd.DataFram
     _raise_at_first(
         movie < 0, rows, "movie {movie} is not in the movies table; negatives must be movies that can be ranked"
     )
-    rated = (user >= 0) & np.isin(pair, index_pairs(dataset.ratings)[2])
+    is_test = (user >= 0) & np.isin(pair, index_pairs(test)[2])
+    if is_test.any():
+        warnings.warn(
+            f"{is_test.sum():,} of {len(rows):,} negatives are test movies of the same user, which are ranked anyway; "
+            "they are left out",
+            UserWarning,
+            stacklevel=2,
+        )
+    rated = (user >= 0) & ~is_test & np.isin(pair, index_pairs(dataset.ratings)[2])
     _raise_at_first(rated, rows, "user {user} has rated movie {movie}, so it cannot be a negative; remove the row")
-    missing = test["user_id"][~test["user_id"].isin(rows["user_id"])]
+    missing = test["user_id"][~test["user_id"].isin(rows["user_id"][~is_test])]
     if len(missing):
         raise DataError(
             f"user {format_id(missing.iloc[0])} has test ratings but no negatives; add negatives for every test user"
         )
-    return rows[rows["user_id"].isin(test["user_id"])].reset_index(drop=True)
+    return rows[rows["user_id"].isin(test["user_id"]) & ~is_test].reset_index(drop=True)
 
 
 def read_negatives(path: str | Path, test: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[str, int | None], Location]]:

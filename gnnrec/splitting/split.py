@@ -22,7 +22,7 @@ from gnnrec.data import ContentEmbeddings, Dataset
 from gnnrec.data.convert import format_id, to_ids
 from gnnrec.data.embeddings import check_features
 from gnnrec.data.frames import take_rows, write_csv
-from gnnrec.data.tables import locator, read_folder
+from gnnrec.data.tables import find_table, locator, read_folder
 from gnnrec.errors import ConfigError, DataError, Location
 from gnnrec.splitting.negatives import check_negatives, resolve_negatives
 
@@ -203,7 +203,7 @@ class Split:
         Raises
         ------
         DataError
-            A movie is unknown or was rated by that user, or a test user has no negatives.
+            A movie is unknown or was rated by that user before the test, or a test user has no negatives.
         ConfigError
             There are not enough unrated movies to sample this many negatives.
         """
@@ -411,6 +411,11 @@ def _read_folder(folder: Path, dataset: Dataset | None) -> tuple[dict[str, Any],
         kinds |= {"movies": "movies", "users": "users"}
     else:
         text_ids = {column for column in ("user_id", "movie_id") if dataset.ratings[column].dtype != "int64"}
+    if folder.is_dir() and find_table(folder, "train") is not None and find_table(folder, "valid") is None:
+        raise DataError(
+            f"{folder} has no valid.csv (or .tsv, .parquet); without validation ratings, write one that has only "
+            "the header of train"
+        )
     tables = read_folder(folder, kinds, required=PARTS[:3], text_ids=text_ids)
     arguments: dict[str, Any] = {part: table.frame for part, table in tables.items()}
     name = folder.resolve().name

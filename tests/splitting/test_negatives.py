@@ -109,6 +109,17 @@ def test_from_an_ncf_file(tmp_path: Path) -> None:
     assert numbers.with_negatives(path).negatives["user_id"].tolist() == [9, 9, 8, 8]
 
 
+def test_test_movies_among_the_negatives(tmp_path: Path) -> None:
+    # The published file of NCF has 156 of them.
+    path = tmp_path / "tiny.test.negative"
+    path.write_text("(bob,1)\t7\t1\t4\n(ann,5)\t2\n")
+    with pytest.warns(UserWarning, match="1 of 4 negatives are test movies of the same user"):
+        given = SPLIT.with_negatives(path)
+    assert given.negatives.to_numpy().tolist() == [["bob", 7], ["bob", 4], ["ann", 2]]
+    with pytest.raises(DataError, match="user 'ann' has test ratings but no negatives"), pytest.warns(UserWarning):
+        SPLIT.with_negatives(rows(("bob", 7), ("ann", 5)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -138,8 +149,8 @@ def test_invalid_arguments() -> None:
     for wrong in (0, -3, 2.5, True, None):
         with pytest.raises(ConfigError, match="negatives must be an integer of at least 1"):
             SPLIT.with_negatives(wrong)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="negatives row 1: user 'bob' has rated movie 1"):
-        SPLIT.with_negatives(rows(("ann", 2), ("bob", 1)))
+    with pytest.raises(DataError, match="negatives row 1: user 'bob' has rated movie 2"):
+        SPLIT.with_negatives(rows(("ann", 2), ("bob", 2)))
     with pytest.raises(DataError, match="user 'bob' has test ratings but no negatives"):
         Split(SPLIT.train, SPLIT.valid, SPLIT.test, negatives=rows(("ann", 2)))
     with pytest.raises(DataError, match="the file of negatives nowhere does not exist; give a number"):
