@@ -145,14 +145,14 @@ def test_a_seed_decides_everything_and_the_callers_is_left_alone(small: Split, o
 
 def rates(monkeypatch: pytest.MonkeyPatch, small: Split, *overrides: str) -> list[float]:
     seen = []
-    honest = torch.optim.AdamW.step
+    honest = AdamW.step
 
-    def step(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
+    def step(self: AdamW, *args: Any, **kwargs: Any) -> Any:
         seen.extend(group["lr"] for group in self.param_groups)
         return honest(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step)
+        patch.setattr(AdamW, "step", step)
         quick(small, *overrides)
     return seen
 
