@@ -15,6 +15,7 @@ from gnnrec import Config, ConfigError, DataError, Dataset, NewUser, RecGraph, S
 from gnnrec.datasets import make_sample
 from gnnrec.registry import ENCODERS
 from gnnrec.splitting import leave_one_out
+from gnnrec.training.optimizer import AdamW
 
 LOOP = importlib.import_module("gnnrec.models.gnn_training")
 QUICK = Config.from_mapping(
