@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from gnnrec._torch import ridge_gram
-from gnnrec.nn.encoder import BaseEncoder, GraphTensors
+from gnnrec.graph import UserBatch
+from gnnrec.nn.encoder import BaseEncoder, Encoder, GraphTensors
 from gnnrec.nn.features import NodeEncoder, NodeFeatures
 
 E = TypeVar("E", bound=BaseEncoder)
 
 FOURIER_SCALE = 10.0**0.5
 """Scale of the random Fourier features relative to the linear features; it sets how strongly they are regularized."""
+NUM_USERS, NUM_BLOCKS = 2048, 16
+"""Size of the sample of users whose scores are compared, and of how many blocks of consecutive users it consists."""
 
 
 class ContentRidge:
@@ -25,10 +28,23 @@ class ContentRidge:
     Therefore, the feature weights are refitted to the full embeddings of the movies with an id embedding, by weighted
     ridge regression, and the id embeddings become the residual:
 
-    .. math:: W = (X^T D X + \lambda I)^{-1} X^T D H, \qquad e_v = h_v - W^T x_v
+    .. math:: W = (X^T D X + \lambda I)^{-1} X^T D H, \qquad e_v = h_v - s W^T x_v
 
     :math:`X` has a row of features for each movie, :math:`H` their embeddings. The matrix before :math:`H` does not
     change during training and is computed once.
+
+    A regression predicts means, so predicted embeddings differ less from each other than those of rated movies do, and
+    new movies would rarely be recommended. The scale :math:`s` of the targets makes up for this: with it, the scores of
+    movies whose own embedding the regression has not seen have the same second moment as those of rated movies, over
+    users and ratings,
+
+    .. math:: s^2 = \frac{\sum_v n_v \sum_u (z_u \cdot h_v)^2}{\sum_v n_v \sum_u (z_u \cdot \hat h_v)^2}, \qquad
+        \hat h_v = \frac{W^T x_v - \ell_v h_v}{1 - \ell_v}, \qquad
+        \ell_v = d_v \, x_v^T (X^T D X + \lambda I)^{-1} x_v
+
+    :math:`n_v` is the degree of a movie, :math:`z_u` are the embeddings of a sample of users, :math:`\hat h_v` is the
+    prediction of a regression on all other movies and :math:`\ell_v` the leverage of a movie. For messages
+    :math:`s = 1`.
 
     Parameters
     ----------
@@ -57,7 +73,7 @@ class ContentRidge:
     (True, True)
     """
 
-    def __init__(self, encoder: BaseEncoder, graph: GraphTensors, reg: float = 10.0, power: float = 1.0) -> None:
+    def __init__(self, encoder: BaseEncoder, graph: GraphTensors, reg: float = 10.0, power: float = 0.5) -> None:
         self.graph = graph
         node_encoder = encoder.members[0].message  # the others have the same features
         self.num_ids = len(node_encoder.has_id)
@@ -71,6 +87,8 @@ class ContentRidge:
         else:  # the dual form has the smaller matrix
             solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
+        self.leverage = (self.features * self.solution.T).sum(1).clamp(max=1 - 1e-6)  # [num_ids]
+        self.users = sample_users(graph.users)
         self._made: BaseEncoder | None = None
 
     @torch.no_grad()
@@ -85,14 +103,35 @@ class ContentRidge:
         own = made.state_dict()  # the tensors themselves
         for name, value in encoder.state_dict().items():
             own[name].copy_(value)
-        for node_encoder in [part for member in made.members for part in (member.message, member.target)]:
-            if node_encoder.id_embeddings is None or not node_encoder.has_id.any():
-                continue
-            embeddings = node_encoder(self.graph.movie_features)[: self.num_ids]  # [num_ids, embedding_dim]
-            weights = self.solution @ embeddings
-            node_encoder.id_embeddings.copy_(embeddings - self.features @ weights)
-            set_feature_weights(node_encoder, weights)
+        for member in made.members:
+            for node_encoder in (member.message, member.target):
+                if node_encoder.id_embeddings is None or not node_encoder.has_id.any():
+                    continue
+                embeddings = node_encoder(self.graph.movie_features)[: self.num_ids]  # [num_ids, embedding_dim]
+                weights = self.solution @ embeddings
+                if node_encoder is member.target:
+                    weights *= self._scale(member, embeddings, weights)
+                node_encoder.id_embeddings.copy_(embeddings - self.features @ weights)
+                set_feature_weights(node_encoder, weights)
         return made
+
+    def _scale(self, member: Encoder, embeddings: Tensor, weights: Tensor) -> Tensor:
+        """Return the scale of predicted targets, a scalar; 1 if they are all zero."""
+        leverage = self.leverage.unsqueeze(1)
+        left_out = (self.features @ weights - leverage * embeddings) / (1 - leverage)  # [num_ids, embedding_dim]
+        z = member.embed_histories(self.users, member.embed_movies(self.graph))  # [num_users, embedding_dim]
+        moment, degree = z.T @ z, self.graph.movie_degree[: self.num_ids]
+        known, predicted = (((h @ moment) * h).sum(1) @ degree for h in (embeddings, left_out))
+        return torch.where(predicted > 0, known / predicted, torch.ones_like(known)).sqrt()
+
+
+def sample_users(users: UserBatch) -> UserBatch:
+    """Return at most `NUM_USERS` users, in blocks at equal distances."""
+    if users.num_users <= NUM_USERS:
+        return users
+    size = NUM_USERS // NUM_BLOCKS
+    starts = [i * (users.num_users - size) // (NUM_BLOCKS - 1) for i in range(NUM_BLOCKS)]
+    return UserBatch.concatenate([users.slice(start, start + size) for start in starts])
 
 
 def feature_matrix(node_encoder: NodeEncoder, features: NodeFeatures) -> Tensor:

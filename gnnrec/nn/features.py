@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -239,8 +240,9 @@ class RandomFourierFeatures(nn.Module):
     .. math:: \phi(f) = \sqrt{2 / R} \, \cos(\Omega f + b), \qquad
         \phi(f) \cdot \phi(g) \approx e^{-|f - g|^2 / 2 \ell^2}
 
-    A linear map of them is a smooth function of all inputs together. Its weights are zero until `ContentRidge` sets
-    them.
+    Frequencies are orthogonal (Yu et al., NIPS 2016), and each has a cosine and a sine (:math:`b` is 0 or
+    :math:`-\pi/2`): the error is smaller than that of independent frequencies and phases. A linear map of these
+    features is a smooth function of all inputs together. Its weights are zero until `ContentRidge` sets them.
 
     Parameters
     ----------
@@ -255,10 +257,10 @@ class RandomFourierFeatures(nn.Module):
 
     def __init__(self, num_inputs: int, embedding_dim: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(0)  # independent of the seed of the model
-        frequency = torch.randn(num_inputs, NUM_FOURIER_FEATURES, generator=generator).div_(LENGTH_SCALE)
-        self.register_buffer("frequency", frequency)
-        self.register_buffer("phase", torch.rand(NUM_FOURIER_FEATURES, generator=generator).mul_(2).mul_(torch.pi))
+        number = NUM_FOURIER_FEATURES // 2
+        frequency = torch.from_numpy(orthogonal_frequencies(num_inputs, number) / LENGTH_SCALE).float()
+        self.register_buffer("frequency", torch.cat([frequency, frequency], dim=1))
+        self.register_buffer("phase", torch.tensor([0.0, -torch.pi / 2]).repeat_interleave(number))
         self.register_buffer("weight", torch.zeros(NUM_FOURIER_FEATURES, embedding_dim))
 
     def basis(self, features: NodeFeatures) -> Tensor:
@@ -273,6 +275,17 @@ class RandomFourierFeatures(nn.Module):
         if not self.weight.any():  # in training
             return self.weight.new_zeros(len(features.x), self.weight.size(1))
         return self.basis(features) @ self.weight
+
+
+def orthogonal_frequencies(num_inputs: int, number: int) -> np.ndarray:
+    """Return ``[num_inputs, number]``: columns as long as normal vectors, in blocks of orthogonal ones."""
+    rng = np.random.default_rng(0)  # independent of the seed of the model
+    size = min(num_inputs, number)
+    blocks = []
+    for _ in range(-(-number // size)):
+        directions = np.linalg.qr(rng.normal(size=(num_inputs, size)))[0]  # [num_inputs, size]
+        blocks.append(directions * np.sqrt(rng.chisquare(num_inputs, size)))
+    return np.concatenate(blocks, axis=1)[:, :number]
 
 
 class _Linear(nn.Linear):

@@ -115,7 +115,7 @@ def test_new_movies_start_where_the_ratings_say(start: RecGraph, parts: tuple[Sp
             node_encoder.id_embeddings[nodes] = 0
     alone = mean_gap(RecGraph(model.graph, model.config, model.encoder), nodes)
     assert len(new) == NEW_MOVIES
-    assert gap > alone + 0.1
+    assert gap > alone + 0.05
 
 
 def mean_gap(model: RecGraph, movies: torch.Tensor) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from gnnrec.data import ContentEmbeddings
 from gnnrec.datasets import make_sample
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import ContentRidge, Encoder, GraphTensors
-from gnnrec.nn.content_ridge import feature_matrix
+from gnnrec.nn.content_ridge import NUM_USERS, feature_matrix, sample_users
 
 
 def encoder_and_tensors(width: int) -> tuple[Encoder, GraphTensors]:
@@ -33,20 +35,55 @@ def encoder_and_tensors(width: int) -> tuple[Encoder, GraphTensors]:
 
 @pytest.mark.parametrize("width", [4, 900])
 def test_features_of_new_movies_by_weighted_ridge_regression(width: int) -> None:
-    """Of 900 columns the dual solution is computed."""
+    """Of 900 columns the dual solution is computed. The scale is compared with that of a regression per movie left out."""
     encoder, tensors = encoder_and_tensors(width)
     refitted = ContentRidge(encoder, tensors, reg=3.0, power=0.5).refit(encoder)
     encoder.eval()
     rated = (tensors.movie_degree > 0).numpy()
-    weight = tensors.movie_degree.numpy() ** 0.5
-    weight = weight / weight[rated].mean()
+    degree = tensors.movie_degree.double().numpy()
+    weight = degree**0.5
+    d = weight / weight[rated].mean() * rated
+    z = encoder.embed_histories(tensors.users, encoder.embed_movies(tensors)).detach().double().numpy()
     for before, after in ((encoder.message, refitted.message), (encoder.target, refitted.target)):
         x = feature_matrix(before, tensors.movie_features).double().numpy()
         embeddings = before(tensors.movie_features).detach().double().numpy()
-        d = (weight * rated)[:, None]
-        w = np.linalg.solve(x.T @ (d * x) + 3.0 * np.eye(x.shape[1]), x.T @ (d * embeddings))
+        w = ridge(x, embeddings, d)
+        scale = 1.0
+        if before is encoder.target:  # refit without each of the movies
+            others = [d * (np.arange(len(d)) != movie) for movie in range(len(d))]
+            left_out = np.stack([x[movie] @ ridge(x, embeddings, other) for movie, other in enumerate(others)])
+            known, predicted = (degree @ ((z @ h.T) ** 2).sum(axis=0) for h in (embeddings, left_out))
+            scale = float(np.sqrt(known / predicted))
+            assert abs(scale - 1) > 0.1
         unrated = after(tensors.movie_features).numpy()[~rated]
-        np.testing.assert_allclose(unrated, (x @ w)[~rated], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(unrated, scale * (x @ w)[~rated], rtol=2e-3, atol=2e-3)
+
+
+def ridge(x: np.ndarray, embeddings: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    d = weight[:, None]
+    return np.linalg.solve(x.T @ (d * x) + 3.0 * np.eye(x.shape[1]), x.T @ (d * embeddings))
+
+
+def test_without_features_new_movies_have_zero_embeddings() -> None:
+    """The scale, a quotient of zeros, is not NaN."""
+    graph = Graph.from_dataset(make_sample(20, 12))
+    config = Config().override(["model.embedding_dim=4", "model.attributes=[]", "model.numeric_features=false"])
+    encoder = make_encoder(config, graph)
+    tensors = GraphTensors.from_graph(graph)
+    encoder.prepare(tensors)
+    refitted = ContentRidge(encoder, tensors).refit(encoder)
+    assert not refitted.target.embed_features(tensors.movie_features).any()
+    assert refitted.target(tensors.movie_features).equal(encoder.eval().target(tensors.movie_features))
+
+
+def test_a_sample_of_many_users_is_spread_over_all() -> None:
+    graph = Graph.from_dataset(make_sample(NUM_USERS + 500, 30, ratings_per_user=5))
+    users = sample_users(graph.users)
+    nodes = users.node_id.tolist()
+    assert len(set(nodes)) == NUM_USERS and nodes[0] == 0 and nodes[-1] == graph.num_users - 1
+    assert max(b - a for a, b in pairwise(nodes)) < 40
+    degree = graph.users.user_movie.degrees()[0]
+    assert users.user_movie.degrees()[0].equal(degree[users.node_id])
 
 
 def test_embeddings_of_rated_movies_and_the_original_encoder_do_not_change() -> None:

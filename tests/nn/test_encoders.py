@@ -16,7 +16,7 @@ from gnnrec.datasets import make_sample
 from gnnrec.graph import UserBatch
 from gnnrec.models.gnn import make_encoder
 from gnnrec.nn import DropMask, Encoder, GraphSAGE, GraphTensors, LightGCN, NodeEncoder, NodeFeatures
-from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures
+from gnnrec.nn.features import GENRE_SCALE, LENGTH_SCALE, RandomFourierFeatures, orthogonal_frequencies
 from gnnrec.registry import ENCODERS
 from gnnrec.sparse import Adjacency
 from gnnrec.splitting import random_split
@@ -136,8 +136,20 @@ def test_fourier_features_approximate_a_gaussian_kernel() -> None:
     found = RandomFourierFeatures(5, 4).basis(features)
     inputs = torch.cat([features.numeric, GENRE_SCALE * features.attribute_shares("genres")], dim=1)
     expected = torch.exp(-torch.cdist(inputs, inputs).square() / (2 * LENGTH_SCALE**2))
-    torch.testing.assert_close(found @ found.T, expected, atol=0.15, rtol=0)
+    torch.testing.assert_close(found @ found.T, expected, atol=0.1, rtol=0)
+    torch.testing.assert_close(found.square().sum(1), torch.ones(len(found)))  # cosines and sines of equal frequencies
     assert (found @ found.T)[0, 1] < 0.8 < (found @ found.T)[0, 0]
+
+
+@pytest.mark.parametrize(("num_inputs", "number"), [(5, 12), (20, 8)])
+def test_frequencies_are_orthogonal_in_blocks(num_inputs: int, number: int) -> None:
+    frequencies = orthogonal_frequencies(num_inputs, number)
+    assert frequencies.shape == (num_inputs, number)
+    size = min(num_inputs, number)
+    gram = frequencies[:, :size].T @ frequencies[:, :size]
+    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=1e-9)
+    many = orthogonal_frequencies(num_inputs, 4000)
+    np.testing.assert_allclose((many**2).sum(axis=0).mean(), num_inputs, rtol=0.05)  # as of normal vectors
 
 
 @pytest.mark.parametrize(
