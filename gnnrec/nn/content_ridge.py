@@ -35,16 +35,14 @@ class ContentRidge:
 
     A regression predicts means, so predicted embeddings differ less from each other than those of rated movies do, and
     new movies would rarely be recommended. The scale :math:`s` of the targets makes up for this: with it, the scores of
-    movies whose own embedding the regression has not seen have the same second moment as those of rated movies, over
-    users and ratings,
+    movies whose own embedding the regression has not seen have the same second moment as those of rated movies,
 
-    .. math:: s^2 = \frac{\sum_v n_v \sum_u (z_u \cdot h_v)^2}{\sum_v n_v \sum_u (z_u \cdot \hat h_v)^2}, \qquad
+    .. math:: s^2 = \frac{\sum_v d_v \sum_u (z_u \cdot h_v)^2}{\sum_v d_v \sum_u (z_u \cdot \hat h_v)^2}, \qquad
         \hat h_v = \frac{W^T x_v - \ell_v h_v}{1 - \ell_v}, \qquad
         \ell_v = d_v \, x_v^T (X^T D X + \lambda I)^{-1} x_v
 
-    :math:`n_v` is the degree of a movie, :math:`z_u` are the embeddings of a sample of users, :math:`\hat h_v` is the
-    prediction of a regression on all other movies and :math:`\ell_v` the leverage of a movie. For messages
-    :math:`s = 1`.
+    :math:`z_u` are the embeddings of a sample of users, :math:`\hat h_v` the prediction of a regression on all other
+    movies and :math:`\ell_v` the leverage of a movie. For messages :math:`s = 1`.
 
     Parameters
     ----------
@@ -87,6 +85,7 @@ class ContentRidge:
         else:  # the dual form has the smaller matrix
             solution = torch.linalg.solve(ridge_gram(weighted.T, reg), weighted).T
         self.solution = solution * weight.sqrt()  # [width, num_ids]
+        self.weight = weight
         self.leverage = (self.features * self.solution.T).sum(1).clamp(max=1 - 1e-6)  # [num_ids]
         self.users = sample_users(graph.users)
         self._made: BaseEncoder | None = None
@@ -120,8 +119,8 @@ class ContentRidge:
         leverage = self.leverage.unsqueeze(1)
         left_out = (self.features @ weights - leverage * embeddings) / (1 - leverage)  # [num_ids, embedding_dim]
         z = member.embed_histories(self.users, member.embed_movies(self.graph))  # [num_users, embedding_dim]
-        moment, degree = z.T @ z, self.graph.movie_degree[: self.num_ids]
-        known, predicted = (((h @ moment) * h).sum(1) @ degree for h in (embeddings, left_out))
+        moment = z.T @ z
+        known, predicted = (((h @ moment) * h).sum(1) @ self.weight for h in (embeddings, left_out))
         return torch.where(predicted > 0, known / predicted, torch.ones_like(known)).sqrt()
 
 

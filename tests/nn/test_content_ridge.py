@@ -40,8 +40,7 @@ def test_features_of_new_movies_by_weighted_ridge_regression(width: int) -> None
     refitted = ContentRidge(encoder, tensors, reg=3.0, power=0.5).refit(encoder)
     encoder.eval()
     rated = (tensors.movie_degree > 0).numpy()
-    degree = tensors.movie_degree.double().numpy()
-    weight = degree**0.5
+    weight = tensors.movie_degree.numpy() ** 0.5
     d = weight / weight[rated].mean() * rated
     z = encoder.embed_histories(tensors.users, encoder.embed_movies(tensors)).detach().double().numpy()
     for before, after in ((encoder.message, refitted.message), (encoder.target, refitted.target)):
@@ -52,7 +51,7 @@ def test_features_of_new_movies_by_weighted_ridge_regression(width: int) -> None
         if before is encoder.target:  # refit without each of the movies
             others = [d * (np.arange(len(d)) != movie) for movie in range(len(d))]
             left_out = np.stack([x[movie] @ ridge(x, embeddings, other) for movie, other in enumerate(others)])
-            known, predicted = (degree @ ((z @ h.T) ** 2).sum(axis=0) for h in (embeddings, left_out))
+            known, predicted = (d @ ((z @ h.T) ** 2).sum(axis=0) for h in (embeddings, left_out))
             scale = float(np.sqrt(known / predicted))
             assert abs(scale - 1) > 0.1
         unrated = after(tensors.movie_features).numpy()[~rated]
