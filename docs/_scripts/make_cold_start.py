@@ -23,15 +23,19 @@ from draw_cold_start import Rows, ndcg_by_ratings, recall_by_content
 from make_leaderboard import HOME, RESULTS, SPLIT, heading, markdown
 from recorded import EXPLANATION, console_block
 
+from gnnrec.errors import GnnrecError
+
 CUT_OFF = "†"
 """Marks models that a time limit stopped in some of their fits."""
 START = "python benchmarks/cold_start.py"
 WARM = "--set model.user_degree_smoothing=0 --set train.history_truncation=0"  # settings that favor cold start are off
 COMMANDS = {
     "cold-movies.json": f"{START} movies --features FEATURES --time-limit 60",
+    "cold-movies-gnn.json": f"{START} movies --features FEATURES --time-limit 60 --models gnn",
     "cold-newest.json": f"{START} newest --features FEATURES --time-limit 60",
-    "cold-users.json": f"{START} users",
+    "cold-users.json": f"{START} users --time-limit 900",
     "cold-both.json": f"{START} both --features FEATURES --time-limit 60",
+    "cold-both-gnn.json": f"{START} both --features FEATURES --time-limit 60 --models gnn",
     "ablation-cold.json": f"{START} movies --ablation --features FEATURES --folds 3 {WARM}",
     "ablation-warm.json": f"{START} warm --ablation --features FEATURES --split {SPLIT} --seeds 2 {WARM}",
 }
@@ -49,8 +53,9 @@ default settings with the changes in its commands. A plain `gnnrec.fit(dataset)`
 **Not all fits had the same time.** All models except gnnrec had a time limit; those that it stopped in some fold are marked
 with {CUT_OFF} and may be better with more time.
 
-All results were measured by the repository before its first release, when its version string was 0.1.0: VERSIONS. The
-[leaderboard](leaderboard.md) was measured with PyTorch 2.13.
+The versions that measured a table are named below it; gnnrec 0.1.0 is the version string of the repository before its first
+release. The newest movies and the ablation are from before the regression of [movie
+content](../explanation/cold-start.md#what-is-used) was changed; with it, the network's values for cold movies are higher.
 
 {EXPLANATION}
 
@@ -92,9 +97,14 @@ def main() -> None:
 def pages(results: Path) -> dict[str, str]:
     """Return the page and its pictures by path, for a folder of results."""
     found = {file: json.loads((results / file).read_text(encoding="utf-8")) for file in COMMANDS}
-    movies, newest, users, both, cold, warm = (found[file] for file in COMMANDS)
+    movies, both = (
+        with_newer(found[f"cold-{name}.json"], found[f"cold-{name}-gnn.json"]) for name in ("movies", "both")
+    )
+    newest, users, cold, warm = (
+        found[file] for file in ("cold-newest.json", "cold-users.json", "ablation-cold.json", "ablation-warm.json")
+    )
     parts = [
-        INTRODUCTION.replace("VERSIONS", versions(movies)),
+        INTRODUCTION,
         "## Cold movies",
         "Each user's test movies are ranked among the held-out movies of the fold, or among all movies. Models that use "
         "histories alone (EASE, ALS, item-kNN) cannot rank movies without ratings and are not listed; popularity cannot "
@@ -117,7 +127,8 @@ def pages(results: Path) -> dict[str, str]:
         picture("ablation.svg", "Recall@20 by the movie content that the model uses"),
         ablation(cold, warm),
         "\n".join(f"- {line}" for line in findings(cold, warm)),
-        *(console_block(one["command"]) for one in (cold, warm)),
+        *measured(cold),
+        *measured(warm),
     ]
     return {
         "results/cold-start.md": "\n\n".join(parts) + "\n",
@@ -159,7 +170,24 @@ def section(report: dict[str, Any], metrics: tuple[str, ...], across: bool = Fal
         named = ", ".join(f"{name} in {count} of {fits} fits" for name, (count, fits) in stopped.items())
         text.append(f"{CUT_OFF} Stopped by the time limit of {time_limit(report):g} s: {named}.")
     text += [f"**Skipped: {name}.** {why}" for name, why in report["skipped"].items()]
-    return "\n\n".join([*text, console_block(report["command"])])
+    return "\n\n".join([*text, *measured(report)])
+
+
+def with_newer(report: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """Return a report with the rows of a later one, on the same splits, in the place of its own."""
+    rows = {(row["case"], row["model"], row["metric"], row["k"]): row for row in report["results"]}
+    for row in newer["results"]:
+        key = row["case"], row["model"], row["metric"], row["k"]
+        if row["fingerprints"] != rows[key]["fingerprints"]:
+            raise GnnrecError(f"{newer['command']}: {row['model']} was measured on other splits than the other models")
+        rows[key] = row
+    return {**report, "results": list(rows.values()), "newer": newer}
+
+
+def measured(report: dict[str, Any]) -> list[str]:
+    """Return the commands that measured a report, and the versions of the packages."""
+    newer = measured(report["newer"]) if "newer" in report else []
+    return [console_block(report["command"]), f"{versions(report)}.", *newer]
 
 
 def versions(report: dict[str, Any]) -> str:
