@@ -230,7 +230,7 @@ def _low_pass(shape: DataShape) -> dict[str, Any]:
     Movies have too few ratings to learn individual embeddings: in short runs, larger steps ended below the
     initialization.
     """
-    dim = int(np.clip(16 * round((shape.num_users + shape.num_movies) / 736), 16, 1536))
+    dim = int(np.clip(16 * round((shape.num_users + shape.num_movies) / 1024), 16, 1024))
     batch_size = int(np.clip(16 * round(shape.num_users / 96), 64, 4096))
     model = {
         "embedding_dim": dim,
@@ -238,7 +238,7 @@ def _low_pass(shape: DataShape) -> dict[str, Any]:
         "user_degree_smoothing": 0,
         "init_scale": 1.0,
         "init_user_smoothing": _LOW_PASS_SMOOTHING,
-        "init_spectral_power": 0.25,
+        "init_spectral_power": 0.5,
     }
     train = {
         "negative_weight": _significant(10 * shape.density),

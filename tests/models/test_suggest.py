@@ -126,7 +126,7 @@ def sparse() -> Split:
 def test_sparse_data_are_filtered(sparse):
     config = suggest_config(sparse)
     assert DataShape.of(sparse).density < 0.005
-    assert (config.model.init_spectral_power, config.train.epochs, config.model.embedding_dim) == (0.25, 1, 96)
+    assert (config.model.init_spectral_power, config.train.epochs, config.model.embedding_dim) == (0.5, 1, 64)
     dense = suggest_config(Dataset(ratings(500, 400, 4_000)))
     assert dense.model.init_user_smoothing == 0
     assert dense.train.epochs > 1
