@@ -55,7 +55,7 @@ with {CUT_OFF} and may be better with more time.
 
 The versions that measured a table are named below it; gnnrec 0.1.0 is the version string of the repository before its first
 release. The newest movies and the ablation are from before the regression of [movie
-content](../explanation/cold-start.md#what-is-used) was changed; with it, the network's values for cold movies are higher.
+content](../explanation/cold-start.md#what-is-used) was changed, and were not measured again.
 
 {EXPLANATION}
 
